@@ -1,0 +1,79 @@
+"""Strict base64url and strict JSON, as signed tokens need them.
+
+One text has one meaning: no padding, no stray bits, no duplicate members, no huge numbers.
+"""
+
+import base64
+import binascii
+import json
+import math
+from typing import Any, Final, NoReturn
+
+_LARGEST_INTEGER_DIGITS: Final = 19
+
+
+def encode_base64url(data: bytes) -> str:
+    """``data`` as base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of canonical, unpadded base64url; ValueError for any other spelling."""
+    try:
+        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise ValueError("not base64url") from error
+    # Unused bits in the last character would give one signature several spellings.
+    if encode_base64url(data) != text:
+        raise ValueError("not canonical base64url")
+    return data
+
+
+def encode_json(value: Any) -> bytes:
+    """Compact JSON in ASCII; ValueError or TypeError for what JSON cannot say."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def decode_json_object(data: bytes) -> dict[str, Any]:
+    """A JSON object (RFC 8259) in UTF-8; ValueError for anything doubtful.
+
+    Refused: duplicate members (RFC 7515 section 4), integers of more than 19 digits, numbers out
+    of range, NaN, and nesting too deep for the parser.
+    """
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique_members,
+            parse_int=_bounded_integer,
+            parse_float=_finite_number,
+            parse_constant=_no_constant,
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 (a parser speaks ValueError)
+    return value
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > _LARGEST_INTEGER_DIGITS:
+        raise ValueError("integer too large")
+    return int(digits)
+
+
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,90 @@
+"""Makes access tokens: signed JWTs of the type ``at+jwt`` (RFC 9068)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from clusterpass.errors import InvalidInput
+from clusterpass.tokens.encoding import encode_base64url, encode_json
+from clusterpass.tokens.keys import SigningKey
+
+ACCESS_TOKEN_TYPE: Final = "at+jwt"
+LARGEST_CLAIMS_BYTES: Final = 4096
+RESERVED_CLAIMS: Final = frozenset(
+    "iss sub aud exp nbf iat jti sid client_id auth_time acr amr act cnf azp nonce".split()
+)
+"""Names that the issuer itself gives a meaning to (RFC 7519, RFC 9068, RFC 8693, RFC 7800)."""
+
+
+class TokenIssuer:
+    """Holds a private key and signs access tokens with it."""
+
+    def __init__(
+        self,
+        key: SigningKey,
+        *,
+        issuer: str,
+        audience: str,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """``random_bytes`` gives n unpredictable bytes, as ``secrets.token_bytes`` does."""
+        self._key = key
+        self._issuer = issuer
+        self._audience = audience
+        self._random_bytes = random_bytes
+        self._header = standard_header(key)
+
+    def issue(
+        self,
+        subject: str,
+        session_id: str,
+        *,
+        issued_at: int,
+        expires_at: int,
+        claims: Mapping[str, Any],
+    ) -> str:
+        """A compact JWS (RFC 7515 section 7.1); times in seconds since the epoch.
+
+        ``claims`` must have passed :func:`check_claims`.
+        """
+        payload = {
+            **claims,
+            "iss": self._issuer,
+            "sub": subject,
+            "aud": self._audience,
+            "exp": expires_at,
+            "iat": issued_at,
+            "jti": encode_base64url(self._random_bytes(16)),
+            "sid": session_id,
+        }
+        signing_input = f"{self._header}.{encode_base64url(encode_json(payload))}"
+        signature = self._key.sign(signing_input.encode("ascii"))
+        return f"{signing_input}.{encode_base64url(signature)}"
+
+
+def standard_header(key: SigningKey) -> str:
+    """The protected header that the issuer writes for ``key``, encoded."""
+    header = {"alg": key.algorithm, "kid": key.kid, "typ": ACCESS_TOKEN_TYPE}
+    return encode_base64url(encode_json(header))
+
+
+def check_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of an application's own claims, fit to be signed and stored.
+
+    Raises InvalidInput when a name is reserved or not a string, a value is not plain JSON, or the
+    whole takes more than 4096 bytes as JSON.
+    """
+    if not isinstance(claims, Mapping):
+        raise InvalidInput("claims must be a mapping of names to JSON values")
+    if not all(isinstance(name, str) for name in claims):
+        raise InvalidInput("each name of a claim must be a string")
+    reserved = sorted(RESERVED_CLAIMS & claims.keys())
+    if reserved:
+        raise InvalidInput(f"the claim {reserved[0]!r} is reserved: the issuer sets it")
+    own = dict(claims)
+    try:
+        size = len(encode_json(own))
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput("claims must be plain JSON: text, numbers, lists, mappings") from None
+    if size > LARGEST_CLAIMS_BYTES:
+        raise InvalidInput(f"claims take {size} bytes as JSON; at most {LARGEST_CLAIMS_BYTES}")
+    return own

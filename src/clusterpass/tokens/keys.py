@@ -1,0 +1,198 @@
+"""One key with exactly one algorithm (RFC 8725 section 3.1), and the checks it must pass.
+
+joserfc does the cryptography and reads JWKs; what it leaves to its users is checked here: the
+lengths, the curve, ``use`` and ``key_ops``, and that no text of a public key serves as a secret.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self, cast, get_args
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSAlgModel, JWSRegistry
+
+from clusterpass.errors import ConfigurationError, KeyRejected
+from clusterpass.tokens.encoding import decode_base64url
+
+SigningAlgorithm = Literal["EdDSA", "Ed25519", "ES256", "RS256", "HS256"]
+"""``EdDSA`` and ``Ed25519`` (RFC 9864) are the same on the curve Ed25519, under two names."""
+
+_ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
+    "OKP": ("EdDSA", "Ed25519"),
+    "EC": ("ES256",),
+    "RSA": ("RS256",),
+    "oct": ("HS256",),
+}
+_CURVES: Final = {"OKP": "Ed25519", "EC": "P-256"}
+_KID: Final = re.compile(r"[A-Za-z0-9._~+=:-]{1,128}")
+_SMALLEST_RSA_BITS: Final = 2048
+_LARGEST_RSA_BITS: Final = 8192
+_SMALLEST_SECRET_BYTES: Final = 32
+_SMALLEST_SECRET_VARIETY: Final = 12
+_PUBLIC_KEY_TEXT: Final = re.compile(
+    rb"\s*(-----BEGIN|ssh-|ecdsa-sha2-|---- BEGIN SSH2|\{|\x30[\x81\x82\x59\x2a\x5c])"
+)
+
+
+class SigningKey:
+    """A key that signs or verifies with one algorithm; made by :meth:`from_jwk` or :meth:`generate`."""
+
+    __slots__ = ("_key", "_model", "algorithm", "is_private", "kid")
+
+    kid: str
+    algorithm: SigningAlgorithm
+    is_private: bool
+    """Whether it can sign."""
+
+    def __init__(
+        self, key: OctKey | RSAKey | ECKey | OKPKey, kid: str, algorithm: SigningAlgorithm
+    ) -> None:
+        self._key = key
+        self._model: JWSAlgModel = JWSRegistry.algorithms[algorithm]
+        self.kid = kid
+        self.algorithm = algorithm
+        self.is_private = key.is_private
+
+    def __repr__(self) -> str:
+        kind = "private" if self.is_private else "public"
+        return f"<SigningKey {self.kid!r} {self.algorithm} {kind}>"
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
+        """A key from a JWK (RFC 7517).
+
+        ``kid`` is required; ``alg`` may be left out, as each key type has one algorithm here.
+        Raises KeyRejected, naming the ``kid`` and what is wrong; never the key itself.
+        """
+        kid = jwk.get("kid")
+        if not isinstance(kid, str) or not _KID.fullmatch(kid):
+            raise KeyRejected(
+                "each key needs a \"kid\" of 1 to 128 letters, digits or any of ._~+=:-"
+            )
+        algorithm = _algorithm_of(jwk, kid)
+        _check_use(jwk, kid)
+        try:
+            key = JWKRegistry.import_key(dict(jwk))
+            key.check_use("sig")
+            _ = key.raw_value
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            # The library's message may quote the key: say what it is, not what it holds.
+            raise KeyRejected(f"key {kid!r} is not a valid JWK of type {jwk.get('kty')}") from None
+        _check_strength(key, jwk, kid)
+        return cls(key, kid, algorithm)
+
+    @classmethod
+    def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
+        """A new private key; ``kid`` is its thumbprint (RFC 7638) unless given."""
+        if algorithm not in get_args(SigningAlgorithm):
+            known = ", ".join(get_args(SigningAlgorithm))
+            raise ConfigurationError(f"algorithm must be one of {known}, not {algorithm!r}")
+        key: OctKey | RSAKey | ECKey | OKPKey
+        match algorithm:
+            case "ES256":
+                key = ECKey.generate_key("P-256")
+            case "RS256":
+                key = RSAKey.generate_key(3072)
+            case "HS256":
+                key = OctKey.generate_key(256)
+            case _:
+                key = OKPKey.generate_key("Ed25519")
+        return cls.from_jwk(
+            {**key.as_dict(private=True), "kid": kid or _thumbprint(key), "alg": algorithm}
+        )
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether who can verify can also sign (HS256)."""
+        return isinstance(self._key, OctKey)
+
+    def jwk(self, *, private: bool) -> dict[str, Any]:
+        """The key as a JWK; with ``private`` a secret that must be kept as one."""
+        if self.is_symmetric and not private:
+            raise ConfigurationError(f"key {self.kid!r} is symmetric: it has no public half")
+        members = dict(self._key.as_dict(private=private))
+        members.pop("key_ops", None)
+        return {**members, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of ``message``; ConfigurationError when the key is public."""
+        if not self.is_private:
+            raise ConfigurationError(f"key {self.kid!r} is public: it cannot sign")
+        return self._model.sign(message, self._key)
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Whether ``signature`` was made for ``message`` with this key."""
+        return self._model.verify(message, signature, self._key)
+
+    def derive_secret(self, purpose: str) -> bytes:
+        """32 bytes for another purpose, by HKDF-SHA256 (RFC 5869) from the private key.
+
+        The same on each server that holds the key; ConfigurationError when the key is public.
+        """
+        if not self.is_private:
+            raise ConfigurationError(f"key {self.kid!r} is public: nothing can be derived from it")
+        secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
+        info = b"clusterpass " + purpose.encode()
+        return HKDF(hashes.SHA256(), 32, None, info).derive(decode_base64url(secret))
+
+
+def _algorithm_of(jwk: Mapping[str, Any], kid: str) -> SigningAlgorithm:
+    allowed = _ALGORITHMS_BY_KEY_TYPE.get(str(jwk.get("kty")))
+    if allowed is None:
+        raise KeyRejected(f"key {kid!r} has the type {jwk.get('kty')!r}; use OKP, EC, RSA or oct")
+    named = jwk.get("alg", allowed[0])
+    if named not in allowed:
+        raise KeyRejected(
+            f"key {kid!r} names the algorithm {named!r}; its type allows {' or '.join(allowed)}"
+        )
+    return cast("SigningAlgorithm", named)
+
+
+def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
+    if jwk.get("use", "sig") != "sig":
+        raise KeyRejected(f"key {kid!r} is not meant for signatures (\"use\" is not \"sig\")")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or not set(map(str, operations)) & {"sign", "verify"}:
+        raise KeyRejected(f"key {kid!r} is not meant for signatures (\"key_ops\")")
+
+
+def _check_strength(
+    key: OctKey | RSAKey | ECKey | OKPKey, jwk: Mapping[str, Any], kid: str
+) -> None:
+    curve = _CURVES.get(key.key_type)
+    if curve is not None and jwk.get("crv") != curve:
+        raise KeyRejected(f"key {kid!r} has the curve {jwk.get('crv')!r}; use {curve}")
+    if isinstance(key, RSAKey):
+        bits = key.public_key.key_size
+        if not _SMALLEST_RSA_BITS <= bits <= _LARGEST_RSA_BITS:
+            raise KeyRejected(
+                f"key {kid!r} has {bits} bits; an RSA key needs {_SMALLEST_RSA_BITS}"
+                f" to {_LARGEST_RSA_BITS}"
+            )
+        if key.public_key.public_numbers().e < 65_537:
+            raise KeyRejected(f"key {kid!r} has a small public exponent; use 65537")
+    if isinstance(key, OctKey):
+        _check_secret(key.raw_value, kid)
+
+
+def _check_secret(secret: bytes, kid: str) -> None:
+    if len(secret) < _SMALLEST_SECRET_BYTES:
+        raise KeyRejected(
+            f"key {kid!r} has {len(secret)} bytes; HS256 needs {_SMALLEST_SECRET_BYTES} random ones"
+            " (RFC 7518 section 3.2)"
+        )
+    # A public key used as an HMAC secret is the classic algorithm confusion (RFC 8725 section 2.1).
+    if _PUBLIC_KEY_TEXT.match(secret):
+        raise KeyRejected(f"key {kid!r} looks like an encoded public key, not like a secret")
+    if len(set(secret)) < _SMALLEST_SECRET_VARIETY:
+        raise KeyRejected(f"key {kid!r} repeats few characters; it must be random bytes")
+
+
+def _thumbprint(key: OctKey | RSAKey | ECKey | OKPKey) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return key.thumbprint()

@@ -1,0 +1,167 @@
+"""Verifies access tokens with public keys alone: all that a resource server needs.
+
+Order of the checks: length and alphabet before any decoding; then the header, which must name a
+known key and that key's one algorithm; then the signature; only then is the payload read
+(RFC 8725 section 3). Only the three header parameters that the issuer writes are accepted, so
+``jwk``, ``jku``, ``x5u``, ``crit`` and ``b64`` can play no part.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Final
+
+from clusterpass.errors import (
+    TokenAudienceInvalid,
+    TokenExpired,
+    TokenIssuerInvalid,
+    TokenKeyUnknown,
+    TokenMalformed,
+    TokenMissing,
+    TokenNotYetValid,
+    TokenSignatureInvalid,
+    TokenTypeInvalid,
+)
+from clusterpass.models import NO_CLAIMS, AccessClaims
+from clusterpass.tokens.encoding import decode_base64url, decode_json_object
+from clusterpass.tokens.issuer import ACCESS_TOKEN_TYPE, standard_header
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.keys import SigningKey
+from clusterpass.tokens.refresh import looks_like_refresh_token
+
+LONGEST_TOKEN: Final = 8192
+_COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_OWN_MEMBERS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"})
+
+
+class TokenVerifier:
+    """Checks signature, type, issuer, audience and times of an access token (RFC 9068 section 4).
+
+    It asks no store: a revoked session is not noticed before its token expires. A
+    ``SessionManager`` asks it first and the store second.
+    """
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        *,
+        issuer: str,
+        audience: str,
+        clock_leeway: int = 30,
+        expiry_leeway: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Leeways in seconds: how far ``iat``/``nbf`` may lie ahead, ``exp`` behind.
+
+        ``clock`` returns seconds since the epoch.
+        """
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._clock_leeway = clock_leeway
+        self._expiry_leeway = expiry_leeway
+        self._clock = clock
+        self._standard_headers = {standard_header(key): key for key in keys.keys()}
+
+    def verify(self, token: str, *, allow_expired: bool = False) -> AccessClaims:
+        """The claims of ``token``.
+
+        ``allow_expired`` leaves out the test of ``exp``: for a logout, which must not fail because
+        somebody waited too long. Raises the InvalidToken that says what is wrong.
+        """
+        header, payload, signature = _split(token)
+        key = self._standard_headers.get(header) or self._key_named_by(header)
+        try:
+            signature_bytes = decode_base64url(signature)
+        except ValueError:
+            raise TokenMalformed from None
+        if not key.verify(f"{header}.{payload}".encode("ascii"), signature_bytes):
+            raise TokenSignatureInvalid
+        try:
+            members = decode_json_object(decode_base64url(payload))
+        except ValueError:
+            raise TokenMalformed from None
+        claims = self._read(members)
+        self._check_times(claims, members.get("nbf", 0), allow_expired=allow_expired)
+        return claims
+
+    def _key_named_by(self, header: str) -> SigningKey:
+        try:
+            members = decode_json_object(decode_base64url(header))
+        except ValueError:
+            raise TokenMalformed from None
+        surplus = members.keys() - {"alg", "kid", "typ"}
+        if surplus:
+            raise TokenMalformed("The access token has a header parameter that is not accepted")
+        token_type = members.get("typ")
+        if not isinstance(token_type, str) or not _is_access_token_type(token_type):
+            raise TokenTypeInvalid
+        kid = members.get("kid")
+        if not isinstance(kid, str):
+            raise TokenKeyUnknown
+        key = self._keys.find(kid)
+        if key is None:
+            raise TokenKeyUnknown
+        if members.get("alg") != key.algorithm:
+            raise TokenSignatureInvalid("The access token names another algorithm than its key has")
+        return key
+
+    def _read(self, members: dict[str, Any]) -> AccessClaims:
+        if members.get("iss") != self._issuer:
+            raise TokenIssuerInvalid
+        audience = members.get("aud")
+        audiences = (audience,) if isinstance(audience, str) else audience
+        if not isinstance(audiences, list | tuple) or self._audience not in audiences:
+            raise TokenAudienceInvalid
+        texts = [members.get(name) for name in ("sub", "jti", "sid")]
+        times = [members.get(name) for name in ("iat", "exp")]
+        if not all(isinstance(text, str) and text for text in texts) or not all(
+            type(moment) is int for moment in times
+        ):
+            raise TokenMalformed("The access token lacks a claim that it must have")
+        own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+        return AccessClaims(
+            issuer=self._issuer,
+            subject=str(texts[0]),
+            audience=tuple(str(name) for name in audiences),
+            issued_at=int(times[0] or 0),
+            expires_at=int(times[1] or 0),
+            token_id=str(texts[1]),
+            session_id=str(texts[2]),
+            claims=MappingProxyType(own) if own else NO_CLAIMS,
+        )
+
+    def _check_times(self, claims: AccessClaims, not_before: Any, *, allow_expired: bool) -> None:
+        now = self._clock()
+        if type(not_before) is not int:
+            raise TokenMalformed
+        if max(claims.issued_at, not_before) > now + self._clock_leeway:
+            raise TokenNotYetValid
+        if not allow_expired:
+            self.check_expiry(claims, now)
+
+    def check_expiry(self, claims: AccessClaims, now: float) -> None:
+        """Raises TokenExpired when ``now`` (seconds since the epoch) is past ``exp``."""
+        if now >= claims.expires_at + self._expiry_leeway:
+            raise TokenExpired
+
+
+def _split(token: object) -> tuple[str, str, str]:
+    if not isinstance(token, str):
+        raise TokenMalformed("The access token must be a string")
+    if not token:
+        raise TokenMissing
+    if len(token) > LONGEST_TOKEN:
+        raise TokenMalformed(f"The access token is longer than {LONGEST_TOKEN} characters")
+    if looks_like_refresh_token(token):
+        raise TokenTypeInvalid
+    if not _COMPACT_JWS.fullmatch(token):
+        raise TokenMalformed
+    header, payload, signature = token.split(".")
+    return header, payload, signature
+
+
+def _is_access_token_type(token_type: str) -> bool:
+    # RFC 7515 section 4.1.9: "application/" may be left out; media types ignore case.
+    return token_type.lower().removeprefix("application/") == ACCESS_TOKEN_TYPE
