@@ -12,6 +12,10 @@ from typing import Any, Final
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+def _no_claims() -> Mapping[str, Any]:
+    return NO_CLAIMS
+
+
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
     """What a verified access token says (RFC 9068 section 2.2)."""
@@ -25,7 +29,7 @@ class AccessClaims:
     """``jti``: this token, among all of its session."""
     session_id: str
     """``sid``: the session that the token belongs to."""
-    claims: Mapping[str, Any] = field(default=NO_CLAIMS, hash=False)
+    claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
     """The application's own claims."""
 
 
@@ -42,7 +46,7 @@ class Session:
     """When its tokens were made last: at the login, or at the latest refresh."""
     expires_at: int
     """When the session ends unless it is refreshed: its absolute or its idle limit."""
-    claims: Mapping[str, Any] = field(default=NO_CLAIMS, hash=False)
+    claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
     """The application's own claims."""
 
 

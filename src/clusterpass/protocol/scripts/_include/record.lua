@@ -1,0 +1,88 @@
+-- The layout of clusterpass/protocol/records.py, and what several verbs do with it.
+
+local TOMBSTONE_SCHEMA = 129
+local MOST_TOMBSTONES = 64
+local LOGGED_OUT, REPLACED, REVOKED = 1, 2, 3
+
+-- The server's clock in milliseconds: one clock judges every session.
+local function now_milliseconds()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function is_tombstone(value)
+    return string.byte(value, 1) >= 128
+end
+
+local function parse_live(value)
+    local _, flags, created, absolute_end, refreshed, idle, rotation, digest =
+        struct.unpack('>BBI6I4I4I4I4c16', value)
+    return {
+        flags = flags, created = created, absolute_end = absolute_end, refreshed = refreshed,
+        idle = idle, rotation = rotation, digest = digest, device = string.sub(value, 45),
+    }
+end
+
+local function pack_live(record)
+    return struct.pack('>BBI6I4I4I4I4c16', 1, record.flags, record.created, record.absolute_end,
+        record.refreshed, record.idle, record.rotation, record.digest) .. record.device
+end
+
+local function live_ends_at(record)
+    if record.idle == 0 then
+        return record.absolute_end
+    end
+    return math.min(record.absolute_end, record.refreshed + record.idle)
+end
+
+-- The second from which a field is of no more use to anyone.
+local function field_ends_at(value)
+    if is_tombstone(value) then
+        local _, _, _, keep_until = struct.unpack('>BBI4I4', value)
+        return keep_until
+    end
+    return live_ends_at(parse_live(value))
+end
+
+-- Replace a live record by a tombstone; its details go.
+local function bury(sessions_key, details_key, session_id, reason, now, keep_seconds)
+    local value = struct.pack('>BBI4I4', TOMBSTONE_SCHEMA, reason, now, now + keep_seconds)
+    redis.call('HSET', sessions_key, session_id, value)
+    redis.call('HDEL', details_key, session_id)
+end
+
+-- Remove what has ended and the surplus of tombstones; let both keys expire with their last field.
+-- Returns the live sessions as a list of {id, created}, oldest first.
+local function tidy(sessions_key, details_key, now)
+    local fields = redis.call('HGETALL', sessions_key)
+    local live, tombstones, latest = {}, {}, 0
+    for index = 1, #fields, 2 do
+        local session_id, value = fields[index], fields[index + 1]
+        local ends_at = field_ends_at(value)
+        if ends_at <= now then
+            redis.call('HDEL', sessions_key, session_id)
+            redis.call('HDEL', details_key, session_id)
+        else
+            latest = math.max(latest, ends_at)
+            if is_tombstone(value) then
+                tombstones[#tombstones + 1] = {id = session_id, keep_until = ends_at}
+            else
+                live[#live + 1] = {id = session_id, created = parse_live(value).created}
+            end
+        end
+    end
+    if #tombstones > MOST_TOMBSTONES then
+        table.sort(tombstones, function(a, b) return a.keep_until > b.keep_until end)
+        for index = MOST_TOMBSTONES + 1, #tombstones do
+            redis.call('HDEL', sessions_key, tombstones[index].id)
+        end
+    end
+    if latest > 0 then
+        redis.call('EXPIREAT', sessions_key, latest)
+        redis.call('EXPIREAT', details_key, latest)
+    end
+    table.sort(live, function(a, b)
+        return a.created < b.created or (a.created == b.created and a.id < b.id)
+    end)
+    return live
+end
