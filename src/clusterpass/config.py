@@ -13,6 +13,18 @@ DAY: Final = 86_400
 _LONGEST: Final = 10 * 366 * DAY
 
 
+def _whole(name: str, value: object, *, at_least: int, at_most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
+        raise ConfigurationError(
+            f"{name} must be a whole number from {at_least} to {at_most}, not {value!r}"
+        )
+
+
+def _name(name: str, value: object) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable():
+        raise ConfigurationError(f"{name} must be a printable string of 1 to 255 characters")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPolicy:
     """How many sessions a subject may have at once.
@@ -76,15 +88,3 @@ class Config:
                 "idle_lifetime must not be shorter than access_lifetime: a session would end"
                 " while its access token is still in use"
             )
-
-
-def _whole(name: str, value: object, *, at_least: int, at_most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
-        raise ConfigurationError(
-            f"{name} must be a whole number from {at_least} to {at_most}, not {value!r}"
-        )
-
-
-def _name(name: str, value: object) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable():
-        raise ConfigurationError(f"{name} must be a printable string of 1 to 255 characters")

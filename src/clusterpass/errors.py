@@ -27,12 +27,13 @@
     ├── TooManyAttempts               too_many_attempts         429
     ├── StoreUnavailable              store_unavailable         503
     │   └── StoreDenied               store_denied              503
+    ├── StoreFailed                   store_failed              500
     └── EmbeddedClusterError          embedded_cluster_failed   500
 
 Rules of this module
 - The docstring's first line is the default public message; it never holds a token, a password or
   a key, and neither does a message given at the place of raising.
-- ``code`` is stable: programs may compare it. ``reason`` is finer, where one code has several causes.
+- ``code`` is stable: programs may compare it. ``reason`` is finer, where a code has several causes.
 - ``status`` is the HTTP status that fits.
 """
 
@@ -266,6 +267,12 @@ class StoreDenied(StoreUnavailable):
     """The session store refuses our user, password or command; check its ACL."""
 
     code = "store_denied"
+
+
+class StoreFailed(ClusterPassError):
+    """The session store answered an error that is no passing fault."""
+
+    code = "store_failed"
 
 
 class EmbeddedClusterError(ClusterPassError):

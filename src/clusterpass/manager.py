@@ -28,9 +28,7 @@ class SessionManager:
         self._life = Lifecycle(
             config, store.keyspace, clock=time.time, random_bytes=secrets.token_bytes
         )
-        self._all = Administration(
-            store.keyspace, tombstone_seconds=self._life.tombstone_seconds
-        )
+        self._all = Administration(store.keyspace, tombstone_seconds=self._life.tombstone_seconds)
 
     @classmethod
     def from_url(cls, url: str, config: Config) -> Self:

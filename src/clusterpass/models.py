@@ -62,7 +62,7 @@ class TokenPair:
     subject: str
     durable: bool
     """Whether a replica has confirmed the write; False where there is no replica to ask."""
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ server's clock, except ``created``, which is milliseconds so that logins keep th
 
 import struct
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final
 
 from clusterpass.errors import ClusterPassError, RevocationReason
 
@@ -84,8 +84,7 @@ def parse_record(value: bytes) -> LiveRecord | Tombstone:
     try:
         if value[:1] == bytes([TOMBSTONE_SCHEMA]):
             _, number, ended_at, keep_until = _TOMBSTONE.unpack(value)
-            reason = cast("Literal['logged_out', 'replaced', 'revoked']", _REASONS[number])
-            return Tombstone(reason, ended_at, keep_until)
+            return Tombstone(_REASONS[number], ended_at, keep_until)
         schema, flags, created, end, refreshed, idle, rotation, digest = _LIVE.unpack_from(value)
         device = value[_LIVE.size :].decode("utf-8")
     except (struct.error, KeyError, UnicodeDecodeError):

@@ -154,9 +154,7 @@ class Lifecycle:
 
     def _logout_by_refresh_token(self, refresh_token: str) -> Flow[Ended]:
         token = parse_refresh_token(refresh_token)
-        answer = yield from calls.verify(
-            self._keyspace, token.subject, session_id=token.session_id
-        )
+        answer = yield from calls.verify(self._keyspace, token.subject, session_id=token.session_id)
         record = answer.reply.record
         # The token proves itself by its secret alone; its subject and session id are not signed.
         if isinstance(record, LiveRecord) and record.refresh_digest != token.digest:

@@ -7,10 +7,27 @@ from clusterpass.errors import InvalidInput
 from clusterpass.tokens.encoding import encode_base64url, encode_json
 from clusterpass.tokens.keys import SigningKey
 
-ACCESS_TOKEN_TYPE: Final = "at+jwt"
+ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
 LARGEST_CLAIMS_BYTES: Final = 4096
 RESERVED_CLAIMS: Final = frozenset(
-    "iss sub aud exp nbf iat jti sid client_id auth_time acr amr act cnf azp nonce".split()
+    [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "sid",
+        "client_id",
+        "auth_time",
+        "acr",
+        "amr",
+        "act",
+        "cnf",
+        "azp",
+        "nonce",
+    ]
 )
 """Names that the issuer itself gives a meaning to (RFC 7519, RFC 9068, RFC 8693, RFC 7800)."""
 

@@ -93,7 +93,7 @@ class KeyRing:
         """The key of that ``kid``."""
         return self._keys.get(kid)
 
-    def keys(self) -> tuple[SigningKey, ...]:
+    def all(self) -> tuple[SigningKey, ...]:
         """All keys, in order."""
         return tuple(self._keys.values())
 

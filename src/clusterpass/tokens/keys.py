@@ -12,8 +12,9 @@ from typing import Any, Final, Literal, Self, cast, get_args
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc.errors import JoseError
+from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
-from joserfc.jws import JWSAlgModel, JWSRegistry
+from joserfc.jws import JWSRegistry
 
 from clusterpass.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.encoding import decode_base64url
@@ -39,7 +40,7 @@ _PUBLIC_KEY_TEXT: Final = re.compile(
 
 
 class SigningKey:
-    """A key that signs or verifies with one algorithm; made by :meth:`from_jwk` or :meth:`generate`."""
+    """A key that signs or verifies with one algorithm; see :meth:`from_jwk`, :meth:`generate`."""
 
     __slots__ = ("_key", "_model", "algorithm", "is_private", "kid")
 
@@ -71,7 +72,7 @@ class SigningKey:
         kid = jwk.get("kid")
         if not isinstance(kid, str) or not _KID.fullmatch(kid):
             raise KeyRejected(
-                "each key needs a \"kid\" of 1 to 128 letters, digits or any of ._~+=:-"
+                'each key needs a "kid" of 1 to 128 letters, digits or any of ._~+=:-'
             )
         algorithm = _algorithm_of(jwk, kid)
         _check_use(jwk, kid)
@@ -154,10 +155,10 @@ def _algorithm_of(jwk: Mapping[str, Any], kid: str) -> SigningAlgorithm:
 
 def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
     if jwk.get("use", "sig") != "sig":
-        raise KeyRejected(f"key {kid!r} is not meant for signatures (\"use\" is not \"sig\")")
+        raise KeyRejected(f'key {kid!r} is not meant for signatures ("use" is not "sig")')
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or not set(map(str, operations)) & {"sign", "verify"}:
-        raise KeyRejected(f"key {kid!r} is not meant for signatures (\"key_ops\")")
+        raise KeyRejected(f'key {kid!r} is not meant for signatures ("key_ops")')
 
 
 def _check_strength(

@@ -4,8 +4,8 @@
 
 - The store keeps 16 bytes of the secret's SHA-256, never the secret: its dump refreshes nothing.
   As the secret is random, a truncated hash is as hard to invert as to guess (128 bits).
-- ``rotation`` counts the exchanges before this token, so a used token can be told from a forged one.
-- The subject is not signed: a token that names another subject finds no session with its hash there.
+- ``rotation`` counts the exchanges before this token: it tells a used token from a forged one.
+- The subject is not signed: a token that names another subject finds no session of its hash there.
 """
 
 import hashlib
@@ -54,11 +54,7 @@ def parse_refresh_token(token: object) -> RefreshToken:
 
     Whether it is genuine, only the store can tell.
     """
-    if (
-        not isinstance(token, str)
-        or len(token) > _LONGEST
-        or not looks_like_refresh_token(token)
-    ):
+    if not isinstance(token, str) or len(token) > _LONGEST or not looks_like_refresh_token(token):
         raise InvalidRefreshToken(reason="malformed")
     try:
         data = decode_base64url(token[len(_PREFIX) :])

@@ -62,7 +62,7 @@ class TokenVerifier:
         self._clock_leeway = clock_leeway
         self._expiry_leeway = expiry_leeway
         self._clock = clock
-        self._standard_headers = {standard_header(key): key for key in keys.keys()}
+        self._standard_headers = {standard_header(key): key for key in keys.all()}
 
     def verify(self, token: str, *, allow_expired: bool = False) -> AccessClaims:
         """The claims of ``token``.

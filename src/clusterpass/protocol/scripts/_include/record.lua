@@ -19,7 +19,7 @@ local function parse_live(value)
         struct.unpack('>BBI6I4I4I4I4c16', value)
     return {
         flags = flags, created = created, absolute_end = absolute_end, refreshed = refreshed,
-        idle = idle, rotation = rotation, digest = digest, device = string.sub(value, 45),
+        idle = idle, rotation = rotation, digest = digest, device = string.sub(value, 41),
     }
 end
 

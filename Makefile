@@ -1,0 +1,54 @@
+# Two commands do everything: `make run` and `make test`. Each works in a bare clone.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help run demo test lint bench setup test-setup clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+setup: $(READY) ## Make .venv with all that `run` and `test` need
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ClusterPass needs Python 3.11 or later; set PYTHON=..." >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 \
+		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv \
+		&& $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(READY)
+
+test-setup: setup ## ... and the programs of Debian that only the tests need
+	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null; then \
+		echo "Installing redis-server and chromium ..."; \
+		$(SUDO) apt-get update -qq && \
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $(SUDO) -E apt-get install -y -qq \
+			--no-install-recommends redis-server chromium >/dev/null; \
+	fi
+
+run: setup ## Start a six-node cluster and the auth service on PORT (8000)
+	@exec $(BIN)/clusterpass dev --port $(PORT)
+
+demo: setup ## Kill a server and a database node; nobody is logged out
+	@exec $(BIN)/clusterpass demo
+
+lint: setup ## Style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: test-setup lint ## Everything, against real clusters
+	$(BIN)/pytest
+
+bench: test-setup ## The measurements of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .clusterpass build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,108 @@
+"""Password hashes: argon2id with the parameters that OWASP recommends.
+
+- A password is hashed as its UTF-8 bytes, exactly as given: no Unicode normalisation and no
+  trimming. What a user typed when the password was set is what must be typed again.
+- Checking a password for a user who does not exist takes as long as for one who does.
+- No message, ``repr`` or error holds a password or a hash.
+"""
+
+import base64
+import secrets
+from typing import Final
+
+from clusterpass.errors import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
+
+try:
+    import argon2
+    from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+except ModuleNotFoundError:
+    raise ConfigurationError(
+        'passwords need argon2-cffi; install it with: pip install "clusterpass[server]"'
+    ) from None
+
+LONGEST_PASSWORD_BYTES: Final = 1024
+SHORTEST_NEW_PASSWORD: Final = 8
+"""Characters that a new password must have (NIST SP 800-63B section 3.1.1.2)."""
+_SALT_BYTES: Final = 16
+_HASH_BYTES: Final = 32
+
+
+class PasswordHasher:
+    """Hashes and checks passwords; safe to share between threads.
+
+    One call keeps a CPU core busy for some hundredths of a second and takes ``memory_kib`` of
+    memory: keep it off an event loop.
+    """
+
+    def __init__(self, *, memory_kib: int = 46 * 1024, passes: int = 1, lanes: int = 1) -> None:
+        """``memory_kib``: KiB for one hash; raises ConfigurationError when a number is too small."""
+        if memory_kib < 8 * lanes or passes < 1 or lanes < 1:
+            raise ConfigurationError(
+                "argon2id needs passes >= 1, lanes >= 1 and at least 8 KiB of memory for each lane"
+            )
+        self._hasher = argon2.PasswordHasher(
+            time_cost=passes,
+            memory_cost=memory_kib,
+            parallelism=lanes,
+            hash_len=_HASH_BYTES,
+            salt_len=_SALT_BYTES,
+        )
+        # The hash of nothing: random bytes where the output would stand, so no password fits it.
+        self._dummy: Final = (
+            f"$argon2id$v=19$m={memory_kib},t={passes},p={lanes}"
+            f"${_unpadded(secrets.token_bytes(_SALT_BYTES))}"
+            f"${_unpadded(secrets.token_bytes(_HASH_BYTES))}"
+        )
+
+    def hash(self, password: str) -> str:
+        """The hash of a new password, with its salt and parameters; raises InvalidInput."""
+        return self._hasher.hash(check_new_password(password))
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether ``password`` fits ``password_hash``; None stands for a user who does not exist.
+
+        Raises InvalidInput when the text cannot be a password, StoreFailed when the hash is none.
+        """
+        data = check_password(password)
+        try:
+            fits = self._hasher.verify(password_hash or self._dummy, data)
+        except VerifyMismatchError:
+            return False
+        except InvalidHashError:
+            raise StoreFailed("A stored password hash cannot be read") from None
+        except VerificationError:
+            # Not a wrong password: argon2 itself could not work, as a rule for want of memory.
+            raise ClusterPassError("The password could not be checked; is there memory?") from None
+        return fits and password_hash is not None
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether ``password_hash`` was made with other parameters than the ones of today."""
+        try:
+            return self._hasher.check_needs_rehash(password_hash)
+        except InvalidHashError:
+            raise StoreFailed("A stored password hash cannot be read") from None
+
+
+def check_password(password: object) -> bytes:
+    """The UTF-8 bytes of what may be a password (1 to 1024 bytes); raises InvalidInput."""
+    if not isinstance(password, str):
+        raise InvalidInput("password must be a string")
+    try:
+        data = password.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInput("password is not valid Unicode text") from None
+    if not 1 <= len(data) <= LONGEST_PASSWORD_BYTES:
+        raise InvalidInput(f"password must take 1 to {LONGEST_PASSWORD_BYTES} bytes in UTF-8")
+    return data
+
+
+def check_new_password(password: object) -> bytes:
+    """The same for a password that is to be set: at least 8 characters; raises InvalidInput."""
+    data = check_password(password)
+    if len(data.decode("utf-8")) < SHORTEST_NEW_PASSWORD:
+        raise InvalidInput(f"password must have at least {SHORTEST_NEW_PASSWORD} characters")
+    return data
+
+
+def _unpadded(data: bytes) -> str:
+    return base64.b64encode(data).rstrip(b"=").decode("ascii")

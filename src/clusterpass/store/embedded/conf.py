@@ -1,0 +1,144 @@
+"""The configuration file of one server, and ports for it.
+
+Rules of this module
+- Passwords stand in the file only, which has mode 0600.
+- Ports lie below the range from which systems give ports to outgoing connections: the port of a
+  server that was killed must stay free until it comes back.
+"""
+
+import contextlib
+import hashlib
+import os
+import random
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from clusterpass.errors import EmbeddedClusterError
+
+from .options import HOST, Node, Options
+
+_PORTS = range(12000, 32000)
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` different ports of 127.0.0.1 that nobody listens on at this moment."""
+    chosen: list[int] = []
+    with contextlib.ExitStack() as held:
+        for candidate in [*random.sample(_PORTS, 2000), *([0] * count)]:
+            if len(chosen) == count:
+                break
+            listener = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                listener.bind((HOST, candidate))
+                chosen.append(listener.getsockname()[1])
+    if len(chosen) < count:
+        raise EmbeddedClusterError("There are not enough free ports on 127.0.0.1.")
+    return chosen
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` of 127.0.0.1 at this moment."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def quoted(value: str | Path) -> str:
+    """``value`` as one word of the configuration language."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write_configuration(node: Node, options: Options) -> None:
+    """Write ``server.conf`` into the node's folder, which is made if it is absent."""
+    node.folder.mkdir(mode=0o700, exist_ok=True)
+    text = "".join(f"{name} {value}\n" for name, value in _directives(node, options))
+    path = node.folder / "server.conf"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _directives(node: Node, options: Options) -> Iterator[tuple[str, str]]:
+    chosen: dict[str, str] = {
+        "save": '""',
+        "appendonly": "yes" if options.persistent else "no",
+        "appendfsync": "everysec",
+        "tcp-backlog": "128",
+        "shutdown-timeout": "0",
+        "repl-diskless-sync": "yes",
+        "repl-diskless-sync-delay": "0",
+        "repl-ping-replica-period": "1",
+    }
+    if options.nodes > 1:
+        chosen |= {
+            "cluster-node-timeout": str(round(options.node_timeout * 1000)),
+            "cluster-require-full-coverage": "no",
+            "cluster-replica-validity-factor": "0",
+        }
+    yield "bind", HOST
+    yield "protected-mode", "yes"
+    yield "daemonize", "no"
+    yield "logfile", '""'
+    yield "dir", quoted(node.folder)
+    yield from _ports(node, options)
+    yield from _access(options)
+    yield from (chosen | dict(options.settings)).items()
+
+
+def _ports(node: Node, options: Options) -> Iterator[tuple[str, str]]:
+    clustered = options.nodes > 1
+    if options.tls is None:
+        yield "port", str(node.port)
+    else:
+        yield "port", "0"
+        yield "tls-port", str(node.port)
+        yield "tls-ca-cert-file", quoted(Path(options.tls.ca_file).absolute())
+        yield "tls-cert-file", quoted(Path(options.tls.cert_file).absolute())
+        yield "tls-key-file", quoted(Path(options.tls.key_file).absolute())
+        yield "tls-replication", "yes"
+        if clustered:
+            yield "tls-cluster", "yes"
+        if "tls-auth-clients" not in options.settings:
+            yield "tls-auth-clients", "no"
+    if clustered:
+        yield "cluster-enabled", "yes"
+        yield "cluster-config-file", "nodes.conf"
+        yield "cluster-port", str(node.bus_port)
+
+
+def _access(options: Options) -> Iterator[tuple[str, str]]:
+    """Make the servers ask for the password, unless the settings define the access themselves."""
+    if options.password is None:
+        return
+    given = options.settings.keys()
+    named = options.username not in (None, "default")
+    if not given & {"requirepass", "user", "aclfile"}:
+        if named:
+            digest = hashlib.sha256(options.password.encode()).hexdigest()
+            yield "user", "default off"
+            yield "user", f"{options.username} on #{digest} ~* &* +@all"
+        else:
+            yield "requirepass", quoted(options.password)
+    if "masterauth" not in given:
+        yield "masterauth", quoted(options.password)
+        if named and "masteruser" not in given:
+            yield "masteruser", str(options.username)
+
+
+def log_tail(node: Node, options: Options, lines: int = 12) -> str:
+    """The last lines of the node's log, without passwords."""
+    try:
+        text = (node.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    if options.password is not None:
+        text = text.replace(options.password, "***")
+    text = re.sub(r"(?m)^(>>> '(?:requirepass|masterauth|user|tls-key-file-pass)\b).*", r"\1 ***'", text)
+    return "\n".join(text.splitlines()[-lines:])

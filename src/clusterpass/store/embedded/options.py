@@ -1,0 +1,114 @@
+"""What an embedded cluster is made of, checked before anything is started.
+
+Rules of this module
+- Everything here is plain data; nothing touches processes or the network.
+- A wrong option is a ConfigurationError that names the option and the remedy.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from clusterpass.errors import ConfigurationError
+
+HOST: Final = "127.0.0.1"
+_OWN_DIRECTIVES: Final = frozenset(
+    "bind port tls-port cluster-port unixsocket daemonize supervised pidfile logfile dir"
+    " cluster-enabled cluster-config-file tls-ca-cert-file tls-cert-file tls-key-file"
+    " tls-cluster tls-replication include".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files for TLS: the authority's certificate, the servers' certificate and its key.
+
+    The certificate must hold the IP address 127.0.0.1.
+    """
+
+    ca_file: str | Path
+    cert_file: str | Path
+    key_file: str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One server process. Two nodes are equal if they are the same place of the same cluster.
+
+    ``port`` is the client port, ``bus_port`` the cluster bus (0 for a standalone server), ``pid``
+    the process id when this object was made, None if the process had ended.
+    """
+
+    index: int
+    host: str
+    port: int
+    bus_port: int
+    folder: Path
+    pid: int | None = field(default=None, compare=False)
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The checked options of a cluster."""
+
+    nodes: int = 6
+    node_timeout: float = 2.0
+    persistent: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    tls: TlsFiles | None = None
+    startup_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.nodes == 2 or self.nodes < 1:
+            raise ConfigurationError(
+                "nodes must be 1 (one standalone server) or at least 3: a cluster needs three"
+                " primaries at least, because fewer have no majority to fail over."
+            )
+        if not 0.05 <= self.node_timeout <= 3600:
+            raise ConfigurationError("node_timeout must lie between 0.05 and 3600 seconds.")
+        if self.startup_timeout <= 0:
+            raise ConfigurationError("startup_timeout must be a positive number of seconds.")
+        if self.username is not None and not re.fullmatch(r"[^\s\0\"'\\]+", self.username):
+            raise ConfigurationError("username must not be empty or hold spaces or quotes.")
+        if self.username is not None and self.password is None:
+            raise ConfigurationError("username needs a password.")
+        if self.password is not None and not re.fullmatch(r"[^\r\n\0]+", self.password):
+            raise ConfigurationError("password must not be empty or hold a line break.")
+        for name, value in self.settings.items():
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.search(r"[\r\n\0]", value):
+                raise ConfigurationError(f"settings: {name!r} is not one directive of one line.")
+            if name in _OWN_DIRECTIVES:
+                raise ConfigurationError(f"settings: {name!r} is chosen by the cluster itself.")
+        if self.tls is not None:
+            for role, path in asdict(self.tls).items():
+                if not Path(path).is_file():
+                    raise ConfigurationError(f"tls: {role} {path} is not a file.")
+
+    @property
+    def primaries(self) -> int:
+        """How many primaries the cluster is formed with."""
+        return 1 if self.nodes == 1 else max(3, self.nodes // 2)
+
+    def url(self, ports: list[int]) -> str:
+        """The address of the cluster, with user, password and CA file where there are any."""
+        scheme = "redis" if self.tls is None else "rediss"
+        if self.nodes > 1:
+            scheme += "+cluster"
+        user = ""
+        if self.password is not None:
+            user = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
+        hosts = ",".join(f"{HOST}:{port}" for port in ports)
+        query = ""
+        if self.tls is not None:
+            query = "?" + urlencode({"ca_file": str(Path(self.tls.ca_file).absolute())}, safe="/")
+        return f"{scheme}://{user}{hosts}{query}"

@@ -1,0 +1,118 @@
+"""The record of a cluster in its data folder: ``cluster.json``, written by the supervisor.
+
+Rules of this module
+- Whether a cluster runs is decided by the folder's lock alone, never by the record: a record may
+  outlive its cluster, also by a crash.
+- The record has mode 0600; its URL may hold a password.
+"""
+
+import fcntl
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from clusterpass.errors import EmbeddedClusterError
+
+from .options import HOST, Node, Options
+
+RECORD: Final = "cluster.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """A running detached cluster, as its data folder tells."""
+
+    url: str
+    supervisor_pid: int
+    data_folder: Path
+    server: Path
+    node_timeout: float
+    nodes: tuple[Node, ...]
+
+
+def read_state(data_folder: str | Path) -> ClusterState | None:
+    """The cluster that runs in ``data_folder``, or None if none does (or is only starting).
+
+    Raises EmbeddedClusterError if the folder's record cannot be read.
+    """
+    folder = Path(data_folder).absolute()
+    if not is_locked(folder):
+        return None
+    record = read_record(folder)
+    if record is None or not record["formed"]:
+        return None
+    return ClusterState(
+        url=record["url"],
+        supervisor_pid=record["supervisor_pid"],
+        data_folder=folder,
+        server=Path(record["server"]),
+        node_timeout=record["node_timeout"],
+        nodes=nodes_of(folder, record["nodes"]),
+    )
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a supervisor lives in ``folder``."""
+    try:
+        with (folder / "lock").open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise EmbeddedClusterError(f"{folder} cannot be read: {error}.") from error
+    return False
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of the present or last cluster of ``folder``, or None.
+
+    Raises EmbeddedClusterError if it is damaged.
+    """
+    path = folder / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        nodes_of(folder, record["nodes"])
+        if not {"url", "formed", "persistent", "tls", "server", "node_timeout"} <= record.keys():
+            raise KeyError("incomplete")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EmbeddedClusterError(f"The record {path} cannot be read: {error}.") from error
+    return record
+
+
+def make_record(
+    nodes: Sequence[Node], options: Options, server: Path, *, formed: bool
+) -> dict[str, Any]:
+    """What the supervisor is to write; it adds its own process id and the servers'."""
+    return {
+        "formed": formed,
+        "persistent": options.persistent,
+        "tls": options.tls is not None,
+        "url": options.url([node.port for node in nodes]),
+        "server": str(server),
+        "node_timeout": options.node_timeout,
+        "settings": dict(options.settings),
+        "nodes": [
+            {"index": node.index, "port": node.port, "bus_port": node.bus_port} for node in nodes
+        ],
+    }
+
+
+def nodes_of(folder: Path, entries: Sequence[dict[str, Any]]) -> tuple[Node, ...]:
+    """The nodes that the entries of a record describe."""
+    return tuple(
+        Node(
+            index=int(entry["index"]),
+            host=HOST,
+            port=int(entry["port"]),
+            bus_port=int(entry["bus_port"]),
+            folder=folder / f"node-{int(entry['index'])}",
+            pid=entry.get("pid"),
+        )
+        for entry in entries
+    )

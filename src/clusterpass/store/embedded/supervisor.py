@@ -1,0 +1,277 @@
+"""The parent of all server processes; run by file path, as ``python -I -S supervisor.py``.
+
+Rules of this program
+- Standard library only, one thread, no import of the package around it.
+- It holds an exclusive lock on ``<folder>/lock`` from its first to its last moment: whoever can
+  take that lock knows that no cluster runs there.
+- Attached, it lives as long as its parent: at the end of its standard input, or when its parent
+  process is gone, it ends all servers. ``detach`` cuts that line; then SIGTERM or the line
+  ``stop`` in the pipe ``<folder>/control`` ends it.
+- Servers never outlive it: it ends them (SIGTERM, SIGCONT, after a grace SIGKILL), and on Linux the
+  kernel kills them when the supervisor itself is killed. Other systems lack that last resort.
+- Requests come as one JSON object a line on standard input; each gets one line of answer on
+  standard output: ``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``. A request's ``id``
+  returns in its answer. The operations:
+
+    {"op": "spawn", "node": 0, "argv": [...], "folder": "...", "log": "..."}   -> pid
+    {"op": "signal", "node": 0, "signal": 9}                  no effect on a process that has ended
+    {"op": "status"}                                -> nodes: {"0": {"pid": 12, "exit": null}, ...}
+    {"op": "reset"}                                 ends all servers and forgets them
+    {"op": "state", "state": {...}}                 kept in <folder>/cluster.json, with live pids
+    {"op": "detach"}
+    {"op": "stop"}
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+GRACE_SECONDS = 5.0
+PARENT_CHECK_SECONDS = 0.5
+LOCK_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """What a server process runs before its program, so that the kernel ties it to us (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    supervisor = os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != supervisor:
+            os._exit(1)
+
+    return tie
+
+
+class Supervisor:
+    """The servers of one data folder."""
+
+    def __init__(self, folder: Path, *, watch_parent: bool) -> None:
+        self.folder = folder
+        self.parent = os.getppid() if watch_parent else None
+        self.attached = True
+        self.children: dict[int, subprocess.Popen[bytes]] = {}
+        self.state: dict[str, Any] | None = None
+        self.ending = False
+        self.before_exec = die_with_parent()
+        self.wake_read, self.wake_write = os.pipe()
+        for end in (self.wake_read, self.wake_write):
+            os.set_blocking(end, False)
+
+    def take_lock(self) -> bool:
+        """Take the lock of the folder, or False if another supervisor holds it."""
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + LOCK_SECONDS  # somebody may be testing it for a moment
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.02)
+            else:
+                return True
+
+    def open_control(self) -> int:
+        """Make the pipe through which a detached supervisor is told to stop; its reading end."""
+        path = self.folder / "control"
+        path.unlink(missing_ok=True)
+        os.mkfifo(path, 0o600)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so it never reaches its end
+        return reader
+
+    def run(self) -> None:
+        """Serve until told to stop; then leave no process behind."""
+        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self.on_end_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        control = self.open_control()
+        self.answer({"id": 0, "ok": True, "pid": os.getpid()})
+        buffer = b""
+        try:
+            while not self.ending:
+                lifeline = [0] if self.attached else []
+                ready, _, _ = select.select(
+                    [self.wake_read, control, *lifeline], [], [], PARENT_CHECK_SECONDS
+                )
+                if self.wake_read in ready:
+                    os.read(self.wake_read, 4096)
+                self.reap()
+                if control in ready and b"stop" in os.read(control, 4096):
+                    return
+                if 0 in ready:
+                    chunk = os.read(0, 65536)
+                    if not chunk:
+                        return
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in lines:
+                        self.answer(self.handle(json.loads(line)))
+                    if not self.attached:
+                        self.cut_lifeline()
+                if self.parent is not None and os.getppid() != self.parent:
+                    return
+        finally:
+            self.end_servers()
+            (self.folder / "control").unlink(missing_ok=True)
+
+    def on_end_signal(self, *_: object) -> None:
+        self.ending = True
+
+    def answer(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a parent that is gone shows at the lifeline
+            os.write(1, json.dumps(message).encode() + b"\n")
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what one line asks for."""
+        number = request.pop("id")
+        try:
+            answer = getattr(self, "do_" + request.pop("op"))(**request)
+        except (OSError, subprocess.SubprocessError, KeyError) as error:
+            return {"id": number, "ok": False, "error": str(error)}
+        return {"id": number, "ok": True, **answer}
+
+    def do_spawn(self, node: int, argv: list[str], folder: str, log: str) -> dict[str, Any]:
+        child = self.children.get(node)
+        if child is not None and child.poll() is None:
+            return {"pid": child.pid}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        output = os.open(log, flags, 0o600)
+        try:
+            self.children[node] = subprocess.Popen(
+                argv,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=self.before_exec,  # noqa: PLW1509 - this program has one thread
+            )
+        finally:
+            os.close(output)
+        self.write_state()
+        return {"pid": self.children[node].pid}
+
+    def do_signal(self, node: int, signal: int) -> dict[str, Any]:
+        self.children[node].send_signal(signal)  # looks first whether the process has ended
+        return {}
+
+    def do_status(self) -> dict[str, Any]:
+        self.reap()
+        nodes = {
+            str(node): {"pid": child.pid, "exit": child.returncode}
+            for node, child in self.children.items()
+        }
+        return {"nodes": nodes}
+
+    def do_reset(self) -> dict[str, Any]:
+        self.end_servers()
+        self.children.clear()
+        return {}
+
+    def do_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        self.state = state
+        self.write_state()
+        return {}
+
+    def do_detach(self) -> dict[str, Any]:
+        self.attached = False
+        return {}
+
+    def cut_lifeline(self) -> None:
+        """Live on without a parent."""
+        self.parent = None
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(nothing, descriptor)
+        os.close(nothing)
+
+    def do_stop(self) -> dict[str, Any]:
+        self.ending = True
+        return {}
+
+    def reap(self) -> None:
+        """Collect the servers that have ended, and note it in the state file."""
+        running = [child for child in self.children.values() if child.returncode is None]
+        if any([child.poll() is not None for child in running]):  # noqa: C419 - poll them all
+            with contextlib.suppress(OSError):
+                self.write_state()
+
+    def write_state(self) -> None:
+        """Replace ``cluster.json`` in one step."""
+        if self.state is None:
+            return
+        for entry in self.state["nodes"]:
+            child = self.children.get(entry["index"])
+            alive = child is not None and child.returncode is None
+            entry["pid"] = child.pid if child is not None and alive else None
+        self.state["supervisor_pid"] = os.getpid()
+        target = self.folder / "cluster.json"
+        fresh = self.folder / "cluster.json.new"
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:  # noqa: PTH123 - the mode at creation
+            json.dump(self.state, stream, indent=2)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(target)
+
+    def end_servers(self) -> None:
+        """End every server: politely, then by force. Stopped ones are woken to hear it."""
+        running = [child for child in self.children.values() if child.poll() is None]
+        for child in running:
+            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while running and time.monotonic() < deadline:
+            running = [child for child in running if child.poll() is None]
+            if running:
+                time.sleep(0.005)
+        for child in running:
+            child.kill()
+            child.wait()
+
+
+def main() -> int:
+    """Run one supervisor; the exit status is 0 when everything was ended in order."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--temporary", action="store_true", help="remove the folder at the end")
+    parser.add_argument("--daemon", action="store_true", help="do not stay a child of the caller")
+    options = parser.parse_args()
+    if options.daemon and os.fork():
+        os._exit(0)
+    os.chdir("/")
+    supervisor = Supervisor(options.folder, watch_parent=not options.daemon)
+    try:
+        if not supervisor.take_lock():
+            supervisor.answer({"ok": False, "error": "locked"})
+            return 2
+        try:
+            supervisor.run()
+        finally:
+            if options.temporary:
+                shutil.rmtree(options.folder, ignore_errors=True)
+    except OSError as error:
+        supervisor.answer({"ok": False, "error": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

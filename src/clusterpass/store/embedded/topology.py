@@ -1,0 +1,172 @@
+"""What the nodes of a cluster say about it, asked live.
+
+Rules of this module
+- Answers of different nodes may differ; a claim with a higher configuration epoch wins.
+- A node that does not answer in time has no say; it is never an error by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .options import Node, Options
+
+SLOTS: Final = 16384
+Client = redis.Redis
+
+
+def connect(port: int, host: str, options: Options, *, timeout: float, retries: int = 0) -> Client:
+    """A client of one server, with the right user, password and TLS. ``timeout`` in seconds."""
+    retry = Retry(NoBackoff(), retries)
+    return redis.Redis(
+        host=host,
+        port=port,
+        username=options.username,
+        password=options.password,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=retry,
+        protocol=2,
+        ssl=options.tls is not None,
+        ssl_ca_certs=None if options.tls is None else str(options.tls.ca_file),
+    )
+
+
+def ask(client: Client, *command: str) -> str | None:
+    """The text that a server answers to ``command``, or None if it gives none now."""
+    try:
+        answer = client.execute_command(*command)  # type: ignore[no-untyped-call]
+    except (redis.RedisError, OSError):
+        return None
+    return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One line of CLUSTER NODES: what one node says of one member of the cluster."""
+
+    id: str
+    port: int
+    flags: frozenset[str]
+    primary_id: str | None
+    epoch: int
+    connected: bool
+    slots: tuple[tuple[int, int], ...]
+
+    @property
+    def is_primary(self) -> bool:
+        return "master" in self.flags
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is suspected or known to have failed, or is not known well yet."""
+        return bool(self.flags & {"fail", "fail?", "handshake", "noaddr"})
+
+    @property
+    def slot_count(self) -> int:
+        return sum(last - first + 1 for first, last in self.slots)
+
+    def owns(self, slot: int) -> bool:
+        return any(first <= slot <= last for first, last in self.slots)
+
+
+def parse_nodes(text: str) -> tuple[Member, ...]:
+    """The members in the text of CLUSTER NODES."""
+    members = []
+    for line in text.splitlines():
+        identifier, address, flags, primary, _ping, _pong, epoch, link, *slots = line.split(" ")
+        ranges = [word.partition("-") for word in slots if word and not word.startswith("[")]
+        members.append(
+            Member(
+                id=identifier,
+                port=int(address.split(",")[0].split("@")[0].rpartition(":")[2] or 0),
+                flags=frozenset(flags.split(",")),
+                primary_id=None if primary == "-" else primary,
+                epoch=int(epoch),
+                connected=link == "connected",
+                slots=tuple((int(first), int(last or first)) for first, _, last in ranges),
+            )
+        )
+    return tuple(members)
+
+
+def view(client: Client) -> tuple[Member, ...] | None:
+    """The cluster as one server sees it, or None if it does not answer."""
+    text = ask(client, "CLUSTER", "NODES")
+    return None if text is None else parse_nodes(text)
+
+
+def owner_of(slot: int, views: Sequence[tuple[Member, ...]]) -> tuple[Member, tuple[Member, ...]]:
+    """The owner of ``slot`` by the highest epoch claimed, and the view that says so.
+
+    Raises LookupError if no view knows an owner.
+    """
+    claims = [
+        (member, members)
+        for members in views
+        for member in members
+        if member.is_primary and member.owns(slot)
+    ]
+    if not claims:
+        raise LookupError(f"no owner of slot {slot} is known")
+    return max(claims, key=lambda claim: (claim[0].epoch, "myself" in claim[0].flags))
+
+
+def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> str | None:
+    """What is missing for the whole cluster to serve and to be able to fail over, or None.
+
+    Healthy means that every node answers, says ``cluster_state:ok`` with all slots, sees every
+    other node connected and without suspicion, agrees with the others about owners and replicas,
+    and that every replica's link is up.
+    """
+    maps: set[frozenset[tuple[str, str | None, tuple[tuple[int, int], ...]]]] = set()
+    for node, client in clients:
+        if options.nodes == 1:
+            return None if answers(client) else f"{node.address} does not answer"
+        members = view(client)
+        state = ask(client, "CLUSTER", "INFO")
+        if members is None or state is None:
+            return f"{node.address} does not answer"
+        if "cluster_state:ok" not in state or f"cluster_slots_ok:{SLOTS}" not in state:
+            return f"{node.address} does not serve all slots"
+        doubt = _doubt(members, options)
+        if doubt is not None:
+            return f"{node.address} {doubt}"
+        myself = next(member for member in members if "myself" in member.flags)
+        if not myself.is_primary and not replica_link_up(client):
+            return f"the replica {node.address} is not in sync"
+        maps.add(frozenset((one.id, one.primary_id, one.slots) for one in members))
+    return None if len(maps) <= 1 else "the nodes do not agree with each other yet"
+
+
+def _doubt(members: tuple[Member, ...], options: Options) -> str | None:
+    if len(members) != options.nodes:
+        return f"knows {len(members)} of {options.nodes} nodes"
+    for member in members:
+        if member.failing or not (member.connected or "myself" in member.flags):
+            return f"does not see port {member.port}"
+    if sum(member.is_primary and bool(member.slots) for member in members) != options.primaries:
+        return f"does not know {options.primaries} primaries"
+    if sum(member.is_primary for member in members) != options.primaries:
+        return "sees a node without a part"
+    return None
+
+
+def answers(client: Client) -> bool:
+    """Whether the server is up and has loaded its data."""
+    try:
+        return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False
+
+
+def replica_link_up(client: Client) -> bool:
+    """Whether this replica is connected to its primary and in sync."""
+    try:
+        return client.info("replication").get("master_link_status") == "up"
+    except (redis.RedisError, OSError):
+        return False

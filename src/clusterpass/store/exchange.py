@@ -1,0 +1,237 @@
+"""How one call is carried out: routing, redirects, retries, deadlines. Pure, written once.
+
+``exchange`` is a generator. It yields what is to be done (send, look up the slots, pause), receives
+the outcome, and returns the answer. The synchronous and the asynchronous store are two small loops
+that do what it asks.
+
+- A write is followed by WAIT on the same connection, in the same round trip: WAIT covers the last
+  write of its own connection only.
+- A timeout leaves the outcome unknown. Every script answers the same when it is repeated, so a
+  retry is harmless.
+- Expected faults are values (:class:`Fault`); StoreUnavailable is raised once patience has ended.
+"""
+
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+from redis.crc import key_slot
+
+from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.routing import Shard, SlotMap
+from clusterpass.store.url import Address, Patience
+
+Command = tuple[bytes | int, ...]
+FaultKind = Literal[
+    "timeout", "connection", "cluster_down", "loading", "moving", "busy", "full", "closed"
+]
+Reply = TypeVar("Reply")
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.4
+_MOST_REDIRECTS: Final = 16
+_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_PASSING: Final[dict[str, FaultKind]] = {
+    "TRYAGAIN": "moving",
+    "CLUSTERDOWN": "cluster_down",
+    "MASTERDOWN": "cluster_down",
+    "READONLY": "moving",
+    "LOADING": "loading",
+    "BUSY": "busy",
+    "NOREPLICAS": "busy",
+    "MISCONF": "full",
+    "MOVED": "moving",
+    "ASK": "moving",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """An error that a server answered, as ``CODE message``."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send ``commands`` on one connection; the outcome is :class:`Replies` or :class:`Fault`."""
+
+    address: Address
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """One reply a command: a value, or a :class:`ServerError`."""
+
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The node could not be asked, or did not answer in time."""
+
+    kind: FaultKind
+    stale: bool = False
+    """The connection had been idle and turned out to be closed: nothing is known of the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Look up the slots, asking the ``suspect`` last; not if the map is newer than ``seen``."""
+
+    seen: int
+    suspect: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Instruction = Send | LookUp | Pause
+Exchange = Generator[Instruction, Replies | Fault | None, Reply]
+
+
+def exchange(
+    call: ScriptCall[Reply],
+    current: Callable[[], SlotMap],
+    adopt: Callable[[SlotMap], None],
+    patience: Patience,
+    clock: Callable[[], float],
+) -> Exchange[Answer[Reply]]:
+    """Carry out ``call``; returns its answer.
+
+    ``current`` gives the slot map, ``adopt`` takes a newer one; ``clock`` is monotonic, in seconds.
+    Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
+    """
+    slot = key_slot(call.keys[0])
+    give_up_at = clock() + patience.deadline
+    by_name, asking, redirects = True, None, 0
+    pauses = _pauses()
+    while True:
+        slots = current()
+        shard = slots.shard(slot)
+        address = asking or (shard.primary if shard else None)
+        fault: Fault = Fault("cluster_down")
+        if address is not None:
+            commands = _commands(call, shard, patience, by_name=by_name, asking=bool(asking))
+            outcome = yield Send(address, commands)
+            if isinstance(outcome, Replies):
+                error = next((v for v in outcome.values if isinstance(v, ServerError)), None)
+                if error is None:
+                    return _answer(call, outcome.values, asking=bool(asking))
+                if error.code == "NOSCRIPT" and by_name:
+                    by_name = False
+                    continue
+                if error.code in {"MOVED", "ASK"} and redirects < _MOST_REDIRECTS:
+                    redirects += 1
+                    target = _redirected(error, address)
+                    asking = target if error.code == "ASK" else None
+                    if error.code == "MOVED":
+                        adopt(current().moved(slot, target))
+                        yield LookUp(current().version, suspect=address)
+                    continue
+                fault = _judge(error)
+            elif isinstance(outcome, Fault):
+                fault = outcome
+        asking = None
+        if clock() >= give_up_at:
+            raise StoreUnavailable(reason=fault.kind)
+        if fault.stale:
+            continue
+        yield LookUp(slots.version, suspect=address)
+        moved = current().shard(slot)
+        if moved is None or moved.primary == address:
+            yield Pause(min(next(pauses), max(0.0, give_up_at - clock())))
+
+
+def _commands(
+    call: ScriptCall[Any],
+    shard: Shard | None,
+    patience: Patience,
+    *,
+    by_name: bool,
+    asking: bool,
+) -> tuple[Command, ...]:
+    script = call.script
+    verb, text = (b"EVALSHA", script.sha1) if by_name else (b"EVAL", script.source)
+    commands: tuple[Command, ...] = ((verb, text, len(call.keys), *call.keys, *call.arguments),)
+    if asking:
+        commands = ((b"ASKING",), *commands)
+    if script.writes and patience.replica_wait and shard is not None and shard.replicas:
+        commands = (*commands, (b"WAIT", 1, int(patience.replica_wait * 1000)))
+    return commands
+
+
+def _answer(call: ScriptCall[Reply], values: list[Any], *, asking: bool) -> Answer[Reply]:
+    if asking:
+        values = values[1:]
+    confirmed = values[1] if len(values) > 1 else 0
+    return Answer(call.read(values[0]), durable=confirmed > 0)
+
+
+def _redirected(error: ServerError, asked: Address) -> Address:
+    # "MOVED 3999 127.0.0.1:6381", maybe followed by more; an empty host means the node asked.
+    host, _, port = error.message.split(" ")[1].rpartition(":")
+    return Address(host.strip("[]") or asked.host, int(port))
+
+
+def _judge(error: ServerError) -> Fault:
+    """The passing fault that ``error`` stands for; raises where waiting would not help."""
+    if error.code in _DENIED:
+        raise StoreDenied(reason=error.code.lower())
+    if error.code == "OOM":
+        raise StoreUnavailable("The session store is out of memory", reason="full")
+    if error.code not in _PASSING:
+        raise StoreFailed(
+            f"The session store answered an error: {error.code} {error.message[:200]}"
+        )
+    return Fault(_PASSING[error.code])
+
+
+def _pauses() -> Generator[float, None, None]:
+    """Growing pauses in seconds, with jitter so that callers do not return all at once."""
+    longest = _FIRST_PAUSE
+    while True:
+        # No secret depends on this randomness.
+        yield random.uniform(longest / 2, longest)  # noqa: S311
+        longest = min(longest * 2, _LONGEST_PAUSE)
+
+
+def look_up(
+    candidates: list[Address], suspect: Address | None, version: int
+) -> Exchange[SlotMap | None]:
+    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows."""
+    for address in sorted(candidates, key=lambda candidate: candidate == suspect):
+        outcome = yield Send(address, ((b"CLUSTER", b"SLOTS"),))
+        if not isinstance(outcome, Replies):
+            continue
+        reply = outcome.values[0]
+        if isinstance(reply, ServerError):
+            if "cluster support disabled" in reply.message:
+                raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
+            _judge(reply)
+        elif reply:
+            return SlotMap.parse(reply, address, version)
+    return None
+
+
+def ask_any(addresses: list[Address], command: Command) -> Exchange[None]:
+    """Return as soon as one address answers ``command``; raise StoreUnavailable when none does."""
+    fault: FaultKind = "connection"
+    for address in addresses:
+        outcome = yield Send(address, (command,))
+        if isinstance(outcome, Fault):
+            fault = outcome.kind
+        elif isinstance(outcome, Replies):
+            reply = outcome.values[0]
+            if not isinstance(reply, ServerError):
+                return
+            fault = _judge(reply).kind
+    raise StoreUnavailable(reason=fault)

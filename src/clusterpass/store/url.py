@@ -1,0 +1,199 @@
+"""Store URLs: where the store is, how to speak to it, and how patient to be.
+
+    redis+cluster://[user:password@]host:port[,host:port...][?option=value&...]
+    redis://[user:password@]host[:port]           one server, no cluster
+    rediss+cluster://  rediss://                  the same over TLS
+    embedded://[?nodes=6&data=FOLDER]             starts a local cluster
+
+Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
+(seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a replica),
+``max_connections`` (per node), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from clusterpass.errors import ConfigurationError
+from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
+
+DEFAULT_PORT: Final = 6379
+_SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
+_NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections"}
+_TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
+_SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait, in seconds; the defaults ride out a stopped node without hanging."""
+
+    timeout: float = 0.5
+    """For one attempt at one node."""
+    deadline: float = 2.5
+    """For a verb with all its retries."""
+    replica_wait: float = 0.25
+    """For a replica's confirmation of a write; 0: none is asked for."""
+    max_connections: int = 64
+    """To each node, in one process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLocation:
+    """A store URL taken apart."""
+
+    seeds: tuple[Address, ...]
+    is_cluster: bool
+    is_embedded: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_files: Mapping[str, str] | None = None
+    """None: no TLS."""
+    keyspace: Keyspace = field(default_factory=Keyspace)
+    patience: Patience = Patience()
+    embedded_options: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_store_url(url: str) -> StoreLocation:
+    """The parts of ``url``; ConfigurationError names the part that is wrong, never the password."""
+    scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigurationError(
+            "the store URL must begin with redis+cluster://, rediss+cluster://, redis://,"
+            " rediss:// or embedded://"
+        )
+    authority, _, query = rest.partition("?")
+    options = _options(query)
+    location = authority.rpartition("@")[2].rstrip("/")
+    username, password = _credentials(authority)
+    is_cluster = scheme not in {"redis", "rediss"}
+    keyspace = Keyspace(options.pop("namespace", DEFAULT_NAMESPACE))
+    patience = _patience({name: options.pop(name) for name in _NUMBERS & options.keys()})
+    if scheme == "embedded":
+        if location or username or password:
+            raise ConfigurationError("embedded:// takes neither an address nor a user")
+        _refuse_surplus(options.keys() - {"nodes", "data"})
+        return StoreLocation(
+            seeds=(),
+            is_cluster=True,
+            is_embedded=True,
+            keyspace=keyspace,
+            patience=patience,
+            embedded_options=options,
+        )
+    tls_files = {name: options.pop(name) for name in _TLS_FILES & options.keys()}
+    has_tls = scheme.startswith("rediss")
+    if tls_files and not has_tls:
+        raise ConfigurationError("TLS files need a URL that begins with rediss")
+    _refuse_surplus(options.keys())
+    return StoreLocation(
+        seeds=_seeds(location, several=is_cluster),
+        is_cluster=is_cluster,
+        username=username,
+        password=password,
+        tls_files=_readable(tls_files) if has_tls else None,
+        keyspace=keyspace,
+        patience=patience,
+    )
+
+
+def _options(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise ConfigurationError("the options of the store URL are not name=value pairs") from None
+    if len(dict(pairs)) != len(pairs):
+        raise ConfigurationError("an option of the store URL stands twice")
+    return dict(pairs)
+
+
+def _refuse_surplus(names: Set[str]) -> None:
+    if names:
+        raise ConfigurationError(f"the store URL has an unknown option {min(names)!r}")
+
+
+def _credentials(authority: str) -> tuple[str | None, str | None]:
+    user_info, separator, _ = authority.rpartition("@")
+    if not separator:
+        return None, None
+    username, _, password = user_info.partition(":")
+    return unquote(username) or None, unquote(password) or None
+
+
+def _seeds(location: str, *, several: bool) -> tuple[Address, ...]:
+    addresses = []
+    for text in location.split(","):
+        match = _SEED.fullmatch(text)
+        port = int(match["port"] or DEFAULT_PORT) if match else 0
+        if match is None or not 1 <= port <= 65_535:
+            raise ConfigurationError(f"{text!r} in the store URL is not host:port")
+        addresses.append(Address(match["host"].strip("[]"), port))
+    if len(addresses) > 1 and not several:
+        raise ConfigurationError(
+            "several addresses need redis+cluster:// or rediss+cluster://; one server has one"
+        )
+    return tuple(addresses)
+
+
+def _patience(texts: Mapping[str, str]) -> Patience:
+    default = Patience()
+    numbers = {name: _number(name, text) for name, text in texts.items()}
+    patience = Patience(
+        timeout=numbers.get("timeout", default.timeout),
+        deadline=numbers.get("deadline", default.deadline),
+        replica_wait=numbers.get("replica_wait", default.replica_wait),
+        max_connections=int(numbers.get("max_connections", default.max_connections)),
+    )
+    if not (
+        0.01 <= patience.timeout <= patience.deadline <= 300
+        and 0 <= patience.replica_wait < patience.timeout
+        and 1 <= patience.max_connections <= 10_000
+    ):
+        raise ConfigurationError(
+            "the store URL needs 0 <= replica_wait < timeout <= deadline <= 300 (seconds)"
+            " and max_connections from 1 to 10000"
+        )
+    return patience
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{name} in the store URL must be a number, not {text!r}")
+    return number
+
+
+def _readable(tls_files: dict[str, str]) -> dict[str, str]:
+    for name, path in tls_files.items():
+        if not Path(path).is_file():
+            raise ConfigurationError(f"{name} of the store URL names no file: {path}")
+    if ("cert_file" in tls_files) != ("key_file" in tls_files):
+        raise ConfigurationError("cert_file and key_file of the store URL go together")
+    return tls_files
+
+
+def redact_store_url(url: str) -> str:
+    """``url`` without its password, for messages."""
+    parts = urlsplit(url)
+    user_info, separator, location = parts.netloc.rpartition("@")
+    if separator:
+        user_info = user_info.partition(":")[0] + ":***"
+    return f"{parts.scheme}://{user_info}{separator}{location}"

@@ -1,0 +1,50 @@
+"""One real cluster for the whole run; tests keep apart by using subjects of their own."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[EmbeddedCluster]:
+    """Six nodes: three primaries and three replicas. Tests here do not kill its nodes."""
+    with EmbeddedCluster(nodes=6, node_timeout=5.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster_url(cluster: EmbeddedCluster) -> str:
+    return cluster.url
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyRing:
+    return KeyRing.generate()
+
+
+@pytest.fixture(scope="session")
+def config(keys: KeyRing) -> Config:
+    return Config(issuer="https://auth.example", audience="api", keys=keys)
+
+
+@pytest.fixture(scope="session")
+def sessions(cluster_url: str, config: Config) -> Iterator[SessionManager]:
+    with SessionManager.from_url(cluster_url, config) as manager:
+        yield manager
+
+
+@pytest.fixture
+def subject() -> str:
+    """A subject that no other test uses."""
+    return f"subject-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def new_subject() -> Callable[[], str]:
+    return lambda: f"subject-{os.getpid()}-{next(_numbers)}"
