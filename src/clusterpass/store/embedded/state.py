@@ -32,12 +32,17 @@ class ClusterState:
     nodes: tuple[Node, ...]
 
 
+def resolve(data_folder: str | Path) -> Path:
+    """The absolute path of a data folder."""
+    return Path(data_folder).expanduser().absolute()
+
+
 def read_state(data_folder: str | Path) -> ClusterState | None:
     """The cluster that runs in ``data_folder``, or None if none does (or is only starting).
 
     Raises EmbeddedClusterError if the folder's record cannot be read.
     """
-    folder = Path(data_folder).absolute()
+    folder = resolve(data_folder)
     if not is_locked(folder):
         return None
     record = read_record(folder)
@@ -76,8 +81,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         nodes_of(folder, record["nodes"])
-        if not {"url", "formed", "persistent", "tls", "server", "node_timeout"} <= record.keys():
-            raise KeyError("incomplete")
+        for name in ("url", "formed", "persistent", "tls", "server", "node_timeout"):
+            record[name]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -156,7 +156,7 @@ class Supervisor:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(log, flags, 0o600)
         try:
-            self.children[node] = subprocess.Popen(
+            self.children[node] = subprocess.Popen(  # noqa: S603 - from our own program
                 argv,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

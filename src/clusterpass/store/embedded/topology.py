@@ -13,33 +13,34 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .options import Node, Options
+from clusterpass.errors import EmbeddedClusterError
+
+from .options import Access, Node, Options
 
 SLOTS: Final = 16384
 Client = redis.Redis
 
 
-def connect(port: int, host: str, options: Options, *, timeout: float, retries: int = 0) -> Client:
+def connect(node: Node, access: Access, *, timeout: float, retries: int = 0) -> Client:
     """A client of one server, with the right user, password and TLS. ``timeout`` in seconds."""
-    retry = Retry(NoBackoff(), retries)
     return redis.Redis(
-        host=host,
-        port=port,
-        username=options.username,
-        password=options.password,
+        host=node.host,
+        port=node.port,
+        username=access.username,
+        password=access.password,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=retry,
+        retry=Retry(NoBackoff(), retries),
         protocol=2,
-        ssl=options.tls is not None,
-        ssl_ca_certs=None if options.tls is None else str(options.tls.ca_file),
+        ssl=access.ca_file is not None,
+        ssl_ca_certs=access.ca_file,
     )
 
 
 def ask(client: Client, *command: str) -> str | None:
     """The text that a server answers to ``command``, or None if it gives none now."""
     try:
-        answer = client.execute_command(*command)  # type: ignore[no-untyped-call]
+        answer = client.execute_command(*command)
     except (redis.RedisError, OSError):
         return None
     return answer.decode() if isinstance(answer, bytes) else str(answer)
@@ -126,7 +127,8 @@ def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> s
     maps: set[frozenset[tuple[str, str | None, tuple[tuple[int, int], ...]]]] = set()
     for node, client in clients:
         if options.nodes == 1:
-            return None if answers(client) else f"{node.address} does not answer"
+            lack = complaint(client)
+            return None if lack is None else f"{node.address}: {lack}"
         members = view(client)
         state = ask(client, "CLUSTER", "INFO")
         if members is None or state is None:
@@ -156,12 +158,20 @@ def _doubt(members: tuple[Member, ...], options: Options) -> str | None:
     return None
 
 
-def answers(client: Client) -> bool:
-    """Whether the server is up and has loaded its data."""
+def complaint(client: Client) -> str | None:
+    """Why the server does not serve us at this moment, or None if it does.
+
+    Raises EmbeddedClusterError if waiting would not help: wrong password or certificate.
+    """
     try:
-        return bool(client.ping())
-    except (redis.RedisError, OSError):
-        return False
+        client.ping()
+    except redis.AuthenticationError as error:
+        raise EmbeddedClusterError(f"The server refuses our user or password: {error}.") from None
+    except (redis.RedisError, OSError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise EmbeddedClusterError(f"The certificate is not accepted: {error}.") from None
+        return f"it does not answer ({type(error).__name__})"
+    return None
 
 
 def replica_link_up(client: Client) -> bool:

@@ -1,0 +1,119 @@
+"""``clusterpass cluster``: a local cluster that runs on by itself, bound to a data folder.
+
+Rules of this module
+- Output is for people, except with ``--json``; errors are one sentence on standard error.
+- Exit status: 0 done or healthy, 1 not running or failed, 2 wrong usage.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from clusterpass.errors import ClusterPassError
+
+DEFAULT_FOLDER: Final = Path(".clusterpass/cluster")
+
+_data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    help="The folder of the cluster's data.",
+)
+
+
+@click.group()
+def cluster() -> None:
+    """Run a cluster on this machine."""
+
+
+@cluster.command()
+@click.option("--nodes", type=int, help="1 (standalone) or at least 3.  [default: as before, or 6]")
+@_data_option
+@click.option("--server", type=click.Path(), help="The server program.  [default: found]")
+@click.option(
+    "--node-timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Silence after which a node counts as failed.  [default: as before, or 2]",
+)
+def start(nodes: int | None, data: Path, server: str | None, node_timeout: float | None) -> None:
+    """Start the cluster, or resume it with its data."""
+    from clusterpass.store.embedded import start_detached  # noqa: PLC0415 - quick --help
+
+    with _plain_errors():
+        state = start_detached(data, nodes=nodes, server=server, node_timeout=node_timeout)
+    count = len(state.nodes)
+    click.echo(f"Started {count} node{'s' * (count > 1)} ({state.server.name}) in {data}.")
+    click.echo(state.url)
+
+
+@cluster.command()
+@_data_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def status(context: click.Context, data: Path, *, as_json: bool) -> None:
+    """Show every node; the exit status is 0 if all is well."""
+    from clusterpass.store.embedded import read_state  # noqa: PLC0415 - quick --help
+    from clusterpass.store.embedded.report import report_on  # noqa: PLC0415 - quick --help
+    from clusterpass.store.url import redact_store_url  # noqa: PLC0415 - quick --help
+
+    with _plain_errors():
+        state = read_state(data)
+        report = None if state is None else report_on(state)
+    if state is None or report is None:
+        if as_json:
+            click.echo(json.dumps({"running": False, "healthy": False}))
+        else:
+            click.echo(f"No cluster runs in {data}.", err=True)
+        context.exit(1)
+    if as_json:
+        facts = {
+            "running": True,
+            "healthy": report.problem is None,
+            "problem": report.problem,
+            "url": redact_store_url(state.url),
+            "supervisor_pid": state.supervisor_pid,
+            "nodes": [asdict(node) for node in report.nodes],
+        }
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo(redact_store_url(state.url))
+        row = "{:<5}{:<7}{:<9}{:<12}{:<14}{:<9}{}"
+        click.echo(row.format("node", "port", "pid", "role", "slots", "primary", "link"))
+        for node in report.nodes:
+            slots = ",".join(f"{first}-{last}" for first, last in node.slots)
+            pid = node.pid or "ended"
+            primary = node.primary_port or "-"
+            line = row.format(
+                node.index, node.port, pid, node.role, slots or "-", primary, node.link
+            )
+            click.echo(line)
+        click.echo("Healthy." if report.problem is None else f"Not healthy: {report.problem}.")
+    context.exit(0 if report.problem is None else 1)
+
+
+@cluster.command()
+@_data_option
+def stop(data: Path) -> None:
+    """Stop the cluster; its data is kept."""
+    from clusterpass.store.embedded import stop_detached  # noqa: PLC0415 - quick --help
+
+    with _plain_errors():
+        was_running = stop_detached(data)
+    click.echo(f"Stopped the cluster in {data}." if was_running else f"No cluster runs in {data}.")
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn an error of ours into one line on standard error and exit status 1."""
+    try:
+        yield
+    except ClusterPassError as error:
+        line = error.message.partition("\n")[0]
+        raise click.ClickException(line.removesuffix(":") + "." * line.endswith(":")) from None

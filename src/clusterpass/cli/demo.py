@@ -1,0 +1,92 @@
+"""``clusterpass demo``: kill a server and a database node, and show that nobody is logged out."""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from clusterpass.cli.demo_story import Step, Story
+from clusterpass.cli.local import ServerProcess, free_port, generate_password, write_keys
+from clusterpass.config import Config
+from clusterpass.manager import SessionManager
+from clusterpass.store.embedded import EmbeddedCluster
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.users import UserDirectory
+
+_ISSUER = "https://demo.clusterpass.example"
+_USERNAME = "alice"
+_NODE_TIMEOUT_SECONDS = 1.0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the same as JSON.")
+def demo(as_json: bool) -> None:
+    """Log in, kill a server, kill a database node, log out: see what is answered.
+
+    Ends with status 0 only if every expectation held.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="clusterpass-demo-"))
+    try:
+        steps = _tell(folder, quiet=as_json)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    held = all(step.held for step in steps)
+    if as_json:
+        click.echo(json.dumps({"held": held, "steps": [s.as_dict() for s in steps]}, indent=2))
+    else:
+        verdict = "Every expectation held." if held else "An expectation did NOT hold."
+        click.secho(f"\n{verdict}", fg="green" if held else "red", bold=True)
+    sys.exit(0 if held else 1)
+
+
+def _tell(folder: Path, *, quiet: bool) -> list[Step]:
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    say("Starting a cluster of three primaries and three replicas, and two servers over it ...")
+    keys_file = folder / "keys.json"
+    write_keys(keys_file)
+    password = generate_password()
+    steps = []
+    with EmbeddedCluster(
+        nodes=6, data_folder=folder / "cluster", node_timeout=_NODE_TIMEOUT_SECONDS
+    ) as cluster:
+        config = Config(issuer=_ISSUER, keys=KeyRing.load(keys_file))
+        with SessionManager.from_url(cluster.url, config) as sessions:
+            UserDirectory(sessions).add(_USERNAME, password)
+            sessions_key = sessions.store.keyspace.sessions(_USERNAME)
+        settings = {
+            "CLUSTERPASS_STORE_URL": cluster.url,
+            "CLUSTERPASS_KEYS_FILE": str(keys_file),
+            "CLUSTERPASS_ISSUER": _ISSUER,
+        }
+        first = ServerProcess("A", free_port(), settings, folder / "server-a.log")
+        second = ServerProcess("B", free_port(), settings, folder / "server-b.log")
+        try:
+            first.start()
+            second.start()
+            say(f"Server A on port {first.port}, server B on port {second.port}.\n")
+            story = Story(cluster, first, second, _USERNAME, password, sessions_key)
+            for number, step in enumerate(story.steps(), start=1):
+                steps.append(step)
+                say(_lines(number, step))
+        finally:
+            first.stop()
+            second.stop()
+    return steps
+
+
+def _lines(number: int, step: Step) -> str:
+    mark = click.style("held", fg="green") if step.held else click.style("FAILED", fg="red")
+    lines = [
+        f"{number:2}. {click.style(step.title, bold=True)}",
+        f"    asked     {step.asked}",
+        f"    answered  {step.answered}   ({step.seconds * 1000:.0f} ms, {mark})",
+    ]
+    if not step.held:
+        lines.append(f"    expected  {step.expected}")
+    return "\n".join(lines)

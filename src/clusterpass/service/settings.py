@@ -1,0 +1,268 @@
+"""The service's settings: from the environment and a TOML file, checked before anything starts.
+
+- ``CLUSTERPASS_NAME`` in the environment wins over ``name`` in the file; the file is named by
+  ``CLUSTERPASS_CONFIG`` or ``--config``. A key of the file that is no setting is refused.
+- A setting that is wrong raises a ConfigurationError that names it and what to do; never its value,
+  which may be a password.
+"""
+
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from clusterpass.config import DAY, Config, SessionPolicy
+from clusterpass.errors import ConfigurationError
+from clusterpass.store.url import parse_store_url
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.users import ThrottlePolicy
+
+PREFIX: Final = "CLUSTERPASS_"
+CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
+_DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Durations are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    store_url: SecretStr = Field(
+        default=SecretStr(_DEFAULT_STORE),
+        description="Where the session store is: redis+cluster://host:port[,host:port...],"
+        " rediss+cluster:// for TLS, redis:// for one server, embedded:// for a trial.",
+    )
+    keys_file: Path = Field(
+        default=Path("keys.json"),
+        description="A JWK Set with private keys; the first one signs, all of them verify."
+        " Make it with: clusterpass keys generate",
+    )
+    issuer: str = Field(
+        default="http://127.0.0.1:8000",
+        min_length=1,
+        max_length=255,
+        description="The `iss` of the access tokens: the public URL of this service.",
+    )
+    audience: str = Field(
+        default="",
+        max_length=255,
+        description="The `aud` of the access tokens; the issuer when empty.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="The address to listen on; 0.0.0.0 for all. Speak TLS in a proxy before it.",
+    )
+    port: int = Field(default=8000, ge=1, le=65_535, description="The TCP port to listen on.")
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Worker processes; one for each CPU core is a start."
+    )
+    access_lifetime: int = Field(
+        default=15 * 60, ge=10, le=DAY, description="Seconds that an access token lives."
+    )
+    absolute_lifetime: int = Field(
+        default=30 * DAY, ge=10, description="Seconds after a login at which its session ends."
+    )
+    idle_lifetime: int = Field(
+        default=7 * DAY,
+        ge=0,
+        description="Seconds without a refresh after which a session ends; 0: no such limit.",
+    )
+    max_sessions: int = Field(
+        default=50,
+        ge=1,
+        le=500,
+        description="Sessions that a user may have at once; a login beyond it replaces the oldest."
+        " 1: the newest login wins.",
+    )
+    login_enabled: bool = Field(
+        default=True,
+        description="Whether POST /login exists; without it sessions are opened by other programs"
+        " that share the keys and the store.",
+    )
+    password_check: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        description="`module:function` of your own check in place of the user directory. It is"
+        " called with (username, password), may be async, and returns True, False or None, or the"
+        " subject as a string.",
+    )
+    hash_concurrency: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Passwords checked at once in each worker; each takes 46 MiB meanwhile.",
+    )
+    account_attempts: int = Field(
+        default=10,
+        ge=1,
+        le=1_000_000,
+        description="Login attempts that an account has within account_window.",
+    )
+    account_window: int = Field(
+        default=300, ge=1, le=DAY, description="Seconds that an account's attempts are counted."
+    )
+    address_attempts: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Login attempts that an address (IPv6: a /64) has within address_window.",
+    )
+    address_window: int = Field(
+        default=300, ge=1, le=DAY, description="Seconds that an address's attempts are counted."
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of the proxies before the service, separated by commas;"
+        " X-Forwarded-For is believed from these only.",
+    )
+    cookie_secure: bool = Field(
+        default=True,
+        description="Whether the page's cookies are sent over HTTPS only. Turn it off for a trial"
+        " on localhost, never elsewhere.",
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="How the log lines look: one JSON object each, or for reading."
+    )
+
+    @field_validator("store_url")
+    @classmethod
+    def _understandable(cls, value: SecretStr) -> SecretStr:
+        parse_store_url(value.get_secret_value())
+        return value
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _no_service_link(cls, value: object) -> object:
+        # Kubernetes sets CLUSTERPASS_PORT=tcp://... for a Service that is named clusterpass.
+        if isinstance(value, str) and value.startswith("tcp://"):
+            raise ValueError(
+                "holds a Kubernetes service link; set enableServiceLinks: false in the pod, or"
+                " rename the Service"
+            )
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _idle_fits(self) -> Self:
+        if 0 < self.idle_lifetime < self.access_lifetime:
+            raise ValueError("idle_lifetime must not be shorter than access_lifetime")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, then the environment. The file is added by load_settings."""
+        return init_settings, env_settings
+
+    def throttle(self) -> ThrottlePolicy:
+        """The numbers of the login throttle."""
+        return ThrottlePolicy(
+            account_attempts=self.account_attempts,
+            account_window=self.account_window,
+            address_attempts=self.address_attempts,
+            address_window=self.address_window,
+        )
+
+    def session_config(self) -> Config:
+        """The library's configuration; reads the keys. Raises ConfigurationError."""
+        keys = KeyRing.load(self.keys_file)
+        if not keys.can_sign:
+            raise ConfigurationError(
+                f"keys_file: {self.keys_file} holds public keys only; the service needs a private"
+                " one, made with: clusterpass keys generate"
+            )
+        return Config(
+            issuer=self.issuer,
+            audience=self.audience,
+            keys=keys,
+            access_lifetime=self.access_lifetime,
+            absolute_lifetime=self.absolute_lifetime,
+            idle_lifetime=self.idle_lifetime,
+            policy=SessionPolicy(max_sessions=self.max_sessions),
+        )
+
+
+def load_settings(
+    config_file: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings from ``overrides``, else the environment, else the file, else the defaults.
+
+    ``config_file``: the file's path, else that in ``CLUSTERPASS_CONFIG``; none is needed. Raises
+    ConfigurationError.
+    """
+    path = config_file or os.environ.get(CONFIG_VARIABLE)
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return _with_file(Path(path))(**given) if path else Settings(**given)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error.errors(include_input=False)[0])) from None
+    except SettingsError:
+        raise ConfigurationError("a setting in the environment cannot be read") from None
+
+
+def _with_file(path: Path) -> type[Settings]:
+    if not path.is_file():
+        raise ConfigurationError(
+            f"the configuration file {path} does not exist; name another with --config or"
+            f" {CONFIG_VARIABLE}"
+        )
+    try:
+        from_file = TomlConfigSettingsSource(Settings, toml_file=path)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"the configuration file {path} is not valid TOML: {error}"
+        ) from None
+
+    class SettingsWithFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, from_file
+
+    return SettingsWithFile
+
+
+def _sentence(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"][:1])
+    if not name:
+        return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(sorted(Settings.model_fields))
+        return f"there is no setting {name!r}; the settings are: {known}"
+    problem = error["msg"].removeprefix("Value error, ")
+    return f"the setting {name} ({PREFIX}{name.upper()}) is wrong: {problem}"
