@@ -7,6 +7,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -32,6 +33,8 @@ from clusterpass.users import ThrottlePolicy
 PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
+
+_DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 Network = IPv4Network | IPv6Network
 
@@ -98,7 +101,6 @@ class Settings(BaseSettings):
     )
     password_check: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
         description="`module:function` of your own check in place of the user directory. It is"
         " called with (username, password), may be async, and returns True, False or None, or the"
         " subject as a string.",
@@ -147,6 +149,13 @@ class Settings(BaseSettings):
         parse_store_url(value.get_secret_value())
         return value
 
+    @field_validator("password_check")
+    @classmethod
+    def _dotted(cls, value: str | None) -> str | None:
+        if value is not None and not _DOTTED_PATH.fullmatch(value):
+            raise ValueError("write it as module:function, for example myapp.users:check")
+        return value
+
     @field_validator("port", mode="before")
     @classmethod
     def _no_service_link(cls, value: object) -> object:
@@ -166,7 +175,12 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _idle_fits(self) -> Self:
+    def _go_together(self) -> Self:
+        if self.workers > 1 and self.store_url.get_secret_value().startswith("embedded:"):
+            raise ValueError(
+                "with embedded:// each worker would start a cluster of its own: set workers to 1,"
+                " or start one with: clusterpass cluster start"
+            )
         if 0 < self.idle_lifetime < self.access_lifetime:
             raise ValueError("idle_lifetime must not be shorter than access_lifetime")
         return self
@@ -222,11 +236,15 @@ def load_settings(
     path = config_file or os.environ.get(CONFIG_VARIABLE)
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
-        return _with_file(Path(path))(**given) if path else Settings(**given)
+        loaded = _with_file(Path(path))(**given) if path else Settings(**given)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error.errors(include_input=False)[0])) from None
     except SettingsError:
         raise ConfigurationError("a setting in the environment cannot be read") from None
+    # Always the class itself, so that settings can be sent to another process.
+    return Settings.model_construct(
+        **{name: getattr(loaded, name) for name in type(loaded).model_fields}
+    )
 
 
 def _with_file(path: Path) -> type[Settings]:

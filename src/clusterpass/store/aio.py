@@ -148,7 +148,9 @@ class AsyncStore:
                 return
             candidates = list({*self._slots.primaries(), *self.location.seeds})
             random.shuffle(candidates)
-            slots = await self._drive(look_up(candidates, wanted.suspect, wanted.seen + 1))
+            slots = await self._drive(
+                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic)
+            )
             if slots is not None:
                 self._slots = slots
 

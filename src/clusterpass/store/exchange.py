@@ -32,6 +32,7 @@ Reply = TypeVar("Reply")
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.4
 _MOST_REDIRECTS: Final = 16
+_REPLICA_COUNT_SECONDS: Final = 1.0
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
@@ -125,7 +126,10 @@ def exchange(
             if isinstance(outcome, Replies):
                 error = next((v for v in outcome.values if isinstance(v, ServerError)), None)
                 if error is None:
-                    return _answer(call, outcome.values, asking=bool(asking))
+                    answer = _answer(call, outcome.values, asking=bool(asking))
+                    if call.script.writes and not answer.durable:
+                        yield from _count_replicas_again(slots, clock)
+                    return answer
                 if error.code == "NOSCRIPT" and by_name:
                     by_name = False
                     continue
@@ -176,6 +180,12 @@ def _answer(call: ScriptCall[Reply], values: list[Any], *, asking: bool) -> Answ
     return Answer(call.read(values[0]), durable=confirmed > 0)
 
 
+def _count_replicas_again(slots: SlotMap, clock: Callable[[], float]) -> Exchange[None]:
+    """After a write without a confirmation: a replica may have failed, or come back."""
+    if clock() - slots.taken_at > _REPLICA_COUNT_SECONDS:
+        yield LookUp(slots.version, suspect=None)
+
+
 def _redirected(error: ServerError, asked: Address) -> Address:
     # "MOVED 3999 127.0.0.1:6381", maybe followed by more; an empty host means the node asked.
     host, _, port = error.message.split(" ")[1].rpartition(":")
@@ -205,20 +215,21 @@ def _pauses() -> Generator[float, None, None]:
 
 
 def look_up(
-    candidates: list[Address], suspect: Address | None, version: int
+    candidates: list[Address], suspect: Address | None, version: int, clock: Callable[[], float]
 ) -> Exchange[SlotMap | None]:
     """Ask for the slots; the ``suspect`` is asked last. None when nobody knows."""
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
-        outcome = yield Send(address, ((b"CLUSTER", b"SLOTS"),))
+        outcome = yield Send(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
         if not isinstance(outcome, Replies):
             continue
-        reply = outcome.values[0]
-        if isinstance(reply, ServerError):
+        slots, nodes = outcome.values
+        reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
+        if reply is not None:
             if "cluster support disabled" in reply.message:
                 raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
             _judge(reply)
-        elif reply:
-            return SlotMap.parse(reply, address, version)
+        elif slots:
+            return SlotMap.parse(slots, nodes, address, version, clock())
     return None
 
 

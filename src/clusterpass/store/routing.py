@@ -1,5 +1,6 @@
 """Which node owns which slot. Pure: reads replies, does no I/O."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,12 +21,15 @@ class Shard:
 class SlotMap:
     """An immutable map from slots to shards; a new one is made at each change."""
 
-    __slots__ = ("_shards", "version")
+    __slots__ = ("_shards", "taken_at", "version")
 
-    def __init__(self, shards: list[Shard | None], version: int) -> None:
-        """``shards`` has one entry a slot."""
+    def __init__(
+        self, shards: list[Shard | None], version: int, taken_at: float = math.inf
+    ) -> None:
+        """``shards`` has one entry a slot; ``taken_at``: when, in seconds of a monotonic clock."""
         self._shards = shards
         self.version = version
+        self.taken_at = taken_at
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
@@ -38,26 +42,29 @@ class SlotMap:
         return cls([None] * SLOTS, 0)
 
     @classmethod
-    def parse(cls, reply: list[Any], asked: Address, version: int) -> "SlotMap":
-        """The answer of ``asked`` to CLUSTER SLOTS.
+    def parse(
+        cls, slots: list[Any], nodes: bytes, asked: Address, version: int, taken_at: float = 0.0
+    ) -> "SlotMap":
+        """The answers of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
 
-        An empty host stands for the node that was asked.
+        An empty host stands for the node that was asked. The replicas are counted from
+        CLUSTER NODES, as CLUSTER SLOTS leaves out those that have not replicated anything yet.
         """
+        replicas = _count_replicas(nodes)
         shards: list[Shard | None] = [None] * SLOTS
-        for first, last, primary, *replicas in reply:
+        for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else asked.host
-            shard = Shard(
-                Address(asked.host if host in {"", "?"} else host, primary[1]), len(replicas)
-            )
+            address = Address(asked.host if host in {"", "?"} else host, primary[1])
+            shard = Shard(address, replicas.get(primary[2], 0))
             shards[first : last + 1] = [shard] * (last - first + 1)
-        return cls(shards, version)
+        return cls(shards, version, taken_at)
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
         """The map after a node said that ``slot`` lies at ``address``."""
         known = next((s for s in self._shards if s is not None and s.primary == address), None)
         shards = list(self._shards)
         shards[slot] = known or Shard(address, 1)
-        return SlotMap(shards, self.version + 1)
+        return SlotMap(shards, self.version + 1, self.taken_at)
 
     def shard(self, slot: int) -> Shard | None:
         """The owner of ``slot``, or None while it is not known."""
@@ -66,3 +73,15 @@ class SlotMap:
     def primaries(self) -> list[Address]:
         """Every address that owns a slot."""
         return sorted({shard.primary for shard in self._shards if shard is not None})
+
+
+def _count_replicas(nodes: bytes) -> dict[bytes, int]:
+    """Replicas that have not failed, by the id of their primary."""
+    counts: dict[bytes, int] = {}
+    for line in nodes.splitlines():
+        columns = line.split(b" ")
+        if len(columns) > 3:
+            flags = columns[2].split(b",")
+            if b"slave" in flags and b"fail" not in flags:
+                counts[columns[3]] = counts.get(columns[3], 0) + 1
+    return counts

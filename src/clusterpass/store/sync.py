@@ -161,7 +161,9 @@ class SyncStore:
                 return
             candidates = list({*self._slots.primaries(), *self.location.seeds})
             random.shuffle(candidates)
-            slots = self._drive(look_up(candidates, wanted.suspect, wanted.seen + 1))
+            slots = self._drive(
+                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic)
+            )
             if slots is not None:
                 self._slots = slots
 

@@ -6,8 +6,8 @@
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
 
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
-(seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a replica),
-``max_connections`` (per node), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
+(seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a
+replica), ``max_connections`` (per node), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
 """
 
 import math

@@ -1,0 +1,57 @@
+"""Where a request comes from: the peer, or what a trusted proxy says about it.
+
+A proxy appends to X-Forwarded-For the address that it was called from, so the list is read from the
+right: the first hop that is no trusted proxy is the client. All further left may be invented.
+"""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+
+
+def client_address(
+    peer: str | None,
+    forwarded: Iterable[str],
+    trusted: Sequence[IPv4Network | IPv6Network],
+) -> str | None:
+    """The client's address; None when the server does not know its peer.
+
+    ``forwarded``: the values of all X-Forwarded-For headers, in order.
+    """
+    hop = _parse(peer or "")
+    if hop is None or not _is_trusted(hop, trusted):
+        return peer
+    entries = [part.strip() for value in forwarded for part in value.split(",")]
+    for entry in reversed(entries):
+        before = _parse(entry)
+        if before is None:
+            break
+        hop = before
+        if not _is_trusted(hop, trusted):
+            break
+    return str(hop)
+
+
+def _is_trusted(
+    address: IPv4Address | IPv6Address, trusted: Sequence[IPv4Network | IPv6Network]
+) -> bool:
+    return any(address in network for network in trusted if network.version == address.version)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,283 @@
+"""What the scripts leave in the store, and what they cost."""
+
+import dataclasses
+import time
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy
+from clusterpass.protocol import calls, directory_calls
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
+from clusterpass.protocol.script import load_script
+from clusterpass.tokens.identifiers import decode_session_id
+
+SCRIPTS = [
+    "login",
+    "verify",
+    "rotate",
+    "end_session",
+    "end_all",
+    "list_sessions",
+    "user_add",
+    "user_change",
+    "user_find",
+    "attempt",
+    "forget_attempts",
+]
+
+
+@pytest.fixture
+def key(subject: str) -> bytes:
+    return Keyspace().sessions(subject)
+
+
+@pytest.fixture
+def node(cluster: EmbeddedCluster, key: bytes):
+    with cluster.client(cluster.primary_of(key)) as client:
+        yield client
+
+
+def test_every_script_opens_with_what_it_takes_and_returns():
+    from importlib.resources import files
+
+    folder = files("clusterpass.protocol") / "scripts"
+    names = {entry.name for entry in folder.iterdir() if entry.name.endswith(".lua")}
+    assert names == {f"{name}.lua" for name in SCRIPTS}
+    for name in SCRIPTS:
+        source = load_script(name).source.decode()
+        assert source.startswith("#!lua")
+        assert "-- KEYS" in source
+        assert "-- Returns" in source
+
+
+def test_every_call_touches_one_slot():
+    keyspace = Keyspace("app")
+    for name in ["alice", "{", "a{b}c", "}{", "😀", "x" * 200]:
+        session = bytes(16)
+        made = [
+            calls.login(
+                keyspace,
+                name,
+                session_id=session,
+                refresh_digest=session,
+                absolute_seconds=1,
+                idle_seconds=0,
+                device="",
+                details=calls.NO_DETAILS,
+                most_sessions=1,
+                tombstone_seconds=1,
+            ),
+            calls.verify(keyspace, name, session_id=session),
+            calls.rotate(
+                keyspace,
+                name,
+                session_id=session,
+                presented_digest=session,
+                rotation=0,
+                successor_digest=session,
+            ),
+            calls.end_session(
+                keyspace, name, session_id=session, reason="revoked", tombstone_seconds=1
+            ),
+            calls.end_all(keyspace, name, keep=None, reason="revoked", tombstone_seconds=1),
+            calls.list_sessions(keyspace, name),
+            directory_calls.find_user(keyspace, name),
+        ]
+        slots = {key_slot(part) for call in made for part in call.keys}
+        assert len(slots) == 1, name
+
+
+def test_the_record_in_lua_is_the_record_in_python(sessions, node, key, subject):
+    before = int(time.time() * 1000)
+    pair = sessions.login(subject, device="d" * 24)
+    field = decode_session_id(pair.session_id)
+    value = node.hget(key, field)
+    assert len(value) == 64
+    record = parse_record(value)
+    assert isinstance(record, LiveRecord)
+    assert record.pack() == value
+    assert abs(record.created_milliseconds - before) < 60_000
+    assert record.refreshed_at == record.created_milliseconds // 1000
+    assert record.absolute_end == record.refreshed_at + 30 * 86400
+    assert record.idle_seconds == 7 * 86400
+    assert (record.rotation, record.device, record.has_details) == (0, "d" * 24, False)
+    sessions.refresh(pair.refresh_token)
+    rotated = parse_record(node.hget(key, field))
+    assert rotated.rotation == 1
+    assert rotated.device == "d" * 24
+    assert rotated.refresh_digest != record.refresh_digest
+    sessions.logout(pair.access_token)
+    tombstone = parse_record(node.hget(key, field))
+    assert isinstance(tombstone, Tombstone)
+    assert tombstone.reason == "logged_out"
+    assert tombstone.pack() == node.hget(key, field)
+
+
+def test_a_dump_of_the_store_holds_nothing_to_replay(sessions, node, key, subject):
+    from clusterpass.tokens.refresh import parse_refresh_token
+
+    pair = sessions.login(subject, claims={"role": "x"})
+    secret = parse_refresh_token(pair.refresh_token).secret
+    details = Keyspace().details(subject)
+    dump = b"".join([*node.hgetall(key).values(), *node.hgetall(details).values()])
+    assert secret not in dump
+    assert pair.access_token.encode() not in dump
+    assert pair.access_token.rsplit(".", 1)[1].encode() not in dump
+    assert pair.refresh_token.encode() not in dump
+
+
+def test_the_hash_keeps_its_compact_encoding(sessions, node, key, subject):
+    for _ in range(5):
+        sessions.login(subject, device="d" * 24, claims={"x": "y" * 500})
+    assert node.object("encoding", key) == b"listpack"
+
+
+def test_the_key_expires_with_its_last_session(sessions, node, key, subject):
+    pair = sessions.login(subject, claims={"a": 1})
+    details = Keyspace().details(subject)
+    record = parse_record(node.hget(key, decode_session_id(pair.session_id)))
+    assert node.expiretime(key) == record.ends_at
+    assert node.expiretime(details) == record.ends_at
+    sessions.logout(pair.access_token)
+    tombstone = parse_record(node.hget(key, decode_session_id(pair.session_id)))
+    assert node.expiretime(key) == tombstone.keep_until
+    assert tombstone.keep_until - tombstone.ended_at >= 900
+    assert not node.exists(details), "no details of a dead session are kept"
+
+
+def test_ended_fields_are_removed_by_the_next_login(sessions, node, key, subject):
+    pair = sessions.login(subject, claims={"a": 1})
+    field = decode_session_id(pair.session_id)
+    record = parse_record(node.hget(key, field))
+    node.hset(key, field, dataclasses.replace(record, absolute_end=1).pack())
+    node.hset(key, b"t" * 16, Tombstone("revoked", 1, 2).pack())
+    newer = sessions.login(subject)
+    assert set(node.hkeys(key)) == {decode_session_id(newer.session_id)}
+    assert not node.exists(Keyspace().details(subject))
+
+
+def test_tombstones_are_bounded(cluster_url, config, node, key, subject):
+    single = dataclasses.replace(config, policy=SessionPolicy.single_session())
+    with SessionManager.from_url(cluster_url, single) as manager:
+        for _ in range(80):
+            pair = manager.login(subject)
+        assert node.hlen(key) == 65
+        assert manager.verify(pair.access_token)
+
+
+def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
+    """What a retry after a lost reply meets."""
+    session_id, digest, successor = b"s" * 16, b"d" * 16, b"e" * 16
+    keyspace = Keyspace()
+
+    def flow(call):
+        answer = yield from call
+        return answer.reply
+
+    def login():
+        return sessions.store.run(
+            flow(
+                calls.login(
+                    keyspace,
+                    subject,
+                    session_id=session_id,
+                    refresh_digest=digest,
+                    absolute_seconds=600,
+                    idle_seconds=0,
+                    device="",
+                    details=calls.NO_DETAILS,
+                    most_sessions=5,
+                    tombstone_seconds=60,
+                )
+            )
+        )
+
+    def rotate():
+        return sessions.store.run(
+            flow(
+                calls.rotate(
+                    keyspace,
+                    subject,
+                    session_id=session_id,
+                    presented_digest=digest,
+                    rotation=0,
+                    successor_digest=successor,
+                )
+            )
+        )
+
+    first, second = login(), login()
+    assert first.stored.record == second.stored.record
+    assert node.hlen(key) == 1
+    once, twice = rotate(), rotate()
+    assert once.status == twice.status == "OK"
+    assert once.stored.record == twice.stored.record
+    # The login's retry arriving late must not undo the rotation: its digest is no longer there.
+    assert parse_record(node.hget(key, session_id)).rotation == 1
+
+
+def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in cluster.nodes:
+        with cluster.client(node) as client:
+            for name, figures in client.info("commandstats").items():
+                counts[name] = counts.get(name, 0) + figures["calls"]
+    return counts
+
+
+def _spent(cluster: EmbeddedCluster, act) -> dict[str, int]:
+    """The commands that reached the servers from outside while ``act`` ran."""
+    names = ["evalsha", "eval", "wait", "cluster|slots", "cluster|nodes", "get", "hget"]
+    before = _command_calls(cluster)
+    act()
+    after = _command_calls(cluster)
+    spent = {
+        name: after.get(f"cmdstat_{name}", 0) - before.get(f"cmdstat_{name}", 0) for name in names
+    }
+    return {name: count for name, count in spent.items() if count}
+
+
+def test_each_verb_is_one_round_trip(cluster, sessions, subject):
+    pair = sessions.login(subject)  # the connection and the scripts are there
+    pair = sessions.refresh(pair.refresh_token)
+    sessions.verify(pair.access_token)
+    sessions.sessions(subject)
+    write, read = {"evalsha": 1, "wait": 1}, {"evalsha": 1}
+    assert _spent(cluster, lambda: sessions.login(subject)) == write
+    assert _spent(cluster, lambda: sessions.verify(pair.access_token)) == read
+    assert _spent(cluster, lambda: sessions.sessions(subject)) == read
+    assert _spent(cluster, lambda: sessions.refresh(pair.refresh_token)) == write
+    sessions.logout(sessions.login(subject).access_token)
+    assert _spent(cluster, lambda: sessions.logout(pair.access_token)) == write
+
+
+def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
+    """One send, two replies: WAIT is no second round trip."""
+    from clusterpass.store import sync
+
+    sent = []
+    original = sync.Connection.send_packed_command
+
+    def record(self, command, **options):
+        sent.append(b"".join(command))
+        return original(self, command, **options)
+
+    sessions.login(subject)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sync.Connection, "send_packed_command", record)
+        sessions.login(subject)
+    assert len(sent) == 1
+    assert b"EVALSHA" in sent[0]
+    assert b"WAIT" in sent[0]
+
+
+def test_reading_scripts_are_marked_as_such(node, key):
+    for name in SCRIPTS:
+        script = load_script(name)
+        is_reader = name in {"verify", "list_sessions", "user_find"}
+        assert script.writes is not is_reader
+    with pytest.raises(redis.ResponseError, match="[Ww]rite commands are not allowed"):
+        node.eval("#!lua flags=no-writes\nreturn redis.call('SET', KEYS[1], '1')", 1, key)

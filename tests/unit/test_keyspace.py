@@ -1,0 +1,137 @@
+"""Key names: one slot for a subject, and no two names for two things."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from redis.crc import key_slot
+
+from clusterpass.errors import ConfigurationError
+from clusterpass.protocol.keyspace import Keyspace
+
+subjects = st.text(
+    st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=60
+) | st.text("{}%:ab/ é", min_size=1, max_size=12)
+KEYSPACE = Keyspace()
+BUILDERS: dict[str, Callable[[str], bytes]] = {
+    "sessions": KEYSPACE.sessions,
+    "details": KEYSPACE.details,
+    "user": KEYSPACE.user,
+    "attempts_by_account": KEYSPACE.attempts_by_account,
+    "attempts_by_address": KEYSPACE.attempts_by_address,
+}
+
+
+def keys_of(subject: str) -> list[bytes]:
+    return [build(subject) for build in BUILDERS.values()]
+
+
+@settings(max_examples=200)
+@given(subjects)
+@example("{")
+@example("}")
+@example("{}")
+@example("}{")
+@example("{bob}")
+@example("}bob{")
+@example("a}:details")
+@example("}:user")
+@example("%7B")
+@example("%")
+@example("\u2028")
+@example("é" * 127)
+def test_all_keys_of_a_subject_are_in_one_slot(subject: str) -> None:
+    keys = keys_of(subject)
+    assert len({key_slot(key) for key in keys}) == 1
+    # The tag is the first pair of braces with something inside; there is but one pair.
+    for key in keys:
+        assert key.count(b"{") == key.count(b"}") == 1
+        tag = key[key.index(b"{") + 1 : key.index(b"}")]
+        assert tag
+        assert key_slot(key) == key_slot(tag)
+
+
+@given(st.text("abcdefgh", min_size=1, max_size=20))
+def test_slot_is_the_one_of_the_plain_name(subject: str) -> None:
+    assert key_slot(KEYSPACE.sessions(subject)) == key_slot(subject.encode())
+
+
+@settings(max_examples=300)
+@given(subjects, subjects)
+@example("{", "%7B")
+@example("%", "%25")
+@example("a}", "a")
+@example("a:details", "a")
+@example("a}:details", "a")
+@example("bob", "{bob}")
+@example("a/b", "a%2Fb")
+@example("é", "%C3%A9")
+@example("é", "e\u0301")
+@example("Alice", "alice")
+@example("a", "a ")
+@example("a+b", "a b")
+@example("~", "%7E")
+def test_two_subjects_share_no_key(one: str, other: str) -> None:
+    assume(one != other)
+    assert not set(keys_of(one)) & set(keys_of(other))
+
+
+@given(subjects)
+def test_keys_of_a_subject_differ(subject: str) -> None:
+    keys = keys_of(subject)
+    assert len(set(keys)) == len(keys)
+    assert KEYSPACE.probe() not in keys
+
+
+@given(subjects)
+def test_keys_are_printable_ascii_without_spaces(subject: str) -> None:
+    for key in keys_of(subject):
+        assert key.isascii()
+        assert all(0x21 <= byte <= 0x7E for byte in key)
+        assert key.startswith(b"cp:{")
+
+
+@given(subjects, st.sampled_from(["a", "b", "cp", "cp.x", "A-b_c.9"]))
+def test_namespaces_share_no_key(subject: str, namespace: str) -> None:
+    one, other = Keyspace(namespace), Keyspace(namespace + "2")
+    for build in BUILDERS:
+        assert getattr(one, build)(subject) != getattr(other, build)(subject)
+        assert key_slot(getattr(one, build)(subject)) == key_slot(getattr(other, build)(subject))
+
+
+@pytest.mark.parametrize(
+    "namespace", ["", "a" * 33, "a:b", "{a}", "{", "a b", "a\n", "*", "?", "[a]", "é", "a/b", "\0"]
+)
+def test_namespace_that_is_refused(namespace: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Keyspace(namespace)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        ("sessions", b"cp:{alice@example.com}"),
+        ("details", b"cp:{alice@example.com}:details"),
+        ("user", b"cp:{alice@example.com}:user"),
+        ("attempts_by_account", b"cp:{alice@example.com}:attempts-account"),
+        ("attempts_by_address", b"cp:{alice@example.com}:attempts-address"),
+    ],
+)
+def test_names_as_they_are_in_the_store(build: Any, name: bytes) -> None:
+    # These names are data of running systems: a release that changes them loses every session.
+    assert BUILDERS[build]("alice@example.com") == name
+    assert BUILDERS[build]("{a b}/é%") == name.replace(
+        b"alice@example.com", b"%7Ba%20b%7D%2F%C3%A9%25"
+    )
+
+
+def test_pattern_of_users_finds_users_alone() -> None:
+    from fnmatch import fnmatchcase
+
+    pattern = KEYSPACE.all_users_pattern()
+    for subject in ("alice", "{}:user", "a}:user", "*"):
+        matching = [key for key in keys_of(subject) if fnmatchcase(key.decode(), pattern)]
+        assert matching == [KEYSPACE.user(subject)]
+    assert not fnmatchcase(KEYSPACE.probe().decode(), pattern)

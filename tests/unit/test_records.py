@@ -1,0 +1,132 @@
+"""The packed records: what is packed is read, and garbage is refused in one way."""
+
+import importlib.resources
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from clusterpass.protocol.records import (
+    LONGEST_SHORT_DEVICE,
+    REASON_NUMBERS,
+    LiveRecord,
+    Tombstone,
+    UnreadableRecord,
+    parse_record,
+)
+
+seconds = st.integers(0, 2**32 - 1)
+devices = st.text(st.characters(exclude_categories=("Cs",)), max_size=24).filter(
+    lambda text: len(text.encode()) <= LONGEST_SHORT_DEVICE
+)
+live_records = st.builds(
+    LiveRecord,
+    created_milliseconds=st.integers(0, 2**48 - 1),
+    absolute_end=seconds,
+    refreshed_at=seconds,
+    idle_seconds=seconds,
+    rotation=seconds,
+    refresh_digest=st.binary(min_size=16, max_size=16),
+    device=devices,
+    has_details=st.booleans(),
+)
+tombstones = st.builds(
+    Tombstone,
+    reason=st.sampled_from(sorted(REASON_NUMBERS)),
+    ended_at=seconds,
+    keep_until=seconds,
+)
+
+
+@given(live_records | tombstones)
+def test_round_trip(record: LiveRecord | Tombstone) -> None:
+    packed = record.pack()
+    assert len(packed) <= 64
+    assert (packed[0] >= 128) == isinstance(record, Tombstone)
+    assert parse_record(packed) == record
+
+
+def test_longest_device_fills_the_record() -> None:
+    record = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x" * LONGEST_SHORT_DEVICE, True)
+    assert len(record.pack()) == 64
+
+
+@settings(max_examples=300)
+@given(
+    st.binary(max_size=80)
+    | st.binary(max_size=80).map(b"\x01".__add__)
+    | st.binary(max_size=20).map(b"\x81".__add__)
+    | st.binary(min_size=9, max_size=9).map(b"\x81".__add__)
+    | st.binary(min_size=39, max_size=70).map(b"\x01".__add__)
+)
+@example(b"")
+@example(b"\x01")
+@example(b"\x81")
+@example(b"\x81\x01")
+@example(b"\x81\x00" + bytes(8))
+@example(b"\x81\x04" + bytes(8))
+@example(b"\x81\x01" + bytes(9))
+@example(b"\x82\x01" + bytes(8))
+@example(b"\x80" + bytes(39))
+@example(b"\x00" + bytes(39))
+@example(b"\x02" + bytes(39))
+@example(b"\x01" + bytes(38))
+@example(b"\x01" + bytes(39) + b"\xff")
+@example(b"{}")
+def test_garbage_is_unreadable_and_nothing_else(value: bytes) -> None:
+    try:
+        record = parse_record(value)
+    except UnreadableRecord:
+        return
+    if isinstance(record, LiveRecord):
+        assert value[0] == 1
+        # Flags that this release does not know are read over.
+        assert record.pack()[2:] == value[2:]
+    else:
+        assert record.pack() == value
+
+
+@pytest.mark.parametrize("schema", [0, 2, 3, 127, 128, 130, 255])
+def test_schema_of_another_release_is_unreadable(schema: int) -> None:
+    live = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x", False).pack()
+    dead = Tombstone("revoked", 1, 2).pack()
+    for packed in (live, dead):
+        with pytest.raises(UnreadableRecord):
+            parse_record(bytes([schema]) + packed[1:])
+
+
+@pytest.mark.parametrize("number", [0, 4, 255])
+def test_reason_of_another_release_is_unreadable(number: int) -> None:
+    packed = Tombstone("revoked", 1, 2).pack()
+    with pytest.raises(UnreadableRecord):
+        parse_record(packed[:1] + bytes([number]) + packed[2:])
+
+
+@given(live_records)
+def test_end_is_the_first_limit(record: LiveRecord) -> None:
+    idle_end = record.refreshed_at + record.idle_seconds
+    assert record.ends_at <= record.absolute_end
+    assert record.ends_at == (
+        min(record.absolute_end, idle_end) if record.idle_seconds else record.absolute_end
+    )
+
+
+def test_layout_is_the_documented_one() -> None:
+    live = LiveRecord(0x0102030405, 0x11, 0x12, 0x13, 0x14, b"d" * 16, "phone", True)
+    assert live.pack() == (
+        b"\x01\x01"
+        + bytes([0, 1, 2, 3, 4, 5])
+        + bytes([0, 0, 0, 0x11, 0, 0, 0, 0x12, 0, 0, 0, 0x13, 0, 0, 0, 0x14])
+        + b"d" * 16
+        + b"phone"
+    )
+    assert Tombstone("replaced", 5, 6).pack() == b"\x81\x02" + bytes([0, 0, 0, 5, 0, 0, 0, 6])
+
+
+def test_scripts_find_the_device_where_it_is_packed() -> None:
+    lua = importlib.resources.files("clusterpass.protocol") / "scripts/_include/record.lua"
+    found = re.search(r"device = string\.sub\(value, (\d+)\)", lua.read_text("utf-8"))
+    assert found
+    head = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "", False).pack()
+    assert int(found[1]) == len(head) + 1  # Lua counts from one

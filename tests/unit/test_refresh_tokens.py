@@ -1,0 +1,154 @@
+"""Refresh tokens: what is written is read, and any other text is refused in one way."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clusterpass.errors import InvalidRefreshToken
+from clusterpass.tokens.encoding import encode_base64url
+from clusterpass.tokens.refresh import (
+    RefreshToken,
+    looks_like_refresh_token,
+    parse_refresh_token,
+)
+
+subjects = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=255).filter(
+    lambda text: len(text.encode()) <= 255
+)
+tokens = st.builds(
+    RefreshToken,
+    subject=subjects,
+    session_id=st.binary(min_size=16, max_size=16),
+    rotation=st.integers(0, 2**32 - 1),
+    secret=st.binary(min_size=32, max_size=32),
+)
+
+
+def parse_or_refuse(text: Any) -> RefreshToken | None:
+    """The token, or None when it was refused as malformed; any other exception is a failure."""
+    try:
+        return parse_refresh_token(text)
+    except InvalidRefreshToken as error:
+        assert error.reason == "malformed"
+        assert error.code == "invalid_refresh_token"
+        return None
+
+
+@given(tokens)
+def test_round_trip(token: RefreshToken) -> None:
+    text = token.encode()
+    assert text.isascii()
+    assert len(text) <= 512
+    assert looks_like_refresh_token(text)
+    assert parse_refresh_token(text) == token
+
+
+def test_longest_and_shortest_subject() -> None:
+    for subject in ("a", "a" * 255, "\U0001f600" * 63 + "abc"):
+        token = RefreshToken(subject, b"s" * 16, 2**32 - 1, b"x" * 32)
+        assert parse_refresh_token(token.encode()) == token
+
+
+@settings(max_examples=200)
+@given(tokens, st.data())
+def test_mutated_token_is_refused_or_another(token: RefreshToken, data: st.DataObject) -> None:
+    text = token.encode()
+    position = data.draw(st.integers(0, len(text)))
+    removed = data.draw(st.integers(0, 3))
+    added = data.draw(
+        st.text(max_size=3)
+        | st.text("ABCDwxyz0189-_+/=", max_size=3)
+        | st.sampled_from(["\n", "."])
+    )
+    mutant = text[:position] + added + text[position + removed :]
+    parsed = parse_or_refuse(mutant)
+    if parsed is not None:
+        assert (parsed == token) == (mutant == text)
+        assert parsed.encode() == mutant
+
+
+@given(tokens, st.integers(0, 500))
+def test_truncated_token_is_refused_or_another(token: RefreshToken, size: int) -> None:
+    text = token.encode()
+    parsed = parse_or_refuse(text[:size])
+    assert (parsed == token) == (size >= len(text))
+
+
+@given(
+    st.text()
+    | st.text().map("cpr_".__add__)
+    | st.binary(max_size=400).map(lambda data: "cpr_" + encode_base64url(data))
+    | st.none()
+    | st.integers()
+    | st.binary()
+)
+def test_random_text_is_refused_or_a_token(text: Any) -> None:
+    parsed = parse_or_refuse(text)
+    assert parsed is None or parsed.encode() == text
+
+
+GOOD = RefreshToken("alice", b"s" * 16, 7, b"x" * 32)
+BODY = base64.urlsafe_b64decode(GOOD.encode()[4:] + "=" * (-len(GOOD.encode()[4:]) % 4))
+
+
+def wrapped(data: bytes) -> str:
+    return "cpr_" + encode_base64url(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cpr_",
+        "cpr",
+        "CPR_" + GOOD.encode()[4:],
+        " " + GOOD.encode(),
+        GOOD.encode() + " ",
+        GOOD.encode() + "\n",
+        GOOD.encode() + "=",
+        GOOD.encode()[4:],
+        "cpr_" + GOOD.encode(),
+        wrapped(b""),
+        wrapped(BODY[:52]),
+        wrapped(BODY[:53]),
+        wrapped(b"\x00" + BODY[1:]),
+        wrapped(b"\x02" + BODY[1:]),
+        wrapped(b"\xff" + BODY[1:]),
+        wrapped(BODY + b"\n"),
+        wrapped(BODY + b"\x00"),
+        wrapped(BODY[:53] + b"\xff"),
+        wrapped(BODY[:53] + b"\xed\xa0\x80"),
+        wrapped(BODY[:53] + b"\xc0\xaf"),
+        wrapped(BODY[:53] + b"a" * 256),
+        "cpr_" + "A" * 509,
+        "cpr_" + "A" * 10_000_000,
+        "cpr_" + "\u0661" * 80,
+        "cpr_\ud800",
+        None,
+        5,
+        GOOD.encode().encode(),
+        [GOOD.encode()],
+    ],
+)
+def test_malformed(text: Any) -> None:
+    assert parse_or_refuse(text) is None
+
+
+def test_too_long_text_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(_: str) -> bytes:
+        raise AssertionError("a token that is too long was decoded")
+
+    monkeypatch.setattr("clusterpass.tokens.refresh.decode_base64url", decode)
+    assert parse_or_refuse("cpr_" + "A" * 509) is None
+
+
+def test_digest_is_half_of_the_hash_of_the_secret() -> None:
+    assert GOOD.digest == hashlib.sha256(b"x" * 32).digest()[:16]
+
+
+def test_layout_is_the_documented_one() -> None:
+    assert b"\x01" + b"s" * 16 + (7).to_bytes(4, "big") + b"x" * 32 + b"alice" == BODY
