@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterpass.errors import InvalidInput
@@ -15,6 +15,8 @@ from clusterpass.tokens.identifiers import (
     decode_session_id,
     encode_session_id,
 )
+
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ REFUSED: list[Any] = [
 
 @pytest.mark.parametrize("subject", [*REFUSED, "a" * 256, "é" * 128, "\U0001f600" * 64])
 def test_subject_that_is_refused(subject: Any) -> None:
-    with pytest.raises(InvalidInput, match="^subject "):
+    with pytest.raises(InvalidInput, match="subject "):
         check_subject(subject)
 
 
@@ -57,10 +59,11 @@ def test_device_that_is_accepted(device: str | None) -> None:
     "device", [*(text for text in REFUSED if text is not None), "a" * 129, "é" * 65]
 )
 def test_device_that_is_refused(device: Any) -> None:
-    with pytest.raises(InvalidInput, match="^device "):
+    with pytest.raises(InvalidInput, match="device "):
         check_device(device)
 
 
+@steady
 @given(st.text(max_size=300) | st.text(st.characters(codec="utf-8"), max_size=300))
 def test_check_accepts_by_the_rule_alone(text: str) -> None:
     clean = all(unicodedata.category(character) not in ("Cc", "Cs") for character in text)
@@ -76,6 +79,7 @@ def test_check_accepts_by_the_rule_alone(text: str) -> None:
         )
 
 
+@steady
 @given(st.binary(min_size=16, max_size=16))
 def test_session_id_round_trip(data: bytes) -> None:
     text = encode_session_id(data)
@@ -106,6 +110,7 @@ def test_text_that_is_no_session_id(text: Any) -> None:
     assert decode_session_id(text) is None
 
 
+@steady
 @given(st.text("AQgw_-0", min_size=22, max_size=22))
 def test_session_id_has_one_spelling(text: str) -> None:
     data = decode_session_id(text)

@@ -5,7 +5,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterpass.errors import InvalidRefreshToken
@@ -15,6 +15,8 @@ from clusterpass.tokens.refresh import (
     looks_like_refresh_token,
     parse_refresh_token,
 )
+
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 subjects = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=255).filter(
     lambda text: len(text.encode()) <= 255
@@ -38,6 +40,7 @@ def parse_or_refuse(text: Any) -> RefreshToken | None:
         return None
 
 
+@steady
 @given(tokens)
 def test_round_trip(token: RefreshToken) -> None:
     text = token.encode()
@@ -53,7 +56,7 @@ def test_longest_and_shortest_subject() -> None:
         assert parse_refresh_token(token.encode()) == token
 
 
-@settings(max_examples=200)
+@settings(steady, max_examples=200)
 @given(tokens, st.data())
 def test_mutated_token_is_refused_or_another(token: RefreshToken, data: st.DataObject) -> None:
     text = token.encode()
@@ -71,6 +74,7 @@ def test_mutated_token_is_refused_or_another(token: RefreshToken, data: st.DataO
         assert parsed.encode() == mutant
 
 
+@steady
 @given(tokens, st.integers(0, 500))
 def test_truncated_token_is_refused_or_another(token: RefreshToken, size: int) -> None:
     text = token.encode()
@@ -78,6 +82,7 @@ def test_truncated_token_is_refused_or_another(token: RefreshToken, size: int) -
     assert (parsed == token) == (size >= len(text))
 
 
+@steady
 @given(
     st.text()
     | st.text().map("cpr_".__add__)

@@ -83,8 +83,9 @@ def ask(
         raise OSError(f"no HTTP answer ({type(error).__name__})") from None
     finally:
         connection.close()
-    parsed = json.loads(text) if "json" in response.headers.get("Content-Type", "") else {}
-    return HttpAnswer(response.status, parsed, time.monotonic() - began, dict(response.headers))
+    parsed = json.loads(text) if "json" in response.headers.get("Content-Type", "") else None
+    body_read = parsed if isinstance(parsed, dict) else {}
+    return HttpAnswer(response.status, body_read, time.monotonic() - began, dict(response.headers))
 
 
 def await_condition(

@@ -43,7 +43,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
-        """The JSON text, ASCII only: a name with half a surrogate pair must not break the answer."""
+        """The JSON text, in ASCII: half a surrogate pair in a name must not break the answer."""
         members: dict[str, Any] = {
             "type": f"urn:clusterpass:error:{self.error}",
             "title": self.title,

@@ -34,8 +34,9 @@ def start_detached(
     """Start (or resume) the cluster of ``data_folder`` and let it run on by itself.
 
     The options are those of EmbeddedCluster; ``nodes`` and ``node_timeout`` are those of the
-    cluster that the folder holds, or else 6 and 2.0, unless they are given. Raises EmbeddedClusterError if it runs already or
-    cannot be started, ConfigurationError if the options do not fit the folder.
+    cluster that the folder holds, or else 6 and 2.0, unless they are given.
+    Raises EmbeddedClusterError if it runs already or cannot be started, ConfigurationError if the
+    options do not fit the folder.
     """
     record = read_record(resolve(data_folder)) or {"nodes": [None] * 6, "node_timeout": 2.0}
     cluster = EmbeddedCluster(

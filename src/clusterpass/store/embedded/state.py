@@ -83,7 +83,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         nodes_of(folder, record["nodes"])
         for name in ("url", "formed", "persistent", "tls", "server", "node_timeout"):
             record[name]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EmbeddedClusterError(f"The record {path} cannot be read: {error}.") from error

@@ -1,0 +1,129 @@
+"""The ASGI application: routes, errors and middleware put together.
+
+Everything that can be wrong with the settings is found when the application is made; the store is
+opened when a worker's event loop starts, and closed with it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
+
+import clusterpass
+from clusterpass.aio import AsyncSessionManager
+from clusterpass.config import Config
+from clusterpass.errors import ClusterPassError
+from clusterpass.service import problems
+from clusterpass.service.credentials import PasswordCheck, load_check, make_doorkeeper
+from clusterpass.service.describe import openapi_document
+from clusterpass.service.headers import HeadAsGet, SafeHeaders
+from clusterpass.service.limits import BodyLimits
+from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_logger
+from clusterpass.service.routes import Service, login_router, router
+from clusterpass.service.settings import Settings
+
+
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+def create_app(settings: Settings, *, logger: Any = None) -> FastAPI:
+    """The application; raises ConfigurationError when it could not work safely.
+
+    ``logger``: a structlog logger; by default one that writes to the standard output.
+    """
+    config = settings.session_config()
+    check = load_check(settings.password_check)
+    app = FastAPI(
+        title="ClusterPass",
+        description="Sessions that are known on every server, and dead everywhere at once.",
+        version=clusterpass.__version__,
+        lifespan=_lifespan(settings, config, check),
+        docs_url=None,  # its scripts would come from another host
+        redoc_url=None,
+        openapi_url=None,  # served below, with the errors described
+        redirect_slashes=False,
+    )
+    app.include_router(router)
+    if settings.login_enabled:
+        app.include_router(login_router)
+    _add_description(app)
+    _add_error_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimits)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
+    return app
+
+
+def _lifespan(
+    settings: Settings, config: Config, check: PasswordCheck | None
+) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store_url = settings.store_url.get_secret_value()
+        async with AsyncSessionManager.from_url(store_url, config) as sessions:
+            doorkeeper = make_doorkeeper(settings, sessions, check)
+            app.state.service = Service(settings, sessions, doorkeeper, config.keys.public_jwks())
+            try:
+                yield
+            finally:
+                await doorkeeper.close()
+
+    return lifespan
+
+
+def _add_description(app: FastAPI) -> None:
+    document: dict[str, Any] = {}
+
+    async def openapi(_: Request) -> Response:
+        if not document:
+            document.update(openapi_document(app))
+        return JSONResponse(document)
+
+    app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def library_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ClusterPassError)
+        facts = request.scope.get(FACTS, {})
+        facts["error"] = error.code
+        if error.reason is not None:
+            facts["reason"] = error.reason
+        problem = problems.of_error(error)
+        if problem.status == 500:
+            facts.update(describe_fault(error))
+        return problem.response()
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        response = problems.of_http_exception(error).response()
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(_methods_at(app.routes, request))
+        return response
+
+    async def unexpected_content(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problems.of_validation(error).response()
+
+    app.add_exception_handler(ClusterPassError, library_error)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, unexpected_content)
+
+
+def _methods_at(routes: list[BaseRoute], request: Request) -> list[str]:
+    """Every method that the path knows; the router itself names those of its first route only."""
+    known = {
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    }
+    return sorted(known | {"HEAD"} if "GET" in known else known)

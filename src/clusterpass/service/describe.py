@@ -1,0 +1,64 @@
+"""The OpenAPI description, complete with the errors."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from clusterpass.service.problems import MEDIA_TYPE
+from clusterpass.service.schemas import ProblemResponse
+
+BEARER_ONLY: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}
+_REFERENCE: Final = "#/components/schemas/{model}"
+_MEANINGS: Final = {
+    400: "The request is not well-formed.",
+    401: "Who is asking could not be established; `error` and `reason` say why.",
+    404: "The caller has no such session.",
+    413: "The body is larger than 64 KiB.",
+    415: "The body is not sent as application/json.",
+    422: "The body holds what is not expected; `fields` names it.",
+    429: "Too many attempts; see Retry-After.",
+    503: "The session store cannot be reached; nobody was logged out. See Retry-After.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The description of error answers, for a route."""
+    return {status: _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=ProblemResponse.__name__)}
+    described: dict[str, Any] = {
+        "description": _MEANINGS[status],
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
+    if status == HTTPStatus.UNAUTHORIZED:
+        described["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        described["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return described
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The document for ``app``."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    components = document.setdefault("components", {})
+    own = ProblemResponse.model_json_schema(ref_template=_REFERENCE)
+    components.setdefault("schemas", {}).update(own.pop("$defs", {}))
+    components["schemas"][ProblemResponse.__name__] = own
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    components["securitySchemes"] = {
+        "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            # The framework's own 422, where the only parameter is a text that always fits.
+            responses = operation["responses"]
+            if "422" in responses and MEDIA_TYPE not in responses["422"].get("content", {}):
+                del responses["422"]
+    return document

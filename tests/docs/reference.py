@@ -1,0 +1,62 @@
+"""Makes the pages of docs/reference that follow from the code: ``python -m tests.docs.reference``."""
+
+from pathlib import Path
+
+import click
+
+from clusterpass.cli import main
+from clusterpass.service.settings import PREFIX, Settings
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    lines = [
+        "# Settings of the service",
+        "",
+        "<!-- Made by: python -m tests.docs.reference -->",
+        "",
+        "Each is read from the environment under the name in the first column, or from a TOML file",
+        "(`--config FILE` or `CLUSTERPASS_CONFIG`) under the same name without the prefix, in lower",
+        "case. The environment wins. `clusterpass serve` refuses to start on a wrong one and says",
+        "which. Durations are seconds.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if hasattr(default, "get_secret_value"):
+            default = default.get_secret_value()
+        shown = "" if default in (None, "", ()) else f"`{default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def commands_page() -> str:
+    """docs/reference/cli.md."""
+    lines = ["# Command line", "", "<!-- Made by: python -m tests.docs.reference -->", ""]
+    _describe(main, "clusterpass", None, lines)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _describe(
+    command: click.Command, name: str, parent: click.Context | None, lines: list[str]
+) -> None:
+    context = click.Context(command, parent=parent, info_name=name.rsplit(" ", 1)[-1])
+    context.terminal_width = 90
+    context.max_content_width = 90
+    lines += [f"## `{name}`", "", "```", command.get_help(context), "```", ""]
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            if found is not None and not found.hidden:
+                _describe(found, f"{name} {child}", context, lines)
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (FOLDER / page).write_text(make(), "utf-8")

@@ -1,0 +1,37 @@
+"""The code in the documents is run, block after block, as a reader would."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/reference/library.md"]
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_code_of_a_document_runs(name, cluster_url):
+    text = (ROOT / name).read_text("utf-8")
+    blocks = [(text[: match.start()].count("\n"), match[1]) for match in _BLOCK.finditer(text)]
+    assert blocks
+    names: dict[str, object] = {"__name__": "document"}
+    for line, block in blocks:
+        code = "\n" * (line + 1) + block
+        exec(compile(code, str(ROOT / name), "exec"), names)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=str)
+def test_the_links_of_a_document_lead_somewhere(path):
+    for target in _LINK.findall(path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", ["settings.md", "cli.md"])
+def test_the_reference_is_that_of_the_code(page):
+    from tests.docs.reference import FOLDER, PAGES
+
+    assert (FOLDER / page).read_text("utf-8") == PAGES[page](), (
+        "run: python -m tests.docs.reference"
+    )

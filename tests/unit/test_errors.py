@@ -1,0 +1,150 @@
+"""The tree of errors is the one that is drawn, and each of them can be told apart."""
+
+import copy
+import importlib
+import pickle
+import pkgutil
+import re
+from typing import Any
+
+import pytest
+
+import clusterpass
+from clusterpass import errors
+from clusterpass.errors import ClusterPassError
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(clusterpass.__path__, "clusterpass.")
+    if module.name.startswith(
+        ("clusterpass.tokens", "clusterpass.protocol", "clusterpass.sessions", "clusterpass.store")
+    )
+    or module.name in ("clusterpass.config", "clusterpass.models", "clusterpass.manager")
+]
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "SessionRevoked": {"reason": "replaced", "ended_at": 5},
+    "TooManyAttempts": {"retry_after": 7},
+}
+
+
+def below(kind: type[ClusterPassError]) -> list[type[ClusterPassError]]:
+    return [kind, *(other for direct in kind.__subclasses__() for other in below(direct))]
+
+
+def all_errors() -> list[type[ClusterPassError]]:
+    for module in MODULES:
+        importlib.import_module(module)
+    return [kind for kind in below(ClusterPassError) if kind.__module__.startswith("clusterpass.")]
+
+
+def drawn_tree() -> dict[str, tuple[str | None, str | None, int | None]]:
+    """name -> (parent, code, status), as the module's docstring draws it."""
+    found: dict[str, tuple[str | None, str | None, int | None]] = {}
+    path: list[str] = []
+    pattern = re.compile(r"^    ([│├└─ ]*)(\w+)(?: +([a-z_]+) +(\d{3}))?$")
+    for line in (errors.__doc__ or "").split("Rules of this module")[0].splitlines():
+        match = pattern.match(line)
+        if match is None:
+            continue
+        depth = len(match[1]) // 4
+        del path[depth:]
+        found[match[2]] = (
+            path[-1] if path else None,
+            match[3],
+            int(match[4]) if match[4] else None,
+        )
+        path.append(match[2])
+    return found
+
+
+def make(kind: type[ClusterPassError], **more: Any) -> ClusterPassError:
+    return kind(**{**ARGUMENTS.get(kind.__name__, {}), **more})
+
+
+def test_tree_is_the_one_that_is_drawn() -> None:
+    real = {
+        kind.__name__: (
+            None if kind is ClusterPassError else kind.__bases__[0].__name__,
+            None if kind is ClusterPassError else kind.code,
+            None if kind is ClusterPassError else kind.status,
+        )
+        for kind in all_errors()
+    }
+    drawn = drawn_tree()
+    assert len(drawn) > 20
+    assert drawn == real
+
+
+def test_codes_are_unique_and_plain() -> None:
+    codes = [kind.code for kind in all_errors()]
+    assert len(codes) == len(set(codes))
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", code) for code in codes)
+
+
+@pytest.mark.parametrize("kind", below(ClusterPassError), ids=lambda kind: kind.__name__)
+def test_each_error_says_what_it_is(kind: type[ClusterPassError]) -> None:
+    error = make(kind)
+    assert error.status in {400, 401, 403, 404, 409, 429, 500, 503}
+    assert str(error) == error.message
+    assert error.message.endswith((".", ").", "try again."))
+    assert "\n" not in error.message
+    assert kind.__doc__
+    assert kind.__doc__.strip()
+    # Its own code and its own words, not those of the class above.
+    for parent in kind.__mro__[1:]:
+        if issubclass(parent, ClusterPassError):
+            assert kind.code != parent.code
+            assert kind.__doc__ != parent.__doc__
+
+
+@pytest.mark.parametrize("kind", below(ClusterPassError), ids=lambda kind: kind.__name__)
+def test_message_and_reason_can_be_given(kind: type[ClusterPassError]) -> None:
+    error = make(kind, message="Something else.")
+    assert error.message == str(error) == "Something else."
+    assert error.reason == ARGUMENTS.get(kind.__name__, {}).get("reason", kind.default_reason)
+
+
+@pytest.mark.parametrize("kind", below(ClusterPassError), ids=lambda kind: kind.__name__)
+def test_each_error_can_be_copied_and_sent_to_another_process(
+    kind: type[ClusterPassError],
+) -> None:
+    error = make(kind)
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(twin) is kind
+        assert twin.args == error.args
+        assert vars(twin) == vars(error)
+
+
+def test_every_invalid_token_is_an_authentication_error_of_401() -> None:
+    for kind in below(errors.AuthenticationError):
+        assert kind.status == 401
+
+
+def test_every_invalid_token_has_a_reason_of_its_own() -> None:
+    kinds = [kind for kind in below(errors.InvalidToken) if kind is not errors.InvalidToken]
+    reasons = [kind.default_reason for kind in kinds]
+    assert None not in reasons
+    assert len(set(reasons)) == len(reasons)
+
+
+@pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked"])
+def test_revocation_tells_its_reason(reason: Any) -> None:
+    error = errors.SessionRevoked(reason=reason, ended_at=5)
+    assert (error.reason, error.ended_at) == (reason, 5)
+    assert reason.replace("_", " ") in error.message
+    with pytest.raises(TypeError):
+        errors.SessionRevoked()  # type: ignore[call-arg]
+
+
+def test_faults_of_the_store_are_never_faults_of_the_token() -> None:
+    for kind in below(errors.StoreUnavailable):
+        assert not issubclass(kind, errors.AuthenticationError)
+        assert kind.status == 503
+    assert errors.StoreUnavailable(reason="timeout").retry_after == 1
+    assert errors.StoreUnavailable(retry_after=9).retry_after == 9
+    assert errors.TooManyAttempts(retry_after=3).retry_after == 3
+
+
+def test_mistakes_of_the_caller_are_value_errors() -> None:
+    for kind in (errors.ConfigurationError, errors.KeyRejected, errors.InvalidInput):
+        assert issubclass(kind, ValueError)

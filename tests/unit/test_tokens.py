@@ -1,0 +1,299 @@
+"""Access tokens: what the issuer makes, the verifier reads."""
+
+import json
+from functools import cache
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clusterpass.errors import InvalidInput, TokenExpired
+from clusterpass.tokens.encoding import decode_base64url, encode_json
+from clusterpass.tokens.issuer import (
+    LARGEST_CLAIMS_BYTES,
+    RESERVED_CLAIMS,
+    TokenIssuer,
+    check_claims,
+)
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.keys import SigningAlgorithm, SigningKey
+from clusterpass.tokens.verifier import LONGEST_TOKEN, TokenVerifier
+
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+NOW = 1_800_000_000
+ISSUER = "https://auth.example"
+AUDIENCE = "https://api.example"
+SESSION_ID = "AAECAwQFBgcICQoLDA0ODw"
+ALGORITHMS: tuple[SigningAlgorithm, ...] = get_args(SigningAlgorithm)
+
+
+@cache
+def key_of(algorithm: SigningAlgorithm) -> SigningKey:
+    return SigningKey.generate(algorithm)
+
+
+def issue(
+    key: SigningKey,
+    subject: str = "alice",
+    *,
+    claims: Any = None,
+    issuer: str = ISSUER,
+    audience: str = AUDIENCE,
+) -> str:
+    maker = TokenIssuer(
+        key, issuer=issuer, audience=audience, random_bytes=lambda count: b"r" * count
+    )
+    return maker.issue(
+        subject,
+        SESSION_ID,
+        issued_at=NOW,
+        expires_at=NOW + 900,
+        claims=check_claims(claims or {}),
+    )
+
+
+def verifier(key: SigningKey, *, issuer: str = ISSUER, audience: str = AUDIENCE) -> TokenVerifier:
+    return TokenVerifier(KeyRing([key]), issuer=issuer, audience=audience, clock=lambda: NOW)
+
+
+# --- Round trips ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_round_trip(algorithm: SigningAlgorithm) -> None:
+    key = key_of(algorithm)
+    claims = verifier(key).verify(issue(key, claims={"role": "admin", "groups": [1, None]}))
+    assert claims.issuer == ISSUER
+    assert claims.subject == "alice"
+    assert claims.audience == (AUDIENCE,)
+    assert (claims.issued_at, claims.expires_at) == (NOW, NOW + 900)
+    assert claims.token_id == "cnJycnJycnJycnJycnJycg"
+    assert claims.session_id == SESSION_ID
+    assert claims.claims == {"role": "admin", "groups": [1, None]}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_header_is_exactly_the_three_parameters(algorithm: SigningAlgorithm) -> None:
+    key = key_of(algorithm)
+    header = json.loads(decode_base64url(issue(key).split(".")[0]))
+    assert header == {"alg": algorithm, "kid": key.kid, "typ": "at+jwt"}
+
+
+def test_payload_has_the_members_that_rfc_9068_asks_for() -> None:
+    payload = json.loads(decode_base64url(issue(key_of("EdDSA")).split(".")[1]))
+    assert payload.keys() == {"iss", "sub", "aud", "exp", "iat", "jti", "sid"}
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+def test_public_half_verifies(algorithm: SigningAlgorithm) -> None:
+    key = key_of(algorithm)
+    public = SigningKey.from_jwk(key.jwk(private=False))
+    assert verifier(public).verify(issue(key)).subject == "alice"
+
+
+def test_each_token_asks_for_new_randomness() -> None:
+    asked: list[int] = []
+
+    def random_bytes(count: int) -> bytes:
+        asked.append(count)
+        return bytes([len(asked)]) * count
+
+    maker = TokenIssuer(
+        key_of("EdDSA"), issuer=ISSUER, audience=AUDIENCE, random_bytes=random_bytes
+    )
+    tokens = {
+        maker.issue("alice", SESSION_ID, issued_at=NOW, expires_at=NOW + 1, claims={})
+        for _ in range(3)
+    }
+    assert len(tokens) == 3
+    assert asked == [16, 16, 16]
+
+
+def test_header_in_another_order_with_spaces_is_the_same() -> None:
+    from clusterpass.tokens.encoding import encode_base64url
+
+    key = key_of("EdDSA")
+    payload = issue(key).split(".")[1]
+    header = f' {{ "typ": "at+jwt",\n "kid": "{key.kid}", "alg" : "EdDSA" }} '
+    text = f"{encode_base64url(header.encode())}.{payload}"
+    token = f"{text}.{encode_base64url(key.sign(text.encode()))}"
+    assert verifier(key).verify(token).subject == "alice"
+
+
+@pytest.mark.parametrize(
+    "subject", ["a", "é" * 127, "\U0001f600" * 63, '"' * 255, "a\u2028b", "{}", "</script>"]
+)
+def test_any_subject_survives(subject: str) -> None:
+    key = key_of("EdDSA")
+    token = issue(key, subject)
+    assert token.isascii()
+    assert verifier(key).verify(token).subject == subject
+
+
+def test_expiry_is_judged_by_the_given_clock() -> None:
+    key = key_of("EdDSA")
+    token = issue(key)
+    for now, fits in ((NOW + 899, True), (NOW + 900, False)):
+        checker = TokenVerifier(
+            KeyRing([key]), issuer=ISSUER, audience=AUDIENCE, clock=lambda now=now: now
+        )
+        if fits:
+            checker.verify(token)
+        else:
+            with pytest.raises(TokenExpired):
+                checker.verify(token)
+            assert checker.verify(token, allow_expired=True).expires_at == NOW + 900
+
+
+def test_verified_claims_cannot_be_changed() -> None:
+    key = key_of("EdDSA")
+    claims = verifier(key).verify(issue(key, claims={"role": "user"}))
+    with pytest.raises(TypeError):
+        claims.claims["role"] = "admin"  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        claims.subject = "bob"  # type: ignore[misc]
+
+
+# --- The application's own claims ----------------------------------------------------------------
+
+
+def test_reserved_names() -> None:
+    # "typ", "alg" and the like belong to the header and may be claims.
+    assert {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"} <= RESERVED_CLAIMS
+    for name in RESERVED_CLAIMS:
+        with pytest.raises(InvalidInput, match=name):
+            check_claims({name: 1, "other": 2})
+        assert check_claims({name.upper(): 1}) == {name.upper(): 1}
+
+
+def of_size(size: int) -> dict[str, str]:
+    return {"a": "x" * (size - len('{"a":""}'))}
+
+
+def test_limit_of_4096_bytes() -> None:
+    assert LARGEST_CLAIMS_BYTES == 4096
+    largest = of_size(4096)
+    assert len(encode_json(largest)) == 4096
+    assert check_claims(largest) == largest
+    with pytest.raises(InvalidInput, match="4097"):
+        check_claims(of_size(4097))
+    with pytest.raises(InvalidInput):
+        check_claims(of_size(10_000_000))
+    # What counts is the JSON: six bytes for a letter outside ASCII.
+    with pytest.raises(InvalidInput):
+        check_claims({"a": "é" * 700})
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        [],
+        ["a"],
+        "role",
+        "",
+        0,
+        5,
+        False,
+        b"x",
+        {1: 2},
+        {None: 1},
+        {("a",): 1},
+        {"a": object()},
+        {"a": {1, 2}},
+        {"a": b"x"},
+        {"a": float("nan")},
+        {"a": float("inf")},
+        {"a": [float("-inf")]},
+        {"a": 1j},
+    ],
+)
+def test_claims_that_are_no_json_object(claims: Any) -> None:
+    with pytest.raises(InvalidInput):
+        check_claims(claims)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return {"a": value}
+
+
+def cyclic() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["a"] = value
+    return value
+
+
+UNVERIFIABLE: dict[str, Any] = {
+    "integer of twenty digits": {"a": 10**19},
+    "integer of a thousand digits": {"a": 10**1000},
+    "integer of ten thousand digits": {"a": 10**10_000},
+    "negative integer of twenty digits": {"a": -(10**19)},
+    "lone surrogate": {"a": "\ud800"},
+    "lone surrogate as a name": {"\udfff": 1},
+    "lone surrogate inside": {"a": [{"b": "\ud83d"}]},
+    "two names that are one in JSON": {"a": {1: "x", "1": "y"}},
+    "name inside that is no text": {"a": {1: "x"}},
+    "name inside that is none": {"a": {None: "x"}},
+    "deep": nested(1900),
+    "cycle": cyclic(),
+}
+
+
+@pytest.mark.parametrize("name", UNVERIFIABLE)
+def test_claims_that_no_verifier_would_read_are_refused_at_once(name: str) -> None:
+    # Else a login succeeds and hands out a token that is refused everywhere.
+    with pytest.raises(InvalidInput):
+        check_claims(UNVERIFIABLE[name])
+
+
+texts = st.text(max_size=8)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(texts | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@steady
+@given(st.dictionaries(texts, plain, max_size=4))
+def test_claims_are_refused_or_come_back(claims: dict[str, Any]) -> None:
+    try:
+        own = check_claims(claims)
+    except InvalidInput:
+        return
+    key = key_of("HS256")
+    assert verifier(key).verify(issue(key, claims=claims)).claims == own
+
+
+def test_claims_are_copied_to_the_bottom() -> None:
+    claims: dict[str, Any] = {"roles": ["user"]}
+    own = check_claims(claims)
+    claims["roles"].append("admin")
+    claims["new"] = 1
+    assert own == {"roles": ["user"]}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_longest_token_that_can_be_made_is_accepted(algorithm: SigningAlgorithm) -> None:
+    """All at their limits: subject, claims, issuer, audience and key id."""
+    jwk = {**key_of(algorithm).jwk(private=True), "kid": "k" * 128}
+    key = SigningKey.from_jwk(jwk)
+    for letter in ("x", '"', "é"):
+        issuer = (letter * 255)[:255]
+        subject = letter * (255 // len(letter.encode()))
+        token = issue(key, subject, claims=of_size(4096), issuer=issuer, audience=issuer)
+        claims = verifier(key, issuer=issuer, audience=issuer).verify(token)
+        assert claims.subject == subject
+
+
+def test_longest_token_leaves_room_for_a_header_line() -> None:
+    # Servers commonly allow 8 or 16 KiB for a line of a request.
+    assert LONGEST_TOKEN <= 16_384
