@@ -80,7 +80,7 @@ def test_issuer_is_required(issuer: Any) -> None:
         config(issuer=issuer)
 
 
-@pytest.mark.parametrize("audience", [None, 0, False, [], b""])
+@pytest.mark.parametrize("audience", [0, False, [], b""])
 def test_audience_that_is_no_text_is_not_replaced_by_the_issuer(audience: Any) -> None:
     with pytest.raises(ConfigurationError, match="audience"):
         config(audience=audience)

@@ -27,7 +27,6 @@ from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_log
 from clusterpass.service.routes import Service, login_router, router
 from clusterpass.service.settings import Settings
 
-
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 

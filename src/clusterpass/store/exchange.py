@@ -33,7 +33,7 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.4
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
-_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
     "CLUSTERDOWN": "cluster_down",

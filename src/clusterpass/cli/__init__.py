@@ -1,0 +1,53 @@
+"""The command line: ``clusterpass COMMAND``.
+
+- A command's module is imported when the command is used: making keys loads no web framework.
+- What is foreseen is one sentence on the standard error and exit status 1; no traceback.
+"""
+
+import sys
+from typing import Final, NoReturn
+
+from clusterpass import __version__
+from clusterpass.errors import ClusterPassError
+
+_COMMANDS: Final = {
+    "cluster": ("clusterpass.cli.cluster", "Start, stop and show a local cluster."),
+    "demo": ("clusterpass.cli.demo", "Show what ClusterPass does, on this machine."),
+    "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
+    "keys": ("clusterpass.cli.keys", "Make and publish signing keys."),
+    "serve": ("clusterpass.cli.serve", "Run the auth service."),
+    "users": ("clusterpass.cli.users", "Add, list, disable and enable users."),
+}
+"""The module of each command, which holds it under the command's name, and what it is for."""
+_MISSING: Final = 'pip install "clusterpass[server]"'
+
+
+def main() -> None:
+    """The entry point of the console script; ends the process with the command's status."""
+    try:
+        import click  # noqa: PLC0415 (it is no dependency of the library)
+
+        from clusterpass.cli.group import make_group  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        _fail(f"the command line needs click; install it with: {_MISSING}", 1)
+    try:
+        status = make_group(_COMMANDS, version=__version__).main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("stopped", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ClusterPassError as error:
+        _fail(error.message, 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "clusterpass":
+            raise
+        _fail(f"this command needs {error.name}; install it with: {_MISSING}", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    sys.stderr.write(f"clusterpass: {' '.join(sentence.split())}\n")
+    sys.exit(status)
