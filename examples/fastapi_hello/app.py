@@ -10,8 +10,14 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
-from clusterpass import AsyncSessionManager, AsyncUserDirectory, ClusterPassError, Config, KeyRing
-from clusterpass import Session
+from clusterpass import (
+    AsyncSessionManager,
+    AsyncUserDirectory,
+    ClusterPassError,
+    Config,
+    KeyRing,
+    Session,
+)
 
 config = Config(issuer="https://hello.example", keys=KeyRing.load(os.environ["KEYS_FILE"]))
 

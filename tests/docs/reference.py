@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli import main
+from clusterpass import __version__
+from clusterpass.cli import _COMMANDS
+from clusterpass.cli.group import make_group
 from clusterpass.service.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -37,7 +39,8 @@ def settings_page() -> str:
 def commands_page() -> str:
     """docs/reference/cli.md."""
     lines = ["# Command line", "", "<!-- Made by: python -m tests.docs.reference -->", ""]
-    _describe(main, "clusterpass", None, lines)
+    group = make_group(_COMMANDS, version=__version__)
+    _describe(group, "clusterpass", None, lines)
     return "\n".join(lines).rstrip() + "\n"
 
 

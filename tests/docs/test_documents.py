@@ -22,7 +22,9 @@ def test_the_code_of_a_document_runs(name, cluster_url):
         exec(compile(code, str(ROOT / name), "exec"), names)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=str
+)
 def test_the_links_of_a_document_lead_somewhere(path):
     for target in _LINK.findall(path.read_text("utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"

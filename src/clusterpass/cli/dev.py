@@ -53,6 +53,7 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
             host="127.0.0.1",
             port=port,
             cookie_secure=False,
+            log_format="console",
         )
         announcement = _announcement(issuer, password, cluster)
         threading.Thread(target=_announce, args=(port, announcement), daemon=True).start()
@@ -91,11 +92,11 @@ Try it: open {address} in a browser, or paste
 
     ANSWER=$(curl -s {address}/login -H 'Content-Type: application/json' -d '{login}')
     TOKEN=$(printf %s "$ANSWER" | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
-    curl -s {address}/hello    -H "Authorization: Bearer $TOKEN"
-    curl -s {address}/verify   -H "Authorization: Bearer $TOKEN"
-    curl -s {address}/sessions -H "Authorization: Bearer $TOKEN"
-    curl -s {address}/logout   -H "Authorization: Bearer $TOKEN" -X POST
-    curl -s {address}/verify   -H "Authorization: Bearer $TOKEN"
+    curl -sw '\\n' {address}/hello    -H "Authorization: Bearer $TOKEN"
+    curl -sw '\\n' {address}/verify   -H "Authorization: Bearer $TOKEN"
+    curl -sw '\\n' {address}/sessions -H "Authorization: Bearer $TOKEN"
+    curl -sw '\\n' {address}/logout   -H "Authorization: Bearer $TOKEN" -X POST
+    curl -sw '\\n' {address}/verify   -H "Authorization: Bearer $TOKEN"
 
 Ctrl-C stops everything.
 """

@@ -83,7 +83,8 @@ def ask(
         raise OSError(f"no HTTP answer ({type(error).__name__})") from None
     finally:
         connection.close()
-    parsed = json.loads(text) if "json" in response.headers.get("Content-Type", "") else None
+    is_json = text and "json" in response.headers.get("Content-Type", "")
+    parsed = json.loads(text) if is_json else None
     body_read = parsed if isinstance(parsed, dict) else {}
     return HttpAnswer(response.status, body_read, time.monotonic() - began, dict(response.headers))
 

@@ -109,7 +109,8 @@ class EmbeddedCluster:
                 run.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        """Start it, unless it runs already."""
+        return self if self.running else self.start()
 
     def __exit__(
         self,
