@@ -21,8 +21,12 @@ def _whole(name: str, value: object, *, at_least: int, at_most: int) -> None:
 
 
 def _name(name: str, value: object) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable():
-        raise ConfigurationError(f"{name} must be a printable string of 1 to 255 characters")
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= 255
+        or not (value.isascii() and value.isprintable())
+    ):
+        raise ConfigurationError(f"{name} must be 1 to 255 printable ASCII characters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Config:
 
     def __post_init__(self) -> None:
         _name("issuer", self.issuer)
-        if not self.audience:
+        if self.audience == "":
             object.__setattr__(self, "audience", self.issuer)
         _name("audience", self.audience)
         if not isinstance(self.keys, KeyRing):

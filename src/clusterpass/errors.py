@@ -28,6 +28,8 @@
     ├── StoreUnavailable              store_unavailable         503
     │   └── StoreDenied               store_denied              503
     ├── StoreFailed                   store_failed              500
+    ├── UnreadableRecord              record_unreadable         500
+    ├── LocalServerFailed             local_server_failed       500
     └── EmbeddedClusterError          embedded_cluster_failed   500
 
 Rules of this module
@@ -37,7 +39,7 @@ Rules of this module
 - ``status`` is the HTTP status that fits.
 """
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 RevocationReason = Literal["logged_out", "replaced", "revoked"]
 
@@ -54,6 +56,18 @@ class ClusterPassError(Exception):
         self.message: Final = message or (type(self).__doc__ or self.code).splitlines()[0]
         self.reason: Final = reason or self.default_reason
         super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled with all that it says, whatever its constructor takes."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[ClusterPassError], args: tuple[Any, ...], state: dict[str, Any]
+) -> ClusterPassError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigurationError(ClusterPassError, ValueError):
@@ -273,6 +287,18 @@ class StoreFailed(ClusterPassError):
     """The session store answered an error that is no passing fault."""
 
     code = "store_failed"
+
+
+class UnreadableRecord(ClusterPassError):
+    """The store holds a session record that this release cannot read."""
+
+    code = "record_unreadable"
+
+
+class LocalServerFailed(ClusterPassError):
+    """A server on this machine did not start."""
+
+    code = "local_server_failed"
 
 
 class EmbeddedClusterError(ClusterPassError):

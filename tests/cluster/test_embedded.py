@@ -205,18 +205,22 @@ def test_children_do_not_end_the_cluster() -> None:
     program = """
         import json, os, sys
         from clusterpass.store.embedded import EmbeddedCluster
-        cluster = EmbeddedCluster(nodes=1).start()
+        cluster = EmbeddedCluster(nodes=3).start()
         child = os.fork()
         if child == 0:
+            assert cluster.primary_of("a") == cluster.nodes[2]
             cluster.stop()
             sys.exit(0)  # with all exit handlers
-        os.waitpid(child, 0)
+        assert os.waitpid(child, 0)[1] == 0
         answered = cluster.client(cluster.nodes[0]).ping()
         cluster.stop()
         print(json.dumps(answered))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60
+        [sys.executable, "-c", textwrap.dedent(program)],
+        check=False,
+        capture_output=True,
+        timeout=60,
     )
     assert json.loads(done.stdout) is True, done.stderr
 
@@ -304,12 +308,12 @@ def test_terminated_supervisor_ends_the_servers() -> None:
 
 
 def test_persistent_cluster_is_resumed(tmp_path: Path) -> None:
-    folder = tmp_path / "with space and \"quote\""
+    folder = tmp_path / 'with space and "quote"'
     with EmbeddedCluster(nodes=6, data_folder=folder, persistent=True) as cluster:
         owner, url = cluster.primary_of("kept"), cluster.url
         with cluster.client(owner) as client:
             client.set("kept", "value")
-        with pytest.raises(EmbeddedClusterError, match="runs in .* already"):
+        with pytest.raises(EmbeddedClusterError, match=r"runs in .* already"):
             EmbeddedCluster(nodes=6, data_folder=folder, persistent=True).start()
     with pytest.raises(EmbeddedClusterError, match="holds a persistent cluster"):
         EmbeddedCluster(nodes=6, data_folder=folder).start()
@@ -345,6 +349,19 @@ def test_port_taken_on_first_start_is_avoided(monkeypatch: pytest.MonkeyPatch) -
         with EmbeddedCluster(nodes=3) as cluster:
             assert not answers
             assert len(pids_of(cluster)) == 3
+
+
+def test_foreign_server_on_the_port_is_not_taken_for_ours(
+    monkeypatch: pytest.MonkeyPatch, six: EmbeddedCluster
+) -> None:
+    from clusterpass.store.embedded import startup
+
+    answers = [[six.nodes[0].port, *free_ports(5)], free_ports(6)]
+    monkeypatch.setattr(startup, "free_ports", lambda _: answers.pop(0))
+    with EmbeddedCluster(nodes=3) as cluster:
+        assert not answers
+        assert not {node.port for node in cluster.nodes} & {node.port for node in six.nodes}
+    six.wait_until_healthy(timeout=20)
 
 
 def test_leftovers_of_a_cluster_without_persistence_are_replaced(tmp_path: Path) -> None:
@@ -410,7 +427,7 @@ def test_wrong_directive_shows_the_log_and_cleans_up(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         startup.tempfile, "mkdtemp", lambda **named: folders.append(make(**named)) or folders[-1]
     )
-    with pytest.raises(EmbeddedClusterError, match="(?s)ended at once.*no-such-directive"):
+    with pytest.raises(EmbeddedClusterError, match=r"(?s)ended at once.*no-such-directive"):
         EmbeddedCluster(nodes=3, settings={"no-such-directive": "1"}).start()
     assert len(folders) == 1
     assert not Path(folders[0]).exists()
@@ -548,8 +565,6 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     Path(files.ca_file).write_bytes(own.public_bytes(pem))
     Path(files.cert_file).write_bytes(server.public_bytes(pem))
     Path(files.key_file).write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files

@@ -33,7 +33,9 @@ def main() -> None:
             raise
         _fail(f"the command line needs click; install it with: {_MISSING}", 1)
     try:
-        status = make_group(_COMMANDS, version=__version__).main(standalone_mode=False)
+        status = make_group(_COMMANDS, version=__version__).main(
+            prog_name="clusterpass", standalone_mode=False
+        )
     except click.exceptions.Abort:
         _fail("stopped", 130)
     except click.ClickException as error:

@@ -14,16 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from clusterpass.errors import ClusterPassError
+from clusterpass.errors import LocalServerFailed
 from clusterpass.tokens.keyring import KeyRing
 
 _PASSWORD_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # noqa: S105 (no look-alikes)
-
-
-class LocalServerError(ClusterPassError):
-    """A local server did not start."""
-
-    code = "local_server_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +86,11 @@ def ask(
 def await_condition(
     condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05
 ) -> None:
-    """Return once ``condition`` holds; LocalServerError(``failure``) after so many seconds."""
+    """Return once ``condition`` holds; LocalServerFailed(``failure``) after so many seconds."""
     give_up_at = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up_at:
-            raise LocalServerError(failure)
+            raise LocalServerFailed(failure)
         time.sleep(pause)
 
 
@@ -120,7 +114,7 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; LocalServerError with the end of its log when it does not answer in 20 s."""
+        """Start it; LocalServerFailed with the end of its log when it does not answer in 20 s."""
         with self._log.open("ab") as output:
             self._process = self._spawn(output)
         await_condition(
@@ -129,7 +123,7 @@ class ServerProcess:
             failure=f"Server {self.name} did not start; see {self._log}",
         )
         if not self.running:
-            raise LocalServerError(f"Server {self.name} did not start: {self._last_line()}")
+            raise LocalServerFailed(f"Server {self.name} did not start: {self._last_line()}")
 
     def kill(self) -> None:
         """SIGKILL, for it and its workers: no goodbye of any kind."""

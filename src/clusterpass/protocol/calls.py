@@ -4,13 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from clusterpass.errors import RevocationReason
+from clusterpass.errors import RevocationReason, UnreadableRecord
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import (
     REASON_NUMBERS,
     LiveRecord,
     Tombstone,
-    UnreadableRecord,
     parse_record,
 )
 from clusterpass.protocol.script import ScriptCall, load_script
@@ -215,6 +214,11 @@ def _read_details(value: bytes) -> Details:
         return NO_DETAILS
     try:
         members = json.loads(value)
-        return Details(members.get("claims", {}), members.get("device"))
-    except (ValueError, AttributeError):
+    except (ValueError, RecursionError):
         raise UnreadableRecord from None
+    if not isinstance(members, dict):
+        raise UnreadableRecord
+    claims, device = members.get("claims", {}), members.get("device")
+    if not isinstance(claims, dict) or not isinstance(device, str | None):
+        raise UnreadableRecord
+    return Details(claims, device)

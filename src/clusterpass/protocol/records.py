@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from clusterpass.errors import ClusterPassError, RevocationReason
+from clusterpass.errors import RevocationReason, UnreadableRecord
 
 LIVE_SCHEMA: Final = 1
 TOMBSTONE_SCHEMA: Final = 129
@@ -101,9 +101,3 @@ def parse_record(value: bytes) -> LiveRecord | Tombstone:
         device=device,
         has_details=bool(flags & HAS_DETAILS),
     )
-
-
-class UnreadableRecord(ClusterPassError):
-    """The store holds a session record that this release cannot read."""
-
-    code = "record_unreadable"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.errors import (
+    InvalidInput,
     InvalidRefreshToken,
     SessionExpired,
     SessionRevoked,
@@ -81,7 +82,7 @@ class Lifecycle:
         issuer = self._issuer()
         check_subject(subject)
         check_device(device)
-        own_claims = check_claims(claims or {})
+        own_claims = check_claims({} if claims is None else claims)
         name = device or ""
         is_short = len(name.encode()) <= LONGEST_SHORT_DEVICE
         token = RefreshToken(
@@ -107,9 +108,7 @@ class Lifecycle:
     def verify(self, access_token: str) -> Flow[Session]:
         """The live session of an access token."""
         claims = self.verifier.verify(access_token)
-        session_id = decode_session_id(claims.session_id)
-        if session_id is None:
-            raise SessionUnknown
+        session_id = _session_of(claims)
         answer = yield from calls.verify(self._keyspace, claims.subject, session_id=session_id)
         stored = answer.reply
         record = live_record(stored)
@@ -147,10 +146,7 @@ class Lifecycle:
         if isinstance(token, str) and looks_like_refresh_token(token):
             return (yield from self._logout_by_refresh_token(token))
         claims: AccessClaims = self.verifier.verify(token, allow_expired=True)
-        session_id = decode_session_id(claims.session_id)
-        if session_id is None:
-            raise SessionUnknown
-        return (yield from self._end(claims.subject, session_id))
+        return (yield from self._end(claims.subject, _session_of(claims)))
 
     def _logout_by_refresh_token(self, refresh_token: str) -> Flow[Ended]:
         token = parse_refresh_token(refresh_token)
@@ -207,6 +203,18 @@ class Lifecycle:
             subject=token.subject,
             durable=durable,
         )
+
+
+def _session_of(claims: AccessClaims) -> bytes:
+    """The session id of a genuine token; raises when it can be none of ours."""
+    session_id = decode_session_id(claims.session_id)
+    try:
+        check_subject(claims.subject)
+    except InvalidInput:
+        session_id = None
+    if session_id is None:
+        raise SessionUnknown
+    return session_id
 
 
 def live_record(stored: calls.Stored) -> LiveRecord:

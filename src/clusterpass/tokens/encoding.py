@@ -38,7 +38,7 @@ def decode_json_object(data: bytes) -> dict[str, Any]:
     """A JSON object (RFC 8259) in UTF-8; ValueError for anything doubtful.
 
     Refused: duplicate members (RFC 7515 section 4), integers of more than 19 digits, numbers out
-    of range, NaN, and nesting too deep for the parser.
+    of range, NaN, halves of surrogate pairs, and nesting too deep for the parser.
     """
     try:
         value = json.loads(
@@ -50,6 +50,9 @@ def decode_json_object(data: bytes) -> dict[str, Any]:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if b"\\u" in data:
+        # An escaped half of a surrogate pair is no text: it could not be written again.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 (a parser speaks ValueError)
     return value
@@ -63,7 +66,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _bounded_integer(digits: str) -> int:
-    if len(digits) > _LARGEST_INTEGER_DIGITS:
+    if len(digits.lstrip("-")) > _LARGEST_INTEGER_DIGITS:
         raise ValueError("integer too large")
     return int(digits)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from clusterpass.errors import InvalidInput
-from clusterpass.tokens.encoding import encode_base64url, encode_json
+from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json
 from clusterpass.tokens.keys import SigningKey
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
@@ -97,11 +97,16 @@ def check_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
     if reserved:
         raise InvalidInput(f"the claim {reserved[0]!r} is reserved: the issuer sets it")
-    own = dict(claims)
     try:
-        size = len(encode_json(own))
+        encoded = encode_json(dict(claims))
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput("claims must be plain JSON: text, numbers, lists, mappings") from None
-    if size > LARGEST_CLAIMS_BYTES:
-        raise InvalidInput(f"claims take {size} bytes as JSON; at most {LARGEST_CLAIMS_BYTES}")
-    return own
+    if len(encoded) > LARGEST_CLAIMS_BYTES:
+        raise InvalidInput(
+            f"claims take {len(encoded)} bytes as JSON; at most {LARGEST_CLAIMS_BYTES}"
+        )
+    try:
+        # As a verifier will read them; and a copy that nobody can change meanwhile.
+        return decode_json_object(encoded)
+    except ValueError as error:
+        raise InvalidInput(f"claims hold what no verifier would read: {error}") from None

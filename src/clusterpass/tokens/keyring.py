@@ -59,7 +59,7 @@ class KeyRing:
                 jwks = decode_json_object(jwks.encode() if isinstance(jwks, str) else jwks)
             except ValueError:
                 raise KeyRejected("the key set is not a JSON object without duplicates") from None
-        keys = jwks.get("keys")
+        keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
         if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
             raise KeyRejected('a key set is a JSON object with a list named "keys"')
         return cls(SigningKey.from_jwk(key) for key in keys)
@@ -69,9 +69,10 @@ class KeyRing:
         """A ring from a file that holds a JWK Set; KeyRejected when it cannot be used."""
         try:
             text = Path(path).read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no such name"
             raise KeyRejected(
-                f"the key file {path} cannot be read ({error.strerror});"
+                f"the key file {path} cannot be read ({why});"
                 " make one with: clusterpass keys generate"
             ) from None
         return cls.from_jwks(text)

@@ -4,13 +4,16 @@ joserfc does the cryptography and reads JWKs; what it leaves to its users is che
 lengths, the curve, ``use`` and ``key_ops``, and that no text of a public key serves as a secret.
 """
 
+import base64
 import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self, cast, get_args
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from joserfc.errors import JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
@@ -28,15 +31,20 @@ _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "RSA": ("RS256",),
     "oct": ("HS256",),
 }
+# What is read of a key; other members are left out, so that none of them is ever published.
+_MEMBERS: Final = {
+    "OKP": ("crv", "x", "d"),
+    "EC": ("crv", "x", "y", "d"),
+    "RSA": ("n", "e", "d", "p", "q", "dp", "dq", "qi"),
+    "oct": ("k",),
+}
 _CURVES: Final = {"OKP": "Ed25519", "EC": "P-256"}
 _KID: Final = re.compile(r"[A-Za-z0-9._~+=:-]{1,128}")
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
 _SMALLEST_SECRET_BYTES: Final = 32
 _SMALLEST_SECRET_VARIETY: Final = 12
-_PUBLIC_KEY_TEXT: Final = re.compile(
-    rb"\s*(-----BEGIN|ssh-|ecdsa-sha2-|---- BEGIN SSH2|\{|\x30[\x81\x82\x59\x2a\x5c])"
-)
+_PUBLIC_KEY_TEXT: Final = re.compile(rb"-----? ?BEGIN |ssh-(rsa|dss|ed25519) |ecdsa-sha2-")
 
 
 class SigningKey:
@@ -69,21 +77,19 @@ class SigningKey:
         ``kid`` is required; ``alg`` may be left out, as each key type has one algorithm here.
         Raises KeyRejected, naming the ``kid`` and what is wrong; never the key itself.
         """
-        kid = jwk.get("kid")
+        kid = jwk.get("kid") if isinstance(jwk, Mapping) else None
         if not isinstance(kid, str) or not _KID.fullmatch(kid):
             raise KeyRejected(
                 'each key needs a "kid" of 1 to 128 letters, digits or any of ._~+=:-'
             )
         algorithm = _algorithm_of(jwk, kid)
         _check_use(jwk, kid)
-        try:
-            key = JWKRegistry.import_key(dict(jwk))
-            key.check_use("sig")
-            _ = key.raw_value
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-            # The library's message may quote the key: say what it is, not what it holds.
-            raise KeyRejected(f"key {kid!r} is not a valid JWK of type {jwk.get('kty')}") from None
+        if {"d", "k"} & jwk.keys() and "sign" not in jwk.get("key_ops", ["sign"]):
+            raise KeyRejected(f"key {kid!r} is private but may not sign")
+        key = _import_key(jwk, kid)
         _check_strength(key, jwk, kid)
+        if isinstance(key, OKPKey) and OKPKey.import_key(key.public_key).get("x") != jwk.get("x"):
+            raise KeyRejected(f"key {kid!r} has two halves that do not belong together")
         return cls(key, kid, algorithm)
 
     @classmethod
@@ -157,8 +163,19 @@ def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
     if jwk.get("use", "sig") != "sig":
         raise KeyRejected(f'key {kid!r} is not meant for signatures ("use" is not "sig")')
     operations = jwk.get("key_ops", ["verify"])
-    if not isinstance(operations, list) or not set(map(str, operations)) & {"sign", "verify"}:
+    if not isinstance(operations, list) or "verify" not in operations:
         raise KeyRejected(f'key {kid!r} is not meant for signatures ("key_ops")')
+
+
+def _import_key(jwk: Mapping[str, Any], kid: str) -> OctKey | RSAKey | ECKey | OKPKey:
+    members = {name: jwk[name] for name in _MEMBERS[jwk["kty"]] if name in jwk}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of is refused by the caller
+            return JWKRegistry.import_key({**members, "kty": jwk["kty"]})
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        # The library's message may quote the key: say what it is, not what it holds.
+        raise KeyRejected(f"key {kid!r} is not a valid JWK of type {jwk['kty']}") from None
 
 
 def _check_strength(
@@ -187,10 +204,21 @@ def _check_secret(secret: bytes, kid: str) -> None:
             " (RFC 7518 section 3.2)"
         )
     # A public key used as an HMAC secret is the classic algorithm confusion (RFC 8725 section 2.1).
-    if _PUBLIC_KEY_TEXT.match(secret):
+    if _is_public_key_text(secret):
         raise KeyRejected(f"key {kid!r} looks like an encoded public key, not like a secret")
     if len(set(secret)) < _SMALLEST_SECRET_VARIETY:
         raise KeyRejected(f"key {kid!r} repeats few characters; it must be random bytes")
+
+
+def _is_public_key_text(secret: bytes) -> bool:
+    # joserfc has refused what its loaders can parse: PEM, DER, SSH, certificates.
+    if _PUBLIC_KEY_TEXT.search(secret) or b'"kty"' in secret:
+        return True
+    try:
+        load_der_public_key(base64.b64decode(secret, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _thumbprint(key: OctKey | RSAKey | ECKey | OKPKey) -> str:

@@ -30,7 +30,7 @@ from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.keys import SigningKey
 from clusterpass.tokens.refresh import looks_like_refresh_token
 
-LONGEST_TOKEN: Final = 8192
+LONGEST_TOKEN: Final = 12_288
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _OWN_MEMBERS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"})
 
@@ -112,7 +112,11 @@ class TokenVerifier:
             raise TokenIssuerInvalid
         audience = members.get("aud")
         audiences = (audience,) if isinstance(audience, str) else audience
-        if not isinstance(audiences, list | tuple) or self._audience not in audiences:
+        if (
+            not isinstance(audiences, list | tuple)
+            or not all(isinstance(name, str) for name in audiences)
+            or self._audience not in audiences
+        ):
             raise TokenAudienceInvalid
         texts = [members.get(name) for name in ("sub", "jti", "sid")]
         times = [members.get(name) for name in ("iat", "exp")]
@@ -124,7 +128,7 @@ class TokenVerifier:
         return AccessClaims(
             issuer=self._issuer,
             subject=str(texts[0]),
-            audience=tuple(str(name) for name in audiences),
+            audience=tuple(audiences),
             issued_at=int(times[0] or 0),
             expires_at=int(times[1] or 0),
             token_id=str(texts[1]),

@@ -16,11 +16,12 @@ from clusterpass.errors import EmbeddedClusterError
 def find_server(explicit: str | Path | None = None) -> Path:
     """The absolute path of the server program.
 
-    ``explicit`` is a path, or the name of a program on the PATH. Raises EmbeddedClusterError if it
+    ``explicit`` is a path, or (without a slash) the name of a program on the PATH. Raises EmbeddedClusterError if it
     is not an executable file, or if no server program is found at all.
     """
     if explicit is not None:
-        found = shutil.which(Path(explicit).expanduser())
+        text = str(explicit)
+        found = shutil.which(Path(text).expanduser().absolute() if os.sep in text else text)
         if found is None:
             raise EmbeddedClusterError(f"The server program {explicit} is not an executable file.")
         return Path(found).absolute()

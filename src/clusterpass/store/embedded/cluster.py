@@ -143,8 +143,13 @@ class EmbeddedCluster:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes with their present process ids. Raises EmbeddedClusterError if not started."""
+        """All nodes with their present process ids (a forked child is not told those).
+
+        Raises EmbeddedClusterError if not started.
+        """
         run = self._started()
+        if os.getpid() != self._owner:
+            return run.nodes
         pids = run.supervisor.pids()
         return tuple(replace(node, pid=pids.get(node.index)) for node in run.nodes)
 
@@ -234,7 +239,10 @@ class EmbeddedCluster:
         found: list[Node] = []
 
         def missing() -> str | None:
-            owner = self._owner_of(key)[0]
+            try:
+                owner = self._owner_of(key)[0]
+            except EmbeddedClusterError as error:
+                return error.message
             if owner == old:
                 return f"{old.address} is still the primary"
             info = ask(run.clients[owner.index], "CLUSTER", "INFO")
@@ -266,7 +274,9 @@ class EmbeddedCluster:
             return self.nodes[0], ()
         slot = key_slot(key.encode() if isinstance(key, str) else key)
         nodes = self.nodes
-        asked = [node for node in nodes if node.pid is not None and node.index not in self._paused]
+        asked = [node for node in nodes if node.index not in self._paused]
+        if os.getpid() == self._owner:
+            asked = [node for node in asked if node.pid is not None]
         views = [seen for node in asked if (seen := view(run.clients[node.index])) is not None]
         try:
             owner, members = owner_of(slot, views)

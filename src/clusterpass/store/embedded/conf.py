@@ -99,9 +99,9 @@ def _ports(node: Node, options: Options) -> Iterator[tuple[str, str]]:
     else:
         yield "port", "0"
         yield "tls-port", str(node.port)
-        yield "tls-ca-cert-file", quoted(Path(options.tls.ca_file).absolute())
-        yield "tls-cert-file", quoted(Path(options.tls.cert_file).absolute())
-        yield "tls-key-file", quoted(Path(options.tls.key_file).absolute())
+        yield "tls-ca-cert-file", quoted(options.tls.ca_file)
+        yield "tls-cert-file", quoted(options.tls.cert_file)
+        yield "tls-key-file", quoted(options.tls.key_file)
         yield "tls-replication", "yes"
         if clustered:
             yield "tls-cluster", "yes"

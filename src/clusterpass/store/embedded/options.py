@@ -110,11 +110,13 @@ class Options:
             for role, path in asdict(self.tls).items():
                 if not Path(path).is_file():
                     raise ConfigurationError(f"tls: {role} {path} is not a file.")
+            paths = {role: Path(path).absolute() for role, path in asdict(self.tls).items()}
+            object.__setattr__(self, "tls", TlsFiles(**paths))
 
     @property
     def access(self) -> Access:
         """How a client gets into these servers."""
-        ca_file = None if self.tls is None else str(Path(self.tls.ca_file).absolute())
+        ca_file = None if self.tls is None else str(self.tls.ca_file)
         return Access(self.username, self.password, ca_file)
 
     @property

@@ -22,7 +22,7 @@ from .formation import await_healthy, form_cluster
 from .options import HOST, Node, Options
 from .process import SupervisorProcess
 from .state import make_record, nodes_of, read_record, resolve
-from .topology import Client, complaint, connect
+from .topology import Client, complaint, connect, process_id
 
 ATTEMPTS: Final = 3
 CLIENT_SECONDS: Final = 1.0  # an idle server of this machine answers in well under 1 ms
@@ -82,16 +82,22 @@ class Run:
     def _await_answers(self, waiting: list[int], deadline: float) -> None:
         while True:
             lacks = {index: complaint(self.clients[index]) for index in waiting}
-            waiting = [index for index, lack in lacks.items() if lack is not None]
+            pids = self.supervisor.pids()
+            waiting = [
+                index
+                for index, lack in lacks.items()
+                if lack is not None or process_id(self.clients[index]) != pids[index]
+            ]  # a server that is not ours may answer where ours found the port taken
             if not waiting:
                 return
-            pids = self.supervisor.pids()
             for index in waiting:
                 if pids[index] is None:
                     raise self._failure(self.nodes[index], "ended at once")
             if time.monotonic() >= deadline:
                 first = waiting[0]
-                raise self._failure(self.nodes[first], f"is not up in time: {lacks[first]}")
+                raise self._failure(
+                    self.nodes[first], f"is not up in time: {lacks[first] or 'another one answers'}"
+                )
             time.sleep(0.01)
 
     def _failure(self, node: Node, what: str) -> EmbeddedClusterError:

@@ -174,6 +174,14 @@ def complaint(client: Client) -> str | None:
     return None
 
 
+def process_id(client: Client) -> int | None:
+    """The process id of the server that answers, or None if none does."""
+    try:
+        return int(client.info("server")["process_id"])
+    except (redis.RedisError, OSError):
+        return None
+
+
 def replica_link_up(client: Client) -> bool:
     """Whether this replica is connected to its primary and in sync."""
     try:
