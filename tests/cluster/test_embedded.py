@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -64,7 +65,8 @@ def all_gone(pids: list[int]) -> bool:
 
 def info(cluster: EmbeddedCluster, node: Node, section: str) -> dict[str, Any]:
     with cluster.client(node) as client:
-        return client.info(section)
+        facts: dict[str, Any] = client.info(section)
+        return facts
 
 
 @pytest.fixture(scope="module")
@@ -419,18 +421,13 @@ def test_wrong_options_are_refused(options: dict[str, Any], what: str) -> None:
         EmbeddedCluster(**options)
 
 
-def test_wrong_directive_shows_the_log_and_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    folders: list[str] = []
-    from clusterpass.store.embedded import startup
-
-    make = startup.tempfile.mkdtemp
-    monkeypatch.setattr(
-        startup.tempfile, "mkdtemp", lambda **named: folders.append(make(**named)) or folders[-1]
-    )
+def test_wrong_directive_shows_the_log_and_cleans_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(EmbeddedClusterError, match=r"(?s)ended at once.*no-such-directive"):
         EmbeddedCluster(nodes=3, settings={"no-such-directive": "1"}).start()
-    assert len(folders) == 1
-    assert not Path(folders[0]).exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_start_that_takes_too_long_is_given_up() -> None:

@@ -183,9 +183,7 @@ class Story:
         token: str | None = None,
         body: dict[str, str] | None = None,
     ) -> tuple[Step, HttpAnswer]:
-        answered, answer = _describe(
-            lambda: ask(server.port, method, path, token=token, body=body)
-        )
+        answered, answer = _describe(lambda: ask(server.port, method, path, token=token, body=body))
         asked = f"{method} {path} on server {server.name}"
         held = answered == expected
         return Step(title, asked, expected, answered, answer.seconds, held), answer

@@ -23,9 +23,13 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
     Every setting can also come from the environment (CLUSTERPASS_PORT=8000) or from the file.
     """
     settings = load_settings(config, {"host": host, "port": port, "workers": workers})
-    click.echo(
-        f"clusterpass: listening on http://{settings.host}:{settings.port}"
-        f" with {settings.workers} worker{'s' if settings.workers > 1 else ''}",
-        err=True,
-    )
-    run_server(settings)
+    several = "s" if settings.workers > 1 else ""
+
+    def announce() -> None:
+        click.echo(
+            f"clusterpass: listening on http://{settings.host}:{settings.port}"
+            f" with {settings.workers} worker{several}",
+            err=True,
+        )
+
+    run_server(settings, announce=announce)

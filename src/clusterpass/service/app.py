@@ -4,6 +4,7 @@ Everything that can be wrong with the settings is found when the application is 
 opened when a worker's event loop starts, and closed with it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -24,16 +25,18 @@ from clusterpass.service.describe import openapi_document
 from clusterpass.service.headers import HeadAsGet, SafeHeaders
 from clusterpass.service.limits import BodyLimits
 from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_logger
+from clusterpass.service.orphan import end_with_parent
 from clusterpass.service.routes import Service, login_router, router
 from clusterpass.service.settings import Settings
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
-def create_app(settings: Settings, *, logger: Any = None) -> FastAPI:
+def create_app(settings: Settings, *, logger: Any = None, parent: int | None = None) -> FastAPI:
     """The application; raises ConfigurationError when it could not work safely.
 
-    ``logger``: a structlog logger; by default one that writes to the standard output.
+    ``logger``: a structlog logger; by default one that writes to the standard output. ``parent``:
+    the process without which this one is to end.
     """
     config = settings.session_config()
     check = load_check(settings.password_check)
@@ -41,7 +44,7 @@ def create_app(settings: Settings, *, logger: Any = None) -> FastAPI:
         title="ClusterPass",
         description="Sessions that are known on every server, and dead everywhere at once.",
         version=clusterpass.__version__,
-        lifespan=_lifespan(settings, config, check),
+        lifespan=_lifespan(settings, config, check, parent),
         docs_url=None,  # its scripts would come from another host
         redoc_url=None,
         openapi_url=None,  # served below, with the errors described
@@ -61,7 +64,7 @@ def create_app(settings: Settings, *, logger: Any = None) -> FastAPI:
 
 
 def _lifespan(
-    settings: Settings, config: Config, check: PasswordCheck | None
+    settings: Settings, config: Config, check: PasswordCheck | None, parent: int | None
 ) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,9 +72,12 @@ def _lifespan(
         async with AsyncSessionManager.from_url(store_url, config) as sessions:
             doorkeeper = make_doorkeeper(settings, sessions, check)
             app.state.service = Service(settings, sessions, doorkeeper, config.keys.public_jwks())
+            watch = asyncio.create_task(end_with_parent(parent)) if parent else None
             try:
                 yield
             finally:
+                if watch is not None:
+                    watch.cancel()
                 await doorkeeper.close()
 
     return lifespan

@@ -89,6 +89,7 @@ async def refresh(
     "/logout",
     tags=["tokens"],
     status_code=204,
+    response_class=Response,
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 413, 415, 503),
 )
@@ -137,6 +138,7 @@ async def end_other_sessions(service: Serving, session: Current) -> schemas.Revo
     "/sessions/{session_id}",
     tags=["sessions"],
     status_code=204,
+    response_class=Response,
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 404, 503),
 )

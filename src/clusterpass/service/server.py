@@ -5,8 +5,10 @@
 """
 
 import errno
+import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +23,11 @@ from clusterpass.service.settings import Settings
 _GRACE_SECONDS: Final = 10
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal says stop. Raises ConfigurationError when it could not start."""
+def serve(settings: Settings, *, announce: Callable[[], None] | None = None) -> None:
+    """Serve until a signal says stop. Raises ConfigurationError when it could not start.
+
+    ``announce`` is called once when the port is open.
+    """
     if settings.password_check:
         # As with `python -m`: what lies in the working directory can be named.
         sys.path.insert(0, str(Path.cwd()))
@@ -41,8 +46,13 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.warning,
     )
 
+    if announce is not None:
+        server.on_startup(announce)
+
+    parent = os.getpid()
+
     def application(*_: object, **__: object) -> Any:
-        return create_app(settings)
+        return create_app(settings, parent=parent)
 
     server.serve(target_loader=application, wrap_loader=False)
 

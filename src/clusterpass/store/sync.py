@@ -57,6 +57,7 @@ class SyncStore:
         )
         self._pools: dict[Address, _Pool] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._closed = False
 
     @classmethod
@@ -117,6 +118,9 @@ class SyncStore:
         )
 
     def _drive(self, steps: Exchange[Result]) -> Result:
+        if self._process != os.getpid():
+            # A forked child shares no connection, nor waits for a lock of its parent's threads.
+            self._pools, self._lock, self._process = {}, threading.Lock(), os.getpid()
         outcome: Replies | Fault | None = None
         try:
             while True:
@@ -175,14 +179,9 @@ class _Pool:
         self._connect = connect
         self._idle: deque[Connection] = deque()
         self._free = threading.BoundedSemaphore(most)
-        self._most = most
         self._patience = patience
-        self._process = os.getpid()
 
     def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        if self._process != os.getpid():
-            self._idle, self._free = deque(), threading.BoundedSemaphore(self._most)
-            self._process = os.getpid()
         if not self._free.acquire(timeout=self._patience):
             return Fault("busy")
         try:

@@ -16,8 +16,8 @@ from clusterpass.errors import EmbeddedClusterError
 def find_server(explicit: str | Path | None = None) -> Path:
     """The absolute path of the server program.
 
-    ``explicit`` is a path, or (without a slash) the name of a program on the PATH. Raises EmbeddedClusterError if it
-    is not an executable file, or if no server program is found at all.
+    ``explicit`` is a path, or (without a slash) the name of a program on the PATH.
+    Raises EmbeddedClusterError if it is not an executable file, or if no program is found at all.
     """
     if explicit is not None:
         text = str(explicit)

@@ -1,0 +1,195 @@
+"""The service in this process, over the real cluster, and as processes of its own."""
+
+import io
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from clusterpass import KeyRing, SessionManager, UserDirectory
+from clusterpass.passwords import PasswordHasher
+from clusterpass.service.app import create_app
+from clusterpass.service.logs import make_logger
+from clusterpass.service.settings import Settings, load_settings
+from clusterpass.users import ThrottlePolicy
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("CLUSTERPASS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    path.write_text(KeyRing.generate().private_jwks_text())
+    return path
+
+
+@pytest.fixture
+def settings(cluster_url: str, keys_file: Path) -> Settings:
+    # Addresses are not throttled here: all tests come from one.
+    return load_settings(
+        None,
+        {"store_url": cluster_url, "keys_file": keys_file, "address_attempts": 1_000_000},
+    )
+
+
+@pytest.fixture(scope="session")
+def directory(cluster_url: str, keys_file: Path) -> Iterator[UserDirectory]:
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    with SessionManager.from_url(cluster_url, config) as sessions:
+        yield UserDirectory(sessions, throttle=ThrottlePolicy(account_attempts=1000))
+
+
+@pytest.fixture
+def cheap_directory(directory: UserDirectory) -> UserDirectory:
+    """The same users, with hashes that cost next to nothing."""
+    return UserDirectory(directory._sessions, hasher=PasswordHasher(memory_kib=64))
+
+
+@pytest.fixture
+def new_name() -> Callable[[], str]:
+    return lambda: f"user-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def alice(directory: UserDirectory, new_name: Callable[[], str]) -> str:
+    name = new_name()
+    directory.add(name, PASSWORD)
+    return name
+
+
+@dataclass
+class Service:
+    """A client of a service in this process, and what the service logged."""
+
+    client: httpx.AsyncClient
+    app: Any
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    async def login(self, name: str, **more: Any) -> dict[str, Any]:
+        answer = await self.client.post(
+            "/login", json={"username": name, "password": PASSWORD, **more}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+def bearer(tokens: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[[Settings], Any]]:
+    """Starts services in this process; they are closed at the end of the test."""
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+
+        async def started(settings: Settings, peer: str = "127.0.0.1") -> Service:
+            log = io.StringIO()
+            app = create_app(settings, logger=make_logger("json", log))
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app, client=(peer, 4711))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://service")
+            )
+            return Service(client, app, log)
+
+        yield started
+
+
+@pytest.fixture
+async def service(start: Callable[[Settings], Any], settings: Settings) -> Service:
+    return await start(settings)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class ServerProcess:
+    """``clusterpass serve`` as a process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log_file: Path
+
+    def children(self) -> list[int]:
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(signal_number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def serve(
+    cluster_url: str, keys_file: Path, tmp_path: Path
+) -> Iterator[Callable[..., ServerProcess]]:
+    running: list[ServerProcess] = []
+
+    def started(*options: str, port: int | None = None, **environment: str) -> ServerProcess:
+        port = port or free_port()
+        log_file = tmp_path / f"server-{port}.log"
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                [*COMMAND, "serve", "--port", str(port), *options],
+                env=command_environment(cluster_url, keys_file, **environment),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        server = ServerProcess(process, f"http://127.0.0.1:{port}", log_file)
+        running.append(server)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if httpx.get(f"{server.url}/healthz").status_code == 200:
+                    return server
+            except httpx.TransportError:
+                assert process.poll() is None, log_file.read_text()
+                assert time.monotonic() < deadline, log_file.read_text()
+                time.sleep(0.05)
+
+    yield started
+    for server in running:
+        if server.process.poll() is None:
+            server.stop()
+
+
+COMMAND = [sys.executable, "-c", "from clusterpass.cli import main; main()"]
+
+
+def command_environment(cluster_url: str, keys_file: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLUSTER")}
+    return {
+        **kept,
+        "CLUSTERPASS_STORE_URL": cluster_url,
+        "CLUSTERPASS_KEYS_FILE": str(keys_file),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        **more,
+    }
