@@ -279,5 +279,5 @@ def test_reading_scripts_are_marked_as_such(node, key):
         script = load_script(name)
         is_reader = name in {"verify", "list_sessions", "user_find"}
         assert script.writes is not is_reader
-    with pytest.raises(redis.ResponseError, match="[Ww]rite commands are not allowed"):
+    with pytest.raises(redis.ResponseError, match=r"[Ww]rite commands are not allowed"):
         node.eval("#!lua flags=no-writes\nreturn redis.call('SET', KEYS[1], '1')", 1, key)

@@ -1,4 +1,7 @@
-"""Makes the pages of docs/reference that follow from the code: ``python -m tests.docs.reference``."""
+"""Makes the pages of docs/reference that follow from the code.
+
+Run it as ``python -m tests.docs.reference``.
+"""
 
 from pathlib import Path
 
@@ -19,9 +22,9 @@ def settings_page() -> str:
         "",
         "<!-- Made by: python -m tests.docs.reference -->",
         "",
-        "Each is read from the environment under the name in the first column, or from a TOML file",
-        "(`--config FILE` or `CLUSTERPASS_CONFIG`) under the same name without the prefix, in lower",
-        "case. The environment wins. `clusterpass serve` refuses to start on a wrong one and says",
+        "Each is read from the environment under the name in the first column, or from a TOML",
+        "file (`--config FILE` or `CLUSTERPASS_CONFIG`) under the same name without the prefix, in",
+        "lower case. The environment wins. `clusterpass serve` refuses to start on a wrong one and says",
         "which. Durations are seconds.",
         "",
         "| variable | default | meaning |",
