@@ -61,7 +61,7 @@ def single_server() -> Iterator[EmbeddedCluster]:
         ("redis_cluster", "async"),
         ("single_server", "sync"),
     ],
-    ids=lambda pair: "-".join(pair),
+    ids="-".join,
 )
 def engine(request: pytest.FixtureRequest) -> tuple[EmbeddedCluster, str]:
     name, style = request.param

@@ -33,6 +33,8 @@ _USERNAME = "demo"
 )
 def dev(port: int, nodes: int, data_folder: Path) -> None:
     """Start a local cluster and the service on 127.0.0.1, with a demo user."""
+    from pydantic import SecretStr  # noqa: PLC0415 (the service's dependencies, only here)
+
     from clusterpass.service.server import serve  # noqa: PLC0415 (only here is it needed)
     from clusterpass.service.settings import Settings  # noqa: PLC0415
 
@@ -47,7 +49,7 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
         with SessionManager.from_url(cluster.url, config) as sessions:
             UserDirectory(sessions).add(_USERNAME, password)
         settings = Settings(
-            store_url=cluster.url,
+            store_url=SecretStr(cluster.url),
             keys_file=keys_file,
             issuer=issuer,
             host="127.0.0.1",
