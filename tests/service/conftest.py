@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from clusterpass import KeyRing, SessionManager, UserDirectory
-from clusterpass.passwords import PasswordHasher
 from clusterpass.service.app import create_app
 from clusterpass.service.logs import make_logger
 from clusterpass.service.settings import Settings, load_settings
@@ -56,12 +55,6 @@ def directory(cluster_url: str, keys_file: Path) -> Iterator[UserDirectory]:
     config = load_settings(None, {"keys_file": keys_file}).session_config()
     with SessionManager.from_url(cluster_url, config) as sessions:
         yield UserDirectory(sessions, throttle=ThrottlePolicy(account_attempts=1000))
-
-
-@pytest.fixture
-def cheap_directory(directory: UserDirectory) -> UserDirectory:
-    """The same users, with hashes that cost next to nothing."""
-    return UserDirectory(directory._sessions, hasher=PasswordHasher(memory_kib=64))
 
 
 @pytest.fixture

@@ -113,9 +113,7 @@ async def test_logout_ends_the_session_at_once_and_may_be_repeated(service, alic
         assert (answer.status_code, answer.content) == (204, b"")
     dead = await service.client.get("/verify", headers=bearer(tokens))
     assert (dead.status_code, dead.json()["reason"]) == (401, "logged_out")
-    refused = await service.client.post(
-        "/refresh", json={"refresh_token": tokens["refresh_token"]}
-    )
+    refused = await service.client.post("/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert refused.json()["reason"] == "logged_out"
 
 

@@ -9,6 +9,8 @@ _DEFAULTS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    # The server below fills in its own name unless there is one.
+    "Server": "clusterpass",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

@@ -1,0 +1,189 @@
+"""The user directory, in both its forms, and the password hasher."""
+
+import pytest
+
+from clusterpass import (
+    AsyncSessionManager,
+    AsyncUserDirectory,
+    InvalidCredentials,
+    InvalidInput,
+    SessionManager,
+    SessionRevoked,
+    TooManyAttempts,
+    UserDirectory,
+)
+from clusterpass.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.passwords import PasswordHasher
+from clusterpass.users import LoginThrottle, ThrottlePolicy
+
+from .conftest import PASSWORD
+
+CHEAP = PasswordHasher(memory_kib=64)
+
+
+def test_the_default_hash_is_argon2id_as_recommended():
+    assert PasswordHasher().hash(PASSWORD).startswith("$argon2id$v=19$m=47104,t=1,p=1$")
+
+
+def test_a_hash_fits_its_password_alone():
+    hashed = CHEAP.hash("pässwörd")
+    assert CHEAP.verify(hashed, "pässwörd")
+    assert not CHEAP.verify(hashed, "pa\u0308sswo\u0308rd")  # not normalised
+    assert not CHEAP.verify(None, "pässwörd")
+    assert CHEAP.hash("pässwörd") != hashed
+
+
+def test_other_parameters_need_a_new_hash():
+    assert not CHEAP.needs_rehash(CHEAP.hash(PASSWORD))
+    assert PasswordHasher(memory_kib=128).needs_rehash(CHEAP.hash(PASSWORD))
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025, "ä" * 513, "\ud800", 12345678, None])
+def test_what_cannot_be_a_password(password):
+    for act in (CHEAP.hash, lambda value: CHEAP.verify(None, value)):
+        with pytest.raises(InvalidInput) as caught:
+            act(password)
+        assert str(password or "no password") not in str(caught.value)
+
+
+def test_a_new_password_has_eight_characters():
+    with pytest.raises(InvalidInput):
+        CHEAP.hash("ääääääé")
+    assert CHEAP.hash("ääääääéé")
+
+
+def test_a_hash_that_is_none_is_no_wrong_password():
+    with pytest.raises(StoreFailed) as caught:
+        CHEAP.verify("$2b$12$abc", PASSWORD)
+    assert "2b" not in str(caught.value)
+
+
+def test_users_are_added_once_listed_and_changed(directory, new_name):
+    name = "zoë {1}:*" + new_name()
+    directory.add(name, PASSWORD)
+    with pytest.raises(UserExists):
+        directory.add(name, PASSWORD)
+    directory.disable(name)
+    found = {user.name: user for user in directory.list()}[name]
+    assert found.disabled and found.created_at > 1_700_000_000
+    with pytest.raises(InvalidCredentials):
+        directory.authenticate(name, PASSWORD)
+    directory.enable(name)
+    directory.authenticate(name, PASSWORD)
+
+
+def test_changes_of_nobody(directory, new_name):
+    for act in (directory.disable, directory.enable):
+        with pytest.raises(UserNotFound):
+            act(new_name())
+    with pytest.raises(UserNotFound):
+        directory.set_password(new_name(), PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["", "a\x00", "\ud800", "x" * 256])
+def test_names_that_cannot_be(directory, name):
+    with pytest.raises(InvalidInput):
+        directory.add(name, PASSWORD)
+    with pytest.raises(InvalidInput):
+        directory.authenticate(name, PASSWORD)
+
+
+@pytest.mark.parametrize("change", ["disable", "password"])
+def test_a_change_ends_all_sessions(directory, alice, change):
+    manager: SessionManager = directory._sessions
+    pair = directory.login(alice, PASSWORD, device="d", claims={"role": "x"})
+    assert manager.verify(pair.access_token).claims == {"role": "x"}
+    ended = (
+        directory.disable(alice)
+        if change == "disable"
+        else directory.set_password(alice, "another password")
+    )
+    assert ended.count == 1
+    with pytest.raises(SessionRevoked):
+        manager.verify(pair.access_token)
+    with pytest.raises(InvalidCredentials):
+        directory.authenticate(alice, PASSWORD)
+
+
+@pytest.mark.parametrize("change", ["disable", "password"])
+def test_a_change_in_the_moment_of_a_login_leaves_no_session(directory, alice, change, monkeypatch):
+    manager: SessionManager = directory._sessions
+    opened = manager.login
+
+    def changed_meanwhile(*arguments, **options):
+        if change == "disable":
+            directory.disable(alice)
+        else:
+            directory.set_password(alice, "another password")
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(manager, "login", changed_meanwhile)
+    with pytest.raises(InvalidCredentials):
+        directory.login(alice, PASSWORD)
+    assert manager.sessions(alice) == []
+
+
+def test_a_login_hashes_anew_when_the_parameters_changed(directory, new_name):
+    name = new_name()
+    weak = UserDirectory(directory._sessions, hasher=CHEAP)
+    weak.add(name, PASSWORD)
+    directory.login(name, PASSWORD)
+    key = directory._store.keyspace.user(name)
+    assert key
+    entry = directory._run(directory._directory._find(name))
+    assert "m=47104" in entry.password_hash
+    directory.login(name, PASSWORD)
+
+
+def test_an_unknown_user_costs_the_same_calls(directory, alice, new_name, monkeypatch):
+    store = directory._store
+    performed = store._perform
+    names: list[str] = []
+
+    def counted(call):
+        names.append(call.script.name)
+        return performed(call)
+
+    monkeypatch.setattr(store, "_perform", counted)
+    seen = []
+    for name in (alice, new_name()):
+        names.clear()
+        with pytest.raises(InvalidCredentials):
+            directory.authenticate(name, "no no no no", address="192.0.2.7")
+        seen.append(list(names))
+    assert seen[0] == seen[1] == ["attempt", "attempt", "user_find"]
+
+
+def test_the_throttle_alone(directory, new_name):
+    throttle = LoginThrottle(directory._sessions, ThrottlePolicy(account_attempts=1))
+    name = new_name()
+    throttle.admit(name)
+    with pytest.raises(TooManyAttempts) as caught:
+        throttle.admit(name)
+    assert 1 <= caught.value.retry_after <= 300
+    throttle.forget(name)
+    throttle.admit(name)
+
+
+async def test_the_asynchronous_directory(cluster_url, directory, new_name):
+    name = new_name()
+    async with (
+        AsyncSessionManager.from_url(cluster_url, directory._sessions.config) as sessions,
+        AsyncUserDirectory(sessions, hasher=CHEAP) as users,
+    ):
+        await users.add(name, PASSWORD)
+        with pytest.raises(UserExists):
+            await users.add(name, PASSWORD)
+        await users.authenticate(name, PASSWORD, address="192.0.2.8")
+        with pytest.raises(InvalidCredentials):
+            await users.authenticate(name, "no no no no")
+        pair = await users.login(name, PASSWORD, device="d")
+        assert (await users.set_password(name, "another password")).count == 1
+        with pytest.raises(SessionRevoked):
+            await sessions.verify(pair.access_token)
+        await users.login(name, "another password")
+        assert (await users.disable(name)).count == 1
+        with pytest.raises(InvalidCredentials):
+            await users.login(name, "another password")
+        await users.enable(name)
+        await users.login(name, "another password")

@@ -1,0 +1,136 @@
+"""The service as processes: workers, signals, a port that is taken."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import COMMAND, PASSWORD, bearer, command_environment, free_port
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
+
+
+def test_a_session_is_known_on_another_server_and_dead_there_at_once(serve, alice):
+    first, second = serve(), serve()
+    login = httpx.post(
+        f"{first.url}/login", json={"username": alice, "password": PASSWORD, "device": "d"}
+    )
+    tokens = login.json()
+    assert httpx.get(f"{second.url}/verify", headers=bearer(tokens)).json()["subject"] == alice
+    new = httpx.post(f"{second.url}/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert new.status_code == 200
+    assert httpx.post(f"{second.url}/logout", headers=bearer(tokens)).status_code == 204
+    dead = httpx.get(f"{first.url}/verify", headers=bearer(new.json()))
+    assert (dead.status_code, dead.json()["reason"]) == (401, "logged_out")
+
+
+def test_no_body_follows_head_and_no_software_is_named(serve):
+    server = serve()
+    port = int(server.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(10)
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b""
+        while piece := connection.recv(4096):
+            received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200") and body == b""
+    assert head.lower().count(b"\r\nserver:") == 1 and b"granian" not in head.lower()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_server_and_all_its_workers(serve, number):
+    server = serve("--workers", "2")
+    workers = server.children()
+    assert len(workers) >= 2
+    assert server.stop(number) == 0
+    assert all(is_gone(pid) for pid in workers)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/healthz")
+
+
+def test_a_killed_worker_is_replaced(serve):
+    server = serve("--workers", "1")
+    (worker,) = server.children()
+    os.kill(worker, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(f"{server.url}/healthz").status_code == 200:
+                break
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert server.children() != [worker]
+
+
+def test_requests_in_flight_and_odd_bytes_do_not_harm(serve):
+    server = serve()
+    port = int(server.url.rsplit(":", 1)[1])
+    for data in (
+        b"GET /verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nAuthorization: b\r\n\r\n",
+        b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{",
+        b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{",
+        b"\x00\xff\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.settimeout(0.5)
+            connection.sendall(data)
+            try:
+                assert b" 500 " not in connection.recv(4096).split(b"\r\n")[0]
+            except TimeoutError:
+                continue
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert '"status": 500' not in server.log_file.read_text()
+
+
+def run(cluster_url, keys_file, *arguments, **environment):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=command_environment(cluster_url, keys_file, **environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_port_that_is_taken_is_one_sentence(cluster_url, keys_file):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        outcome = run(cluster_url, keys_file, "serve", "--port", str(port))
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
+        f"clusterpass: port {port} on 127.0.0.1 is taken by another program;"
+        " choose another with --port\n"
+    )
+
+
+def test_missing_weak_and_public_keys_are_refused(cluster_url, keys_file, tmp_path):
+    from clusterpass import KeyRing
+
+    public = tmp_path / "public.json"
+    public.write_text(json.dumps(KeyRing.load(keys_file).public_jwks()))
+    weak = tmp_path / "weak.json"
+    weak.write_text('{"keys": [{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}]}')
+    for path, word in ((tmp_path / "no.json", "generate"), (public, "private"), (weak, "bytes")):
+        outcome = run(cluster_url, path, "serve", "--port", str(free_port()))
+        assert outcome.returncode == 1
+        assert outcome.stderr.count("\n") == 1
+        assert word in outcome.stderr
+        assert "Traceback" not in outcome.stderr

@@ -1,0 +1,78 @@
+"""Where settings come from, and what is said about wrong ones."""
+
+import pickle
+
+import pytest
+
+from clusterpass import ConfigurationError
+from clusterpass.service.credentials import load_check
+from clusterpass.service.settings import Settings, load_settings
+
+
+def test_the_environment_beats_the_file_and_code_beats_both(tmp_path, monkeypatch):
+    file = tmp_path / "service.toml"
+    file.write_text('port = 81\nhost = "::1"\ntrusted_proxies = ["10.0.0.0/8"]\n')
+    monkeypatch.setenv("CLUSTERPASS_PORT", "82")
+    assert load_settings(file).port == 82
+    assert load_settings(file, {"port": 83, "host": None}).port == 83
+    assert load_settings(file).host == "::1"
+    monkeypatch.setenv("CLUSTERPASS_CONFIG", str(file))
+    assert str(load_settings().trusted_proxies[0]) == "10.0.0.0/8"
+
+
+def test_settings_go_to_another_process(tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text("port = 81\n")
+    assert pickle.loads(pickle.dumps(load_settings(file))) == load_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "high", "port"),
+        ("PORT", "tcp://10.0.0.1:8000", "enableServiceLinks"),
+        ("WORKERS", "0", "workers"),
+        ("STORE_URL", "http://user:geheim@host", "redis+cluster://"),
+        ("STORE_URL", "redis+cluster://user:geheim@", "store_url"),
+        ("TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),
+        ("PASSWORD_CHECK", "no colon", "module:function"),
+        ("LOG_FORMAT", "xml", "log_format"),
+        ("IDLE_LIFETIME", "20", "idle_lifetime"),
+        ("CONFIG", "/nowhere.toml", "--config"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not(monkeypatch, name, value, words):
+    monkeypatch.setenv(f"CLUSTERPASS_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert words in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["prot = 81", "port =", "[port]\nx = 1"])
+def test_a_file_with_something_else_is_refused(tmp_path, text):
+    file = tmp_path / "service.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError):
+        load_settings(file)
+
+
+def test_several_workers_do_not_start_several_clusters():
+    with pytest.raises(ConfigurationError, match="workers"):
+        load_settings(None, {"store_url": "embedded://", "workers": 2})
+
+
+def test_every_setting_is_described():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+def test_no_secret_is_shown():
+    settings = load_settings(None, {"store_url": "redis://user:geheim@localhost"})
+    assert "geheim" not in repr(settings)
+
+
+@pytest.mark.parametrize("path", ["nowhere:check", "json:nothing", "json:decoder.__name__"])
+def test_a_password_check_that_is_none_is_refused(path):
+    with pytest.raises(ConfigurationError, match="password_check"):
+        load_check(path)
