@@ -12,6 +12,7 @@ import click
 from clusterpass.errors import InvalidInput
 from clusterpass.manager import SessionManager
 from clusterpass.service.settings import load_settings
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.users import UserDirectory
 
 _from_stdin = click.option(
@@ -97,7 +98,9 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
 def _directory(config: Path | None) -> Iterator[UserDirectory]:
     settings = load_settings(config)
     store_url = settings.store_url.get_secret_value()
-    with SessionManager.from_url(store_url, settings.session_config()) as sessions:
+    # No token is made or read here: a key of the moment will do, and the real one stays unread.
+    config_without_keys = settings.session_config(KeyRing.generate())
+    with SessionManager.from_url(store_url, config_without_keys) as sessions:
         yield UserDirectory(sessions)
 
 

@@ -34,6 +34,7 @@ PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
 
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 Network = IPv4Network | IPv6Network
@@ -181,6 +182,11 @@ class Settings(BaseSettings):
                 "with embedded:// each worker would start a cluster of its own: set workers to 1,"
                 " or start one with: clusterpass cluster start"
             )
+        if not self.cookie_secure and self.host not in _LOOPBACK:
+            raise ValueError(
+                "cookie_secure may be turned off only where host is a loopback address: a session's"
+                " cookie would travel in the clear"
+            )
         if 0 < self.idle_lifetime < self.access_lifetime:
             raise ValueError("idle_lifetime must not be shorter than access_lifetime")
         return self
@@ -206,9 +212,13 @@ class Settings(BaseSettings):
             address_window=self.address_window,
         )
 
-    def session_config(self) -> Config:
-        """The library's configuration; reads the keys. Raises ConfigurationError."""
-        keys = KeyRing.load(self.keys_file)
+    def session_config(self, keys: KeyRing | None = None) -> Config:
+        """The library's configuration, with ``keys`` or those of the keys file.
+
+        Raises ConfigurationError.
+        """
+        if keys is None:
+            keys = KeyRing.load(self.keys_file)
         if not keys.can_sign:
             raise ConfigurationError(
                 f"keys_file: {self.keys_file} holds public keys only; the service needs a private"
