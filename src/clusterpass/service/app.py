@@ -26,6 +26,8 @@ from clusterpass.service.headers import HeadAsGet, SafeHeaders
 from clusterpass.service.limits import BodyLimits
 from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_logger
 from clusterpass.service.orphan import end_with_parent
+from clusterpass.service.page import mount_page
+from clusterpass.service.page_forms import FORM_PATHS
 from clusterpass.service.routes import Service, login_router, router
 from clusterpass.service.settings import Settings
 
@@ -53,10 +55,11 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
     app.include_router(router)
     if settings.login_enabled:
         app.include_router(login_router)
+        mount_page(app)
     _add_description(app)
     _add_error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimits)
+    app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))

@@ -4,6 +4,7 @@ The whole body is read here, as it is small, so one rule holds for bodies that a
 and for chunked ones.
 """
 
+from collections.abc import Container
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -20,7 +21,7 @@ _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class BodyLimits:
     """ASGI middleware: 413 for a body over 64 KiB, 415 for one that is not JSON."""
 
-    def __init__(self, app: ASGIApp, *, form_paths: frozenset[str] = frozenset()) -> None:
+    def __init__(self, app: ASGIApp, *, form_paths: Container[str] = frozenset()) -> None:
         """``form_paths``: where a browser's form is expected in place of JSON."""
         self._app = app
         self._form_paths = form_paths

@@ -84,16 +84,17 @@ class AsyncStore:
 
     async def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
+        until = time.monotonic() + self.location.patience.deadline
         if not self._slots.version:
-            await self._look_up(LookUp(0, None))
+            await self._look_up(LookUp(0, None, until))
         addresses = self._slots.primaries() or list(self.location.seeds)
-        await self._drive(ask_any(addresses, (b"PING",)))
+        await self._drive(ask_any(addresses, (b"PING",), time.monotonic, until))
 
     async def close(self) -> None:
         """Close every connection; an embedded cluster is stopped. May be called again."""
         self._closed = True
         for pool in self._pools.values():
-            await pool.clear()
+            await pool.close()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
 
@@ -143,16 +144,24 @@ class AsyncStore:
     async def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster:
             return
-        async with self._lock:  # one look-up at a time; whoever waited finds it done
+        # One look-up at a time; whoever waited finds it done.
+        try:
+            async with asyncio.timeout(max(0.0, wanted.until - time.monotonic())):
+                await self._lock.acquire()
+        except TimeoutError:
+            return
+        try:
             if self._slots.version != wanted.seen:
                 return
             candidates = list({*self._slots.primaries(), *self.location.seeds})
             random.shuffle(candidates)
             slots = await self._drive(
-                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic)
+                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until)
             )
             if slots is not None:
                 self._slots = slots
+        finally:
+            self._lock.release()
 
 
 class _Pool:
@@ -163,6 +172,7 @@ class _Pool:
         self._idle: deque[Connection] = deque()
         self._free = asyncio.BoundedSemaphore(most)
         self._patience = patience
+        self._closed = False
 
     async def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
         try:
@@ -200,7 +210,14 @@ class _Pool:
                 self._idle.append(connection)
             else:
                 await connection.disconnect(nowait=True)
+            if self._closed:
+                await self.clear()
         return Replies(values)
+
+    async def close(self) -> None:
+        """Keep no connection; those in use are closed by their users."""
+        self._closed = True
+        await self.clear()
 
     async def clear(self) -> None:
         while self._idle:

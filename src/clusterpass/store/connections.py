@@ -10,6 +10,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 (redis-py's own name)
+    InvalidResponse,
     MasterDownError,
     MovedError,
     NoPermissionError,
@@ -26,7 +27,13 @@ from clusterpass.errors import StoreDenied
 from clusterpass.store.exchange import Fault, ServerError
 from clusterpass.store.url import Address, StoreLocation
 
-CONNECTION_ERRORS: Final = (ConnectionError, TimeoutError, OSError, asyncio.TimeoutError)
+CONNECTION_ERRORS: Final = (
+    ConnectionError,
+    TimeoutError,
+    InvalidResponse,  # whatever listens there, it does not speak our protocol
+    OSError,
+    asyncio.TimeoutError,
+)
 
 # redis-py cuts the code off the errors for which it has a class of its own.
 _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (

@@ -20,7 +20,7 @@ from redis.crc import key_slot
 
 from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.routing import Shard, SlotMap
+from clusterpass.store.routing import Shard, SlotMap, named_host
 from clusterpass.store.url import Address, Patience
 
 Command = tuple[bytes | int, ...]
@@ -33,6 +33,7 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.4
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
+_NOT_LOCAL: Final = "access a non local key"
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
@@ -82,10 +83,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Look up the slots, asking the ``suspect`` last; not if the map is newer than ``seen``."""
+    """Look up the slots, asking the ``suspect`` last; not if the map is newer than ``seen``.
+
+    Nothing is begun after ``until``, in seconds of the monotonic clock.
+    """
 
     seen: int
     suspect: Address | None
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def exchange(
         slots = current()
         shard = slots.shard(slot)
         address = asking or (shard.primary if shard else None)
-        fault: Fault = Fault("cluster_down")
+        fault = Fault("cluster_down" if slots.version else "connection")
         if address is not None:
             commands = _commands(call, shard, patience, by_name=by_name, asking=bool(asking))
             outcome = yield Send(address, commands)
@@ -128,7 +133,7 @@ def exchange(
                 if error is None:
                     answer = _answer(call, outcome.values, asking=bool(asking))
                     if call.script.writes and not answer.durable:
-                        yield from _count_replicas_again(slots, clock)
+                        yield from _count_replicas_again(slots, clock, give_up_at)
                     return answer
                 if error.code == "NOSCRIPT" and by_name:
                     by_name = False
@@ -139,17 +144,17 @@ def exchange(
                     asking = target if error.code == "ASK" else None
                     if error.code == "MOVED":
                         adopt(current().moved(slot, target))
-                        yield LookUp(current().version, suspect=address)
+                        yield LookUp(current().version, suspect=address, until=give_up_at)
                     continue
                 fault = _judge(error)
             elif isinstance(outcome, Fault):
                 fault = outcome
         asking = None
-        if clock() >= give_up_at:
+        if fault.kind == "closed" or clock() >= give_up_at:
             raise StoreUnavailable(reason=fault.kind)
         if fault.stale:
             continue
-        yield LookUp(slots.version, suspect=address)
+        yield from _look_again(fault, LookUp(slots.version, suspect=address, until=give_up_at))
         moved = current().shard(slot)
         if moved is None or moved.primary == address:
             yield Pause(min(next(pauses), max(0.0, give_up_at - clock())))
@@ -180,16 +185,24 @@ def _answer(call: ScriptCall[Reply], values: list[Any], *, asking: bool) -> Answ
     return Answer(call.read(values[0]), durable=confirmed > 0)
 
 
-def _count_replicas_again(slots: SlotMap, clock: Callable[[], float]) -> Exchange[None]:
+def _look_again(fault: Fault, wanted: LookUp) -> Exchange[None]:
+    """After a fault: the slot may have another owner by now, unless the owner is only busy."""
+    if fault.kind != "busy":
+        yield wanted
+
+
+def _count_replicas_again(
+    slots: SlotMap, clock: Callable[[], float], until: float
+) -> Exchange[None]:
     """After a write without a confirmation: a replica may have failed, or come back."""
     if clock() - slots.taken_at > _REPLICA_COUNT_SECONDS:
-        yield LookUp(slots.version, suspect=None)
+        yield LookUp(slots.version, suspect=None, until=until)
 
 
 def _redirected(error: ServerError, asked: Address) -> Address:
-    # "MOVED 3999 127.0.0.1:6381", maybe followed by more; an empty host means the node asked.
+    # "MOVED 3999 127.0.0.1:6381", maybe followed by more.
     host, _, port = error.message.split(" ")[1].rpartition(":")
-    return Address(host.strip("[]") or asked.host, int(port))
+    return Address(named_host(host.strip("[]"), asked), int(port))
 
 
 def _judge(error: ServerError) -> Fault:
@@ -198,6 +211,8 @@ def _judge(error: ServerError) -> Fault:
         raise StoreDenied(reason=error.code.lower())
     if error.code == "OOM":
         raise StoreUnavailable("The session store is out of memory", reason="full")
+    if _NOT_LOCAL in error.message:  # a key that the script had before has left in mid-migration
+        return Fault("moving")
     if error.code not in _PASSING:
         raise StoreFailed(
             f"The session store answered an error: {error.code} {error.message[:200]}"
@@ -215,12 +230,18 @@ def _pauses() -> Generator[float, None, None]:
 
 
 def look_up(
-    candidates: list[Address], suspect: Address | None, version: int, clock: Callable[[], float]
+    candidates: list[Address],
+    suspect: Address | None,
+    version: int,
+    clock: Callable[[], float],
+    until: float,
 ) -> Exchange[SlotMap | None]:
-    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows."""
+    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows in time."""
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
-        outcome = yield Send(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
-        if not isinstance(outcome, Replies):
+        if clock() >= until:
+            return None
+        outcome = yield from _ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
+        if isinstance(outcome, Fault):
             continue
         slots, nodes = outcome.values
         reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
@@ -233,16 +254,39 @@ def look_up(
     return None
 
 
-def ask_any(addresses: list[Address], command: Command) -> Exchange[None]:
+def ask_any(
+    addresses: list[Address], command: Command, clock: Callable[[], float], until: float
+) -> Exchange[None]:
     """Return as soon as one address answers ``command``; raise StoreUnavailable when none does."""
-    fault: FaultKind = "connection"
+    failure = StoreUnavailable(reason="connection")
     for address in addresses:
-        outcome = yield Send(address, (command,))
-        if isinstance(outcome, Fault):
-            fault = outcome.kind
-        elif isinstance(outcome, Replies):
-            reply = outcome.values[0]
-            if not isinstance(reply, ServerError):
-                return
-            fault = _judge(reply).kind
-    raise StoreUnavailable(reason=fault)
+        try:
+            yield from ask_one(address, command)
+        except StoreDenied:
+            raise
+        except StoreUnavailable as error:
+            failure = error
+        else:
+            return
+        if clock() >= until:
+            break
+    raise failure
+
+
+def ask_one(address: Address, command: Command) -> Exchange[Any]:
+    """The reply of one node to ``command``; raises StoreUnavailable when there is none."""
+    outcome = yield from _ask(address, (command,))
+    if isinstance(outcome, Replies):
+        reply = outcome.values[0]
+        if not isinstance(reply, ServerError):
+            return reply
+        outcome = _judge(reply)
+    raise StoreUnavailable(reason=outcome.kind)
+
+
+def _ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
+    """Send, and send again when the connection had been closed while it was idle."""
+    while True:
+        outcome = yield Send(address, commands)
+        if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):
+            return outcome

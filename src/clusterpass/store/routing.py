@@ -47,14 +47,14 @@ class SlotMap:
     ) -> "SlotMap":
         """The answers of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
 
-        An empty host stands for the node that was asked. The replicas are counted from
-        CLUSTER NODES, as CLUSTER SLOTS leaves out those that have not replicated anything yet.
+        The replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out those that have
+        not replicated anything yet.
         """
         replicas = _count_replicas(nodes)
         shards: list[Shard | None] = [None] * SLOTS
         for first, last, primary, *_ in slots:
-            host = primary[0].decode() if primary[0] else asked.host
-            address = Address(asked.host if host in {"", "?"} else host, primary[1])
+            host = primary[0].decode() if primary[0] else ""
+            address = Address(named_host(host, asked), primary[1])
             shard = Shard(address, replicas.get(primary[2], 0))
             shards[first : last + 1] = [shard] * (last - first + 1)
         return cls(shards, version, taken_at)
@@ -73,6 +73,11 @@ class SlotMap:
     def primaries(self) -> list[Address]:
         """Every address that owns a slot."""
         return sorted({shard.primary for shard in self._shards if shard is not None})
+
+
+def named_host(host: str, asked: Address) -> str:
+    """``host`` as ``asked`` wrote it; where it names none, its own stands."""
+    return asked.host if host in {"", "?"} else host
 
 
 def _count_replicas(nodes: bytes) -> dict[bytes, int]:

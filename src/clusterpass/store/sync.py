@@ -16,7 +16,7 @@ from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from clusterpass.errors import ClusterPassError, StoreUnavailable
+from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.connections import (
     CONNECTION_ERRORS,
@@ -34,6 +34,7 @@ from clusterpass.store.exchange import (
     Replies,
     Send,
     ask_any,
+    ask_one,
     exchange,
     look_up,
 )
@@ -83,9 +84,12 @@ class SyncStore:
 
     def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
+        self._after_fork()
+        until = time.monotonic() + self.location.patience.deadline
         if not self._slots.version:
-            self._look_up(LookUp(0, None))
-        self._drive(ask_any(self._slots.primaries() or list(self.location.seeds), (b"PING",)))
+            self._look_up(LookUp(0, None, until))
+        addresses = self._slots.primaries() or list(self.location.seeds)
+        self._drive(ask_any(addresses, (b"PING",), time.monotonic, until))
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
         """The keys that fit a glob, from every primary. For administration: it visits all keys."""
@@ -93,12 +97,8 @@ class SyncStore:
         for address in self._slots.primaries():
             cursor = b"0"
             while True:
-                outcome = self._send(
-                    Send(address, ((b"SCAN", cursor, b"MATCH", pattern.encode(), b"COUNT", 1000),))
-                )
-                if isinstance(outcome, Fault):
-                    raise StoreUnavailable(reason=outcome.kind)
-                cursor, names = outcome.values[0]
+                command = (b"SCAN", cursor, b"MATCH", pattern.encode(), b"COUNT", 1000)
+                cursor, names = self._drive(ask_one(address, command))
                 yield from names
                 if cursor == b"0":
                     break
@@ -107,20 +107,23 @@ class SyncStore:
         """Close every connection; an embedded cluster is stopped. May be called again."""
         self._closed = True
         for pool in self._pools.values():
-            pool.clear()
+            pool.close()
         if self._embedded is not None:
             self._embedded.stop()
 
+    def _after_fork(self) -> None:
+        """A forked child shares no connection, nor waits for a lock of its parent's threads."""
+        if self._process != os.getpid():
+            self._pools, self._lock, self._process = {}, threading.Lock(), os.getpid()
+
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
+        self._after_fork()
         patience = self.location.patience
         return self._drive(
             exchange(call, lambda: self._slots, self._adopt, patience, time.monotonic)
         )
 
     def _drive(self, steps: Exchange[Result]) -> Result:
-        if self._process != os.getpid():
-            # A forked child shares no connection, nor waits for a lock of its parent's threads.
-            self._pools, self._lock, self._process = {}, threading.Lock(), os.getpid()
         outcome: Replies | Fault | None = None
         try:
             while True:
@@ -160,16 +163,21 @@ class SyncStore:
     def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster:
             return
-        with self._lock:  # one look-up at a time; whoever waited finds it done
+        # One look-up at a time; whoever waited finds it done.
+        if not self._lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
+            return
+        try:
             if self._slots.version != wanted.seen:
                 return
             candidates = list({*self._slots.primaries(), *self.location.seeds})
             random.shuffle(candidates)
             slots = self._drive(
-                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic)
+                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until)
             )
             if slots is not None:
                 self._slots = slots
+        finally:
+            self._lock.release()
 
 
 class _Pool:
@@ -180,6 +188,7 @@ class _Pool:
         self._idle: deque[Connection] = deque()
         self._free = threading.BoundedSemaphore(most)
         self._patience = patience
+        self._closed = False
 
     def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
         if not self._free.acquire(timeout=self._patience):
@@ -198,8 +207,8 @@ class _Pool:
         try:
             if not reused:
                 connection.connect()
-            packed = [piece for command in commands for piece in connection.pack_command(*command)]
-            connection.send_packed_command(packed, check_health=False)
+            # Packed together, a write and its WAIT leave in one packet.
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             values = [_read(connection) for _ in commands]
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
@@ -213,7 +222,14 @@ class _Pool:
                 self._idle.append(connection)
             else:
                 connection.disconnect()
+            if self._closed:
+                self.clear()
         return Replies(values)
+
+    def close(self) -> None:
+        """Keep no connection; those in use are closed by their users."""
+        self._closed = True
+        self.clear()
 
     def clear(self) -> None:
         while self._idle:

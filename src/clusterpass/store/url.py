@@ -25,7 +25,7 @@ DEFAULT_PORT: Final = 6379
 _SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
 _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections"}
 _TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
-_SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+_SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,6 +78,11 @@ def parse_store_url(url: str) -> StoreLocation:
             " rediss:// or embedded://"
         )
     authority, _, query = rest.partition("?")
+    if "@" in query:  # most likely the password holds a "?": quote nothing of what follows
+        raise ConfigurationError(
+            "percent-encode the user, the password and the option values of the store URL:"
+            " ? is %3F, @ is %40"
+        )
     options = _options(query)
     location = authority.rpartition("@")[2].rstrip("/")
     username, password = _credentials(authority)
@@ -178,16 +183,25 @@ def _number(name: str, text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ConfigurationError(f"{name} in the store URL must be a number, not {text!r}")
+    if name == "max_connections" and not number.is_integer():
+        raise ConfigurationError(f"{name} in the store URL must be a whole number, not {text!r}")
     return number
 
 
 def _readable(tls_files: dict[str, str]) -> dict[str, str]:
     for name, path in tls_files.items():
-        if not Path(path).is_file():
+        if not _is_file(path):
             raise ConfigurationError(f"{name} of the store URL names no file: {path}")
     if ("cert_file" in tls_files) != ("key_file" in tls_files):
         raise ConfigurationError("cert_file and key_file of the store URL go together")
     return tls_files
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a folder that we may not enter, a name that is too long
+        return False
 
 
 def redact_store_url(url: str) -> str:

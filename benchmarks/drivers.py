@@ -1,0 +1,119 @@
+"""Our drivers beside redis-py's cluster clients, with the script call of a strict verify."""
+
+import asyncio
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from benchmarks.fixtures import LoggedIn, cluster_client, logged_in, server_version
+from benchmarks.report import Goal, Report, microseconds
+from benchmarks.timing import Times, measure, measure_async
+from clusterpass import EmbeddedCluster
+from clusterpass.protocol.calls import Stored
+from clusterpass.protocol.script import Answer, Flow
+from clusterpass.store.aio import AsyncStore
+
+CALLERS = (1, 50)
+_TIMEOUT = 0.4
+_RETRIES = 6
+_OURS, _PLAIN, _TUNED = "clusterpass", "defaults", "tuned"
+
+
+def run(*, rounds: int = 100, calls: int = 50, many_rounds: int = 50) -> Report:
+    """Measure on six nodes."""
+    with (
+        EmbeddedCluster(nodes=6) as cluster,
+        logged_in(cluster, "HS256") as user,
+    ):
+        server = server_version(cluster)
+        measured = {"sync, 1 thread": _measure_sync(user, rounds, calls)}
+        for callers in CALLERS:
+            some = rounds if callers == 1 else many_rounds
+            each = calls if callers == 1 else callers * 8
+            measured[f"async, {callers} task{'s' if callers > 1 else ''}"] = asyncio.run(
+                _measure_async(cluster, user, some, each, callers)
+            )
+    rows, goals = [], []
+    for what, times in measured.items():
+        ratios = {peer: times.ratio(peer, _OURS) for peer in (_PLAIN, _TUNED)}
+        rows.append(
+            [what, microseconds(times.median(_OURS)), *[str(ratio) for ratio in ratios.values()]]
+        )
+        goals.append(
+            Goal(f"throughput, ours : redis-py, {what}", ratios[_PLAIN].median, at_least=1)
+        )
+    return Report(
+        name="drivers",
+        title="The drivers beside redis-py's cluster clients",
+        text=(
+            "The script call of a strict verify: our store with its routing, deadline and reply "
+            "parsing beside `RedisCluster.evalsha` with its defaults, and tuned so that a stopped "
+            f"node does not hang it for long ({_TIMEOUT} s timeouts, {_RETRIES} jittered retries). "
+            "Ratios of throughput: above 1, ours does more. The first column is time for one "
+            "call in us; with many tasks, all that was done divided by the calls."
+        ),
+        columns=("callers", "ours", "ours : redis-py defaults", "ours : redis-py tuned"),
+        rows=rows,
+        goals=goals,
+        servers=[server],
+    )
+
+
+def _flow(user: LoggedIn) -> Flow[Answer[Stored]]:
+    return (yield from user.call)
+
+
+def _measure_sync(user: LoggedIn, rounds: int, calls: int) -> Times:
+    arguments = user.evalsha
+    tuned = redis.RedisCluster(
+        host=user.node.host,
+        port=user.node.port,
+        socket_timeout=_TIMEOUT,
+        socket_connect_timeout=_TIMEOUT,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.4), _RETRIES),
+    )
+    with cluster_client(user.node) as plain, tuned:
+        return measure(
+            {
+                _OURS: lambda: user.manager.store.run(_flow(user)),
+                _PLAIN: lambda: plain.evalsha(*arguments),
+                _TUNED: lambda: tuned.evalsha(*arguments),
+            },
+            rounds=rounds,
+            calls=calls,
+        )
+
+
+async def _measure_async(
+    cluster: EmbeddedCluster, user: LoggedIn, rounds: int, calls: int, callers: int
+) -> Times:
+    arguments = user.evalsha
+    store = AsyncStore.from_url(cluster.url)
+    plain = redis.asyncio.RedisCluster(host=user.node.host, port=user.node.port)
+    tuned = redis.asyncio.RedisCluster(
+        host=user.node.host,
+        port=user.node.port,
+        socket_timeout=_TIMEOUT,
+        socket_connect_timeout=_TIMEOUT,
+        retry=AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.4), _RETRIES),
+    )
+    try:
+        for client in (plain, tuned):
+            await client.initialize()
+        return await measure_async(
+            {
+                _OURS: lambda: store.run(_flow(user)),
+                _PLAIN: lambda: plain.evalsha(*arguments),
+                _TUNED: lambda: tuned.evalsha(*arguments),
+            },
+            rounds=rounds,
+            calls=calls,
+            callers=callers,
+        )
+    finally:
+        await store.close()
+        await plain.aclose()
+        await tuned.aclose()

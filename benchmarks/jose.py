@@ -1,0 +1,99 @@
+"""The check of an access token beside PyJWT's and joserfc's own ``decode``."""
+
+import time
+from typing import Any
+
+import jwt as pyjwt
+from joserfc import jwt as joserfc_jwt
+from joserfc.jwk import JWKRegistry
+
+from benchmarks.fixtures import ISSUER, make_config, make_verifier
+from benchmarks.report import Goal, Report, microseconds
+from benchmarks.timing import Call, measure
+from clusterpass import Config, TokenIssuer
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.tokens.keys import SigningAlgorithm
+
+ALGORITHMS: tuple[SigningAlgorithm, ...] = ("HS256", "EdDSA", "ES256", "RS256")
+_PEERS = ("pyjwt", "joserfc")
+
+
+def run(*, rounds: int = 150, calls: int = 30) -> Report:
+    """Measure each algorithm; no server is needed."""
+    rows: list[list[str]] = []
+    goals: list[Goal] = []
+    for algorithm in ALGORITHMS:
+        config = make_config(algorithm)
+        times = measure(_candidates(config, _token(config)), rounds=rounds, calls=calls)
+        by_peer = {peer: times.ratio(peer, "clusterpass") for peer in _PEERS}
+        rows.append(
+            [
+                algorithm,
+                microseconds(times.median("clusterpass")),
+                microseconds(times.median("signature")),
+                *[str(ratio) for ratio in by_peer.values()],
+            ]
+        )
+        goals.append(Goal(f"{algorithm}, PyJWT : ours", by_peer["pyjwt"].median, at_least=1))
+    return Report(
+        name="jose",
+        title="Checking an access token",
+        text=(
+            "`TokenVerifier.verify` (signature, type, issuer, audience, times, duplicate members, "
+            "canonical base64url; an error for each) beside `jwt.decode` of PyJWT and `jwt.decode` "
+            "of joserfc with a claims registry, each with a prepared key and the same claims "
+            "required. *Signature alone* is what the cryptography takes of ours. Times in us."
+        ),
+        columns=("algorithm", "ours", "signature alone", "PyJWT : ours", "joserfc's decode : ours"),
+        rows=rows,
+        goals=goals,
+    )
+
+
+def _token(config: Config) -> str:
+    now = int(time.time())
+    issuer = TokenIssuer(
+        config.keys.signing_key, issuer=ISSUER, audience=config.audience, random_bytes=bytes
+    )
+    session_id = encode_session_id(bytes(16))
+    return issuer.issue("user-123456", session_id, issued_at=now, expires_at=now + 3600, claims={})
+
+
+def _candidates(config: Config, token: str) -> dict[str, Call]:
+    key = config.keys.signing_key
+    algorithm: str = key.algorithm
+    jwk: dict[str, Any] = key.jwk(private=key.is_symmetric)
+    verifier = make_verifier(config)
+    pyjwt_key = pyjwt.PyJWK.from_dict(jwk)
+    joserfc_key = JWKRegistry.import_key(jwk)
+    claims = joserfc_jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": config.audience},
+        exp={"essential": True},
+        sub={"essential": True},
+        sid={"essential": True},
+    )
+    message, _, _ = token.rpartition(".")
+    signature = pyjwt.utils.base64url_decode(token.rpartition(".")[2])
+
+    def with_pyjwt() -> object:
+        return pyjwt.decode(
+            token,
+            pyjwt_key,
+            algorithms=[algorithm],
+            audience=config.audience,
+            issuer=ISSUER,
+            options={"require": ["exp", "iat", "sub", "sid", "jti"]},
+        )
+
+    def with_joserfc() -> object:
+        decoded = joserfc_jwt.decode(token, joserfc_key, algorithms=[algorithm])
+        claims.validate(decoded.claims)
+        return decoded
+
+    return {
+        "clusterpass": lambda: verifier.verify(token),
+        "signature": lambda: key.verify(message.encode(), signature),
+        "pyjwt": with_pyjwt,
+        "joserfc": with_joserfc,
+    }

@@ -1,0 +1,113 @@
+"""How many bytes a session takes in the store, beside a JWT stored under the user's name."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+from benchmarks.fixtures import find_redis_server, server_version, single_client
+from benchmarks.report import Goal, Report
+from clusterpass import EmbeddedCluster
+from clusterpass.protocol import calls
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import ScriptCall
+
+DAY = 86_400
+MOST_BYTES = {1: 210, 3: 125}
+NAIVE_BYTES = 250
+_BATCH = 1_000
+
+
+def run(*, users: int = 200_000) -> Report:
+    """Load ``users`` users into a single server; skipped where no Redis is installed."""
+    server = find_redis_server()
+    name, title = "memory", f"Memory of a session at {users:,} users"
+    if server is None:
+        return Report(name, title, "Not measured: no redis-server here.", ("",), ())
+    keyspace = Keyspace()
+    rows: list[list[str]] = []
+    goals: list[Goal] = []
+    with (
+        EmbeddedCluster(nodes=1, server=server) as cluster,
+        single_client(cluster.nodes[0]) as client,
+    ):
+        version = server_version(cluster)
+        client.script_load(_login(keyspace, _user(0)).script.source)
+        empty = _used(client)
+        present = 0
+        for sessions, most in MOST_BYTES.items():
+            for _ in range(sessions - present):
+                _load(client, ([*_evalsha(keyspace, _user(i))] for i in range(users)))
+            present = sessions
+            measured = (_used(client) - empty) / (users * sessions)
+            what = f"{sessions} session{'s' if sessions > 1 else ''} a user"
+            rows.append(
+                [what, f"{measured:.1f}", *_describe(client, keyspace.sessions(_user(users - 1)))]
+            )
+            goals.append(Goal(f"bytes a session, {what}", measured, at_most=most))
+        client.flushall()
+        empty = _used(client)
+        token = "x" * NAIVE_BYTES
+        _load(client, (["SET", _user(i), token, "EX", 900] for i in range(users)))
+        measured = (_used(client) - empty) / users
+        what = f"a JWT of {NAIVE_BYTES} bytes under the user's name"
+        rows.append([what, f"{measured:.1f}", *_describe(client, _user(users - 1).encode())])
+    return Report(
+        name=name,
+        title=title,
+        text=(
+            "The growth of `used_memory` of one server, divided by the sessions, after logins by "
+            f"the real script: users named `{_user(1)}`, device `iPhone`, no claims. It counts all: "
+            "the key, its expiry, the hash tables, the allocator's rounding. One key of one user is "
+            "looked at more closely in the last columns."
+        ),
+        columns=("stored", "bytes a session", "encoding", "MEMORY USAGE of a key", "key name"),
+        rows=rows,
+        goals=goals,
+        servers=[version],
+        arguments=[] if users == 200_000 else ["--users", str(users)],
+    )
+
+
+def _user(number: int) -> str:
+    return f"user-{number:06}"
+
+
+def _login(keyspace: Keyspace, user: str) -> ScriptCall[calls.Opened]:
+    return calls.login(
+        keyspace,
+        user,
+        session_id=os.urandom(16),
+        refresh_digest=os.urandom(16),
+        absolute_seconds=30 * DAY,
+        idle_seconds=7 * DAY,
+        device="iPhone",
+        details=calls.NO_DETAILS,
+        most_sessions=50,
+        tombstone_seconds=960,
+    )
+
+
+def _evalsha(keyspace: Keyspace, user: str) -> list[bytes | int | str]:
+    call = _login(keyspace, user)
+    return ["EVALSHA", call.script.sha1, len(call.keys), *call.keys, *call.arguments]
+
+
+def _load(client: "redis.Redis", commands: Iterator[list[Any]]) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+        if len(pipeline) >= _BATCH:
+            pipeline.execute()
+    pipeline.execute()
+
+
+def _used(client: "redis.Redis") -> int:
+    info: dict[str, Any] = client.info("memory")
+    return int(info["used_memory"])
+
+
+def _describe(client: "redis.Redis", key: bytes) -> list[str]:
+    encoding = client.object("encoding", key)
+    return [encoding.decode(), str(client.memory_usage(key)), f"`{key.decode()}`"]

@@ -1,0 +1,125 @@
+"""What a measurement found, as a table on the terminal, as Markdown and as JSON."""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+_LIBRARIES = ("redis", "hiredis", "joserfc", "cryptography", "pyjwt")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A number that was to be reached."""
+
+    what: str
+    measured: float
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it was reached."""
+        return (self.at_most is None or self.measured <= self.at_most) and (
+            self.at_least is None or self.measured >= self.at_least
+        )
+
+    def __str__(self) -> str:
+        wanted = (
+            f"at least {self.at_least:g}" if self.at_most is None else f"at most {self.at_most:g}"
+        )
+        verdict = "met" if self.met else "MISSED"
+        return f"{self.what}: {_number(self.measured)}, goal {wanted}: {verdict}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One table with its goals."""
+
+    name: str
+    title: str
+    text: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    goals: Sequence[Goal] = ()
+    servers: Sequence[str] = ()
+    arguments: Sequence[str] = field(default=())
+
+    @property
+    def command(self) -> str:
+        """What makes this table again."""
+        return " ".join(["python -m benchmarks", self.name, *self.arguments])
+
+    def plain(self) -> str:
+        """For a terminal."""
+        table = [list(self.columns), *[list(row) for row in self.rows]]
+        widths = [max(len(row[column]) for row in table) for column in range(len(self.columns))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in table
+        ]
+        lines.insert(1, "-" * max(map(len, lines)))
+        return "\n".join([f"== {self.title}", *lines, *map(str, self.goals), ""])
+
+    def markdown(self) -> str:
+        """For docs/benchmarks.md."""
+        lines = [f"## {self.title}", "", f"    {self.command}", "", self.text, ""]
+        lines += [_markdown_row(self.columns), "|---" * len(self.columns) + "|"]
+        lines += [_markdown_row(row) for row in self.rows]
+        if self.goals:
+            lines += ["", *[f"- {goal}" for goal in self.goals]]
+        if self.servers:
+            lines += ["", f"Server: {', '.join(self.servers)}."]
+        return "\n".join([*lines, ""])
+
+    def plain_data(self) -> dict[str, Any]:
+        """For JSON."""
+        data = dataclasses.asdict(self)
+        data["command"] = self.command
+        data["goals"] = [dataclasses.asdict(goal) | {"met": goal.met} for goal in self.goals]
+        return data
+
+
+def page(reports: Iterable[Report]) -> str:
+    """docs/benchmarks.md."""
+    head = f"""# Measurements
+
+<!-- Made by: python -m benchmarks -->
+
+`make bench` makes all of it again. Candidates take turns in many short rounds on the same machine
+and over the loopback interface; a ratio is taken within each round, and the median of all rounds is
+stated, with the quartiles beside it. **Absolute numbers on shared machines mean nothing**: read the
+ratios. These were made on a shared two-core machine, servers and clients on the same cores.
+
+{versions()}.
+"""
+    return "\n".join([head, *[report.markdown() for report in reports]])
+
+
+def versions() -> str:
+    """The Python and the libraries at work."""
+    libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
+    return ", ".join([f"Python {platform.python_version()}", *libraries])
+
+
+def as_json(reports: Iterable[Report]) -> str:
+    """Everything, for programs."""
+    return json.dumps(
+        {"versions": versions(), "reports": [report.plain_data() for report in reports]}, indent=2
+    )
+
+
+def microseconds(seconds: float) -> str:
+    """For a column that nobody should take at its word."""
+    return f"{seconds * 1e6:.0f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,97 @@
+"""A strict verify beside the least that any program does for it.
+
+The peer is one bare script call of redis-py plus the check of the signature. It is stated in two
+ways: as the sum of both measured by themselves, and as one program that does both in turn, which
+takes longer than the sum, because the server and the caches are cold after the signature check.
+"""
+
+from benchmarks.fixtures import cluster_client, logged_in, server_version, single_client
+from benchmarks.report import Goal, Report, microseconds
+from benchmarks.timing import Times, measure
+from clusterpass import EmbeddedCluster
+from clusterpass.tokens.keys import SigningAlgorithm
+
+MOST = 1.3
+ALGORITHMS: tuple[SigningAlgorithm, ...] = ("HS256", "EdDSA")
+_CLIENTS = ("redis.Redis", "redis.RedisCluster")
+
+
+def run(*, rounds: int = 120, calls: int = 40) -> Report:
+    """Measure on six nodes."""
+    rows: list[list[str]] = []
+    goals: list[Goal] = []
+    with EmbeddedCluster(nodes=6) as cluster:
+        server = server_version(cluster)
+        for algorithm in ALGORITHMS:
+            times = _measure(cluster, algorithm, rounds, calls)
+            for client in _CLIENTS:
+                sum_ratio = times.ratio("verify", client, "signature")
+                turn_ratio = times.ratio("verify", f"{client} then signature")
+                rows.append(
+                    [
+                        algorithm,
+                        client,
+                        microseconds(times.median("verify")),
+                        microseconds(times.median(client)),
+                        microseconds(times.median("signature")),
+                        str(sum_ratio),
+                        str(turn_ratio),
+                    ]
+                )
+                what = f"{algorithm}, script call by {client} + signature check"
+                goals.append(Goal(what, sum_ratio.median, at_most=MOST))
+    return Report(
+        name="strict_verify",
+        title="Strict verify beside a bare script call and a signature check",
+        text=(
+            "`SessionManager.verify` on six nodes, one thread. The peers send the same script with "
+            "the same keys and arguments, by a client that is connected to the owner of the slot "
+            "(`redis.Redis`: no routing, no deadline, no retry over nodes) or by redis-py's "
+            "cluster client, and check the signature with `TokenVerifier.verify`. *Sum*: both measured by "
+            "themselves. *In turn*: one program that does both for each request. Times in us."
+        ),
+        columns=(
+            "algorithm",
+            "peer's client",
+            "verify",
+            "script",
+            "signature",
+            "verify : sum",
+            "verify : in turn",
+        ),
+        rows=rows,
+        goals=goals,
+        servers=[server],
+    )
+
+
+def _measure(
+    cluster: EmbeddedCluster, algorithm: SigningAlgorithm, rounds: int, calls: int
+) -> Times:
+    with (
+        logged_in(cluster, algorithm) as user,
+        single_client(user.node) as single,
+        cluster_client(user.node) as routed,
+    ):
+        token, arguments = user.access_token, user.evalsha
+
+        def single_then_signature() -> None:
+            single.evalsha(*arguments)
+            user.verifier.verify(token)
+
+        def routed_then_signature() -> None:
+            routed.evalsha(*arguments)
+            user.verifier.verify(token)
+
+        return measure(
+            {
+                "verify": lambda: user.manager.verify(token),
+                "redis.Redis": lambda: single.evalsha(*arguments),
+                "redis.RedisCluster": lambda: routed.evalsha(*arguments),
+                "signature": lambda: user.verifier.verify(token),
+                "redis.Redis then signature": single_then_signature,
+                "redis.RedisCluster then signature": routed_then_signature,
+            },
+            rounds=rounds,
+            calls=calls,
+        )

@@ -1,0 +1,259 @@
+"""The page in a real browser, against a real server process."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from .chromium import launched
+from .conftest import PASSWORD
+
+PHONE = {"width": 360, "height": 640}
+
+
+@pytest.fixture
+async def chromium():
+    async with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def server(serve):
+    return serve(CLUSTERPASS_COOKIE_SECURE="false", CLUSTERPASS_ADDRESS_ATTEMPTS="1000000")
+
+
+@pytest.fixture
+def new_page(chromium, server):
+    """Opens the page in a browser profile of its own; nothing may be blocked or fail there."""
+
+    @asynccontextmanager
+    async def opened(**options) -> AsyncIterator:
+        context = await chromium.new_context(**options)
+        context.set_default_timeout(15_000)
+        page = await context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(server.url)
+        yield page
+        await context.close()
+        # A browser reports each answer of 400 and above; what it must not report is the policy.
+        assert not [text for text in complaints if "status of 401" not in text]
+
+    return opened
+
+
+async def log_in(page, name, password=PASSWORD):
+    await page.get_by_label("User name").fill(name)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Log in").click()
+
+
+async def fits(page) -> bool:
+    width = await page.evaluate("document.documentElement.scrollWidth")
+    return width <= page.viewport_size["width"]
+
+
+async def test_one_browser_logs_out_another(new_page, alice):
+    async with new_page() as one, new_page() as two:
+        await log_in(one, alice, "wrong password")
+        await (
+            one.get_by_role("alert")
+            .get_by_text("The user name or the password is wrong.")
+            .wait_for()
+        )
+        await log_in(one, alice)
+        await one.get_by_text("You are not logged in anywhere else.").wait_for()
+        await log_in(two, alice)
+        await two.get_by_role("heading", name="Other devices (1)").wait_for()
+        await one.reload()
+        assert await one.get_by_role("listitem").count() == 1
+        assert await one.get_by_text("Chrome on Linux").count() == 2
+
+        await one.get_by_role("listitem").get_by_role("button", name="Log out").click()
+        await one.get_by_role("status").get_by_text("The device was logged out.").wait_for()
+        assert await one.get_by_role("listitem").count() == 0
+
+        await two.reload()
+        await two.get_by_text("You were logged out here. Somebody did that for you").wait_for()
+        assert await two.get_by_role("heading", name="Log in").is_visible()
+
+        await one.get_by_role("banner").get_by_role("button", name="Log out").click()
+        await one.get_by_text("You are logged out.").wait_for()
+        await one.go_back()
+        await one.reload()
+        assert await one.get_by_role("heading", name="Log in").is_visible()
+
+
+async def test_one_browser_logs_out_all_others(new_page, alice):
+    async with new_page() as one, new_page() as two, new_page() as three:
+        for page in (two, three, one):
+            await log_in(page, alice)
+        await one.get_by_role("button", name="Log out all other devices").click()
+        await one.get_by_text("2 other devices were logged out.").wait_for()
+        for page in (two, three):
+            await page.reload()
+            await page.get_by_text("You were logged out here.").wait_for()
+
+
+async def test_the_page_needs_no_script(new_page, alice):
+    async with new_page(java_script_enabled=False) as page:
+        await log_in(page, alice)
+        await page.get_by_text("You are not logged in anywhere else.").wait_for()
+        await page.get_by_role("button", name="Log out").click()
+        await page.get_by_text("You are logged out.").wait_for()
+
+
+async def test_no_script_can_read_the_cookies(new_page, alice):
+    async with new_page() as page:
+        await log_in(page, alice)
+        await page.get_by_text("You are not logged in anywhere else.").wait_for()
+        assert await page.evaluate("document.cookie") == ""
+        cookies = {cookie["name"]: cookie for cookie in await page.context.cookies()}
+        assert set(cookies) == {"clusterpass-access", "clusterpass-refresh"}
+
+
+async def test_host_cookies_work_where_the_browser_trusts_the_host(serve, chromium, alice):
+    server = serve()
+    context = await chromium.new_context()
+    page = await context.new_page()
+    await page.goto(server.url.replace("127.0.0.1", "localhost"))
+    await log_in(page, alice)
+    await page.get_by_text("You are not logged in anywhere else.").wait_for()
+    cookies = await context.cookies()
+    assert len(cookies) == 2
+    for cookie in cookies:
+        assert cookie["name"].startswith("__Host-")
+        assert cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+    await context.close()
+
+
+async def test_another_site_can_neither_send_a_form_nor_frame_the_page(new_page, alice, server):
+    async with new_page() as page:
+        await log_in(page, alice)
+        await page.get_by_text("You are not logged in anywhere else.").wait_for()
+        context = page.context
+        evil = await context.new_page()
+        content = (
+            f'<form method="post" action="{server.url}/page/logout"><button>Win</button></form>'
+            f'<iframe src="{server.url}/"></iframe>'
+        )
+        await context.route(
+            "http://evil.example/",
+            lambda route: route.fulfill(body=content, content_type="text/html"),
+        )
+        await evil.goto("http://evil.example/")
+        assert "Logged in as" not in await evil.frames[1].content()
+        await evil.get_by_role("button", name="Win").click()
+        await evil.get_by_text("The form was not sent from this page.").wait_for()
+        await page.reload()
+        await page.get_by_text("You are not logged in anywhere else.").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_overflows_on_a_phone(new_page, directory, sessions_of, new_name, scheme):
+    name = new_name() + "x" * 120
+    directory.add(name, PASSWORD)
+    sessions_of(name, ["w" * 128, "Safari on iPhone", "a " * 60 + "b", None])
+    options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
+    async with new_page(**options) as page:
+        assert await fits(page)
+        await log_in(page, name, "wrong password")
+        await page.get_by_role("alert").wait_for()
+        assert await fits(page)
+        await log_in(page, name)
+        await page.get_by_role("heading", name="Other devices (4)").wait_for()
+        assert await fits(page)
+        for button in await page.get_by_role("button").all():
+            box = await button.bounding_box()
+            assert box["height"] >= 44  # what a thumb hits
+            assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+        await page.get_by_role("listitem").nth(1).get_by_role("button").tap()
+        await page.get_by_text("The device was logged out.").wait_for()
+        assert await page.get_by_role("listitem").count() == 3
+
+
+async def test_the_keyboard_is_enough(new_page, alice, sessions_of):
+    sessions_of(alice, ["old laptop", "tablet"])
+    async with new_page() as page:
+        # The focus is in the first field already.
+        await page.keyboard.type(alice)
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("heading", name="Other devices (2)").wait_for()
+        reached = []
+        for _ in range(4):
+            await page.keyboard.press("Tab")
+            reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
+            assert await page.evaluate(
+                "getComputedStyle(document.activeElement).outlineStyle === 'solid'"
+            )
+        assert reached == ["Log out", "Log out", "Log out", "Log out all other devices"]
+        await page.keyboard.press("Shift+Tab")
+        described = await page.evaluate(
+            "document.activeElement.getAttribute('aria-describedby').split(' ')"
+            ".map(id => document.getElementById(id).textContent).join(' ')"
+        )
+        assert re.fullmatch(r"old laptop Logged in \d+ \w+ \d{4}, \d\d:\d\d UTC", described)
+        await page.keyboard.press("Enter")
+        await page.get_by_text("The device was logged out.").wait_for()
+        assert await page.get_by_role("listitem").all_inner_texts()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Space")
+        await page.get_by_text("You are logged out.").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_has_enough_contrast(new_page, alice, sessions_of, scheme):
+    sessions_of(alice, ["old laptop"])
+    async with new_page(color_scheme=scheme) as page:
+        await log_in(page, alice, "wrong password")
+        await page.get_by_role("alert").wait_for()
+        assert await page.evaluate(LOWEST_CONTRAST) >= 4.5
+        await log_in(page, alice)
+        await page.get_by_role("heading", name="Other devices (1)").wait_for()
+        assert await page.evaluate(LOWEST_CONTRAST) >= 4.5
+        await page.get_by_role("listitem").get_by_role("button").click()
+        await page.get_by_role("status").wait_for()
+        assert await page.evaluate(LOWEST_CONTRAST) >= 4.5
+
+
+# The lowest contrast (WCAG 2.2, 1.4.3) of a text on the page with what is behind it.
+LOWEST_CONTRAST = """() => {
+  const parts = color => color.match(/[\\d.]+/g).map(Number);
+  const light = color => parts(color).slice(0, 3)
+    .map(value => value / 255)
+    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const ground = element => {
+    const color = getComputedStyle(element).backgroundColor;
+    return parts(color)[3] === 0 ? ground(element.parentElement) : color;
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const ratios = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim()) continue;
+    const pair = [light(getComputedStyle(element).color), light(ground(element))];
+    ratios.push((Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05));
+  }
+  return Math.min(...ratios);
+}"""
+
+
+@pytest.fixture
+def sessions_of(cluster_url, keys_file):
+    """Opens sessions of a subject on devices."""
+    from clusterpass import SessionManager
+    from clusterpass.service.settings import load_settings
+
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    with SessionManager.from_url(cluster_url, config) as sessions:
+
+        def opened(subject, devices):
+            for device in devices:
+                sessions.login(subject, device=device)
+
+        yield opened

@@ -1,0 +1,228 @@
+"""Store URLs: what they say, and what is refused."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from clusterpass.errors import ConfigurationError
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.url import Address, Patience, parse_store_url, redact_store_url
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_cluster", "has_tls"),
+    [
+        ("redis+cluster://h:1", True, False),
+        ("rediss+cluster://h:1", True, True),
+        ("redis://h:1", False, False),
+        ("rediss://h:1", False, True),
+    ],
+)
+def test_the_scheme_says_cluster_and_tls(url, is_cluster, has_tls):
+    location = parse_store_url(url)
+    assert location.seeds == (Address("h", 1),)
+    assert location.is_cluster is is_cluster
+    assert (location.tls_files is not None) is has_tls
+    assert not location.is_embedded
+
+
+def test_the_defaults():
+    location = parse_store_url("redis://h")
+    assert location.seeds == (Address("h", 6379),)
+    assert location.username is None
+    assert location.password is None
+    assert location.keyspace == Keyspace("cp")
+    assert location.patience == Patience()
+
+
+def test_a_slash_at_the_end_changes_nothing():
+    assert parse_store_url("redis://h:1/") == parse_store_url("redis://h:1")
+
+
+def test_embedded():
+    location = parse_store_url("embedded://?nodes=3&data=/tmp/x&namespace=n&timeout=1")
+    assert location.is_embedded
+    assert location.is_cluster
+    assert location.seeds == ()
+    assert location.embedded_options == {"nodes": "3", "data": "/tmp/x"}
+    assert location.keyspace == Keyspace("n")
+    assert location.patience.timeout == 1
+
+
+def test_several_seeds_of_every_kind():
+    location = parse_store_url("redis+cluster://a.example:1,[::1]:2,10.0.0.3:3,[fe80::1],d")
+    assert location.seeds == (
+        Address("a.example", 1),
+        Address("::1", 2),
+        Address("10.0.0.3", 3),
+        Address("fe80::1", 6379),
+        Address("d", 6379),
+    )
+
+
+def test_addresses_are_written_as_they_are_read():
+    assert str(Address("::1", 5)) == "[::1]:5"
+    assert str(Address("h", 5)) == "h:5"
+
+
+def test_every_option(tmp_path):
+    files = {name: tmp_path / name for name in ("ca_file", "cert_file", "key_file")}
+    for path in files.values():
+        path.write_text("x")
+    query = "&".join(f"{name}={path}" for name, path in files.items())
+    location = parse_store_url(
+        "rediss://h?namespace=app.one&timeout=1.5&deadline=9&replica_wait=0"
+        f"&max_connections=7&{query}"
+    )
+    assert location.keyspace == Keyspace("app.one")
+    assert location.patience == Patience(timeout=1.5, deadline=9, replica_wait=0, max_connections=7)
+    assert location.tls_files == {name: str(path) for name, path in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("user_info", "username", "password"),
+    [
+        ("u:p", "u", "p"),
+        (":p", None, "p"),
+        ("u", "u", None),
+        ("u:p:q", "u", "p:q"),
+        ("u:p@q", "u", "p@q"),
+        ("u:p/q#r,s", "u", "p/q#r,s"),
+        ("u%3Av:%40%3A%2F%3F%23%25", "u:v", "@:/?#%"),
+        ("u:p+q", "u", "p+q"),
+        ("%C3%BC:%E2%82%AC", "ü", "€"),
+    ],
+)
+def test_user_and_password(user_info, username, password):
+    location = parse_store_url(f"redis+cluster://{user_info}@h:1,i:2")
+    assert (location.username, location.password) == (username, password)
+    assert location.seeds == (Address("h", 1), Address("i", 2))
+
+
+def test_the_password_is_not_shown():
+    location = parse_store_url(f"redis://u:{SECRET}@h:1")
+    assert location.password == SECRET
+    assert SECRET not in repr(location)
+    assert (
+        redact_store_url(f"redis+cluster://u:{SECRET}@h:1,i:2") == "redis+cluster://u:***@h:1,i:2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "must begin with"),
+        ("h:1", "must begin with"),
+        ("http://u:s3cr3t@h:1", "must begin with"),
+        ("REDIS://u:s3cr3t@h:1", "must begin with"),
+        ("redis://", "''"),
+        ("redis://u:s3cr3t@", "''"),
+        ("redis://u:s3cr3t@h:0", "'h:0'"),
+        ("redis://u:s3cr3t@h:65536", "'h:65536'"),
+        ("redis://u:s3cr3t@h:x", "'h:x'"),
+        ("redis://u:s3cr3t@h:٣", "'h:٣'"),
+        ("redis://u:s3cr3t@::1", "'::1'"),
+        ("redis://u:s3cr3t@[::1", "'[::1'"),
+        ("redis://u:s3cr3t@h:1/0", "'h:1/0'"),
+        ("redis+cluster://u:s3cr3t@h:1,,i:2", "''"),
+        ("redis+cluster://u:s3cr3t@h:1,i j:2", "'i j:2'"),
+        ("redis://u:s3cr3t@h:1,i:2", "several addresses"),
+        ("redis://u:s3cr3t@h?color=red", "'color'"),
+        ("redis://u:s3cr3t@h?timeout", "name=value"),
+        ("redis://u:s3cr3t@h?timeout=1&timeout=1", "twice"),
+        ("redis://u:s3cr3t@h?timeout=soon", "timeout"),
+        ("redis://u:s3cr3t@h?timeout=nan", "timeout"),
+        ("redis://u:s3cr3t@h?deadline=inf", "deadline"),
+        ("redis://u:s3cr3t@h?max_connections=", "max_connections"),
+        ("redis://u:s3cr3t@h?max_connections=2.5", "max_connections"),
+        ("redis://u:s3cr3t@h?max_connections=0", "max_connections"),
+        ("redis://u:s3cr3t@h?max_connections=1e300", "max_connections"),
+        ("redis://u:s3cr3t@h?timeout=0", "timeout"),
+        ("redis://u:s3cr3t@h?timeout=3&deadline=2", "deadline"),
+        ("redis://u:s3cr3t@h?deadline=301", "deadline"),
+        ("redis://u:s3cr3t@h?replica_wait=-1", "replica_wait"),
+        ("redis://u:s3cr3t@h?replica_wait=0.5", "replica_wait"),
+        ("redis://u:s3cr3t@h?namespace=a:b", "namespace"),
+        ("redis://u:s3cr3t@h?namespace=", "namespace"),
+        ("redis://u:s3cr3t@h?ca_file=/", "TLS files"),
+        ("rediss://u:s3cr3t@h?ca_file=/no/such/file", "ca_file"),
+        ("rediss://u:s3cr3t@h?nodes=3", "'nodes'"),
+        ("redis://u:s3cr3t@h?nodes=3", "'nodes'"),
+        ("embedded://h:1", "embedded://"),
+        ("embedded://u:s3cr3t@", "embedded://"),
+        ("embedded://?ca_file=/", "'ca_file'"),
+        ("embedded://?color=red", "'color'"),
+        # An unencoded question mark in the password: whatever follows it may be secret.
+        ("redis://u:s3c?r3t@h:1", "percent-encode"),
+        ("redis://u:s3c?timeout=r3t@h:1", "percent-encode"),
+        ("redis://u:x@s3c!?r3t=1@h:1", "percent-encode"),
+    ],
+)
+def test_an_error_names_the_part_and_never_the_password(url, said):
+    with pytest.raises(ConfigurationError) as refusal:
+        parse_store_url(url)
+    assert said in refusal.value.message
+    for secret in (SECRET, "s3c", "r3t"):
+        assert secret not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+
+
+def test_a_certificate_and_its_key_go_together(tmp_path):
+    (tmp_path / "x").write_text("x")
+    for name in ("cert_file", "key_file"):
+        with pytest.raises(ConfigurationError, match="go together"):
+            parse_store_url(f"rediss://h?{name}={tmp_path}/x")
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "%00", "/dev/null/x", "%FF", ""])
+def test_a_path_that_can_be_no_file_is_refused(value):
+    with pytest.raises(ConfigurationError, match="ca_file"):
+        parse_store_url(f"rediss://h?ca_file={value}")
+
+
+@pytest.mark.parametrize("url", [None, 7, b"redis://h", ["redis://h"]])
+def test_what_is_no_text_is_refused(url):
+    with pytest.raises(ConfigurationError):
+        parse_store_url(url)
+
+
+SCHEMES = st.sampled_from(
+    ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "embedded://", ""]
+)
+OPTIONS = st.sampled_from(
+    ["namespace", "timeout", "deadline", "replica_wait", "max_connections", "ca_file", "nodes"]
+)
+PIECES = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(["@", ":", ",", "?", "&", "=", "[::1]", "h:1", "%", "%00", "%ff", "/", "#"]),
+    st.builds("{}={}".format, OPTIONS, st.one_of(st.text(max_size=8), st.floats().map(str))),
+)
+
+
+@given(st.builds(lambda scheme, pieces: scheme + "".join(pieces), SCHEMES, st.lists(PIECES)))
+@example("redis://[::1")
+@example("redis://\ud800@h?namespace=\ud800")
+@example("rediss://h?ca_file=%00")
+@example("redis://h?timeout=1_0")
+def test_nothing_but_a_configuration_error_is_raised(url):
+    try:
+        location = parse_store_url(url)
+    except ConfigurationError as error:
+        assert error.message
+    else:
+        assert location.is_embedded or location.seeds
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_any_password_can_be_written(username, password):
+    from urllib.parse import quote
+
+    try:
+        user_info = f"{quote(username, safe='')}:{quote(password, safe='')}"
+    except UnicodeEncodeError:  # lone surrogates have no encoding
+        return
+    location = parse_store_url(f"redis://{user_info}@h:1")
+    assert (location.username, location.password) == (username, password)
+    assert location.seeds == (Address("h", 1),)
