@@ -58,9 +58,9 @@ def run(*, users: int = 200_000) -> Report:
         title=title,
         text=(
             "The growth of `used_memory` of one server, divided by the sessions, after logins by "
-            f"the real script: users named `{_user(1)}`, device `iPhone`, no claims. It counts all: "
-            "the key, its expiry, the hash tables, the allocator's rounding. One key of one user is "
-            "looked at more closely in the last columns."
+            f"the real script: users named `{_user(1)}`, device `iPhone`, no claims. It counts "
+            "all: the key, its expiry, the hash tables, the allocator's rounding. The last columns "
+            "look at one key of one user."
         ),
         columns=("stored", "bytes a session", "encoding", "MEMORY USAGE of a key", "key name"),
         rows=rows,

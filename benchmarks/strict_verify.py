@@ -2,7 +2,7 @@
 
 The peer is one bare script call of redis-py plus the check of the signature. It is stated in two
 ways: as the sum of both measured by themselves, and as one program that does both in turn, which
-takes longer than the sum, because the server and the caches are cold after the signature check.
+takes longer than the sum, because neither stays in the processor's caches while the other works.
 """
 
 from benchmarks.fixtures import cluster_client, logged_in, server_version, single_client
@@ -16,7 +16,7 @@ ALGORITHMS: tuple[SigningAlgorithm, ...] = ("HS256", "EdDSA")
 _CLIENTS = ("redis.Redis", "redis.RedisCluster")
 
 
-def run(*, rounds: int = 120, calls: int = 40) -> Report:
+def run(*, rounds: int = 300, calls: int = 15) -> Report:
     """Measure on six nodes."""
     rows: list[list[str]] = []
     goals: list[Goal] = []
@@ -34,12 +34,13 @@ def run(*, rounds: int = 120, calls: int = 40) -> Report:
                         microseconds(times.median("verify")),
                         microseconds(times.median(client)),
                         microseconds(times.median("signature")),
-                        str(sum_ratio),
                         str(turn_ratio),
+                        str(sum_ratio),
                     ]
                 )
-                what = f"{algorithm}, script call by {client} + signature check"
-                goals.append(Goal(what, sum_ratio.median, at_most=MOST))
+                what = f"{algorithm}, peer {client}"
+                goals.append(Goal(f"{what}, in turn", turn_ratio.median, at_most=MOST))
+                goals.append(Goal(f"{what}, sum", sum_ratio.median, at_most=MOST))
     return Report(
         name="strict_verify",
         title="Strict verify beside a bare script call and a signature check",
@@ -47,8 +48,12 @@ def run(*, rounds: int = 120, calls: int = 40) -> Report:
             "`SessionManager.verify` on six nodes, one thread. The peers send the same script with "
             "the same keys and arguments, by a client that is connected to the owner of the slot "
             "(`redis.Redis`: no routing, no deadline, no retry over nodes) or by redis-py's "
-            "cluster client, and check the signature with `TokenVerifier.verify`. *Sum*: both measured by "
-            "themselves. *In turn*: one program that does both for each request. Times in us."
+            "cluster client, and check the signature with `TokenVerifier.verify`. *In turn*: one "
+            "program that does both for each request, as any real one must. *Sum*: both measured "
+            "by themselves, in loops of nothing else. The sum is less than the work takes in turn, "
+            "as code that is run in a loop stays in the processor's caches and code that is run "
+            "between two calls of a server does not; any program that checks a signature for each "
+            "request pays that difference. Times in us."
         ),
         columns=(
             "algorithm",
@@ -56,8 +61,8 @@ def run(*, rounds: int = 120, calls: int = 40) -> Report:
             "verify",
             "script",
             "signature",
-            "verify : sum",
             "verify : in turn",
+            "verify : sum",
         ),
         rows=rows,
         goals=goals,

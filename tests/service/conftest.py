@@ -183,6 +183,7 @@ def command_environment(cluster_url: str, keys_file: Path, **more: str) -> dict[
         **kept,
         "CLUSTERPASS_STORE_URL": cluster_url,
         "CLUSTERPASS_KEYS_FILE": str(keys_file),
+        "CLUSTERPASS_ADDRESS_ATTEMPTS": "1000000",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         **more,
     }

@@ -9,6 +9,8 @@ import httpx
 from .conftest import PASSWORD, Service
 
 ORIGIN = "https://auth.example"
+ADDRESS = "192.0.2.7"
+"""Where they come from: their logins must not use up the attempts of other tests."""
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SAME_SITE = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}
@@ -25,7 +27,7 @@ class Browser:
 
     def __init__(self, service: Service, *, user_agent: str = CHROME, origin: str = ORIGIN) -> None:
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(service.app, client=("127.0.0.1", 4711)),
+            transport=httpx.ASGITransport(service.app, client=(ADDRESS, 4711)),
             base_url=origin,
             headers={"User-Agent": user_agent},
         )

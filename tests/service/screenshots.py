@@ -18,10 +18,10 @@ from .chromium import launched
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 USERNAME = "alice"
 DEVICES = ("Firefox on Windows", "Safari on iPhone", "Build server")
-DESKTOP = {"viewport": {"width": 760, "height": 400}, "device_scale_factor": 1.4}
+DESKTOP = {"viewport": {"width": 760, "height": 400}, "device_scale_factor": 1.25}
 PHONE = {
     "viewport": {"width": 375, "height": 667},
-    "device_scale_factor": 1.3,
+    "device_scale_factor": 1.25,
     "is_mobile": True,
     "user_agent": "Mozilla/5.0 (Linux; Android 16; K) Chrome/140.0.0.0 Mobile Safari/537.36",
 }

@@ -8,9 +8,14 @@ import pytest
 from clusterpass.service.page_device import device_name
 
 from .conftest import PASSWORD, bearer
-from .page_browser import ACCESS, CHROME, FIREFOX, REFRESH, Browser, words
+from .page_browser import ACCESS, ADDRESS, CHROME, FIREFOX, REFRESH, Browser, words
 
 EXPIRED = "Your session has expired. Please log in again."
+
+
+@pytest.fixture
+async def service(start, settings):
+    return await start(settings, ADDRESS)
 
 
 @pytest.fixture

@@ -7,11 +7,16 @@ from clusterpass.errors import RequestRefused
 from clusterpass.service.page_forms import FORM_PATHS, make_form_token, require_form_token
 
 from .conftest import PASSWORD, bearer
-from .page_browser import ACCESS, ORIGIN, REFRESH, SAME_SITE, Browser, words
+from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, words
 
 SCRIPT = "<script>alert(1)</script>\"'><b>"
 OTHERS = "/page/sessions/revoke-others"
 NOT_FROM_HERE = "The form was not sent from this page. Nothing was changed."
+
+
+@pytest.fixture
+async def service(start, settings):
+    return await start(settings, ADDRESS)
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ from .chromium import launched
 from .conftest import PASSWORD
 
 PHONE = {"width": 360, "height": 640}
+# The logins come from an address of their own: they must not use up the attempts of other tests.
+SETTINGS = {"CLUSTERPASS_TRUSTED_PROXIES": "127.0.0.1"}
+HEADERS = {"X-Forwarded-For": "192.0.2.8"}
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ async def chromium():
 
 @pytest.fixture
 def server(serve):
-    return serve(CLUSTERPASS_COOKIE_SECURE="false", CLUSTERPASS_ADDRESS_ATTEMPTS="1000000")
+    return serve(CLUSTERPASS_COOKIE_SECURE="false", **SETTINGS)
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def new_page(chromium, server):
 
     @asynccontextmanager
     async def opened(**options) -> AsyncIterator:
-        context = await chromium.new_context(**options)
+        context = await chromium.new_context(extra_http_headers=HEADERS, **options)
         context.set_default_timeout(15_000)
         page = await context.new_page()
         complaints: list[str] = []
@@ -115,8 +118,8 @@ async def test_no_script_can_read_the_cookies(new_page, alice):
 
 
 async def test_host_cookies_work_where_the_browser_trusts_the_host(serve, chromium, alice):
-    server = serve()
-    context = await chromium.new_context()
+    server = serve(**SETTINGS)
+    context = await chromium.new_context(extra_http_headers=HEADERS)
     page = await context.new_page()
     await page.goto(server.url.replace("127.0.0.1", "localhost"))
     await log_in(page, alice)

@@ -7,9 +7,14 @@ import pytest
 from clusterpass.service.settings import load_settings
 
 from .conftest import bearer
-from .page_browser import ACCESS, REFRESH, Browser, words
+from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, words
 
 AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3"
+
+
+@pytest.fixture
+async def service(start, settings):
+    return await start(settings, ADDRESS)
 
 
 @pytest.fixture

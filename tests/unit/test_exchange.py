@@ -225,6 +225,7 @@ def test_a_storm_of_redirects_ends(code):
     [
         ("TRYAGAIN", "moving"),
         ("READONLY", "moving"),
+        ("UNBLOCKED", "moving"),
         ("CLUSTERDOWN", "cluster_down"),
         ("MASTERDOWN", "cluster_down"),
         ("LOADING", "loading"),
@@ -339,6 +340,20 @@ def test_a_refusal_is_told_at_once(code):
     with pytest.raises(StoreDenied) as refusal:
         drive.reply(ServerError(code, "this user has no permissions"), 0)
     assert refusal.value.reason == code.lower()
+
+
+def test_a_command_that_is_too_long_for_a_stranger_is_a_refusal():
+    drive = Drive(READ, owned_by(A))
+    with pytest.raises(StoreDenied):
+        drive.reply(ServerError("Protocol", "error: unauthenticated multibulk length"))
+
+
+def test_a_primary_that_became_a_replica_during_wait_is_asked_no_more():
+    drive = Drive(WRITE, owned_by(A, replicas=1))
+    drive.reply(b"value", ServerError("UNBLOCKED", "force unblock from blocking operation"))
+    assert drive.step == LookUp(1, suspect=A, until=102.5)
+    drive.slots = owned_by(B, replicas=1, version=2)
+    assert drive.answer(None) == Send(B, (by_name(WRITE), WAIT))
 
 
 def test_a_refused_wait_is_told_at_once():

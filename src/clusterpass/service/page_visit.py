@@ -82,7 +82,7 @@ class Visit:
         return await self._renew(refresh_token) if refresh_token is not None else Stranger()
 
     async def end_session_of_browser(self) -> None:
-        """End the session whose tokens the browser sent, as far as that is possible."""
+        """End whatever session the browser sent a token of, as far as that is possible."""
         tokens = (
             self.cookies.access_token(self.request),
             self.cookies.refresh_token(self.request),
@@ -92,7 +92,6 @@ class Visit:
                 # It may be dead, or no token at all; and the new login stands in any case.
                 with suppress(AuthenticationError, StoreUnavailable):
                     await self.service.sessions.logout(token)
-                    return
 
     async def _admit(self, access_token: str) -> Visitor:
         session = await self.service.sessions.verify(access_token)

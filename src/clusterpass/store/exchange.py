@@ -34,12 +34,14 @@ _LONGEST_PAUSE: Final = 0.4
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
 _NOT_LOCAL: Final = "access a non local key"
+_LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
     "CLUSTERDOWN": "cluster_down",
     "MASTERDOWN": "cluster_down",
     "READONLY": "moving",
+    "UNBLOCKED": "moving",  # the primary became a replica during WAIT
     "LOADING": "loading",
     "BUSY": "busy",
     "NOREPLICAS": "busy",
@@ -209,6 +211,8 @@ def _judge(error: ServerError) -> Fault:
     """The passing fault that ``error`` stands for; raises where waiting would not help."""
     if error.code in _DENIED:
         raise StoreDenied(reason=error.code.lower())
+    if _LONG_BEFORE_LOGIN in error.message:
+        raise StoreDenied(reason="noauth")
     if error.code == "OOM":
         raise StoreUnavailable("The session store is out of memory", reason="full")
     if _NOT_LOCAL in error.message:  # a key that the script had before has left in mid-migration

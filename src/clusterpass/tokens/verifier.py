@@ -118,21 +118,25 @@ class TokenVerifier:
             or self._audience not in audiences
         ):
             raise TokenAudienceInvalid
-        texts = [members.get(name) for name in ("sub", "jti", "sid")]
-        times = [members.get(name) for name in ("iat", "exp")]
-        if not all(isinstance(text, str) and text for text in texts) or not all(
-            type(moment) is int for moment in times
+        subject, token_id, session_id = members.get("sub"), members.get("jti"), members.get("sid")
+        issued_at, expires_at = members.get("iat"), members.get("exp")
+        if not (
+            (isinstance(subject, str) and subject)
+            and (isinstance(token_id, str) and token_id)
+            and (isinstance(session_id, str) and session_id)
+            and type(issued_at) is int
+            and type(expires_at) is int
         ):
             raise TokenMalformed("The access token lacks a claim that it must have")
         own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
         return AccessClaims(
             issuer=self._issuer,
-            subject=str(texts[0]),
+            subject=subject,
             audience=tuple(audiences),
-            issued_at=int(times[0] or 0),
-            expires_at=int(times[1] or 0),
-            token_id=str(texts[1]),
-            session_id=str(texts[2]),
+            issued_at=issued_at,
+            expires_at=expires_at,
+            token_id=token_id,
+            session_id=session_id,
             claims=MappingProxyType(own) if own else NO_CLAIMS,
         )
 
