@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -66,7 +67,7 @@ class Report:
 
     def markdown(self) -> str:
         """For docs/benchmarks.md."""
-        lines = [f"## {self.title}", "", f"    {self.command}", "", self.text, ""]
+        lines = [f"## {self.title}", "", f"    {self.command}", "", _wrapped(self.text), ""]
         lines += [_markdown_row(self.columns), "|---" * len(self.columns) + "|"]
         lines += [_markdown_row(row) for row in self.rows]
         if self.goals:
@@ -118,7 +119,11 @@ def microseconds(seconds: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ def _commands(cluster: EmbeddedCluster) -> Counter[str]:
 def _count_packets() -> Iterator[list[int]]:
     """Counts what redis-py's connections hand to their sockets."""
     counted = [0]
-    send = Connection.send_packed_command
+    send: Callable[..., None] = Connection.send_packed_command
 
     def counting(self: Connection, command: Any, check_health: bool = True) -> None:
         counted[0] += 1 if isinstance(command, str | bytes) else len(command)  # one sendall each

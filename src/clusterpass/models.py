@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+SESSION_ID_BYTES: Final = 16
+
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 

@@ -223,7 +223,8 @@ async def test_another_method_is_405_and_names_the_right_ones(service, method, p
 
 
 @pytest.mark.parametrize(
-    "path", ["/nix", "/login/", "/LOGIN", "http://service//verify", "/verify/../x", "/%2e%2e/etc", "/docs"]
+    "path",
+    ["/nix", "/login/", "/LOGIN", "http://service//verify", "/verify/../x", "/%2e%2e/etc", "/docs"],
 )
 async def test_what_is_not_there_is_404(service, path):
     answer = await service.client.get(path)

@@ -19,7 +19,6 @@ subjects = st.text(
 KEYSPACE = Keyspace()
 BUILDERS: dict[str, Callable[[str], bytes]] = {
     "sessions": KEYSPACE.sessions,
-    "details": KEYSPACE.details,
     "user": KEYSPACE.user,
     "attempts_by_account": KEYSPACE.attempts_by_account,
     "attempts_by_address": KEYSPACE.attempts_by_address,
@@ -38,7 +37,7 @@ def keys_of(subject: str) -> list[bytes]:
 @example("}{")
 @example("{bob}")
 @example("}bob{")
-@example("a}:details")
+@example("a}:user")
 @example("}:user")
 @example("%7B")
 @example("%")
@@ -66,8 +65,8 @@ def test_slot_is_the_one_of_the_plain_name(subject: str) -> None:
 @example("{", "%7B")
 @example("%", "%25")
 @example("a}", "a")
-@example("a:details", "a")
-@example("a}:details", "a")
+@example("a:user", "a")
+@example("a}:user", "a")
 @example("bob", "{bob}")
 @example("a/b", "a%2Fb")
 @example("é", "%C3%A9")
@@ -119,7 +118,6 @@ def test_namespace_that_is_refused(namespace: str) -> None:
     ("build", "name"),
     [
         ("sessions", b"cp:{alice@example.com}"),
-        ("details", b"cp:{alice@example.com}:details"),
         ("user", b"cp:{alice@example.com}:user"),
         ("attempts_by_account", b"cp:{alice@example.com}:attempts-account"),
         ("attempts_by_address", b"cp:{alice@example.com}:attempts-address"),

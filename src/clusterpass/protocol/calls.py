@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from clusterpass.errors import RevocationReason, UnreadableRecord
+from clusterpass.models import SESSION_ID_BYTES
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import (
     REASON_NUMBERS,
@@ -38,6 +39,7 @@ class Details:
 
 
 NO_DETAILS: Final = Details({})
+_DETAILS_SUFFIX: Final = b"d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def login(
     """Open a session; see ``scripts/login.lua``."""
     return ScriptCall(
         load_script("login"),
-        _keys(keyspace, subject),
+        (keyspace.sessions(subject),),
         (
             session_id,
             refresh_digest,
@@ -112,7 +114,9 @@ def login(
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
     """Read one session; see ``scripts/verify.lua``."""
-    return ScriptCall(load_script("verify"), _keys(keyspace, subject), (session_id,), _read_stored)
+    return ScriptCall(
+        load_script("verify"), (keyspace.sessions(subject),), (session_id,), _read_stored
+    )
 
 
 def rotate(
@@ -127,7 +131,7 @@ def rotate(
     """Exchange a refresh token; see ``scripts/rotate.lua``."""
     return ScriptCall(
         load_script("rotate"),
-        _keys(keyspace, subject),
+        (keyspace.sessions(subject),),
         (session_id, presented_digest, rotation, successor_digest),
         _read_rotated,
     )
@@ -144,7 +148,7 @@ def end_session(
     """End one session; see ``scripts/end_session.lua``."""
     return ScriptCall(
         load_script("end_session"),
-        _keys(keyspace, subject),
+        (keyspace.sessions(subject),),
         (session_id, REASON_NUMBERS[reason], tombstone_seconds),
         lambda raw: cast("EndStatus", raw.decode()),
     )
@@ -161,7 +165,7 @@ def end_all(
     """End all sessions of a subject, or all but one; see ``scripts/end_all.lua``."""
     return ScriptCall(
         load_script("end_all"),
-        _keys(keyspace, subject),
+        (keyspace.sessions(subject),),
         (keep or b"", REASON_NUMBERS[reason], tombstone_seconds),
         int,
     )
@@ -169,11 +173,7 @@ def end_all(
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read all of a subject; see ``scripts/list_sessions.lua``."""
-    return ScriptCall(load_script("list_sessions"), _keys(keyspace, subject), (), _read_listed)
-
-
-def _keys(keyspace: Keyspace, subject: str) -> tuple[bytes, bytes]:
-    return keyspace.sessions(subject), keyspace.details(subject)
+    return ScriptCall(load_script("list_sessions"), (keyspace.sessions(subject),), (), _read_listed)
 
 
 def _read_stored(raw: list[Any]) -> Stored:
@@ -194,12 +194,15 @@ def _read_rotated(raw: list[Any]) -> Rotated:
 
 
 def _read_listed(raw: list[Any]) -> Listed:
-    now_milliseconds, records, details = raw
-    return Listed(
-        now_milliseconds // 1000,
-        {name: parse_record(value) for name, value in _pairs(records)},
-        {name: _read_details(value) for name, value in _pairs(details)},
-    )
+    now_milliseconds, fields = raw
+    listed = Listed(now_milliseconds // 1000, {}, {})
+    for name, value in _pairs(fields):
+        session_id, suffix = name[:SESSION_ID_BYTES], name[SESSION_ID_BYTES:]
+        if not suffix:
+            listed.records[session_id] = parse_record(value)
+        elif suffix == _DETAILS_SUFFIX:
+            listed.details[session_id] = _read_details(value)
+    return listed
 
 
 def _pairs(flat: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:

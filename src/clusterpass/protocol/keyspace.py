@@ -30,12 +30,12 @@ class Keyspace:
             )
 
     def sessions(self, subject: str) -> bytes:
-        """Hash: session id (16 bytes) -> live record or tombstone."""
-        return self._tagged(subject, "")
+        """Hash: session id (16 bytes) -> live record or tombstone; session id + "d" -> details.
 
-    def details(self, subject: str) -> bytes:
-        """Hash: session id -> JSON of what does not fit a record: claims, a long device name."""
-        return self._tagged(subject, ":details")
+        The details are JSON of what does not fit a record: claims, a long device name. All is one
+        key, as a call with a second key that may be missing fails while its slot migrates.
+        """
+        return self._tagged(subject, "")
 
     def user(self, username: str) -> bytes:
         """Hash: the directory's entry of a user: password hash, state."""

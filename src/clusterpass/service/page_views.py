@@ -72,7 +72,7 @@ def duration(seconds: int) -> str:
 
 def _readable(timestamp: int) -> str:
     when = datetime.fromtimestamp(timestamp, UTC)
-    return f"{when.day} {_MONTHS[when.month - 1]} {when:%Y, %H:%M} UTC"
+    return f"{when.day} {_MONTH[when.month - 1]} {when:%Y, %H:%M} UTC"
 
 
 def _machine_readable(timestamp: int) -> str:
@@ -80,7 +80,7 @@ def _machine_readable(timestamp: int) -> str:
 
 
 # Not from the locale of the server, which is not the reader's.
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTH: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _environment: Final = Environment(
     loader=PackageLoader("clusterpass.service"),

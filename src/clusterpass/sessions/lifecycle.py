@@ -17,13 +17,12 @@ from clusterpass.errors import (
     SessionRevoked,
     SessionUnknown,
 )
-from clusterpass.models import NO_CLAIMS, AccessClaims, Ended, Session, TokenPair
+from clusterpass.models import NO_CLAIMS, SESSION_ID_BYTES, AccessClaims, Ended, Session, TokenPair
 from clusterpass.protocol import calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_SHORT_DEVICE, LiveRecord, Tombstone
 from clusterpass.protocol.script import Flow
 from clusterpass.tokens.identifiers import (
-    SESSION_ID_BYTES,
     check_device,
     check_subject,
     decode_session_id,

@@ -4,11 +4,11 @@ import unicodedata
 from typing import Final
 
 from clusterpass.errors import InvalidInput
+from clusterpass.models import SESSION_ID_BYTES
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 
 LONGEST_SUBJECT_BYTES: Final = 255
 LONGEST_DEVICE_BYTES: Final = 128
-SESSION_ID_BYTES: Final = 16
 
 
 def check_subject(subject: object) -> str:

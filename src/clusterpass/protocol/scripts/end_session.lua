@@ -1,7 +1,7 @@
 #!lua
 -- End one session of a subject and leave a tombstone.
 --
--- KEYS     1 sessions   2 details
+-- KEYS     1 sessions
 -- ARGV     1 session id   2 reason (1 logged out, 2 replaced, 3 revoked)
 --          3 seconds that the tombstone is kept
 -- Returns  'ENDED'    it was live
@@ -20,6 +20,6 @@ if is_tombstone(value) then
     return 'ALREADY'
 end
 local was_live = live_ends_at(parse_live(value)) > now
-bury(KEYS[1], KEYS[2], session_id, tonumber(ARGV[2]), now, tonumber(ARGV[3]))
-tidy(KEYS[1], KEYS[2], now)
+bury(KEYS[1], session_id, tonumber(ARGV[2]), now, tonumber(ARGV[3]))
+tidy(KEYS[1], now)
 return was_live and 'ENDED' or 'ALREADY'

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
 -- Read every field of a subject.
 --
--- KEYS     1 sessions   2 details
--- Returns  {now in milliseconds, {session id, record, ...}, {session id, details, ...}}
+-- KEYS     1 sessions
+-- Returns  {now in milliseconds, {field, value, ...}}
 --@include record
 
-return {now_milliseconds(), redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])}
+return {now_milliseconds(), redis.call('HGETALL', KEYS[1])}

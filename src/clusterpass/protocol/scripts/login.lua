@@ -1,7 +1,7 @@
 #!lua
 -- Open a session of a subject; when there would be too many, the oldest are replaced.
 --
--- KEYS     1 sessions   2 details
+-- KEYS     1 sessions
 -- ARGV     1 session id   2 refresh digest   3 absolute seconds   4 idle seconds (0: none)
 --          5 device (short, may be empty)   6 details as JSON (may be empty)
 --          7 most sessions   8 seconds that a tombstone is kept
@@ -20,10 +20,10 @@ if known and not is_tombstone(known) and parse_live(known).digest == digest then
     return {'OK', now_ms, known, 0}
 end
 
-local live = tidy(KEYS[1], KEYS[2], now)
+local live = tidy(KEYS[1], now)
 local surplus = #live + 1 - tonumber(ARGV[7])
 for index = 1, surplus do
-    bury(KEYS[1], KEYS[2], live[index].id, REPLACED, now, tonumber(ARGV[8]))
+    bury(KEYS[1], live[index].id, REPLACED, now, tonumber(ARGV[8]))
 end
 
 -- Logins of one millisecond keep their order.
@@ -35,9 +35,10 @@ local value = pack_live({
     flags = ARGV[6] == '' and 0 or 1, created = created, absolute_end = now + tonumber(ARGV[3]),
     refreshed = now, idle = tonumber(ARGV[4]), rotation = 0, digest = digest, device = ARGV[5],
 })
-redis.call('HSET', KEYS[1], session_id, value)
-if ARGV[6] ~= '' then
-    redis.call('HSET', KEYS[2], session_id, ARGV[6])
+if ARGV[6] == '' then
+    redis.call('HSET', KEYS[1], session_id, value)
+else
+    redis.call('HSET', KEYS[1], session_id, value, details_field(session_id), ARGV[6])
 end
-tidy(KEYS[1], KEYS[2], now)
+tidy(KEYS[1], now)
 return {'OK', now_ms, value, math.max(surplus, 0)}

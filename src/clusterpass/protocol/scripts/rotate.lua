@@ -1,7 +1,7 @@
 #!lua
 -- Exchange a refresh token for its one successor.
 --
--- KEYS     1 sessions   2 details
+-- KEYS     1 sessions
 -- ARGV     1 session id   2 digest presented   3 rotation presented   4 digest of the successor
 -- Returns  {status, now in milliseconds, record or '', details or ''}
 --          OK        the record now holds the successor
@@ -37,11 +37,5 @@ if record.digest ~= successor or record.rotation ~= rotation + 1 then
     value = pack_live(record)
 end
 redis.call('HSET', KEYS[1], session_id, value)
-local ends_at = live_ends_at(record)
-redis.call('EXPIREAT', KEYS[1], ends_at, 'GT')
-redis.call('EXPIREAT', KEYS[2], ends_at, 'GT')
-local details = ''
-if record.flags % 2 == 1 then
-    details = redis.call('HGET', KEYS[2], session_id) or ''
-end
-return {'OK', now_ms, value, details}
+redis.call('EXPIREAT', KEYS[1], live_ends_at(record), 'GT')
+return {'OK', now_ms, value, read_details(KEYS[1], session_id, record.flags)}

@@ -1,6 +1,7 @@
 -- The layout of clusterpass/protocol/records.py, and what several verbs do with it.
 
 local TOMBSTONE_SCHEMA = 129
+local SESSION_ID_BYTES = 16
 local MOST_TOMBSTONES = 64
 local LOGGED_OUT, REPLACED, REVOKED = 1, 2, 3
 
@@ -44,25 +45,36 @@ local function field_ends_at(value)
     return live_ends_at(parse_live(value))
 end
 
--- Replace a live record by a tombstone; its details go.
-local function bury(sessions_key, details_key, session_id, reason, now, keep_seconds)
-    local value = struct.pack('>BBI4I4', TOMBSTONE_SCHEMA, reason, now, now + keep_seconds)
-    redis.call('HSET', sessions_key, session_id, value)
-    redis.call('HDEL', details_key, session_id)
+-- The field beside a session's own that holds what does not fit its record.
+local function details_field(session_id)
+    return session_id .. 'd'
 end
 
--- Remove what has ended and the surplus of tombstones; let both keys expire with their last field.
+local function read_details(key, session_id, flags)
+    if flags % 2 == 0 then
+        return ''
+    end
+    return redis.call('HGET', key, details_field(session_id)) or ''
+end
+
+-- Replace a live record by a tombstone; its details go.
+local function bury(key, session_id, reason, now, keep_seconds)
+    local value = struct.pack('>BBI4I4', TOMBSTONE_SCHEMA, reason, now, now + keep_seconds)
+    redis.call('HSET', key, session_id, value)
+    redis.call('HDEL', key, details_field(session_id))
+end
+
+-- Remove what has ended and the surplus of tombstones; let the key expire with its last session.
 -- Returns the live sessions as a list of {id, created}, oldest first.
-local function tidy(sessions_key, details_key, now)
-    local fields = redis.call('HGETALL', sessions_key)
+local function tidy(key, now)
+    local fields = redis.call('HGETALL', key)
     local live, tombstones, latest = {}, {}, 0
     for index = 1, #fields, 2 do
         local session_id, value = fields[index], fields[index + 1]
-        local ends_at = field_ends_at(value)
-        if ends_at <= now then
-            redis.call('HDEL', sessions_key, session_id)
-            redis.call('HDEL', details_key, session_id)
-        else
+        local ends_at = #session_id == SESSION_ID_BYTES and field_ends_at(value) or nil
+        if ends_at and ends_at <= now then
+            redis.call('HDEL', key, session_id, details_field(session_id))
+        elseif ends_at then
             latest = math.max(latest, ends_at)
             if is_tombstone(value) then
                 tombstones[#tombstones + 1] = {id = session_id, keep_until = ends_at}
@@ -74,12 +86,11 @@ local function tidy(sessions_key, details_key, now)
     if #tombstones > MOST_TOMBSTONES then
         table.sort(tombstones, function(a, b) return a.keep_until > b.keep_until end)
         for index = MOST_TOMBSTONES + 1, #tombstones do
-            redis.call('HDEL', sessions_key, tombstones[index].id)
+            redis.call('HDEL', key, tombstones[index].id)
         end
     end
     if latest > 0 then
-        redis.call('EXPIREAT', sessions_key, latest)
-        redis.call('EXPIREAT', details_key, latest)
+        redis.call('EXPIREAT', key, latest)
     end
     table.sort(live, function(a, b)
         return a.created < b.created or (a.created == b.created and a.id < b.id)
