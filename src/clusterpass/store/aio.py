@@ -175,11 +175,14 @@ class _Pool:
         self._closed = False
 
     async def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._free.acquire()
-        except TimeoutError:
-            return Fault("busy")
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+        else:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._free.acquire()
+            except TimeoutError:
+                return Fault("busy")
         try:
             return await self._exchange(commands)
         finally:
