@@ -53,7 +53,8 @@ def run(*, rounds: int = 300, calls: int = 15) -> Report:
             "by themselves, in loops of nothing else. The sum is less than the work takes in turn, "
             "as code that is run in a loop stays in the processor's caches and code that is run "
             "between two calls of a server does not; any program that checks a signature for each "
-            "request pays that difference. Times in us."
+            "request pays that difference, and it makes the sum move more from run to run. Times "
+            "in us."
         ),
         columns=(
             "algorithm",

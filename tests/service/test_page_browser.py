@@ -180,7 +180,8 @@ async def test_nothing_overflows_on_a_phone(new_page, directory, sessions_of, ne
 async def test_the_keyboard_is_enough(new_page, alice, sessions_of):
     sessions_of(alice, ["old laptop", "tablet"])
     async with new_page() as page:
-        # The focus is in the first field already.
+        # The browser puts the focus into the first field by itself.
+        await page.wait_for_function("document.activeElement.name === 'username'")
         await page.keyboard.type(alice)
         await page.keyboard.press("Tab")
         await page.keyboard.type(PASSWORD)

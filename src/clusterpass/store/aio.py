@@ -131,7 +131,8 @@ class AsyncStore:
         kind = Connection if self.location.tls_files is None else SSLConnection
 
         def connect() -> Connection:
-            return kind(**connection_options(self.location, address, Retry))
+            options = connection_options(self.location, address, Retry)
+            return kind(**options | {"socket_timeout": None})
 
         patience = self.location.patience
         return self._pools.setdefault(
@@ -195,11 +196,13 @@ class _Pool:
             connection, reused = self._connect(), False
         done = False
         try:
-            if not reused:
-                await connection.connect()
-            packed = [piece for command in commands for piece in connection.pack_command(*command)]
-            await connection.send_packed_command(packed, check_health=False)
-            values = [await _read(connection) for _ in commands]
+            # One timeout for all of it; redis-py would set one for each step, each with a task.
+            async with asyncio.timeout(self._patience):
+                if not reused:
+                    await connection.connect()
+                packed = connection.pack_commands(commands)
+                await connection.send_packed_command(packed, check_health=False)
+                values = [await _read(connection) for _ in commands]
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
             fault = fault_of(error, reused=reused)

@@ -10,6 +10,7 @@ import math
 from typing import Any, Final, NoReturn
 
 _LARGEST_INTEGER_DIGITS: Final = 19
+_TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/   ")
 
 
 def encode_base64url(data: bytes) -> str:
@@ -20,11 +21,12 @@ def encode_base64url(data: bytes) -> str:
 def decode_base64url(text: str) -> bytes:
     """The bytes of canonical, unpadded base64url; ValueError for any other spelling."""
     try:
-        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", True)
+        standard = text.encode("ascii").translate(_TO_STANDARD) + b"=" * (-len(text) % 4)
+        data = binascii.a2b_base64(standard, strict_mode=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise ValueError("not base64url") from error
     # Unused bits in the last character would give one signature several spellings.
-    if encode_base64url(data) != text:
+    if binascii.b2a_base64(data, newline=False) != standard:
         raise ValueError("not canonical base64url")
     return data
 
@@ -41,13 +43,7 @@ def decode_json_object(data: bytes) -> dict[str, Any]:
     of range, NaN, halves of surrogate pairs, and nesting too deep for the parser.
     """
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_members,
-            parse_int=_bounded_integer,
-            parse_float=_finite_number,
-            parse_constant=_no_constant,
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if b"\\u" in data:
@@ -80,3 +76,11 @@ def _finite_number(digits: str) -> float:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique_members,
+    parse_int=_bounded_integer,
+    parse_float=_finite_number,
+    parse_constant=_no_constant,
+)
