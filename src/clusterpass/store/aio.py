@@ -5,11 +5,10 @@ A task that is cancelled in mid-call drops its connection, so no reply reaches a
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
@@ -17,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.store.base import StoreBase
 from clusterpass.store.connections import (
     CONNECTION_ERRORS,
     connection_options,
@@ -32,40 +32,20 @@ from clusterpass.store.exchange import (
     Pause,
     Replies,
     Send,
-    ask_any,
-    exchange,
-    look_up,
 )
-from clusterpass.store.opening import open_embedded
-from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.store.url import Address, StoreLocation
 
 Result = TypeVar("Result")
 
 
-class AsyncStore:
+class AsyncStore(StoreBase):
     """Runs flows against a Redis-protocol cluster or server."""
 
     def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
         """``embedded`` is stopped when the store is closed."""
-        self.location = location
-        self.keyspace = location.keyspace
-        self._embedded = embedded
-        self._slots = (
-            SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
-        )
+        super().__init__(location, embedded)
         self._pools: dict[Address, _Pool] = {}
         self._lock = asyncio.Lock()
-        self._closed = False
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The store at ``url``; ConfigurationError when it cannot be understood.
-
-        ``embedded://`` starts its cluster here, before any event loop needs to run.
-        """
-        location, embedded = open_embedded(parse_store_url(url))
-        return cls(location, embedded)
 
     async def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: returns its result, raises its error."""
@@ -84,11 +64,7 @@ class AsyncStore:
 
     async def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
-        until = time.monotonic() + self.location.patience.deadline
-        if not self._slots.version:
-            await self._look_up(LookUp(0, None, until))
-        addresses = self._slots.primaries() or list(self.location.seeds)
-        await self._drive(ask_any(addresses, (b"PING",), time.monotonic, until))
+        await self._drive(self._reach())
 
     async def close(self) -> None:
         """Close every connection; an embedded cluster is stopped. May be called again."""
@@ -99,10 +75,7 @@ class AsyncStore:
             await asyncio.to_thread(self._embedded.stop)
 
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        patience = self.location.patience
-        return await self._drive(
-            exchange(call, lambda: self._slots, self._adopt, patience, time.monotonic)
-        )
+        return await self._drive(self._carry_out(call))
 
     async def _drive(self, steps: Exchange[Result]) -> Result:
         outcome: Replies | Fault | None = None
@@ -139,9 +112,6 @@ class AsyncStore:
             address, _Pool(connect, patience.max_connections, patience.timeout)
         )
 
-    def _adopt(self, slots: SlotMap) -> None:
-        self._slots = slots
-
     async def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster:
             return
@@ -152,15 +122,7 @@ class AsyncStore:
         except TimeoutError:
             return
         try:
-            if self._slots.version != wanted.seen:
-                return
-            candidates = list({*self._slots.primaries(), *self.location.seeds})
-            random.shuffle(candidates)
-            slots = await self._drive(
-                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until)
-            )
-            if slots is not None:
-                self._slots = slots
+            await self._drive(self._search(wanted))
         finally:
             self._lock.release()
 

@@ -5,12 +5,11 @@ After a fork each process opens its own connections.
 """
 
 import os
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
@@ -18,6 +17,7 @@ from redis.retry import Retry
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.store.base import StoreBase
 from clusterpass.store.connections import (
     CONNECTION_ERRORS,
     connection_options,
@@ -33,39 +33,22 @@ from clusterpass.store.exchange import (
     Pause,
     Replies,
     Send,
-    ask_any,
     ask_one,
-    exchange,
-    look_up,
 )
-from clusterpass.store.opening import open_embedded
-from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.store.url import Address, StoreLocation
 
 Result = TypeVar("Result")
 
 
-class SyncStore:
+class SyncStore(StoreBase):
     """Runs flows against a Redis-protocol cluster or server."""
 
     def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
         """``embedded`` is stopped when the store is closed."""
-        self.location = location
-        self.keyspace = location.keyspace
-        self._embedded = embedded
-        self._slots = (
-            SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
-        )
+        super().__init__(location, embedded)
         self._pools: dict[Address, _Pool] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._closed = False
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The store at ``url``; ConfigurationError when it cannot be understood."""
-        location, embedded = open_embedded(parse_store_url(url))
-        return cls(location, embedded)
 
     def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: returns its result, raises its error."""
@@ -85,11 +68,7 @@ class SyncStore:
     def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
         self._after_fork()
-        until = time.monotonic() + self.location.patience.deadline
-        if not self._slots.version:
-            self._look_up(LookUp(0, None, until))
-        addresses = self._slots.primaries() or list(self.location.seeds)
-        self._drive(ask_any(addresses, (b"PING",), time.monotonic, until))
+        self._drive(self._reach())
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
         """The keys that fit a glob, from every primary. For administration: it visits all keys."""
@@ -118,10 +97,7 @@ class SyncStore:
 
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
         self._after_fork()
-        patience = self.location.patience
-        return self._drive(
-            exchange(call, lambda: self._slots, self._adopt, patience, time.monotonic)
-        )
+        return self._drive(self._carry_out(call))
 
     def _drive(self, steps: Exchange[Result]) -> Result:
         outcome: Replies | Fault | None = None
@@ -157,9 +133,6 @@ class SyncStore:
             address, _Pool(connect, patience.max_connections, patience.timeout)
         )
 
-    def _adopt(self, slots: SlotMap) -> None:
-        self._slots = slots
-
     def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster:
             return
@@ -167,15 +140,7 @@ class SyncStore:
         if not self._lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
             return
         try:
-            if self._slots.version != wanted.seen:
-                return
-            candidates = list({*self._slots.primaries(), *self.location.seeds})
-            random.shuffle(candidates)
-            slots = self._drive(
-                look_up(candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until)
-            )
-            if slots is not None:
-                self._slots = slots
+            self._drive(self._search(wanted))
         finally:
             self._lock.release()
 

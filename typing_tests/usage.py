@@ -1,0 +1,66 @@
+"""The library as its users write it: read by the type checker, never run."""
+
+from typing import assert_type
+
+from clusterpass import (
+    AccessClaims,
+    AsyncSessionManager,
+    AsyncUserDirectory,
+    Config,
+    EmbeddedCluster,
+    Ended,
+    KeyRing,
+    Session,
+    SessionManager,
+    SessionPolicy,
+    SessionRevoked,
+    TokenPair,
+    TokenVerifier,
+    UserDirectory,
+)
+
+config = Config(
+    issuer="https://auth.example",
+    keys=KeyRing.generate("ES256"),
+    policy=SessionPolicy(max_sessions=3),
+)
+
+
+def with_threads(url: str) -> None:
+    with SessionManager.from_url(url, config) as sessions:
+        assert_type(sessions, SessionManager)
+        pair = sessions.login("alice", device="laptop", claims={"role": "editor"})
+        assert_type(pair, TokenPair)
+        session = sessions.verify(pair.access_token)
+        assert_type(session, Session)
+        assert_type(session.device, str | None)
+        assert_type(sessions.refresh(pair.refresh_token), TokenPair)
+        assert_type(sessions.sessions("alice"), list[Session])
+        assert_type(sessions.revoke("alice", session.session_id), Ended)
+        assert_type(sessions.revoke_all("alice", keep=session.session_id).count, int)
+        assert_type(sessions.logout(pair.access_token), Ended)
+        assert_type(UserDirectory(sessions).login("alice", "secret", address="::1"), TokenPair)
+        sessions.login(b"alice")  # type: ignore[arg-type]
+        sessions.login("alice", "laptop")  # type: ignore[call-arg]
+
+
+async def with_tasks(url: str) -> None:
+    async with AsyncSessionManager.from_url(url, config) as sessions:
+        assert_type(sessions, AsyncSessionManager)
+        pair = await sessions.login("alice")
+        assert_type(await sessions.verify(pair.access_token), Session)
+        assert_type(await sessions.sessions("alice"), list[Session])
+        assert_type(await AsyncUserDirectory(sessions).login("alice", "secret"), TokenPair)
+
+
+def elsewhere(jwks: dict[str, object], token: str) -> AccessClaims:
+    verifier = TokenVerifier(KeyRing.from_jwks(jwks), issuer="https://auth.example", audience="api")
+    return verifier.verify(token)
+
+
+def explained(error: SessionRevoked) -> tuple[str, str | None, int]:
+    return error.code, error.reason, error.ended_at
+
+
+with EmbeddedCluster(nodes=3) as cluster:
+    assert_type(cluster.url, str)
