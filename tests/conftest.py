@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 
 _numbers = itertools.count()
+
+# A job in the background of a shell ignores SIGINT, and all its children would; ours must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from redis.crc import key_slot
 
 from clusterpass import Config, EmbeddedCluster, SessionManager, TokenPair
-from clusterpass.errors import InvalidRefreshToken, SessionRevoked, StoreUnavailable
+from clusterpass.errors import InvalidRefreshToken, SessionRevoked, SessionUnknown, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.embedded import Node
 
@@ -191,7 +191,8 @@ def check_scene(manager: Any, scene: Scene) -> None:
         session = manager.verify(pair.access_token)
         assert (session.subject, session.session_id) == (pair.subject, pair.session_id)
     for dead in (scene.revoked, scene.logged_out):
-        with pytest.raises(SessionRevoked):
+        # Under a load of logouts of the same subject its tombstone may have made room for others.
+        with pytest.raises((SessionRevoked, SessionUnknown)):
             manager.verify(dead.access_token)
         with pytest.raises(InvalidRefreshToken):
             manager.refresh(dead.refresh_token)
