@@ -28,8 +28,8 @@ test-setup: setup ## ... and the programs of Debian that only the tests need
 	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null; then \
 		echo "Installing redis-server and chromium ..."; \
 		$(SUDO) apt-get update -qq && \
-		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $(SUDO) -E apt-get install -y -qq \
-			--no-install-recommends redis-server chromium >/dev/null; \
+		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends redis-server chromium fonts-dejavu-core >/dev/null; \
 	fi
 
 run: setup ## Start a six-node cluster and the auth service on PORT (8000)
