@@ -48,6 +48,7 @@ test: test-setup lint ## Everything, against real clusters
 	$(BIN)/pytest
 
 bench: test-setup ## The measurements of docs/benchmarks.md
+	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made

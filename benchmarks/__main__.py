@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import drivers, jose, memory, round_trips, strict_verify
+from benchmarks import drivers, jose, memory, round_trips, servers, strict_verify
 from benchmarks.report import Report, as_json, page, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -20,6 +20,7 @@ def main() -> None:
         "drivers": lambda _: drivers.run(),
         "round_trips": lambda _: round_trips.run(),
         "jose": lambda _: jose.run(),
+        "servers": lambda _: servers.run(),
         "memory": lambda options: memory.run(users=options.users),
     }
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(measurements))

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-_LIBRARIES = ("redis", "hiredis", "joserfc", "cryptography", "pyjwt")
+_LIBRARIES = (
+    "redis",
+    "hiredis",
+    "joserfc",
+    "cryptography",
+    "pyjwt",
+    "granian",
+    "uvicorn",
+    "fastapi",
+)
 
 
 @dataclass(frozen=True, slots=True)
