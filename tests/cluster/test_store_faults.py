@@ -595,8 +595,10 @@ def test_a_certificate_of_another_authority_is_refused(
         options += f"&ca_file={tmp_path / 'empty.pem'}"
     manager = open_url(f"{seeds}?{options}")
     for verb in (lambda: manager.login(subject), manager.ping):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable) as refusal:
             verb()
+        if authority != "no certificate":
+            assert (refusal.value.code, refusal.value.reason) == ("store_denied", "certificate")
 
 
 def test_no_tls_where_tls_is_asked_for(

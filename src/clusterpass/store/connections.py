@@ -1,6 +1,7 @@
 """What both stores need to open connections: options for redis-py, and what its errors mean."""
 
 import asyncio
+import ssl
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
@@ -89,16 +90,29 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
     return options
 
 
+def _is_about_certificate(error: BaseException) -> bool:
+    # redis-py wraps what the TLS layer says.
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLCertVerificationError):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
 def fault_of(error: BaseException, *, reused: bool) -> Fault:
     """What a failed connection tells; ``reused``: it had worked before.
 
-    Raises StoreDenied when the server refuses our user or password.
+    Raises StoreDenied when the server refuses our user or password, or we its certificate.
     """
     if isinstance(error, AuthenticationError) or (
         isinstance(error, ResponseError)
         and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
     ):
         raise StoreDenied(reason="authentication") from None
+    if _is_about_certificate(error):
+        raise StoreDenied(
+            "The session store's TLS certificate is not accepted; check ca_file and the host name",
+            reason="certificate",
+        ) from None
     if isinstance(error, BusyLoadingError):
         return Fault("loading")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
