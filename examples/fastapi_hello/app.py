@@ -24,8 +24,11 @@ config = Config(issuer="https://hello.example", keys=KeyRing.load(os.environ["KE
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with AsyncSessionManager.from_url(os.environ["STORE_URL"], config) as sessions:
-        app.state.sessions, app.state.users = sessions, AsyncUserDirectory(sessions)
+    async with (
+        AsyncSessionManager.from_url(os.environ["STORE_URL"], config) as sessions,
+        AsyncUserDirectory(sessions) as users,
+    ):
+        app.state.sessions, app.state.users = sessions, users
         yield
 
 
