@@ -7,7 +7,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy
+from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy, SessionRevoked
 from clusterpass.protocol import calls, directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
@@ -164,6 +164,15 @@ def test_tombstones_are_bounded(cluster_url, config, node, key, subject):
             pair = manager.login(subject)
         assert node.hlen(key) == 65
         assert manager.verify(pair.access_token)
+
+
+def test_the_latest_tombstone_stays_however_many_there_are(sessions, subject):
+    """More logouts within one second than tombstones are kept."""
+    for _ in range(150):
+        pair = sessions.login(subject)
+        sessions.logout(pair.access_token)
+        with pytest.raises(SessionRevoked):
+            sessions.verify(pair.access_token)
 
 
 def test_a_repeated_call_changes_nothing(sessions, node, key, subject):

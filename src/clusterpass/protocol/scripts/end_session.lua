@@ -21,5 +21,5 @@ if is_tombstone(value) then
 end
 local was_live = live_ends_at(parse_live(value)) > now
 bury(KEYS[1], session_id, tonumber(ARGV[2]), now, tonumber(ARGV[3]))
-tidy(KEYS[1], now)
+tidy(KEYS[1], now, session_id)
 return was_live and 'ENDED' or 'ALREADY'

@@ -65,8 +65,9 @@ local function bury(key, session_id, reason, now, keep_seconds)
 end
 
 -- Remove what has ended and the surplus of tombstones; let the key expire with its last session.
+-- The tombstone of session ``fresh`` (may be nil), made just now, is not the one to make room.
 -- Returns the live sessions as a list of {id, created}, oldest first.
-local function tidy(key, now)
+local function tidy(key, now, fresh)
     local fields = redis.call('HGETALL', key)
     local live, tombstones, latest = {}, {}, 0
     for index = 1, #fields, 2 do
@@ -77,14 +78,15 @@ local function tidy(key, now)
         elseif ends_at then
             latest = math.max(latest, ends_at)
             if is_tombstone(value) then
-                tombstones[#tombstones + 1] = {id = session_id, keep_until = ends_at}
+                local rank = ends_at + (session_id == fresh and 1 or 0)
+                tombstones[#tombstones + 1] = {id = session_id, rank = rank}
             else
                 live[#live + 1] = {id = session_id, created = parse_live(value).created}
             end
         end
     end
     if #tombstones > MOST_TOMBSTONES then
-        table.sort(tombstones, function(a, b) return a.keep_until > b.keep_until end)
+        table.sort(tombstones, function(a, b) return a.rank > b.rank end)
         for index = MOST_TOMBSTONES + 1, #tombstones do
             redis.call('HDEL', key, tombstones[index].id)
         end
