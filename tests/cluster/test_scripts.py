@@ -12,7 +12,7 @@ from clusterpass.protocol import calls, directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.protocol.script import load_script
-from clusterpass.tokens.identifiers import decode_session_id
+from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 
 SCRIPTS = [
     "login",
@@ -222,8 +222,13 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     once, twice = rotate(), rotate()
     assert once.status == twice.status == "OK"
     assert once.stored.record == twice.stored.record
-    # The login's retry arriving late must not undo the rotation: its digest is no longer there.
+    # A login's retry that arrives late neither undoes the rotation ...
+    login()
     assert parse_record(node.hget(key, session_id)).rotation == 1
+    # ... nor brings an ended session back.
+    sessions.revoke(subject, encode_session_id(session_id))
+    assert isinstance(login().stored.record, Tombstone)
+    assert sessions.sessions(subject) == []
 
 
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:

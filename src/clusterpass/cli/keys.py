@@ -35,7 +35,7 @@ def keys() -> None:
 def generate(algorithm: str, output: Path) -> None:
     """Make a new private key in a file that only its owner can read."""
     ring = KeyRing.generate(cast("SigningAlgorithm", algorithm))
-    _write_secret(output, ring.private_jwks_text())
+    write_secret(output, ring.private_jwks_text())
     click.echo(f"wrote {output}: one {algorithm} key, kid {ring.signing_key.kid}", err=True)
 
 
@@ -49,7 +49,8 @@ def public(file: Path) -> None:
     click.echo(json.dumps(jwks, indent=2))
 
 
-def _write_secret(path: Path, text: str) -> None:
+def write_secret(path: Path, text: str) -> None:
+    """Make the file ``path`` for its owner only; ConfigurationError when it is there already."""
     # Made with its mode, and only if it is not there: never readable by others for a moment.
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

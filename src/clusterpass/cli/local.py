@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from clusterpass.cli.keys import write_secret
 from clusterpass.errors import LocalServerFailed
 from clusterpass.tokens.keyring import KeyRing
 
@@ -47,9 +48,7 @@ def write_keys(path: Path) -> None:
     """Write a new signing key to ``path``, readable by the owner only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(KeyRing.generate().private_jwks_text())
+    write_secret(path, KeyRing.generate().private_jwks_text())
 
 
 def ask(

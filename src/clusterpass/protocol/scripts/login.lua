@@ -7,7 +7,8 @@
 --          7 most sessions   8 seconds that a tombstone is kept
 -- Returns  {'OK', now in milliseconds, record, number of replaced sessions}
 --
--- A repeated call (same id and digest) changes nothing and answers the same.
+-- A repeated call (same id) changes nothing and answers what has become of the session: one that
+-- arrives late must neither undo a rotation nor bring an ended session back.
 --@include record
 
 local now_ms = now_milliseconds()
@@ -15,7 +16,7 @@ local now = math.floor(now_ms / 1000)
 local session_id, digest = ARGV[1], ARGV[2]
 
 local known = redis.call('HGET', KEYS[1], session_id)
-if known and not is_tombstone(known) and parse_live(known).digest == digest then
+if known then
     redis.call('HSET', KEYS[1], session_id, known) -- a write for WAIT to wait for
     return {'OK', now_ms, known, 0}
 end

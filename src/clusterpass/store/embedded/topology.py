@@ -67,10 +67,6 @@ class Member:
         """Whether it is suspected or known to have failed, or is not known well yet."""
         return bool(self.flags & {"fail", "fail?", "handshake", "noaddr"})
 
-    @property
-    def slot_count(self) -> int:
-        return sum(last - first + 1 for first, last in self.slots)
-
     def owns(self, slot: int) -> bool:
         return any(first <= slot <= last for first, last in self.slots)
 

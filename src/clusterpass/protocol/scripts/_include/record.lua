@@ -3,7 +3,7 @@
 local TOMBSTONE_SCHEMA = 129
 local SESSION_ID_BYTES = 16
 local MOST_TOMBSTONES = 64
-local LOGGED_OUT, REPLACED, REVOKED = 1, 2, 3
+local REPLACED = 2
 
 -- The server's clock in milliseconds: one clock judges every session.
 local function now_milliseconds()
