@@ -17,8 +17,8 @@ class SessionManager:
     """Sessions on a cluster, for threads. Safe to share between threads; close it at the end.
 
     Every verb is one round trip to the node that owns the subject's slot (a logout by a refresh
-    token: two), and raises StoreUnavailable when that node cannot be reached in time. :class:`AsyncSessionManager` has the
-    same verbs, awaited.
+    token: two), and raises StoreUnavailable when that node cannot be reached in time.
+    :class:`AsyncSessionManager` has the same verbs, awaited.
     """
 
     def __init__(self, store: SyncStore, config: Config) -> None:
