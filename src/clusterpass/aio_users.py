@@ -21,6 +21,7 @@ from clusterpass.errors import (
 )
 from clusterpass.models import Ended, TokenPair
 from clusterpass.passwords import PasswordHasher
+from clusterpass.policy import SessionPolicy
 from clusterpass.sessions.directory import Directory, PasswordWork, Procedure, Proven, Step
 from clusterpass.sessions.throttle import Throttle, ThrottlePolicy
 
@@ -137,12 +138,26 @@ class AsyncUserDirectory:
         password: str,
         *,
         device: str | None = None,
+        device_type: str | None = None,
         claims: Mapping[str, Any] | None = None,
+        policy: SessionPolicy | None = None,
+        replace: str | None = None,
+        remember: bool = False,
         address: str | None = None,
     ) -> TokenPair:
         """Authenticate and open a session; raises what both raise."""
         proven = await self._run(self._directory.authenticate(username, password, address=address))
-        pair = await self._sessions.login(username, device=device, claims=claims)
+        pair = await self._sessions.login(
+            username,
+            device=device,
+            device_type=device_type,
+            claims=claims,
+            policy=policy,
+            replace=replace,
+            remember=remember,
+            amr=("pwd",),
+            address=address,
+        )
         await self._confirm(proven, password, pair)
         return pair
 

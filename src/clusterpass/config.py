@@ -3,21 +3,18 @@
 Durations are seconds. What would be unsafe is refused with a ConfigurationError that says why.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
 from clusterpass.errors import ConfigurationError
+from clusterpass.policy import SessionPolicy, check_whole
 from clusterpass.tokens.keyring import KeyRing
 
 DAY: Final = 86_400
-_LONGEST: Final = 10 * 366 * DAY
-
-
-def _whole(name: str, value: object, *, at_least: int, at_most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
-        raise ConfigurationError(
-            f"{name} must be a whole number from {at_least} to {at_most}, not {value!r}"
-        )
+LONGEST_LIFETIME: Final = 10 * 366 * DAY
+_DEFAULT_POLICY: Final = SessionPolicy()
+LEVEL: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,40}")
 
 
 def _name(name: str, value: object) -> None:
@@ -27,25 +24,6 @@ def _name(name: str, value: object) -> None:
         or not (value.isascii() and value.isprintable())
     ):
         raise ConfigurationError(f"{name} must be 1 to 255 printable ASCII characters")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionPolicy:
-    """How many sessions a subject may have at once.
-
-    When a login would exceed ``max_sessions`` (1 to 500), the oldest session leaves and is told
-    that it was replaced. The limit is judged inside the store, so racing logins cannot exceed it.
-    """
-
-    max_sessions: int = 50
-
-    def __post_init__(self) -> None:
-        _whole("max_sessions", self.max_sessions, at_least=1, at_most=500)
-
-    @classmethod
-    def single_session(cls) -> Self:
-        """The newest login wins: every earlier session of the subject is replaced."""
-        return cls(max_sessions=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +44,31 @@ class Config:
     absolute_lifetime: int = 30 * DAY
     """Seconds after the login at which a session ends in any case (at most ten years)."""
     idle_lifetime: int = 7 * DAY
-    """Seconds without a refresh after which a session ends; 0: no such limit."""
+    """Seconds without any use after which a session ends; 0: no such limit."""
+    remember_lifetime: int = 90 * DAY
+    """The absolute lifetime of a login with ``remember=True``."""
+    remember_idle_lifetime: int = 30 * DAY
+    """The idle lifetime of a login with ``remember=True``; 0: no such limit."""
+    activity_interval: int = 300
+    """Seconds between two notes of a session's use (0: refreshes only; at most a day)."""
+    refresh_grace: int = 30
+    """Seconds in which a refresh token may be presented again and gets the very same successor
+    (0: single use without exception; otherwise 5 to 300)."""
     clock_leeway: int = 30
     """Seconds that ``iat`` and ``nbf`` may lie in the future (0 to 300)."""
     expiry_leeway: int = 0
     """Seconds that an access token is accepted past ``exp`` (0 to 5)."""
-    policy: SessionPolicy = SessionPolicy()
+    policy: SessionPolicy = _DEFAULT_POLICY
+    levels: tuple[str, ...] = ("1", "2", "3")
+    """The levels of authentication (``acr``), ascending; a login has the first."""
+    protected_subjects: frozenset[str] = frozenset()
+    """Who can never be impersonated."""
+    history_entries: int = 20
+    """Lines of history for each subject (0 to 100)."""
+    history_lifetime: int = 0
+    """Seconds that the history outlives its last line, once no session is left."""
+    index_online: bool = True
+    """Whether the store keeps track of who is online."""
 
     def __post_init__(self) -> None:
         _name("issuer", self.issuer)
@@ -82,13 +79,41 @@ class Config:
             raise ConfigurationError("keys must be a KeyRing; make one with KeyRing.generate()")
         if not isinstance(self.policy, SessionPolicy):
             raise ConfigurationError("policy must be a SessionPolicy")
-        _whole("access_lifetime", self.access_lifetime, at_least=10, at_most=DAY)
-        _whole("absolute_lifetime", self.absolute_lifetime, at_least=10, at_most=_LONGEST)
-        _whole("idle_lifetime", self.idle_lifetime, at_least=0, at_most=_LONGEST)
-        _whole("clock_leeway", self.clock_leeway, at_least=0, at_most=300)
-        _whole("expiry_leeway", self.expiry_leeway, at_least=0, at_most=5)
-        if 0 < self.idle_lifetime < self.access_lifetime:
+        check_whole("access_lifetime", self.access_lifetime, 10, DAY)
+        check_whole("absolute_lifetime", self.absolute_lifetime, 10, LONGEST_LIFETIME)
+        check_whole("idle_lifetime", self.idle_lifetime, 0, LONGEST_LIFETIME)
+        check_whole("remember_lifetime", self.remember_lifetime, 10, LONGEST_LIFETIME)
+        check_whole("remember_idle_lifetime", self.remember_idle_lifetime, 0, LONGEST_LIFETIME)
+        check_whole("activity_interval", self.activity_interval, 0, DAY)
+        check_whole("history_entries", self.history_entries, 0, 100)
+        check_whole("history_lifetime", self.history_lifetime, 0, LONGEST_LIFETIME)
+        check_whole("clock_leeway", self.clock_leeway, 0, 300)
+        check_whole("expiry_leeway", self.expiry_leeway, 0, 5)
+        if self.refresh_grace != 0:
+            check_whole("refresh_grace, unless it is 0,", self.refresh_grace, 5, 300)
+        for name in ("idle_lifetime", "remember_idle_lifetime"):
+            if 0 < getattr(self, name) < self.access_lifetime:
+                raise ConfigurationError(
+                    f"{name} must not be shorter than access_lifetime: a session would end"
+                    " while its access token is still in use"
+                )
+        self._check_names()
+
+    def _check_names(self) -> None:
+        levels = self.levels
+        if (
+            not isinstance(levels, tuple)
+            or not 1 <= len(levels) <= 16
+            or len(set(levels)) < len(levels)
+            or not all(isinstance(level, str) and LEVEL.fullmatch(level) for level in levels)
+        ):
             raise ConfigurationError(
-                "idle_lifetime must not be shorter than access_lifetime: a session would end"
-                " while its access token is still in use"
+                "levels must be a tuple of 1 to 16 different names of letters, digits, ._:/#-"
             )
+        protected = self.protected_subjects
+        if not isinstance(protected, frozenset) or not all(
+            isinstance(subject, str) for subject in protected
+        ):
+            raise ConfigurationError("protected_subjects must be a frozenset of subjects")
+        if not isinstance(self.index_online, bool):
+            raise ConfigurationError("index_online must be True or False")

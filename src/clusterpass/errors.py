@@ -7,6 +7,8 @@
     ├── AuthenticationError           authentication_failed     401
     │   ├── InvalidCredentials        invalid_credentials       401
     │   ├── InvalidRefreshToken       invalid_refresh_token     401
+    │   │   └── RefreshTokenReused    refresh_token_reused      401
+    │   ├── StepUpRequired            step_up_required          401
     │   └── InvalidToken              invalid_token             401
     │       ├── TokenMissing          token_missing             401
     │       ├── TokenMalformed        token_malformed           401
@@ -21,9 +23,15 @@
     │       ├── SessionExpired        session_expired           401
     │       └── SessionRevoked        session_revoked           401
     ├── RequestRefused                request_refused           403
+    ├── SubjectBanned                 subject_banned            403
+    ├── ScopeMissing                  scope_missing             403
+    ├── ImpersonationRefused          impersonation_refused     403
     ├── SessionNotFound               session_not_found         404
     ├── UserNotFound                  user_not_found            404
     ├── UserExists                    user_exists               409
+    ├── LoginOvertaken                login_overtaken           409
+    ├── TooManySessions               too_many_sessions         409
+    ├── TooManyBans                   too_many_bans             409
     ├── TooManyAttempts               too_many_attempts         429
     ├── StoreUnavailable              store_unavailable         503
     │   └── StoreDenied               store_denied              503
@@ -39,9 +47,16 @@ Rules of this module
 - ``status`` is the HTTP status that fits.
 """
 
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-RevocationReason = Literal["logged_out", "replaced", "revoked"]
+if TYPE_CHECKING:
+    from clusterpass.models import Ban, Session
+
+RevocationReason = Literal[
+    "logged_out", "replaced", "revoked", "banned", "reused", "expired", "idle"
+]
+ReuseClass = Literal["recent", "stale", "foreign"]
 
 
 class ClusterPassError(Exception):
@@ -105,11 +120,63 @@ class InvalidCredentials(AuthenticationError):
 class InvalidRefreshToken(AuthenticationError):
     """The refresh token is not accepted; log in again.
 
-    ``reason`` says why: ``malformed``, ``unknown_session``, ``expired``, ``used`` (it was exchanged
-    before), ``mismatch`` (the secret is wrong), or the reason of a revocation.
+    ``reason`` says why: ``malformed``, ``mismatch`` (it was not made here), ``unknown_session``,
+    or why the session ended: ``logged_out``, ``replaced``, ``revoked``, ``banned``, ``reused``,
+    ``expired`` or ``idle``; ``note`` is the tombstone's: by which device, for what reason.
     """
 
     code = "invalid_refresh_token"
+
+    def __init__(
+        self, message: str | None = None, *, reason: str | None = None, note: str = ""
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.note: Final = note
+
+
+class RefreshTokenReused(InvalidRefreshToken):
+    """The refresh token was used before; its session was ended, as it may have been stolen.
+
+    RFC 9700 section 4.14.2. ``reason``: ``recent`` (the last one before the live one, past its
+    grace: most likely a client that lost an answer), ``stale`` (an older one) or ``foreign`` (of
+    another branch than the live one: somebody else refreshed).
+    """
+
+    code = "refresh_token_reused"
+
+
+class StepUpRequired(AuthenticationError):
+    """A stronger or more recent authentication is required.
+
+    RFC 9470 section 3.
+    """
+
+    code = "step_up_required"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        acr_values: Sequence[str] = (),
+        max_age: int | None = None,
+    ) -> None:
+        """``acr_values``: the levels that would do; ``max_age``: seconds since authentication."""
+        super().__init__(message, reason="insufficient_user_authentication")
+        self.acr_values: Final = tuple(acr_values)
+        self.max_age: Final = max_age
+
+    @property
+    def challenge(self) -> str:
+        """The value of ``WWW-Authenticate`` (RFC 9470 section 3)."""
+        parts = [
+            'Bearer error="insufficient_user_authentication"',
+            f'error_description="{self.message}"',
+        ]
+        if self.acr_values:
+            parts.append(f'acr_values="{" ".join(self.acr_values)}"')
+        if self.max_age is not None:
+            parts.append(f"max_age={self.max_age}")
+        return ", ".join(parts)
 
 
 class InvalidToken(AuthenticationError):
@@ -189,40 +256,126 @@ class SessionUnknown(InvalidToken):
 
 
 class SessionExpired(InvalidToken):
-    """The session has reached its end; log in again."""
+    """The session has reached its end; log in again.
+
+    ``reason`` is ``session_expired`` (its absolute limit) or ``session_idle`` (it was not used for
+    too long); ``ended_at`` is when, in seconds since the epoch.
+    """
 
     code = "session_expired"
     default_reason = "session_expired"
+
+    def __init__(
+        self, message: str | None = None, *, is_idle: bool = False, ended_at: int = 0
+    ) -> None:
+        idle = "The session was not used for too long; log in again."
+        super().__init__(
+            message or (idle if is_idle else None), reason="session_idle" if is_idle else None
+        )
+        self.ended_at: Final = ended_at
 
 
 class SessionRevoked(InvalidToken):
     """The session was ended; log in again.
 
-    ``reason`` is ``logged_out``, ``replaced`` or ``revoked``; ``ended_at`` is the server's time of
-    the end, in seconds since the epoch.
+    ``reason`` is ``logged_out``, ``replaced``, ``revoked``, ``banned`` or ``reused``; ``ended_at``
+    is the server's time of the end, in seconds since the epoch; ``note`` says by which device it
+    was replaced, or the reason that an administrator gave.
     """
 
     code = "session_revoked"
     default_reason = "revoked"
 
     def __init__(
-        self, message: str | None = None, *, reason: RevocationReason, ended_at: int
+        self,
+        message: str | None = None,
+        *,
+        reason: RevocationReason,
+        ended_at: int,
+        note: str = "",
     ) -> None:
-        super().__init__(message or _REVOCATION_SENTENCES[reason], reason=reason)
+        super().__init__(message or explain_end(reason, note), reason=reason)
         self.ended_at: Final = ended_at
+        self.note: Final = note
 
 
-_REVOCATION_SENTENCES: Final[dict[RevocationReason, str]] = {
-    "logged_out": "The session was logged out; log in again.",
-    "replaced": "The session was replaced by a newer login; log in again.",
-    "revoked": "The session was revoked; log in again.",
+_SENTENCES: Final[dict[RevocationReason, tuple[str, str]]] = {
+    "logged_out": ("The session was logged out", "The session was logged out"),
+    "replaced": (
+        "The session was replaced by a newer login",
+        "The session was replaced by a newer login on {note}",
+    ),
+    "revoked": ("The session was revoked", "The session was revoked: {note}"),
+    "banned": ("The account was banned", "The account was banned: {note}"),
+    "reused": (
+        "A used refresh token was presented again, so the session was ended",
+        "A used refresh token was presented again, so the session was ended",
+    ),
+    "expired": ("The session has reached its end", "The session has reached its end"),
+    "idle": ("The session was not used for too long", "The session was not used for too long"),
 }
+
+
+def explain_end(reason: RevocationReason, note: str = "") -> str:
+    """One sentence about why a session is over."""
+    plain, with_note = _SENTENCES[reason]
+    return (with_note.format(note=note) if note else plain) + "; log in again."
 
 
 class RequestRefused(ClusterPassError):
     """The request was refused because it seems to come from another site."""
 
     code = "request_refused"
+    status = 403
+
+
+class SubjectBanned(ClusterPassError):
+    """The account is banned.
+
+    ``ban`` says from what, until when and why.
+    """
+
+    code = "subject_banned"
+    status = 403
+
+    def __init__(self, message: str | None = None, *, ban: "Ban") -> None:
+        where = f" from {ban.scope}" if ban.scope else ""
+        why = f": {ban.reason}" if ban.reason else ""
+        super().__init__(message or f"The account is banned{where}{why}.", reason="banned")
+        self.ban: Final = ban
+
+
+class ScopeMissing(ClusterPassError):
+    """The session has not the scope that is required.
+
+    RFC 6750 section 3.1.
+    """
+
+    code = "scope_missing"
+    status = 403
+
+    def __init__(self, message: str | None = None, *, scope: str) -> None:
+        """``scope``: the one that is required."""
+        super().__init__(message, reason="insufficient_scope")
+        self.scope: Final = scope
+
+    @property
+    def challenge(self) -> str:
+        """The value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
+        return (
+            f'Bearer error="insufficient_scope", error_description="{self.message}",'
+            f' scope="{self.scope}"'
+        )
+
+
+class ImpersonationRefused(ClusterPassError):
+    """This impersonation is not allowed.
+
+    ``reason``: ``protected`` (the subject may not be impersonated), ``nested`` (who asks is being
+    impersonated), ``self``, or ``impersonated`` (the session may not do this).
+    """
+
+    code = "impersonation_refused"
     status = 403
 
 
@@ -244,6 +397,34 @@ class UserExists(ClusterPassError):
     """There is a user of that name already."""
 
     code = "user_exists"
+    status = 409
+
+
+class LoginOvertaken(ClusterPassError):
+    """All sessions were revoked while this login was under way; start it again."""
+
+    code = "login_overtaken"
+    status = 409
+
+
+class TooManySessions(ClusterPassError):
+    """There are as many sessions as allowed; end one of them first.
+
+    ``sessions`` are the live ones, newest first; log in with ``replace`` to let one go.
+    """
+
+    code = "too_many_sessions"
+    status = 409
+
+    def __init__(self, message: str | None = None, *, sessions: "Sequence[Session]") -> None:
+        super().__init__(message)
+        self.sessions: Final = tuple(sessions)
+
+
+class TooManyBans(ClusterPassError):
+    """The subject has as many bans as can be kept; lift one first."""
+
+    code = "too_many_bans"
     status = 409
 
 

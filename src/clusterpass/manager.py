@@ -1,23 +1,32 @@
 """The synchronous session manager: one line per verb over the shared flows."""
 
-import secrets
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from clusterpass.config import Config
-from clusterpass.models import Ended, Session, TokenPair
-from clusterpass.sessions.administration import Administration
-from clusterpass.sessions.lifecycle import Lifecycle
+from clusterpass.groups import Bans, Claims, OnlineSubjects
+from clusterpass.listeners import AnyListener, ThreadListeners, check_kinds
+from clusterpass.models import (
+    AccessToken,
+    Ended,
+    EventKind,
+    HistoryEntry,
+    Session,
+    SessionEvent,
+    TokenPair,
+)
+from clusterpass.policy import SessionPolicy
+from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.opening import LoginOptions
 from clusterpass.store.sync import SyncStore
 
 
 class SessionManager:
     """Sessions on a cluster, for threads. Safe to share between threads; close it at the end.
 
-    Every verb is one round trip to the node that owns the subject's slot (a logout by a refresh
-    token: two), and raises StoreUnavailable when that node cannot be reached in time.
+    Every verb says how many round trips it takes to the node that owns the subject's slot, and
+    raises StoreUnavailable when that node cannot be reached in time.
     :class:`AsyncSessionManager` has the same verbs, awaited.
     """
 
@@ -25,10 +34,12 @@ class SessionManager:
         """``store`` is closed together with the manager."""
         self.store = store
         self.config = config
-        self._life = Lifecycle(
-            config, store.keyspace, clock=time.time, random_bytes=secrets.token_bytes
-        )
-        self._all = Administration(store.keyspace, tombstone_seconds=self._life.tombstone_seconds)
+        self._listeners = ThreadListeners()
+        deadline = store.location.patience.deadline
+        self._flows = Flows(config, store.keyspace, deadline=deadline, tell=self._listeners.tell)
+        self.bans: Final = Bans(store, self._flows.subjects)
+        self.claims: Final = Claims(store, self._flows.subjects)
+        self.online: Final = OnlineSubjects(store, self._flows.online)
 
     @classmethod
     def from_url(cls, url: str, config: Config) -> Self:
@@ -52,7 +63,11 @@ class SessionManager:
         self.close()
 
     def close(self) -> None:
-        """Close all connections; an embedded cluster is stopped."""
+        """Tell listeners what they were not told yet, and close all connections.
+
+        An embedded cluster is stopped.
+        """
+        self._listeners.close()
         self.store.close()
 
     def login(
@@ -60,52 +75,259 @@ class SessionManager:
         subject: str,
         *,
         device: str | None = None,
+        device_type: str | None = None,
         claims: Mapping[str, Any] | None = None,
+        policy: SessionPolicy | None = None,
+        replace: str | None = None,
+        remember: bool = False,
+        lifetime: int | None = None,
+        idle_lifetime: int | None = None,
+        acr: str | None = None,
+        amr: Sequence[str] = (),
+        address: str | None = None,
+        generation: int | None = None,
     ) -> TokenPair:
         """Open a session of ``subject``, who must have been authenticated before.
 
-        ``device``: a name to recognise the session by, at most 128 bytes. ``claims``: plain JSON of
-        at most 4096 bytes, carried in each access token. When the subject would have more sessions
-        than the policy allows, the oldest are replaced. Raises InvalidInput.
-        """
-        return self.store.run(self._life.login(subject, device=device, claims=claims))
+        ``device``: a name to recognise the session by, at most 128 bytes; ``device_type``: its kind
+        (``phone``), at most 16 characters. ``claims``: plain JSON of at most 4096 bytes, carried in
+        each access token. ``policy``: instead of the configuration's. ``replace``: the id of a
+        session that is to leave for this one. ``remember``: the longer lifetimes of the
+        configuration; ``lifetime``, ``idle_lifetime``: seconds, instead of either. ``acr``,
+        ``amr``: how the user was authenticated (RFC 8176). ``address``: the client's, for the
+        history. ``generation``: what :meth:`generation` returned before the user was authenticated.
 
-    def verify(self, access_token: str) -> Session:
+        One round trip (``login.lua``). Raises InvalidInput; SubjectBanned; TooManySessions, which
+        carries the live sessions, where the policy refuses one more; LoginOvertaken when all
+        sessions were revoked since ``generation``.
+        """
+        return self.store.run(
+            self._flows.opening.login(
+                subject,
+                LoginOptions(
+                    device=device,
+                    device_type=device_type,
+                    claims=claims,
+                    policy=policy,
+                    replace=replace,
+                    remember=remember,
+                    lifetime=lifetime,
+                    idle_lifetime=idle_lifetime,
+                    acr=acr,
+                    amr=amr,
+                    address=address,
+                    generation=generation,
+                ),
+            )
+        )
+
+    def verify(
+        self,
+        access_token: str,
+        *,
+        level: str | None = None,
+        max_auth_age: int | None = None,
+    ) -> Session:
         """The live session of ``access_token``.
 
-        Raises the InvalidToken that says why not: malformed, bad signature, wrong type, issuer or
-        audience, expired, or its session is unknown, expired or revoked.
-        """
-        return self.store.run(self._life.verify(access_token))
+        ``level``: one of ``Config.levels`` that the session must have at least; ``max_auth_age``:
+        seconds since the user was authenticated, at most.
 
-    def refresh(self, refresh_token: str) -> TokenPair:
+        One round trip (``verify.lua``); one more when the use of the session is noted (each
+        ``Config.activity_interval``, ``touch.lua``), for an impersonation (the session of who
+        acts), and twice a second for the whole process (the cutoff of :meth:`revoke_before`).
+        Raises the InvalidToken that says why not: malformed, bad signature, wrong type, issuer or
+        audience, expired (RFC 9068 section 4), or its session is unknown, expired or revoked;
+        StepUpRequired (RFC 9470 section 3).
+        """
+        return self.store.run(
+            self._flows.verification.verify(access_token, level=level, max_auth_age=max_auth_age)
+        )
+
+    def refresh(
+        self,
+        refresh_token: str,
+        *,
+        address: str | None = None,
+    ) -> TokenPair:
         """A new pair; ``refresh_token`` is used up (RFC 9700 section 4.14.2).
 
-        Raises InvalidRefreshToken, whose ``reason`` says why.
+        The same token within ``Config.refresh_grace`` gets the very same successor; after that the
+        session ends. ``address``: the client's, for the history. One round trip (``rotate.lua``).
+        Raises RefreshTokenReused when it was used before, and InvalidRefreshToken, whose
+        ``reason`` says why not.
         """
-        return self.store.run(self._life.refresh(refresh_token))
+        return self.store.run(self._flows.rotation.refresh(refresh_token, address=address))
 
-    def logout(self, token: str) -> Ended:
+    def logout(
+        self,
+        token: str,
+        *,
+        address: str | None = None,
+    ) -> Ended:
         """End the session of an access token, also of an expired one, or of a refresh token.
 
+        One round trip (``end_session.lua``); with a refresh token and public keys alone, two.
         Raises InvalidToken or InvalidRefreshToken when the token is not genuine.
         """
-        return self.store.run(self._life.logout(token))
+        return self.store.run(self._flows.ending.logout(token, address=address))
 
-    def sessions(self, subject: str) -> list[Session]:
-        """Every live session of ``subject``, newest first."""
-        return self.store.run(self._all.sessions(subject))
+    def sessions(
+        self,
+        subject: str,
+    ) -> list[Session]:
+        """Every live session of ``subject``, newest first.
 
-    def revoke(self, subject: str, session_id: str) -> Ended:
+        One round trip (``list_sessions.lua``). Raises InvalidInput.
+        """
+        return self.store.run(self._flows.subjects.sessions(subject))
+
+    def history(
+        self,
+        subject: str,
+    ) -> list[HistoryEntry]:
+        """What happened to the sessions of ``subject``, newest first.
+
+        At most ``Config.history_entries`` lines; all refreshes of a session share one. One round
+        trip (``list_sessions.lua``). Raises InvalidInput.
+        """
+        return self.store.run(self._flows.subjects.history(subject))
+
+    def revoke(
+        self,
+        subject: str,
+        session_id: str,
+        *,
+        reason: str = "",
+    ) -> Ended:
         """End one session of ``subject``; ending it twice is no error.
 
-        Raises SessionNotFound when the subject has no such session.
+        ``reason``: what the user is told, at most 200 bytes (the tombstone keeps 54). One round
+        trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
         """
-        return self.store.run(self._all.revoke(subject, session_id))
+        return self.store.run(self._flows.ending.revoke(subject, session_id, reason=reason))
 
-    def revoke_all(self, subject: str, *, keep: str | None = None) -> Ended:
-        """End every session of ``subject``, except the one with the id ``keep``."""
-        return self.store.run(self._all.revoke_all(subject, keep=keep))
+    def revoke_all(
+        self,
+        subject: str,
+        *,
+        keep: str | None = None,
+        device_type: str | None = None,
+        reason: str = "",
+    ) -> Ended:
+        """End every session of ``subject``, except the one with the id ``keep``.
+
+        ``device_type``: only those of this kind. ``reason``: what the user is told. Without a
+        ``device_type`` it raises the subject's generation. One round trip (``end_all.lua``).
+        Raises InvalidInput, SessionNotFound when ``keep`` is no session id.
+        """
+        return self.store.run(
+            self._flows.ending.revoke_all(
+                subject, keep=keep, device_type=device_type, reason=reason
+            )
+        )
+
+    def revoke_before(
+        self,
+        time: int | None = None,
+    ) -> int:
+        """End every session of the whole namespace that was opened before ``time``.
+
+        ``time``: seconds since the epoch, None or later than now: now. Returns the time that holds;
+        it is never taken back. Running servers see it within a second. Three round trips
+        (``not_before.lua``). Raises InvalidInput, and StoreUnavailable when not every copy could
+        be written: do it again.
+        """
+        return self.store.run(self._flows.ending.revoke_before(time))
+
+    def generation(
+        self,
+        subject: str,
+    ) -> int:
+        """A number that each ``revoke_all`` of ``subject`` raises; 0 when there was none.
+
+        Ask before a user is authenticated and give it to :meth:`login`: a login that is under way
+        while everything is revoked is then refused. One round trip (``read_fields.lua``).
+        """
+        return self.store.run(self._flows.subjects.generation(subject))
+
+    def shorten(
+        self,
+        subject: str,
+        session_id: str,
+        *,
+        lifetime: int | None = None,
+        idle_lifetime: int | None = None,
+    ) -> Session:
+        """Let a session end earlier than it would; never later.
+
+        ``lifetime``: seconds from now; ``idle_lifetime``: seconds without use. Access tokens keep
+        their ``exp``, but verify refuses them once the session is over. One round trip
+        (``shorten.lua``). Raises InvalidInput, SessionNotFound, or what verify raises of a session
+        that has ended.
+        """
+        return self.store.run(
+            self._flows.standing.shorten(
+                subject, session_id, lifetime=lifetime, idle_lifetime=idle_lifetime
+            )
+        )
+
+    def elevate(
+        self,
+        session: Session,
+        level: str,
+        *,
+        for_seconds: int,
+        amr: Sequence[str] = (),
+        address: str | None = None,
+    ) -> AccessToken:
+        """Note that the user of ``session`` was just authenticated again, at ``level``.
+
+        For ``for_seconds`` (1 to a day) the session has that ``acr``, these ``amr`` and a fresh
+        ``auth_time``; then those of its login again. Returns an access token that says so; tokens
+        that were handed out before profit too, as verify asks the store. One round trip
+        (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, or what
+        verify raises of a session that has ended. RFC 9470.
+        """
+        return self.store.run(
+            self._flows.standing.elevate(
+                session, level, for_seconds=for_seconds, amr=amr, address=address
+            )
+        )
+
+    def impersonate(
+        self,
+        actor: Session,
+        subject: str,
+        *,
+        reason: str,
+        for_seconds: int = 900,
+    ) -> TokenPair:
+        """Open a session of ``subject`` in which ``actor`` acts (RFC 8693 section 4.1).
+
+        Whether ``actor`` may do so is yours to decide, before. The tokens carry ``act``; lists and
+        the history show who and why; the session ends after ``for_seconds`` (at most 3600), or with
+        the actor's own. It counts in no policy and cannot be stepped up. One round trip
+        (``login.lua``). Raises InvalidInput, SubjectBanned, and ImpersonationRefused for a
+        protected subject, from within an impersonation, and of oneself.
+        """
+        return self.store.run(
+            self._flows.opening.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
+        )
+
+    def on(self, *kinds: EventKind) -> Callable[[AnyListener], AnyListener]:
+        """A decorator for a listener: a function, plain or async, of one SessionEvent.
+
+        ``kinds``: of which events it is told; none: of all. Listeners are told soon after, on a
+        thread of their own, in order; they can neither slow nor break a verb: what they raise is
+        logged. They hear what this process did, not what others did. Raises InvalidInput.
+        """
+        check_kinds(kinds)
+        return lambda listener: self._listeners.subscriptions.add(kinds, listener)
+
+    def off(self, listener: Callable[[SessionEvent], Any]) -> None:
+        """Tell ``listener`` nothing more; no error when it never was told anything."""
+        self._listeners.subscriptions.remove(listener)
 
     def ping(self) -> None:
         """Return when the store answers; raises StoreUnavailable otherwise."""

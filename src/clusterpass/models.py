@@ -7,15 +7,57 @@ Nothing here prints a token: ``repr`` leaves them out.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from clusterpass.errors import ScopeMissing, SubjectBanned
+from clusterpass.scopes import check_scope, covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
 
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
+EventKind = Literal[
+    "login",
+    "refresh",
+    "logged_out",
+    "replaced",
+    "revoked",
+    "banned",
+    "unbanned",
+    "reused",
+    "elevated",
+    "impersonated",
+    "claims_changed",
+    "expired",
+    "idle",
+    "refused",
+]
+
 
 def _no_claims() -> Mapping[str, Any]:
     return NO_CLAIMS
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts in a session that is another's (RFC 8693 section 4.1)."""
+
+    subject: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """What a subject is banned from."""
+
+    scope: str
+    """What is forbidden; empty: everything."""
+    level: int
+    """How severe, by the application's own count."""
+    until: int | None
+    """When it ends by itself; None: never."""
+    reason: str
+    banned_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +75,23 @@ class AccessClaims:
     """``sid``: the session that the token belongs to."""
     claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
     """The application's own claims."""
+    auth_time: int | None = None
+    """When the user was authenticated last."""
+    acr: str | None = None
+    """How strongly (OpenID Connect Core section 2)."""
+    amr: tuple[str, ...] = ()
+    """By which methods (RFC 8176)."""
+    act: Actor | None = None
+    """Who acts for the subject, of an impersonation."""
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
+        return covers(granted_scopes(self.claims), check_scope(scope))
+
+    def require_scope(self, scope: str) -> None:
+        """Return when :meth:`has_scope`; raises ScopeMissing, InvalidInput. No round trip."""
+        if not self.has_scope(scope):
+            raise ScopeMissing(scope=scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +106,42 @@ class Session:
     refreshed_at: int
     """When its tokens were made last: at the login, or at the latest refresh."""
     expires_at: int
-    """When the session ends unless it is refreshed: its absolute or its idle limit."""
+    """When the session ends unless it is used: its absolute or its idle limit."""
     claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
-    """The application's own claims."""
+    """The application's own claims: those of the login, under the subject's live ones."""
+    device_type: str | None = None
+    """The kind of device, as the application named it: ``phone``, ``web``."""
+    active_at: int = 0
+    """When it was used last, to within ``Config.activity_interval``."""
+    auth_time: int = 0
+    """When the user was authenticated last: at the login, or at the latest step-up in force."""
+    acr: str = ""
+    """The level of authentication in force: one of ``Config.levels``."""
+    amr: tuple[str, ...] = ()
+    """By which methods (RFC 8176)."""
+    act: Actor | None = None
+    """Who acts in this session, when it is an impersonation."""
+    bans: tuple[Ban, ...] = ()
+    """What the subject is banned from."""
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
+        return covers(granted_scopes(self.claims), check_scope(scope))
+
+    def require_scope(self, scope: str) -> None:
+        """Return when :meth:`has_scope`; raises ScopeMissing, InvalidInput. No round trip."""
+        if not self.has_scope(scope):
+            raise ScopeMissing(scope=scope)
+
+    def require_not_banned(self, scope: str, level: int = 1) -> None:
+        """Return unless the subject is banned from ``scope`` with ``level`` or more.
+
+        Raises SubjectBanned, InvalidInput. No round trip: the bans came with the session.
+        """
+        check_scope(scope)
+        for ban in self.bans:
+            if ban.level >= level and covers((ban.scope,), scope):
+                raise SubjectBanned(ban=ban)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +156,23 @@ class TokenPair:
     subject: str
     durable: bool
     """Whether a replica has confirmed the write; False where there is no replica to ask."""
+    session_expires_in: int = 0
+    """Seconds until the session ends unless it is used: how long a client keeps the pair."""
+    token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a step-up hands out: an access token of the same session."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    """Seconds until it expires, which is no later than the step-up does."""
+    session_id: str
+    subject: str
+    acr: str
+    durable: bool
+    """Whether a replica has confirmed the write; False where there is no replica to ask."""
     token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
 
 
@@ -75,3 +184,64 @@ class Ended:
     """How many live sessions it ended; 0 when they were dead already."""
     durable: bool
     """Whether a replica has confirmed the write; False where there is no replica to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a change of a subject did."""
+
+    count: int
+    """How many live sessions, or bans, it concerned."""
+    durable: bool
+    """Whether a replica has confirmed the write; False where there is no replica to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One line of a subject's history."""
+
+    kind: EventKind
+    at: int
+    """When; of refreshes, when the latest was."""
+    count: int
+    """How many times, or how many sessions it concerned."""
+    session_id: str | None
+    """The session; None when it concerned several, or none."""
+    address: str | None
+    text: str
+    """The device of a login, the reason of a revocation or a ban; cut short."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """What listeners are told."""
+
+    kind: EventKind
+    subject: str
+    at: int
+    session_ids: tuple[str, ...] = ()
+    device: str | None = None
+    device_type: str | None = None
+    address: str | None = None
+    reason: str | None = None
+    """A revocation's or a ban's reason, the class of a reuse, the level of a step-up."""
+    actor: Actor | None = None
+    """Who impersonates."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineCount:
+    """How many are online."""
+
+    subjects: int
+    sessions: int
+    """At most: a session that ended by itself counts until its subject's next change."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlinePage:
+    """Some of those who are online."""
+
+    sessions: tuple[Session, ...]
+    next_cursor: str | None
+    """For the next page; None after the last one."""

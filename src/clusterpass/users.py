@@ -14,6 +14,7 @@ from clusterpass.errors import ClusterPassError, InvalidCredentials
 from clusterpass.manager import SessionManager
 from clusterpass.models import Ended, TokenPair
 from clusterpass.passwords import PasswordHasher
+from clusterpass.policy import SessionPolicy
 from clusterpass.sessions.directory import (
     Directory,
     PasswordWork,
@@ -89,16 +90,31 @@ class UserDirectory:
         password: str,
         *,
         device: str | None = None,
+        device_type: str | None = None,
         claims: Mapping[str, Any] | None = None,
+        policy: SessionPolicy | None = None,
+        replace: str | None = None,
+        remember: bool = False,
         address: str | None = None,
     ) -> TokenPair:
         """Authenticate and open a session; raises what both raise.
 
+        The arguments are those of :meth:`authenticate` and of ``SessionManager.login``.
         A user who is disabled, or whose password is changed, in the very moment of the login gets
         no session.
         """
         proven = self._run(self._directory.authenticate(username, password, address=address))
-        pair = self._sessions.login(username, device=device, claims=claims)
+        pair = self._sessions.login(
+            username,
+            device=device,
+            device_type=device_type,
+            claims=claims,
+            policy=policy,
+            replace=replace,
+            remember=remember,
+            amr=("pwd",),
+            address=address,
+        )
         self._confirm(proven, password, pair)
         return pair
 

@@ -1,6 +1,7 @@
 """The same tests over both managers and several engines."""
 
 import asyncio
+import inspect
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ class Facade:
 
     def __init__(self, url: str, config: Config) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.manager = self._run(self._open(url, config))
 
@@ -28,8 +29,12 @@ class Facade:
     def _run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
-    def __getattr__(self, verb: str) -> Callable[..., Any]:
+    def __getattr__(self, verb: str) -> Any:
+        if verb in {"bans", "claims", "online"}:
+            return _Group(self._run, getattr(self.manager, verb))
         method = getattr(self.manager, verb)
+        if not inspect.iscoroutinefunction(method):
+            return method
         return lambda *args, **options: self._run(method(*args, **options))
 
     def close(self) -> None:
@@ -37,6 +42,17 @@ class Facade:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+class _Group:
+    """The same for a group of verbs."""
+
+    def __init__(self, run: Callable[[Any], Any], group: Any) -> None:
+        self._run_one, self._group = run, group
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        method = getattr(self._group, verb)
+        return lambda *args, **options: self._run_one(method(*args, **options))
 
 
 @pytest.fixture(scope="session")

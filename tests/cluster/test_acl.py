@@ -34,8 +34,20 @@ def test_the_documented_rights_are_enough(limited_url, config, subject):
         pair = sessions.refresh(first.refresh_token)
         assert sessions.verify(pair.access_token).claims == {"a": 1}
         assert len(sessions.sessions(subject)) == 1
+        session = sessions.verify(pair.access_token)
+        sessions.elevate(session, "2", for_seconds=60)
+        sessions.shorten(subject, pair.session_id, lifetime=600)
+        sessions.claims.set(subject, {"plan": "pro"})
+        sessions.bans.add(subject, scope="comments", for_seconds=60)
+        sessions.bans.lift(subject, scope="comments")
+        assert sessions.online.count().subjects >= 1
+        assert sessions.online.page(limit=1).sessions
+        assert sessions.history(subject)
         sessions.revoke(subject, pair.session_id)
         sessions.revoke_all(subject)
+        assert sessions.generation(subject)
+        sessions.bans.add(subject)
+        sessions.bans.lift(subject)
         sessions.logout(sessions.login(subject).access_token)
         sessions.ping()
         users = UserDirectory(sessions)

@@ -707,7 +707,7 @@ def test_spellings_of_the_type_that_rfc_9068_allows(kind: str) -> None:
 
 
 def test_refresh_token_is_no_access_token() -> None:
-    refresh = RefreshToken("alice", b"s" * 16, 0, b"x" * 32).encode()
+    refresh = RefreshToken("alice", b"s" * 16, 0, b"x" * 32, b"t" * 16).encode()
     refuse(TokenTypeInvalid, refresh)
     refuse(TokenTypeInvalid, "cpr_" + signed(key_of("EdDSA")))
 
@@ -1360,7 +1360,7 @@ def test_what_is_printed_of_keys_holds_no_secret(algorithm: str) -> None:
 
 def test_what_is_printed_of_tokens_holds_no_secret() -> None:
     secret = bytes(range(32))
-    refresh = RefreshToken("alice", b"s" * 16, 0, secret)
+    refresh = RefreshToken("alice", b"s" * 16, 0, secret, b"t" * 16)
     pair = TokenPair(
         access_token="the-access-token",
         refresh_token="the-refresh-token",
@@ -1452,7 +1452,9 @@ def test_error_about_a_token_does_not_quote_it() -> None:
 
 
 def test_error_about_a_refresh_token_does_not_quote_it() -> None:
-    good = RefreshToken("alice", b"s" * 16, 0, b"TheSecretMarkerTheSecretMarker!!").encode()
+    good = RefreshToken(
+        "alice", b"s" * 16, 0, b"TheSecretMarkerTheSecretMarker!!", b"t" * 16
+    ).encode()
     for token in (good[:-1], good + "=", good + "é", good.replace("cpr_", "cpx_"), good * 2):
         with pytest.raises(InvalidRefreshToken) as caught:
             parse_refresh_token(token)

@@ -5,13 +5,14 @@ import importlib
 import pickle
 import pkgutil
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import clusterpass
 from clusterpass import errors
 from clusterpass.errors import ClusterPassError
+from clusterpass.models import Ban
 
 MODULES = [
     module.name
@@ -24,6 +25,14 @@ MODULES = [
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "SessionRevoked": {"reason": "replaced", "ended_at": 5},
     "TooManyAttempts": {"retry_after": 7},
+    "SubjectBanned": {"ban": Ban("", 1, None, "spam", 5)},
+    "ScopeMissing": {"scope": "orders:write"},
+    "TooManySessions": {"sessions": []},
+}
+REASONS: dict[str, str] = {
+    "SubjectBanned": "banned",
+    "ScopeMissing": "insufficient_scope",
+    "StepUpRequired": "insufficient_user_authentication",
 }
 
 
@@ -111,7 +120,9 @@ def test_each_error_says_what_it_is(kind: type[ClusterPassError]) -> None:
 def test_message_and_reason_can_be_given(kind: type[ClusterPassError]) -> None:
     error = make(kind, message="Something else.")
     assert error.message == str(error) == "Something else."
-    assert error.reason == ARGUMENTS.get(kind.__name__, {}).get("reason", kind.default_reason)
+    assert error.reason == ARGUMENTS.get(kind.__name__, {}).get(
+        "reason", REASONS.get(kind.__name__, kind.default_reason)
+    )
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.__name__)
@@ -137,11 +148,13 @@ def test_every_invalid_token_has_a_reason_of_its_own() -> None:
     assert len(set(reasons)) == len(reasons)
 
 
-@pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked"])
+@pytest.mark.parametrize("reason", get_args(errors.RevocationReason))
 def test_revocation_tells_its_reason(reason: Any) -> None:
     error = errors.SessionRevoked(reason=reason, ended_at=5)
     assert (error.reason, error.ended_at) == (reason, 5)
-    assert reason.replace("_", " ") in error.message
+    assert error.message.endswith("; log in again.")
+    other = errors.SessionRevoked(reason=reason, ended_at=5, note="Firefox on Linux")
+    assert ("Firefox on Linux" in other.message) == (reason in {"replaced", "revoked", "banned"})
     with pytest.raises(TypeError):
         errors.SessionRevoked()  # type: ignore[call-arg]
 
@@ -158,3 +171,17 @@ def test_faults_of_the_store_are_never_faults_of_the_token() -> None:
 def test_mistakes_of_the_caller_are_value_errors() -> None:
     for kind in (errors.ConfigurationError, errors.KeyRejected, errors.InvalidInput):
         assert issubclass(kind, ValueError)
+
+
+def test_challenges_are_those_of_the_standards() -> None:
+    error = errors.StepUpRequired(acr_values=("2", "3"), max_age=60)
+    assert error.challenge == (
+        'Bearer error="insufficient_user_authentication",'
+        ' error_description="A stronger or more recent authentication is required.",'
+        ' acr_values="2 3", max_age=60'
+    )
+    assert "acr_values" not in errors.StepUpRequired().challenge
+    assert errors.ScopeMissing(scope="a:b").challenge.endswith('scope="a:b"')
+    assert errors.ScopeMissing(scope="a:b").challenge.startswith(
+        'Bearer error="insufficient_scope"'
+    )

@@ -9,33 +9,36 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusterpass.config import Config, SessionPolicy
+from clusterpass.config import Config
 from clusterpass.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidInput,
     InvalidRefreshToken,
     InvalidToken,
+    RefreshTokenReused,
     SessionExpired,
     SessionNotFound,
     SessionRevoked,
     SessionUnknown,
+    StoreUnavailable,
     TokenExpired,
     TokenMalformed,
     TokenMissing,
     TokenSignatureInvalid,
 )
-from clusterpass.models import Ended, Session, TokenPair
-from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import LiveRecord, Tombstone, UnreadableRecord
+from clusterpass.models import Ended, Session, SessionEvent, TokenPair
+from clusterpass.policy import SessionPolicy
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.administration import Administration
-from clusterpass.sessions.lifecycle import Lifecycle
+from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.opening import LoginOptions
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
+from clusterpass.tokens.refresh import RefreshToken, RefreshTokens, parse_refresh_token
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = 1_800_000_000
@@ -43,13 +46,24 @@ ISSUER = "https://auth.example"
 SESSION_ID = bytes(range(16))
 SECRET = b"x" * 32
 KEYSPACE = Keyspace()
-REFRESH = RefreshToken("alice", SESSION_ID, 3, SECRET)
 TOMBSTONE = Tombstone("revoked", NOW - 5, NOW + 900)
 
 
 @cache
 def ring() -> KeyRing:
     return KeyRing.generate("EdDSA")
+
+
+def refresh_token(subject: str = "alice", rotation: int = 3, keys: KeyRing | None = None) -> str:
+    """The token of that rotation of a session, as this key ring makes it."""
+    made = RefreshTokens(keys or ring(), lambda count: SECRET[:count])
+    token = made.first(subject, SESSION_ID)
+    for _ in range(rotation):
+        token = made.successor(token)
+    return token.encode()
+
+
+REFRESH = parse_refresh_token(refresh_token())
 
 
 def config(**values: Any) -> Config:
@@ -68,12 +82,41 @@ class Counter:
         return bytes([self.calls]) * count
 
 
-def life(now: float = NOW, **values: Any) -> Lifecycle:
-    return Lifecycle(config(**values), KEYSPACE, clock=lambda: now, random_bytes=Counter())
+class Life:
+    """The flows by the names of the verbs."""
+
+    def __init__(self, now: float, values: dict[str, Any]) -> None:
+        self.told: list[SessionEvent] = []
+        self.flows = Flows(
+            config(**values),
+            KEYSPACE,
+            deadline=3,
+            tell=self.told.append,
+            clock=lambda: now,
+            random_bytes=Counter(),
+        )
+        self.verifier = self.flows.context.verifier
+        self.tombstone_seconds = self.flows.context.tombstone_seconds
+        self.verify = self.flows.verification.verify
+        self.refresh = self.flows.rotation.refresh
+        self.logout = self.flows.ending.logout
+        self.sessions = self.flows.subjects.sessions
+
+    def login(self, subject: Any, **options: Any) -> Any:
+        return self.flows.opening.login(subject, LoginOptions(**options))
+
+    def revoke(self, subject: Any, session_id: Any, reason: str = "") -> Any:
+        return self.flows.ending.revoke(subject, session_id, reason=reason)
+
+    def revoke_all(self, subject: Any, keep: Any = None) -> Any:
+        return self.flows.ending.revoke_all(subject, keep=keep, device_type=None, reason="")
 
 
-def administration() -> Administration:
-    return Administration(KEYSPACE, tombstone_seconds=960)
+def life(now: float = NOW, **values: Any) -> Life:
+    return Life(now, values)
+
+
+administration = life
 
 
 def live(**values: Any) -> LiveRecord:
@@ -85,7 +128,6 @@ def live(**values: Any) -> LiveRecord:
         "rotation": 0,
         "refresh_digest": REFRESH.digest,
         "device": "",
-        "has_details": False,
     }
     return LiveRecord(**{**base, **values})
 
@@ -94,14 +136,25 @@ def drive(flow: Generator[Any, Any, Any], *raw: Any, durable: bool = True) -> tu
     """The result of ``flow``, and its calls, when the store answers ``raw``."""
     asked: list[ScriptCall[Any]] = []
     try:
-        call = next(flow)
+        call = _past_the_cutoff(flow, next(flow))
         for answer in raw:
             asked.append(call)
-            call = flow.send(Answer(call.read(answer), durable))
+            call = _past_the_cutoff(flow, flow.send(Answer(call.read(answer), durable)))
     except StopIteration as end:
         assert len(asked) == len(raw), "fewer calls than answers"
         return end.value, asked
     raise AssertionError(f"asked once more: {call.script.name}")
+
+
+def _past_the_cutoff(flow: Generator[Any, Any, Any], call: ScriptCall[Any]) -> ScriptCall[Any]:
+    """The first call that is none for the cutoff, nor a note of use: those have their own tests."""
+    while call.script.name in {"read_not_before", "touch"}:
+        call = flow.send(Answer(call.read(0), False))
+    return call
+
+
+def first_call(flow: Generator[Any, Any, Any]) -> ScriptCall[Any]:
+    return _past_the_cutoff(flow, next(flow))
 
 
 def refuse_at_once(kind: type[ClusterPassError], flow: Generator[Any, Any, Any]) -> Any:
@@ -112,18 +165,27 @@ def refuse_at_once(kind: type[ClusterPassError], flow: Generator[Any, Any, Any])
     return caught.value
 
 
-def opened(record: LiveRecord, replaced: int = 0, now: int = NOW) -> list[Any]:
-    return [b"OK", now * 1000 + 999, record.pack(), replaced]
+def opened(record: LiveRecord, now: int = NOW) -> list[Any]:
+    return [b"OK", *stored(record, now=now), [], []]
 
 
 def stored(
     record: LiveRecord | Tombstone | None, details: bytes = b"", now: int = NOW
 ) -> list[Any]:
-    return [now * 1000 + 999, b"" if record is None else record.pack(), details]
+    return [now * 1000 + 999, b"" if record is None else record.pack(), details, b"", b"", b""]
 
 
 def rotated(status: str, record: LiveRecord | Tombstone | None = None, **more: Any) -> list[Any]:
-    return [status.encode(), *stored(record, **more)]
+    return [status.encode(), *stored(record, **more), 0]
+
+
+KEY = KEYSPACE.sessions("alice")
+WRITTEN = (KEY, KEYSPACE.online(slot_of(KEY)))
+
+
+def housekeeping(own: Life, subject: str = "alice") -> bytes:
+    """The first argument of each script that writes."""
+    return own.flows.context.keeping.pack(subject)
 
 
 def access_token(
@@ -152,32 +214,37 @@ def access_token(
 
 def test_login_asks_once_and_hands_out_a_pair() -> None:
     own = life()
-    pair, (call,) = drive(own.login("alice", device="phone", claims=None), opened(live()))
+    pair, (call,) = drive(own.login("alice", device="phone"), opened(live()))
     assert isinstance(pair, TokenPair)
     refresh = parse_refresh_token(pair.refresh_token)
     assert call.script.name == "login"
-    assert call.keys == (KEYSPACE.sessions("alice"),)
-    assert call.arguments == (
+    assert call.keys == WRITTEN
+    assert call.arguments[:10] == (
+        housekeeping(own),
         refresh.session_id,
         refresh.digest,
         86_400,
         3600,
+        0,
         b"phone",
         b"",
         50,
-        own.tombstone_seconds,
+        0,
     )
     assert (refresh.subject, refresh.rotation) == ("alice", 0)
     assert decode_session_id(pair.session_id) == refresh.session_id
-    assert (pair.subject, pair.expires_in, pair.durable) == ("alice", 900, True)
+    assert (pair.subject, pair.expires_in, pair.durable) == ("alice", pair.expires_in, True)
+    assert 855 <= pair.expires_in <= 900
     assert pair.token_type == "Bearer"
     claims = own.verifier.verify(pair.access_token)
     assert (claims.subject, claims.session_id) == ("alice", pair.session_id)
-    assert (claims.issued_at, claims.expires_at) == (NOW, NOW + 900)
+    assert (claims.issued_at, claims.expires_at) == (NOW, NOW + pair.expires_in)
+    assert (claims.auth_time, claims.acr, claims.amr, claims.act) == (NOW, "1", (), None)
+    assert [event.kind for event in own.told] == ["login"]
 
 
 def test_login_sends_no_secret_to_the_store() -> None:
-    pair, (call,) = drive(life().login("alice", device=None, claims=None), opened(live()))
+    pair, (call,) = drive(life().login("alice"), opened(live()))
     secret = parse_refresh_token(pair.refresh_token).secret
     sent = b"|".join(
         str(part).encode() if isinstance(part, int) else part for part in call.arguments
@@ -189,9 +256,7 @@ def test_login_sends_no_secret_to_the_store() -> None:
 
 def test_each_login_has_its_own_id_and_secret() -> None:
     own = life()
-    pairs = [
-        drive(own.login("alice", device=None, claims=None), opened(live()))[0] for _ in range(3)
-    ]
+    pairs = [drive(own.login("alice"), opened(live()))[0] for _ in range(3)]
     assert len({pair.session_id for pair in pairs}) == 3
     assert len({parse_refresh_token(pair.refresh_token).secret for pair in pairs}) == 3
     assert len({pair.access_token for pair in pairs}) == 3
@@ -199,22 +264,22 @@ def test_each_login_has_its_own_id_and_secret() -> None:
 
 def test_login_carries_claims_and_a_long_device_beside_the_record() -> None:
     own = life(policy=SessionPolicy.single_session())
-    flow = own.login("alice", device="d" * 25, claims={"role": "é"})
-    pair, (call,) = drive(flow, opened(live(has_details=True)), durable=False)
-    assert call.arguments[4] == b""
-    assert json.loads(call.arguments[5]) == {"claims": {"role": "é"}, "device": "d" * 25}
-    assert call.arguments[6] == 1
+    flow = own.login("alice", device="d" * 19, claims={"role": "é"})
+    pair, (call,) = drive(flow, opened(live(flags=HAS_DETAILS)), durable=False)
+    assert call.arguments[5:7] == (HAS_DETAILS, b"")
+    assert json.loads(call.arguments[7]) == {"claims": {"role": "é"}, "device": "d" * 19}
+    assert call.arguments[8] == 1
     assert own.verifier.verify(pair.access_token).claims == {"role": "é"}
     assert pair.durable is False
 
 
 @pytest.mark.parametrize(
-    ("device", "is_short"), [("d" * 24, True), ("é" * 12, True), ("é" * 13, False)]
+    ("device", "is_short"), [("d" * 18, True), ("é" * 9, True), ("é" * 10, False)]
 )
 def test_device_goes_where_it_fits(device: str, is_short: bool) -> None:
-    _, (call,) = drive(life().login("alice", device=device, claims=None), opened(live()))
-    assert call.arguments[4] == (device.encode() if is_short else b"")
-    assert (call.arguments[5] == b"") == is_short
+    _, (call,) = drive(life().login("alice", device=device), opened(live()))
+    assert call.arguments[6] == (device.encode() if is_short else b"")
+    assert (call.arguments[7] == b"") == is_short
 
 
 @pytest.mark.parametrize(
@@ -251,7 +316,7 @@ def test_login_refuses_bad_input_before_it_asks(subject: Any, device: Any, claim
 
 def test_login_and_refresh_need_a_private_key_before_they_ask() -> None:
     public = KeyRing.from_jwks(ring().public_jwks())
-    refuse_at_once(ConfigurationError, life(keys=public).login("alice", device=None, claims=None))
+    refuse_at_once(ConfigurationError, life(keys=public).login("alice"))
     refuse_at_once(ConfigurationError, life(keys=public).refresh(REFRESH.encode()))
     session, _ = drive(life(keys=public).verify(access_token()), stored(live()))
     assert session.subject == "alice"
@@ -261,11 +326,11 @@ def test_claims_that_change_while_the_store_is_asked_do_not_reach_the_token() ->
     own = life()
     claims: dict[str, Any] = {"roles": ["user"]}
     flow = own.login("alice", device=None, claims=claims)
-    call = next(flow)
+    call = first_call(flow)
     claims["roles"].append("admin")
     claims["more"] = True
     with pytest.raises(StopIteration) as end:
-        flow.send(Answer(call.read(opened(live(has_details=True))), True))
+        flow.send(Answer(call.read(opened(live(flags=HAS_DETAILS))), True))
     assert own.verifier.verify(end.value.value.access_token).claims == {"roles": ["user"]}
 
 
@@ -286,23 +351,24 @@ def test_access_token_never_outlives_the_session(
         refreshed_at=NOW - since_refresh,
     )
     for flow, answer in (
-        (own.login("alice", device=None, claims=None), opened(record)),
+        (own.login("alice"), opened(record)),
         (own.refresh(REFRESH.encode()), rotated("OK", record)),
     ):
         pair, _ = drive(flow, answer)
         claims = own.verifier.verify(pair.access_token)
         assert claims.expires_at <= record.ends_at
-        assert claims.expires_at == min(NOW + access, record.ends_at)
+        assert min(NOW + access - access // 20, record.ends_at) <= claims.expires_at
+        assert claims.expires_at <= NOW + access
         assert pair.expires_in == claims.expires_at - NOW > 0
 
 
 def test_times_of_a_token_come_from_the_clock_of_the_store() -> None:
     own = life(now=NOW + 200)
     record = live(refreshed_at=NOW + 180, absolute_end=NOW + 9999)
-    flow = own.login("alice", device=None, claims=None)
+    flow = own.login("alice")
     pair, _ = drive(flow, opened(record, now=NOW + 180))
     claims = own.verifier.verify(pair.access_token)
-    assert (claims.issued_at, claims.expires_at) == (NOW + 180, NOW + 1080)
+    assert (claims.issued_at, claims.expires_at) == (NOW + 180, NOW + 180 + pair.expires_in)
 
 
 # --- Verify --------------------------------------------------------------------------------------
@@ -310,8 +376,9 @@ def test_times_of_a_token_come_from_the_clock_of_the_store() -> None:
 
 def test_verify_asks_once_and_describes_the_session() -> None:
     record = live(device="phone", refreshed_at=NOW - 60)
-    flow = life().verify(access_token(claims={"role": "user"}))
-    session, (call,) = drive(flow, stored(record))
+    flow = life().verify(access_token(claims={"role": "old"}))
+    details = json.dumps({"claims": {"role": "user"}}).encode()
+    session, (call,) = drive(flow, stored(record, details))
     assert call.script.name == "verify"
     assert not call.script.writes
     assert call.keys == (KEYSPACE.sessions("alice"),)
@@ -324,6 +391,9 @@ def test_verify_asks_once_and_describes_the_session() -> None:
         refreshed_at=NOW - 60,
         expires_at=NOW - 60 + 3600,
         claims={"role": "user"},
+        active_at=NOW - 60,
+        auth_time=NOW,
+        acr="1",
     )
     with pytest.raises(TypeError):
         session.claims["role"] = "admin"
@@ -334,7 +404,7 @@ def test_verify_without_device_and_with_a_long_one() -> None:
     assert session.device is None
     assert session.claims == {}
     details = json.dumps({"device": "d" * 100}).encode()
-    session, _ = drive(life().verify(access_token()), stored(live(has_details=True), details))
+    session, _ = drive(life().verify(access_token()), stored(live(flags=HAS_DETAILS), details))
     assert session.device == "d" * 100
 
 
@@ -343,12 +413,64 @@ def test_verify_of_an_unknown_session() -> None:
         drive(life().verify(access_token()), stored(None))
 
 
-@pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked"])
+@pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked", "banned", "reused"])
 def test_verify_of_an_ended_session(reason: Any) -> None:
-    grave = Tombstone(reason, NOW - 7, NOW + 900)
+    grave = Tombstone(reason, NOW - 7, NOW + 900, "because")
     with pytest.raises(SessionRevoked) as caught:
         drive(life().verify(access_token()), stored(grave))
     assert (caught.value.reason, caught.value.ended_at) == (reason, NOW - 7)
+    assert caught.value.note == "because"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("expired", "session_expired"), ("idle", "session_idle")]
+)
+def test_verify_of_a_session_that_ended_by_itself(reason: Any, told: str) -> None:
+    with pytest.raises(SessionExpired) as caught:
+        drive(life().verify(access_token()), stored(Tombstone(reason, NOW - 7, NOW + 900)))
+    assert (caught.value.reason, caught.value.ended_at) == (told, NOW - 7)
+
+
+def test_verify_of_a_session_that_was_opened_before_the_cutoff() -> None:
+    flow = life().verify(access_token())
+    call = next(flow)
+    assert call.script.name == "read_not_before"
+    call = flow.send(Answer(call.read((NOW + 1) * 1000), False))
+    with pytest.raises(SessionRevoked) as caught:
+        flow.send(Answer(call.read(stored(live())), False))
+    assert caught.value.reason == "revoked"
+
+
+def test_cutoff_that_no_copy_tells_is_no_permission() -> None:
+    flow = life().verify(access_token())
+    asked = {next(flow).keys}
+    for _ in range(2):
+        asked.add(flow.throw(StoreUnavailable()).keys)
+    assert len(asked) == 3
+    with pytest.raises(StoreUnavailable):
+        flow.throw(StoreUnavailable())
+
+
+def test_use_is_noted_when_the_last_note_is_old() -> None:
+    for idle, since, is_noted in (
+        (3600, 179, False),
+        (3600, 180, True),
+        (0, 299, False),
+        (0, 300, True),
+    ):
+        flow = life().verify(access_token())
+        call = flow.send(Answer(next(flow).read(0), False))
+        record = live(refreshed_at=NOW - since, idle_seconds=idle)
+        try:
+            call = flow.send(Answer(call.read(stored(record)), False))
+        except StopIteration:
+            assert not is_noted
+        else:
+            assert is_noted
+            assert (call.script.name, call.confirm) == ("touch", False)
+            with pytest.raises(StopIteration) as end:
+                flow.throw(StoreUnavailable())
+            assert end.value.value.subject == "alice"
 
 
 @pytest.mark.parametrize(
@@ -401,10 +523,10 @@ def test_token_whose_subject_cannot_be_a_key_is_refused_as_a_token() -> None:
             next(life().logout(access_token(subject=subject)))
 
 
-@pytest.mark.parametrize("value", [b"\x02" + bytes(39), b"\x01", b"\xff", b"garbage"])
+@pytest.mark.parametrize("value", [b"\x03" + bytes(45), b"\x01", b"\xff", b"garbage"])
 def test_record_of_another_release_is_no_fault_of_the_token(value: bytes) -> None:
     with pytest.raises(UnreadableRecord) as caught:
-        drive(life().verify(access_token()), [NOW * 1000, value, b""])
+        drive(life().verify(access_token()), [NOW * 1000, value, b"", b"", b"", b""])
     assert caught.value.status == 500
 
 
@@ -414,7 +536,7 @@ def test_record_of_another_release_is_no_fault_of_the_token(value: bytes) -> Non
 )
 def test_details_that_cannot_be_read(details: bytes) -> None:
     with pytest.raises(UnreadableRecord):
-        drive(life().verify(access_token()), stored(live(has_details=True), details))
+        drive(life().verify(access_token()), stored(live(flags=HAS_DETAILS), details))
 
 
 # --- Refresh -------------------------------------------------------------------------------------
@@ -424,11 +546,20 @@ def test_refresh_asks_once_and_hands_out_the_successor() -> None:
     own = life()
     details = json.dumps({"claims": {"role": "user"}}).encode()
     flow = own.refresh(REFRESH.encode())
-    pair, (call,) = drive(flow, rotated("OK", live(rotation=4, has_details=True), details=details))
+    pair, (call,) = drive(flow, rotated("OK", live(rotation=4, flags=HAS_DETAILS), details=details))
     successor = parse_refresh_token(pair.refresh_token)
     assert call.script.name == "rotate"
-    assert call.keys == (KEYSPACE.sessions("alice"),)
-    assert call.arguments == (SESSION_ID, REFRESH.digest, 3, successor.digest)
+    assert call.keys == WRITTEN
+    assert call.arguments[:6] == (
+        housekeeping(own),
+        SESSION_ID,
+        REFRESH.digest,
+        3,
+        successor.digest,
+        30,
+    )
+    assert call.arguments[6][:16] == successor.digest
+    assert len(call.arguments[6]) == 4 * 16
     assert (successor.subject, successor.session_id) == ("alice", SESSION_ID)
     assert successor.rotation == 4
     assert successor.secret != REFRESH.secret
@@ -441,9 +572,9 @@ def test_refresh_asks_once_and_hands_out_the_successor() -> None:
     ("status", "record", "reason"),
     [
         ("UNKNOWN", None, "unknown_session"),
-        ("EXPIRED", None, "expired"),
-        ("USED", None, "used"),
-        ("MISMATCH", None, "mismatch"),
+        ("ENDED", Tombstone("expired", 1, 2), "expired"),
+        ("ENDED", Tombstone("idle", 1, 2), "idle"),
+        ("REUSED", Tombstone("reused", 1, 2, "stale"), "stale"),
         ("ENDED", TOMBSTONE, "revoked"),
         ("ENDED", Tombstone("replaced", 1, 2), "replaced"),
         ("ENDED", Tombstone("logged_out", 1, 2), "logged_out"),
@@ -468,10 +599,33 @@ def test_refresh_refuses_an_access_token_before_it_asks() -> None:
     assert error.reason == "malformed"
 
 
+def test_refresh_refuses_what_was_not_made_here_before_it_asks() -> None:
+    text = refresh_token(keys=KeyRing.generate("EdDSA"))
+    assert refuse_at_once(InvalidRefreshToken, life().refresh(text)).reason == "mismatch"
+
+
 def test_last_rotation_number_ends_in_a_refusal_not_in_a_crash() -> None:
-    last = RefreshToken("alice", SESSION_ID, 2**32 - 1, SECRET)
-    with pytest.raises(InvalidRefreshToken):
-        drive(life().refresh(last.encode()), rotated("MISMATCH"))
+    last = RefreshToken("alice", SESSION_ID, 2**32 - 1, SECRET, bytes(16))
+    refuse_at_once(InvalidRefreshToken, life().refresh(last.encode()))
+
+
+def test_reuse_is_told_to_listeners() -> None:
+    own = life()
+    with pytest.raises(RefreshTokenReused):
+        drive(own.refresh(REFRESH.encode()), rotated("REUSED", Tombstone("reused", 1, 2, "recent")))
+    assert [(event.kind, event.reason) for event in own.told] == [("reused", "recent")]
+
+
+def test_without_a_grace_each_successor_is_another() -> None:
+    own = life(refresh_grace=0)
+    calls = [first_call(own.refresh(REFRESH.encode())) for _ in range(2)]
+    assert {call.arguments[5:7] for call in calls} == {(0, b"")}
+    assert len({call.arguments[4] for call in calls}) == 2
+
+
+def test_grace_is_longer_than_a_call_may_take() -> None:
+    with pytest.raises(ConfigurationError, match="deadline"):
+        Flows(config(refresh_grace=5), KEYSPACE, deadline=5, tell=print)
 
 
 # --- Logout --------------------------------------------------------------------------------------
@@ -484,7 +638,8 @@ def test_logout_by_access_token(reply: bytes, count: int, durable: bool) -> None
     ended, (call,) = drive(own.logout(access_token()), reply, durable=durable)
     assert ended == Ended(count, durable)
     assert call.script.name == "end_session"
-    assert call.arguments == (SESSION_ID, 1, own.tombstone_seconds)
+    assert call.arguments == (housekeeping(own), SESSION_ID, 1, b"", b"")
+    assert [event.kind for event in own.told] == ["logged_out"] * count
 
 
 def test_logout_by_an_expired_access_token() -> None:
@@ -493,24 +648,28 @@ def test_logout_by_an_expired_access_token() -> None:
     assert ended.count == 1
 
 
-def test_logout_by_refresh_token_proves_the_secret_first() -> None:
-    ended, (read, end) = drive(life().logout(REFRESH.encode()), stored(live()), b"ENDED")
+def test_logout_by_refresh_token() -> None:
+    ended, (call,) = drive(life().logout(REFRESH.encode()), b"ENDED")
+    assert ended == Ended(1, True)
+    assert (call.script.name, call.keys) == ("end_session", WRITTEN)
+
+
+def test_logout_by_a_refresh_token_that_was_not_made_here() -> None:
+    text = refresh_token(keys=KeyRing.generate("EdDSA"))
+    assert refuse_at_once(InvalidRefreshToken, life().logout(text)).reason == "mismatch"
+
+
+def test_with_public_keys_a_refresh_token_proves_its_secret_first() -> None:
+    own = life(keys=KeyRing.from_jwks(ring().public_jwks()))
+    ended, (read, end) = drive(own.logout(REFRESH.encode()), stored(live()), b"ENDED")
     assert ended == Ended(1, True)
     assert (read.script.name, end.script.name) == ("verify", "end_session")
-    assert read.keys == end.keys == (KEYSPACE.sessions("alice"),)
-
-
-def test_logout_by_refresh_token_with_a_wrong_secret_ends_nothing() -> None:
-    forged = RefreshToken("alice", SESSION_ID, 3, b"y" * 32)
     with pytest.raises(InvalidRefreshToken) as caught:
-        drive(life().logout(forged.encode()), stored(live()))
+        drive(own.logout(refresh_token(rotation=2)), stored(live()))
     assert caught.value.reason == "mismatch"
-
-
-@pytest.mark.parametrize("record", [None, TOMBSTONE])
-def test_logout_by_refresh_token_of_a_dead_session(record: Any) -> None:
-    ended, _ = drive(life().logout(REFRESH.encode()), stored(record), b"ALREADY")
-    assert ended.count == 0
+    for record in (None, TOMBSTONE):
+        ended, _ = drive(own.logout(REFRESH.encode()), stored(record), b"ALREADY")
+        assert ended.count == 0
 
 
 def test_logout_refuses_before_it_asks() -> None:
@@ -578,12 +737,13 @@ def test_sessions_made_at_the_same_moment_have_one_order() -> None:
 
 @pytest.mark.parametrize(("reply", "count"), [(b"ENDED", 1), (b"ALREADY", 0)])
 def test_revoke(reply: bytes, count: int) -> None:
-    flow = administration().revoke("alice", encode_session_id(SESSION_ID))
+    own = life()
+    flow = own.revoke("alice", encode_session_id(SESSION_ID), reason="too old")
     ended, (call,) = drive(flow, reply)
     assert ended == Ended(count, True)
     assert call.script.name == "end_session"
     assert call.keys[0] == KEYSPACE.sessions("alice")
-    assert call.arguments == (SESSION_ID, 3, 960)
+    assert call.arguments == (housekeeping(own), SESSION_ID, 3, b"", b"too old")
 
 
 def test_revoke_of_an_unknown_session() -> None:
@@ -607,24 +767,26 @@ def test_administration_refuses_a_bad_subject_before_it_asks(subject: Any) -> No
 
 
 def test_revoke_all() -> None:
-    ended, (call,) = drive(administration().revoke_all("alice", keep=None), 7, durable=False)
+    own = life()
+    ended, (call,) = drive(own.revoke_all("alice", keep=None), [SESSION_ID] * 7, durable=False)
     assert ended == Ended(7, False)
     assert call.script.name == "end_all"
-    assert call.arguments == (b"", 3, 960)
+    assert call.arguments == (housekeeping(own), b"", 3, b"", b"", b"*")
+    assert [len(event.session_ids) for event in own.told] == [7]
 
 
 def test_revoke_all_but_one() -> None:
     flow = administration().revoke_all("alice", keep=encode_session_id(SESSION_ID))
-    _, (call,) = drive(flow, 2)
-    assert call.arguments == (SESSION_ID, 3, 960)
+    _, (call,) = drive(flow, [])
+    assert call.arguments[1] == SESSION_ID
 
 
 def test_keys_of_a_call_belong_to_the_subject_of_the_token_alone() -> None:
     """A refresh token that names another subject asks under that subject's keys."""
     for subject in ("bob", "{alice}", "alice}:user"):
-        forged = RefreshToken(subject, SESSION_ID, 3, SECRET).encode()
-        call = next(life().refresh(forged))
-        assert call.keys == (KEYSPACE.sessions(subject),)
+        call = first_call(life().refresh(refresh_token(subject)))
+        assert call.keys[0] == KEYSPACE.sessions(subject)
+        assert len({slot_of(key) for key in call.keys}) == 1
         assert KEYSPACE.sessions("alice") not in call.keys
 
 

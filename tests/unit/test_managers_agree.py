@@ -5,10 +5,19 @@ import inspect
 import pytest
 
 from clusterpass import AsyncSessionManager, AsyncUserDirectory, SessionManager, UserDirectory
+from clusterpass.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.aio_users import AsyncLoginThrottle
+from clusterpass.groups import Bans, Claims, OnlineSubjects
 from clusterpass.users import LoginThrottle
 
-PAIRS = [(SessionManager, AsyncSessionManager), (LoginThrottle, AsyncLoginThrottle)]
+PAIRS = [
+    (SessionManager, AsyncSessionManager),
+    (LoginThrottle, AsyncLoginThrottle),
+    (Bans, AsyncBans),
+    (Claims, AsyncClaims),
+    (OnlineSubjects, AsyncOnlineSubjects),
+]
+WAIT_FOR_NOTHING = {"from_url", "on", "off"}
 NOT_IN_BOTH = {
     "list",  # administration visits every key and has no asynchronous form
     "close",  # only the asynchronous directory has threads to end
@@ -45,7 +54,7 @@ def test_both_directories_have_the_same_verbs():
 def test_parameters_and_results_are_the_same(sync, aio, name):
     ours, theirs = getattr(sync, name), getattr(aio, name)
     assert parameters(ours) == parameters(theirs)
-    if name == "from_url":
+    if name in WAIT_FOR_NOTHING:
         assert not inspect.iscoroutinefunction(theirs)
         return
     assert inspect.signature(ours).return_annotation == inspect.signature(theirs).return_annotation

@@ -8,18 +8,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clusterpass.protocol.records import (
+    LONGEST_NOTE,
     LONGEST_SHORT_DEVICE,
     REASON_NUMBERS,
     LiveRecord,
     Tombstone,
     UnreadableRecord,
     parse_record,
+    shorten_text,
 )
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 seconds = st.integers(0, 2**32 - 1)
-devices = st.text(st.characters(exclude_categories=("Cs",)), max_size=24).filter(
+devices = st.text(st.characters(exclude_categories=("Cs",)), max_size=18).filter(
     lambda text: len(text.encode()) <= LONGEST_SHORT_DEVICE
 )
 live_records = st.builds(
@@ -31,13 +33,19 @@ live_records = st.builds(
     rotation=seconds,
     refresh_digest=st.binary(min_size=16, max_size=16),
     device=devices,
-    has_details=st.booleans(),
+    flags=st.integers(0, 255),
+    active=st.integers(0, 2**24 - 1),
+    burst=st.integers(0, 255),
+    burst_span=st.integers(0, 2**16 - 1),
 )
 tombstones = st.builds(
     Tombstone,
     reason=st.sampled_from(sorted(REASON_NUMBERS)),
     ended_at=seconds,
     keep_until=seconds,
+    note=st.text(st.characters(exclude_categories=("Cs",)), max_size=54).filter(
+        lambda text: len(text.encode()) <= LONGEST_NOTE
+    ),
 )
 
 
@@ -51,7 +59,7 @@ def test_round_trip(record: LiveRecord | Tombstone) -> None:
 
 
 def test_longest_device_fills_the_record() -> None:
-    record = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x" * LONGEST_SHORT_DEVICE, True)
+    record = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x" * LONGEST_SHORT_DEVICE)
     assert len(record.pack()) == 64
 
 
@@ -62,6 +70,8 @@ def test_longest_device_fills_the_record() -> None:
     | st.binary(max_size=20).map(b"\x81".__add__)
     | st.binary(min_size=9, max_size=9).map(b"\x81".__add__)
     | st.binary(min_size=39, max_size=70).map(b"\x01".__add__)
+    | st.binary(min_size=45, max_size=70).map(b"\x02".__add__)
+    | st.binary(min_size=9, max_size=70).map(b"\x82".__add__)
 )
 @example(b"")
 @example(b"\x01")
@@ -82,24 +92,26 @@ def test_garbage_is_unreadable_and_nothing_else(value: bytes) -> None:
         record = parse_record(value)
     except UnreadableRecord:
         return
-    if isinstance(record, LiveRecord):
-        assert value[0] == 1
-        # Flags that this release does not know are read over.
-        assert record.pack()[2:] == value[2:]
+    # Flags that this release does not know are kept.
+    if value[0] == 1:
+        assert record.pack()[1:40] == value[1:40]
+        assert record.pack()[46:] == value[40:]
+    elif value[0] == 129:
+        assert record.pack()[1:] == value[1:]
     else:
         assert record.pack() == value
 
 
-@pytest.mark.parametrize("schema", [0, 2, 3, 127, 128, 130, 255])
+@pytest.mark.parametrize("schema", [0, 3, 127, 128, 131, 255])
 def test_schema_of_another_release_is_unreadable(schema: int) -> None:
-    live = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x", False).pack()
+    live = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "x").pack()
     dead = Tombstone("revoked", 1, 2).pack()
     for packed in (live, dead):
         with pytest.raises(UnreadableRecord):
             parse_record(bytes([schema]) + packed[1:])
 
 
-@pytest.mark.parametrize("number", [0, 4, 255])
+@pytest.mark.parametrize("number", [0, 8, 255])
 def test_reason_of_another_release_is_unreadable(number: int) -> None:
     packed = Tombstone("revoked", 1, 2).pack()
     with pytest.raises(UnreadableRecord):
@@ -109,7 +121,7 @@ def test_reason_of_another_release_is_unreadable(number: int) -> None:
 @steady
 @given(live_records)
 def test_end_is_the_first_limit(record: LiveRecord) -> None:
-    idle_end = record.refreshed_at + record.idle_seconds
+    idle_end = record.refreshed_at + record.active + record.idle_seconds
     assert record.ends_at <= record.absolute_end
     assert record.ends_at == (
         min(record.absolute_end, idle_end) if record.idle_seconds else record.absolute_end
@@ -117,20 +129,38 @@ def test_end_is_the_first_limit(record: LiveRecord) -> None:
 
 
 def test_layout_is_the_documented_one() -> None:
-    live = LiveRecord(0x0102030405, 0x11, 0x12, 0x13, 0x14, b"d" * 16, "phone", True)
-    assert live.pack() == (
-        b"\x01\x01"
-        + bytes([0, 1, 2, 3, 4, 5])
-        + bytes([0, 0, 0, 0x11, 0, 0, 0, 0x12, 0, 0, 0, 0x13, 0, 0, 0, 0x14])
-        + b"d" * 16
-        + b"phone"
+    live = LiveRecord(
+        0x0102030405, 0x11, 0x12, 0x13, 0x14, b"d" * 16, "web\0phone", 1, 0x21, 0x22, 0x23
     )
-    assert Tombstone("replaced", 5, 6).pack() == b"\x81\x02" + bytes([0, 0, 0, 5, 0, 0, 0, 6])
+    head = bytes([0, 1, 2, 3, 4, 5, 0, 0, 0, 0x11, 0, 0, 0, 0x12, 0, 0, 0, 0x13, 0, 0, 0, 0x14])
+    tail = bytes([0, 0, 0x21, 0x22, 0, 0x23])
+    assert live.pack() == b"\x02\x01" + head + b"d" * 16 + tail + b"web\0phone"
+    assert (live.device_type, live.device_name) == ("web", "phone")
+    grave = Tombstone("replaced", 5, 6, "phone")
+    assert grave.pack() == b"\x82\x02" + bytes([0, 0, 0, 5, 0, 0, 0, 6]) + b"phone"
 
 
-def test_scripts_find_the_device_where_it_is_packed() -> None:
+def test_records_of_the_first_schema_are_read() -> None:
+    head = bytes([0, 1, 2, 3, 4, 5, 0, 0, 0, 0x11, 0, 0, 0, 0x12, 0, 0, 0, 0x13, 0, 0, 0, 0x14])
+    live = parse_record(b"\x01\x01" + head + b"d" * 16 + b"phone")
+    assert live == LiveRecord(0x0102030405, 0x11, 0x12, 0x13, 0x14, b"d" * 16, "phone", 1)
+    grave = parse_record(b"\x81\x02" + bytes([0, 0, 0, 5, 0, 0, 0, 6]))
+    assert grave == Tombstone("replaced", 5, 6)
+
+
+def test_scripts_know_the_same_layout() -> None:
     lua = importlib.resources.files("clusterpass.protocol") / "scripts/_include/record.lua"
-    found = re.search(r"device = string\.sub\(value, (\d+)\)", lua.read_text("utf-8"))
+    text = lua.read_text("utf-8")
+    found = re.search(r"LIVE_BYTES = '(\S+)', (\d+)", text)
     assert found
-    head = LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "", False).pack()
-    assert int(found[1]) == len(head) + 1  # Lua counts from one
+    assert found[1] == ">BBI6I4I4I4I4c16I3BI2"
+    assert int(found[2]) == len(LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "").pack())
+    assert f"LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', {int(found[2]) - 6}" in text
+
+
+@pytest.mark.parametrize("text", ["", "plain", "é" * 40, "😀" * 40])
+def test_text_is_cut_between_two_characters(text: str) -> None:
+    cut = shorten_text(text, LONGEST_NOTE)
+    assert text.encode().startswith(cut)
+    assert LONGEST_NOTE - 4 < len(cut) <= LONGEST_NOTE or cut == text.encode()
+    cut.decode()

@@ -1,7 +1,9 @@
 """Refresh tokens: what is written is read, and any other text is refused in one way."""
 
 import base64
+import dataclasses
 import hashlib
+import secrets
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 
 from clusterpass.errors import InvalidRefreshToken
 from clusterpass.tokens.encoding import encode_base64url
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import (
     RefreshToken,
+    RefreshTokens,
     looks_like_refresh_token,
     parse_refresh_token,
 )
@@ -25,8 +29,9 @@ tokens = st.builds(
     RefreshToken,
     subject=subjects,
     session_id=st.binary(min_size=16, max_size=16),
-    rotation=st.integers(0, 2**32 - 1),
+    rotation=st.integers(0, 2**32 - 2),
     secret=st.binary(min_size=32, max_size=32),
+    tag=st.binary(min_size=16, max_size=16),
 )
 
 
@@ -52,7 +57,7 @@ def test_round_trip(token: RefreshToken) -> None:
 
 def test_longest_and_shortest_subject() -> None:
     for subject in ("a", "a" * 255, "\U0001f600" * 63 + "abc"):
-        token = RefreshToken(subject, b"s" * 16, 2**32 - 1, b"x" * 32)
+        token = RefreshToken(subject, b"s" * 16, 2**32 - 2, b"x" * 32, b"t" * 16)
         assert parse_refresh_token(token.encode()) == token
 
 
@@ -96,7 +101,7 @@ def test_random_text_is_refused_or_a_token(text: Any) -> None:
     assert parsed is None or parsed.encode() == text
 
 
-GOOD = RefreshToken("alice", b"s" * 16, 7, b"x" * 32)
+GOOD = RefreshToken("alice", b"s" * 16, 7, b"x" * 32, b"t" * 16)
 BODY = base64.urlsafe_b64decode(GOOD.encode()[4:] + "=" * (-len(GOOD.encode()[4:]) % 4))
 
 
@@ -118,17 +123,17 @@ def wrapped(data: bytes) -> str:
         GOOD.encode()[4:],
         "cpr_" + GOOD.encode(),
         wrapped(b""),
-        wrapped(BODY[:52]),
-        wrapped(BODY[:53]),
+        wrapped(BODY[:68]),
+        wrapped(BODY[:69]),
         wrapped(b"\x00" + BODY[1:]),
-        wrapped(b"\x02" + BODY[1:]),
+        wrapped(b"\x01" + BODY[1:]),
         wrapped(b"\xff" + BODY[1:]),
         wrapped(BODY + b"\n"),
         wrapped(BODY + b"\x00"),
-        wrapped(BODY[:53] + b"\xff"),
-        wrapped(BODY[:53] + b"\xed\xa0\x80"),
-        wrapped(BODY[:53] + b"\xc0\xaf"),
-        wrapped(BODY[:53] + b"a" * 256),
+        wrapped(BODY[:69] + b"\xff"),
+        wrapped(BODY[:69] + b"\xed\xa0\x80"),
+        wrapped(BODY[:69] + b"\xc0\xaf"),
+        wrapped(BODY[:69] + b"a" * 256),
         "cpr_" + "A" * 509,
         "cpr_" + "A" * 10_000_000,
         "cpr_" + "\u0661" * 80,
@@ -156,4 +161,48 @@ def test_digest_is_half_of_the_hash_of_the_secret() -> None:
 
 
 def test_layout_is_the_documented_one() -> None:
-    assert b"\x01" + b"s" * 16 + (7).to_bytes(4, "big") + b"x" * 32 + b"alice" == BODY
+    head = b"\x02" + b"s" * 16 + (7).to_bytes(4, "big") + b"x" * 32
+    assert head + b"t" * 16 + b"alice" == BODY
+
+
+RING = KeyRing.generate()
+MADE = RefreshTokens(RING, secrets.token_bytes)
+
+
+def test_only_what_was_made_here_is_genuine() -> None:
+    token = MADE.first("alice", b"s" * 16)
+    assert MADE.is_genuine(token)
+    assert MADE.is_genuine(MADE.successor(token))
+    assert not RefreshTokens(KeyRing.generate(), secrets.token_bytes).is_genuine(token)
+    for change in (
+        {"subject": "bob"},
+        {"session_id": b"t" * 16},
+        {"rotation": 1},
+        {"secret": bytes(32)},
+        {"tag": bytes(16)},
+    ):
+        assert not MADE.is_genuine(dataclasses.replace(token, **change))
+
+
+def test_successor_is_derived_and_the_same_on_each_server() -> None:
+    token = MADE.first("alice", b"s" * 16)
+    elsewhere = RefreshTokens(KeyRing.from_jwks(RING.private_jwks_text()), secrets.token_bytes)
+    assert MADE.successor(token) == elsewhere.successor(token)
+    assert MADE.successor(token).rotation == 1
+    assert MADE.successor(token).secret != token.secret
+    assert MADE.unique_successor(token) != MADE.unique_successor(token)
+
+
+def test_chains_name_the_next_four_tokens_for_each_key() -> None:
+    newer = KeyRing([*KeyRing.generate().all(), *RING.all()])
+    token = MADE.first("alice", b"s" * 16)
+    chains = RefreshTokens(newer, secrets.token_bytes).chains(token)
+    digests = [chains[start : start + 16] for start in range(0, len(chains), 16)]
+    assert len(digests) == 8
+    link = token
+    for digest in digests[4:]:
+        link = MADE.successor(link)
+        assert digest == link.digest
+    assert RefreshTokens(newer, secrets.token_bytes).successor(token, key=1) == MADE.successor(
+        token
+    )

@@ -1,59 +1,63 @@
 """One function per session script: what to send, and the typed reply. Nothing is sent here."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from clusterpass.errors import RevocationReason, UnreadableRecord
-from clusterpass.models import SESSION_ID_BYTES
+from clusterpass.errors import RevocationReason
+from clusterpass.protocol.housekeeping import Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import (
-    REASON_NUMBERS,
-    LiveRecord,
-    Tombstone,
-    parse_record,
+from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text
+from clusterpass.protocol.replies import (
+    Details,
+    Listed,
+    Stored,
+    read_listed,
+    read_stored,
 )
 from clusterpass.protocol.script import ScriptCall, load_script
 
-RotateStatus = Literal["OK", "UNKNOWN", "ENDED", "EXPIRED", "USED", "MISMATCH"]
+LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN"]
+RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED"]
 EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN"]
+Overflow = Literal["oldest", "least_recently_used", "refuse"]
+LONGEST_LINE: Final = 40
+"""Bytes of the text of a line of the history."""
+_EVENT_LOGIN: Final = 1
+_EVENT_IMPERSONATED: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What does not fit a record."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A session that is to be opened, and within which limits."""
 
-    claims: dict[str, Any]
-    device: str | None = None
-
-    def encode(self) -> bytes:
-        """JSON, or nothing when there is nothing to say."""
-        members: dict[str, Any] = {}
-        if self.claims:
-            members["claims"] = self.claims
-        if self.device is not None:
-            members["device"] = self.device
-        if not members:
-            return b""
-        return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-NO_DETAILS: Final = Details({})
-_DETAILS_SUFFIX: Final = b"d"
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A session as the store holds it, at the server's time ``now_milliseconds``."""
-
-    now_milliseconds: int
-    record: LiveRecord | Tombstone | None
+    session_id: bytes
+    refresh_digest: bytes
+    absolute_seconds: int
+    idle_seconds: int
+    flags: int = 0
+    device: str = ""
     details: Details
+    most_sessions: int
+    most_per_device: int = 0
+    overflow: Overflow = "oldest"
+    replaced: bytes = b""
+    """The session that is to leave."""
+    generation: int | None = None
+    address: bytes = b""
+    is_impersonation: bool = False
+    label: str = ""
+    """The device as the history and the tombstones of the replaced name it."""
 
-    @property
-    def now(self) -> int:
-        """The server's time in whole seconds since the epoch."""
-        return self.now_milliseconds // 1000
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The outcome of a login."""
+
+    status: LoginStatus
+    stored: Stored
+    replaced: tuple[bytes, ...]
+    listed: Listed
+    """The sessions that there are, of a login that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,166 +66,156 @@ class Rotated:
 
     status: RotateStatus
     stored: Stored
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The outcome of a login."""
-
-    stored: Stored
-    replaced: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """All that the store holds of a subject."""
-
-    now: int
-    records: dict[bytes, LiveRecord | Tombstone]
-    details: dict[bytes, Details]
+    key: int = 0
+    """Which key derived the successor, of a token that was exchanged a moment ago."""
 
 
 def login(
-    keyspace: Keyspace,
-    subject: str,
-    *,
-    session_id: bytes,
-    refresh_digest: bytes,
-    absolute_seconds: int,
-    idle_seconds: int,
-    device: str,
-    details: Details,
-    most_sessions: int,
-    tombstone_seconds: int,
+    keyspace: Keyspace, keeping: Housekeeping, subject: str, opening: Opening
 ) -> ScriptCall[Opened]:
     """Open a session; see ``scripts/login.lua``."""
-    return ScriptCall(
-        load_script("login"),
-        (keyspace.sessions(subject),),
-        (
-            session_id,
-            refresh_digest,
-            absolute_seconds,
-            idle_seconds,
-            device.encode(),
-            details.encode(),
-            most_sessions,
-            tombstone_seconds,
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "login",
+        arguments=(
+            opening.session_id,
+            opening.refresh_digest,
+            opening.absolute_seconds,
+            opening.idle_seconds,
+            opening.flags,
+            opening.device.encode(),
+            opening.details.encode(),
+            opening.most_sessions,
+            opening.most_per_device,
+            opening.overflow.encode(),
+            opening.replaced,
+            b"" if opening.generation is None else opening.generation,
+            opening.address,
+            _EVENT_IMPERSONATED if opening.is_impersonation else _EVENT_LOGIN,
+            shorten_text(opening.label, LONGEST_LINE),
+            shorten_text(opening.label, LONGEST_NOTE),
         ),
-        _read_opened,
+        read=_read_opened,
     )
 
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
     """Read one session; see ``scripts/verify.lua``."""
     return ScriptCall(
-        load_script("verify"), (keyspace.sessions(subject),), (session_id,), _read_stored
+        load_script("verify"), (keyspace.sessions(subject),), (session_id,), read_stored
     )
 
 
 def rotate(
     keyspace: Keyspace,
+    keeping: Housekeeping,
     subject: str,
     *,
     session_id: bytes,
     presented_digest: bytes,
     rotation: int,
     successor_digest: bytes,
+    grace: int = 0,
+    chains: bytes = b"",
+    address: bytes = b"",
 ) -> ScriptCall[Rotated]:
     """Exchange a refresh token; see ``scripts/rotate.lua``."""
-    return ScriptCall(
-        load_script("rotate"),
-        (keyspace.sessions(subject),),
-        (session_id, presented_digest, rotation, successor_digest),
-        _read_rotated,
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "rotate",
+        arguments=(
+            session_id,
+            presented_digest,
+            rotation,
+            successor_digest,
+            grace,
+            chains,
+            address,
+        ),
+        read=_read_rotated,
+    )
+
+
+def touch(
+    keyspace: Keyspace, keeping: Housekeeping, subject: str, *, session_id: bytes
+) -> ScriptCall[int]:
+    """Note that a session is in use; see ``scripts/touch.lua``.
+
+    No replica is asked to confirm: what a failover loses of it, the next use writes again.
+    """
+    return change(
+        keyspace, keeping, subject, "touch", arguments=(session_id,), read=int, confirm=False
     )
 
 
 def end_session(
     keyspace: Keyspace,
+    keeping: Housekeeping,
     subject: str,
     *,
     session_id: bytes,
     reason: RevocationReason,
-    tombstone_seconds: int,
+    address: bytes = b"",
+    note: str = "",
 ) -> ScriptCall[EndStatus]:
     """End one session; see ``scripts/end_session.lua``."""
-    return ScriptCall(
-        load_script("end_session"),
-        (keyspace.sessions(subject),),
-        (session_id, REASON_NUMBERS[reason], tombstone_seconds),
-        lambda raw: cast("EndStatus", raw.decode()),
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "end_session",
+        arguments=(session_id, REASON_NUMBERS[reason], address, shorten_text(note, LONGEST_NOTE)),
+        read=lambda raw: cast("EndStatus", raw.decode()),
     )
 
 
 def end_all(
     keyspace: Keyspace,
+    keeping: Housekeeping,
     subject: str,
     *,
     keep: bytes | None,
     reason: RevocationReason,
-    tombstone_seconds: int,
-) -> ScriptCall[int]:
-    """End all sessions of a subject, or all but one; see ``scripts/end_all.lua``."""
-    return ScriptCall(
-        load_script("end_all"),
-        (keyspace.sessions(subject),),
-        (keep or b"", REASON_NUMBERS[reason], tombstone_seconds),
-        int,
+    device_type: str | None = None,
+    address: bytes = b"",
+    note: str = "",
+) -> ScriptCall[tuple[bytes, ...]]:
+    """End all sessions, all but one, or those of a kind of device; see ``scripts/end_all.lua``."""
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "end_all",
+        arguments=(
+            keep or b"",
+            REASON_NUMBERS[reason],
+            address,
+            shorten_text(note, LONGEST_NOTE),
+            b"*" if device_type is None else device_type.encode(),
+        ),
+        read=tuple,
     )
 
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read all of a subject; see ``scripts/list_sessions.lua``."""
-    return ScriptCall(load_script("list_sessions"), (keyspace.sessions(subject),), (), _read_listed)
-
-
-def _read_stored(raw: list[Any]) -> Stored:
-    now_milliseconds, record, details = raw
-    return Stored(
-        now_milliseconds, parse_record(record) if record else None, _read_details(details)
-    )
+    return ScriptCall(load_script("list_sessions"), (keyspace.sessions(subject),), (), read_listed)
 
 
 def _read_opened(raw: list[Any]) -> Opened:
-    _, now_milliseconds, record, replaced = raw
-    return Opened(_read_stored([now_milliseconds, record, b""]), replaced)
+    status, *stored, replaced, listed = raw
+    return Opened(
+        cast("LoginStatus", status.decode()),
+        read_stored(stored),
+        tuple(replaced),
+        read_listed([stored[0], listed]),
+    )
 
 
 def _read_rotated(raw: list[Any]) -> Rotated:
-    status, *stored = raw
-    return Rotated(cast("RotateStatus", status.decode()), _read_stored(stored))
-
-
-def _read_listed(raw: list[Any]) -> Listed:
-    now_milliseconds, fields = raw
-    listed = Listed(now_milliseconds // 1000, {}, {})
-    for name, value in _pairs(fields):
-        session_id, suffix = name[:SESSION_ID_BYTES], name[SESSION_ID_BYTES:]
-        if not suffix:
-            listed.records[session_id] = parse_record(value)
-        elif suffix == _DETAILS_SUFFIX:
-            listed.details[session_id] = _read_details(value)
-    return listed
-
-
-def _pairs(flat: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    # RESP3 answers a map where RESP2 answers a flat list.
-    if isinstance(flat, dict):
-        return list(flat.items())
-    return list(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _read_details(value: bytes) -> Details:
-    if not value:
-        return NO_DETAILS
-    try:
-        members = json.loads(value)
-    except (ValueError, RecursionError):
-        raise UnreadableRecord from None
-    if not isinstance(members, dict):
-        raise UnreadableRecord
-    claims, device = members.get("claims", {}), members.get("device")
-    if not isinstance(claims, dict) or not isinstance(device, str | None):
-        raise UnreadableRecord
-    return Details(claims, device)
+    status, *stored, key = raw
+    return Rotated(cast("RotateStatus", status.decode()), read_stored(stored), key)

@@ -5,8 +5,12 @@ it atomically. Names are percent-encoded between the braces, so a subject that i
 can neither leave its slot nor reach another subject's.
 """
 
+import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Final
 from urllib.parse import quote
 
@@ -15,6 +19,10 @@ from clusterpass.errors import ConfigurationError
 DEFAULT_NAMESPACE: Final = "cp"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _PLAIN_IN_TAGS: Final = "@:+!*,;=()'"
+SLOTS: Final = 16_384
+_SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
+SLOTS_WITH_CUTOFF: Final = (0, SLOTS // 3, 2 * SLOTS // 3)
+"""Three slots that on most clusters lie on three primaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +38,33 @@ class Keyspace:
             )
 
     def sessions(self, subject: str) -> bytes:
-        """Hash: session id (16 bytes) -> live record or tombstone; session id + "d" -> details.
+        """Hash, the whole of a subject:
 
-        The details are JSON of what does not fit a record: claims, a long device name. All is one
-        key, as a call with a second key that may be missing fails while its slot migrates.
+            session id (16 bytes)   live record or tombstone
+            session id + "d"        details as JSON: claims, a long device name
+            session id + "e"        elevation: a step-up that is in force
+            "c"  live claims   "b"  bans   "g"  generation   "h", "h" + byte  history
+
+        All is one key, as a call with a second key that may be missing fails while its slot
+        migrates.
         """
         return self._tagged(subject, "")
+
+    def online(self, slot: int) -> bytes:
+        """Sorted set: who is online among the subjects of ``slot``; it lies in that slot."""
+        return self.online_before_tag() + slot_tags()[slot] + self.online_behind_tag()
+
+    def online_before_tag(self) -> bytes:
+        """What stands before the tag in the name of such a set."""
+        return f"{self.namespace}:online:{{".encode()
+
+    def online_behind_tag(self) -> bytes:
+        """What stands behind it."""
+        return b"}"
+
+    def not_before(self, slot: int) -> bytes:
+        """One copy of the time before which every session has ended, in ``slot``."""
+        return f"{self.namespace}:not-before:{{".encode() + slot_tags()[slot] + b"}"
 
     def user(self, username: str) -> bytes:
         """Hash: the directory's entry of a user: password hash, state."""
@@ -59,3 +88,20 @@ class Keyspace:
 
     def _tagged(self, name: str, suffix: str) -> bytes:
         return f"{self.namespace}:{{{quote(name, safe=_PLAIN_IN_TAGS)}}}{suffix}".encode("ascii")
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of a key: CRC-16 of its hash tag (Redis Cluster specification, "hash tags")."""
+    _, opened, rest = key.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return binascii.crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
+
+
+@cache
+def slot_tags() -> Sequence[bytes]:
+    """For each slot a tag of four letters that lies in it."""
+    tags = [b""] * SLOTS
+    for letters in product(_SLOT_ALPHABET, repeat=4):
+        tag = "".join(letters).encode()
+        tags[binascii.crc_hqx(tag, 0) % SLOTS] = tag
+    return tags

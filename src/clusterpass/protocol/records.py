@@ -4,26 +4,44 @@ A record takes at most 64 bytes, so that the hash keeps its compact encoding. Th
 schema number; from 128 up it is a tombstone. All numbers are big-endian; times are seconds of the
 server's clock, except ``created``, which is milliseconds so that logins keep their order.
 
-    live        schema 1 | flags 1 | created 6 | absolute end 4 | refreshed 4 | idle seconds 4 |
-                rotation 4 | refresh digest 16 | device 0..24
-    tombstone   schema 1 | reason 1 | ended at 4 | keep until 4
+    live        schema 2 | flags 1 | created 6 | absolute end 4 | refreshed 4 | idle seconds 4 |
+                rotation 4 | refresh digest 16 | active 3 | burst 1 | burst span 2 | device 0..18
+    tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54
 
+``active``: seconds after ``refreshed`` in which the session was seen last. ``burst``: how many
+refreshes followed each other within the grace; ``burst span``: seconds from the first of them to
+``refreshed``. ``device``: a name, or a kind of device, NUL, and a name.
+
+The schemas 1 (without active, burst and span) and 129 (without a note) are read as well.
 ``scripts/_include/record.lua`` reads and writes the same layout; a test compares the two.
 """
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from clusterpass.errors import RevocationReason, UnreadableRecord
 
-LIVE_SCHEMA: Final = 1
-TOMBSTONE_SCHEMA: Final = 129
+LIVE_SCHEMA: Final = 2
+TOMBSTONE_SCHEMA: Final = 130
 HAS_DETAILS: Final = 1
-LONGEST_SHORT_DEVICE: Final = 24
-_LIVE: Final = struct.Struct(">BB6sIIII16s")
+BY_PASSWORD: Final = 2
+IMPERSONATED: Final = 4
+LONGEST_RECORD: Final = 64
+_LIVE: Final = struct.Struct(">BB6sIIII16s3sBH")
+_LIVE_1: Final = struct.Struct(">BB6sIIII16s")
 _TOMBSTONE: Final = struct.Struct(">BBII")
-REASON_NUMBERS: Final[dict[RevocationReason, int]] = {"logged_out": 1, "replaced": 2, "revoked": 3}
+LONGEST_SHORT_DEVICE: Final = LONGEST_RECORD - _LIVE.size
+LONGEST_NOTE: Final = LONGEST_RECORD - _TOMBSTONE.size
+REASON_NUMBERS: Final[dict[RevocationReason, int]] = {
+    "logged_out": 1,
+    "replaced": 2,
+    "revoked": 3,
+    "banned": 4,
+    "reused": 5,
+    "expired": 6,
+    "idle": 7,
+}
 _REASONS: Final = {number: reason for reason, number in REASON_NUMBERS.items()}
 
 
@@ -38,26 +56,52 @@ class LiveRecord:
     rotation: int
     refresh_digest: bytes
     device: str
-    has_details: bool
+    flags: int = 0
+    active: int = 0
+    burst: int = 0
+    burst_span: int = 0
+
+    @property
+    def active_at(self) -> int:
+        """The second in which the session was seen last."""
+        return self.refreshed_at + self.active
 
     @property
     def ends_at(self) -> int:
-        """The second at which the session ends unless it is refreshed."""
+        """The second at which the session ends unless it is used."""
         if not self.idle_seconds:
             return self.absolute_end
-        return min(self.absolute_end, self.refreshed_at + self.idle_seconds)
+        return min(self.absolute_end, self.active_at + self.idle_seconds)
+
+    @property
+    def device_type(self) -> str:
+        """The kind of device, or nothing."""
+        kind, separator, _ = self.device.partition("\0")
+        return kind if separator else ""
+
+    @property
+    def device_name(self) -> str:
+        """The name, where it is short enough to stand in the record."""
+        return self.device.rpartition("\0")[2]
+
+    def has(self, flag: int) -> bool:
+        """Whether ``flag`` is set."""
+        return bool(self.flags & flag)
 
     def pack(self) -> bytes:
         """The bytes as stored."""
         head = _LIVE.pack(
             LIVE_SCHEMA,
-            HAS_DETAILS if self.has_details else 0,
+            self.flags,
             self.created_milliseconds.to_bytes(6, "big"),
             self.absolute_end,
             self.refreshed_at,
             self.idle_seconds,
             self.rotation,
             self.refresh_digest,
+            self.active.to_bytes(3, "big"),
+            self.burst,
+            self.burst_span,
         )
         return head + self.device.encode()
 
@@ -69,11 +113,14 @@ class Tombstone:
     reason: RevocationReason
     ended_at: int
     keep_until: int
+    note: str = ""
+    """Which device replaced it, or why an administrator ended it."""
 
     def pack(self) -> bytes:
         """The bytes as stored."""
         number = REASON_NUMBERS[self.reason]
-        return _TOMBSTONE.pack(TOMBSTONE_SCHEMA, number, self.ended_at, self.keep_until)
+        head = _TOMBSTONE.pack(TOMBSTONE_SCHEMA, number, self.ended_at, self.keep_until)
+        return head + self.note.encode()
 
 
 def parse_record(value: bytes) -> LiveRecord | Tombstone:
@@ -82,15 +129,33 @@ def parse_record(value: bytes) -> LiveRecord | Tombstone:
     Raises UnreadableRecord when it was written by a later release, or by something else.
     """
     try:
-        if value[:1] == bytes([TOMBSTONE_SCHEMA]):
-            _, number, ended_at, keep_until = _TOMBSTONE.unpack(value)
-            return Tombstone(_REASONS[number], ended_at, keep_until)
-        schema, flags, created, end, refreshed, idle, rotation, digest = _LIVE.unpack_from(value)
-        device = value[_LIVE.size :].decode("utf-8")
-    except (struct.error, KeyError, UnicodeDecodeError):
+        if value[0] in {129, TOMBSTONE_SCHEMA}:
+            return _parse_tombstone(value)
+        if value[0] == 1:
+            return _live(_LIVE_1.unpack_from(value), value[_LIVE_1.size :])
+        if value[0] == LIVE_SCHEMA:
+            return _live(_LIVE.unpack_from(value), value[_LIVE.size :])
+    except (IndexError, struct.error, KeyError, UnicodeDecodeError):
         raise UnreadableRecord from None
-    if schema != LIVE_SCHEMA:
+    raise UnreadableRecord
+
+
+def shorten_text(text: str, longest: int) -> bytes:
+    """``text`` in at most ``longest`` bytes of UTF-8, cut between two characters."""
+    return text.encode()[:longest].decode(errors="ignore").encode()
+
+
+def _parse_tombstone(value: bytes) -> Tombstone:
+    schema, number, ended_at, keep_until = _TOMBSTONE.unpack_from(value)
+    note = value[_TOMBSTONE.size :]
+    if schema == 129 and note:
         raise UnreadableRecord
+    return Tombstone(_REASONS[number], ended_at, keep_until, note.decode("utf-8"))
+
+
+def _live(members: tuple[Any, ...], device: bytes) -> LiveRecord:
+    _, flags, created, end, refreshed, idle, rotation, digest, *newer = members
+    active, burst, span = newer or (b"", 0, 0)
     return LiveRecord(
         created_milliseconds=int.from_bytes(created, "big"),
         absolute_end=end,
@@ -98,6 +163,9 @@ def parse_record(value: bytes) -> LiveRecord | Tombstone:
         idle_seconds=idle,
         rotation=rotation,
         refresh_digest=digest,
-        device=device,
-        has_details=bool(flags & HAS_DETAILS),
+        device=device.decode("utf-8"),
+        flags=flags,
+        active=int.from_bytes(active, "big"),
+        burst=burst,
+        burst_span=span,
     )

@@ -59,8 +59,13 @@ class ScriptCall(Generic[Reply]):
 
     script: Script
     keys: tuple[bytes, ...]
+    """The first decides the slot; the script can do without the others."""
     arguments: tuple[bytes | int, ...]
     read: Callable[[Any], Reply]
+    confirm: bool = True
+    """Whether a replica is asked to confirm a write."""
+    deadline: float | None = None
+    """Seconds after which the call is given up, where that is earlier than for others."""
 
     def __iter__(self) -> Generator["ScriptCall[Any]", Any, Answer[Reply]]:
         """``answer = yield from call`` asks the driver that runs the flow."""

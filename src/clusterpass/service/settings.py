@@ -24,8 +24,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from clusterpass.config import DAY, Config, SessionPolicy
+from clusterpass.config import DAY, Config
 from clusterpass.errors import ConfigurationError
+from clusterpass.policy import SessionPolicy
 from clusterpass.store.url import parse_store_url
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.users import ThrottlePolicy

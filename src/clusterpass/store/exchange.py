@@ -119,7 +119,8 @@ def exchange(
     Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
     """
     slot = key_slot(call.keys[0])
-    give_up_at = clock() + patience.deadline
+    give_up_at = clock() + min(patience.deadline, call.deadline or patience.deadline)
+    keys = call.keys
     by_name, asking, redirects = True, None, 0
     pauses = _pauses()
     while True:
@@ -128,17 +129,21 @@ def exchange(
         address = asking or (shard.primary if shard else None)
         fault = Fault("cluster_down" if slots.version else "connection")
         if address is not None:
-            commands = _commands(call, shard, patience, by_name=by_name, asking=bool(asking))
+            commands = _commands(call, keys, shard, patience, by_name=by_name, asking=bool(asking))
             outcome = yield Send(address, commands)
             if isinstance(outcome, Replies):
                 error = next((v for v in outcome.values if isinstance(v, ServerError)), None)
                 if error is None:
                     answer = _answer(call, outcome.values, asking=bool(asking))
-                    if call.script.writes and not answer.durable:
+                    if call.script.writes and call.confirm and not answer.durable:
                         yield from _count_replicas_again(slots, clock, give_up_at)
                     return answer
-                if error.code == "NOSCRIPT" and by_name:
-                    by_name = False
+                if (error.code == "NOSCRIPT" and by_name) or (
+                    error.code == "TRYAGAIN" and len(keys) > 1
+                ):
+                    # When the keys lie on both sides of a migration, the first one is enough.
+                    by_name = by_name and error.code != "NOSCRIPT"
+                    keys = keys[:1] if error.code == "TRYAGAIN" else keys
                     continue
                 if error.code in {"MOVED", "ASK"} and redirects < _MOST_REDIRECTS:
                     redirects += 1
@@ -164,6 +169,7 @@ def exchange(
 
 def _commands(
     call: ScriptCall[Any],
+    keys: tuple[bytes, ...],
     shard: Shard | None,
     patience: Patience,
     *,
@@ -172,10 +178,11 @@ def _commands(
 ) -> tuple[Command, ...]:
     script = call.script
     verb, text = (b"EVALSHA", script.sha1) if by_name else (b"EVAL", script.source)
-    commands: tuple[Command, ...] = ((verb, text, len(call.keys), *call.keys, *call.arguments),)
+    commands: tuple[Command, ...] = ((verb, text, len(keys), *keys, *call.arguments),)
     if asking:
         commands = ((b"ASKING",), *commands)
-    if script.writes and patience.replica_wait and shard is not None and shard.replicas:
+    wants_wait = script.writes and call.confirm and patience.replica_wait
+    if wants_wait and shard is not None and shard.replicas:
         commands = (*commands, (b"WAIT", 1, int(patience.replica_wait * 1000)))
     return commands
 

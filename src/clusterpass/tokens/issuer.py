@@ -1,6 +1,7 @@
 """Makes access tokens: signed JWTs of the type ``at+jwt`` (RFC 9068)."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.errors import InvalidInput
@@ -58,13 +59,16 @@ class TokenIssuer:
         issued_at: int,
         expires_at: int,
         claims: Mapping[str, Any],
+        authentication: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
         """A compact JWS (RFC 7515 section 7.1); times in seconds since the epoch.
 
-        ``claims`` must have passed :func:`check_claims`.
+        ``claims`` must have passed :func:`check_claims`; ``authentication`` holds ``auth_time``,
+        ``acr``, ``amr`` and ``act`` (RFC 9068 section 2.2.1, RFC 8693 section 4.1).
         """
         payload = {
             **claims,
+            **authentication,
             "iss": self._issuer,
             "sub": subject,
             "aud": self._audience,
@@ -84,11 +88,13 @@ def standard_header(key: SigningKey) -> str:
     return encode_base64url(encode_json(header))
 
 
-def check_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+def check_claims(
+    claims: Mapping[str, Any], *, largest: int = LARGEST_CLAIMS_BYTES
+) -> dict[str, Any]:
     """A copy of an application's own claims, fit to be signed and stored.
 
     Raises InvalidInput when a name is reserved or not a string, a value is not plain JSON, or the
-    whole takes more than 4096 bytes as JSON.
+    whole takes more than ``largest`` bytes as JSON.
     """
     if not isinstance(claims, Mapping):
         raise InvalidInput("claims must be a mapping of names to JSON values")
@@ -101,10 +107,8 @@ def check_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
         encoded = encode_json(dict(claims))
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput("claims must be plain JSON: text, numbers, lists, mappings") from None
-    if len(encoded) > LARGEST_CLAIMS_BYTES:
-        raise InvalidInput(
-            f"claims take {len(encoded)} bytes as JSON; at most {LARGEST_CLAIMS_BYTES}"
-        )
+    if len(encoded) > largest:
+        raise InvalidInput(f"claims take {len(encoded)} bytes as JSON; at most {largest}")
     try:
         # As a verifier will read them; and a copy that nobody can change meanwhile.
         return decode_json_object(encoded)

@@ -1,27 +1,37 @@
-"""Refresh tokens: opaque to clients, 256 random bits, and the way to the slot.
+"""Refresh tokens: opaque to clients, 256 secret bits, and the way to the slot.
 
-    "cpr_" base64url( version 1 | session id 16 | rotation 4 | secret 32 | subject 1..255 )
+    "cpr_" base64url( version 2 | session id 16 | rotation 4 | secret 32 | tag 16 | subject 1..255 )
 
 - The store keeps 16 bytes of the secret's SHA-256, never the secret: its dump refreshes nothing.
-  As the secret is random, a truncated hash is as hard to invert as to guess (128 bits).
-- ``rotation`` counts the exchanges before this token: it tells a used token from a forged one.
-- The subject is not signed: a token that names another subject finds no session of its hash there.
+- ``rotation`` counts the exchanges before this token.
+- ``tag`` is an HMAC over all the rest, under a key derived from a private key: what was not made
+  here is refused without a question to the store, and can do a session no harm.
+- A login's secret is random. A successor's is an HMAC of the one before it, under another such
+  key: who presents the same token again within the grace gets the very same successor, and nobody
+  had to store it.
 """
 
 import hashlib
+import hmac
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from clusterpass.errors import InvalidInput, InvalidRefreshToken
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
+from clusterpass.tokens.keyring import KeyRing
 
 _PREFIX: Final = "cpr_"
-_VERSION: Final = 1
-_HEAD: Final = struct.Struct(">B16sI32s")
-SECRET_BYTES: Final = 32
+_VERSION: Final = 2
+_HEAD: Final = struct.Struct(">B16sI32s16s")
+_LINK: Final = struct.Struct(">16sI32s")
 _LONGEST: Final = 512
+_TAG_BYTES: Final = 16
+SECRET_BYTES: Final = 32
+CHAIN_LENGTH: Final = 4
+"""How many successors of a presented token are tried when it was exchanged a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class RefreshToken:
     session_id: bytes
     rotation: int
     secret: bytes = field(repr=False)
+    tag: bytes = field(repr=False)
 
     @property
     def digest(self) -> bytes:
@@ -40,8 +51,58 @@ class RefreshToken:
 
     def encode(self) -> str:
         """The token as clients carry it."""
-        head = _HEAD.pack(_VERSION, self.session_id, self.rotation, self.secret)
+        head = _HEAD.pack(_VERSION, self.session_id, self.rotation, self.secret, self.tag)
         return _PREFIX + encode_base64url(head + self.subject.encode())
+
+
+class RefreshTokens:
+    """Makes refresh tokens, recognises its own, and derives their successors."""
+
+    def __init__(self, keys: KeyRing, random_bytes: Callable[[int], bytes]) -> None:
+        """Raises ConfigurationError when ``keys`` holds no private key."""
+        private = [keys.signing_key, *(key for key in keys.all() if key.is_private)]
+        distinct = list({key.kid: key for key in private}.values())
+        self._tag_keys = [key.derive_secret("refresh token tag") for key in distinct]
+        self._chain_keys = [key.derive_secret("refresh token successor") for key in distinct]
+        self._random_bytes = random_bytes
+
+    def first(self, subject: str, session_id: bytes) -> RefreshToken:
+        """The token of a login."""
+        return self._make(subject, session_id, 0, self._random_bytes(SECRET_BYTES))
+
+    def is_genuine(self, token: RefreshToken) -> bool:
+        """Whether ``token`` was made with one of the keys."""
+        return any(hmac.compare_digest(_tag(key, token), token.tag) for key in self._tag_keys)
+
+    def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
+        """The one successor of ``token`` under the key of that number."""
+        secret = _derive(self._chain_keys[key], token)
+        return self._make(token.subject, token.session_id, token.rotation + 1, secret, key)
+
+    def unique_successor(self, token: RefreshToken) -> RefreshToken:
+        """A successor of ``token`` that is another one each time."""
+        secret = self._random_bytes(SECRET_BYTES)
+        return self._make(token.subject, token.session_id, token.rotation + 1, secret)
+
+    def chains(self, token: RefreshToken) -> bytes:
+        """For each key, the digests of the next tokens after ``token``."""
+        digests = []
+        for number in range(len(self._chain_keys)):
+            link = token
+            for _ in range(CHAIN_LENGTH):
+                link = self._next_link(link, number)
+                digests.append(link.digest)
+        return b"".join(digests)
+
+    def _next_link(self, token: RefreshToken, key: int) -> RefreshToken:
+        secret = _derive(self._chain_keys[key], token)
+        return RefreshToken(token.subject, token.session_id, token.rotation + 1, secret, b"")
+
+    def _make(
+        self, subject: str, session_id: bytes, rotation: int, secret: bytes, key: int = 0
+    ) -> RefreshToken:
+        bare = RefreshToken(subject, session_id, rotation, secret, b"")
+        return replace(bare, tag=_tag(self._tag_keys[key], bare))
 
 
 def looks_like_refresh_token(token: str) -> bool:
@@ -52,17 +113,28 @@ def looks_like_refresh_token(token: str) -> bool:
 def parse_refresh_token(token: object) -> RefreshToken:
     """The parts of ``token``; InvalidRefreshToken (``malformed``) when it is not one.
 
-    Whether it is genuine, only the store can tell.
+    Whether it is genuine, :meth:`RefreshTokens.is_genuine` tells.
     """
     if not isinstance(token, str) or len(token) > _LONGEST or not looks_like_refresh_token(token):
         raise InvalidRefreshToken(reason="malformed")
     try:
         data = decode_base64url(token[len(_PREFIX) :])
-        version, session_id, rotation, secret = _HEAD.unpack_from(data)
+        version, session_id, rotation, secret, tag = _HEAD.unpack_from(data)
         subject = data[_HEAD.size :].decode("utf-8")
         check_subject(subject)
     except (ValueError, struct.error, InvalidInput):
         raise InvalidRefreshToken(reason="malformed") from None
-    if version != _VERSION:
+    if version != _VERSION or rotation == 0xFFFFFFFF:
         raise InvalidRefreshToken(reason="malformed")
-    return RefreshToken(subject, session_id, rotation, secret)
+    return RefreshToken(subject, session_id, rotation, secret, tag)
+
+
+def _derive(key: bytes, token: RefreshToken) -> bytes:
+    link = _LINK.pack(token.session_id, token.rotation, token.secret)
+    return hmac.digest(key, link, "sha256")
+
+
+def _tag(key: bytes, token: RefreshToken) -> bytes:
+    link = _LINK.pack(token.session_id, token.rotation, token.secret)
+    message = bytes([_VERSION]) + link + token.subject.encode()
+    return hmac.digest(key, message, "sha256")[:_TAG_BYTES]

@@ -23,7 +23,7 @@ from clusterpass.errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
-from clusterpass.models import NO_CLAIMS, AccessClaims
+from clusterpass.models import NO_CLAIMS, AccessClaims, Actor
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
 from clusterpass.tokens.issuer import ACCESS_TOKEN_TYPE, standard_header
 from clusterpass.tokens.keyring import KeyRing
@@ -32,7 +32,9 @@ from clusterpass.tokens.refresh import looks_like_refresh_token
 
 LONGEST_TOKEN: Final = 12_288
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_OWN_MEMBERS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"})
+_OWN_MEMBERS: Final = frozenset(
+    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"} | {"auth_time", "acr", "amr", "act"}
+)
 
 
 class TokenVerifier:
@@ -138,6 +140,7 @@ class TokenVerifier:
             token_id=token_id,
             session_id=session_id,
             claims=MappingProxyType(own) if own else NO_CLAIMS,
+            **_authentication(members),
         )
 
     def _check_times(self, claims: AccessClaims, not_before: Any, *, allow_expired: bool) -> None:
@@ -153,6 +156,29 @@ class TokenVerifier:
         """Raises TokenExpired when ``now`` (seconds since the epoch) is past ``exp``."""
         if now >= claims.expires_at + self._expiry_leeway:
             raise TokenExpired
+
+
+def _authentication(members: dict[str, Any]) -> dict[str, Any]:
+    """What the token says of the authentication; all of it may be missing."""
+    auth_time, acr = members.get("auth_time"), members.get("acr")
+    amr, act = members.get("amr", []), members.get("act")
+    actor = None
+    if act is not None:
+        if not (
+            isinstance(act, dict)
+            and isinstance(act.get("sub"), str)
+            and isinstance(act.get("sid"), str)
+        ):
+            raise TokenMalformed("The access token has an actor that cannot be read")
+        actor = Actor(act["sub"], act["sid"])
+    if not (
+        (auth_time is None or type(auth_time) is int)
+        and isinstance(acr, str | None)
+        and isinstance(amr, list)
+        and all(isinstance(method, str) for method in amr)
+    ):
+        raise TokenMalformed("The access token has an authentication that cannot be read")
+    return {"auth_time": auth_time, "acr": acr, "amr": tuple(amr), "act": actor}
 
 
 def _split(token: object) -> tuple[str, str, str]:

@@ -1,28 +1,32 @@
 #!lua
--- End every session of a subject, or every one but one, and leave tombstones.
+-- End every session of a subject, or every one but one, or those of one kind of device.
 --
--- KEYS     1 sessions
--- ARGV     1 session id to keep (may be empty)   2 reason (1 logged out, 2 replaced, 3 revoked)
---          3 seconds that a tombstone is kept
--- Returns  the number of live sessions that were ended
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 session id to keep (may be empty)   3 reason (see record)
+--          4 address   5 note   6 '*' or the kind of device
+-- Returns  the ids of the live sessions that were ended
+--
+-- Ending those of every kind raises the generation, whatever there was to end: a login that was
+-- begun before can be told from one that was begun after.
 --@include record
+--@include subject
 
-local now = math.floor(now_milliseconds() / 1000)
-local live = tidy(KEYS[1], now)
-local count = 0
-for _, session in ipairs(live) do
-    if session.id ~= ARGV[1] then
-        bury(KEYS[1], session.id, tonumber(ARGV[2]), now, tonumber(ARGV[3]))
-        count = count + 1
+load()
+local leaving = {}
+for _, session in ipairs(live_sessions()) do
+    if session.id ~= ARGV[2] and (ARGV[6] == '*' or device_type(session.record) == ARGV[6]) then
+        leaving[#leaving + 1] = session
     end
 end
-if count > 0 then
-    tidy(KEYS[1], now)
-    return count
+end_sessions(leaving, tonumber(ARGV[3]), ARGV[4], ARGV[5])
+if ARGV[6] == '*' then
+    put('g', string.format('%.0f', math.max(tonumber(fields['g'] or '0') + 1, now)))
+else
+    -- A repeated call finds nothing to end: write one field again, for WAIT to wait for.
+    local name = next(fields)
+    if name then
+        put(name, fields[name])
+    end
 end
--- A repeated call finds nothing to end: write one field again, for WAIT to wait for.
-local fields = redis.call('HGETALL', KEYS[1])
-if #fields > 0 then
-    redis.call('HSET', KEYS[1], fields[1], fields[2])
-end
-return 0
+settle()
+return session_ids(leaving)

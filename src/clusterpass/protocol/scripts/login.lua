@@ -1,45 +1,99 @@
 #!lua
--- Open a session of a subject; when there would be too many, the oldest are replaced.
+-- Open a session of a subject, within the policy.
 --
--- KEYS     1 sessions
--- ARGV     1 session id   2 refresh digest   3 absolute seconds   4 idle seconds (0: none)
---          5 device (short, may be empty)   6 details as JSON (may be empty)
---          7 most sessions   8 seconds that a tombstone is kept
--- Returns  {'OK', now in milliseconds, record, number of replaced sessions}
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 session id   3 refresh digest   4 absolute seconds
+--          5 idle seconds (0: none)   6 flags   7 device, as a record holds it
+--          8 details as JSON (may be empty)   9 most sessions
+--          10 most sessions of one kind of device (0: any)
+--          11 overflow: 'oldest', 'least_recently_used' or 'refuse'
+--          12 session to replace (may be empty)   13 expected generation (may be empty)
+--          14 address   15 event   16 line for the history   17 note for tombstones of the replaced
+-- Returns  {status, now in milliseconds, record, details, elevation, live claims, bans,
+--           {session id, ...} replaced, {field, value, ...}}
+--          OK        the session is open
+--          BANNED    the subject is banned
+--          REFUSED   there are too many sessions; the last list holds them
+--          OVERTAKEN all sessions were revoked since the expected generation
 --
 -- A repeated call (same id) changes nothing and answers what has become of the session: one that
 -- arrives late must neither undo a rotation nor bring an ended session back.
 --@include record
+--@include subject
 
-local now_ms = now_milliseconds()
-local now = math.floor(now_ms / 1000)
-local session_id, digest = ARGV[1], ARGV[2]
-
-local known = redis.call('HGET', KEYS[1], session_id)
-if known then
-    redis.call('HSET', KEYS[1], session_id, known) -- a write for WAIT to wait for
-    return {'OK', now_ms, known, 0}
+load()
+local session_id, device_record = ARGV[2], ARGV[7]
+local function answer(status, record, replaced, listed)
+    return {status, now_ms, record, '', '', fields['c'] or '', fields['b'] or '', replaced, listed}
 end
 
-local live = tidy(KEYS[1], now)
-local surplus = #live + 1 - tonumber(ARGV[7])
-for index = 1, surplus do
-    bury(KEYS[1], live[index].id, REPLACED, now, tonumber(ARGV[8]))
+if fields[session_id] then
+    redis.call('HSET', KEY, session_id, fields[session_id]) -- a write for WAIT to wait for
+    return answer('OK', fields[session_id], {}, {})
+end
+if read_bans()[''] then
+    return answer('BANNED', '', {}, {})
+end
+if ARGV[13] ~= '' and tonumber(fields['g'] or '0') > tonumber(ARGV[13]) then
+    return answer('OVERTAKEN', '', {}, {})
 end
 
+local record = {
+    flags = tonumber(ARGV[6]), created = math.max(now_ms, cutoff),
+    absolute_end = now + tonumber(ARGV[4]), refreshed = now, idle = tonumber(ARGV[5]),
+    rotation = 0, digest = ARGV[3], active = 0, burst = 0, burst_span = 0, device = device_record,
+}
+local live = live_sessions()
 -- Logins of one millisecond keep their order.
-local created = now_ms
-if #live > 0 and live[#live].created >= created then
-    created = live[#live].created + 1
+if #live > 0 and live[#live].record.created >= record.created then
+    record.created = live[#live].record.created + 1
 end
-local value = pack_live({
-    flags = ARGV[6] == '' and 0 or 1, created = created, absolute_end = now + tonumber(ARGV[3]),
-    refreshed = now, idle = tonumber(ARGV[4]), rotation = 0, digest = digest, device = ARGV[5],
-})
-if ARGV[6] == '' then
-    redis.call('HSET', KEYS[1], session_id, value)
-else
-    redis.call('HSET', KEYS[1], session_id, value, details_field(session_id), ARGV[6])
+
+local leaving, staying = {}, {}
+for _, session in ipairs(live) do
+    if session.id == ARGV[12] then
+        leaving[#leaving + 1] = session
+    elseif not has_flag(session.record, IMPERSONATED) then
+        staying[#staying + 1] = session
+    end
 end
-tidy(KEYS[1], now)
-return {'OK', now_ms, value, math.max(surplus, 0)}
+if not has_flag(record, IMPERSONATED) then
+    if ARGV[11] == 'least_recently_used' then
+        table.sort(staying, function(a, b)
+            local first, second = last_active(a.record), last_active(b.record)
+            return first < second or (first == second and a.record.created < b.record.created)
+        end)
+    end
+    local kind, most_alike = device_type(record), tonumber(ARGV[10])
+    local alike = 1
+    for _, session in ipairs(staying) do
+        alike = alike + (device_type(session.record) == kind and 1 or 0)
+    end
+    local surplus_alike = most_alike > 0 and alike - most_alike or 0
+    local surplus = #staying + 1 - tonumber(ARGV[9])
+    if ARGV[11] == 'refuse' and math.max(surplus, surplus_alike) > 0 then
+        return answer('REFUSED', '', {}, redis.call('HGETALL', KEY))
+    end
+    for _, session in ipairs(staying) do
+        if surplus_alike > 0 and device_type(session.record) == kind then
+            leaving[#leaving + 1] = session
+            session.leaves = true
+            surplus_alike, surplus = surplus_alike - 1, surplus - 1
+        end
+    end
+    for _, session in ipairs(staying) do
+        if surplus > 0 and not session.leaves then
+            leaving[#leaving + 1] = session
+            surplus = surplus - 1
+        end
+    end
+end
+
+end_sessions(leaving, REPLACED, ARGV[14], ARGV[17])
+if ARGV[8] ~= '' then
+    put(details_field(session_id), ARGV[8])
+end
+put(session_id, pack_live(record))
+note(tonumber(ARGV[15]), session_id, now, 1, ARGV[14], ARGV[16])
+settle()
+return answer('OK', fields[session_id], session_ids(leaving), {})

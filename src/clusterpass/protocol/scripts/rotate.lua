@@ -1,41 +1,104 @@
 #!lua
 -- Exchange a refresh token for its one successor.
 --
--- KEYS     1 sessions
--- ARGV     1 session id   2 digest presented   3 rotation presented   4 digest of the successor
--- Returns  {status, now in milliseconds, record or '', details or ''}
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 session id   3 digest presented   4 rotation presented
+--          5 digest of the successor   6 grace in seconds
+--          7 digests of the four tokens after the presented one, 16 bytes each, for each key that
+--            may have derived them (empty without a grace)
+--          8 address
+-- Returns  {status, now in milliseconds, record, details, elevation, live claims, bans, key}
 --          OK        the record now holds the successor
+--          AGAIN     the token was exchanged a moment ago; ``key`` (from 0) derived its successor
 --          UNKNOWN   no such session
 --          ENDED     the record is a tombstone
---          EXPIRED   past its absolute or idle limit
---          USED      the token was exchanged before
---          MISMATCH  the secret was never this session's
+--          REUSED    the token was exchanged before: the session was ended just now
 --
 -- A repeated call (same successor) changes nothing and answers OK.
 --@include record
+--@include subject
 
-local now_ms = now_milliseconds()
-local now = math.floor(now_ms / 1000)
-local session_id, presented, rotation, successor = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+load()
+local session_id, presented, rotation, successor = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local grace, chains = tonumber(ARGV[6]), ARGV[7]
+local CHAIN = 4
 
-local value = redis.call('HGET', KEYS[1], session_id)
+local function answer(status, key)
+    return {
+        status, now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
+        fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '', key or 0,
+    }
+end
+
+-- The key (from 0) under which the record's token descends from the presented one; nil: none.
+local function descent(record)
+    local steps = record.rotation - rotation
+    if steps < 1 or steps > CHAIN then
+        return nil
+    end
+    for key = 0, #chains / (16 * CHAIN) - 1 do
+        local start = (key * CHAIN + steps - 1) * 16
+        if string.sub(chains, start + 1, start + 16) == record.digest then
+            return key
+        end
+    end
+    return nil
+end
+
+-- Whether the presented token was exchanged no longer ago than the grace.
+local function is_fresh(record)
+    if record.rotation - rotation == 1 then
+        return now - record.refreshed <= grace
+    end
+    return record.rotation - rotation <= record.burst
+        and now - (record.refreshed - record.burst_span) <= grace
+end
+
+local function class_of_reuse(record, key)
+    if rotation >= record.rotation or (chains ~= '' and record.rotation - rotation <= CHAIN
+        and not key) then
+        return 'foreign'
+    end
+    return rotation == record.rotation - 1 and 'recent' or 'stale'
+end
+
+local value = fields[session_id]
 if not value then
-    return {'UNKNOWN', now_ms, '', ''}
+    settle()
+    return answer('UNKNOWN')
 end
 if is_tombstone(value) then
-    return {'ENDED', now_ms, value, ''}
+    redis.call('HSET', KEY, session_id, value) -- a write for WAIT to wait for
+    settle(session_id)
+    return answer('ENDED')
 end
 local record = parse_live(value)
-if live_ends_at(record) <= now then
-    return {'EXPIRED', now_ms, '', ''}
+if record.digest == successor and record.rotation == rotation + 1 then
+    put(session_id, value)
+    return answer('OK')
 end
-if record.digest ~= successor or record.rotation ~= rotation + 1 then
-    if record.digest ~= presented or record.rotation ~= rotation then
-        return {rotation < record.rotation and 'USED' or 'MISMATCH', now_ms, '', ''}
+local key = descent(record)
+if key and is_fresh(record) then
+    put(session_id, value)
+    return answer('AGAIN', key)
+end
+-- A genuine token that is ahead of its record: the store has lost the last exchange.
+if (record.digest == presented and record.rotation == rotation) or rotation > record.rotation then
+    local began = record.refreshed - record.burst_span
+    if record.burst == 0 or now - began > grace then
+        began, record.burst = now, 0
     end
+    record.burst = math.min(record.burst + 1, 255)
+    record.burst_span = now - began
     record.digest, record.rotation, record.refreshed = successor, rotation + 1, now
-    value = pack_live(record)
+    record.active = 0
+    put(session_id, pack_live(record))
+    note(REFRESH, session_id, now, 1, ARGV[8], '')
+    settle()
+    return answer('OK')
 end
-redis.call('HSET', KEYS[1], session_id, value)
-redis.call('EXPIREAT', KEYS[1], live_ends_at(record), 'GT')
-return {'OK', now_ms, value, read_details(KEYS[1], session_id, record.flags)}
+local class = class_of_reuse(record, key)
+bury(session_id, REUSED, now, class)
+note(REUSE, session_id, now, 1, ARGV[8], class)
+settle(session_id)
+return answer('REUSED')

@@ -3,14 +3,12 @@
 --
 -- KEYS     1 sessions
 -- ARGV     1 session id
--- Returns  {now in milliseconds, record or '', details or ''}
+-- Returns  {now in milliseconds, record, details, elevation, live claims, bans}; '' : none
 --@include record
 
-local value = redis.call('HGET', KEYS[1], ARGV[1])
-if not value then
-    return {now_milliseconds(), '', ''}
-end
-if is_tombstone(value) then
-    return {now_milliseconds(), value, ''}
-end
-return {now_milliseconds(), value, read_details(KEYS[1], ARGV[1], string.byte(value, 2))}
+local id = ARGV[1]
+local found = redis.call('HMGET', KEYS[1], id, details_field(id), elevation_field(id), 'c', 'b')
+return {
+    now_milliseconds(), found[1] or '', found[2] or '', found[3] or '', found[4] or '',
+    found[5] or '',
+}

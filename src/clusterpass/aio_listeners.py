@@ -1,0 +1,67 @@
+"""Tells listeners what happened, from a task of its own; the rules are those of listeners.py.
+
+A listener that is a plain function runs on a thread, so that it cannot stop the event loop.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable
+from typing import Final, cast
+
+from clusterpass.listeners import MOST_WAITING, Listener, Subscriptions, log_failure
+from clusterpass.models import SessionEvent
+
+_CLOSING_SECONDS: Final = 5.0
+
+
+class TaskListeners:
+    """For the asynchronous manager."""
+
+    def __init__(self) -> None:
+        self.subscriptions: Final = Subscriptions()
+        self._waiting: asyncio.Queue[SessionEvent] = asyncio.Queue(MOST_WAITING)
+        self._task: asyncio.Task[None] | None = None
+
+    def tell(self, event: SessionEvent) -> None:
+        """Hand ``event`` over; returns at once and never raises."""
+        if not self.subscriptions.of(event):
+            return
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            self.subscriptions.note_dropped()
+
+    async def close(self) -> None:
+        """Tell what still waits, for at most five seconds."""
+        if self._task is None or self._task is asyncio.current_task():
+            return
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await self._waiting.join()
+        except TimeoutError:
+            self.subscriptions.note_dropped()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._task = None
+
+    async def _work(self) -> None:
+        while True:
+            event = await self._waiting.get()
+            for listener in self.subscriptions.of(event):
+                try:
+                    await _call(listener, event)
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next one is told)
+                    log_failure(listener, error)
+            self._waiting.task_done()
+
+
+async def _call(listener: Listener, event: SessionEvent) -> None:
+    target = listener if inspect.isroutine(listener) else getattr(listener, "__call__", listener)  # noqa: B004
+    if inspect.iscoroutinefunction(target):
+        await cast("Awaitable[None]", listener(event))
+        return
+    answer = cast("object", await asyncio.to_thread(listener, event))
+    if inspect.isawaitable(answer):
+        await cast("Awaitable[None]", answer)

@@ -1,0 +1,135 @@
+"""Tells listeners what happened, on a thread of its own: no listener can slow or break a verb.
+
+- What waits is bounded; when listeners cannot keep up, events are dropped, counted and logged.
+- A listener that raises is logged, by its name and the error's type; the others are still told.
+- After a fork the child has its own thread, and nothing of the parent's queue.
+"""
+
+import asyncio
+import inspect
+import logging
+import os
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, get_args
+
+from clusterpass.errors import InvalidInput
+from clusterpass.models import EventKind, SessionEvent
+
+Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]
+AnyListener = TypeVar("AnyListener", bound=Callable[[SessionEvent], Any])
+MOST_WAITING: Final = 10_000
+_CLOSING_SECONDS: Final = 5.0
+logger: Final = logging.getLogger("clusterpass.listeners")
+
+
+class Subscriptions:
+    """Who wants to know what. Replaced as a whole, so that threads need no lock to read it."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, tuple[Listener, ...]] = {}
+        self.dropped = 0
+        """Events that nobody was told, as too many were waiting."""
+
+    def add(self, kinds: tuple[str, ...], listener: AnyListener) -> AnyListener:
+        """``listener`` itself, which from now on is told events of ``kinds`` (none: all)."""
+        if not callable(listener):
+            raise InvalidInput("a listener must be callable")
+        known = get_args(EventKind)
+        for kind in kinds or known:
+            self._by_kind[kind] = (*self._by_kind.get(kind, ()), listener)
+        return listener
+
+    def remove(self, listener: Callable[[SessionEvent], Any]) -> None:
+        """``listener`` is told nothing more; no error when it never was."""
+        self._by_kind = {
+            kind: tuple(each for each in listeners if each is not listener)
+            for kind, listeners in self._by_kind.items()
+        }
+
+    def of(self, event: SessionEvent) -> tuple[Listener, ...]:
+        """Who wants to know of ``event``."""
+        return self._by_kind.get(event.kind, ())
+
+    def note_dropped(self) -> None:
+        """Count an event that is told nobody."""
+        self.dropped += 1
+        if self.dropped == 1 or self.dropped % 1000 == 0:
+            logger.warning("listeners are too slow: %d events dropped", self.dropped)
+
+
+def check_kinds(kinds: tuple[object, ...]) -> None:
+    """Raises InvalidInput unless each of ``kinds`` is the kind of an event."""
+    known = get_args(EventKind)
+    for kind in kinds:
+        if kind not in known:
+            raise InvalidInput(f"there is no event {kind!r}; there are {', '.join(known)}")
+
+
+def log_failure(listener: Listener, error: Exception) -> None:
+    """Say that a listener failed, without what the error may hold of the event."""
+    name = getattr(listener, "__qualname__", type(listener).__name__)
+    logger.error("listener %s failed: %s", name, type(error).__name__)
+
+
+class ThreadListeners:
+    """For the synchronous manager."""
+
+    def __init__(self) -> None:
+        self.subscriptions: Final = Subscriptions()
+        self._lock = threading.Lock()
+        self._process = 0
+        self._waiting: queue.Queue[SessionEvent | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+
+    def tell(self, event: SessionEvent) -> None:
+        """Hand ``event`` over; returns at once and never raises."""
+        if not self.subscriptions.of(event):
+            return
+        if self._process != os.getpid() or self._thread is None:
+            self._start()
+        try:
+            self._waiting.put_nowait(event)
+        except queue.Full:
+            self.subscriptions.note_dropped()
+
+    def close(self) -> None:
+        """Tell what still waits, for at most five seconds."""
+        thread = self._thread
+        if thread is None or self._process != os.getpid():
+            return
+        try:
+            self._waiting.put(None, timeout=_CLOSING_SECONDS)
+        except queue.Full:
+            self.subscriptions.note_dropped()
+            return
+        if thread is not threading.current_thread():
+            thread.join(_CLOSING_SECONDS)
+        self._thread = None
+
+    def _start(self) -> None:
+        if self._process != os.getpid():
+            # Nobody else is in here yet: after a fork only the forking thread lives.
+            self._lock, self._waiting = threading.Lock(), queue.Queue(MOST_WAITING)
+            self._thread, self._process = None, os.getpid()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="clusterpass-listeners", daemon=True
+                )
+                self._thread.start()
+
+    def _work(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            for listener in self.subscriptions.of(event):
+                try:
+                    answer = listener(event)
+                    if inspect.isawaitable(answer):
+                        asyncio.run(_finish(answer))
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next one is told)
+                    log_failure(listener, error)
+
+
+async def _finish(answer: Awaitable[None]) -> None:
+    await answer

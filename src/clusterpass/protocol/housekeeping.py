@@ -1,0 +1,53 @@
+"""What each script that changes a subject is told: how long to keep what, and which keys."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.script import ScriptCall, load_script
+
+Reply = TypeVar("Reply")
+_PACKED: Final = struct.Struct(">IBI6s")
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """How long a subject's traces are kept."""
+
+    tombstone_seconds: int
+    history_entries: int = 0
+    history_seconds: int = 0
+    cutoff_milliseconds: int = 0
+    """Sessions opened before this have ended."""
+    indexed: bool = True
+    """Whether the subject is counted among those who are online."""
+
+    def pack(self, subject: str) -> bytes:
+        """The first argument of such a script."""
+        head = _PACKED.pack(
+            self.tombstone_seconds,
+            self.history_entries,
+            self.history_seconds,
+            self.cutoff_milliseconds.to_bytes(6, "big"),
+        )
+        return head + subject.encode()
+
+
+def change(
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    script: str,
+    *,
+    arguments: tuple[bytes | int, ...] = (),
+    read: Callable[[Any], Reply],
+    confirm: bool = True,
+) -> ScriptCall[Reply]:
+    """A call of a script that changes ``subject``."""
+    key = keyspace.sessions(subject)
+    keys = (key, keyspace.online(slot_of(key))) if keeping.indexed else (key,)
+    return ScriptCall(
+        load_script(script), keys, (keeping.pack(subject), *arguments), read, confirm=confirm
+    )

@@ -1,0 +1,264 @@
+-- One subject in memory: read once, changed here and in the store, settled at the end.
+--
+-- A script that changes a subject includes record and subject, calls ``settle()`` last, and takes
+--   KEYS  1 sessions   2 online index of the slot (may be missing: the next change mends it)
+--   ARGV  1 seconds a tombstone is kept 4 | history entries 1 | seconds of history 4 |
+--           sessions opened before this millisecond have ended 6 | subject
+
+local MOST_TOMBSTONES = 64
+local LOGIN, REFRESH, LOGOUT, REPLACEMENT, REVOCATION, BAN, UNBAN, REUSE = 1, 2, 3, 4, 5, 6, 7, 8
+local ELEVATION, IMPERSONATION, CLAIMS_CHANGE, EXPIRY, IDLENESS = 9, 10, 11, 12, 13
+local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, IDLENESS}
+local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)
+local LONGEST_ENTRY = 64
+local PER_SUBJECT = 512 -- an index score is: second in which the last session ends * 512 + sessions
+local FIRST_SCORE = 1e11 -- below: the index' own total
+
+local KEY, INDEX = KEYS[1], KEYS[2]
+local keep_seconds, history_entries, history_seconds, cutoff = struct.unpack('>I4BI4I6', ARGV[1])
+local subject_name = string.sub(ARGV[1], 16)
+local now_ms = now_milliseconds()
+local now = math.floor(now_ms / 1000)
+local fields = {}
+
+local function put(name, value)
+    fields[name] = value
+    redis.call('HSET', KEY, name, value)
+end
+
+local function drop(name)
+    if fields[name] then
+        fields[name] = nil
+        redis.call('HDEL', KEY, name)
+    end
+end
+
+-- Write a line of the history. All refreshes of a session share one line, which counts them.
+local function note(event, session_id, at, count, address, text)
+    if history_entries == 0 then
+        return
+    end
+    local name
+    if event == REFRESH then
+        local wanted = struct.pack('>B', event)
+        for field, value in pairs(fields) do
+            if #field == 2 and string.sub(field, 1, 1) == 'h' and string.sub(value, 1, 1) == wanted
+                and string.sub(value, 8, 23) == session_id then
+                name = field
+                local _, _, before = struct.unpack('>BI4I2', value)
+                count = math.min(before + count, 65535)
+            end
+        end
+    end
+    if not name then
+        local number = (tonumber(fields['h']) or -1) + 1
+        put('h', tostring(number))
+        name = 'h' .. struct.pack('>B', number % history_entries)
+    end
+    local head = struct.pack('>BI4I2', event, at, math.min(count, 65535)) .. session_id
+        .. struct.pack('>B', #address) .. address
+    put(name, head .. string.sub(text, 1, LONGEST_ENTRY - #head))
+end
+
+-- Replace a live session by a tombstone; what stands beside it goes.
+local function bury(session_id, reason, at, text)
+    put(session_id, struct.pack('>BBI4I4', 130, reason, at, at + keep_seconds) .. text)
+    drop(details_field(session_id))
+    drop(elevation_field(session_id))
+end
+
+-- Bury sessions and write one line about all of them.
+local function end_sessions(sessions, reason, address, text)
+    for _, session in ipairs(sessions) do
+        bury(session.id, reason, now, text)
+    end
+    if #sessions > 0 then
+        local one = #sessions == 1 and sessions[1].id or NO_SESSION
+        note(EVENT_OF_REASON[reason], one, now, #sessions, address, text)
+    end
+end
+
+-- The sessions that live, oldest first.
+local function live_sessions()
+    local live = {}
+    for name, value in pairs(fields) do
+        if #name == SESSION_ID_BYTES and is_live(value) then
+            live[#live + 1] = {id = name, record = parse_live(value)}
+        end
+    end
+    table.sort(live, function(a, b)
+        local first, second = a.record.created, b.record.created
+        return first < second or (first == second and a.id < b.id)
+    end)
+    return live
+end
+
+local function session_ids(sessions)
+    local ids = {}
+    for index, session in ipairs(sessions) do
+        ids[index] = session.id
+    end
+    return ids
+end
+
+local function read_bans()
+    return fields['b'] and cjson.decode(fields['b']) or {}
+end
+
+local function write_bans(bans)
+    if next(bans) then
+        put('b', cjson.encode(bans))
+    else
+        drop('b')
+    end
+end
+
+local function drop_ended_bans()
+    if not fields['b'] then
+        return
+    end
+    local bans, ended = read_bans(), false
+    for scope, ban in pairs(bans) do
+        if ban.u > 0 and ban.u <= now then
+            bans[scope], ended = nil, true
+        end
+    end
+    if ended then
+        write_bans(bans)
+    end
+end
+
+-- Read all fields; what has reached its end or was opened before the cutoff becomes a tombstone.
+local function load()
+    local flat = redis.call('HGETALL', KEY)
+    for index = 1, #flat, 2 do
+        fields[flat[index]] = flat[index + 1]
+    end
+    drop_ended_bans()
+    for _, session in ipairs(live_sessions()) do
+        local record = session.record
+        local ends_at = live_ends_at(record)
+        local reason, at = nil, now
+        if ends_at <= now then
+            reason, at = record.absolute_end <= now and EXPIRED or IDLE, ends_at
+        elseif record.created < cutoff then
+            reason = REVOKED
+        end
+        if reason then
+            bury(session.id, reason, at, '')
+            note(EVENT_OF_REASON[reason], session.id, at, 1, '', '')
+        end
+    end
+end
+
+-- Tombstones past their time, and the surplus; returns the second until which some are kept.
+-- The tombstone of session ``fresh`` (may be nil), made just now, is not the one to make room.
+local function settle_tombstones(fresh)
+    local tombstones, latest = {}, 0
+    for name, value in pairs(fields) do
+        if #name == SESSION_ID_BYTES and is_tombstone(value) then
+            local rank = keep_until(value) + (name == fresh and 1 or 0)
+            tombstones[#tombstones + 1] = {id = name, rank = rank, until_second = keep_until(value)}
+        end
+    end
+    table.sort(tombstones, function(a, b)
+        return a.rank > b.rank or (a.rank == b.rank and a.id < b.id)
+    end)
+    for index, tombstone in ipairs(tombstones) do
+        if tombstone.until_second <= now or index > MOST_TOMBSTONES then
+            drop(tombstone.id)
+        else
+            latest = math.max(latest, tombstone.until_second)
+        end
+    end
+    return latest
+end
+
+-- Lines beyond the ring (it was longer before); returns the second until which it is kept.
+local function settle_history()
+    local latest = 0
+    for name, value in pairs(fields) do
+        if #name == 2 and string.sub(name, 1, 1) == 'h' then
+            if string.byte(name, 2) >= history_entries then
+                drop(name)
+            elseif history_seconds > 0 then
+                local _, at = struct.unpack('>BI4', value)
+                latest = math.max(latest, at + history_seconds)
+            end
+        end
+    end
+    return latest
+end
+
+-- The slot's list of who is online. Its member '' holds the number of sessions of all the others.
+local function settle_index(live, ends_at)
+    if not INDEX then
+        return
+    end
+    local bound = '(' .. string.format('%.0f', (now + 1) * PER_SUBJECT)
+    local delta = 0
+    local before = redis.call('ZSCORE', INDEX, subject_name)
+    if before then
+        delta = delta - tonumber(before) % PER_SUBJECT
+    end
+    if live > 0 then
+        local score = string.format('%.0f', ends_at * PER_SUBJECT + live)
+        redis.call('ZADD', INDEX, score, subject_name)
+        delta = delta + live
+    elseif before then
+        redis.call('ZREM', INDEX, subject_name)
+    end
+    local first = string.format('%.0f', FIRST_SCORE)
+    local ended = redis.call('ZRANGEBYSCORE', INDEX, first, bound, 'WITHSCORES', 'LIMIT', 0, 100)
+    for index = 1, #ended, 2 do
+        redis.call('ZREM', INDEX, ended[index])
+        delta = delta - tonumber(ended[index + 1]) % PER_SUBJECT
+    end
+    if delta ~= 0 then
+        redis.call('ZINCRBY', INDEX, delta, '')
+    end
+    local last = redis.call('ZREVRANGE', INDEX, 0, 0, 'WITHSCORES')
+    if last[1] == '' then
+        redis.call('DEL', INDEX)
+    elseif last[1] then
+        redis.call('EXPIREAT', INDEX, math.floor(tonumber(last[2]) / PER_SUBJECT))
+    end
+end
+
+-- Remove what is of no more use to anyone and let the key end with the last that is.
+-- Returns the number of live sessions.
+local function settle(fresh)
+    local latest, ends_at = math.max(settle_tombstones(fresh), settle_history()), 0
+    local live = live_sessions()
+    for _, session in ipairs(live) do
+        ends_at = math.max(ends_at, live_ends_at(session.record))
+    end
+    if #live > 0 then
+        -- It stays a while past its end, so that it can be told why it ended.
+        latest = math.max(latest, ends_at + keep_seconds)
+    else
+        drop('c')
+    end
+    local for_good, foreign = false, false
+    for name, value in pairs(fields) do
+        -- Written by a later release: neither read nor thrown away.
+        foreign = foreign or (#name == SESSION_ID_BYTES
+            and not is_live(value) and not is_tombstone(value))
+    end
+    for _, ban in pairs(read_bans()) do
+        latest = math.max(latest, ban.u)
+        for_good = for_good or ban.u == 0
+    end
+    if fields['g'] then
+        latest = math.max(latest, tonumber(fields['g']) + keep_seconds)
+    end
+    if for_good or foreign then
+        redis.call('PERSIST', KEY)
+    elseif latest > now then
+        redis.call('EXPIREAT', KEY, latest)
+    else
+        redis.call('DEL', KEY)
+    end
+    settle_index(#live, ends_at)
+    return #live
+end

@@ -1,0 +1,32 @@
+#!lua
+-- Ban a subject, from everything (which ends all sessions) or from one scope.
+--
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 scope ('' : everything)   3 level   4 seconds (0: for good)
+--          5 reason   6 most bans   7 note for tombstones   8 line for the history
+-- Returns  {'OK' or 'FULL', now in milliseconds, {session id, ...} ended, bans}
+--@include record
+--@include subject
+
+load()
+local scope, bans = ARGV[2], read_bans()
+local count = 0
+for _ in pairs(bans) do
+    count = count + 1
+end
+if not bans[scope] and count >= tonumber(ARGV[6]) then
+    settle()
+    return {'FULL', now_ms, {}, fields['b'] or ''}
+end
+local seconds = tonumber(ARGV[4])
+bans[scope] = {
+    l = tonumber(ARGV[3]), u = seconds > 0 and now + seconds or 0, r = ARGV[5], a = now,
+}
+write_bans(bans)
+local leaving = scope == '' and live_sessions() or {}
+for _, session in ipairs(leaving) do
+    bury(session.id, BANNED, now, ARGV[7])
+end
+note(BAN, NO_SESSION, now, math.max(#leaving, 1), '', ARGV[8])
+settle()
+return {'OK', now_ms, session_ids(leaving), fields['b']}

@@ -1,0 +1,15 @@
+#!lua
+-- End every session that was opened before a time, in the whole namespace. Never taken back.
+--
+-- KEYS     1 one copy of the time
+-- ARGV     1 milliseconds since the epoch ('' : now)   2 by how many milliseconds the time may lie
+--          ahead of this server's
+-- Returns  the time that holds now, in milliseconds
+--@include record
+
+local known = tonumber(redis.call('GET', KEYS[1]) or '0')
+local now = now_milliseconds()
+local wanted = ARGV[1] == '' and now or math.min(tonumber(ARGV[1]), now + tonumber(ARGV[2]))
+local value = math.max(known, wanted)
+redis.call('SET', KEYS[1], string.format('%.0f', value))
+return value

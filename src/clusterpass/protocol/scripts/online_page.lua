@@ -1,0 +1,40 @@
+#!lua flags=no-writes,allow-cross-slot-keys
+-- Read who is online in the slots of a list, up to the first that this node does not own.
+--
+-- KEYS     1 online index of the first slot
+-- ARGV     1 name of an index before its tag   2 name behind its tag   3 tags, four bytes each
+--          4 where to go on in the first slot ('0': at its beginning)   5 most subjects, about
+-- Returns  {slots done, where to go on in the next one, subject, ...}
+--@include record
+
+local PER_SUBJECT = 512
+local now = math.floor(now_milliseconds() / 1000)
+local cursor, most = ARGV[4], tonumber(ARGV[5])
+local slots, found = 0, {}
+for position = 1, #ARGV[3], 4 do
+    local name = position == 1 and KEYS[1]
+        or ARGV[1] .. string.sub(ARGV[3], position, position + 3) .. ARGV[2]
+    repeat
+        local scanned = redis.pcall('ZSCAN', name, cursor, 'COUNT', most)
+        if scanned.err then
+            if slots == 0 then
+                return redis.error_reply(scanned.err)
+            end
+            return {slots, cursor, unpack(found)}
+        end
+        cursor = scanned[1]
+        for index = 1, #scanned[2], 2 do
+            local ends_at = math.floor(tonumber(scanned[2][index + 1]) / PER_SUBJECT)
+            if scanned[2][index] ~= '' and ends_at > now then
+                found[#found + 1] = scanned[2][index]
+            end
+        end
+    until cursor == '0' or #found >= most
+    if cursor == '0' then
+        slots = slots + 1
+    end
+    if #found >= most then
+        break
+    end
+end
+return {slots, cursor, unpack(found)}

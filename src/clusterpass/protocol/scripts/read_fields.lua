@@ -1,0 +1,13 @@
+#!lua flags=no-writes
+-- Read some fields that belong to the subject, not to one session.
+--
+-- KEYS     1 sessions
+-- ARGV     names of fields
+-- Returns  {now in milliseconds, value or '', ...}
+--@include record
+
+local answer = {now_milliseconds()}
+for index, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
+    answer[index + 1] = value or ''
+end
+return answer

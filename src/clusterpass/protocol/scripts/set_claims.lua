@@ -1,0 +1,21 @@
+#!lua
+-- Replace the live claims of a subject; they go with the subject's last session.
+--
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 claims as JSON ('' : none)
+-- Returns  the number of live sessions that they now belong to
+--@include record
+--@include subject
+
+load()
+if #live_sessions() > 0 and (fields['c'] or '') ~= ARGV[2] then
+    if ARGV[2] == '' then
+        drop('c')
+    else
+        put('c', ARGV[2])
+    end
+    note(CLAIMS_CHANGE, NO_SESSION, now, 1, '', '')
+elseif fields['c'] then
+    put('c', fields['c']) -- a write for WAIT to wait for
+end
+return settle()

@@ -1,0 +1,19 @@
+#!lua
+-- Lift a ban.
+--
+-- KEYS     1 sessions   2 online index (may be missing)
+-- ARGV     1 see subject   2 scope ('' : the ban from everything)   3 line for the history
+-- Returns  1 when there was one, otherwise 0
+--@include record
+--@include subject
+
+load()
+local bans = read_bans()
+local found = bans[ARGV[2]] and 1 or 0
+bans[ARGV[2]] = nil
+if found == 1 then
+    write_bans(bans)
+    note(UNBAN, NO_SESSION, now, 1, '', ARGV[3])
+end
+settle()
+return found

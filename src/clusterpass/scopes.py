@@ -1,0 +1,48 @@
+"""Scopes: what a session may do, as names with parts, and with a wildcard for the rest.
+
+A granted ``orders:*`` covers ``orders:write`` and ``orders:write:all``; ``*`` covers everything;
+``orders:*:read`` covers ``orders:eu:read``. A star stands for whole parts only: ``orders:wr*`` is
+a name like any other. There is no role database: a role is a set of scopes that the application
+writes into the claim ``scope`` (RFC 9068 section 2.2.3).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from clusterpass.errors import InvalidInput
+
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
+
+
+def check_scope(scope: object) -> str:
+    """``scope`` itself: one scope token (RFC 6749 section 3.3); raises InvalidInput."""
+    if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
+        raise InvalidInput(
+            "a scope must be 1 to 255 printable ASCII characters without space, quote or backslash"
+        )
+    return scope
+
+
+def granted_scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scopes in the claim ``scope``: one text with spaces, or a list of texts."""
+    value = claims.get("scope")
+    if isinstance(value, str):
+        return tuple(value.split())
+    if isinstance(value, list | tuple):
+        return tuple(scope for scope in value if isinstance(scope, str))
+    return ()
+
+
+def covers(granted: Iterable[str], wanted: str) -> bool:
+    """Whether one of ``granted`` covers ``wanted``."""
+    parts = wanted.split(":")
+    return any(_covers(scope.split(":"), parts) for scope in granted)
+
+
+def _covers(granted: list[str], wanted: list[str]) -> bool:
+    if granted[-1] == "*" and len(wanted) >= len(granted):
+        granted, wanted = granted[:-1], wanted[: len(granted) - 1]
+    return len(granted) == len(wanted) and all(
+        mine in ("*", theirs) for mine, theirs in zip(granted, wanted, strict=True)
+    )

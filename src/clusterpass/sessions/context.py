@@ -1,0 +1,121 @@
+"""What all flows share: the configuration, the keys, the clocks, and who is told what happened."""
+
+from collections.abc import Callable
+from typing import Final
+
+from clusterpass.config import Config
+from clusterpass.errors import StoreUnavailable
+from clusterpass.models import SessionEvent
+from clusterpass.protocol import namespace_calls
+from clusterpass.protocol.housekeeping import Housekeeping
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.script import Flow
+from clusterpass.sessions.cutoff import Cutoff
+from clusterpass.tokens.issuer import TokenIssuer
+from clusterpass.tokens.refresh import RefreshTokens
+from clusterpass.tokens.verifier import TokenVerifier
+
+_CUTOFF_DEADLINE: Final = 0.3
+
+
+class Context:
+    """One for each manager."""
+
+    def __init__(
+        self,
+        config: Config,
+        keyspace: Keyspace,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        tell: Callable[[SessionEvent], None],
+    ) -> None:
+        """``clock``: seconds since the epoch; ``monotonic``: seconds of a clock that never jumps;
+
+        ``random_bytes``: n unpredictable bytes; ``tell``: hands an event to the listeners.
+        """
+        self.config: Final = config
+        self.keyspace: Final = keyspace
+        self.random_bytes: Final = random_bytes
+        self.tell: Final = tell
+        self._clock = clock
+        self.cutoff: Final = Cutoff(monotonic)
+        self.verifier: Final = TokenVerifier(
+            config.keys,
+            issuer=config.issuer,
+            audience=config.audience,
+            clock_leeway=config.clock_leeway,
+            expiry_leeway=config.expiry_leeway,
+            clock=clock,
+        )
+        self._issuer: TokenIssuer | None = None
+        self._refresh_tokens: RefreshTokens | None = None
+
+    @property
+    def tombstone_seconds(self) -> int:
+        """How long a dead session is remembered: until its access tokens have expired."""
+        return self.config.access_lifetime + self.config.expiry_leeway + 60
+
+    def epoch_seconds(self) -> int:
+        """This machine's time, for events of calls that answer no time of the store's."""
+        return int(self._clock())
+
+    @property
+    def keeping(self) -> Housekeeping:
+        """How long a subject's traces are kept, by what is known now."""
+        return Housekeeping(
+            self.tombstone_seconds,
+            self.config.history_entries,
+            self.config.history_lifetime,
+            self.cutoff.milliseconds,
+            self.config.index_online,
+        )
+
+    @property
+    def issuer(self) -> TokenIssuer:
+        """Raises ConfigurationError where the configuration can only verify."""
+        if self._issuer is None:
+            self._issuer = TokenIssuer(
+                self.config.keys.signing_key,
+                issuer=self.config.issuer,
+                audience=self.config.audience,
+                random_bytes=self.random_bytes,
+            )
+        return self._issuer
+
+    @property
+    def refresh_tokens(self) -> RefreshTokens:
+        """Raises ConfigurationError where the configuration can only verify."""
+        if self._refresh_tokens is None:
+            self._refresh_tokens = RefreshTokens(self.config.keys, self.random_bytes)
+        return self._refresh_tokens
+
+    def current_cutoff(self) -> Flow[int]:
+        """The time in milliseconds before which every session has ended, known a second ago.
+
+        Usually no round trip; about two a second for the whole process. Raises StoreUnavailable
+        when no copy can be read: a cutoff that is not known might be missed.
+        """
+        if self.cutoff.is_due():
+            with self.cutoff.asking():
+                yield from self._ask_for_cutoff()
+        return self.cutoff.milliseconds
+
+    def _ask_for_cutoff(self) -> Flow[None]:
+        failure: StoreUnavailable | None = None
+        for _ in SLOTS_WITH_CUTOFF:
+            slot = SLOTS_WITH_CUTOFF[self.cutoff.copy % len(SLOTS_WITH_CUTOFF)]
+            began = self.cutoff.now()
+            try:
+                answer = yield from namespace_calls.read_cutoff(
+                    self.keyspace, slot, deadline=_CUTOFF_DEADLINE
+                )
+            except StoreUnavailable as error:
+                failure = error
+                self.cutoff.copy += 1  # and stay with the one that answers
+            else:
+                self.cutoff.learn(answer.reply, began)
+                return
+        if failure is not None:
+            raise failure

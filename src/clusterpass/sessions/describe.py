@@ -1,0 +1,173 @@
+"""From what the store holds to what callers see, and to tokens."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Any, Final
+
+from clusterpass.config import Config
+from clusterpass.errors import (
+    InvalidInput,
+    SessionExpired,
+    SessionRevoked,
+    SessionUnknown,
+)
+from clusterpass.models import (
+    NO_CLAIMS,
+    AccessClaims,
+    Actor,
+    Ban,
+    EventKind,
+    HistoryEntry,
+    Session,
+)
+from clusterpass.protocol.records import BY_PASSWORD, LiveRecord, Tombstone
+from clusterpass.protocol.replies import HistoryLine, Listed, Stored, StoredBan
+from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
+
+PASSWORD: Final = ("pwd",)
+_KINDS: Final[tuple[EventKind, ...]] = (
+    "login",
+    "refresh",
+    "logged_out",
+    "replaced",
+    "revoked",
+    "banned",
+    "unbanned",
+    "reused",
+    "elevated",
+    "impersonated",
+    "claims_changed",
+    "expired",
+    "idle",
+)
+"""By the number that the store holds, from 1."""
+
+
+def session_of(claims: AccessClaims) -> bytes:
+    """The session id of a genuine token; raises when it can be none of ours."""
+    session_id = decode_session_id(claims.session_id)
+    try:
+        check_subject(claims.subject)
+    except InvalidInput:
+        session_id = None
+    if session_id is None:
+        raise SessionUnknown
+    return session_id
+
+
+def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
+    """The record of a live session; raises what says why there is none."""
+    record = stored.record
+    if record is None:
+        raise SessionUnknown
+    if isinstance(record, Tombstone):
+        if record.reason in {"expired", "idle"}:
+            raise SessionExpired(is_idle=record.reason == "idle", ended_at=record.ended_at)
+        raise SessionRevoked(reason=record.reason, ended_at=record.ended_at, note=record.note)
+    if record.ends_at <= stored.now:
+        raise SessionExpired(is_idle=record.absolute_end > stored.now, ended_at=record.ends_at)
+    if record.created_milliseconds < cutoff_milliseconds:
+        raise SessionRevoked(reason="revoked", ended_at=cutoff_milliseconds // 1000)
+    return record
+
+
+def claims_of(stored: Stored) -> Mapping[str, Any]:
+    """The claims of the login, under the subject's live ones."""
+    if not stored.live_claims:
+        return stored.details.claims
+    return {**stored.details.claims, **stored.live_claims}
+
+
+def describe_session(
+    config: Config, subject: str, session_id: bytes, stored: Stored, record: LiveRecord
+) -> Session:
+    """A session as callers see it."""
+    claims = claims_of(stored)
+    auth_time, acr, amr = authentication_of(config, stored, record)
+    return Session(
+        subject=subject,
+        session_id=encode_session_id(session_id),
+        device=stored.details.device or record.device_name or None,
+        created_at=record.created_milliseconds // 1000,
+        refreshed_at=record.refreshed_at,
+        expires_at=record.ends_at,
+        claims=MappingProxyType(dict(claims)) if claims else NO_CLAIMS,
+        device_type=record.device_type or None,
+        active_at=record.active_at,
+        auth_time=auth_time,
+        acr=acr,
+        amr=amr,
+        act=actor_of(stored),
+        bans=describe_bans(stored.bans, stored.now),
+    )
+
+
+def authentication_of(
+    config: Config, stored: Stored, record: LiveRecord
+) -> tuple[int, str, tuple[str, ...]]:
+    """``auth_time``, ``acr`` and ``amr`` in force: of the login, or of a step-up."""
+    elevation = stored.elevation
+    if elevation is not None and elevation.ends_at > stored.now:
+        return elevation.authenticated_at, elevation.level, elevation.methods
+    amr = stored.details.methods or (PASSWORD if record.has(BY_PASSWORD) else ())
+    level = stored.details.level or config.levels[0]
+    return record.created_milliseconds // 1000, level, amr
+
+
+def actor_of(stored: Stored) -> Actor | None:
+    """Who impersonates."""
+    return Actor(*stored.details.actor) if stored.details.actor else None
+
+
+def describe_bans(bans: tuple[StoredBan, ...], now: int) -> tuple[Ban, ...]:
+    """The bans in force."""
+    return tuple(
+        Ban(ban.scope, ban.level, ban.until or None, ban.reason, ban.banned_at)
+        for ban in bans
+        if ban.until == 0 or ban.until > now
+    )
+
+
+def describe_live(
+    config: Config, subject: str, listed: Listed, cutoff_milliseconds: int
+) -> list[Session]:
+    """The live sessions of a subject, newest first."""
+    live = []
+    for session_id, stored in listed.sessions.items():
+        record = stored.record
+        if (
+            isinstance(record, LiveRecord)
+            and record.ends_at > stored.now
+            and record.created_milliseconds >= cutoff_milliseconds
+        ):
+            live.append((record.created_milliseconds, session_id, stored, record))
+    live.sort(key=lambda entry: entry[:2], reverse=True)
+    return [
+        describe_session(config, subject, session_id, stored, record)
+        for _, session_id, stored, record in live
+    ]
+
+
+def describe_line(line: HistoryLine) -> HistoryEntry:
+    """A line of the history as callers see it."""
+    return HistoryEntry(
+        kind=_KINDS[line.event - 1] if 1 <= line.event <= len(_KINDS) else "login",
+        at=line.at,
+        count=line.count,
+        session_id=encode_session_id(line.session_id) if any(line.session_id) else None,
+        address=str(ip_address(line.address)) if len(line.address) in {4, 16} else None,
+        text=line.text,
+    )
+
+
+def pack_address(address: object) -> bytes:
+    """4 or 16 bytes of an IP address; nothing for None and for a name (of a Unix socket)."""
+    if address is None:
+        return b""
+    if not isinstance(address, str):
+        raise InvalidInput("address must be a string")
+    try:
+        return ip_address(address.partition("%")[0]).packed
+    except ValueError:
+        return b""

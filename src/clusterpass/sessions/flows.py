@@ -1,0 +1,60 @@
+"""All flows over sessions, built once for each manager."""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+from clusterpass.config import Config
+from clusterpass.errors import ConfigurationError
+from clusterpass.models import SessionEvent
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.ending import Ending
+from clusterpass.sessions.online import Online
+from clusterpass.sessions.opening import Opening
+from clusterpass.sessions.rotation import Rotation
+from clusterpass.sessions.standing import Standing
+from clusterpass.sessions.subjects import Subjects
+from clusterpass.sessions.verification import Verification
+
+
+class Flows:
+    """The flows by subject; a manager hands each to its store."""
+
+    def __init__(
+        self,
+        config: Config,
+        keyspace: Keyspace,
+        *,
+        deadline: float,
+        tell: Callable[[SessionEvent], None],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """``deadline``: seconds after which the store gives up a call; ``tell``: the listeners.
+
+        Raises ConfigurationError when a call may be repeated after the grace of its token.
+        """
+        if config.refresh_grace and config.refresh_grace <= deadline:
+            raise ConfigurationError(
+                f"refresh_grace ({config.refresh_grace} s) must be longer than the store's deadline"
+                f" ({deadline:g} s), or 0"
+            )
+        context = Context(
+            config,
+            keyspace,
+            clock=clock,
+            monotonic=monotonic,
+            random_bytes=random_bytes,
+            tell=tell,
+        )
+        self.context: Final = context
+        self.opening: Final = Opening(context)
+        self.verification: Final = Verification(context)
+        self.rotation: Final = Rotation(context, self.verification)
+        self.ending: Final = Ending(context, self.rotation)
+        self.standing: Final = Standing(context)
+        self.subjects: Final = Subjects(context)
+        self.online: Final = Online(context)

@@ -1,0 +1,310 @@
+"""Flows that open a session: a login, and an impersonation.
+
+All that callers give is checked before anything is sent. No token is made before the store has
+accepted the session.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.errors import (
+    ImpersonationRefused,
+    InvalidInput,
+    LoginOvertaken,
+    SessionNotFound,
+    SubjectBanned,
+    TooManySessions,
+)
+from clusterpass.models import SESSION_ID_BYTES, Actor, EventKind, Session, SessionEvent, TokenPair
+from clusterpass.policy import SessionPolicy
+from clusterpass.protocol import calls
+from clusterpass.protocol.records import BY_PASSWORD, IMPERSONATED, LONGEST_SHORT_DEVICE
+from clusterpass.protocol.replies import Details
+from clusterpass.protocol.script import Flow
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.describe import (
+    PASSWORD,
+    describe_bans,
+    describe_live,
+    live_record,
+    pack_address,
+)
+from clusterpass.sessions.pairs import make_pair
+from clusterpass.tokens.identifiers import (
+    check_device,
+    check_subject,
+    decode_session_id,
+    encode_session_id,
+)
+from clusterpass.tokens.issuer import check_claims
+
+LONGEST_IMPERSONATION: Final = 3600
+LONGEST_REASON_BYTES: Final = 200
+_SHORTEST_LIFETIME: Final = 10
+_DEVICE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+_METHOD: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+_MOST_METHODS: Final = 8
+_LONGEST_GENERATION: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginOptions:
+    """What a login may say besides its subject; see ``SessionManager.login``."""
+
+    device: str | None = None
+    device_type: str | None = None
+    claims: Mapping[str, Any] | None = None
+    policy: SessionPolicy | None = None
+    replace: str | None = None
+    remember: bool = False
+    lifetime: int | None = None
+    idle_lifetime: int | None = None
+    acr: str | None = None
+    amr: Sequence[str] = ()
+    address: str | None = None
+    generation: int | None = None
+
+
+class Opening:
+    """The flows."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def login(self, subject: str, options: LoginOptions) -> Flow[TokenPair]:
+        """Open a session."""
+        context = self._context
+        check_subject(subject)
+        details, device, flags = self._describe(options)
+        absolute, idle = self._lifetimes(options)
+        policy = context.config.policy if options.policy is None else options.policy
+        if not isinstance(policy, SessionPolicy):
+            raise InvalidInput("policy must be a SessionPolicy")
+        wanted = calls.Opening(
+            session_id=context.random_bytes(SESSION_ID_BYTES),
+            refresh_digest=b"",
+            absolute_seconds=absolute,
+            idle_seconds=idle,
+            flags=flags,
+            device=device,
+            details=details,
+            most_sessions=policy.max_sessions,
+            most_per_device=policy.max_per_device,
+            overflow=policy.overflow,
+            replaced=_session_to_replace(options.replace),
+            generation=_check_generation(options.generation),
+            address=pack_address(options.address),
+            label=options.device or options.device_type or "",
+        )
+        event = SessionEvent(
+            "login",
+            subject,
+            0,
+            device=options.device,
+            device_type=options.device_type,
+            address=options.address,
+        )
+        return (yield from self._open(subject, wanted, event))
+
+    def impersonate(
+        self, actor: Session, subject: str, *, reason: str, for_seconds: int
+    ) -> Flow[TokenPair]:
+        """Open a session of ``subject`` in which ``actor`` acts."""
+        if not isinstance(actor, Session):
+            raise InvalidInput("the actor must be a Session, as verify returns it")
+        check_subject(subject)
+        check_reason(reason, may_be_empty=False)
+        check_seconds("for_seconds", for_seconds, 1, LONGEST_IMPERSONATION)
+        if actor.act is not None:
+            raise ImpersonationRefused(
+                "Who is impersonating cannot impersonate another", reason="nested"
+            )
+        if subject == actor.subject:
+            raise ImpersonationRefused("Nobody can impersonate themselves", reason="self")
+        if subject in self._context.config.protected_subjects:
+            raise ImpersonationRefused("This subject cannot be impersonated", reason="protected")
+        wanted = calls.Opening(
+            session_id=self._context.random_bytes(SESSION_ID_BYTES),
+            refresh_digest=b"",
+            absolute_seconds=for_seconds,
+            idle_seconds=0,
+            flags=IMPERSONATED,
+            device="impersonation\0",
+            details=Details({}, actor=(actor.subject, actor.session_id)),
+            most_sessions=1,
+            is_impersonation=True,
+            label=f"{actor.subject}: {reason}",
+        )
+        event = SessionEvent(
+            "impersonated",
+            subject,
+            0,
+            reason=reason,
+            actor=Actor(actor.subject, actor.session_id),
+        )
+        return (yield from self._open(subject, wanted, event))
+
+    def _open(self, subject: str, wanted: calls.Opening, event: SessionEvent) -> Flow[TokenPair]:
+        context = self._context
+        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        token = context.refresh_tokens.first(subject, wanted.session_id)
+        has_details = bool(wanted.details.encode())
+        wanted = replace(
+            wanted,
+            refresh_digest=token.digest,
+            flags=wanted.flags | (1 if has_details else 0),
+        )
+        yield from context.current_cutoff()
+        answer = yield from calls.login(context.keyspace, context.keeping, subject, wanted)
+        opened = answer.reply
+        event = replace(event, at=opened.stored.now)
+        if opened.status != "OK":
+            self._refuse(subject, opened, event)
+        if opened.replaced:
+            context.tell(
+                replace(
+                    event,
+                    kind="replaced",
+                    session_ids=tuple(encode_session_id(each) for each in opened.replaced),
+                )
+            )
+        stored = replace(opened.stored, details=wanted.details)
+        record = live_record(stored)
+        session_id = encode_session_id(token.session_id)
+        context.tell(replace(event, session_ids=(session_id,)))
+        return make_pair(context, token, stored, record, durable=answer.durable)
+
+    def _refuse(self, subject: str, opened: calls.Opened, event: SessionEvent) -> None:
+        context = self._context
+        kind: EventKind = "refused"
+        if opened.status == "OVERTAKEN":
+            context.tell(replace(event, kind=kind, reason="overtaken"))
+            raise LoginOvertaken
+        if opened.status == "BANNED":
+            context.tell(replace(event, kind=kind, reason="banned"))
+            bans = describe_bans(opened.stored.bans, opened.stored.now)
+            raise SubjectBanned(ban=next(ban for ban in bans if not ban.scope))
+        context.tell(replace(event, kind=kind, reason="too_many_sessions"))
+        raise TooManySessions(
+            sessions=describe_live(
+                context.config, subject, opened.listed, context.cutoff.milliseconds
+            )
+        )
+
+    def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
+        """The details, the device as the record holds it, and the record's flags."""
+        check_device(options.device)
+        kind = check_device_type(options.device_type)
+        claims = check_claims({} if options.claims is None else options.claims)
+        levels = self._context.config.levels
+        acr = levels[0] if options.acr is None else check_level(levels, options.acr)
+        methods = check_methods(options.amr)
+        name = options.device or ""
+        prefix = f"{kind}\0" if kind else ""
+        is_short = len((prefix + name).encode()) <= LONGEST_SHORT_DEVICE
+        details = Details(
+            claims,
+            None if is_short else name,
+            None if acr == levels[0] else acr,
+            () if methods == PASSWORD else methods,
+        )
+        flags = BY_PASSWORD if methods == PASSWORD else 0
+        return details, prefix + (name if is_short else ""), flags
+
+    def _lifetimes(self, options: LoginOptions) -> tuple[int, int]:
+        config = self._context.config
+        if not isinstance(options.remember, bool):
+            raise InvalidInput("remember must be True or False")
+        absolute, idle = config.absolute_lifetime, config.idle_lifetime
+        if options.remember:
+            absolute, idle = config.remember_lifetime, config.remember_idle_lifetime
+        if options.lifetime is not None:
+            absolute = check_lifetime("lifetime", options.lifetime)
+        if options.idle_lifetime is not None:
+            idle = check_lifetime("idle_lifetime", options.idle_lifetime, may_be_zero=True)
+        return absolute, idle
+
+
+def check_seconds(name: str, value: object, at_least: int, at_most: int) -> int:
+    """``value`` itself: whole seconds in the range; raises InvalidInput."""
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
+        raise InvalidInput(f"{name} must be whole seconds from {at_least} to {at_most}")
+    return value
+
+
+def check_lifetime(name: str, value: object, *, may_be_zero: bool = False) -> int:
+    """``value`` itself: 10 seconds to ten years, or 0 where that means none; InvalidInput."""
+    if may_be_zero and value == 0:
+        return 0
+    return check_seconds(name, value, _SHORTEST_LIFETIME, LONGEST_LIFETIME)
+
+
+def check_device_type(kind: object) -> str | None:
+    """``kind`` itself: None or a short name; raises InvalidInput."""
+    if kind is None:
+        return None
+    if not isinstance(kind, str) or not _DEVICE_TYPE.fullmatch(kind):
+        raise InvalidInput("device_type must be 1 to 16 letters, digits or any of _.-")
+    return kind
+
+
+def check_level(levels: Sequence[str], level: object) -> str:
+    """``level`` itself, one of ``levels``; raises InvalidInput."""
+    if not isinstance(level, str) or level not in levels:
+        raise InvalidInput(f"a level must be one of {', '.join(levels)}")
+    return level
+
+
+def check_methods(methods: object) -> tuple[str, ...]:
+    """Authentication methods (RFC 8176), as a tuple; raises InvalidInput."""
+    if (
+        isinstance(methods, str)
+        or not isinstance(methods, Sequence)
+        or len(methods) > _MOST_METHODS
+        or not all(isinstance(method, str) and _METHOD.fullmatch(method) for method in methods)
+    ):
+        raise InvalidInput(
+            f"amr must be a sequence of at most {_MOST_METHODS} short names, as 'pwd', 'otp'"
+        )
+    return tuple(methods)
+
+
+def check_reason(reason: object, *, may_be_empty: bool = True) -> str:
+    """``reason`` itself: text of at most 200 bytes without control characters; InvalidInput."""
+    if not isinstance(reason, str):
+        raise InvalidInput("reason must be a string")
+    if not reason and not may_be_empty:
+        raise InvalidInput("a reason must be given")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("reason is not valid Unicode text") from None
+    if size > LONGEST_REASON_BYTES or not (not reason or reason.isprintable()):
+        raise InvalidInput(
+            f"reason must take at most {LONGEST_REASON_BYTES} bytes, without control characters"
+        )
+    return reason
+
+
+def _session_to_replace(session_id: str | None) -> bytes:
+    if session_id is None:
+        return b""
+    wanted = decode_session_id(session_id)
+    if wanted is None:
+        raise SessionNotFound("The session to replace is not a session id")
+    return wanted
+
+
+def _check_generation(generation: object) -> int | None:
+    if generation is None:
+        return None
+    if (
+        not isinstance(generation, int)
+        or isinstance(generation, bool)
+        or not 0 <= generation < _LONGEST_GENERATION
+    ):
+        raise InvalidInput("generation must be what SessionManager.generation returned")
+    return generation

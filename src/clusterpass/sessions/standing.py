@@ -1,0 +1,112 @@
+"""Flows over one live session: step it up (RFC 9470), let it end earlier."""
+
+from collections.abc import Sequence
+
+from clusterpass.config import DAY
+from clusterpass.errors import (
+    ImpersonationRefused,
+    InvalidInput,
+    SessionNotFound,
+)
+from clusterpass.models import AccessToken, Session, SessionEvent
+from clusterpass.protocol import subject_calls
+from clusterpass.protocol.script import Flow
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.describe import describe_session, live_record, pack_address
+from clusterpass.sessions.opening import (
+    check_level,
+    check_lifetime,
+    check_methods,
+    check_seconds,
+)
+from clusterpass.sessions.pairs import make_access_token
+from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
+
+
+class Standing:
+    """The flows."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def elevate(
+        self,
+        session: Session,
+        level: str,
+        *,
+        for_seconds: int,
+        amr: Sequence[str],
+        address: str | None,
+    ) -> Flow[AccessToken]:
+        """Note that the user was authenticated again; an access token that says so."""
+        context = self._context
+        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        if not isinstance(session, Session):
+            raise InvalidInput("the session must be a Session, as verify returns it")
+        check_level(context.config.levels, level)
+        check_seconds("for_seconds", for_seconds, 1, DAY)
+        methods = check_methods(amr)
+        session_id = decode_session_id(session.session_id) or b""
+        answer = yield from subject_calls.elevate(
+            context.keyspace,
+            context.keeping,
+            session.subject,
+            session_id=session_id,
+            seconds=for_seconds,
+            level=level,
+            methods=methods,
+            address=pack_address(address),
+        )
+        stored = answer.reply.stored
+        record = live_record(stored)
+        if answer.reply.status == "IMPERSONATED":
+            raise ImpersonationRefused(
+                "An impersonation cannot be stepped up", reason="impersonated"
+            )
+        context.tell(
+            SessionEvent(
+                "elevated",
+                session.subject,
+                stored.now,
+                session_ids=(session.session_id,),
+                address=address,
+                reason=level,
+            )
+        )
+        return make_access_token(
+            context,
+            session.subject,
+            encode_session_id(session_id),
+            stored,
+            record,
+            durable=answer.durable,
+        )
+
+    def shorten(
+        self, subject: str, session_id: str, *, lifetime: int | None, idle_lifetime: int | None
+    ) -> Flow[Session]:
+        """Let a session end earlier than it would."""
+        check_subject(subject)
+        if lifetime is None and idle_lifetime is None:
+            raise InvalidInput("give lifetime, idle_lifetime or both")
+        if lifetime is not None:
+            check_seconds("lifetime", lifetime, 1, 2**31)
+        if idle_lifetime is not None:
+            check_lifetime("idle_lifetime", idle_lifetime)
+        wanted = decode_session_id(session_id)
+        if wanted is None:
+            raise SessionNotFound
+        context = self._context
+        answer = yield from subject_calls.shorten(
+            context.keyspace,
+            context.keeping,
+            subject,
+            session_id=wanted,
+            lifetime=lifetime,
+            idle_lifetime=idle_lifetime,
+        )
+        stored = answer.reply
+        if stored.record is None:
+            raise SessionNotFound
+        record = live_record(stored)
+        return describe_session(context.config, subject, wanted, stored, record)

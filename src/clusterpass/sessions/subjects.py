@@ -1,0 +1,152 @@
+"""Flows over a subject: its sessions, history, generation, live claims and bans."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.errors import InvalidInput, SubjectBanned, TooManyBans
+from clusterpass.models import (
+    NO_CLAIMS,
+    Applied,
+    Ban,
+    Ended,
+    EventKind,
+    HistoryEntry,
+    Session,
+    SessionEvent,
+)
+from clusterpass.protocol import calls, subject_calls
+from clusterpass.protocol.script import Flow
+from clusterpass.scopes import check_scope, covers
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.describe import describe_bans, describe_line, describe_live
+from clusterpass.sessions.opening import check_reason, check_seconds
+from clusterpass.tokens.encoding import encode_json
+from clusterpass.tokens.identifiers import check_subject, encode_session_id
+from clusterpass.tokens.issuer import check_claims
+
+LARGEST_LIVE_CLAIMS_BYTES: Final = 2048
+_MOST_LEVEL: Final = 1000
+
+
+class Subjects:
+    """The flows."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def sessions(self, subject: str) -> Flow[list[Session]]:
+        """Every live session, newest first."""
+        check_subject(subject)
+        cutoff = yield from self._context.current_cutoff()
+        answer = yield from calls.list_sessions(self._context.keyspace, subject)
+        return describe_live(self._context.config, subject, answer.reply, cutoff)
+
+    def history(self, subject: str) -> Flow[list[HistoryEntry]]:
+        """What happened to the sessions of a subject, newest first."""
+        check_subject(subject)
+        answer = yield from calls.list_sessions(self._context.keyspace, subject)
+        lines = [describe_line(line) for line in answer.reply.history]
+        # The lines come in the order of their writing, which decides within a second.
+        order = sorted(enumerate(lines), key=lambda entry: (entry[1].at, entry[0]), reverse=True)
+        return [line for _, line in order]
+
+    def generation(self, subject: str) -> Flow[int]:
+        """A number that each revoke_all raises."""
+        check_subject(subject)
+        answer = yield from subject_calls.read_generation(self._context.keyspace, subject)
+        return answer.reply
+
+    def set_claims(self, subject: str, claims: Mapping[str, Any]) -> Flow[Applied]:
+        """Replace the live claims."""
+        check_subject(subject)
+        checked = check_claims(claims, largest=LARGEST_LIVE_CLAIMS_BYTES)
+        answer = yield from subject_calls.set_claims(
+            self._context.keyspace,
+            self._context.keeping,
+            subject,
+            claims=encode_json(checked) if checked else b"",
+        )
+        if answer.reply:
+            self._tell("claims_changed", subject)
+        return Applied(answer.reply, answer.durable)
+
+    def claims(self, subject: str) -> Flow[Mapping[str, Any]]:
+        """The live claims."""
+        check_subject(subject)
+        answer = yield from subject_calls.read_claims(self._context.keyspace, subject)
+        return MappingProxyType(answer.reply) if answer.reply else NO_CLAIMS
+
+    def ban(
+        self, subject: str, *, reason: str, for_seconds: int | None, scope: str, level: int
+    ) -> Flow[Ended]:
+        """Ban a subject."""
+        check_subject(subject)
+        check_reason(reason)
+        _check_ban_scope(scope)
+        check_ban_level(level)
+        if for_seconds is not None:
+            check_seconds("for_seconds", for_seconds, 1, LONGEST_LIFETIME)
+        answer = yield from subject_calls.ban(
+            self._context.keyspace,
+            self._context.keeping,
+            subject,
+            scope=scope,
+            level=level,
+            seconds=for_seconds or 0,
+            reason=reason,
+        )
+        banned = answer.reply
+        if banned.status == "FULL":
+            raise TooManyBans
+        self._tell("banned", subject, banned.ended, f"{scope} {reason}".strip())
+        return Ended(len(banned.ended), answer.durable)
+
+    def unban(self, subject: str, *, scope: str) -> Flow[Applied]:
+        """Lift a ban."""
+        check_subject(subject)
+        _check_ban_scope(scope)
+        answer = yield from subject_calls.unban(
+            self._context.keyspace, self._context.keeping, subject, scope=scope
+        )
+        if answer.reply:
+            self._tell("unbanned", subject, reason=scope)
+        return Applied(answer.reply, answer.durable)
+
+    def bans(self, subject: str) -> Flow[tuple[Ban, ...]]:
+        """The bans in force."""
+        check_subject(subject)
+        answer = yield from subject_calls.read_subject_bans(self._context.keyspace, subject)
+        now, bans = answer.reply
+        return describe_bans(bans, now)
+
+    def check_ban(self, subject: str, scope: str, level: int) -> Flow[None]:
+        """Raises SubjectBanned when there is a ban that forbids ``scope``, or everything."""
+        _check_ban_scope(scope)
+        check_ban_level(level)
+        for ban in (yield from self.bans(subject)):
+            if not ban.scope or (scope and ban.level >= level and covers((ban.scope,), scope)):
+                raise SubjectBanned(ban=ban)
+
+    def _tell(
+        self,
+        kind: EventKind,
+        subject: str,
+        session_ids: tuple[bytes, ...] = (),
+        reason: str | None = None,
+    ) -> None:
+        ids = tuple(encode_session_id(each) for each in session_ids)
+        at = self._context.epoch_seconds()
+        self._context.tell(SessionEvent(kind, subject, at, session_ids=ids, reason=reason or None))
+
+
+def _check_ban_scope(scope: object) -> None:
+    if scope != "":
+        check_scope(scope)
+
+
+def check_ban_level(level: object) -> None:
+    """Raises InvalidInput unless ``level`` is a whole number from 1 to 1000."""
+    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= _MOST_LEVEL:
+        raise InvalidInput(f"level must be a whole number from 1 to {_MOST_LEVEL}")
