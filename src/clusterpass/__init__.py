@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from clusterpass.models import HistoryEntry as HistoryEntry
     from clusterpass.models import OnlineCount as OnlineCount
     from clusterpass.models import OnlinePage as OnlinePage
+    from clusterpass.models import RevokedBefore as RevokedBefore
     from clusterpass.models import Session as Session
     from clusterpass.models import SessionEvent as SessionEvent
     from clusterpass.models import TokenPair as TokenPair
@@ -78,6 +79,7 @@ _HOMES = {
     "OnlineCount": "models",
     "OnlinePage": "models",
     "RefreshTokenReused": "errors",
+    "RevokedBefore": "models",
     "ScopeMissing": "errors",
     "Session": "models",
     "SessionEvent": "models",

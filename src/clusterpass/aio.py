@@ -13,6 +13,7 @@ from clusterpass.models import (
     Ended,
     EventKind,
     HistoryEntry,
+    RevokedBefore,
     Session,
     SessionEvent,
     TokenPair,
@@ -175,7 +176,7 @@ class AsyncSessionManager:
     async def revoke_before(
         self,
         time: int | None = None,
-    ) -> int:
+    ) -> RevokedBefore:
         """End every session of the whole namespace that was opened before ``time``."""
         return await self.store.run(self._flows.ending.revoke_before(time))
 

@@ -122,16 +122,23 @@ class InvalidRefreshToken(AuthenticationError):
 
     ``reason`` says why: ``malformed``, ``mismatch`` (it was not made here), ``unknown_session``,
     or why the session ended: ``logged_out``, ``replaced``, ``revoked``, ``banned``, ``reused``,
-    ``expired`` or ``idle``; ``note`` is the tombstone's: by which device, for what reason.
+    ``expired`` or ``idle``; ``note`` is the tombstone's: by which device, for what reason;
+    ``ended_at``: when, in seconds since the epoch, 0 when that is not known.
     """
 
     code = "invalid_refresh_token"
 
     def __init__(
-        self, message: str | None = None, *, reason: str | None = None, note: str = ""
+        self,
+        message: str | None = None,
+        *,
+        reason: str | None = None,
+        note: str = "",
+        ended_at: int = 0,
     ) -> None:
         super().__init__(message, reason=reason)
         self.note: Final = note
+        self.ended_at: Final = ended_at
 
 
 class RefreshTokenReused(InvalidRefreshToken):

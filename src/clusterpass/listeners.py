@@ -87,11 +87,12 @@ class ThreadListeners:
         """Hand ``event`` over; returns at once and never raises."""
         if not self.subscriptions.of(event):
             return
-        if self._process != os.getpid() or self._thread is None:
-            self._start()
         try:
+            if self._process != os.getpid() or self._thread is None:
+                self._start()
             self._waiting.put_nowait(event)
-        except queue.Full:
+        except (queue.Full, RuntimeError):
+            # RuntimeError: no thread can be started, as at the end of the interpreter.
             self.subscriptions.note_dropped()
 
     def close(self) -> None:

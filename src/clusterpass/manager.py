@@ -12,6 +12,7 @@ from clusterpass.models import (
     Ended,
     EventKind,
     HistoryEntry,
+    RevokedBefore,
     Session,
     SessionEvent,
     TokenPair,
@@ -230,13 +231,13 @@ class SessionManager:
     def revoke_before(
         self,
         time: int | None = None,
-    ) -> int:
+    ) -> RevokedBefore:
         """End every session of the whole namespace that was opened before ``time``.
 
-        ``time``: seconds since the epoch, None or later than now: now. Returns the time that holds;
-        it is never taken back. Running servers see it within a second. Three round trips
-        (``not_before.lua``). Raises InvalidInput, and StoreUnavailable when not every copy could
-        be written: do it again.
+        ``time``: seconds since the epoch, None or later than now: now. Returns the time that holds,
+        which may be later than the one asked for: it is never taken back. Running servers see it
+        within a second. Three round trips (``not_before.lua``). Raises InvalidInput, and
+        StoreUnavailable when not every copy could be written: do it again.
         """
         return self.store.run(self._flows.ending.revoke_before(time))
 

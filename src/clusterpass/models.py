@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from clusterpass.errors import ScopeMissing, SubjectBanned
+from clusterpass.errors import InvalidInput, ScopeMissing, SubjectBanned
 from clusterpass.scopes import check_scope, covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
+
+MOST_BAN_LEVEL: Final = 1000
 
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -34,6 +36,13 @@ EventKind = Literal[
 ]
 
 
+def check_ban_level(level: object) -> int:
+    """``level`` itself: a whole number from 1 to 1000; raises InvalidInput."""
+    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= MOST_BAN_LEVEL:
+        raise InvalidInput(f"level must be a whole number from 1 to {MOST_BAN_LEVEL}")
+    return level
+
+
 def _no_claims() -> Mapping[str, Any]:
     return NO_CLAIMS
 
@@ -44,6 +53,8 @@ class Actor:
 
     subject: str
     session_id: str
+    reason: str = ""
+    """Why; known to who asks the store, not told in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,12 @@ class Ban:
     """When it ends by itself; None: never."""
     reason: str
     banned_at: int
+
+    def forbids(self, scope: str, level: int = 1) -> bool:
+        """Whether it is from everything, or from ``scope`` with ``level`` or more."""
+        if not self.scope:
+            return True
+        return bool(scope) and self.level >= level and covers((self.scope,), scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +156,9 @@ class Session:
         Raises SubjectBanned, InvalidInput. No round trip: the bans came with the session.
         """
         check_scope(scope)
+        check_ban_level(level)
         for ban in self.bans:
-            if ban.level >= level and covers((ban.scope,), scope):
+            if ban.forbids(scope, level):
                 raise SubjectBanned(ban=ban)
 
 
@@ -194,6 +212,16 @@ class Applied:
     """How many live sessions, or bans, it concerned."""
     durable: bool
     """Whether a replica has confirmed the write; False where there is no replica to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedBefore:
+    """What a revocation of the whole namespace did."""
+
+    time: int
+    """Sessions that were opened before this second have ended."""
+    durable: bool
+    """Whether a replica has confirmed each copy; False where there is no replica to ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,8 @@ def living(manager: Any, subjects: list[str]) -> Load:
         assert manager.verify(first.access_token).claims == (claims or {})
         second = manager.refresh(first.refresh_token)
         assert manager.verify(second.access_token).session_id == first.session_id
-        with pytest.raises(InvalidRefreshToken):
-            manager.refresh(first.refresh_token)
+        again = manager.refresh(first.refresh_token)
+        assert again.refresh_token == second.refresh_token
         manager.logout(second.access_token)
         with pytest.raises(SessionRevoked):
             manager.verify(second.access_token)
@@ -203,8 +203,8 @@ def refresh_idle(manager: Any, scene: Scene) -> None:
     again = manager.refresh(scene.idle.refresh_token)
     assert again.session_id == scene.idle.session_id
     assert manager.verify(again.access_token).claims == {"idle": True}
-    with pytest.raises(InvalidRefreshToken):
-        manager.refresh(scene.idle.refresh_token)
+    # A retry after a lost answer gets the very same successor, also from a promoted replica.
+    assert manager.refresh(scene.idle.refresh_token).refresh_token == again.refresh_token
     scene.live.append(again)
 
 

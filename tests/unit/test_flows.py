@@ -166,21 +166,23 @@ def refuse_at_once(kind: type[ClusterPassError], flow: Generator[Any, Any, Any])
 
 
 def opened(record: LiveRecord, now: int = NOW) -> list[Any]:
-    return [b"OK", *stored(record, now=now), [], []]
+    return [b"OK", stored(record, now=now), [], [], []]
 
 
 def stored(
     record: LiveRecord | Tombstone | None, details: bytes = b"", now: int = NOW
 ) -> list[Any]:
-    return [now * 1000 + 999, b"" if record is None else record.pack(), details, b"", b"", b""]
+    value = b"" if record is None else record.pack()
+    return [now * 1000 + 999, value, details, b"", b"", b"", 0]
 
 
 def rotated(status: str, record: LiveRecord | Tombstone | None = None, **more: Any) -> list[Any]:
-    return [status.encode(), *stored(record, **more), 0]
+    return [status.encode(), stored(record, **more), 0]
 
 
 KEY = KEYSPACE.sessions("alice")
-WRITTEN = (KEY, KEYSPACE.online(slot_of(KEY)))
+READ = (KEY, KEYSPACE.activity("alice"))
+WRITTEN = (*READ, KEYSPACE.online(slot_of(KEY)))
 
 
 def housekeeping(own: Life, subject: str = "alice") -> bytes:
@@ -264,17 +266,17 @@ def test_each_login_has_its_own_id_and_secret() -> None:
 
 def test_login_carries_claims_and_a_long_device_beside_the_record() -> None:
     own = life(policy=SessionPolicy.single_session())
-    flow = own.login("alice", device="d" * 19, claims={"role": "é"})
+    flow = own.login("alice", device="d" * 22, claims={"role": "é"})
     pair, (call,) = drive(flow, opened(live(flags=HAS_DETAILS)), durable=False)
     assert call.arguments[5:7] == (HAS_DETAILS, b"")
-    assert json.loads(call.arguments[7]) == {"claims": {"role": "é"}, "device": "d" * 19}
+    assert json.loads(call.arguments[7]) == {"claims": {"role": "é"}, "device": "d" * 22}
     assert call.arguments[8] == 1
     assert own.verifier.verify(pair.access_token).claims == {"role": "é"}
     assert pair.durable is False
 
 
 @pytest.mark.parametrize(
-    ("device", "is_short"), [("d" * 18, True), ("é" * 9, True), ("é" * 10, False)]
+    ("device", "is_short"), [("d" * 21, True), ("é" * 10, True), ("é" * 11, False)]
 )
 def test_device_goes_where_it_fits(device: str, is_short: bool) -> None:
     _, (call,) = drive(life().login("alice", device=device), opened(live()))
@@ -381,7 +383,7 @@ def test_verify_asks_once_and_describes_the_session() -> None:
     session, (call,) = drive(flow, stored(record, details))
     assert call.script.name == "verify"
     assert not call.script.writes
-    assert call.keys == (KEYSPACE.sessions("alice"),)
+    assert call.keys == READ
     assert call.arguments == (SESSION_ID,)
     assert session == Session(
         subject="alice",
@@ -467,7 +469,7 @@ def test_use_is_noted_when_the_last_note_is_old() -> None:
             assert not is_noted
         else:
             assert is_noted
-            assert (call.script.name, call.confirm) == ("touch", False)
+            assert (call.script.name, call.confirm, call.keys) == ("touch", False, READ)
             with pytest.raises(StopIteration) as end:
                 flow.throw(StoreUnavailable())
             assert end.value.value.subject == "alice"
@@ -526,7 +528,7 @@ def test_token_whose_subject_cannot_be_a_key_is_refused_as_a_token() -> None:
 @pytest.mark.parametrize("value", [b"\x03" + bytes(45), b"\x01", b"\xff", b"garbage"])
 def test_record_of_another_release_is_no_fault_of_the_token(value: bytes) -> None:
     with pytest.raises(UnreadableRecord) as caught:
-        drive(life().verify(access_token()), [NOW * 1000, value, b"", b"", b"", b""])
+        drive(life().verify(access_token()), [NOW * 1000, value, b"", b"", b"", b"", 0])
     assert caught.value.status == 500
 
 
@@ -710,7 +712,7 @@ def test_sessions_lists_the_living_newest_first(shape: Any) -> None:
     records[b"e" * 16] = live(absolute_end=NOW).pack()
     details = {b"\x02" * 16 + b"d": json.dumps({"claims": {"a": 1}, "device": "d" * 50}).encode()}
     flow = administration().sessions("alice")
-    found, (call,) = drive(flow, [NOW * 1000, shape({**records, **details})])
+    found, (call,) = drive(flow, [NOW * 1000, shape({**records, **details}), shape({})])
     assert not call.script.writes
     assert [decode_session_id(session.session_id) for session in found] == [
         bytes([number]) * 16 for number in (3, 2, 1, 0)
@@ -721,7 +723,7 @@ def test_sessions_lists_the_living_newest_first(shape: Any) -> None:
 
 
 def test_sessions_of_nobody() -> None:
-    assert drive(administration().sessions("alice"), [NOW * 1000, []])[0] == []
+    assert drive(administration().sessions("alice"), [NOW * 1000, [], []])[0] == []
 
 
 def test_sessions_made_at_the_same_moment_have_one_order() -> None:
@@ -730,7 +732,7 @@ def test_sessions_made_at_the_same_moment_have_one_order() -> None:
     orders = set()
     for turn in range(3):
         records = flat(dict.fromkeys(names[turn:] + names[:turn], same))
-        found, _ = drive(administration().sessions("alice"), [NOW * 1000, records])
+        found, _ = drive(administration().sessions("alice"), [NOW * 1000, records, []])
         orders.add(tuple(session.session_id for session in found))
     assert len(orders) == 1
 

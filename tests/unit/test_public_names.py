@@ -36,6 +36,7 @@ PUBLIC = [
     "OnlineCount",
     "OnlinePage",
     "RefreshTokenReused",
+    "RevokedBefore",
     "ScopeMissing",
     "Session",
     "SessionEvent",

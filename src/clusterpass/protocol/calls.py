@@ -103,9 +103,8 @@ def login(
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
     """Read one session; see ``scripts/verify.lua``."""
-    return ScriptCall(
-        load_script("verify"), (keyspace.sessions(subject),), (session_id,), read_stored
-    )
+    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
 
 
 def rotate(
@@ -147,9 +146,9 @@ def touch(
 
     No replica is asked to confirm: what a failover loses of it, the next use writes again.
     """
-    return change(
-        keyspace, keeping, subject, "touch", arguments=(session_id,), read=int, confirm=False
-    )
+    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    arguments = session_id, keeping.tombstone_seconds
+    return ScriptCall(load_script("touch"), keys, arguments, int, confirm=False)
 
 
 def end_session(
@@ -203,19 +202,20 @@ def end_all(
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read all of a subject; see ``scripts/list_sessions.lua``."""
-    return ScriptCall(load_script("list_sessions"), (keyspace.sessions(subject),), (), read_listed)
+    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    return ScriptCall(load_script("list_sessions"), keys, (), read_listed)
 
 
 def _read_opened(raw: list[Any]) -> Opened:
-    status, *stored, replaced, listed = raw
+    status, stored, replaced, fields, activity = raw
     return Opened(
         cast("LoginStatus", status.decode()),
         read_stored(stored),
         tuple(replaced),
-        read_listed([stored[0], listed]),
+        read_listed([stored[0], fields, activity]),
     )
 
 
 def _read_rotated(raw: list[Any]) -> Rotated:
-    status, *stored, key = raw
+    status, stored, key = raw
     return Rotated(cast("RotateStatus", status.decode()), read_stored(stored), key)

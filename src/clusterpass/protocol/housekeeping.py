@@ -47,7 +47,9 @@ def change(
 ) -> ScriptCall[Reply]:
     """A call of a script that changes ``subject``."""
     key = keyspace.sessions(subject)
-    keys = (key, keyspace.online(slot_of(key))) if keeping.indexed else (key,)
+    keys: tuple[bytes, ...] = (key, keyspace.activity(subject))
+    if keeping.indexed:
+        keys = (*keys, keyspace.online(slot_of(key)))
     return ScriptCall(
         load_script(script), keys, (keeping.pack(subject), *arguments), read, confirm=confirm
     )

@@ -50,6 +50,14 @@ class Keyspace:
         """
         return self._tagged(subject, "")
 
+    def activity(self, subject: str) -> bytes:
+        """Hash: session id -> second of its last use, where that is later than its refresh.
+
+        Beside the sessions and under another prefix, so that a note of a session's use is no change
+        of what a cache watches. Whoever reads both can do without it while the slot migrates.
+        """
+        return self._tagged(subject, "", kind="active:")
+
     def online(self, slot: int) -> bytes:
         """Sorted set: who is online among the subjects of ``slot``; it lies in that slot."""
         return self.online_before_tag() + slot_tags()[slot] + self.online_behind_tag()
@@ -86,8 +94,9 @@ class Keyspace:
         """The glob that finds the directory's entries; for administration, never for requests."""
         return f"{self.namespace}:{{*}}:user"
 
-    def _tagged(self, name: str, suffix: str) -> bytes:
-        return f"{self.namespace}:{{{quote(name, safe=_PLAIN_IN_TAGS)}}}{suffix}".encode("ascii")
+    def _tagged(self, name: str, suffix: str, *, kind: str = "") -> bytes:
+        tag = quote(name, safe=_PLAIN_IN_TAGS)
+        return f"{self.namespace}:{kind}{{{tag}}}{suffix}".encode("ascii")
 
 
 def slot_of(key: bytes) -> int:

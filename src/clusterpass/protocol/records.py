@@ -5,14 +5,14 @@ schema number; from 128 up it is a tombstone. All numbers are big-endian; times 
 server's clock, except ``created``, which is milliseconds so that logins keep their order.
 
     live        schema 2 | flags 1 | created 6 | absolute end 4 | refreshed 4 | idle seconds 4 |
-                rotation 4 | refresh digest 16 | active 3 | burst 1 | burst span 2 | device 0..18
+                rotation 4 | refresh digest 16 | burst 1 | burst span 2 | device 0..21
     tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54
 
-``active``: seconds after ``refreshed`` in which the session was seen last. ``burst``: how many
-refreshes followed each other within the grace; ``burst span``: seconds from the first of them to
-``refreshed``. ``device``: a name, or a kind of device, NUL, and a name.
+``burst``: how many refreshes followed each other within the grace; ``burst span``: seconds from the
+first of them to ``refreshed``. ``device``: a name, or a kind of device, NUL, and a name. When a
+session was used last stands elsewhere: what a cache watches does not change with every use.
 
-The schemas 1 (without active, burst and span) and 129 (without a note) are read as well.
+The schemas 1 (without burst and span) and 129 (without a note) are read as well.
 ``scripts/_include/record.lua`` reads and writes the same layout; a test compares the two.
 """
 
@@ -28,7 +28,7 @@ HAS_DETAILS: Final = 1
 BY_PASSWORD: Final = 2
 IMPERSONATED: Final = 4
 LONGEST_RECORD: Final = 64
-_LIVE: Final = struct.Struct(">BB6sIIII16s3sBH")
+_LIVE: Final = struct.Struct(">BB6sIIII16sBH")
 _LIVE_1: Final = struct.Struct(">BB6sIIII16s")
 _TOMBSTONE: Final = struct.Struct(">BBII")
 LONGEST_SHORT_DEVICE: Final = LONGEST_RECORD - _LIVE.size
@@ -57,14 +57,15 @@ class LiveRecord:
     refresh_digest: bytes
     device: str
     flags: int = 0
-    active: int = 0
     burst: int = 0
     burst_span: int = 0
+    seen_at: int = 0
+    """The second in which its use was noted last; it stands beside the record."""
 
     @property
     def active_at(self) -> int:
-        """The second in which the session was seen last."""
-        return self.refreshed_at + self.active
+        """The second in which the session was used last, as far as that was noted."""
+        return max(self.refreshed_at, self.seen_at)
 
     @property
     def ends_at(self) -> int:
@@ -99,7 +100,6 @@ class LiveRecord:
             self.idle_seconds,
             self.rotation,
             self.refresh_digest,
-            self.active.to_bytes(3, "big"),
             self.burst,
             self.burst_span,
         )
@@ -123,8 +123,8 @@ class Tombstone:
         return head + self.note.encode()
 
 
-def parse_record(value: bytes) -> LiveRecord | Tombstone:
-    """What ``value`` says.
+def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
+    """What ``value`` says; ``seen_at``: the second in which the use of it was noted last.
 
     Raises UnreadableRecord when it was written by a later release, or by something else.
     """
@@ -132,9 +132,9 @@ def parse_record(value: bytes) -> LiveRecord | Tombstone:
         if value[0] in {129, TOMBSTONE_SCHEMA}:
             return _parse_tombstone(value)
         if value[0] == 1:
-            return _live(_LIVE_1.unpack_from(value), value[_LIVE_1.size :])
+            return _live(_LIVE_1.unpack_from(value), value[_LIVE_1.size :], seen_at)
         if value[0] == LIVE_SCHEMA:
-            return _live(_LIVE.unpack_from(value), value[_LIVE.size :])
+            return _live(_LIVE.unpack_from(value), value[_LIVE.size :], seen_at)
     except (IndexError, struct.error, KeyError, UnicodeDecodeError):
         raise UnreadableRecord from None
     raise UnreadableRecord
@@ -153,9 +153,9 @@ def _parse_tombstone(value: bytes) -> Tombstone:
     return Tombstone(_REASONS[number], ended_at, keep_until, note.decode("utf-8"))
 
 
-def _live(members: tuple[Any, ...], device: bytes) -> LiveRecord:
+def _live(members: tuple[Any, ...], device: bytes, seen_at: int) -> LiveRecord:
     _, flags, created, end, refreshed, idle, rotation, digest, *newer = members
-    active, burst, span = newer or (b"", 0, 0)
+    burst, span = newer or (0, 0)
     return LiveRecord(
         created_milliseconds=int.from_bytes(created, "big"),
         absolute_end=end,
@@ -165,7 +165,7 @@ def _live(members: tuple[Any, ...], device: bytes) -> LiveRecord:
         refresh_digest=digest,
         device=device.decode("utf-8"),
         flags=flags,
-        active=int.from_bytes(active, "big"),
         burst=burst,
         burst_span=span,
+        seen_at=seen_at,
     )

@@ -22,8 +22,8 @@ class Details:
     device: str | None = None
     level: str | None = None
     methods: tuple[str, ...] = ()
-    actor: tuple[str, str] | None = None
-    """Subject and session of who impersonates."""
+    actor: tuple[str, str, str] | None = None
+    """Subject and session of who impersonates, and why."""
 
     def encode(self) -> bytes:
         """JSON, or nothing when there is nothing to say."""
@@ -104,11 +104,11 @@ class Listed:
 
 
 def read_stored(raw: list[Any]) -> Stored:
-    """``{now, record, details, elevation, live claims, bans}`` of a script."""
-    now_milliseconds, record, details, elevation, live_claims, bans = raw
+    """``{now, record, details, elevation, live claims, bans, last use}`` of a script."""
+    now_milliseconds, record, details, elevation, live_claims, bans, seen_at = raw
     return Stored(
         now_milliseconds,
-        parse_record(record) if record else None,
+        parse_record(record, seen_at) if record else None,
         read_details(details) if details else NO_DETAILS,
         read_elevation(elevation) if elevation else None,
         read_object(live_claims) if live_claims else {},
@@ -117,9 +117,10 @@ def read_stored(raw: list[Any]) -> Stored:
 
 
 def read_listed(raw: list[Any]) -> Listed:
-    """``{now, fields}`` of a script."""
-    now_milliseconds, flat = raw
+    """``{now, fields, activity}`` of a script."""
+    now_milliseconds, flat, activity = raw
     fields = dict(_pairs(flat))
+    seen = {name: int.from_bytes(value, "big") for name, value in _pairs(activity)}
     live_claims, bans = fields.get(b"c", b""), fields.get(b"b", b"")
     sessions = {
         name: read_stored(
@@ -130,6 +131,7 @@ def read_listed(raw: list[Any]) -> Listed:
                 fields.get(name + b"e", b""),
                 live_claims,
                 bans,
+                seen.get(name, 0),
             ]
         )
         for name, value in fields.items()
@@ -148,10 +150,10 @@ def read_details(value: bytes) -> Details:
         and isinstance(device, str | None)
         and isinstance(level, str | None)
         and isinstance(methods, list)
-        and isinstance(actor, list | None)
+        and (actor is None or (isinstance(actor, list) and len(actor) == 3))
     ):
         raise UnreadableRecord
-    return Details(claims, device, level, tuple(methods), (actor[0], actor[1]) if actor else None)
+    return Details(claims, device, level, tuple(methods), tuple(actor) if actor else None)
 
 
 def read_elevation(value: bytes) -> Elevation:

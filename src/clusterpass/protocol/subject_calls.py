@@ -74,7 +74,7 @@ def elevate(
         subject,
         "elevate",
         arguments=(session_id, seconds, proved, address, line),
-        read=lambda raw: Elevated(cast("Any", raw[0].decode()), read_stored(raw[1:])),
+        read=lambda raw: Elevated(cast("Any", raw[0].decode()), read_stored(raw[1])),
     )
 
 

@@ -1,6 +1,7 @@
 """From what the store holds to what callers see, and to tokens."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, Final
@@ -84,7 +85,7 @@ def describe_session(
 ) -> Session:
     """A session as callers see it."""
     claims = claims_of(stored)
-    auth_time, acr, amr = authentication_of(config, stored, record)
+    shown = authentications(config, stored, record)[0]
     return Session(
         subject=subject,
         session_id=encode_session_id(session_id),
@@ -95,24 +96,57 @@ def describe_session(
         claims=MappingProxyType(dict(claims)) if claims else NO_CLAIMS,
         device_type=record.device_type or None,
         active_at=record.active_at,
-        auth_time=auth_time,
-        acr=acr,
-        amr=amr,
+        auth_time=shown.time,
+        acr=shown.level,
+        amr=shown.methods,
         act=actor_of(stored),
         bans=describe_bans(stored.bans, stored.now),
     )
 
 
-def authentication_of(
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """One time that the user of a session was authenticated."""
+
+    time: int
+    level: str
+    rank: int
+    """The place of ``level`` among ``Config.levels``; -1 when it is none of them any more."""
+    methods: tuple[str, ...]
+    ends_at: int
+    """The second at which it is of no more use."""
+
+
+def authentications(
     config: Config, stored: Stored, record: LiveRecord
-) -> tuple[int, str, tuple[str, ...]]:
-    """``auth_time``, ``acr`` and ``amr`` in force: of the login, or of a step-up."""
-    elevation = stored.elevation
-    if elevation is not None and elevation.ends_at > stored.now:
-        return elevation.authenticated_at, elevation.level, elevation.methods
+) -> tuple[Authentication, ...]:
+    """Those in force, the strongest first and of equals the latest: of the login, of a step-up.
+
+    They are kept apart: a password that is asked for again does not make a stronger login recent.
+    """
     amr = stored.details.methods or (PASSWORD if record.has(BY_PASSWORD) else ())
     level = stored.details.level or config.levels[0]
-    return record.created_milliseconds // 1000, level, amr
+    found = [
+        Authentication(
+            record.created_milliseconds // 1000, level, _rank(config, level), amr, record.ends_at
+        )
+    ]
+    stepped = stored.elevation
+    if stepped is not None and stepped.ends_at > stored.now:
+        found.append(
+            Authentication(
+                stepped.authenticated_at,
+                stepped.level,
+                _rank(config, stepped.level),
+                stepped.methods,
+                stepped.ends_at,
+            )
+        )
+    return tuple(sorted(found, key=lambda each: (each.rank, each.time), reverse=True))
+
+
+def _rank(config: Config, level: str) -> int:
+    return config.levels.index(level) if level in config.levels else -1
 
 
 def actor_of(stored: Stored) -> Actor | None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from clusterpass.errors import InvalidInput, InvalidRefreshToken, SessionNotFound
-from clusterpass.models import Ended, EventKind, SessionEvent
+from clusterpass.models import Ended, EventKind, RevokedBefore, SessionEvent
 from clusterpass.protocol import calls, namespace_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LiveRecord
@@ -92,7 +92,7 @@ class Ending:
             self._tell("revoked", subject, answer.reply, reason=reason)
         return Ended(len(answer.reply), answer.durable)
 
-    def revoke_before(self, time: int | None) -> Flow[int]:
+    def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
         """End every session of the namespace that was opened before ``time``."""
         if time is not None and (
             not isinstance(time, int) or isinstance(time, bool) or not 0 < time < _LATEST_TIME
@@ -100,7 +100,7 @@ class Ending:
             raise InvalidInput("time must be whole seconds since the epoch")
         milliseconds = None if time is None else time * 1000
         context = self._context
-        ahead = 0
+        ahead, durable = 0, True
         for slot in SLOTS_WITH_CUTOFF:
             began = context.cutoff.now()
             answer = yield from namespace_calls.raise_cutoff(
@@ -109,7 +109,8 @@ class Ending:
             # The others take what the first one's clock admitted.
             milliseconds, ahead = answer.reply, _CLOCKS_APART
             context.cutoff.learn(answer.reply, began)
-        return context.cutoff.milliseconds // 1000
+            durable = durable and answer.durable
+        return RevokedBefore(context.cutoff.milliseconds // 1000, durable)
 
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
         context = self._context

@@ -133,7 +133,7 @@ class Opening:
             idle_seconds=0,
             flags=IMPERSONATED,
             device="impersonation\0",
-            details=Details({}, actor=(actor.subject, actor.session_id)),
+            details=Details({}, actor=(actor.subject, actor.session_id, reason)),
             most_sessions=1,
             is_impersonation=True,
             label=f"{actor.subject}: {reason}",
@@ -143,7 +143,7 @@ class Opening:
             subject,
             0,
             reason=reason,
-            actor=Actor(actor.subject, actor.session_id),
+            actor=Actor(actor.subject, actor.session_id, reason),
         )
         return (yield from self._open(subject, wanted, event))
 

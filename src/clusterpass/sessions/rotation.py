@@ -5,7 +5,12 @@
   costs nobody a session. Outside it, the session ends: one of two holders may be a thief.
 """
 
-from clusterpass.errors import InvalidRefreshToken, RefreshTokenReused, SessionRevoked
+from clusterpass.errors import (
+    InvalidRefreshToken,
+    RefreshTokenReused,
+    SessionRevoked,
+    explain_end,
+)
 from clusterpass.models import SessionEvent, TokenPair
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import Tombstone
@@ -57,7 +62,9 @@ class Rotation:
             try:
                 yield from self._verification.check_actor(actor, cutoff)
             except SessionRevoked as error:
-                raise InvalidRefreshToken(reason=error.reason, note=error.note) from None
+                raise InvalidRefreshToken(
+                    reason=error.reason, note=error.note, ended_at=error.ended_at
+                ) from None
         if rotated.status == "AGAIN":
             successor = tokens.successor(token, key=rotated.key)
         context.tell(self._event("refresh", token, stored.now, address))
@@ -77,8 +84,13 @@ class Rotation:
         if rotated.status == "REUSED":
             event = self._event("reused", token, rotated.stored.now, address, record.note)
             self._context.tell(event)
-            raise RefreshTokenReused(reason=record.note)
-        raise InvalidRefreshToken(reason=record.reason, note=record.note)
+            raise RefreshTokenReused(reason=record.note, ended_at=record.ended_at)
+        raise InvalidRefreshToken(
+            explain_end(record.reason, record.note),
+            reason=record.reason,
+            note=record.note,
+            ended_at=record.ended_at,
+        )
 
     @staticmethod
     def _event(

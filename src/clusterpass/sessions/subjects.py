@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.config import LONGEST_LIFETIME
-from clusterpass.errors import InvalidInput, SubjectBanned, TooManyBans
+from clusterpass.errors import SubjectBanned, TooManyBans
 from clusterpass.models import (
     NO_CLAIMS,
     Applied,
@@ -15,10 +15,11 @@ from clusterpass.models import (
     HistoryEntry,
     Session,
     SessionEvent,
+    check_ban_level,
 )
 from clusterpass.protocol import calls, subject_calls
 from clusterpass.protocol.script import Flow
-from clusterpass.scopes import check_scope, covers
+from clusterpass.scopes import check_scope
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import describe_bans, describe_line, describe_live
 from clusterpass.sessions.opening import check_reason, check_seconds
@@ -27,7 +28,6 @@ from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
 
 LARGEST_LIVE_CLAIMS_BYTES: Final = 2048
-_MOST_LEVEL: Final = 1000
 
 
 class Subjects:
@@ -126,7 +126,7 @@ class Subjects:
         _check_ban_scope(scope)
         check_ban_level(level)
         for ban in (yield from self.bans(subject)):
-            if not ban.scope or (scope and ban.level >= level and covers((ban.scope,), scope)):
+            if ban.forbids(scope, level):
                 raise SubjectBanned(ban=ban)
 
     def _tell(
@@ -144,9 +144,3 @@ class Subjects:
 def _check_ban_scope(scope: object) -> None:
     if scope != "":
         check_scope(scope)
-
-
-def check_ban_level(level: object) -> None:
-    """Raises InvalidInput unless ``level`` is a whole number from 1 to 1000."""
-    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= _MOST_LEVEL:
-        raise InvalidInput(f"level must be a whole number from 1 to {_MOST_LEVEL}")

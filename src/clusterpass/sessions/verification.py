@@ -6,9 +6,15 @@ from clusterpass.errors import SessionRevoked, StepUpRequired, StoreUnavailable
 from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_session, live_record, session_of
+from clusterpass.sessions.describe import (
+    authentications,
+    describe_session,
+    live_record,
+    session_of,
+)
 from clusterpass.sessions.opening import check_level, check_seconds
 from clusterpass.tokens.identifiers import decode_session_id
 
@@ -41,7 +47,7 @@ class Verification:
         session = describe_session(context.config, claims.subject, session_id, stored, record)
         if session.act is not None:
             yield from self.check_actor(session.act, cutoff)
-        self._check_authentication(session, stored.now, level, max_auth_age)
+        self._check_authentication(stored, record, level, max_auth_age)
         if self._is_to_be_noted(record, stored.now):
             yield from self._note_use(claims.subject, session_id)
         return session
@@ -57,16 +63,18 @@ class Verification:
         live_record(answer.reply, cutoff)
 
     def _check_authentication(
-        self, session: Session, now: int, level: str | None, max_auth_age: int | None
+        self, stored: Stored, record: LiveRecord, level: str | None, max_auth_age: int | None
     ) -> None:
-        levels = self._context.config.levels
-        if level is not None:
-            enough = levels[levels.index(level) :]
-            if session.acr not in enough:
-                raise StepUpRequired(acr_values=enough, max_age=max_auth_age)
-        if max_auth_age is not None and now - session.auth_time > max_auth_age:
-            acr_values = () if level is None else levels[levels.index(level) :]
-            raise StepUpRequired(acr_values=acr_values, max_age=max_auth_age)
+        """One and the same authentication must be strong enough and recent enough."""
+        config = self._context.config
+        lowest = -1 if level is None else config.levels.index(level)
+        for each in authentications(config, stored, record):
+            if each.rank >= lowest and (
+                max_auth_age is None or stored.now - each.time <= max_auth_age
+            ):
+                return
+        acr_values = () if level is None else config.levels[lowest:]
+        raise StepUpRequired(acr_values=acr_values, max_age=max_auth_age)
 
     def _is_to_be_noted(self, record: LiveRecord, now: int) -> bool:
         interval = self._context.config.activity_interval

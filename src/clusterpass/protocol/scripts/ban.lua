@@ -1,7 +1,7 @@
 #!lua
 -- Ban a subject, from everything (which ends all sessions) or from one scope.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 scope ('' : everything)   3 level   4 seconds (0: for good)
 --          5 reason   6 most bans   7 note for tombstones   8 line for the history
 -- Returns  {'OK' or 'FULL', now in milliseconds, {session id, ...} ended, bans}

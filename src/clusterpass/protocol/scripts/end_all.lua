@@ -1,7 +1,7 @@
 #!lua
 -- End every session of a subject, or every one but one, or those of one kind of device.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 session id to keep (may be empty)   3 reason (see record)
 --          4 address   5 note   6 '*' or the kind of device
 -- Returns  the ids of the live sessions that were ended

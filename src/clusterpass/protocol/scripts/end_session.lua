@@ -1,7 +1,7 @@
 #!lua
 -- End one session of a subject and leave a tombstone.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 session id   3 reason (see record)   4 address   5 note
 -- Returns  'ENDED'    it was live
 --          'ALREADY'  it was ended or had expired

@@ -1,7 +1,7 @@
 #!lua
 -- Open a session of a subject, within the policy.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 session id   3 refresh digest   4 absolute seconds
 --          5 idle seconds (0: none)   6 flags   7 device, as a record holds it
 --          8 details as JSON (may be empty)   9 most sessions
@@ -9,11 +9,11 @@
 --          11 overflow: 'oldest', 'least_recently_used' or 'refuse'
 --          12 session to replace (may be empty)   13 expected generation (may be empty)
 --          14 address   15 event   16 line for the history   17 note for tombstones of the replaced
--- Returns  {status, now in milliseconds, record, details, elevation, live claims, bans,
---           {session id, ...} replaced, {field, value, ...}}
+-- Returns  {status, the session (see subject), {session id, ...} replaced,
+--           all fields, all activity of the subject}
 --          OK        the session is open
 --          BANNED    the subject is banned
---          REFUSED   there are too many sessions; the last list holds them
+--          REFUSED   there are too many sessions; the last lists hold them
 --          OVERTAKEN all sessions were revoked since the expected generation
 --
 -- A repeated call (same id) changes nothing and answers what has become of the session: one that
@@ -23,25 +23,32 @@
 
 load()
 local session_id, device_record = ARGV[2], ARGV[7]
-local function answer(status, record, replaced, listed)
-    return {status, now_ms, record, '', '', fields['c'] or '', fields['b'] or '', replaced, listed}
+local function answer(status, replaced)
+    local is_refused = status == 'REFUSED'
+    return {
+        status, described(session_id), replaced or {},
+        is_refused and redis.call('HGETALL', KEY) or {},
+        is_refused and ACTIVITY and redis.call('HGETALL', ACTIVITY) or {},
+    }
 end
 
 if fields[session_id] then
     redis.call('HSET', KEY, session_id, fields[session_id]) -- a write for WAIT to wait for
-    return answer('OK', fields[session_id], {}, {})
+    return answer('OK')
 end
 if read_bans()[''] then
-    return answer('BANNED', '', {}, {})
+    settle()
+    return answer('BANNED')
 end
 if ARGV[13] ~= '' and tonumber(fields['g'] or '0') > tonumber(ARGV[13]) then
-    return answer('OVERTAKEN', '', {}, {})
+    settle()
+    return answer('OVERTAKEN')
 end
 
 local record = {
     flags = tonumber(ARGV[6]), created = math.max(now_ms, cutoff),
     absolute_end = now + tonumber(ARGV[4]), refreshed = now, idle = tonumber(ARGV[5]),
-    rotation = 0, digest = ARGV[3], active = 0, burst = 0, burst_span = 0, device = device_record,
+    rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }
 local live = live_sessions()
 -- Logins of one millisecond keep their order.
@@ -60,7 +67,7 @@ end
 if not has_flag(record, IMPERSONATED) then
     if ARGV[11] == 'least_recently_used' then
         table.sort(staying, function(a, b)
-            local first, second = last_active(a.record), last_active(b.record)
+            local first, second = a.record.active, b.record.active
             return first < second or (first == second and a.record.created < b.record.created)
         end)
     end
@@ -72,7 +79,8 @@ if not has_flag(record, IMPERSONATED) then
     local surplus_alike = most_alike > 0 and alike - most_alike or 0
     local surplus = #staying + 1 - tonumber(ARGV[9])
     if ARGV[11] == 'refuse' and math.max(surplus, surplus_alike) > 0 then
-        return answer('REFUSED', '', {}, redis.call('HGETALL', KEY))
+        settle()
+        return answer('REFUSED')
     end
     for _, session in ipairs(staying) do
         if surplus_alike > 0 and device_type(session.record) == kind then
@@ -96,4 +104,4 @@ end
 put(session_id, pack_live(record))
 note(tonumber(ARGV[15]), session_id, now, 1, ARGV[14], ARGV[16])
 settle()
-return answer('OK', fields[session_id], session_ids(leaving), {})
+return answer('OK', session_ids(leaving))

@@ -1,20 +1,20 @@
 #!lua
 -- Exchange a refresh token for its one successor.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 session id   3 digest presented   4 rotation presented
 --          5 digest of the successor   6 grace in seconds
 --          7 digests of the four tokens after the presented one, 16 bytes each, for each key that
 --            may have derived them (empty without a grace)
 --          8 address
--- Returns  {status, now in milliseconds, record, details, elevation, live claims, bans, key}
+-- Returns  {status, the session (see subject), key}
 --          OK        the record now holds the successor
 --          AGAIN     the token was exchanged a moment ago; ``key`` (from 0) derived its successor
 --          UNKNOWN   no such session
 --          ENDED     the record is a tombstone
 --          REUSED    the token was exchanged before: the session was ended just now
 --
--- A repeated call (same successor) changes nothing and answers OK.
+-- A repeated call changes nothing: it answers AGAIN, or without a grace OK.
 --@include record
 --@include subject
 
@@ -24,10 +24,7 @@ local grace, chains = tonumber(ARGV[6]), ARGV[7]
 local CHAIN = 4
 
 local function answer(status, key)
-    return {
-        status, now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
-        fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '', key or 0,
-    }
+    return {status, described(session_id), key or 0}
 end
 
 -- The key (from 0) under which the record's token descends from the presented one; nil: none.
@@ -72,8 +69,12 @@ if is_tombstone(value) then
     settle(session_id)
     return answer('ENDED')
 end
-local record = parse_live(value)
-if record.digest == successor and record.rotation == rotation + 1 then
+if not is_live(value) then
+    return answer('UNREADABLE')
+end
+local record = read_live(session_id)
+-- Without a grace each successor is another one, so this is the same call once more.
+if grace == 0 and record.digest == successor and record.rotation == rotation + 1 then
     put(session_id, value)
     return answer('OK')
 end
@@ -91,7 +92,6 @@ if (record.digest == presented and record.rotation == rotation) or rotation > re
     record.burst = math.min(record.burst + 1, 255)
     record.burst_span = now - began
     record.digest, record.rotation, record.refreshed = successor, rotation + 1, now
-    record.active = 0
     put(session_id, pack_live(record))
     note(REFRESH, session_id, now, 1, ARGV[8], '')
     settle()

@@ -1,7 +1,7 @@
 #!lua
 -- Replace the live claims of a subject; they go with the subject's last session.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 claims as JSON ('' : none)
 -- Returns  the number of live sessions that they now belong to
 --@include record

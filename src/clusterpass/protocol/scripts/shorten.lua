@@ -1,10 +1,10 @@
 #!lua
 -- Let a session end earlier than it would; it can never be made to end later.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 session id   3 seconds from now to the end (may be empty)
 --          4 idle seconds (may be empty)
--- Returns  {now in milliseconds, record, details, elevation, live claims, bans}
+-- Returns  the session (see subject)
 --@include record
 --@include subject
 
@@ -12,7 +12,7 @@ load()
 local session_id = ARGV[2]
 local value = fields[session_id]
 if value and is_live(value) then
-    local record = parse_live(value)
+    local record = read_live(session_id)
     if ARGV[3] ~= '' then
         record.absolute_end = math.min(record.absolute_end, now + tonumber(ARGV[3]))
     end
@@ -23,7 +23,4 @@ if value and is_live(value) then
     put(session_id, pack_live(record))
 end
 settle()
-return {
-    now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
-    fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '',
-}
+return described(session_id)

@@ -1,20 +1,32 @@
 #!lua
--- Note that a session is in use.
+-- Note that a session is in use, outside the key that holds it: a cache that watches that key is
+-- not disturbed.
 --
--- KEYS     1 sessions   2 online index (may be missing)
--- ARGV     1 see subject   2 session id
--- Returns  1 when the session lives, otherwise 0
+-- KEYS     1 sessions   2 activity (may be missing while the slot migrates: nothing is noted)
+-- ARGV     1 session id   2 seconds that a key outlives its session
+-- Returns  1 when the use was noted, otherwise 0
 --@include record
---@include subject
 
-load()
-local value = fields[ARGV[2]]
-if not value or is_tombstone(value) then
-    settle()
+local now = math.floor(now_milliseconds() / 1000)
+local id = ARGV[1]
+local value = redis.call('HGET', KEYS[1], id)
+if not KEYS[2] or not value or not is_live(value) then
     return 0
 end
 local record = parse_live(value)
-record.active = math.min(math.max(now - record.refreshed, 0), 0xffffff)
-put(ARGV[2], pack_live(record))
-settle()
+record.active = math.max(record.refreshed, seen_at(redis.call('HGET', KEYS[2], id)))
+if live_ends_at(record) <= now then
+    return 0
+end
+redis.call('HSET', KEYS[2], id, struct.pack('>I4', now))
+record.active = now
+local keep_until = live_ends_at(record) + tonumber(ARGV[2])
+-- Neither key may go before the session does.
+if redis.call('TTL', KEYS[2]) < keep_until - now then
+    redis.call('EXPIREAT', KEYS[2], keep_until)
+end
+local left = redis.call('TTL', KEYS[1])
+if left >= 0 and left < keep_until - now then
+    redis.call('EXPIREAT', KEYS[1], keep_until)
+end
 return 1

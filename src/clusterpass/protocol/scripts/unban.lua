@@ -1,7 +1,7 @@
 #!lua
 -- Lift a ban.
 --
--- KEYS     1 sessions   2 online index (may be missing)
+-- KEYS     see subject
 -- ARGV     1 see subject   2 scope ('' : the ban from everything)   3 line for the history
 -- Returns  1 when there was one, otherwise 0
 --@include record

@@ -3,7 +3,7 @@
 local SESSION_ID_BYTES = 16
 local HAS_DETAILS, IMPERSONATED = 1, 4
 local LOGGED_OUT, REPLACED, REVOKED, BANNED, REUSED, EXPIRED, IDLE = 1, 2, 3, 4, 5, 6, 7
-local LIVE_FORMAT, LIVE_BYTES = '>BBI6I4I4I4I4c16I3BI2', 46
+local LIVE_FORMAT, LIVE_BYTES = '>BBI6I4I4I4I4c16BI2', 43
 local LIVE_FORMAT_1, LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', 40
 
 -- The server's clock in milliseconds: one clock judges every session.
@@ -22,8 +22,9 @@ local function is_live(value)
     return schema == 1 or schema == 2
 end
 
+-- ``active`` is the second in which the session was seen last, as far as the record alone tells.
 local function parse_live(value)
-    local record = {burst = 0, burst_span = 0, active = 0}
+    local record = {burst = 0, burst_span = 0}
     local schema
     if string.byte(value, 1) == 1 then
         schema, record.flags, record.created, record.absolute_end, record.refreshed, record.idle,
@@ -31,33 +32,29 @@ local function parse_live(value)
         record.device = string.sub(value, LIVE_BYTES_1 + 1)
     else
         schema, record.flags, record.created, record.absolute_end, record.refreshed, record.idle,
-            record.rotation, record.digest, record.active, record.burst, record.burst_span =
+            record.rotation, record.digest, record.burst, record.burst_span =
             struct.unpack(LIVE_FORMAT, value)
         record.device = string.sub(value, LIVE_BYTES + 1)
     end
+    record.active = record.refreshed
     return record
 end
 
 local function pack_live(record)
     return struct.pack(LIVE_FORMAT, 2, record.flags, record.created, record.absolute_end,
-        record.refreshed, record.idle, record.rotation, record.digest, record.active,
-        record.burst, record.burst_span) .. record.device
+        record.refreshed, record.idle, record.rotation, record.digest, record.burst,
+        record.burst_span) .. record.device
 end
 
 local function has_flag(record, flag)
     return math.floor(record.flags / flag) % 2 == 1
 end
 
--- The second in which the session was seen last.
-local function last_active(record)
-    return record.refreshed + record.active
-end
-
 local function live_ends_at(record)
     if record.idle == 0 then
         return record.absolute_end
     end
-    return math.min(record.absolute_end, last_active(record) + record.idle)
+    return math.min(record.absolute_end, record.active + record.idle)
 end
 
 -- What kind of device: the text before a NUL; a short name alone has no kind.
@@ -65,10 +62,24 @@ local function device_type(record)
     return string.match(record.device, '^([^%z]*)%z') or ''
 end
 
-local function keep_until(tombstone)
-    local _, _, _, until_second = struct.unpack('>BBI4I4', tombstone)
-    return until_second
+-- The seconds of the end, and until which a tombstone is kept.
+local function parse_tombstone(value)
+    local _, _, ended_at, keep_until = struct.unpack('>BBI4I4', value)
+    return ended_at, keep_until
 end
+
+-- The second in which the session was seen, as its activity field says.
+local function seen_at(value)
+    return value and struct.unpack('>I4', value) or 0
+end
+
+-- Whether more must be known: the record alone says that the session was idle for too long, but
+-- the activity is on the other side of a migration. Asked again, the call succeeds or is put off.
+local function needs_activity(record, now)
+    return record.idle > 0 and live_ends_at(record) <= now and record.absolute_end > now
+end
+
+local ACTIVITY_UNKNOWN = 'TRYAGAIN the activity of a session cannot be read while its slot migrates'
 
 -- The fields beside a session's own: what does not fit its record, and its step-up.
 local function details_field(session_id)

@@ -1,7 +1,8 @@
 -- One subject in memory: read once, changed here and in the store, settled at the end.
 --
 -- A script that changes a subject includes record and subject, calls ``settle()`` last, and takes
---   KEYS  1 sessions   2 online index of the slot (may be missing: the next change mends it)
+--   KEYS  1 sessions   2 activity   3 online index of the slot
+--         While the slot migrates 2 and 3 may be missing: what they hold is then left as it is.
 --   ARGV  1 seconds a tombstone is kept 4 | history entries 1 | seconds of history 4 |
 --           sessions opened before this millisecond have ended 6 | subject
 
@@ -14,12 +15,12 @@ local LONGEST_ENTRY = 64
 local PER_SUBJECT = 512 -- an index score is: second in which the last session ends * 512 + sessions
 local FIRST_SCORE = 1e11 -- below: the index' own total
 
-local KEY, INDEX = KEYS[1], KEYS[2]
+local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
 local keep_seconds, history_entries, history_seconds, cutoff = struct.unpack('>I4BI4I6', ARGV[1])
 local subject_name = string.sub(ARGV[1], 16)
 local now_ms = now_milliseconds()
 local now = math.floor(now_ms / 1000)
-local fields = {}
+local fields, activity = {}, {}
 
 local function put(name, value)
     fields[name] = value
@@ -60,9 +61,29 @@ local function note(event, session_id, at, count, address, text)
     put(name, head .. string.sub(text, 1, LONGEST_ENTRY - #head))
 end
 
--- Replace a live session by a tombstone; what stands beside it goes.
+-- The record of the live session ``session_id``.
+local function read_live(session_id)
+    local record = parse_live(fields[session_id])
+    record.active = math.max(record.refreshed, activity[session_id] or 0)
+    return record
+end
+
+-- Note that a session is in use.
+local function mark_active(session_id)
+    if ACTIVITY then
+        activity[session_id] = now
+        redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+    end
+end
+
+-- Replace a live session by a tombstone, which is kept until its tokens would have expired; what
+-- stands beside it goes.
 local function bury(session_id, reason, at, text)
-    put(session_id, struct.pack('>BBI4I4', 130, reason, at, at + keep_seconds) .. text)
+    local keep_until = at + keep_seconds
+    if is_live(fields[session_id]) then
+        keep_until = math.max(keep_until, live_ends_at(read_live(session_id)))
+    end
+    put(session_id, struct.pack('>BBI4I4', 130, reason, at, keep_until) .. text)
     drop(details_field(session_id))
     drop(elevation_field(session_id))
 end
@@ -83,7 +104,7 @@ local function live_sessions()
     local live = {}
     for name, value in pairs(fields) do
         if #name == SESSION_ID_BYTES and is_live(value) then
-            live[#live + 1] = {id = name, record = parse_live(value)}
+            live[#live + 1] = {id = name, record = read_live(name)}
         end
     end
     table.sort(live, function(a, b)
@@ -134,8 +155,18 @@ local function load()
     for index = 1, #flat, 2 do
         fields[flat[index]] = flat[index + 1]
     end
+    flat = ACTIVITY and redis.call('HGETALL', ACTIVITY) or {}
+    for index = 1, #flat, 2 do
+        activity[flat[index]] = seen_at(flat[index + 1])
+    end
+    local live = live_sessions()
+    for _, session in ipairs(live) do
+        if not ACTIVITY and needs_activity(session.record, now) then
+            error({err = ACTIVITY_UNKNOWN})
+        end
+    end
     drop_ended_bans()
-    for _, session in ipairs(live_sessions()) do
+    for _, session in ipairs(live) do
         local record = session.record
         local ends_at = live_ends_at(record)
         local reason, at = nil, now
@@ -157,18 +188,19 @@ local function settle_tombstones(fresh)
     local tombstones, latest = {}, 0
     for name, value in pairs(fields) do
         if #name == SESSION_ID_BYTES and is_tombstone(value) then
-            local rank = keep_until(value) + (name == fresh and 1 or 0)
-            tombstones[#tombstones + 1] = {id = name, rank = rank, until_second = keep_until(value)}
+            local ended_at, keep_until = parse_tombstone(value)
+            local rank = ended_at + (name == fresh and 1 or 0)
+            tombstones[#tombstones + 1] = {id = name, rank = rank, keep_until = keep_until}
         end
     end
     table.sort(tombstones, function(a, b)
         return a.rank > b.rank or (a.rank == b.rank and a.id < b.id)
     end)
     for index, tombstone in ipairs(tombstones) do
-        if tombstone.until_second <= now or index > MOST_TOMBSTONES then
+        if tombstone.keep_until <= now or index > MOST_TOMBSTONES then
             drop(tombstone.id)
         else
-            latest = math.max(latest, tombstone.until_second)
+            latest = math.max(latest, tombstone.keep_until)
         end
     end
     return latest
@@ -188,6 +220,23 @@ local function settle_history()
         end
     end
     return latest
+end
+
+-- What is noted of sessions that were refreshed or ended since is of no more use.
+local function settle_activity()
+    local latest = 0
+    for session_id, seen in pairs(activity) do
+        local value = fields[session_id]
+        if value and is_live(value) and parse_live(value).refreshed < seen then
+            latest = math.max(latest, live_ends_at(read_live(session_id)))
+        else
+            activity[session_id] = nil
+            redis.call('HDEL', ACTIVITY, session_id)
+        end
+    end
+    if latest > 0 then
+        redis.call('EXPIREAT', ACTIVITY, latest + keep_seconds)
+    end
 end
 
 -- The slot's list of who is online. Its member '' holds the number of sessions of all the others.
@@ -228,15 +277,17 @@ end
 -- Remove what is of no more use to anyone and let the key end with the last that is.
 -- Returns the number of live sessions.
 local function settle(fresh)
-    local latest, ends_at = math.max(settle_tombstones(fresh), settle_history()), 0
+    local latest, online_until = math.max(settle_tombstones(fresh), settle_history()), 0
     local live = live_sessions()
     for _, session in ipairs(live) do
-        ends_at = math.max(ends_at, live_ends_at(session.record))
-    end
-    if #live > 0 then
+        local record = session.record
         -- It stays a while past its end, so that it can be told why it ended.
-        latest = math.max(latest, ends_at + keep_seconds)
-    else
+        latest = math.max(latest, live_ends_at(record) + keep_seconds)
+        -- Its use is noted without a change of the index, for as long as its tokens live.
+        online_until = math.max(online_until, record.idle == 0 and record.absolute_end
+            or math.min(record.absolute_end, record.active + record.idle + keep_seconds))
+    end
+    if #live == 0 then
         drop('c')
     end
     local for_good, foreign = false, false
@@ -255,10 +306,24 @@ local function settle(fresh)
     if for_good or foreign then
         redis.call('PERSIST', KEY)
     elseif latest > now then
-        redis.call('EXPIREAT', KEY, latest)
+        -- Without the activity only a later end is certain.
+        if ACTIVITY or redis.call('TTL', KEY) < latest - now then
+            redis.call('EXPIREAT', KEY, latest)
+        end
     else
         redis.call('DEL', KEY)
     end
-    settle_index(#live, ends_at)
+    settle_activity()
+    settle_index(math.min(#live, PER_SUBJECT - 1), online_until)
     return #live
+end
+
+-- A session as all scripts answer it:
+-- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use}
+local function described(session_id)
+    return {
+        now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
+        fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '',
+        activity[session_id] or 0,
+    }
 end
