@@ -12,7 +12,7 @@ from benchmarks.fixtures import LoggedIn, cluster_client, logged_in, server_vers
 from benchmarks.report import Goal, Report, microseconds
 from benchmarks.timing import Times, measure, measure_async
 from clusterpass import EmbeddedCluster
-from clusterpass.protocol.calls import Stored
+from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.store.aio import AsyncStore
 

@@ -10,6 +10,7 @@ import redis
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, TokenVerifier
 from clusterpass.protocol import calls
+from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.embedded import Node
 from clusterpass.tokens.identifiers import decode_session_id
@@ -26,7 +27,7 @@ class LoggedIn:
     manager: SessionManager
     access_token: str
     verifier: TokenVerifier
-    call: ScriptCall[calls.Stored]
+    call: ScriptCall[Stored]
     node: Node
     """The primary of the subject's slot."""
 

@@ -10,13 +10,17 @@ from benchmarks.fixtures import find_redis_server, server_version, single_client
 from benchmarks.report import Goal, Report
 from clusterpass import EmbeddedCluster
 from clusterpass.protocol import calls
+from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import ScriptCall
 
 DAY = 86_400
 MOST_BYTES = {1: 210, 3: 125}
 NAIVE_BYTES = 250
 PREFIXES = ("", "user-")
+ALONE = Housekeeping(tombstone_seconds=960, indexed=False)
+BY_DEFAULT = Housekeeping(tombstone_seconds=960, history_entries=20)
 _BATCH = 1_000
 
 
@@ -33,14 +37,16 @@ def run(*, users: int = 200_000) -> Report:
         single_client(cluster.nodes[0]) as client,
     ):
         version = server_version(cluster)
-        client.script_load(_login(Keyspace(), "0").script.source)
+        client.script_load(_login(Keyspace(), ALONE, "0").script.source)
         for prefix in PREFIXES:
-            for sessions, measured, row in _measure(client, prefix, users):
+            for sessions, measured, row in _measure(client, ALONE, prefix, users):
                 rows.append(row)
                 if prefix == PREFIXES[0]:
                     what = f"bytes a session, {sessions} a user"
                     goals.append(Goal(what, measured, at_most=MOST_BYTES[sessions]))
             rows.append(_measure_naive(client, prefix, users))
+        for _, _, row in _measure(client, BY_DEFAULT, PREFIXES[0], users):
+            rows.append([f"{row[0]}, with history and index", *row[1:]])
     return Report(
         name=name,
         title=title,
@@ -48,6 +54,9 @@ def run(*, users: int = 200_000) -> Report:
             "The growth of `used_memory` of one server, divided by the sessions, after logins by "
             "the real script, device `iPhone`, no claims. It counts all: the key, its expiry, the "
             "hash tables, the allocator's rounding. The last columns look at one key of one user. "
+            "The first rows are sessions alone (`history_entries=0`, `index_online=False`), the "
+            "last what logins write by default: a line of history each, and a user's place in the "
+            "index of who is online. "
             "The goals are those for short names, such as numbers. Names from 10 characters on "
             "cost 16 bytes more, as Debian's allocator rounds the key's name up to 32 bytes then, "
             "for the naive key too where it is that long."
@@ -61,7 +70,7 @@ def run(*, users: int = 200_000) -> Report:
 
 
 def _measure(
-    client: "redis.Redis", prefix: str, users: int
+    client: "redis.Redis", keeping: Housekeeping, prefix: str, users: int
 ) -> Iterator[tuple[int, float, list[str]]]:
     """Sessions a user, bytes a session, and the row that says so."""
     keyspace = Keyspace()
@@ -69,7 +78,7 @@ def _measure(
     empty, present = _used(client), 0
     for sessions in MOST_BYTES:
         for _ in range(sessions - present):
-            _load(client, (_evalsha(keyspace, _user(prefix, i)) for i in range(users)))
+            _load(client, (_evalsha(keyspace, keeping, _user(prefix, i)) for i in range(users)))
         present = sessions
         measured = (_used(client) - empty) / (users * sessions)
         what = f"{sessions} session{'s' if sessions > 1 else ''} a user"
@@ -91,23 +100,22 @@ def _user(prefix: str, number: int) -> str:
     return f"{prefix}{number + 100_000}"
 
 
-def _login(keyspace: Keyspace, user: str) -> ScriptCall[calls.Opened]:
-    return calls.login(
-        keyspace,
-        user,
+def _login(keyspace: Keyspace, keeping: Housekeeping, user: str) -> ScriptCall[calls.Opened]:
+    opening = calls.Opening(
         session_id=os.urandom(16),
         refresh_digest=os.urandom(16),
         absolute_seconds=30 * DAY,
         idle_seconds=7 * DAY,
         device="iPhone",
-        details=calls.NO_DETAILS,
+        label="iPhone",
+        details=NO_DETAILS,
         most_sessions=50,
-        tombstone_seconds=960,
     )
+    return calls.login(keyspace, keeping, user, opening)
 
 
-def _evalsha(keyspace: Keyspace, user: str) -> list[bytes | int | str]:
-    call = _login(keyspace, user)
+def _evalsha(keyspace: Keyspace, keeping: Housekeeping, user: str) -> list[bytes | int | str]:
+    call = _login(keyspace, keeping, user)
     return ["EVALSHA", call.script.sha1, len(call.keys), *call.keys, *call.arguments]
 
 

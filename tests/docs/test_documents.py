@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/reference/library.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/tutorial/first-steps.md",
+    "docs/reference/library.md",
+    "docs/reference/sessions.md",
+]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 
