@@ -4,18 +4,26 @@ from typing import assert_type
 
 from clusterpass import (
     AccessClaims,
+    AccessToken,
+    Applied,
     AsyncSessionManager,
     AsyncUserDirectory,
+    Ban,
     Config,
     EmbeddedCluster,
     Ended,
+    HistoryEntry,
     KeyRing,
+    OnlinePage,
+    RevokedBefore,
     Session,
+    SessionEvent,
     SessionManager,
     SessionPolicy,
     SessionRevoked,
     TokenPair,
     TokenVerifier,
+    TooManySessions,
     UserDirectory,
 )
 
@@ -44,6 +52,35 @@ def with_threads(url: str) -> None:
         sessions.login("alice", "laptop")  # type: ignore[call-arg]
 
 
+def lifecycle(sessions: SessionManager, session: Session) -> None:
+    assert_type(
+        sessions.login("a", policy=SessionPolicy.one_per_device(), remember=True), TokenPair
+    )
+    assert_type(sessions.history("a"), list[HistoryEntry])
+    assert_type(sessions.generation("a"), int)
+    assert_type(sessions.revoke_before(), RevokedBefore)
+    assert_type(sessions.shorten("a", session.session_id, lifetime=60), Session)
+    assert_type(sessions.elevate(session, "2", for_seconds=60, amr=["otp"]), AccessToken)
+    assert_type(sessions.impersonate(session, "b", reason="help"), TokenPair)
+    assert_type(sessions.bans.add("a", for_seconds=60), Ended)
+    assert_type(sessions.bans.list("a"), tuple[Ban, ...])
+    assert_type(sessions.claims.set("a", {"plan": "pro"}), Applied)
+    assert_type(sessions.online.page(limit=10), OnlinePage)
+    SessionPolicy(overflow="newest")  # type: ignore[arg-type]
+    sessions.on("no such event")  # type: ignore[arg-type]
+
+    @sessions.on("login", "banned")
+    def listener(event: SessionEvent) -> None:
+        assert_type(event.session_ids, tuple[str, ...])
+
+    @sessions.on()
+    async def awaited(event: SessionEvent) -> None:
+        assert_type(event.reason, str | None)
+
+    sessions.off(listener)
+    sessions.off(awaited)
+
+
 async def with_tasks(url: str) -> None:
     async with AsyncSessionManager.from_url(url, config) as sessions:
         assert_type(sessions, AsyncSessionManager)
@@ -56,6 +93,10 @@ async def with_tasks(url: str) -> None:
 def elsewhere(jwks: dict[str, object], token: str) -> AccessClaims:
     verifier = TokenVerifier(KeyRing.from_jwks(jwks), issuer="https://auth.example", audience="api")
     return verifier.verify(token)
+
+
+def refused(error: TooManySessions) -> list[str | None]:
+    return [session.device for session in error.sessions]
 
 
 def explained(error: SessionRevoked) -> tuple[str, str | None, int]:
