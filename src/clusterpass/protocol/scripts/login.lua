@@ -51,6 +51,10 @@ local record = {
     rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }
 local live = live_sessions()
+table.sort(live, function(a, b)
+    local first, second = a.record.created, b.record.created
+    return first < second or (first == second and a.id < b.id)
+end)
 -- Logins of one millisecond keep their order.
 if #live > 0 and live[#live].record.created >= record.created then
     record.created = live[#live].record.created + 1

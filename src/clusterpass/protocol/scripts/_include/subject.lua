@@ -61,9 +61,15 @@ local function note(event, session_id, at, count, address, text)
     put(name, head .. string.sub(text, 1, LONGEST_ENTRY - #head))
 end
 
--- The record of the live session ``session_id``.
+-- The record of the live session ``session_id``; each value is taken apart once.
+local parsed = {}
 local function read_live(session_id)
-    local record = parse_live(fields[session_id])
+    local value = fields[session_id]
+    local record = parsed[value]
+    if not record then
+        record = parse_live(value)
+        parsed[value] = record
+    end
     record.active = math.max(record.refreshed, activity[session_id] or 0)
     return record
 end
@@ -99,7 +105,7 @@ local function end_sessions(sessions, reason, address, text)
     end
 end
 
--- The sessions that live, oldest first.
+-- The sessions that live, in no order.
 local function live_sessions()
     local live = {}
     for name, value in pairs(fields) do
@@ -107,10 +113,6 @@ local function live_sessions()
             live[#live + 1] = {id = name, record = read_live(name)}
         end
     end
-    table.sort(live, function(a, b)
-        local first, second = a.record.created, b.record.created
-        return first < second or (first == second and a.id < b.id)
-    end)
     return live
 end
 
@@ -227,7 +229,7 @@ local function settle_activity()
     local latest = 0
     for session_id, seen in pairs(activity) do
         local value = fields[session_id]
-        if value and is_live(value) and parse_live(value).refreshed < seen then
+        if value and is_live(value) and read_live(session_id).refreshed < seen then
             latest = math.max(latest, live_ends_at(read_live(session_id)))
         else
             activity[session_id] = nil
