@@ -137,7 +137,7 @@ def test_the_record_in_lua_is_the_record_in_python(sessions, node, key, subject)
     assert record.refreshed_at == record.created_milliseconds // 1000
     assert record.absolute_end == record.refreshed_at + 30 * 86400
     assert record.idle_seconds == 7 * 86400
-    assert (record.rotation, record.device, record.flags) == (0, "d" * 21, 0)
+    assert (record.rotation, record.device, record.flags % 8) == (0, "d" * 21, 0)
     sessions.refresh(pair.refresh_token)
     rotated = parse_record(node.hget(key, field))
     assert rotated.rotation == 1

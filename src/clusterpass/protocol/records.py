@@ -8,6 +8,7 @@ server's clock, except ``created``, which is milliseconds so that logins keep th
                 rotation 4 | refresh digest 16 | burst 1 | burst span 2 | device 0..21
     tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54
 
+``flags``: three bits, and in the upper five the place of the login among those of its millisecond.
 ``burst``: how many refreshes followed each other within the grace; ``burst span``: seconds from the
 first of them to ``refreshed``. ``device``: a name, or a kind of device, NUL, and a name. When a
 session was used last stands elsewhere: what a cache watches does not change with every use.
@@ -27,6 +28,7 @@ TOMBSTONE_SCHEMA: Final = 130
 HAS_DETAILS: Final = 1
 BY_PASSWORD: Final = 2
 IMPERSONATED: Final = 4
+_FLAGS: Final = 8
 LONGEST_RECORD: Final = 64
 _LIVE: Final = struct.Struct(">BB6sIIII16sBH")
 _LIVE_1: Final = struct.Struct(">BB6sIIII16s")
@@ -73,6 +75,11 @@ class LiveRecord:
         if not self.idle_seconds:
             return self.absolute_end
         return min(self.absolute_end, self.active_at + self.idle_seconds)
+
+    @property
+    def login_order(self) -> tuple[int, int]:
+        """Where the login stands among those of the subject."""
+        return self.created_milliseconds, self.flags // _FLAGS
 
     @property
     def device_type(self) -> str:

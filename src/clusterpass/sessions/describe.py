@@ -175,7 +175,7 @@ def describe_live(
             and record.ends_at > stored.now
             and record.created_milliseconds >= cutoff_milliseconds
         ):
-            live.append((record.created_milliseconds, session_id, stored, record))
+            live.append((record.login_order, session_id, stored, record))
     live.sort(key=lambda entry: entry[:2], reverse=True)
     return [
         describe_session(config, subject, session_id, stored, record)

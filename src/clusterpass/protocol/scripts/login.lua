@@ -51,14 +51,17 @@ local record = {
     rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }
 local live = live_sessions()
-table.sort(live, function(a, b)
-    local first, second = a.record.created, b.record.created
+local function is_older(a, b)
+    local first, second = login_order(a.record), login_order(b.record)
     return first < second or (first == second and a.id < b.id)
-end)
--- Logins of one millisecond keep their order.
-if #live > 0 and live[#live].record.created >= record.created then
-    record.created = live[#live].record.created + 1
 end
+table.sort(live, is_older)
+-- Logins keep their order, also when the clock is that of another server now and lags.
+local order, latest = record.created * 32 + now_part, live[#live]
+if latest and login_order(latest.record) >= order then
+    order = math.min(login_order(latest.record) + 1, latest.record.created * 32 + 31)
+end
+set_login_order(record, order)
 
 local leaving, staying = {}, {}
 for _, session in ipairs(live) do
@@ -72,7 +75,7 @@ if not has_flag(record, IMPERSONATED) then
     if ARGV[11] == 'least_recently_used' then
         table.sort(staying, function(a, b)
             local first, second = a.record.active, b.record.active
-            return first < second or (first == second and a.record.created < b.record.created)
+            return first < second or (first == second and is_older(a, b))
         end)
     end
     local kind, most_alike = device_type(record), tonumber(ARGV[10])

@@ -9,7 +9,8 @@
 
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = now_milliseconds()
-local wanted = ARGV[1] == '' and now or math.min(tonumber(ARGV[1]), now + tonumber(ARGV[2]))
+-- Whoever logged in within this millisecond did so before.
+local wanted = ARGV[1] == '' and now + 1 or math.min(tonumber(ARGV[1]), now + tonumber(ARGV[2]))
 local value = math.max(known, wanted)
 redis.call('SET', KEYS[1], string.format('%.0f', value))
 return value

@@ -6,7 +6,7 @@
 -- Returns  {now in milliseconds, value or '', ...}
 --@include record
 
-local answer = {now_milliseconds()}
+local answer = {(now_milliseconds())}
 for index, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
     answer[index + 1] = value or ''
 end

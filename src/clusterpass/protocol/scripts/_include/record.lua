@@ -6,10 +6,13 @@ local LOGGED_OUT, REPLACED, REVOKED, BANNED, REUSED, EXPIRED, IDLE = 1, 2, 3, 4,
 local LIVE_FORMAT, LIVE_BYTES = '>BBI6I4I4I4I4c16BI2', 43
 local LIVE_FORMAT_1, LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', 40
 
--- The server's clock in milliseconds: one clock judges every session.
+-- The server's clock in milliseconds: one clock judges every session. Also which 32nd of a
+-- millisecond it is.
 local function now_milliseconds()
     local time = redis.call('TIME')
-    return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    local microseconds = tonumber(time[2])
+    return tonumber(time[1]) * 1000 + math.floor(microseconds / 1000),
+        math.floor(microseconds % 1000 * 32 / 1000)
 end
 
 local function is_tombstone(value)
@@ -44,6 +47,17 @@ local function pack_live(record)
     return struct.pack(LIVE_FORMAT, 2, record.flags, record.created, record.absolute_end,
         record.refreshed, record.idle, record.rotation, record.digest, record.burst,
         record.burst_span) .. record.device
+end
+
+-- The place of the login among those of its millisecond: the upper five bits of the flags.
+local FLAGS = 8
+local function login_order(record)
+    return record.created * 32 + math.floor(record.flags / FLAGS)
+end
+
+local function set_login_order(record, order)
+    record.created = math.floor(order / 32)
+    record.flags = record.flags % FLAGS + order % 32 * FLAGS
 end
 
 local function has_flag(record, flag)

@@ -18,7 +18,7 @@ local FIRST_SCORE = 1e11 -- below: the index' own total
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
 local keep_seconds, history_entries, history_seconds, cutoff = struct.unpack('>I4BI4I6', ARGV[1])
 local subject_name = string.sub(ARGV[1], 16)
-local now_ms = now_milliseconds()
+local now_ms, now_part = now_milliseconds()
 local now = math.floor(now_ms / 1000)
 local fields, activity = {}, {}
 
