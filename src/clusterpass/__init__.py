@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clusterpass.aio import AsyncSessionManager as AsyncSessionManager
     from clusterpass.aio_users import AsyncUserDirectory as AsyncUserDirectory
     from clusterpass.config import Config as Config
+    from clusterpass.errors import AdministratorRequired as AdministratorRequired
     from clusterpass.errors import AuthenticationError as AuthenticationError
     from clusterpass.errors import ClusterPassError as ClusterPassError
     from clusterpass.errors import ConfigurationError as ConfigurationError
@@ -58,6 +59,7 @@ _HOMES = {
     "AccessClaims": "models",
     "AccessToken": "models",
     "Actor": "models",
+    "AdministratorRequired": "errors",
     "Applied": "models",
     "AsyncSessionManager": "aio",
     "AsyncUserDirectory": "aio_users",

@@ -146,6 +146,7 @@ class AsyncUserDirectory:
         address: str | None = None,
     ) -> TokenPair:
         """Authenticate and open a session; raises what both raise."""
+        generation = await self._sessions.generation(username)
         proven = await self._run(self._directory.authenticate(username, password, address=address))
         pair = await self._sessions.login(
             username,
@@ -157,6 +158,7 @@ class AsyncUserDirectory:
             remember=remember,
             amr=("pwd",),
             address=address,
+            generation=generation,
         )
         await self._confirm(proven, password, pair)
         return pair

@@ -23,6 +23,7 @@
     │       ├── SessionExpired        session_expired           401
     │       └── SessionRevoked        session_revoked           401
     ├── RequestRefused                request_refused           403
+    ├── AdministratorRequired         administrator_required    403
     ├── SubjectBanned                 subject_banned            403
     ├── ScopeMissing                  scope_missing             403
     ├── ImpersonationRefused          impersonation_refused     403
@@ -333,6 +334,16 @@ class RequestRefused(ClusterPassError):
     """The request was refused because it seems to come from another site."""
 
     code = "request_refused"
+    status = 403
+
+
+class AdministratorRequired(ClusterPassError):
+    """Only an administrator may do this, in a session of their own.
+
+    ``reason`` is ``impersonated`` for an administrator whose session is not their own.
+    """
+
+    code = "administrator_required"
     status = 403
 
 

@@ -100,9 +100,10 @@ class UserDirectory:
         """Authenticate and open a session; raises what both raise.
 
         The arguments are those of :meth:`authenticate` and of ``SessionManager.login``.
-        A user who is disabled, or whose password is changed, in the very moment of the login gets
-        no session.
+        A user who is disabled, whose password is changed or whose sessions are all revoked in the
+        very moment of the login gets no session (LoginOvertaken, InvalidCredentials).
         """
+        generation = self._sessions.generation(username)
         proven = self._run(self._directory.authenticate(username, password, address=address))
         pair = self._sessions.login(
             username,
@@ -114,6 +115,7 @@ class UserDirectory:
             remember=remember,
             amr=("pwd",),
             address=address,
+            generation=generation,
         )
         self._confirm(proven, password, pair)
         return pair

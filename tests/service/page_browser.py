@@ -1,10 +1,13 @@
 """A browser without a screen for the tests of the page: cookies, forms, fetch metadata."""
 
+import asyncio
 import html
 import re
 from typing import Any
 
 import httpx
+
+from clusterpass import StepUpRequired, TokenIssuer, TokenVerifier
 
 from .conftest import PASSWORD, Service
 
@@ -12,14 +15,19 @@ ORIGIN = "https://auth.example"
 ADDRESS = "192.0.2.7"
 """Where they come from: their logins must not use up the attempts of other tests."""
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+)
+IPAD = IPHONE.replace("iPhone; CPU iPhone OS", "iPad; CPU OS")
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SAME_SITE = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}
 ACCESS = "__Host-clusterpass-access"
 REFRESH = "__Host-clusterpass-refresh"
-_FORM = re.compile(
-    r'<form[^>]*action="(?P<action>[^"]*)">\s*'
-    r'<input type="hidden" name="form_token" value="(?P<token>[^"]*)">'
-)
+_FORM = re.compile(r'<form[^>]*action="(?P<action>[^"]*)">(?P<inside>.*?)</form>', re.DOTALL)
+_HIDDEN = re.compile(r'<input type="hidden" name="(?P<name>[^"]*)" value="(?P<value>[^"]*)">')
+# What stands within a sentence.
+_INLINE = re.compile(r"</?(?:bdi|time)\b[^>]*>")
 
 
 class Browser:
@@ -53,15 +61,22 @@ class Browser:
         """What the page says: without tags, entities resolved."""
         return words(await self.get(path))
 
-    async def forms(self) -> list[tuple[str, str]]:
-        """Action and form token of every form of the page, in order."""
-        return _FORM.findall((await self.get()).text)
+    async def forms(self, path: str = "/") -> list[tuple[str, str]]:
+        """Action and form token of every form of the page that has one, in order."""
+        found = forms_of(await self.get(path))
+        return [
+            (action, fields["form_token"]) for action, fields in found if "form_token" in fields
+        ]
 
-    async def click(self, action: str) -> httpx.Response:
-        """Send the first form of the page whose action matches ``action``."""
-        for found, token in await self.forms():
-            if re.fullmatch(action, found):
-                return await self.post(found, {"form_token": token})
+    async def click(self, action: str, path: str = "/", **filled: str) -> httpx.Response:
+        """Send the first form of the page whose action matches ``action``.
+
+        ``filled``: what was typed or picked; a hidden field of that name must have that value.
+        """
+        for found, hidden in forms_of(await self.get(path)):
+            is_meant = all(hidden.get(name, value) == value for name, value in filled.items())
+            if re.fullmatch(action, found) and is_meant:
+                return await self.post(found, hidden | filled)
         raise AssertionError(f"no form for {action}")
 
     @property
@@ -82,7 +97,49 @@ class Browser:
                 self.http.cookies.set(name, value, domain="auth.example", path="/")
 
 
+def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
+    """Action and hidden fields of every form of an HTML answer, in order."""
+    return [
+        (
+            html.unescape(form["action"]),
+            {
+                html.unescape(field["name"]): html.unescape(field["value"])
+                for field in _HIDDEN.finditer(form["inside"])
+            },
+        )
+        for form in _FORM.finditer(answer.text)
+    ]
+
+
 def words(answer: httpx.Response) -> str:
     """The text of an HTML answer."""
-    body = answer.text.partition("</head>")[2]
+    body = _INLINE.sub("", answer.text.partition("</head>")[2])
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def expired(service: Service, browser: Browser) -> str:
+    """An access token of the browser's session that has expired."""
+    config = service.app.state.service.sessions.config
+    verifier = TokenVerifier(config.keys, issuer=config.issuer, audience=config.audience)
+    claims = verifier.verify(browser.tokens[ACCESS], allow_expired=True)
+    issuer = TokenIssuer(
+        config.keys.signing_key,
+        issuer=config.issuer,
+        audience=config.audience,
+        random_bytes=lambda size: b"x" * size,
+    )
+    then = claims.issued_at - 10_000
+    return issuer.issue(
+        claims.subject, claims.session_id, issued_at=then, expires_at=then + 900, claims={}
+    )
+
+
+async def stale(service: Service, browser: Browser) -> None:
+    """Return when the authentication of the browser's session is not of this very second."""
+    sessions = service.app.state.service.sessions
+    while True:
+        try:
+            await sessions.verify(browser.tokens[ACCESS], max_auth_age=0)
+        except StepUpRequired:
+            return
+        await asyncio.sleep(0.02)

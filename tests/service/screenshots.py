@@ -1,14 +1,16 @@
 """Makes the pictures of the page in docs/images: ``python -m tests.service.screenshots``.
 
-It starts a cluster and a server of its own. The times on the page are replaced by fixed ones, so
+It starts a cluster and servers of its own. The times on the page are replaced by fixed ones, so
 that a picture changes only when the page does.
 """
 
 import asyncio
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.local import ServerProcess, free_port, generate_password, write_keys
@@ -16,72 +18,128 @@ from clusterpass.cli.local import ServerProcess, free_port, generate_password, w
 from .chromium import launched
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-USERNAME = "alice"
-DEVICES = ("Firefox on Windows", "Safari on iPhone", "Build server")
-DESKTOP = {"viewport": {"width": 760, "height": 400}, "device_scale_factor": 1.25}
+USERNAME, ADMINISTRATOR = "alice", "root"
+DEVICES = (
+    ("Build server", None),
+    ("Safari on iPhone", "phone"),
+    ("Firefox on Windows", "computer"),
+)
+ADDRESSES = ("198.51.100.9", "203.0.113.20", "203.0.113.7")
+DESKTOP = {"viewport": {"width": 760, "height": 400}, "device_scale_factor": 1}
 PHONE = {
     "viewport": {"width": 375, "height": 667},
-    "device_scale_factor": 1.25,
+    "device_scale_factor": 1,
     "is_mobile": True,
     "user_agent": "Mozilla/5.0 (Linux; Android 16; K) Chrome/140.0.0.0 Mobile Safari/537.36",
 }
-MOMENTS = (
-    "24 May 2026, 09:12 UTC",  # this device; then the start and the last refresh of each other one
+# Of each session: its start, its last use, how long it is kept.
+HERE = ("24 May 2026, 09:12 UTC", "24 May 2026, 09:12 UTC", "31 May 2026, 09:12 UTC")
+OTHERS = (
+    *("22 May 2026, 18:40 UTC", "24 May 2026, 08:57 UTC", "31 May 2026, 08:57 UTC"),
+    *("21 May 2026, 07:55 UTC", "23 May 2026, 22:31 UTC", "22 Jun 2026, 22:31 UTC"),
+    *("3 May 2026, 14:03 UTC", "24 May 2026, 09:10 UTC", "31 May 2026, 09:10 UTC"),
+)
+HISTORY = (
     "22 May 2026, 18:40 UTC",
-    "24 May 2026, 08:57 UTC",
-    "21 May 2026, 07:55 UTC",
     "23 May 2026, 22:31 UTC",
+    "21 May 2026, 07:55 UTC",
     "3 May 2026, 14:03 UTC",
-    "24 May 2026, 09:10 UTC",
 )
 
 
-async def take(page: Page, server: str, password: str, path: Path) -> None:
+async def open_page(browser: Browser, options: dict[str, Any], server: str) -> Page:
+    page = await (await browser.new_context(**options)).new_page()
     await page.goto(server)
-    await page.get_by_label("User name").fill(USERNAME)
+    return page
+
+
+async def log_in(page: Page, name: str, password: str) -> None:
+    await page.get_by_label("User name").fill(name)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Log in").click()
-    await page.get_by_role("heading", name="Where you are logged in").wait_for()
-    times = await page.get_by_role("time").all()
-    for element, moment in zip(times, MOMENTS, strict=True):
+
+
+async def take(page: Page, path: Path, moments: tuple[str, ...]) -> None:
+    """A picture with ``moments`` in place of the times, in order; then the session is ended."""
+    times = await page.locator("time").all()
+    for element, moment in zip(times, moments, strict=True):
         await element.evaluate("(element, moment) => { element.textContent = moment }", moment)
     await page.screenshot(path=path, full_page=True)
-    await page.get_by_role("banner").get_by_role("button", name="Log out").click()
-    await page.get_by_text("You are logged out.").wait_for()
     print(f"{path}: {path.stat().st_size} bytes")
+    log_out = page.get_by_role("banner").get_by_role("button", name="Log out")
+    if await log_out.count():
+        await log_out.click()
+        await page.get_by_text("You are logged out.").wait_for()
+    await page.context.close()
 
 
-async def take_all(server: str, password: str) -> None:
+async def take_all(server: str, strict: str, password: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     async with launched() as browser:
+        # What was done for a picture before is in the history; each begins with the newest.
+        done: tuple[str, ...] = ()
         for name, options in (("page", DESKTOP), ("page-phone", PHONE)):
-            context = await browser.new_context(**options)
-            await take(await context.new_page(), server, password, IMAGES / f"{name}.png")
-            await context.close()
+            page = await open_page(browser, options, server)
+            await log_in(page, USERNAME, password)
+            await page.get_by_role("heading", name="Where you are logged in").wait_for()
+            done = (HERE[0], *done)
+            await take(page, IMAGES / f"{name}.png", (*HERE, *OTHERS, *done, *HISTORY))
+            done = (HERE[0], *done)
+
+        page = await open_page(browser, PHONE, strict)
+        await log_in(page, USERNAME, password)
+        await page.get_by_role("radio").nth(1).check()
+        kept = tuple(moment for index, moment in enumerate(OTHERS) if index % 3 != 2)
+        await take(page, IMAGES / "page-too-many.png", kept)
+
+        page = await open_page(browser, DESKTOP, server)
+        await log_in(page, ADMINISTRATOR, password)
+        await page.goto(f"{server}/page/subject?name={USERNAME}")
+        await page.get_by_text("Ban this user").click()
+        await page.get_by_text("Begin").click()
+        await page.get_by_role("region", name="Recent activity").evaluate("each => each.remove()")
+        await take(page, IMAGES / "page-administration.png", OTHERS)
+
+
+def open_sessions(sessions: SessionManager) -> None:
+    for (device, kind), address in zip(DEVICES, ADDRESSES, strict=True):
+        pair = sessions.login(USERNAME, device=device, device_type=kind, address=address)
+        for _ in range(12 if kind == "phone" else 0):
+            pair = sessions.refresh(pair.refresh_token, address=address)
 
 
 def main() -> None:
     password = generate_password()
-    with tempfile.TemporaryDirectory() as folder, EmbeddedCluster(nodes=3) as cluster:
-        keys_file, port = Path(folder, "keys.json"), free_port()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedCluster(nodes=3) as cluster,
+        ExitStack() as stack,
+    ):
+        keys_file, port, strict_port = Path(folder, "keys.json"), free_port(), free_port()
         write_keys(keys_file)
         config = Config(issuer=f"http://127.0.0.1:{port}", keys=KeyRing.load(keys_file))
-        with SessionManager.from_url(cluster.url, config) as sessions:
-            UserDirectory(sessions).add(USERNAME, password)
-            for device in reversed(DEVICES):
-                sessions.login(USERNAME, device=device)
+        sessions = stack.enter_context(SessionManager.from_url(cluster.url, config))
+        users = UserDirectory(sessions)
+        for name in (USERNAME, ADMINISTRATOR):
+            users.add(name, password)
+        open_sessions(sessions)
         settings = {
             "CLUSTERPASS_STORE_URL": cluster.url,
             "CLUSTERPASS_KEYS_FILE": str(keys_file),
             "CLUSTERPASS_ISSUER": config.issuer,
             "CLUSTERPASS_COOKIE_SECURE": "false",
+            "CLUSTERPASS_ADMINISTRATORS": ADMINISTRATOR,
         }
-        server = ServerProcess("pictures", port, settings, Path(folder, "server.log"))
-        server.start()
-        try:
-            asyncio.run(take_all(config.issuer, password))
-        finally:
-            server.stop()
+        strict = {
+            **settings,
+            "CLUSTERPASS_MAX_SESSIONS": str(len(DEVICES)),
+            "CLUSTERPASS_OVERFLOW": "refuse",
+        }
+        for at, given in ((port, settings), (strict_port, strict)):
+            server = ServerProcess(f"pictures-{at}", at, given, Path(folder, f"{at}.log"))
+            server.start()
+            stack.callback(server.stop)
+        asyncio.run(take_all(config.issuer, f"http://127.0.0.1:{strict_port}", password))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,13 @@ async def test_a_body_that_is_no_request(service, path, body, status):
         ({"username": "a", "password": "s" * 1025}, "password"),
         ({"username": "a", "password": "secret-thing", "device": 1}, "device"),
         ({"username": "\ud800", "password": "secret-thing"}, "username"),
+        ({"username": "a", "password": "secret-thing", "device_type": "a b"}, "device_type"),
+        ({"username": "a", "password": "secret-thing", "device_type": "a\n"}, "device_type"),
+        ({"username": "a", "password": "secret-thing", "device_type": "x" * 17}, "device_type"),
+        ({"username": "a", "password": "secret-thing", "remember": "yes"}, "remember"),
+        ({"username": "a", "password": "secret-thing", "remember": 1}, "remember"),
+        ({"username": "a", "password": "secret-thing", "replace": "secret-thing"}, "replace"),
+        ({"username": "a", "password": "secret-thing", "replace": "A" * 22 + "\n"}, "replace"),
     ],
 )
 async def test_a_wrong_member_is_named_and_not_repeated(service, body, field):
@@ -147,7 +154,18 @@ json_values = st.recursive(
     max_leaves=12,
 )
 requests = st.dictionaries(
-    st.sampled_from(["username", "password", "device", "refresh_token", "x"]),
+    st.sampled_from(
+        [
+            "username",
+            "password",
+            "device",
+            "device_type",
+            "remember",
+            "replace",
+            "refresh_token",
+            "x",
+        ]
+    ),
     json_values,
     max_size=4,
 )

@@ -6,6 +6,7 @@ import pytest
 
 from clusterpass import TooManyAttempts
 from clusterpass.aio_users import HashingThreads
+from clusterpass.passwords import PasswordHasher
 from clusterpass.service import credentials
 from clusterpass.service.credentials import OwnCheck
 
@@ -99,6 +100,75 @@ async def test_an_own_check_may_name_the_subject(start, settings, monkeypatch, n
     tokens = await service.login("someone")
     answer = await service.client.get("/verify", headers=bearer(tokens))
     assert answer.json()["subject"] == subject
+
+
+async def test_an_own_check_is_overtaken_by_a_revocation_of_all(
+    start, settings, monkeypatch, new_name
+):
+    name, other = new_name(), new_name()
+    service = None
+
+    async def check(username, password):
+        await service.app.state.service.sessions.revoke_all(name)
+        return True if username == name else name
+
+    service = await _own(start, settings, monkeypatch, check)
+    answer = await _login(service, name)
+    assert (answer.status_code, answer.json()["error"]) == (409, "login_overtaken")
+    # Whose generation it is to be is known after the check only.
+    assert (await _login(service, other)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["True", "subject", "another", "refused"])
+async def test_an_own_check_confirms_its_own_subject_alone(
+    start, settings, monkeypatch, new_name, kind
+):
+    name, other = new_name(), new_name()
+    verdicts = {"True": True, "subject": name, "another": other, "refused": None}
+    asked = []
+
+    def check(username, password):
+        asked.append(username)
+        return True if password == PASSWORD else verdicts[kind]
+
+    service = await _own(start, settings, monkeypatch, check)
+    tokens = await _login(service, name)
+    answer = await service.client.post(
+        "/step-up", json={"password": "again"}, headers=bearer(tokens.json())
+    )
+    assert asked == [name, name]
+    assert answer.status_code == (200 if kind in ("True", "subject") else 401)
+    if answer.status_code == 401:
+        assert answer.json()["error"] == "invalid_credentials"
+
+
+async def test_a_password_given_again_counts_as_an_attempt(start, settings, alice):
+    service = await start(settings.model_copy(update={"account_attempts": 2}))
+    headers = bearer((await _login(service, alice)).json())
+    statuses = [
+        (
+            await service.client.post("/step-up", json={"password": "wrong"}, headers=headers)
+        ).status_code
+        for _ in range(3)
+    ]
+    assert statuses == [401, 401, 429]
+    assert (await _login(service, alice)).status_code == 429
+    assert (await service.client.get("/verify", headers=headers)).status_code == 200
+
+
+async def test_a_revocation_of_all_while_the_password_is_checked_overtakes_the_login(
+    service, alice, directory, monkeypatch
+):
+    verified = PasswordHasher.verify
+
+    def revoked_meanwhile(self, known, password):
+        directory._sessions.revoke_all(alice)
+        return verified(self, known, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", revoked_meanwhile)
+    answer = await _login(service, alice)
+    assert (answer.status_code, answer.json()["error"]) == (409, "login_overtaken")
+    assert directory._sessions.sessions(alice) == []
 
 
 async def test_an_own_check_that_fails_is_500_without_details(start, settings, monkeypatch):

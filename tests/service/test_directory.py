@@ -7,6 +7,7 @@ from clusterpass import (
     AsyncUserDirectory,
     InvalidCredentials,
     InvalidInput,
+    LoginOvertaken,
     SessionManager,
     SessionRevoked,
     TooManyAttempts,
@@ -105,7 +106,7 @@ def test_a_change_ends_all_sessions(directory, alice, change):
         directory.authenticate(alice, PASSWORD)
 
 
-@pytest.mark.parametrize("change", ["disable", "password"])
+@pytest.mark.parametrize("change", ["disable", "password", "revoke"])
 def test_a_change_in_the_moment_of_a_login_leaves_no_session(directory, alice, change, monkeypatch):
     manager: SessionManager = directory._sessions
     opened = manager.login
@@ -113,14 +114,47 @@ def test_a_change_in_the_moment_of_a_login_leaves_no_session(directory, alice, c
     def changed_meanwhile(*arguments, **options):
         if change == "disable":
             directory.disable(alice)
-        else:
+        elif change == "password":
             directory.set_password(alice, "another password")
+        else:
+            manager.revoke_all(alice)
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(manager, "login", changed_meanwhile)
+    with pytest.raises(LoginOvertaken):
+        directory.login(alice, PASSWORD)
+    assert manager.sessions(alice) == []
+
+
+@pytest.mark.parametrize("change", ["disabled", "password"])
+def test_a_change_whose_revocation_failed_leaves_no_session(directory, alice, change, monkeypatch):
+    manager: SessionManager = directory._sessions
+    opened = manager.login
+
+    def changed_meanwhile(*arguments, **options):
+        if change == "disabled":
+            directory._run(directory._directory.set_disabled(alice, disabled=True))
+        else:
+            directory._run(directory._directory.set_password(alice, "another password"))
         return opened(*arguments, **options)
 
     monkeypatch.setattr(manager, "login", changed_meanwhile)
     with pytest.raises(InvalidCredentials):
         directory.login(alice, PASSWORD)
     assert manager.sessions(alice) == []
+
+
+def test_a_login_says_how_the_user_was_authenticated_and_from_where(directory, alice):
+    manager: SessionManager = directory._sessions
+    pair = directory.login(
+        alice, PASSWORD, device="d", device_type="phone", remember=True, address="192.0.2.9"
+    )
+    session = manager.verify(pair.access_token)
+    assert (session.amr, session.device_type) == (("pwd",), "phone")
+    assert pair.session_expires_in == 30 * 86_400
+    assert manager.history(alice)[0].address == "192.0.2.9"
+    second = directory.login(alice, PASSWORD, replace=pair.session_id)
+    assert [each.session_id for each in manager.sessions(alice)] == [second.session_id]
 
 
 def test_a_login_hashes_anew_when_the_parameters_changed(directory, new_name):

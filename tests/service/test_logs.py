@@ -21,9 +21,14 @@ async def test_no_secret_is_ever_logged(service, alice):
     await client.post("/refresh", json={"refresh_token": tokens["refresh_token"]})
     await client.post("/login", json={"username": alice, "password": PASSWORD + "x"})
     await client.post("/login", json={"username": alice, "password": [PASSWORD]})
+    for password in (PASSWORD, PASSWORD + "x", [PASSWORD]):
+        await client.post("/step-up", json={"password": password}, headers=bearer(new.json()))
+    await client.patch("/sessions/" + PASSWORD, json={}, headers=bearer(new.json()))
+    await client.get("/verify", params={"scope": PASSWORD}, headers=bearer(new.json()))
+    await client.post("/admin/bans", json={"reason": PASSWORD}, headers=bearer(new.json()))
     await client.post("/logout", headers=bearer(new.json()))
     log = service.log.getvalue()
-    assert len(service.lines()) == 10
+    assert len(service.lines()) == 16
     secrets = [PASSWORD, *(pair[name] for pair in (tokens, new.json()) for name in TOKENS)]
     for secret in secrets:
         assert secret not in log
@@ -36,7 +41,7 @@ TOKENS = ("access_token", "refresh_token")
 async def test_a_line_says_what_happened(service, alice):
     tokens = await service.login(alice)
     headers = {**bearer(tokens), "X-Request-ID": "from-the-proxy.1"}
-    answer = await service.client.get("/verify?a=b", headers=headers)
+    answer = await service.client.get("/verify?max_auth_age=60", headers=headers)
     assert answer.headers["x-request-id"] == "from-the-proxy.1"
     line = service.lines()[-1]
     assert (line["method"], line["path"], line["status"]) == ("GET", "/verify", 200)
@@ -60,7 +65,7 @@ async def test_an_unexpected_exception_is_500_without_details(start, settings, a
     service = await start(settings)
     tokens = await service.login(alice)
 
-    async def broken(_token):
+    async def broken(_token, **_conditions):
         raise RuntimeError(f"secret {tokens['access_token']}")
 
     monkeypatch.setattr(service.app.state.service.sessions, "verify", broken)

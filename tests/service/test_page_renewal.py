@@ -1,13 +1,11 @@
-"""The page when the access token has expired, a tab was overtaken, or the store is away."""
-
-from datetime import UTC, datetime
+"""The page when the access token has expired, two tabs refresh at once, or the store is away."""
 
 import pytest
 
 from clusterpass.service.settings import load_settings
 
 from .conftest import bearer
-from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, words
+from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, expired, words
 
 AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3"
 
@@ -22,42 +20,10 @@ def browser(service):
     return Browser(service)
 
 
-@pytest.fixture
-def expired(settings, service):
-    """An access token of the same session that has expired."""
-
-    def made(browser: Browser) -> str:
-        from clusterpass.tokens.issuer import TokenIssuer
-        from clusterpass.tokens.verifier import TokenVerifier
-
-        config = service.app.state.service.sessions.config
-        verifier = TokenVerifier(
-            config.keys,
-            issuer=config.issuer,
-            audience=config.audience,
-            clock_leeway=0,
-            expiry_leeway=0,
-            clock=lambda: datetime.now(UTC).timestamp(),
-        )
-        claims = verifier.verify(browser.tokens[ACCESS])
-        issuer = TokenIssuer(
-            config.keys.signing_key,
-            issuer=config.issuer,
-            audience=config.audience,
-            random_bytes=lambda size: b"x" * size,
-        )
-        then = claims.issued_at - 10_000
-        return issuer.issue(
-            claims.subject, claims.session_id, issued_at=then, expires_at=then + 900, claims={}
-        )
-
-    return made
-
-
-async def test_an_expired_access_token_is_renewed_unseen(browser, alice, expired):
+async def test_an_expired_access_token_is_renewed_unseen(browser, alice, service):
     await browser.login(alice)
     before = browser.tokens
-    browser.set_tokens(access=expired(browser))
+    browser.set_tokens(access=expired(service, browser))
     assert f"Logged in as {alice}" in await browser.text()
     assert browser.tokens[ACCESS] != before[ACCESS]
     assert browser.tokens[REFRESH] != before[REFRESH]
@@ -70,69 +36,62 @@ async def test_a_lost_access_token_is_renewed(browser, alice):
     assert f"Logged in as {alice}" in await browser.text()
 
 
-async def test_a_form_renews_too(browser, alice, service, expired):
+async def test_a_form_renews_too(browser, alice, service):
     await service.login(alice)
     await browser.login(alice)
     forms = dict(await browser.forms())
-    browser.set_tokens(access=expired(browser))
+    browser.set_tokens(access=expired(service, browser))
     action = "/page/sessions/revoke-others"
     answer = await browser.post(action, {"form_token": forms[action]})
     assert (answer.status_code, len(answer.headers.get_list("set-cookie"))) == (303, 3)
     assert "One other device was logged out." in await browser.text()
 
 
-async def test_a_refused_form_still_hands_out_the_renewed_tokens(browser, alice, expired):
+async def test_a_refused_form_still_hands_out_the_renewed_tokens(browser, alice, service):
     await browser.login(alice)
-    browser.set_tokens(access=expired(browser))
+    browser.set_tokens(access=expired(service, browser))
     refused = await browser.post("/page/logout", {"form_token": "x"})
     assert refused.status_code == 403
     assert f"Logged in as {alice}" in await browser.text()
 
 
-async def test_a_tab_that_was_overtaken_takes_the_newer_cookies(browser, alice, expired):
-    await browser.login(alice)
-    browser.set_tokens(access=expired(browser))
-    stale = browser.tokens
-    await browser.get()
-    newer = browser.tokens
-    browser.set_tokens(access=stale[ACCESS], refresh=stale[REFRESH])
-    answer = await browser.get()
-    assert (answer.status_code, answer.headers["location"]) == (303, "/?again=1")
-    assert "set-cookie" not in answer.headers
-    browser.set_tokens(access=newer[ACCESS], refresh=newer[REFRESH])
-    answer = await browser.get("/?again=1")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert f"Logged in as {alice}" in await browser.text()
-
-
-async def test_overtaken_for_good_is_a_login_form_and_no_circle(browser, alice, expired):
-    await browser.login(alice)
-    browser.set_tokens(access=expired(browser))
-    stale = browser.tokens
-    await browser.get()
-    browser.set_tokens(access=stale[ACCESS], refresh=stale[REFRESH])
-    answer = await browser.get("/?again=1")
-    assert answer.status_code == 200
-    assert "Your session could not be renewed here. Please log in again." in words(answer)
-    assert browser.tokens == stale
-    assert (await browser.login(alice)).status_code == 303
-    assert "You are not logged in anywhere else." in await browser.text()
-
-
-async def test_a_form_of_an_overtaken_tab_changes_nothing(browser, alice, service, expired):
+async def test_two_tabs_that_refresh_at_once_both_go_on(browser, alice, service):
     other = await service.login(alice)
     await browser.login(alice)
     action = "/page/sessions/revoke-others"
     token = dict(await browser.forms())[action]
-    browser.set_tokens(access=expired(browser))
-    stale = browser.tokens
-    await browser.get()
-    newer = browser.tokens
-    browser.set_tokens(access=stale[ACCESS], refresh=stale[REFRESH])
+    browser.set_tokens(access=expired(service, browser))
+    before = browser.tokens
+    assert f"Logged in as {alice}" in await browser.text()
+    first = browser.tokens
+    browser.set_tokens(access=before[ACCESS], refresh=before[REFRESH])
     assert (await browser.post(action, {"form_token": token})).status_code == 303
-    browser.set_tokens(access=newer[ACCESS], refresh=newer[REFRESH])
-    assert "Nothing was changed, because another tab was faster." in await browser.text()
-    assert (await service.client.get("/verify", headers=bearer(other))).status_code == 200
+    assert browser.tokens[REFRESH] == first[REFRESH] != before[REFRESH]
+    assert "One other device was logged out." in await browser.text()
+    assert (await service.client.get("/verify", headers=bearer(other))).status_code == 401
+    browser.set_tokens(access=first[ACCESS], refresh=first[REFRESH])
+    assert f"Logged in as {alice}" in await browser.text()
+
+
+async def test_a_refresh_token_that_comes_back_late_ends_the_session(start, settings, alice):
+    service = await start(settings.model_copy(update={"refresh_grace": 0}))
+    browser = Browser(service)
+    await browser.login(alice)
+    browser.set_tokens(access=expired(service, browser))
+    before = browser.tokens
+    assert f"Logged in as {alice}" in await browser.text()
+    owner = browser.tokens
+    browser.set_tokens(access=before[ACCESS], refresh=before[REFRESH])
+    assert "a key of this login was used a second time." in await browser.text()
+    assert browser.tokens == {}
+    assert "second time" not in await browser.text()
+    browser.set_tokens(access=owner[ACCESS], refresh=owner[REFRESH])
+    text = await browser.text()
+    assert "You were logged out here on " in text
+    assert "Somebody may have copied it" in text
+    assert browser.tokens == {}
+    await browser.login(alice)
+    assert "used a second time" in (await browser.text()).partition("Recent activity")[2]
 
 
 async def test_a_store_that_is_away_logs_nobody_out(start, settings, keys_file, browser, alice):

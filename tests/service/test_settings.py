@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from clusterpass import ConfigurationError
+from clusterpass import Config, ConfigurationError, KeyRing
 from clusterpass.service.credentials import load_check
 from clusterpass.service.settings import Settings, load_settings
 
@@ -38,6 +38,19 @@ def test_settings_go_to_another_process(tmp_path):
         ("PASSWORD_CHECK", "no colon", "module:function"),
         ("LOG_FORMAT", "xml", "log_format"),
         ("IDLE_LIFETIME", "20", "idle_lifetime"),
+        ("REMEMBER_IDLE_LIFETIME", "20", "remember_idle_lifetime"),
+        ("MAX_PER_DEVICE", "501", "max_per_device"),
+        ("OVERFLOW", "newest", "overflow"),
+        ("REFRESH_GRACE", "3", "refresh_grace"),
+        ("LEVELS", "", "levels"),
+        ("LEVELS", "1,1", "levels"),
+        ("LEVELS", "geheim!", "levels"),
+        ("ADMINISTRATORS", "alice,geheim\x01", "administrators"),
+        ("PROTECTED_SUBJECTS", "geheim" * 50, "protected_subjects"),
+        ("ADMINISTRATION_MAX_AGE", "0", "administration_max_age"),
+        ("STEP_UP_SECONDS", "86401", "step_up_seconds"),
+        ("HISTORY_ENTRIES", "101", "history_entries"),
+        ("INDEX_ONLINE", "perhaps", "index_online"),
         ("CONFIG", "/nowhere.toml", "--config"),
     ],
 )
@@ -65,6 +78,46 @@ def test_several_workers_do_not_start_several_clusters():
 def test_every_setting_is_described():
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
+    chosen = {
+        "access_lifetime": 60,
+        "absolute_lifetime": 1000,
+        "idle_lifetime": 500,
+        "remember_lifetime": 2000,
+        "remember_idle_lifetime": 0,
+        "activity_interval": 7,
+        "refresh_grace": 5,
+        "history_entries": 3,
+        "history_lifetime": 11,
+        "index_online": False,
+    }
+    policy = {"max_sessions": 4, "max_per_device": 2, "overflow": "refuse"}
+    for name, value in {**chosen, **policy}.items():
+        monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
+    monkeypatch.setenv("CLUSTERPASS_LEVELS", "low, high")
+    monkeypatch.setenv("CLUSTERPASS_ADMINISTRATORS", "alice, a/b é")
+    monkeypatch.setenv("CLUSTERPASS_PROTECTED_SUBJECTS", "carol,")
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    assert {name: getattr(config, name) for name in chosen} == chosen
+    assert {name: getattr(config.policy, name) for name in policy} == policy
+    assert config.levels == ("low", "high")
+    assert config.protected_subjects == {"alice", "a/b é", "carol"}
+
+
+def test_names_in_a_file_may_hold_commas(tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text('administrators = ["a,b", "c"]\nlevels = ["bronze", "gold"]\n')
+    settings = load_settings(file)
+    assert settings.administrators == ("a,b", "c")
+    assert settings.levels == ("bronze", "gold")
+
+
+def test_the_defaults_are_those_of_the_library(keys_file):
+    keys = KeyRing.load(keys_file)
+    config = load_settings().session_config(keys)
+    assert config == Config(issuer=config.issuer, keys=keys)
 
 
 def test_no_secret_is_shown():

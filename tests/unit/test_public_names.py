@@ -15,6 +15,7 @@ PUBLIC = [
     "AccessClaims",
     "AccessToken",
     "Actor",
+    "AdministratorRequired",
     "Applied",
     "AsyncSessionManager",
     "AsyncUserDirectory",

@@ -19,7 +19,7 @@ import clusterpass
 from clusterpass.aio import AsyncSessionManager
 from clusterpass.config import Config
 from clusterpass.errors import ClusterPassError
-from clusterpass.service import problems
+from clusterpass.service import administration, problems, token_routes
 from clusterpass.service.credentials import PasswordCheck, load_check, make_doorkeeper
 from clusterpass.service.describe import openapi_document
 from clusterpass.service.headers import HeadAsGet, SafeHeaders
@@ -28,7 +28,8 @@ from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_log
 from clusterpass.service.orphan import end_with_parent
 from clusterpass.service.page import mount_page
 from clusterpass.service.page_forms import FORM_PATHS
-from clusterpass.service.routes import Service, login_router, router
+from clusterpass.service.routes import router
+from clusterpass.service.serving import Service
 from clusterpass.service.settings import Settings
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -52,9 +53,11 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
         openapi_url=None,  # served below, with the errors described
         redirect_slashes=False,
     )
+    app.include_router(token_routes.router)
     app.include_router(router)
+    app.include_router(administration.router)
     if settings.login_enabled:
-        app.include_router(login_router)
+        app.include_router(token_routes.login_router)
         mount_page(app)
     _add_description(app)
     _add_error_handlers(app)

@@ -6,18 +6,34 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from clusterpass.service.answers import ProblemResponse
 from clusterpass.service.problems import MEDIA_TYPE
-from clusterpass.service.schemas import ProblemResponse
 
 BEARER_ONLY: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}
+PROXY_HEADERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "headers": {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in (
+                ("X-Auth-Subject", "The subject, percent-encoded but for visible ASCII."),
+                ("X-Auth-Session", "The session's id."),
+                ("X-Auth-Level", "The level of authentication in force."),
+                ("X-Auth-Scope", "The scopes granted, each encoded as the subject is."),
+                ("X-Auth-Actor", "Who acts in it, encoded alike; of an impersonation only."),
+            )
+        }
+    }
+}
 _REFERENCE: Final = "#/components/schemas/{model}"
 _MEANINGS: Final = {
     400: "The request is not well-formed.",
     401: "Who is asking could not be established; `error` and `reason` say why.",
-    404: "The caller has no such session.",
+    403: "It is not allowed; `error` says why, and `ban` what a ban forbids.",
+    404: "There is no such session.",
+    409: "It does not go with what there is: `sessions` lists them where there are too many.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not sent as application/json.",
-    422: "The body holds what is not expected; `fields` names it.",
+    422: "The body or the query holds what is not expected; `fields` names it.",
     429: "Too many attempts; see Retry-After.",
     503: "The session store cannot be reached; nobody was logged out. See Retry-After.",
 }
@@ -34,7 +50,7 @@ def _problem(status: int) -> dict[str, Any]:
         "description": _MEANINGS[status],
         "content": {MEDIA_TYPE: {"schema": schema}},
     }
-    if status == HTTPStatus.UNAUTHORIZED:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         described["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         described["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
@@ -48,10 +64,12 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     own = ProblemResponse.model_json_schema(ref_template=_REFERENCE)
-    components.setdefault("schemas", {}).update(own.pop("$defs", {}))
-    components["schemas"][ProblemResponse.__name__] = own
+    schemas = components.setdefault("schemas", {})
+    for name, schema in own.pop("$defs", {}).items():
+        schemas.setdefault(name, schema)
+    schemas[ProblemResponse.__name__] = own
     for unused in ("HTTPValidationError", "ValidationError"):
-        components["schemas"].pop(unused, None)
+        schemas.pop(unused, None)
     components["securitySchemes"] = {
         "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }

@@ -12,8 +12,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass.config import Config
-from clusterpass.models import TokenPair
+from clusterpass.models import AccessToken, TokenPair
 
 _PREFIX: Final = "__Host-"
 _NOTICE_SECONDS: Final = 60
@@ -23,13 +22,10 @@ _NOTICE: Final = re.compile(r"[a-z]{1,20}(-[0-9]{1,3})?")
 class PageCookies:
     """Reads and writes the cookies of one deployment."""
 
-    def __init__(self, config: Config, *, secure: bool) -> None:
+    def __init__(self, *, secure: bool) -> None:
         """``secure``: whether they travel over HTTPS only."""
         prefix = _PREFIX if secure else ""
         self._secure = secure
-        self._seconds = min(
-            config.idle_lifetime or config.absolute_lifetime, config.absolute_lifetime
-        )
         self.access_name: Final = f"{prefix}clusterpass-access"
         self.refresh_name: Final = f"{prefix}clusterpass-refresh"
         self.notice_name: Final = f"{prefix}clusterpass-notice"
@@ -49,8 +45,12 @@ class PageCookies:
 
     def keep(self, response: Response, pair: TokenPair) -> None:
         """Give the browser both tokens, for as long as the session may live without a refresh."""
-        self._set(response, self.access_name, pair.access_token, self._seconds)
-        self._set(response, self.refresh_name, pair.refresh_token, self._seconds)
+        self._set(response, self.access_name, pair.access_token, pair.session_expires_in)
+        self._set(response, self.refresh_name, pair.refresh_token, pair.session_expires_in)
+
+    def keep_access(self, response: Response, token: AccessToken) -> None:
+        """Give the browser an access token alone, for as long as it lives."""
+        self._set(response, self.access_name, token.access_token, token.expires_in)
 
     def clear(self, response: Response) -> None:
         """Make the browser forget both tokens."""

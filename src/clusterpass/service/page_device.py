@@ -1,7 +1,7 @@
-"""A name for the device that a browser runs on, from its User-Agent header.
+"""A name and a kind for the device that a browser runs on, from its User-Agent header.
 
-It is for the eye only: anybody can send any User-Agent, and nothing is decided by it. What is not
-known here is not named after what was sent.
+They are for the eye, and for a policy that counts devices of one kind: anybody can send any
+User-Agent. What is not known here is not named after what was sent.
 """
 
 from typing import Final
@@ -30,7 +30,29 @@ _PLATFORMS: Final = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
-_POCKET: Final = ("iPhone", "iPad", "Android", "phone", "Phone", "tablet", "Tablet")
+_TYPES: Final = (
+    ("iPad", "tablet"),
+    ("Tablet", "tablet"),
+    ("iPhone", "phone"),
+    ("Mobile", "phone"),
+    # An Android that does not call itself mobile.
+    ("Android", "tablet"),
+    ("Windows NT", "computer"),
+    ("Macintosh", "computer"),
+    ("CrOS", "computer"),
+    ("Linux", "computer"),
+)
+# What applications call their devices, where they do not name the kind.
+_WORDS: Final = (
+    ("iPad", "tablet"),
+    ("tablet", "tablet"),
+    ("Tablet", "tablet"),
+    ("iPhone", "phone"),
+    ("Android", "phone"),
+    ("phone", "phone"),
+    ("Phone", "phone"),
+)
+_PLURALS: Final = {"phone": "phones", "tablet": "tablets", "computer": "computers"}
 
 
 def device_name(user_agent: str) -> str | None:
@@ -42,9 +64,21 @@ def device_name(user_agent: str) -> str | None:
     return browser or platform
 
 
-def is_pocket_device(device: str | None) -> bool:
-    """Whether the name of a device speaks of a phone or a tablet."""
-    return any(word in (device or "") for word in _POCKET)
+def device_type(user_agent: str) -> str | None:
+    """``phone``, ``tablet`` or ``computer``; None when it is not recognised."""
+    return _first(_TYPES, user_agent)
+
+
+def device_icon(kind: str | None, name: str | None) -> str:
+    """Which picture a device gets, by its kind, else by its name."""
+    if kind in _PLURALS:
+        return str(kind)
+    return _first(_WORDS, name or "") or "computer"
+
+
+def plural(kind: str) -> str:
+    """Several devices of a kind, also of one that only the application knows."""
+    return _PLURALS.get(kind, f"devices of the kind {kind}")
 
 
 def _first(rules: tuple[tuple[str, str], ...], text: str) -> str | None:

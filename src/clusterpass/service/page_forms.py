@@ -21,7 +21,10 @@ from clusterpass.errors import InvalidInput, RequestRefused
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
 _PURPOSE: Final = "page form token"
 _MOST_FIELDS: Final = 8
-_FORM_PATH: Final = re.compile(r"/page/(login|logout|sessions/revoke-others|sessions/[^/]+/revoke)")
+_FORM_PATH: Final = re.compile(
+    r"/page/(login|logout|confirm|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
+    r"|subject/(revoke|revoke-all|ban|lift|impersonate))"
+)
 _FOREIGN: Final = "The form was not sent from this page. Nothing was changed."
 _OUTDATED: Final = "The form was out of date. Nothing was changed."
 _NOT_SECURE: Final = "This page works over HTTPS only; your browser would not keep you logged in."

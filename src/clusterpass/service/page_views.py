@@ -1,4 +1,4 @@
-"""The page as HTML: templates, sentences, times, and the headers that keep it safe.
+"""The page as HTML: templates, notices, and the headers that keep it safe.
 
 - Jinja2 escapes whatever is put into a template; no template uses ``safe``.
 - No script runs and nothing is loaded from elsewhere: the Content-Security-Policy forbids both.
@@ -8,14 +8,20 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from clusterpass.service.page_device import is_pocket_device
+from clusterpass.service.page_device import device_icon, plural
+from clusterpass.service.page_sentences import (
+    Notice,
+    is_moment,
+    is_quoted,
+    machine_readable,
+    readable,
+)
 
 STYLE: Final = files(__package__).joinpath("static/page.css").read_bytes()
 STYLE_VERSION: Final = hashlib.sha256(STYLE).hexdigest()[:16]
@@ -30,18 +36,20 @@ _HEADERS: Final = {
 }
 _SENTENCES: Final = {
     "out": "You are logged out.",
+    "stopped": "You act for nobody any more. Log in again as yourself.",
     "ended": "The device was logged out.",
     "gone": "That device was logged out already.",
-    "none": "You are not logged in anywhere else.",
-    "unchanged": "Nothing was changed, because another tab was faster. Please try again.",
-    "loggedout": "You have been logged out.",
-    "replaced": "You were logged out here because of a newer login.",
-    "revoked": "You were logged out here. Somebody did that for you: you on another device, or an"
-    " administrator.",
-    "expired": "Your session has expired. Please log in again.",
-    "overtaken": "Your session could not be renewed here. Please log in again.",
+    "noothers": "No other device was logged in.",
+    "noall": "No device was logged in.",
+    "banned": "The ban is in force.",
+    "lifted": "The ban was lifted.",
+    "unbanned": "There was no such ban any more.",
 }
-_GOOD: Final = frozenset({"out", "ended", "others"})
+_GOOD: Final = frozenset({"out", "ended", "banned", "lifted"})
+_COUNTS: Final = {
+    "others": ("One other device was logged out.", "{} other devices were logged out."),
+    "all": ("One device was logged out.", "{} devices were logged out."),
+}
 
 
 def render(
@@ -52,35 +60,16 @@ def render(
     return HTMLResponse(text, status, headers={**_HEADERS, **(headers or {})})
 
 
-def notice(code: str | None) -> dict[str, Any] | None:
-    """What a template shows for the code of a notice; None for one that is not known."""
+def notice(code: str | None) -> Notice | None:
+    """The notice of a code; None for one that is not known."""
     kind, _, count = (code or "").partition("-")
-    if kind == "others" and count:
-        devices = "One other device was" if int(count) == 1 else f"{int(count)} other devices were"
-        return {"text": f"{devices} logged out.", "is_good": True}
+    if kind in _COUNTS and count:
+        one, many = _COUNTS[kind]
+        return Notice((one if int(count) == 1 else many.format(int(count)),), is_good=True)
     if kind not in _SENTENCES:
         return None
-    return {"text": _SENTENCES[kind], "is_good": kind in _GOOD}
+    return Notice((_SENTENCES[kind],), kind in _GOOD)
 
-
-def duration(seconds: int) -> str:
-    """``seconds`` in words, rounded up."""
-    if seconds <= 90:
-        return "1 second" if seconds == 1 else f"{seconds} seconds"
-    return f"{-(-seconds // 60)} minutes"
-
-
-def _readable(timestamp: int) -> str:
-    when = datetime.fromtimestamp(timestamp, UTC)
-    return f"{when.day} {_MONTH[when.month - 1]} {when:%Y, %H:%M} UTC"
-
-
-def _machine_readable(timestamp: int) -> str:
-    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-# Not from the locale of the server, which is not the reader's.
-_MONTH: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _environment: Final = Environment(
     loader=PackageLoader("clusterpass.service"),
@@ -89,7 +78,10 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters["readable"] = _readable
-_environment.filters["machine_readable"] = _machine_readable
-_environment.tests["pocket_device"] = is_pocket_device
+_environment.filters["readable"] = readable
+_environment.filters["machine_readable"] = machine_readable
+_environment.filters["device_icon"] = device_icon
+_environment.filters["plural"] = plural
+_environment.tests["quoted"] = is_quoted
+_environment.tests["moment"] = is_moment
 _environment.globals["style"] = f"{STYLE_PATH}?v={STYLE_VERSION}"

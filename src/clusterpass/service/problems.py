@@ -2,7 +2,9 @@
 
 - What the client sent is never repeated: fields are named, values are not.
 - A fault of ours (5xx) says no more than its kind; the log has the rest.
-- A 401 carries the challenge of RFC 6750 section 3: plain when no token was sent.
+- A 401 carries the challenge of RFC 6750 section 3: plain when no token was sent; of a session that
+  must be stepped up that of RFC 9470. So does the 403 of a scope that is missing.
+- Of a session that has ended it is said when and why; of a ban, and of too many sessions, which.
 """
 
 import json
@@ -17,11 +19,19 @@ from starlette.responses import Response
 
 from clusterpass.errors import (
     ClusterPassError,
+    InvalidRefreshToken,
     InvalidToken,
+    ScopeMissing,
+    SessionExpired,
+    SessionRevoked,
+    StepUpRequired,
     StoreUnavailable,
+    SubjectBanned,
     TokenMissing,
     TooManyAttempts,
+    TooManySessions,
 )
+from clusterpass.service.answers import BanResponse, SessionResponse
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_FIELD_NAME: Final = 64
@@ -41,6 +51,8 @@ class Problem:
     fields: Sequence[Mapping[str, str]] = ()
     """``{"field": ..., "message": ...}`` for each field that is wrong."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further members, of some errors."""
 
     def body(self) -> bytes:
         """The JSON text, in ASCII: half a surrogate pair in a name must not break the answer."""
@@ -55,6 +67,7 @@ class Problem:
             members["reason"] = self.reason
         if self.fields:
             members["fields"] = list(self.fields)
+        members.update(self.more)
         return json.dumps(members, separators=(",", ":")).encode("ascii")
 
     def response(self) -> Response:
@@ -69,7 +82,7 @@ def of_error(error: ClusterPassError) -> Problem:
     headers: dict[str, str] = {}
     if isinstance(error, TooManyAttempts | StoreUnavailable):
         headers["Retry-After"] = str(max(1, error.retry_after))
-    if error.status == HTTPStatus.UNAUTHORIZED:
+    if error.status == HTTPStatus.UNAUTHORIZED or isinstance(error, ScopeMissing):
         headers["WWW-Authenticate"] = _challenge(error)
     return Problem(
         status=error.status,
@@ -78,10 +91,28 @@ def of_error(error: ClusterPassError) -> Problem:
         detail=title if is_ours else error.message,
         reason=error.reason,
         headers=headers,
+        more=_more(error),
     )
 
 
+def _more(error: ClusterPassError) -> dict[str, Any]:
+    match error:
+        case SubjectBanned():
+            return {"ban": BanResponse.of(error.ban).model_dump()}
+        case TooManySessions():
+            return {"sessions": [SessionResponse.of(each).model_dump() for each in error.sessions]}
+        case SessionRevoked() | InvalidRefreshToken():
+            told: dict[str, Any] = {"ended_at": error.ended_at, "note": error.note}
+        case SessionExpired():
+            told = {"ended_at": error.ended_at}
+        case _:
+            return {}
+    return {name: value for name, value in told.items() if value}
+
+
 def _challenge(error: ClusterPassError) -> str:
+    if isinstance(error, StepUpRequired | ScopeMissing):
+        return error.challenge
     if not isinstance(error, InvalidToken) or isinstance(error, TokenMissing):
         return "Bearer"
     # RFC 6750 section 3: no quotes, backslashes or bytes beyond ASCII in the description.
@@ -148,6 +179,17 @@ _ADVICE: Final = {
     "string_unicode": "is not valid Unicode text",
     "string_too_short": "is too short",
     "string_too_long": "is too long",
+    "string_pattern_mismatch": "has not the right form",
+    "too_long": "has too many entries",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "is out of its range",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "is out of its range",
+    "less_than_equal": "is out of its range",
+    "less_than": "is out of its range",
+    "repeated": "is given more than once",
     "model_attributes_type": "must be a JSON object",
     "model_type": "must be a JSON object",
     "dict_type": "must be a JSON object",

@@ -1,137 +1,104 @@
-"""The calls of the service. Each is a few lines: the library decides, HTTP is said here."""
+"""The calls about sessions, keys and health. Each is a few lines: the library decides."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from clusterpass.aio import AsyncSessionManager
-from clusterpass.models import Session
-from clusterpass.service import schemas
-from clusterpass.service.bearer import bearer_token, header_text
-from clusterpass.service.client_address import client_address
-from clusterpass.service.credentials import Doorkeeper
-from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.logs import FACTS
-from clusterpass.service.settings import Settings
+from clusterpass.errors import (
+    InvalidInput,
+    SessionExpired,
+    SessionNotFound,
+    SessionRevoked,
+    SessionUnknown,
+)
+from clusterpass.scopes import granted_scopes
+from clusterpass.service import answers, schemas
+from clusterpass.service.bearer import header_text
+from clusterpass.service.describe import BEARER_ONLY, PROXY_HEADERS, problems
+from clusterpass.service.serving import (
+    Current,
+    Service,
+    Serving,
+    Token,
+    each_once,
+    note_session,
+)
+
+__all__ = ["Service", "router"]
 
 router: Final = APIRouter()
-login_router: Final = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the routes work with; made when a worker starts."""
-
-    settings: Settings
-    sessions: AsyncSessionManager
-    doorkeeper: Doorkeeper
-    jwks: dict[str, list[dict[str, Any]]]
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-def _token(request: Request) -> str:
-    return bearer_token(request.headers.getlist("authorization"))
-
-
-Serving = Annotated[Service, Depends(_service)]
-Token = Annotated[str, Depends(_token)]
-
-
-async def _session(request: Request, service: Serving, token: Token) -> Session:
-    session = await service.sessions.verify(token)
-    _note_subject(request, session.subject)
-    return session
-
-
-Current = Annotated[Session, Depends(_session)]
-
-
-def _note_subject(request: Request, subject: str) -> None:
-    facts = request.scope.get(FACTS)
-    if facts is not None:
-        facts["subject"] = subject
-
-
-@login_router.post("/login", tags=["tokens"], responses=problems(400, 401, 413, 415, 422, 429, 503))
-async def login(
-    request: Request, service: Serving, body: schemas.LoginRequest
-) -> schemas.TokenResponse:
-    """Open a session with a name and a password."""
-    address = client_address(
-        request.client.host if request.client else None,
-        request.headers.getlist("x-forwarded-for"),
-        service.settings.trusted_proxies,
-    )
-    pair = await service.doorkeeper.login(
-        body.username, body.password.get_secret_value(), device=body.device, address=address
-    )
-    _note_subject(request, pair.subject)
-    return schemas.TokenResponse.of(pair)
-
-
-@router.post("/refresh", tags=["tokens"], responses=problems(400, 401, 413, 415, 422, 503))
-async def refresh(
-    request: Request, service: Serving, body: schemas.RefreshRequest
-) -> schemas.TokenResponse:
-    """Exchange a refresh token for a new pair."""
-    pair = await service.sessions.refresh(body.refresh_token.get_secret_value())
-    _note_subject(request, pair.subject)
-    return schemas.TokenResponse.of(pair)
-
-
-@router.post(
-    "/logout",
-    tags=["tokens"],
-    status_code=204,
-    response_class=Response,
-    openapi_extra=BEARER_ONLY,
-    responses=problems(400, 401, 413, 415, 503),
-)
-async def logout(service: Serving, token: Token) -> None:
-    """End the session of the access token, also of an expired one."""
-    await service.sessions.logout(token)
 
 
 @router.get(
-    "/verify", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
+    "/verify",
+    tags=["sessions"],
+    openapi_extra=BEARER_ONLY,
+    responses={**PROXY_HEADERS, **problems(400, 401, 403, 422, 503)},
+    dependencies=[Depends(each_once("scope", "not_banned"))],
 )
-async def verify(session: Current, response: Response) -> schemas.SessionResponse:
-    """The live session of the access token; for proxies also in X-Auth-Subject, X-Auth-Session.
+async def verify(
+    request: Request,
+    response: Response,
+    service: Serving,
+    token: Token,
+    wanted: Annotated[schemas.VerifyQuery, Query()],
+) -> answers.SessionResponse:
+    """The live session of the access token; for proxies also in headers.
 
-    X-Auth-Subject is percent-encoded (UTF-8) but for visible ASCII characters.
+    Each parameter is a condition: where it does not hold the answer is 401 (`level`,
+    `max_auth_age`: authenticate again) or 403 (`scope`, `not_banned`).
     """
+    if wanted.ban_level is not None and not wanted.not_banned:
+        raise InvalidInput("ban_level goes with not_banned")
+    session = await service.sessions.verify(
+        token, level=wanted.level, max_auth_age=wanted.max_auth_age
+    )
+    note_session(request, session)
+    for scope in wanted.not_banned:
+        session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
+    for scope in wanted.scope:
+        session.require_scope(scope)
     response.headers["X-Auth-Subject"] = header_text(session.subject)
     response.headers["X-Auth-Session"] = session.session_id
-    return schemas.SessionResponse.of(session)
+    response.headers["X-Auth-Level"] = header_text(session.acr)
+    response.headers["X-Auth-Scope"] = " ".join(
+        header_text(scope) for scope in granted_scopes(session.claims)
+    )
+    if session.act is not None:
+        response.headers["X-Auth-Actor"] = header_text(session.act.subject)
+    return answers.SessionResponse.of(session)
 
 
 @router.get(
     "/sessions", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
 )
-async def list_sessions(service: Serving, session: Current) -> schemas.SessionsResponse:
+async def list_sessions(service: Serving, session: Current) -> answers.SessionsResponse:
     """The caller's live sessions, newest first."""
     found = await service.sessions.sessions(session.subject)
-    return schemas.SessionsResponse(
+    return answers.SessionsResponse(
         sessions=[
-            schemas.ListedSession.listed(each, current=each.session_id == session.session_id)
+            answers.ListedSession.listed(each, current=each.session_id == session.session_id)
             for each in found
         ]
     )
 
 
 @router.delete(
-    "/sessions", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
+    "/sessions",
+    tags=["sessions"],
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 413, 415, 422, 503),
+    dependencies=[Depends(each_once())],
 )
-async def end_other_sessions(service: Serving, session: Current) -> schemas.RevokedResponse:
-    """End all of the caller's sessions but the current one."""
-    ended = await service.sessions.revoke_all(session.subject, keep=session.session_id)
-    return schemas.RevokedResponse(revoked=ended.count)
+async def end_other_sessions(
+    service: Serving, session: Current, which: Annotated[schemas.OwnSessionsQuery, Query()]
+) -> answers.RevokedResponse:
+    """End all of the caller's sessions but the current one, or those on one type of device."""
+    ended = await service.sessions.revoke_all(
+        session.subject, keep=session.session_id, device_type=which.device_type
+    )
+    return answers.RevokedResponse.of(ended)
 
 
 @router.delete(
@@ -140,11 +107,45 @@ async def end_other_sessions(service: Serving, session: Current) -> schemas.Revo
     status_code=204,
     response_class=Response,
     openapi_extra=BEARER_ONLY,
-    responses=problems(400, 401, 404, 503),
+    responses=problems(400, 401, 404, 413, 415, 503),
 )
 async def end_session(service: Serving, session: Current, session_id: str) -> None:
     """End one of the caller's sessions."""
     await service.sessions.revoke(session.subject, session_id)
+
+
+@router.patch(
+    "/sessions/{session_id}",
+    tags=["sessions"],
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 404, 413, 415, 422, 503),
+)
+async def shorten_session(
+    service: Serving, session: Current, session_id: str, body: schemas.ShortenRequest
+) -> answers.ListedSession:
+    """Let one of the caller's sessions end earlier than it would; never later."""
+    is_current = session_id == session.session_id
+    try:
+        shortened = await service.sessions.shorten(
+            session.subject,
+            session_id,
+            lifetime=body.lifetime,
+            idle_lifetime=body.idle_lifetime,
+        )
+    except (SessionExpired, SessionRevoked, SessionUnknown):
+        if is_current:
+            raise
+        # A 401 would say that the caller's own session is over.
+        raise SessionNotFound from None
+    return answers.ListedSession.listed(shortened, current=is_current)
+
+
+@router.get(
+    "/history", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
+)
+async def history(service: Serving, session: Current) -> answers.HistoryResponse:
+    """What happened to the caller's sessions, newest first."""
+    return answers.HistoryResponse.of(await service.sessions.history(session.subject))
 
 
 @router.get(
@@ -166,13 +167,13 @@ async def jwks(service: Serving) -> JSONResponse:
 
 
 @router.get("/healthz", tags=["health"])
-async def healthz() -> schemas.StateResponse:
+async def healthz() -> answers.StateResponse:
     """Whether this process answers."""
-    return schemas.StateResponse()
+    return answers.StateResponse()
 
 
 @router.get("/readyz", tags=["health"], responses=problems(503))
-async def readyz(service: Serving) -> schemas.StateResponse:
+async def readyz(service: Serving) -> answers.StateResponse:
     """Whether the session store answers too."""
     await service.sessions.ping()
-    return schemas.StateResponse()
+    return answers.StateResponse()

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -24,16 +24,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from clusterpass.config import DAY, Config
+from clusterpass.config import DAY
 from clusterpass.errors import ConfigurationError
-from clusterpass.policy import SessionPolicy
-from clusterpass.store.url import parse_store_url
-from clusterpass.tokens.keyring import KeyRing
+from clusterpass.service.settings_sessions import SessionSettings, split
 from clusterpass.users import ThrottlePolicy
 
 PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
-_DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -41,34 +38,13 @@ _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 Network = IPv4Network | IPv6Network
 
 
-class Settings(BaseSettings):
+class Settings(SessionSettings):
     """Everything that can be set. Durations are seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
-    store_url: SecretStr = Field(
-        default=SecretStr(_DEFAULT_STORE),
-        description="Where the session store is: redis+cluster://host:port[,host:port...],"
-        " rediss+cluster:// for TLS, redis:// for one server, embedded:// for a trial.",
-    )
-    keys_file: Path = Field(
-        default=Path("keys.json"),
-        description="A JWK Set with private keys; the first one signs, all of them verify."
-        " Make it with: clusterpass keys generate",
-    )
-    issuer: str = Field(
-        default="http://127.0.0.1:8000",
-        min_length=1,
-        max_length=255,
-        description="The `iss` of the access tokens: the public URL of this service.",
-    )
-    audience: str = Field(
-        default="",
-        max_length=255,
-        description="The `aud` of the access tokens; the issuer when empty.",
-    )
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
@@ -77,24 +53,6 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65_535, description="The TCP port to listen on.")
     workers: int = Field(
         default=1, ge=1, le=256, description="Worker processes; one for each CPU core is a start."
-    )
-    access_lifetime: int = Field(
-        default=15 * 60, ge=10, le=DAY, description="Seconds that an access token lives."
-    )
-    absolute_lifetime: int = Field(
-        default=30 * DAY, ge=10, description="Seconds after a login at which its session ends."
-    )
-    idle_lifetime: int = Field(
-        default=7 * DAY,
-        ge=0,
-        description="Seconds without a refresh after which a session ends; 0: no such limit.",
-    )
-    max_sessions: int = Field(
-        default=50,
-        ge=1,
-        le=500,
-        description="Sessions that a user may have at once; a login beyond it replaces the oldest."
-        " 1: the newest login wins.",
     )
     login_enabled: bool = Field(
         default=True,
@@ -141,15 +99,22 @@ class Settings(BaseSettings):
         description="Whether the page's cookies are sent over HTTPS only. Turn it off for a trial"
         " on localhost, never elsewhere.",
     )
+    administration_max_age: int = Field(
+        default=900,
+        ge=1,
+        le=DAY,
+        description="Seconds since an administrator was authenticated, at most, for acts that"
+        " change something.",
+    )
+    step_up_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=DAY,
+        description="Seconds that a password given again counts as a fresh authentication.",
+    )
     log_format: Literal["json", "console"] = Field(
         default="json", description="How the log lines look: one JSON object each, or for reading."
     )
-
-    @field_validator("store_url")
-    @classmethod
-    def _understandable(cls, value: SecretStr) -> SecretStr:
-        parse_store_url(value.get_secret_value())
-        return value
 
     @field_validator("password_check")
     @classmethod
@@ -171,10 +136,8 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    def _split_networks(cls, value: object) -> object:
+        return split(value)
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
@@ -188,8 +151,6 @@ class Settings(BaseSettings):
                 "cookie_secure may be turned off only where host is a loopback address: a session's"
                 " cookie would travel in the clear"
             )
-        if 0 < self.idle_lifetime < self.access_lifetime:
-            raise ValueError("idle_lifetime must not be shorter than access_lifetime")
         return self
 
     @classmethod
@@ -211,28 +172,6 @@ class Settings(BaseSettings):
             account_window=self.account_window,
             address_attempts=self.address_attempts,
             address_window=self.address_window,
-        )
-
-    def session_config(self, keys: KeyRing | None = None) -> Config:
-        """The library's configuration, with ``keys`` or those of the keys file.
-
-        Raises ConfigurationError.
-        """
-        if keys is None:
-            keys = KeyRing.load(self.keys_file)
-        if not keys.can_sign:
-            raise ConfigurationError(
-                f"keys_file: {self.keys_file} holds public keys only; the service needs a private"
-                " one, made with: clusterpass keys generate"
-            )
-        return Config(
-            issuer=self.issuer,
-            audience=self.audience,
-            keys=keys,
-            access_lifetime=self.access_lifetime,
-            absolute_lifetime=self.absolute_lifetime,
-            idle_lifetime=self.idle_lifetime,
-            policy=SessionPolicy(max_sessions=self.max_sessions),
         )
 
 

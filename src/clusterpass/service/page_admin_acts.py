@@ -1,0 +1,93 @@
+"""What administrators do to a subject. Each act is a form of the page about the subject."""
+
+import re
+from typing import Final
+
+from starlette.responses import Response
+
+from clusterpass.errors import InvalidInput, SessionNotFound
+from clusterpass.service.page_admin import BAN_CHOICES, subject_page
+from clusterpass.service.page_home import ended_code
+from clusterpass.service.page_steps import Act, Fields, back
+from clusterpass.service.page_visit import Visit, Visitor
+
+_LONGEST_MINUTES: Final = 60
+_MINUTES: Final = re.compile(r"[1-9][0-9]?")
+
+
+async def end_session(visit: Visit, _: Visitor, fields: Fields) -> Response:
+    """Log out one session."""
+    subject = _subject(fields)
+    try:
+        ended = await visit.service.sessions.revoke(
+            subject, fields.get("session_id", ""), reason=_text(fields, "reason")
+        )
+    except SessionNotFound:
+        return _back(visit, subject, "gone")
+    return _back(visit, subject, "ended" if ended.count else "gone")
+
+
+async def end_sessions(visit: Visit, _: Visitor, fields: Fields) -> Response:
+    """Log out all sessions."""
+    subject = _subject(fields)
+    ended = await visit.service.sessions.revoke_all(subject, reason=_text(fields, "reason"))
+    return _back(visit, subject, ended_code("all", ended.count))
+
+
+async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
+    """Ban from everything, or from one scope."""
+    subject, scope = _subject(fields), _text(fields, "scope")
+    seconds = {name: seconds for name, _, seconds in BAN_CHOICES}
+    wanted = fields.get("duration", "")
+    if wanted not in seconds:
+        raise InvalidInput("Say how long the ban is to last.")
+    if subject == visitor.session.subject and not scope:
+        raise InvalidInput("You cannot ban yourself from everything.")
+    await visit.service.sessions.bans.add(
+        subject, reason=_text(fields, "reason"), for_seconds=seconds[wanted], scope=scope
+    )
+    return _back(visit, subject, "banned")
+
+
+async def lift(visit: Visit, _: Visitor, fields: Fields) -> Response:
+    """End a ban early."""
+    subject = _subject(fields)
+    lifted = await visit.service.sessions.bans.lift(subject, scope=fields.get("scope", ""))
+    return _back(visit, subject, "lifted" if lifted.count else "unbanned")
+
+
+async def impersonate(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
+    """Go on in this browser as the subject, for a while."""
+    minutes = fields.get("minutes", "")
+    if not _MINUTES.fullmatch(minutes) or int(minutes) > _LONGEST_MINUTES:
+        raise InvalidInput(f"Give whole minutes from 1 to {_LONGEST_MINUTES}.")
+    pair = await visit.service.sessions.impersonate(
+        visitor.session,
+        _subject(fields),
+        reason=_text(fields, "reason"),
+        for_seconds=int(minutes) * 60,
+    )
+    visit.hand_out(pair)
+    return back()
+
+
+ACTS: Final[dict[str, Act]] = {
+    "revoke": end_session,
+    "revoke-all": end_sessions,
+    "ban": ban,
+    "lift": lift,
+    "impersonate": impersonate,
+}
+"""By the last part of the address that their form is sent to."""
+
+
+def _subject(fields: Fields) -> str:
+    return fields.get("subject", "")
+
+
+def _text(fields: Fields, name: str) -> str:
+    return fields.get(name, "").strip()
+
+
+def _back(visit: Visit, subject: str, code: str) -> Response:
+    return back(visit, code, to=subject_page(subject))

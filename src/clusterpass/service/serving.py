@@ -1,0 +1,93 @@
+"""What the calls are handed: the service, the token, the session, the client's address.
+
+- A query is as strict as a body: a name that is not known is refused, and so is one that stands
+  twice. A misspelt condition would be no condition, a misspelt restriction would end everything.
+- Who is asking is found out before it is said what is wrong with the rest of the request.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+
+from clusterpass.aio import AsyncSessionManager
+from clusterpass.models import Session
+from clusterpass.service.bearer import bearer_token
+from clusterpass.service.client_address import client_address
+from clusterpass.service.credentials import Doorkeeper
+from clusterpass.service.logs import FACTS
+from clusterpass.service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the routes work with; made when a worker starts."""
+
+    settings: Settings
+    sessions: AsyncSessionManager
+    doorkeeper: Doorkeeper
+    jwks: dict[str, list[dict[str, Any]]]
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _token(request: Request) -> str:
+    return bearer_token(request.headers.getlist("authorization"))
+
+
+Serving = Annotated[Service, Depends(_service)]
+Token = Annotated[str, Depends(_token)]
+
+
+async def _address(request: Request, service: Serving) -> str | None:
+    return client_address(
+        request.client.host if request.client else None,
+        request.headers.getlist("x-forwarded-for"),
+        service.settings.trusted_proxies,
+    )
+
+
+async def _session(request: Request, service: Serving, token: Token) -> Session:
+    session = await service.sessions.verify(token)
+    note_session(request, session)
+    return session
+
+
+Address = Annotated[str | None, Depends(_address)]
+Current = Annotated[Session, Depends(_session)]
+
+
+def note_session(request: Request, session: Session) -> None:
+    """Say in the log line whose session the request is of, and who acts in it."""
+    note_fact(request, "subject", session.subject)
+    if session.act is not None:
+        note_fact(request, "actor", session.act.subject)
+
+
+def note_fact(request: Request, name: str, value: str) -> None:
+    """Add to the log line of the request; never a secret."""
+    facts = request.scope.get(FACTS)
+    if facts is not None:
+        facts[name] = value
+
+
+def each_once(*but: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that refuses names that stand more than once in the query, ``but`` these."""
+
+    async def check(request: Request) -> None:
+        counted = Counter(name for name, _ in request.query_params.multi_items())
+        wrong = [
+            {"type": "repeated", "loc": ("query", name)}
+            for name, count in counted.items()
+            if count > 1 and name not in but
+        ]
+        if wrong:
+            raise RequestValidationError(wrong)
+
+    return check

@@ -1,0 +1,80 @@
+"""The calls that hand out tokens or take them back: login, step-up, refresh, logout."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from clusterpass.errors import ImpersonationRefused
+from clusterpass.service import answers, schemas
+from clusterpass.service.describe import BEARER_ONLY, problems
+from clusterpass.service.serving import Address, Current, Serving, Token, note_fact
+
+router: Final = APIRouter(tags=["tokens"])
+login_router: Final = APIRouter(tags=["tokens"])
+
+
+@login_router.post("/login", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
+async def login(
+    request: Request, service: Serving, address: Address, body: schemas.LoginRequest
+) -> answers.TokenResponse:
+    """Open a session with a name and a password."""
+    pair = await service.doorkeeper.login(
+        body.username,
+        body.password.get_secret_value(),
+        device=body.device,
+        device_type=body.device_type,
+        remember=body.remember,
+        replace=body.replace,
+        address=address,
+    )
+    note_fact(request, "subject", pair.subject)
+    return answers.TokenResponse.of(pair)
+
+
+@login_router.post(
+    "/step-up",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 413, 415, 422, 429, 503),
+)
+async def step_up(
+    service: Serving, session: Current, address: Address, body: schemas.StepUpRequest
+) -> answers.StepUpResponse:
+    """Give the password again (RFC 9470); the session counts as freshly authenticated for a while.
+
+    It counts as an attempt to log in. The answer holds another access token of the same session.
+    """
+    if session.act is not None:
+        raise ImpersonationRefused("An impersonation cannot be stepped up.", reason="impersonated")
+    await service.doorkeeper.confirm(
+        session.subject, body.password.get_secret_value(), address=address
+    )
+    token = await service.sessions.elevate(
+        session,
+        service.sessions.config.levels[0],
+        for_seconds=service.settings.step_up_seconds,
+        amr=("pwd",),
+        address=address,
+    )
+    return answers.StepUpResponse.of(token)
+
+
+@router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))
+async def refresh(
+    request: Request, service: Serving, address: Address, body: schemas.RefreshRequest
+) -> answers.TokenResponse:
+    """Exchange a refresh token for a new pair."""
+    pair = await service.sessions.refresh(body.refresh_token.get_secret_value(), address=address)
+    note_fact(request, "subject", pair.subject)
+    return answers.TokenResponse.of(pair)
+
+
+@router.post(
+    "/logout",
+    status_code=204,
+    response_class=Response,
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 413, 415, 503),
+)
+async def logout(service: Serving, token: Token, address: Address) -> None:
+    """End the session of the access token, also of an expired one."""
+    await service.sessions.logout(token, address=address)
