@@ -91,18 +91,23 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
 def test_the_printed_lines_work_and_ctrl_c_leaves_nothing(dev: Dev):
     text = dev.text()
     lines = re.findall(r"^    ((?:ANSWER|TOKEN|curl).*)$", text, re.MULTILINE)
-    assert len(lines) == 7
+    assert len(lines) == 8
     shell = subprocess.run(
         ["bash", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=30, check=True
     )
-    hello, verified, listed, logged_out, refused = shell.stdout.split("\n")[:5]
+    hello, verified, listed, history, logged_out, refused = shell.stdout.split("\n")[:6]
     assert hello == "Hello, demo!"
     assert json.loads(verified)["device"] == "terminal"
     assert len(json.loads(listed)["sessions"]) == 1
+    assert [entry["kind"] for entry in json.loads(history)["entries"]] == ["login"]
     assert logged_out == ""
     assert json.loads(refused)["reason"] == "logged_out"
-    password = re.search(r"password +(\S+)", text)[1]
-    assert len(password) >= 16
+    passwords = re.findall(r"password +(\S+)", text)
+    assert len(set(passwords)) == 2
+    assert all(len(password) >= 16 for password in passwords)
+    login = {"username": "admin", "password": passwords[1]}
+    token = ask(dev.port, "POST", "/login", body=login).body["access_token"]
+    assert ask(dev.port, "GET", "/admin/online/count", token=token).body["subjects"] == 1
     assert ask(dev.port, "GET", "/readyz").status == 200
 
     os.killpg(dev.process.pid, signal.SIGINT)  # what Ctrl-C does

@@ -11,11 +11,14 @@ from clusterpass import __version__
 from clusterpass.errors import ClusterPassError
 
 _COMMANDS: Final = {
+    "bans": ("clusterpass.cli.bans", "Ban subjects, lift and list bans."),
+    "claims": ("clusterpass.cli.claims", "Show and change live claims."),
     "cluster": ("clusterpass.cli.cluster", "Start, stop and show a local cluster."),
     "demo": ("clusterpass.cli.demo", "Show what ClusterPass does, on this machine."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "keys": ("clusterpass.cli.keys", "Make and publish signing keys."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
+    "sessions": ("clusterpass.cli.sessions", "List, show and revoke sessions."),
     "users": ("clusterpass.cli.users", "Add, list, disable and enable users."),
 }
 """The module of each command, which holds it under the command's name, and what it is for."""

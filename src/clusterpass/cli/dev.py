@@ -1,4 +1,4 @@
-"""``clusterpass dev``: a real cluster, the service and a demo user, from one command.
+"""``clusterpass dev``: a real cluster, the service and two users, from one command.
 
 Everything it makes lies in its data folder and is made anew at each start; Ctrl-C ends it all.
 """
@@ -18,6 +18,7 @@ from clusterpass.tokens.keyring import KeyRing
 from clusterpass.users import UserDirectory
 
 _USERNAME = "demo"
+_ADMINISTRATOR = "admin"
 
 
 @click.command()
@@ -32,7 +33,7 @@ _USERNAME = "demo"
     help="Where all its files go.",
 )
 def dev(port: int, nodes: int, data_folder: Path) -> None:
-    """Start a local cluster and the service on 127.0.0.1, with a demo user."""
+    """Start a local cluster and the service on 127.0.0.1, with a user and an administrator."""
     from pydantic import SecretStr  # noqa: PLC0415 (the service's dependencies, only here)
 
     from clusterpass.service.server import serve  # noqa: PLC0415 (only here is it needed)
@@ -44,10 +45,11 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
     click.echo(f"Starting a Valkey cluster of {nodes} nodes ...")
     with EmbeddedCluster(nodes=nodes, data_folder=data_folder / "cluster") as cluster:
         issuer = f"http://127.0.0.1:{port}"
-        password = generate_password()
+        passwords = {name: generate_password() for name in (_USERNAME, _ADMINISTRATOR)}
         config = Config(issuer=issuer, keys=KeyRing.load(keys_file))
         with SessionManager.from_url(cluster.url, config) as sessions:
-            UserDirectory(sessions).add(_USERNAME, password)
+            for name, password in passwords.items():
+                UserDirectory(sessions).add(name, password)
         settings = Settings(
             store_url=SecretStr(cluster.url),
             keys_file=keys_file,
@@ -55,9 +57,10 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
             host="127.0.0.1",
             port=port,
             cookie_secure=False,
+            administrators=(_ADMINISTRATOR,),
             log_format="console",
         )
-        announcement = _announcement(issuer, password, cluster)
+        announcement = _announcement(issuer, passwords, cluster)
         threading.Thread(target=_announce, args=(port, announcement), daemon=True).start()
         serve(settings)
     click.echo("Stopped: the service and every node of the cluster.")
@@ -81,7 +84,8 @@ def _announce(port: int, announcement: str) -> None:
     click.echo(announcement)
 
 
-def _announcement(address: str, password: str, cluster: EmbeddedCluster) -> str:
+def _announcement(address: str, passwords: dict[str, str], cluster: EmbeddedCluster) -> str:
+    password = passwords[_USERNAME]
     ports = ", ".join(str(node.port) for node in cluster.nodes)
     login = f'{{"username": "{_USERNAME}", "password": "{password}", "device": "terminal"}}'
     return f"""
@@ -90,13 +94,17 @@ ClusterPass is at {address}  (cluster nodes on ports {ports})
     user      {_USERNAME}
     password  {password}
 
-Try it: open {address} in a browser, or paste
+    administrator  {_ADMINISTRATOR}
+    password       {passwords[_ADMINISTRATOR]}
+
+Try it: open {address} in a browser (as {_ADMINISTRATOR} also {address}/page/online), or paste
 
     ANSWER=$(curl -s {address}/login -H 'Content-Type: application/json' -d '{login}')
     TOKEN=$(printf %s "$ANSWER" | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
     curl -sw '\\n' {address}/hello    -H "Authorization: Bearer $TOKEN"
     curl -sw '\\n' {address}/verify   -H "Authorization: Bearer $TOKEN"
     curl -sw '\\n' {address}/sessions -H "Authorization: Bearer $TOKEN"
+    curl -sw '\\n' {address}/history  -H "Authorization: Bearer $TOKEN"
     curl -sw '\\n' {address}/logout   -H "Authorization: Bearer $TOKEN" -X POST
     curl -sw '\\n' {address}/verify   -H "Authorization: Bearer $TOKEN"
 

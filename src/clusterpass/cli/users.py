@@ -9,10 +9,8 @@ from pathlib import Path
 
 import click
 
+from clusterpass.cli.store import config_option, counted, open_sessions
 from clusterpass.errors import InvalidInput
-from clusterpass.manager import SessionManager
-from clusterpass.service.settings import load_settings
-from clusterpass.tokens.keyring import KeyRing
 from clusterpass.users import UserDirectory
 
 _from_stdin = click.option(
@@ -21,7 +19,7 @@ _from_stdin = click.option(
 
 
 @click.group()
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with settings.")
+@config_option
 @click.pass_context
 def users(context: click.Context, config: Path | None) -> None:
     """Add, list, disable and enable users."""
@@ -66,7 +64,7 @@ def disable(config: Path | None, name: str) -> None:
     """Refuse NAME from now on and end all sessions of NAME."""
     with _directory(config) as directory:
         ended = directory.disable(name)
-    click.echo(f"disabled {name}, ended {ended.count} session{'' if ended.count == 1 else 's'}")
+    click.echo(f"disabled {name}, ended {counted(ended.count, 'session')}")
 
 
 @users.command()
@@ -88,19 +86,12 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         ended = directory.set_password(name, password)
-    click.echo(
-        f"changed the password of {name}, ended {ended.count}"
-        f" session{'' if ended.count == 1 else 's'}"
-    )
+    click.echo(f"changed the password of {name}, ended {counted(ended.count, 'session')}")
 
 
 @contextmanager
 def _directory(config: Path | None) -> Iterator[UserDirectory]:
-    settings = load_settings(config)
-    store_url = settings.store_url.get_secret_value()
-    # No token is made or read here: a key of the moment will do, and the real one stays unread.
-    config_without_keys = settings.session_config(KeyRing.generate())
-    with SessionManager.from_url(store_url, config_without_keys) as sessions:
+    with open_sessions(config) as sessions:
         yield UserDirectory(sessions)
 
 
