@@ -198,7 +198,8 @@ def _read_history(fields: Mapping[bytes, bytes]) -> list[HistoryLine]:
     # The counter names the newest slot of the ring; the one behind it is the oldest.
     size = max(slots) + 1
     newest = int(fields.get(b"h", b"0"))
-    order = [(newest + step) % size for step in range(1, size + 1)] if newest >= size else slots
+    steps = range(1, size + 1)
+    order = [(newest + step) % size for step in steps] if newest >= size else sorted(slots)
     return [_read_line(slots[index]) for index in order if index in slots]
 
 

@@ -188,11 +188,9 @@ class Opening:
             bans = describe_bans(opened.stored.bans, opened.stored.now)
             raise SubjectBanned(ban=next(ban for ban in bans if not ban.scope))
         context.tell(replace(event, kind=kind, reason="too_many_sessions"))
-        raise TooManySessions(
-            sessions=describe_live(
-                context.config, subject, opened.listed, context.cutoff.milliseconds
-            )
-        )
+        live = describe_live(context.config, subject, opened.listed, context.cutoff.milliseconds)
+        # An impersonation counts for nothing here, so its end would make no room.
+        raise TooManySessions(sessions=[each for each in live if each.act is None])
 
     def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
         """The details, the device as the record holds it, and the record's flags."""

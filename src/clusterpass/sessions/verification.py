@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from clusterpass.errors import SessionRevoked, StepUpRequired, StoreUnavailable
+from clusterpass.errors import (
+    SessionExpired,
+    SessionRevoked,
+    SessionUnknown,
+    StepUpRequired,
+    StoreUnavailable,
+)
 from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
@@ -54,13 +60,22 @@ class Verification:
 
     def check_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
         """An impersonation ends with the session of who impersonates."""
+        ended_at = 0
         session_id = decode_session_id(actor.session_id)
-        if session_id is None:
-            raise SessionRevoked(reason="revoked", ended_at=0)
-        answer = yield from calls.verify(
-            self._context.keyspace, actor.subject, session_id=session_id
-        )
-        live_record(answer.reply, cutoff)
+        if session_id is not None:
+            answer = yield from calls.verify(
+                self._context.keyspace, actor.subject, session_id=session_id
+            )
+            try:
+                live_record(answer.reply, cutoff)
+            except (SessionExpired, SessionRevoked) as end:
+                ended_at = end.ended_at
+            except SessionUnknown:
+                ended_at = answer.reply.now
+            else:
+                return
+        # Why it ended is the actor's business, not the subject's.
+        raise SessionRevoked(reason="revoked", ended_at=ended_at, note="the impersonation is over")
 
     def _check_authentication(
         self, stored: Stored, record: LiveRecord, level: str | None, max_auth_age: int | None

@@ -34,6 +34,43 @@ local function drop(name)
     end
 end
 
+local function history_field(index)
+    return 'h' .. string.char(index)
+end
+
+-- The history is a ring: line number n stands in field n % its size. Was the size changed since,
+-- the latest lines are numbered anew.
+local function fit_history()
+    if not fields['h'] then
+        return
+    end
+    local newest, size = tonumber(fields['h']), 0
+    for name in pairs(fields) do
+        if #name == 2 and string.sub(name, 1, 1) == 'h' then
+            size = math.max(size, string.byte(name, 2) + 1)
+        end
+    end
+    local has_wrapped = newest >= size
+    if size == history_entries or (size < history_entries and not has_wrapped) then
+        return
+    end
+    local lines = {}
+    for step = 1, size do
+        local name = history_field(has_wrapped and (newest + step) % size or step - 1)
+        lines[#lines + 1] = fields[name]
+        drop(name)
+    end
+    local surplus = math.max(#lines - history_entries, 0)
+    for number = surplus + 1, #lines do
+        put(history_field(number - surplus - 1), lines[number])
+    end
+    if #lines > surplus then
+        put('h', tostring(#lines - surplus - 1))
+    else
+        drop('h')
+    end
+end
+
 -- Write a line of the history. All refreshes of a session share one line, which counts them.
 local function note(event, session_id, at, count, address, text)
     if history_entries == 0 then
@@ -54,7 +91,7 @@ local function note(event, session_id, at, count, address, text)
     if not name then
         local number = (tonumber(fields['h']) or -1) + 1
         put('h', tostring(number))
-        name = 'h' .. struct.pack('>B', number % history_entries)
+        name = history_field(number % history_entries)
     end
     local head = struct.pack('>BI4I2', event, at, math.min(count, 65535)) .. session_id
         .. struct.pack('>B', #address) .. address
@@ -168,6 +205,7 @@ local function load()
         end
     end
     drop_ended_bans()
+    fit_history()
     for _, session in ipairs(live) do
         local record = session.record
         local ends_at = live_ends_at(record)
@@ -208,17 +246,13 @@ local function settle_tombstones(fresh)
     return latest
 end
 
--- Lines beyond the ring (it was longer before); returns the second until which it is kept.
-local function settle_history()
+-- The second until which the history is kept.
+local function history_until()
     local latest = 0
     for name, value in pairs(fields) do
-        if #name == 2 and string.sub(name, 1, 1) == 'h' then
-            if string.byte(name, 2) >= history_entries then
-                drop(name)
-            elseif history_seconds > 0 then
-                local _, at = struct.unpack('>BI4', value)
-                latest = math.max(latest, at + history_seconds)
-            end
+        if history_seconds > 0 and #name == 2 and string.sub(name, 1, 1) == 'h' then
+            local _, at = struct.unpack('>BI4', value)
+            latest = math.max(latest, at + history_seconds)
         end
     end
     return latest
@@ -279,7 +313,7 @@ end
 -- Remove what is of no more use to anyone and let the key end with the last that is.
 -- Returns the number of live sessions.
 local function settle(fresh)
-    local latest, online_until = math.max(settle_tombstones(fresh), settle_history()), 0
+    local latest, online_until = math.max(settle_tombstones(fresh), history_until()), 0
     local live = live_sessions()
     for _, session in ipairs(live) do
         local record = session.record
