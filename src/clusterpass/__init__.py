@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from clusterpass.errors import SubjectBanned as SubjectBanned
     from clusterpass.errors import TokenExpired as TokenExpired
     from clusterpass.errors import TooManyAttempts as TooManyAttempts
+    from clusterpass.errors import TooManyBans as TooManyBans
     from clusterpass.errors import TooManySessions as TooManySessions
+    from clusterpass.errors import UserExists as UserExists
+    from clusterpass.errors import UserNotFound as UserNotFound
     from clusterpass.manager import SessionManager as SessionManager
     from clusterpass.models import AccessClaims as AccessClaims
     from clusterpass.models import AccessToken as AccessToken
@@ -99,8 +102,11 @@ _HOMES = {
     "TokenPair": "models",
     "TokenVerifier": "tokens.verifier",
     "TooManyAttempts": "errors",
+    "TooManyBans": "errors",
     "TooManySessions": "errors",
     "UserDirectory": "users",
+    "UserExists": "errors",
+    "UserNotFound": "errors",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (sorted gives the list that is wanted)

@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, get_args
 
@@ -78,8 +79,12 @@ class ThreadListeners:
 
     def __init__(self) -> None:
         self.subscriptions: Final = Subscriptions()
+        self.begin_anew()
+        _all_listeners.add(self)
+
+    def begin_anew(self) -> None:
+        """Forget the thread and what waits; for the child of a fork."""
         self._lock = threading.Lock()
-        self._process = 0
         self._waiting: queue.Queue[SessionEvent | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
 
@@ -88,7 +93,7 @@ class ThreadListeners:
         if not self.subscriptions.of(event):
             return
         try:
-            if self._process != os.getpid() or self._thread is None:
+            if self._thread is None:
                 self._start()
             self._waiting.put_nowait(event)
         except (queue.Full, RuntimeError):
@@ -98,7 +103,7 @@ class ThreadListeners:
     def close(self) -> None:
         """Tell what still waits, for at most five seconds."""
         thread = self._thread
-        if thread is None or self._process != os.getpid():
+        if thread is None:
             return
         try:
             self._waiting.put(None, timeout=_CLOSING_SECONDS)
@@ -110,10 +115,6 @@ class ThreadListeners:
         self._thread = None
 
     def _start(self) -> None:
-        if self._process != os.getpid():
-            # Nobody else is in here yet: after a fork only the forking thread lives.
-            self._lock, self._waiting = threading.Lock(), queue.Queue(MOST_WAITING)
-            self._thread, self._process = None, os.getpid()
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -130,6 +131,18 @@ class ThreadListeners:
                         asyncio.run(_finish(answer))
                 except Exception as error:  # noqa: BLE001 (whatever it is, the next one is told)
                     log_failure(listener, error)
+
+
+_all_listeners: Final[weakref.WeakSet[ThreadListeners]] = weakref.WeakSet()
+
+
+def _begin_anew_after_fork() -> None:
+    # The queue's locks may be held by threads that are only in the parent.
+    for each in list(_all_listeners):
+        each.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew_after_fork)
 
 
 async def _finish(answer: Awaitable[None]) -> None:

@@ -55,8 +55,11 @@ PUBLIC = [
     "TokenPair",
     "TokenVerifier",
     "TooManyAttempts",
+    "TooManyBans",
     "TooManySessions",
     "UserDirectory",
+    "UserExists",
+    "UserNotFound",
 ]
 SOURCE = Path(inspect.getfile(clusterpass))
 

@@ -52,6 +52,7 @@ class Online:
 
     def prune(self) -> Flow[int]:
         """Bring the index up to date; the number of subjects that are still online."""
+        self._check_indexed()
         yield from self._context.current_cutoff()
         cursor: str | None = None
         seen: set[str] = set()

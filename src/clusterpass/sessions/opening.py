@@ -15,6 +15,7 @@ from clusterpass.errors import (
     InvalidInput,
     LoginOvertaken,
     SessionNotFound,
+    SessionUnknown,
     SubjectBanned,
     TooManySessions,
 )
@@ -115,6 +116,9 @@ class Opening:
         """Open a session of ``subject`` in which ``actor`` acts."""
         if not isinstance(actor, Session):
             raise InvalidInput("the actor must be a Session, as verify returns it")
+        check_subject(actor.subject)
+        if decode_session_id(actor.session_id) is None:
+            raise SessionUnknown
         check_subject(subject)
         check_reason(reason, may_be_empty=False)
         check_seconds("for_seconds", for_seconds, 1, LONGEST_IMPERSONATION)
@@ -235,7 +239,7 @@ def check_seconds(name: str, value: object, at_least: int, at_most: int) -> int:
 
 def check_lifetime(name: str, value: object, *, may_be_zero: bool = False) -> int:
     """``value`` itself: 10 seconds to ten years, or 0 where that means none; InvalidInput."""
-    if may_be_zero and value == 0:
+    if may_be_zero and type(value) is int and value == 0:
         return 0
     return check_seconds(name, value, _SHORTEST_LIFETIME, LONGEST_LIFETIME)
 

@@ -7,6 +7,7 @@ from clusterpass.errors import (
     ImpersonationRefused,
     InvalidInput,
     SessionNotFound,
+    SessionUnknown,
 )
 from clusterpass.models import AccessToken, Session, SessionEvent
 from clusterpass.protocol import subject_calls
@@ -46,7 +47,10 @@ class Standing:
         check_level(context.config.levels, level)
         check_seconds("for_seconds", for_seconds, 1, DAY)
         methods = check_methods(amr)
-        session_id = decode_session_id(session.session_id) or b""
+        check_subject(session.subject)
+        session_id = decode_session_id(session.session_id)
+        if session_id is None:
+            raise SessionUnknown
         answer = yield from subject_calls.elevate(
             context.keyspace,
             context.keeping,

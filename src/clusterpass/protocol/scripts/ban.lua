@@ -11,10 +11,11 @@
 load()
 local scope, bans = ARGV[2], read_bans()
 local count = 0
-for _ in pairs(bans) do
-    count = count + 1
+for each in pairs(bans) do
+    count = count + (each ~= '' and 1 or 0)
 end
-if not bans[scope] and count >= tonumber(ARGV[6]) then
+-- A ban from everything always finds room.
+if scope ~= '' and not bans[scope] and count >= tonumber(ARGV[6]) then
     settle()
     return {'FULL', now_ms, {}, fields['b'] or ''}
 end

@@ -10,7 +10,11 @@
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = now_milliseconds()
 -- Whoever logged in within this millisecond did so before.
-local wanted = ARGV[1] == '' and now + 1 or math.min(tonumber(ARGV[1]), now + tonumber(ARGV[2]))
+local latest = now + tonumber(ARGV[2])
+local wanted = tonumber(ARGV[1])
+if not wanted or wanted > latest then
+    wanted = math.max(latest, known) + 1
+end
 local value = math.max(known, wanted)
 redis.call('SET', KEYS[1], string.format('%.0f', value))
 return value

@@ -206,6 +206,7 @@ local function load()
     end
     drop_ended_bans()
     fit_history()
+    local alive = 0
     for _, session in ipairs(live) do
         local record = session.record
         local ends_at = live_ends_at(record)
@@ -218,7 +219,12 @@ local function load()
         if reason then
             bury(session.id, reason, at, '')
             note(EVENT_OF_REASON[reason], session.id, at, 1, '', '')
+        else
+            alive = alive + 1
         end
+    end
+    if alive == 0 then
+        drop('c') -- live claims go with the last session, before a login brings the next one
     end
 end
 

@@ -1,0 +1,138 @@
+"""What the store holds of a subject, read and rewritten: tests bring ends about, not wait for them.
+
+``engine`` is the fixture of that name: the running servers, and the style of the manager.
+"""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from clusterpass import Config, SessionManager, TokenPair
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
+from clusterpass.tokens.identifiers import decode_session_id
+from tests.cluster.conftest import Facade
+
+Engine = Any
+_numbers = itertools.count()
+_PLAIN = Keyspace()
+
+
+def new_namespace() -> str:
+    """One that no other test uses."""
+    return f"apart-{next(_numbers)}"
+
+
+@contextmanager
+def opened_apart(engine: Engine, config: Config, namespace: str) -> Iterator[Any]:
+    """A manager of the engine's style in a namespace of its own; closed afterwards."""
+    running, style = engine
+    url = f"{running.url}?namespace={namespace}"
+    manager: Any = SessionManager.from_url(url, config) if style == "sync" else Facade(url, config)
+    try:
+        yield manager
+    finally:
+        manager.close()
+
+
+@contextmanager
+def home_of(engine: Engine, key: bytes) -> Iterator[Any]:
+    """A client of the primary that holds ``key``."""
+    running = engine[0]
+    with running.client(running.primary_of(key)) as client:
+        yield client
+
+
+def fields_of(engine: Engine, subject: str, keyspace: Keyspace = _PLAIN) -> dict[bytes, bytes]:
+    """The hash of a subject."""
+    key = keyspace.sessions(subject)
+    with home_of(engine, key) as client:
+        return dict(client.hgetall(key))
+
+
+def activity_of(engine: Engine, subject: str) -> dict[bytes, bytes]:
+    """When its sessions were used, beside the hash."""
+    key = _PLAIN.activity(subject)
+    with home_of(engine, key) as client:
+        return dict(client.hgetall(key))
+
+
+def seconds_left(engine: Engine, subject: str) -> int:
+    """How long the hash is kept: -1 for good, -2 when there is none."""
+    key = _PLAIN.sessions(subject)
+    with home_of(engine, key) as client:
+        return int(client.ttl(key))
+
+
+def record_of(engine: Engine, pair: TokenPair) -> LiveRecord | Tombstone:
+    """The record of a session, without its activity."""
+    return parse_record(fields_of(engine, pair.subject)[decode_session_id(pair.session_id)])
+
+
+def rewrite(
+    engine: Engine, pair: TokenPair, keyspace: Keyspace = _PLAIN, **members: Any
+) -> LiveRecord:
+    """Put ``members`` into the record of a session, and return it."""
+    key, field = keyspace.sessions(pair.subject), decode_session_id(pair.session_id)
+    with home_of(engine, key) as client:
+        record = dataclasses.replace(parse_record(client.hget(key, field)), **members)
+        client.hset(key, field, record.pack())
+    return record
+
+
+def let_expire(engine: Engine, pair: TokenPair, keyspace: Keyspace = _PLAIN) -> int:
+    """Let a session have reached its absolute limit; the second in which it did."""
+    return rewrite(engine, pair, keyspace, absolute_end=int(time.time()) - 3).absolute_end
+
+
+def let_idle(engine: Engine, pair: TokenPair) -> int:
+    """Let a session have been unused for too long; the second in which it was."""
+    idle = record_of(engine, pair).idle_seconds
+    return rewrite(engine, pair, refreshed_at=int(time.time()) - idle - 3).ends_at
+
+
+def let_age(engine: Engine, pair: TokenPair, seconds: int) -> None:
+    """Let a session have been opened, and used last, ``seconds`` ago."""
+    then = int(time.time()) - seconds
+    rewrite(engine, pair, created_milliseconds=then * 1000, refreshed_at=then)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """What ``condition`` answers as soon as that is true; fails when it never is."""
+    until = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > until:
+            pytest.fail("what was awaited did not come about")
+        time.sleep(0.02)
+    return answer
+
+
+def commands_of(engine: Engine, *names: str) -> dict[str, int]:
+    """How often the servers have run each of the commands ``names``, scripts' calls included."""
+    counts = dict.fromkeys(names, 0)
+    running = engine[0]
+    for node in running.nodes:
+        with running.client(node) as client:
+            for name, figures in client.info("commandstats").items():
+                short = name.removeprefix("cmdstat_")
+                if short in counts:
+                    counts[short] += figures["calls"]
+    return counts
+
+
+def spent(engine: Engine, act: Callable[[], Any], name: str) -> int:
+    """How many commands ``name`` the servers ran while ``act`` did its work."""
+    before = commands_of(engine, name)[name]
+    act()
+    return commands_of(engine, name)[name] - before
+
+
+def keep_cutoff_known(manager: Any) -> None:
+    """For a minute the manager asks nobody for the time of ``revoke_before``."""
+    cutoff = manager._flows.context.cutoff
+    cutoff.learn(0, cutoff.now() + 60)

@@ -1,0 +1,266 @@
+"""What happened to the sessions of a subject."""
+
+import dataclasses
+import time
+
+import pytest
+
+from clusterpass import RefreshTokenReused, SessionPolicy
+from tests.cluster.stored import (
+    fields_of,
+    let_age,
+    let_expire,
+    let_idle,
+    rewrite,
+    seconds_left,
+)
+
+
+@pytest.fixture
+def actor(manager, new_subject):
+    return manager.verify(manager.login(new_subject()).access_token)
+
+
+def kinds(manager, subject) -> list[str]:
+    return [entry.kind for entry in manager.history(subject)]
+
+
+def texts(manager, subject) -> list[str]:
+    return [entry.text for entry in manager.history(subject)]
+
+
+def live_through_everything(manager, engine, subject, actor) -> list[str]:
+    """Every kind of event there is; their names in the order in which they happen."""
+    pair = manager.login(subject)
+    manager.elevate(manager.verify(pair.access_token), "2", for_seconds=60)
+    acting = manager.impersonate(actor, subject, reason="ticket")
+    manager.claims.set(subject, {"plan": "pro"})
+    manager.revoke(subject, acting.session_id, reason="enough")
+    pair = manager.login(subject, replace=pair.session_id)
+    manager.logout(pair.access_token)
+    pair = manager.login(subject)
+    manager.refresh(pair.refresh_token)
+    rewrite(engine, pair, refreshed_at=int(time.time()) - 100)
+    with pytest.raises(RefreshTokenReused):
+        manager.refresh(pair.refresh_token)
+    manager.bans.add(subject, reason="fraud")
+    manager.bans.lift(subject)
+    return [
+        "login",
+        "elevated",
+        "impersonated",
+        "claims_changed",
+        "revoked",
+        "replaced",
+        "login",
+        "logged_out",
+        "login",
+        "refresh",
+        "reused",
+        "banned",
+        "unbanned",
+    ]
+
+
+def test_every_event_is_told_newest_first(engine, manager, actor, subject):
+    expected = live_through_everything(manager, engine, subject, actor)
+    assert kinds(manager, subject) == expected[::-1]
+    times = [entry.at for entry in manager.history(subject)]
+    assert times == sorted(times, reverse=True)
+
+
+def test_what_ends_by_itself_is_noted_with_its_time(engine, manager, subject):
+    expired, idle = manager.login(subject), manager.login(subject)
+    ends = {"expired": let_expire(engine, expired), "idle": let_idle(engine, idle)}
+    sessions = {"expired": expired.session_id, "idle": idle.session_id}
+    manager.login(subject)
+    told = {entry.kind: entry for entry in manager.history(subject) if entry.kind in ends}
+    assert {kind: entry.at for kind, entry in told.items()} == ends
+    assert {kind: entry.session_id for kind, entry in told.items()} == sessions
+
+
+def test_a_line_says_who_where_and_why(manager, subject):
+    laptop = manager.login(subject, device="laptop", address="192.0.2.7")
+    phone = manager.login(subject, device_type="phone", address="2001:db8::7")
+    manager.refresh(phone.refresh_token, address="192.0.2.8")
+    manager.logout(phone.access_token, address="2001:db8::8")
+    manager.revoke(subject, laptop.session_id, reason="lost")
+    assert [
+        (entry.kind, entry.text, entry.address, entry.session_id, entry.count)
+        for entry in manager.history(subject)
+    ] == [
+        ("revoked", "lost", None, laptop.session_id, 1),
+        ("logged_out", "", "2001:db8::8", phone.session_id, 1),
+        ("refresh", "", "192.0.2.8", phone.session_id, 1),
+        ("login", "phone", "2001:db8::7", phone.session_id, 1),
+        ("login", "laptop", "192.0.2.7", laptop.session_id, 1),
+    ]
+    assert all(abs(entry.at - time.time()) < 60 for entry in manager.history(subject))
+
+
+def test_an_address_that_is_none_is_left_out(manager, subject):
+    for address in ("unix:/run/app.sock", "", "300.1.1.1", "x" * 1000):
+        manager.login(subject, address=address)
+    manager.login(subject, address="fe80::1%eth0")
+    assert [entry.address for entry in manager.history(subject)] == ["fe80::1", *[None] * 4]
+
+
+def test_a_long_text_is_cut_between_characters(manager, subject):
+    manager.login(subject, device="é" * 60)
+    manager.login(subject, device="é" * 60, address="2001:db8::7")
+    with_address, without = manager.history(subject)
+    assert without.text == "é" * 20
+    assert with_address.text == "é" * 12
+    assert with_address.address == "2001:db8::7"
+
+
+def test_an_end_of_several_is_one_line(manager, subject):
+    for _ in range(4):
+        manager.login(subject)
+    manager.revoke_all(subject, reason="all of them")
+    line = manager.history(subject)[0]
+    assert (line.kind, line.count, line.session_id, line.text) == (
+        "revoked",
+        4,
+        None,
+        "all of them",
+    )
+    for _ in range(3):
+        manager.login(subject)
+    manager.bans.add(subject, reason="fraud")
+    line = manager.history(subject)[0]
+    assert (line.kind, line.count, line.session_id, line.text) == ("banned", 3, None, "fraud")
+
+
+def test_the_refreshes_of_a_session_share_one_line(engine, manager, subject):
+    first, second = manager.login(subject), manager.login(subject)
+    for _ in range(5):
+        first = manager.refresh(first.refresh_token)
+    for _ in range(2):
+        second = manager.refresh(second.refresh_token)
+    first = manager.refresh(first.refresh_token, address="192.0.2.9")
+    lines = {
+        entry.session_id: entry for entry in manager.history(subject) if entry.kind == "refresh"
+    }
+    assert kinds(manager, subject).count("refresh") == 2
+    assert {name: line.count for name, line in lines.items()} == {
+        first.session_id: 6,
+        second.session_id: 2,
+    }
+    assert lines[first.session_id].address == "192.0.2.9", "of the latest"
+
+
+def test_a_repeated_refresh_is_none(manager, subject):
+    pair = manager.login(subject)
+    for _ in range(3):
+        manager.refresh(pair.refresh_token)
+    assert [(entry.kind, entry.count) for entry in manager.history(subject)] == [
+        ("refresh", 1),
+        ("login", 1),
+    ]
+
+
+@pytest.mark.parametrize("claims", [None, {"long": "x" * 100}], ids=["compact", "large"])
+def test_the_latest_lines_are_kept(manager, subject, claims):
+    for number in range(48):
+        manager.login(subject, device=str(number), claims=claims)
+        if number % 14 == 9 or number == 47:
+            newest_first = [str(each) for each in range(number, -1, -1)]
+            assert texts(manager, subject) == newest_first[:20]
+
+
+@pytest.mark.parametrize("entries", [1, 3, 100])
+def test_as_many_lines_as_configured(open_manager, config, subject, entries):
+    manager = open_manager(dataclasses.replace(config, history_entries=entries))
+    for number in range(entries + 5):
+        manager.login(subject, device=str(number), policy=SessionPolicy.single_session())
+    expected = ["login", "replaced"] * entries
+    assert kinds(manager, subject) == expected[:entries]
+
+
+def test_no_history_where_none_is_wanted(engine, open_manager, config, actor, subject):
+    manager = open_manager(dataclasses.replace(config, history_entries=0))
+    live_through_everything(manager, engine, subject, actor)
+    manager.login(subject)
+    assert manager.history(subject) == []
+    assert not any(name.startswith(b"h") for name in fields_of(engine, subject) if len(name) < 3)
+
+
+def test_history_that_is_wanted_no_more_goes(engine, open_manager, config, manager, subject):
+    manager.login(subject)
+    none = open_manager(dataclasses.replace(config, history_entries=0))
+    none.login(subject)
+    assert none.history(subject) == []
+    assert not any(len(name) == 2 for name in fields_of(engine, subject))
+
+
+@pytest.mark.parametrize("written", [4, 12, 20, 33])
+def test_a_cap_that_is_lowered_later_keeps_the_latest(
+    open_manager, config, manager, subject, written
+):
+    for number in range(written):
+        manager.login(subject, device=str(number))
+    short = open_manager(dataclasses.replace(config, history_entries=5))
+    devices = [str(number) for number in range(written)]
+    for number in range(written, written + 8):
+        short.login(subject, device=str(number))
+        devices.append(str(number))
+        assert texts(short, subject) == devices[::-1][:5]
+
+
+@pytest.mark.parametrize("written", [2, 5, 13])
+def test_a_cap_that_is_raised_later_keeps_what_there_is(
+    open_manager, config, manager, subject, written
+):
+    short = open_manager(dataclasses.replace(config, history_entries=5))
+    devices = [str(number) for number in range(written)]
+    for device in devices:
+        short.login(subject, device=device)
+    devices = devices[-5:]
+    for number in range(written, written + 30):
+        manager.login(subject, device=str(number))
+        devices.append(str(number))
+        expected = devices[::-1]
+        shown = texts(manager, subject)
+        assert 1 <= len(shown) <= 20
+        assert shown == expected[: len(shown)]
+    assert len(shown) == 20
+
+
+def test_it_goes_with_the_last_trace_of_the_subject(engine, manager, subject):
+    pair = manager.login(subject)
+    manager.logout(pair.access_token)
+    assert kinds(manager, subject) == ["logged_out", "login"]
+    rewrite(engine, pair, keep_until=int(time.time()) - 1)
+    manager.bans.lift(subject)
+    assert manager.history(subject) == []
+    assert fields_of(engine, subject) == {}
+
+
+def test_it_outlives_the_sessions_where_that_is_wanted(engine, open_manager, config, subject):
+    manager = open_manager(dataclasses.replace(config, history_lifetime=100_000))
+    pair = manager.login(subject, device="laptop", lifetime=60)
+    assert seconds_left(engine, subject) > 99_900
+    manager.logout(pair.access_token)
+    rewrite(engine, pair, keep_until=int(time.time()) - 1)
+    manager.revoke_all(subject)
+    assert manager.sessions(subject) == []
+    assert kinds(manager, subject) == ["logged_out", "login"]
+    assert seconds_left(engine, subject) > 99_900
+    # A manager that does not want it longer lets it go with the rest.
+    open_manager(config).revoke_all(subject)
+    assert seconds_left(engine, subject) < 2000
+
+
+def test_order_is_kept_over_seconds_and_sessions(engine, manager, subject):
+    old = manager.login(subject, device="old")
+    let_age(engine, old, 500)
+    newer = manager.login(subject, device="newer")
+    old = manager.refresh(old.refresh_token)
+    manager.logout(newer.access_token)
+    assert kinds(manager, subject) == ["logged_out", "refresh", "login", "login"]
+    assert manager.history(subject)[1].session_id == old.session_id
+
+
+def test_a_subject_without_history_has_none(manager, subject):
+    assert manager.history(subject) == []
