@@ -18,6 +18,7 @@ MOST_BAN_LEVEL: Final = 1000
 
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
+# In the order of the numbers that the store holds: new ones go to the end.
 EventKind = Literal[
     "login",
     "refresh",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from clusterpass.config import Config
 from clusterpass.errors import (
@@ -27,21 +27,7 @@ from clusterpass.protocol.replies import HistoryLine, Listed, Stored, StoredBan
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 PASSWORD: Final = ("pwd",)
-_KINDS: Final[tuple[EventKind, ...]] = (
-    "login",
-    "refresh",
-    "logged_out",
-    "replaced",
-    "revoked",
-    "banned",
-    "unbanned",
-    "reused",
-    "elevated",
-    "impersonated",
-    "claims_changed",
-    "expired",
-    "idle",
-)
+_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 """By the number that the store holds, from 1."""
 
 
