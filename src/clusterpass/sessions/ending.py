@@ -8,9 +8,9 @@ from clusterpass.protocol import calls, namespace_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.script import Flow
+from clusterpass.sessions.arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import pack_address, session_of
-from clusterpass.sessions.opening import check_device_type, check_reason
 from clusterpass.sessions.rotation import Rotation
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token

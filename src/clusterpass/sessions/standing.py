@@ -12,14 +12,14 @@ from clusterpass.errors import (
 from clusterpass.models import AccessToken, Session, SessionEvent
 from clusterpass.protocol import subject_calls
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_session, live_record, pack_address
-from clusterpass.sessions.opening import (
+from clusterpass.sessions.arguments import (
     check_level,
     check_lifetime,
     check_methods,
     check_seconds,
 )
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.describe import describe_session, live_record, pack_address
 from clusterpass.sessions.pairs import make_access_token
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 

@@ -20,9 +20,9 @@ from clusterpass.models import (
 from clusterpass.protocol import calls, subject_calls
 from clusterpass.protocol.script import Flow
 from clusterpass.scopes import check_scope
+from clusterpass.sessions.arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import describe_bans, describe_line, describe_live
-from clusterpass.sessions.opening import check_reason, check_seconds
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims

@@ -14,6 +14,7 @@ from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Flow
+from clusterpass.sessions.arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import (
     authentications,
@@ -21,7 +22,6 @@ from clusterpass.sessions.describe import (
     live_record,
     session_of,
 )
-from clusterpass.sessions.opening import check_level, check_seconds
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20

@@ -1,0 +1,75 @@
+"""What callers may give the verbs besides a subject; each raises InvalidInput for what cannot be."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.errors import InvalidInput
+
+LONGEST_REASON_BYTES: Final = 200
+_SHORTEST_LIFETIME: Final = 10
+_DEVICE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+_METHOD: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+_MOST_METHODS: Final = 8
+
+
+def check_seconds(name: str, value: object, at_least: int, at_most: int) -> int:
+    """``value`` itself: whole seconds in the range; raises InvalidInput."""
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
+        raise InvalidInput(f"{name} must be whole seconds from {at_least} to {at_most}")
+    return value
+
+
+def check_lifetime(name: str, value: object, *, may_be_zero: bool = False) -> int:
+    """``value`` itself: 10 seconds to ten years, or 0 where that means none; InvalidInput."""
+    if may_be_zero and type(value) is int and value == 0:
+        return 0
+    return check_seconds(name, value, _SHORTEST_LIFETIME, LONGEST_LIFETIME)
+
+
+def check_device_type(kind: object) -> str | None:
+    """``kind`` itself: None or a short name; raises InvalidInput."""
+    if kind is None:
+        return None
+    if not isinstance(kind, str) or not _DEVICE_TYPE.fullmatch(kind):
+        raise InvalidInput("device_type must be 1 to 16 letters, digits or any of _.-")
+    return kind
+
+
+def check_level(levels: Sequence[str], level: object) -> str:
+    """``level`` itself, one of ``levels``; raises InvalidInput."""
+    if not isinstance(level, str) or level not in levels:
+        raise InvalidInput(f"a level must be one of {', '.join(levels)}")
+    return level
+
+
+def check_methods(methods: object) -> tuple[str, ...]:
+    """Authentication methods (RFC 8176), as a tuple; raises InvalidInput."""
+    if (
+        isinstance(methods, str)
+        or not isinstance(methods, Sequence)
+        or len(methods) > _MOST_METHODS
+        or not all(isinstance(method, str) and _METHOD.fullmatch(method) for method in methods)
+    ):
+        raise InvalidInput(
+            f"amr must be a sequence of at most {_MOST_METHODS} short names, as 'pwd', 'otp'"
+        )
+    return tuple(methods)
+
+
+def check_reason(reason: object, *, may_be_empty: bool = True) -> str:
+    """``reason`` itself: text of at most 200 bytes without control characters; InvalidInput."""
+    if not isinstance(reason, str):
+        raise InvalidInput("reason must be a string")
+    if not reason and not may_be_empty:
+        raise InvalidInput("a reason must be given")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("reason is not valid Unicode text") from None
+    if size > LONGEST_REASON_BYTES or not (not reason or reason.isprintable()):
+        raise InvalidInput(
+            f"reason must take at most {LONGEST_REASON_BYTES} bytes, without control characters"
+        )
+    return reason
