@@ -1,4 +1,4 @@
-"""What callers may give the verbs besides a subject; each raises InvalidInput for what cannot be."""
+"""What callers may give the verbs besides a subject; InvalidInput for what cannot be."""
 
 import re
 from collections.abc import Sequence
