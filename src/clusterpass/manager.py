@@ -308,8 +308,9 @@ class SessionManager:
 
         Whether ``actor`` may do so is yours to decide, before. The tokens carry ``act``; lists and
         the history show who and why; the session ends after ``for_seconds`` (at most 3600), or with
-        the actor's own. It counts in no policy and cannot be stepped up. One round trip
-        (``login.lua``). Raises InvalidInput, SubjectBanned, and ImpersonationRefused for a
+        the actor's own. It counts in no policy and cannot be stepped up. Two round trips
+        (``verify.lua`` for the actor, ``login.lua``). Raises InvalidInput, SubjectBanned, what
+        verify raises of an actor's session that has ended, and ImpersonationRefused for a
         protected subject, from within an impersonation, and of oneself.
         """
         return self.store.run(

@@ -53,7 +53,7 @@ def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
             raise SessionExpired(is_idle=record.reason == "idle", ended_at=record.ended_at)
         raise SessionRevoked(reason=record.reason, ended_at=record.ended_at, note=record.note)
     if record.ends_at <= stored.now:
-        raise SessionExpired(is_idle=record.absolute_end > stored.now, ended_at=record.ends_at)
+        raise SessionExpired(is_idle=record.ends_at < record.absolute_end, ended_at=record.ends_at)
     if record.created_milliseconds < cutoff_milliseconds:
         raise SessionRevoked(reason="revoked", ended_at=cutoff_milliseconds // 1000)
     return record

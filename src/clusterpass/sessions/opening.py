@@ -118,8 +118,6 @@ class Opening:
         if not isinstance(actor, Session):
             raise InvalidInput("the actor must be a Session, as verify returns it")
         check_subject(actor.subject)
-        if decode_session_id(actor.session_id) is None:
-            raise SessionUnknown
         check_subject(subject)
         check_reason(reason, may_be_empty=False)
         check_seconds("for_seconds", for_seconds, 1, LONGEST_IMPERSONATION)
@@ -131,6 +129,7 @@ class Opening:
             raise ImpersonationRefused("Nobody can impersonate themselves", reason="self")
         if subject in self._context.config.protected_subjects:
             raise ImpersonationRefused("This subject cannot be impersonated", reason="protected")
+        yield from self._check_actor(actor)
         wanted = calls.Opening(
             session_id=self._context.random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
@@ -151,6 +150,16 @@ class Opening:
             actor=Actor(actor.subject, actor.session_id, reason),
         )
         return (yield from self._open(subject, wanted, event))
+
+    def _check_actor(self, actor: Session) -> Flow[None]:
+        session_id = decode_session_id(actor.session_id)
+        if session_id is None:
+            raise SessionUnknown
+        context = self._context
+        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        cutoff = yield from context.current_cutoff()
+        answer = yield from calls.verify(context.keyspace, actor.subject, session_id=session_id)
+        live_record(answer.reply, cutoff)
 
     def _open(self, subject: str, wanted: calls.Opening, event: SessionEvent) -> Flow[TokenPair]:
         context = self._context

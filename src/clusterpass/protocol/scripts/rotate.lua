@@ -86,8 +86,11 @@ end
 -- A genuine token that is ahead of its record: the store has lost the last exchange.
 if (record.digest == presented and record.rotation == rotation) or rotation > record.rotation then
     local began = record.refreshed - record.burst_span
-    if record.burst == 0 or now - began > grace then
+    if record.burst == 0 or now - record.refreshed > grace then
         began, record.burst = now, 0
+    elseif now - began > grace then
+        -- Too long ago for a retry, but for the exchange before this one.
+        began, record.burst = record.refreshed, 1
     end
     record.burst = math.min(record.burst + 1, 255)
     record.burst_span = now - began

@@ -212,7 +212,7 @@ local function load()
         local ends_at = live_ends_at(record)
         local reason, at = nil, now
         if ends_at <= now then
-            reason, at = record.absolute_end <= now and EXPIRED or IDLE, ends_at
+            reason, at = record.absolute_end == ends_at and EXPIRED or IDLE, ends_at
         elseif record.created < cutoff then
             reason = REVOKED
         end
