@@ -138,10 +138,10 @@ class Life:
         return self.ending
 
     def authentications(self, now: int) -> list[StepUp]:
-        """Those in force: the strongest first, of equals the latest, of those the login."""
+        """Those in force: the strongest first, of equals the latest, of those the step-up."""
         found = [StepUp(self.opened, self.ends, self.level, self.methods)]
         if self.stepped and self.stepped.ends > now:
-            found.append(self.stepped)
+            found.insert(0, self.stepped)
         return sorted(found, key=lambda each: (LEVELS.index(each.level), each.at), reverse=True)
 
     def kind(self) -> str:

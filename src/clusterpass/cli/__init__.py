@@ -2,8 +2,10 @@
 
 - A command's module is imported when the command is used: making keys loads no web framework.
 - What is foreseen is one sentence on the standard error and exit status 1; no traceback.
+- Where the output cannot hold a character, its escape is written.
 """
 
+import io
 import sys
 from typing import Final, NoReturn
 
@@ -35,6 +37,8 @@ def main() -> None:
         if error.name != "click":
             raise
         _fail(f"the command line needs click; install it with: {_MISSING}", 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = make_group(_COMMANDS, version=__version__).main(
             prog_name="clusterpass", standalone_mode=False

@@ -98,7 +98,7 @@ def list_bans(config: Path | None, subject: str, as_json: bool) -> None:
                 ban.scope or "(everything)",
                 str(ban.level),
                 moment(ban.banned_at),
-                "lifted" if ban.until is None else moment(ban.until),
+                "for good" if ban.until is None else moment(ban.until),
                 ban.reason or "-",
             )
             for ban in found

@@ -1,10 +1,13 @@
 """``clusterpass sessions``: who is logged in where, and ending it, for an administrator."""
 
 import dataclasses
+import json
+import math
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,9 +24,11 @@ from clusterpass.cli.store import (
     printable,
 )
 from clusterpass.errors import InvalidInput, SessionNotFound
-from clusterpass.models import Session
+from clusterpass.models import Ban, Session
 
-_HEAD = ("SUBJECT", "SESSION", "DEVICE", "TYPE", "LOGGED IN", "LAST USED", "ENDS", "ACTOR")
+_HEAD: Final = ("SUBJECT", "SESSION", "DEVICE", "TYPE", "LOGGED IN", "LAST USED", "ENDS", "ACTOR")
+# Fewer digits are a date without dashes, more are milliseconds: neither is taken for seconds.
+_EPOCH_SECONDS: Final = re.compile(r"[0-9]{9,10}")
 
 
 @click.group()
@@ -55,6 +60,8 @@ def list_sessions(
     Without SUBJECT it shows the sessions of about --limit subjects and, if there are more, the
     cursor of the next page.
     """
+    if subject is not None and cursor is not None:
+        raise InvalidInput("give SUBJECT or --cursor: the sessions of one subject have no pages")
     found: list[Session] = []
     following: str | None = None
     with open_sessions(config) as manager:
@@ -117,11 +124,9 @@ def show(config: Path | None, subject: str, session_id: str | None, as_json: boo
     print_facts(
         [
             ("subject", subject),
+            *([("live sessions", str(len(found)))] if session_id is None else []),
             ("live claims", _text(claims)),
-            *(
-                ("banned from", f"{ban.scope or 'everything'}, until {_until(ban.until)}")
-                for ban in bans
-            ),
+            *(("banned from", _ban_text(ban)) for ban in bans),
         ]
     )
     for each in found:
@@ -190,12 +195,13 @@ def revoke(
 def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
     """End every session of everybody that was opened before TIME.
 
-    TIME is seconds since the epoch or ISO 8601 (2026-11-25T10:00:00Z; UTC unless it says
-    otherwise); now, if it is missing. It cannot be taken back.
+    TIME is ISO 8601 (2026-11-25T10:00:00Z; UTC unless it says otherwise) or seconds since the
+    epoch; now, if it is missing or yet to come. It cannot be taken back.
     """
     timestamp = None if when is None else _parse_time(when)
-    shown = moment(int(time.time()) if timestamp is None else timestamp)
     if not yes:
+        now = int(time.time())
+        shown = moment(now if timestamp is None else min(timestamp, now))
         click.confirm(f"End every session that was opened before {shown}?", abort=True)
     with open_sessions(config) as manager:
         revoked = manager.revoke_before(timestamp)
@@ -261,15 +267,22 @@ def _facts(session: Session) -> list[tuple[str, str]]:
 
 
 def _text(claims: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in claims.items()) or "-"
+    return ", ".join(f"{name}={_value_text(value)}" for name, value in claims.items()) or "-"
 
 
-def _until(until: int | None) -> str:
-    return "lifted" if until is None else moment(until)
+def _value_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _ban_text(ban: Ban) -> str:
+    until = "for good" if ban.until is None else f"until {moment(ban.until)}"
+    reason = f": {ban.reason}" if ban.reason else ""
+    return f"{ban.scope or 'everything'}, level {ban.level}, {until}{reason}"
 
 
 def _parse_time(text: str) -> int:
-    if text.isdecimal():
+    """Seconds since the epoch; a part of a second counts as a whole one, to spare nobody."""
+    if _EPOCH_SECONDS.fullmatch(text):
         return int(text)
     try:
         when = datetime.fromisoformat(text)
@@ -277,4 +290,7 @@ def _parse_time(text: str) -> int:
         raise InvalidInput(
             f"{printable(text)} is no time: write 2026-11-25T10:00:00Z, or seconds since the epoch"
         ) from None
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    seconds = math.ceil((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    if seconds <= 0:
+        raise InvalidInput(f"{printable(text)} is before 1970: no session is that old")
+    return seconds

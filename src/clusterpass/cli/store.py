@@ -2,10 +2,11 @@
 
 - No token is made or read here: a key of the moment will do, and the real one stays unread.
 - What others have written (names, devices, reasons) reaches the terminal without control
-  characters.
+  characters, and columns stay columns where characters are as wide as two, or have no width.
 """
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,9 +52,11 @@ def print_json(value: Any) -> None:
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """``rows`` below ``head``, in columns."""
     shown = [[printable(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(head))]
+    widths = [max(_width(row[column]) for row in shown) for column in range(len(head))]
     for row in shown:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        cells = (
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         click.echo("  ".join(cells).rstrip())
 
 
@@ -68,6 +71,16 @@ def printable(text: str) -> str:
     """``text`` with every character that a terminal might obey written as an escape."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    return sum(
+        0
+        if unicodedata.category(character) in ("Mn", "Me")
+        else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text
     )
 

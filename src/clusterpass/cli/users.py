@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.store import config_option, counted, open_sessions
+from clusterpass.cli.store import config_option, counted, open_sessions, printable
 from clusterpass.errors import InvalidInput
 from clusterpass.users import UserDirectory
 
@@ -35,7 +35,7 @@ def add(config: Path | None, name: str, password_stdin: bool) -> None:
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         directory.add(name, password)
-    click.echo(f"added {name}")
+    click.echo(f"added {printable(name)}")
 
 
 @users.command("list")
@@ -54,7 +54,8 @@ def list_users(config: Path | None, as_json: bool) -> None:
         return
     for user in found:
         since = datetime.fromtimestamp(user.created_at, UTC).strftime("%Y-%m-%d")
-        click.echo(f"{user.name}\t{'disabled' if user.disabled else 'enabled'}\tsince {since}")
+        state = "disabled" if user.disabled else "enabled"
+        click.echo(f"{printable(user.name)}\t{state}\tsince {since}")
 
 
 @users.command()
@@ -64,7 +65,7 @@ def disable(config: Path | None, name: str) -> None:
     """Refuse NAME from now on and end all sessions of NAME."""
     with _directory(config) as directory:
         ended = directory.disable(name)
-    click.echo(f"disabled {name}, ended {counted(ended.count, 'session')}")
+    click.echo(f"disabled {printable(name)}, ended {counted(ended.count, 'session')}")
 
 
 @users.command()
@@ -74,7 +75,7 @@ def enable(config: Path | None, name: str) -> None:
     """Admit NAME again."""
     with _directory(config) as directory:
         directory.enable(name)
-    click.echo(f"enabled {name}")
+    click.echo(f"enabled {printable(name)}")
 
 
 @users.command()
@@ -86,7 +87,9 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         ended = directory.set_password(name, password)
-    click.echo(f"changed the password of {name}, ended {counted(ended.count, 'session')}")
+    click.echo(
+        f"changed the password of {printable(name)}, ended {counted(ended.count, 'session')}"
+    )
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def login(
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
     """Read one session; see ``scripts/verify.lua``."""
-    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    keys = keyspace.sessions_and_activity(subject)
     return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
 
 
@@ -146,7 +146,7 @@ def touch(
 
     No replica is asked to confirm: what a failover loses of it, the next use writes again.
     """
-    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    keys = keyspace.sessions_and_activity(subject)
     arguments = session_id, keeping.tombstone_seconds
     return ScriptCall(load_script("touch"), keys, arguments, int, confirm=False)
 
@@ -202,7 +202,7 @@ def end_all(
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read all of a subject; see ``scripts/list_sessions.lua``."""
-    keys = keyspace.sessions(subject), keyspace.activity(subject)
+    keys = keyspace.sessions_and_activity(subject)
     return ScriptCall(load_script("list_sessions"), keys, (), read_listed)
 
 

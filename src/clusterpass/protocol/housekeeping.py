@@ -46,10 +46,9 @@ def change(
     confirm: bool = True,
 ) -> ScriptCall[Reply]:
     """A call of a script that changes ``subject``."""
-    key = keyspace.sessions(subject)
-    keys: tuple[bytes, ...] = (key, keyspace.activity(subject))
+    keys: tuple[bytes, ...] = keyspace.sessions_and_activity(subject)
     if keeping.indexed:
-        keys = (*keys, keyspace.online(slot_of(key)))
+        keys = (*keys, keyspace.online(slot_of(keys[0])))
     return ScriptCall(
         load_script(script), keys, (keeping.pack(subject), *arguments), read, confirm=confirm
     )

@@ -56,7 +56,13 @@ class Keyspace:
         Beside the sessions and under another prefix, so that a note of a session's use is no change
         of what a cache watches. Whoever reads both can do without it while the slot migrates.
         """
-        return self._tagged(subject, "", kind="active:")
+        return self.sessions_and_activity(subject)[1]
+
+    def sessions_and_activity(self, subject: str) -> tuple[bytes, bytes]:
+        """Both keys, in the order in which scripts take them."""
+        key = self.sessions(subject)
+        tag = len(self.namespace) + 1
+        return key, key[:tag] + b"active:" + key[tag:]
 
     def online(self, slot: int) -> bytes:
         """Sorted set: who is online among the subjects of ``slot``; it lies in that slot."""
@@ -94,9 +100,8 @@ class Keyspace:
         """The glob that finds the directory's entries; for administration, never for requests."""
         return f"{self.namespace}:{{*}}:user"
 
-    def _tagged(self, name: str, suffix: str, *, kind: str = "") -> bytes:
-        tag = quote(name, safe=_PLAIN_IN_TAGS)
-        return f"{self.namespace}:{kind}{{{tag}}}{suffix}".encode("ascii")
+    def _tagged(self, name: str, suffix: str) -> bytes:
+        return f"{self.namespace}:{{{quote(name, safe=_PLAIN_IN_TAGS)}}}{suffix}".encode("ascii")
 
 
 def slot_of(key: bytes) -> int:

@@ -112,23 +112,17 @@ def authentications(
     """
     amr = stored.details.methods or (PASSWORD if record.has(BY_PASSWORD) else ())
     level = stored.details.level or config.levels[0]
-    found = [
-        Authentication(
-            record.created_milliseconds // 1000, level, _rank(config, level), amr, record.ends_at
-        )
-    ]
-    stepped = stored.elevation
-    if stepped is not None and stepped.ends_at > stored.now:
-        found.append(
-            Authentication(
-                stepped.authenticated_at,
-                stepped.level,
-                _rank(config, stepped.level),
-                stepped.methods,
-                stepped.ends_at,
-            )
-        )
-    return tuple(sorted(found, key=lambda each: (each.rank, each.time), reverse=True))
+    login = Authentication(
+        record.created_milliseconds // 1000, level, _rank(config, level), amr, record.ends_at
+    )
+    noted = stored.elevation
+    if noted is None or noted.ends_at <= stored.now:
+        return (login,)
+    rank = _rank(config, noted.level)
+    step_up = Authentication(
+        noted.authenticated_at, noted.level, rank, noted.methods, noted.ends_at
+    )
+    return (login, step_up) if login.rank > rank else (step_up, login)
 
 
 def _rank(config: Config, level: str) -> int:

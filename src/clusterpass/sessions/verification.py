@@ -53,7 +53,8 @@ class Verification:
         session = describe_session(context.config, claims.subject, session_id, stored, record)
         if session.act is not None:
             yield from self.check_actor(session.act, cutoff)
-        self._check_authentication(stored, record, level, max_auth_age)
+        if level is not None or max_auth_age is not None:
+            self._check_authentication(stored, record, level, max_auth_age)
         if self._is_to_be_noted(record, stored.now):
             yield from self._note_use(claims.subject, session_id)
         return session
