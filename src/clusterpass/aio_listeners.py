@@ -21,6 +21,7 @@ class TaskListeners:
         self.subscriptions: Final = Subscriptions()
         self._waiting: asyncio.Queue[SessionEvent] = asyncio.Queue(MOST_WAITING)
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     def tell(self, event: SessionEvent) -> None:
         """Hand ``event`` over; returns at once and never raises."""
@@ -42,19 +43,29 @@ class TaskListeners:
                 await self._waiting.join()
         except TimeoutError:
             self.subscriptions.note_dropped()
+        self._is_closing = True
         self._task.cancel()
-        await asyncio.wait([self._task])
-        self._task = None
+        await asyncio.wait([self._task], timeout=_CLOSING_SECONDS)
+        self._task, self._is_closing = None, False
 
     async def _work(self) -> None:
         while True:
             event = await self._waiting.get()
-            for listener in self.subscriptions.of(event):
-                try:
-                    await _call(listener, event)
-                except Exception as error:  # noqa: BLE001 (whatever it is, the next one is told)
-                    log_failure(listener, error)
-            self._waiting.task_done()
+            try:
+                for listener in self.subscriptions.of(event):
+                    await self._tell(listener, event)
+            finally:
+                self._waiting.task_done()
+
+    async def _tell(self, listener: Listener, event: SessionEvent) -> None:
+        try:
+            await _call(listener, event)
+        except asyncio.CancelledError as error:
+            if self._is_closing:
+                raise
+            log_failure(listener, error)  # the listener's own
+        except BaseException as error:  # noqa: BLE001 (also SystemExit: it is not theirs to end this)
+            log_failure(listener, error)
 
 
 async def _call(listener: Listener, event: SessionEvent) -> None:

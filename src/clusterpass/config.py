@@ -44,7 +44,8 @@ class Config:
     absolute_lifetime: int = 30 * DAY
     """Seconds after the login at which a session ends in any case (at most ten years)."""
     idle_lifetime: int = 7 * DAY
-    """Seconds without any use after which a session ends; 0: no such limit."""
+    """Seconds without any use after which a session ends; 0: no such limit. As not every use is
+    noted, it may end up to a twentieth earlier."""
     remember_lifetime: int = 90 * DAY
     """The absolute lifetime of a login with ``remember=True``."""
     remember_idle_lifetime: int = 30 * DAY
@@ -64,7 +65,8 @@ class Config:
     protected_subjects: frozenset[str] = frozenset()
     """Who can never be impersonated."""
     history_entries: int = 20
-    """Lines of history for each subject (0 to 100)."""
+    """Lines of history for each subject (0 to 100); the same in every process that shares the
+    store, as each keeps no more than its own number."""
     history_lifetime: int = 0
     """Seconds that the history outlives its last line, once no session is left."""
     index_online: bool = True

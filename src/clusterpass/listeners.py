@@ -21,6 +21,8 @@ from clusterpass.models import EventKind, SessionEvent
 Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]
 AnyListener = TypeVar("AnyListener", bound=Callable[[SessionEvent], Any])
 MOST_WAITING: Final = 10_000
+_NEVER_TOLD: Final = frozenset({"expired", "idle"})
+"""Nobody does what happens by itself; the history has it."""
 _CLOSING_SECONDS: Final = 5.0
 logger: Final = logging.getLogger("clusterpass.listeners")
 
@@ -30,6 +32,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._by_kind: dict[str, tuple[Listener, ...]] = {}
+        self._lock = threading.Lock()
         self.dropped = 0
         """Events that nobody was told, as too many were waiting."""
 
@@ -37,17 +40,20 @@ class Subscriptions:
         """``listener`` itself, which from now on is told events of ``kinds`` (none: all)."""
         if not callable(listener):
             raise InvalidInput("a listener must be callable")
-        known = get_args(EventKind)
-        for kind in kinds or known:
-            self._by_kind[kind] = (*self._by_kind.get(kind, ()), listener)
+        with self._lock:
+            changed = dict(self._by_kind)
+            for kind in kinds or get_args(EventKind):
+                changed[kind] = (*changed.get(kind, ()), listener)
+            self._by_kind = changed
         return listener
 
     def remove(self, listener: Callable[[SessionEvent], Any]) -> None:
         """``listener`` is told nothing more; no error when it never was."""
-        self._by_kind = {
-            kind: tuple(each for each in listeners if each is not listener)
-            for kind, listeners in self._by_kind.items()
-        }
+        with self._lock:
+            self._by_kind = {
+                kind: tuple(each for each in listeners if each is not listener)
+                for kind, listeners in self._by_kind.items()
+            }
 
     def of(self, event: SessionEvent) -> tuple[Listener, ...]:
         """Who wants to know of ``event``."""
@@ -62,13 +68,13 @@ class Subscriptions:
 
 def check_kinds(kinds: tuple[object, ...]) -> None:
     """Raises InvalidInput unless each of ``kinds`` is the kind of an event."""
-    known = get_args(EventKind)
+    told = [kind for kind in get_args(EventKind) if kind not in _NEVER_TOLD]
     for kind in kinds:
-        if kind not in known:
-            raise InvalidInput(f"there is no event {kind!r}; there are {', '.join(known)}")
+        if kind not in told:
+            raise InvalidInput(f"there is no event {kind!r}; there are {', '.join(told)}")
 
 
-def log_failure(listener: Listener, error: Exception) -> None:
+def log_failure(listener: Listener, error: BaseException) -> None:
     """Say that a listener failed, without what the error may hold of the event."""
     name = getattr(listener, "__qualname__", type(listener).__name__)
     logger.error("listener %s failed: %s", name, type(error).__name__)
@@ -129,7 +135,7 @@ class ThreadListeners:
                     answer = listener(event)
                     if inspect.isawaitable(answer):
                         asyncio.run(_finish(answer))
-                except Exception as error:  # noqa: BLE001 (whatever it is, the next one is told)
+                except BaseException as error:  # noqa: BLE001 (also SystemExit: it is not theirs to end this)
                     log_failure(listener, error)
 
 

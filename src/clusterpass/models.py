@@ -248,6 +248,7 @@ class SessionEvent:
     kind: EventKind
     subject: str
     at: int
+    """When, by the store's clock; of ends, bans and changes of claims by this machine's."""
     session_ids: tuple[str, ...] = ()
     device: str | None = None
     device_type: str | None = None

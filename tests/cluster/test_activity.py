@@ -10,6 +10,7 @@ from clusterpass.protocol import calls, subject_calls
 from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record
+from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.tokens.identifiers import decode_session_id
 
@@ -168,3 +169,38 @@ def test_a_slot_that_migrates_is_put_off_and_not_a_logout(cluster, config, subje
                     client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target])
         assert manager.verify(scene.pair.access_token)
         scene.node.close()
+
+
+def test_a_note_is_no_change_of_what_a_cache_watches(engine, open_manager, config, subject):
+    """Not even its end moves, as that would be a change too."""
+    manager = open_manager(dataclasses.replace(config, activity_interval=1))
+    running = engine[0]
+    key = Keyspace().sessions(subject)
+    with running.client(running.primary_of(key)) as watcher:
+        pair = manager.login(subject)
+        beside = Keyspace().activity(subject)
+        ends = watcher.expiretime(key)
+        while not watcher.exists(beside):
+            manager.verify(pair.access_token)
+        assert watcher.expiretime(key) == ends
+
+
+def test_the_least_recently_used_is_not_guessed(scene):
+    """Without the notes a login that must let one leave is put off."""
+    opening = calls.Opening(
+        session_id=b"n" * 16,
+        refresh_digest=b"d" * 16,
+        absolute_seconds=600,
+        idle_seconds=0,
+        details=NO_DETAILS,
+        most_sessions=1,
+        overflow="least_recently_used",
+    )
+    scene.note_use()
+    record = dataclasses.replace(scene.record(), idle_seconds=0)
+    scene.node.hset(scene.key, scene.session_id, record.pack())
+    call = calls.login(scene.keyspace, KEEPING, scene.subject, opening)
+    with pytest.raises(redis.exceptions.TryAgainError):
+        scene.run(call, 1)
+    assert not scene.node.hexists(scene.key, b"n" * 16)
+    assert scene.run(call, 3)[0] == b"OK"

@@ -249,7 +249,7 @@ def test_it_outlives_the_sessions_where_that_is_wanted(engine, open_manager, con
     assert seconds_left(engine, subject) > 99_900
     # A manager that does not want it longer lets it go with the rest.
     open_manager(config).revoke_all(subject)
-    assert seconds_left(engine, subject) < 2000
+    assert seconds_left(engine, subject) < 4000
 
 
 def test_order_is_kept_over_seconds_and_sessions(engine, manager, subject):

@@ -64,7 +64,7 @@ def live_a_little(manager: SessionManager, subject: str, number: int) -> None:
         lambda: manager.bans.add(subject, for_seconds=1, scope="posts"),
         lambda: manager.bans.lift(subject, scope="posts"),
         lambda: manager.revoke(subject, pair.session_id, reason="lost"),
-        lambda: manager.revoke_all(subject),
+        lambda: manager.revoke_all(subject, device_type="phone"),
         lambda: manager.shorten(subject, pair.session_id, lifetime=1),
         lambda: manager.impersonate(
             session, f"{subject}+", reason="ticket 4711", for_seconds=SHORTEST
@@ -152,6 +152,18 @@ def test_every_key_has_an_end_no_later_than_the_last_token_needs(
     assert [key for key, seconds in left.items() if seconds < 0] == []
     # As late as who holds a token may ask, and no later.
     assert bound(config) - took - CLOCKS_APART <= max(left.values()) <= bound(config) + 1
+
+
+def test_a_generation_is_kept_for_an_hour_and_no_longer(
+    cluster: EmbeddedCluster, keys_of: Callable[[], Keys], keys: KeyRing
+) -> None:
+    there = keys_of()
+    with opened(cluster, there, shortest_config(keys)) as manager:
+        manager.revoke_all("nobody")
+        (left,) = there.seconds_left().values()
+        assert 3500 < left <= 3601
+        manager.login("nobody")
+        assert max(there.seconds_left().values()) <= 3601
 
 
 @pytest.mark.skipif(not SESSIONS, reason="takes minutes; LEAK_SESSIONS=100000 does it")

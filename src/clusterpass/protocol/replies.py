@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -122,21 +123,14 @@ def read_listed(raw: list[Any]) -> Listed:
     fields = dict(_pairs(flat))
     seen = {name: int.from_bytes(value, "big") for name, value in _pairs(activity)}
     live_claims, bans = fields.get(b"c", b""), fields.get(b"b", b"")
-    sessions = {
-        name: read_stored(
-            [
-                now_milliseconds,
-                value,
-                fields.get(name + b"d", b""),
-                fields.get(name + b"e", b""),
-                live_claims,
-                bans,
-                seen.get(name, 0),
-            ]
-        )
-        for name, value in fields.items()
-        if len(name) == SESSION_ID_BYTES
-    }
+    sessions = {}
+    for name, value in fields.items():
+        if len(name) == SESSION_ID_BYTES:
+            details, elevation = fields.get(name + b"d", b""), fields.get(name + b"e", b"")
+            parts = [now_milliseconds, value, details, elevation, live_claims, bans]
+            # What a later release wrote must not hide the others.
+            with suppress(UnreadableRecord):
+                sessions[name] = read_stored([*parts, seen.get(name, 0)])
     return Listed(now_milliseconds, sessions, _read_history(fields))
 
 

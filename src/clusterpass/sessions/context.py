@@ -104,8 +104,9 @@ class Context:
 
     def _ask_for_cutoff(self) -> Flow[None]:
         failure: StoreUnavailable | None = None
-        for _ in SLOTS_WITH_CUTOFF:
-            slot = SLOTS_WITH_CUTOFF[self.cutoff.copy % len(SLOTS_WITH_CUTOFF)]
+        first = self.cutoff.copy
+        for copy in range(first, first + len(SLOTS_WITH_CUTOFF)):
+            slot = SLOTS_WITH_CUTOFF[copy % len(SLOTS_WITH_CUTOFF)]
             began = self.cutoff.now()
             try:
                 answer = yield from namespace_calls.read_cutoff(
@@ -113,8 +114,8 @@ class Context:
                 )
             except StoreUnavailable as error:
                 failure = error
-                self.cutoff.copy += 1  # and stay with the one that answers
             else:
+                self.cutoff.copy = copy  # and stay with the one that answers
                 self.cutoff.learn(answer.reply, began)
                 return
         if failure is not None:

@@ -10,6 +10,7 @@ from clusterpass.tokens.keys import SigningKey
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
 LARGEST_CLAIMS_BYTES: Final = 4096
+MOST_LEVELS_OF_CLAIMS: Final = 32
 RESERVED_CLAIMS: Final = frozenset(
     [
         "iss",
@@ -88,13 +89,21 @@ def standard_header(key: SigningKey) -> str:
     return encode_base64url(encode_json(header))
 
 
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, Mapping):
+        return levels == 0 or any(_is_deeper(each, levels - 1) for each in value.values())
+    if isinstance(value, list | tuple):
+        return levels == 0 or any(_is_deeper(each, levels - 1) for each in value)
+    return False
+
+
 def check_claims(
     claims: Mapping[str, Any], *, largest: int = LARGEST_CLAIMS_BYTES
 ) -> dict[str, Any]:
     """A copy of an application's own claims, fit to be signed and stored.
 
-    Raises InvalidInput when a name is reserved or not a string, a value is not plain JSON, or the
-    whole takes more than ``largest`` bytes as JSON.
+    Raises InvalidInput when a name is reserved or not a string, a value is not plain JSON, the
+    whole takes more than ``largest`` bytes as JSON or is nested more than 32 levels deep.
     """
     if not isinstance(claims, Mapping):
         raise InvalidInput("claims must be a mapping of names to JSON values")
@@ -103,6 +112,8 @@ def check_claims(
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
     if reserved:
         raise InvalidInput(f"the claim {reserved[0]!r} is reserved: the issuer sets it")
+    if _is_deeper(claims, MOST_LEVELS_OF_CLAIMS):
+        raise InvalidInput(f"claims may be nested {MOST_LEVELS_OF_CLAIMS} levels deep at most")
     try:
         encoded = encode_json(dict(claims))
     except (TypeError, ValueError, RecursionError):

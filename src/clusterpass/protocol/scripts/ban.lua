@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Ban a subject, from everything (which ends all sessions) or from one scope.
 --
 -- KEYS     see subject
@@ -24,7 +24,7 @@ bans[scope] = {
     l = tonumber(ARGV[3]), u = seconds > 0 and now + seconds or 0, r = ARGV[5], a = now,
 }
 write_bans(bans)
-local leaving = scope == '' and live_sessions() or {}
+local leaving = scope == '' and all_sessions() or {}
 for _, session in ipairs(leaving) do
     bury(session.id, BANNED, now, ARGV[7])
 end

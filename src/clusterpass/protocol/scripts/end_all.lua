@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- End every session of a subject, or every one but one, or those of one kind of device.
 --
 -- KEYS     see subject
@@ -13,7 +13,7 @@
 
 load()
 local leaving = {}
-for _, session in ipairs(live_sessions()) do
+for _, session in ipairs(ARGV[6] == '*' and all_sessions() or live_sessions()) do
     if session.id ~= ARGV[2] and (ARGV[6] == '*' or device_type(session.record) == ARGV[6]) then
         leaving[#leaving + 1] = session
     end

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- End one session of a subject and leave a tombstone.
 --
 -- KEYS     see subject

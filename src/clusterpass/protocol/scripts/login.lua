@@ -21,6 +21,8 @@
 --@include record
 --@include subject
 
+local MOST_IMPERSONATIONS = 10
+
 load()
 local session_id, device_record = ARGV[2], ARGV[7]
 local function answer(status, replaced)
@@ -59,19 +61,28 @@ table.sort(live, is_older)
 -- Logins keep their order, also when the clock is that of another server now and lags.
 local order, latest = record.created * 32 + now_part, live[#live]
 if latest and login_order(latest.record) >= order then
-    order = math.min(login_order(latest.record) + 1, latest.record.created * 32 + 31)
+    order = login_order(latest.record) + 1
+    if latest.record.created <= record.created then
+        order = math.min(order, record.created * 32 + 31) -- never ahead of a clock that is right
+    end
 end
 set_login_order(record, order)
 
-local leaving, staying = {}, {}
+local leaving, staying, acting = {}, {}, {}
 for _, session in ipairs(live) do
     if session.id == ARGV[12] then
         leaving[#leaving + 1] = session
-    elseif not has_flag(session.record, IMPERSONATED) then
+    elseif has_flag(session.record, IMPERSONATED) then
+        acting[#acting + 1] = session
+    else
         staying[#staying + 1] = session
     end
 end
-if not has_flag(record, IMPERSONATED) then
+if has_flag(record, IMPERSONATED) then
+    for index = 1, #acting + 1 - MOST_IMPERSONATIONS do
+        leaving[#leaving + 1] = acting[index]
+    end
+else
     if ARGV[11] == 'least_recently_used' then
         table.sort(staying, function(a, b)
             local first, second = a.record.active, b.record.active
@@ -88,6 +99,10 @@ if not has_flag(record, IMPERSONATED) then
     if ARGV[11] == 'refuse' and math.max(surplus, surplus_alike) > 0 then
         settle()
         return answer('REFUSED')
+    end
+    if ARGV[11] == 'least_recently_used' and not ACTIVITY
+        and math.max(surplus, surplus_alike) > 0 then
+        return redis.error_reply(ACTIVITY_UNKNOWN)
     end
     for _, session in ipairs(staying) do
         if surplus_alike > 0 and device_type(session.record) == kind then

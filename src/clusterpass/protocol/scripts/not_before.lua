@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- End every session that was opened before a time, in the whole namespace. Never taken back.
 --
 -- KEYS     1 one copy of the time

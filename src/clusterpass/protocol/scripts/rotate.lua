@@ -93,7 +93,8 @@ if (record.digest == presented and record.rotation == rotation) or rotation > re
         began, record.burst = record.refreshed, 1
     end
     record.burst = math.min(record.burst + 1, 255)
-    record.burst_span = now - began
+    -- The clock may be that of a promoted replica, which lags.
+    record.burst_span = math.max(0, math.min(now - began, 65535))
     record.digest, record.rotation, record.refreshed = successor, rotation + 1, now
     put(session_id, pack_live(record))
     note(REFRESH, session_id, now, 1, ARGV[8], '')

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Remove what has ended of a subject, and bring the index up to date.
 --
 -- KEYS     see subject

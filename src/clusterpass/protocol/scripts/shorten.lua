@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Let a session end earlier than it would; it can never be made to end later.
 --
 -- KEYS     see subject

@@ -13,6 +13,7 @@ local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, ID
 local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)
 local LONGEST_ENTRY = 64
 local PER_SUBJECT = 512 -- an index score is: second in which the last session ends * 512 + sessions
+local GENERATION_SECONDS = 3600 -- longer than a login is under way
 local FIRST_SCORE = 1e11 -- below: the index' own total
 
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
@@ -153,6 +154,26 @@ local function live_sessions()
     return live
 end
 
+-- Sessions that a later release wrote; they live as far as this one knows.
+local function foreign_sessions()
+    local found = {}
+    for name, value in pairs(fields) do
+        if #name == SESSION_ID_BYTES and not is_live(value) and not is_tombstone(value) then
+            found[#found + 1] = {id = name}
+        end
+    end
+    return found
+end
+
+-- Every session that is not certainly dead.
+local function all_sessions()
+    local all = foreign_sessions()
+    for _, session in ipairs(live_sessions()) do
+        all[#all + 1] = session
+    end
+    return all
+end
+
 local function session_ids(sessions)
     local ids = {}
     for index, session in ipairs(sessions) do
@@ -252,13 +273,13 @@ local function settle_tombstones(fresh)
     return latest
 end
 
--- The second until which the history is kept.
-local function history_until()
+-- The second of the latest line of the history.
+local function last_line()
     local latest = 0
     for name, value in pairs(fields) do
-        if history_seconds > 0 and #name == 2 and string.sub(name, 1, 1) == 'h' then
+        if #name == 2 and string.sub(name, 1, 1) == 'h' then
             local _, at = struct.unpack('>BI4', value)
-            latest = math.max(latest, at + history_seconds)
+            latest = math.max(latest, at)
         end
     end
     return latest
@@ -319,31 +340,32 @@ end
 -- Remove what is of no more use to anyone and let the key end with the last that is.
 -- Returns the number of live sessions.
 local function settle(fresh)
-    local latest, online_until = math.max(settle_tombstones(fresh), history_until()), 0
+    local latest, online_until = settle_tombstones(fresh), 0
     local live = live_sessions()
     for _, session in ipairs(live) do
         local record = session.record
-        -- It stays a while past its end, so that it can be told why it ended.
-        latest = math.max(latest, live_ends_at(record) + keep_seconds)
-        -- Its use is noted without a change of the index, for as long as its tokens live.
+        -- Its use is noted without a change of this key and the index, while its tokens live.
         online_until = math.max(online_until, record.idle == 0 and record.absolute_end
             or math.min(record.absolute_end, record.active + record.idle + keep_seconds))
+    end
+    if #live > 0 then
+        -- It stays a while past its end, so that it can be told why it ended.
+        latest = math.max(latest, online_until + keep_seconds)
     end
     if #live == 0 then
         drop('c')
     end
-    local for_good, foreign = false, false
-    for name, value in pairs(fields) do
-        -- Written by a later release: neither read nor thrown away.
-        foreign = foreign or (#name == SESSION_ID_BYTES
-            and not is_live(value) and not is_tombstone(value))
-    end
+    -- What a later release wrote is neither read nor thrown away.
+    local for_good, foreign = false, #foreign_sessions() > 0
     for _, ban in pairs(read_bans()) do
         latest = math.max(latest, ban.u)
         for_good = for_good or ban.u == 0
     end
     if fields['g'] then
-        latest = math.max(latest, tonumber(fields['g']) + keep_seconds)
+        latest = math.max(latest, tonumber(fields['g']) + math.max(GENERATION_SECONDS, keep_seconds))
+    end
+    if fields['h'] and history_seconds > 0 then
+        latest = math.max(latest, last_line()) + history_seconds
     end
     if for_good or foreign then
         redis.call('PERSIST', KEY)
