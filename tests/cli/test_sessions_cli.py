@@ -258,3 +258,13 @@ def test_a_wrong_configuration_is_one_sentence(run, tmp_path):
         assert outcome.returncode == 1
         assert outcome.stderr.count("\n") == 1
         assert "secret" not in outcome.stderr
+
+
+def test_an_id_may_begin_with_a_dash(run, manager):
+    while not (pair := manager.login("alice")).session_id.startswith("-"):
+        manager.logout(pair.access_token)
+    shown = json.loads(run("sessions", "show", "alice", pair.session_id, "--json").stdout)
+    assert [each["session_id"] for each in shown["sessions"]] == [pair.session_id]
+    ended = run("sessions", "revoke", "alice", pair.session_id, "--reason", "lost")
+    assert ended.stdout.startswith("ended 1 session")
+    assert run("sessions", "revoke", "alice", "--al").returncode == 1

@@ -30,6 +30,9 @@ _HEAD: Final = ("SUBJECT", "SESSION", "DEVICE", "TYPE", "LOGGED IN", "LAST USED"
 # Fewer digits are a date without dashes, more are milliseconds: neither is taken for seconds.
 _EPOCH_SECONDS: Final = re.compile(r"[0-9]{9,10}")
 
+# An id is base64url: one in sixty-four looks like an option.
+_IDS_MAY_BEGIN_WITH_A_DASH: Final = {"ignore_unknown_options": True}
+
 
 @click.group()
 @config_option
@@ -95,7 +98,7 @@ def count(config: Path | None, as_json: bool) -> None:
     click.echo(f"{counted(found.subjects, 'subject')}, {counted(found.sessions, 'session')}")
 
 
-@sessions.command()
+@sessions.command(context_settings=_IDS_MAY_BEGIN_WITH_A_DASH)
 @click.argument("subject")
 @click.argument("session_id", required=False)
 @json_option
@@ -161,7 +164,7 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
     )
 
 
-@sessions.command()
+@sessions.command(context_settings=_IDS_MAY_BEGIN_WITH_A_DASH)
 @click.argument("subject")
 @click.argument("session_id", required=False)
 @click.option("--device-type", help="All sessions on devices of this type.")
