@@ -72,6 +72,10 @@ class Context:
             self.config.index_online,
         )
 
+    def require_private_key(self) -> None:
+        """Raises ConfigurationError, before anything is sent, where no token can be made."""
+        _ = self.issuer
+
     @property
     def issuer(self) -> TokenIssuer:
         """Raises ConfigurationError where the configuration can only verify."""

@@ -156,14 +156,14 @@ class Opening:
         if session_id is None:
             raise SessionUnknown
         context = self._context
-        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        context.require_private_key()
         cutoff = yield from context.current_cutoff()
         answer = yield from calls.verify(context.keyspace, actor.subject, session_id=session_id)
         live_record(answer.reply, cutoff)
 
     def _open(self, subject: str, wanted: calls.Opening, event: SessionEvent) -> Flow[TokenPair]:
         context = self._context
-        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        context.require_private_key()
         token = context.refresh_tokens.first(subject, wanted.session_id)
         has_details = bool(wanted.details.encode())
         wanted = replace(

@@ -33,7 +33,7 @@ class Rotation:
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
         """A new pair."""
         context = self._context
-        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        context.require_private_key()
         packed_address = pack_address(address)
         token = self.genuine(refresh_token)
         grace = context.config.refresh_grace

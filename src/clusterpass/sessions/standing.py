@@ -41,7 +41,7 @@ class Standing:
     ) -> Flow[AccessToken]:
         """Note that the user was authenticated again; an access token that says so."""
         context = self._context
-        context.issuer  # noqa: B018 (raises, before anything is sent, where there is no private key)
+        context.require_private_key()
         if not isinstance(session, Session):
             raise InvalidInput("the session must be a Session, as verify returns it")
         check_level(context.config.levels, level)
