@@ -20,7 +20,12 @@ from clusterpass.errors import (
 from clusterpass.models import SESSION_ID_BYTES, Actor, EventKind, Session, SessionEvent, TokenPair
 from clusterpass.policy import SessionPolicy
 from clusterpass.protocol import calls
-from clusterpass.protocol.records import BY_PASSWORD, IMPERSONATED, LONGEST_SHORT_DEVICE
+from clusterpass.protocol.records import (
+    BY_PASSWORD,
+    HAS_DETAILS,
+    IMPERSONATED,
+    LONGEST_SHORT_DEVICE,
+)
 from clusterpass.protocol.replies import Details
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.arguments import (
@@ -169,7 +174,7 @@ class Opening:
         wanted = replace(
             wanted,
             refresh_digest=token.digest,
-            flags=wanted.flags | (1 if has_details else 0),
+            flags=wanted.flags | (HAS_DETAILS if has_details else 0),
         )
         yield from context.current_cutoff()
         answer = yield from calls.login(context.keyspace, context.keeping, subject, wanted)

@@ -1,7 +1,7 @@
 -- The layout of clusterpass/protocol/records.py: sessions and tombstones, read and written.
 
 local SESSION_ID_BYTES = 16
-local HAS_DETAILS, IMPERSONATED = 1, 4
+local IMPERSONATED = 4
 local LOGGED_OUT, REPLACED, REVOKED, BANNED, REUSED, EXPIRED, IDLE = 1, 2, 3, 4, 5, 6, 7
 local LIVE_FORMAT, LIVE_BYTES = '>BBI6I4I4I4I4c16BI2', 43
 local LIVE_FORMAT_1, LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', 40
