@@ -1,18 +1,20 @@
 """The asynchronous session manager: one line per verb over the shared flows."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.aio_listeners import TaskListeners
-from clusterpass.config import Config
+from clusterpass.config import Config, VerificationMode
 from clusterpass.listeners import AnyListener, check_kinds
 from clusterpass.models import (
     AccessToken,
     Ended,
     EventKind,
     HistoryEntry,
+    ManagerStats,
     RevokedBefore,
     Session,
     SessionEvent,
@@ -37,7 +39,18 @@ class AsyncSessionManager:
         self.config = config
         self._listeners = TaskListeners()
         deadline = store.location.patience.deadline
-        self._flows = Flows(config, store.keyspace, deadline=deadline, tell=self._listeners.tell)
+        self._flows = Flows(
+            config,
+            store.keyspace,
+            deadline=deadline,
+            tell=self._listeners.tell,
+            lock=threading.RLock,
+            has_epochs=store.location.is_cluster,
+        )
+        near = self._flows.context.near
+        self._remembered: Final = near.find
+        if config.verification == "cached":
+            store.observe(near, config.staleness_bound)
         self.bans: Final = AsyncBans(store, self._flows.subjects)
         self.claims: Final = AsyncClaims(store, self._flows.subjects)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
@@ -110,10 +123,17 @@ class AsyncSessionManager:
         *,
         level: str | None = None,
         max_auth_age: int | None = None,
+        verification: VerificationMode | None = None,
     ) -> Session:
         """The live session of ``access_token``."""
+        if level is None and max_auth_age is None and verification is None:
+            session = self._remembered(access_token)
+            if session is not None:
+                return session
         return await self.store.run(
-            self._flows.verification.verify(access_token, level=level, max_auth_age=max_auth_age)
+            self._flows.verification.verify(
+                access_token, level=level, max_auth_age=max_auth_age, verification=verification
+            )
         )
 
     async def refresh(
@@ -244,6 +264,10 @@ class AsyncSessionManager:
     def off(self, listener: Callable[[SessionEvent], Any]) -> None:
         """Tell ``listener`` nothing more; no error when it never was told anything."""
         self._listeners.subscriptions.remove(listener)
+
+    def stats(self) -> ManagerStats:
+        """How sessions are verified here; see :meth:`SessionManager.stats`. Not awaited."""
+        return self._flows.stats()
 
     async def ping(self) -> None:
         """Return when the store answers; raises StoreUnavailable otherwise."""

@@ -5,15 +5,16 @@ Durations are seconds. What would be unsafe is refused with a ConfigurationError
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.errors import ClusterPassError, ConfigurationError
 from clusterpass.policy import SessionPolicy, check_whole
 from clusterpass.tokens.keyring import KeyRing
 
 DAY: Final = 86_400
 LONGEST_LIFETIME: Final = 10 * 366 * DAY
 _DEFAULT_POLICY: Final = SessionPolicy()
+VerificationMode = Literal["cached", "strict", "stateless"]
 LEVEL: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,40}")
 
 
@@ -24,6 +25,12 @@ def _name(name: str, value: object) -> None:
         or not (value.isascii() and value.isprintable())
     ):
         raise ConfigurationError(f"{name} must be 1 to 255 printable ASCII characters")
+
+
+def check_mode(mode: object, error: type[ClusterPassError] = ConfigurationError) -> None:
+    """Raises ``error`` unless ``mode`` is a way to verify."""
+    if mode not in get_args(VerificationMode):
+        raise error("verification must be 'cached', 'strict' or 'stateless'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,17 @@ class Config:
     """Seconds that the history outlives its last line, once no session is left."""
     index_online: bool = True
     """Whether the store keeps track of who is online."""
+    verification: VerificationMode = "cached"
+    """How access tokens are verified. ``cached``: from memory while nothing has changed, and from
+    the store otherwise; ``strict``: by asking the store each time; ``stateless``: by the token
+    alone, so that a revoked session is accepted until its access token expires."""
+    staleness_bound: float = 0.5
+    """Seconds after which no verify accepts a session whose end was acknowledged, also when the
+    cluster cannot be reached (0.05 to 60). Four heartbeats in this time go to each primary."""
+    cache_entries: int = 100_000
+    """Access tokens that are remembered, at most (1 to 100 million)."""
+    cache_bytes: int = 256 * 1024 * 1024
+    """About how many bytes of memory they may take (1 MiB to 1 TiB)."""
 
     def __post_init__(self) -> None:
         _name("issuer", self.issuer)
@@ -99,6 +117,12 @@ class Config:
                     f"{name} must not be shorter than access_lifetime: a session would end"
                     " while its access token is still in use"
                 )
+        check_mode(self.verification)
+        bound = self.staleness_bound
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0.05 <= bound <= 60:
+            raise ConfigurationError("staleness_bound must be a number of seconds from 0.05 to 60")
+        check_whole("cache_entries", self.cache_entries, 1, 100_000_000)
+        check_whole("cache_bytes", self.cache_bytes, 2**20, 2**40)
         self._check_names()
 
     def _check_names(self) -> None:

@@ -1,10 +1,11 @@
 """The synchronous session manager: one line per verb over the shared flows."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from clusterpass.config import Config
+from clusterpass.config import Config, VerificationMode
 from clusterpass.groups import Bans, Claims, OnlineSubjects
 from clusterpass.listeners import AnyListener, ThreadListeners, check_kinds
 from clusterpass.models import (
@@ -12,6 +13,7 @@ from clusterpass.models import (
     Ended,
     EventKind,
     HistoryEntry,
+    ManagerStats,
     RevokedBefore,
     Session,
     SessionEvent,
@@ -37,7 +39,18 @@ class SessionManager:
         self.config = config
         self._listeners = ThreadListeners()
         deadline = store.location.patience.deadline
-        self._flows = Flows(config, store.keyspace, deadline=deadline, tell=self._listeners.tell)
+        self._flows = Flows(
+            config,
+            store.keyspace,
+            deadline=deadline,
+            tell=self._listeners.tell,
+            lock=threading.RLock,
+            has_epochs=store.location.is_cluster,
+        )
+        near = self._flows.context.near
+        self._remembered: Final = near.find
+        if config.verification == "cached":
+            store.observe(near, config.staleness_bound)
         self.bans: Final = Bans(store, self._flows.subjects)
         self.claims: Final = Claims(store, self._flows.subjects)
         self.online: Final = OnlineSubjects(store, self._flows.online)
@@ -128,21 +141,32 @@ class SessionManager:
         *,
         level: str | None = None,
         max_auth_age: int | None = None,
+        verification: VerificationMode | None = None,
     ) -> Session:
         """The live session of ``access_token``.
 
         ``level``: one of ``Config.levels`` that the session must have at least; ``max_auth_age``:
-        seconds since the user was authenticated, at most.
+        seconds since the user was authenticated, at most. ``verification``: instead of
+        ``Config.verification``; ``strict`` where an old answer could do harm.
 
-        One round trip (``verify.lua``); one more when the use of the session is noted (each
+        ``cached``: no round trip while nothing has changed, however the change came about; never
+        older than ``Config.staleness_bound``. Otherwise, and when ``strict``: one round trip
+        (``verify.lua``); one more when the use of the session is noted (each
         ``Config.activity_interval``, ``touch.lua``), for an impersonation (the session of who
-        acts), and twice a second for the whole process (the cutoff of :meth:`revoke_before`).
+        acts), and now and then for the whole process (the cutoff of :meth:`revoke_before`).
+        ``stateless``: none, and a session that has ended is accepted until the token expires.
         Raises the InvalidToken that says why not: malformed, bad signature, wrong type, issuer or
         audience, expired (RFC 9068 section 4), or its session is unknown, expired or revoked;
-        StepUpRequired (RFC 9470 section 3).
+        StepUpRequired (RFC 9470 section 3); InvalidInput for ``cached`` where nothing is cached.
         """
+        if level is None and max_auth_age is None and verification is None:
+            session = self._remembered(access_token)
+            if session is not None:
+                return session
         return self.store.run(
-            self._flows.verification.verify(access_token, level=level, max_auth_age=max_auth_age)
+            self._flows.verification.verify(
+                access_token, level=level, max_auth_age=max_auth_age, verification=verification
+            )
         )
 
     def refresh(
@@ -330,6 +354,13 @@ class SessionManager:
     def off(self, listener: Callable[[SessionEvent], Any]) -> None:
         """Tell ``listener`` nothing more; no error when it never was told anything."""
         self._listeners.subscriptions.remove(listener)
+
+    def stats(self) -> ManagerStats:
+        """How sessions are verified here, what is remembered, and what that stands on.
+
+        No round trip.
+        """
+        return self._flows.stats()
 
     def ping(self) -> None:
         """Return when the store answers; raises StoreUnavailable otherwise."""

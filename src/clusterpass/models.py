@@ -141,6 +141,8 @@ class Session:
     """Who acts in this session, when it is an impersonation."""
     bans: tuple[Ban, ...] = ()
     """What the subject is banned from."""
+    is_stateless: bool = False
+    """Whether all this is only what the token says: the store was not asked."""
 
     def has_scope(self, scope: str) -> bool:
         """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
@@ -275,3 +277,57 @@ class OnlinePage:
     sessions: tuple[Session, ...]
     next_cursor: str | None
     """For the next page; None after the last one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheStats:
+    """What the near cache of a manager holds, and what it did since the manager was made."""
+
+    entries: int
+    """Access tokens that are remembered."""
+    bytes: int
+    """About how much memory they take."""
+    hits: int
+    """Verifies that were answered from memory. Threads that meet may count one for two."""
+    misses: int
+    """Verifies that asked the store and could have been answered from memory."""
+    evictions: int
+    """Entries that left because others needed the room."""
+    invalidations: int
+    """Changes of keys that the cluster pushed, of sessions that are remembered or not."""
+    invalidations_per_second: float
+    """The same, over the last ten seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStats:
+    """What may be served from memory of one primary's sessions, and why."""
+
+    address: str
+    is_connected: bool
+    """Whether it pushes what changes."""
+    has_lease: bool
+    """Whether its sessions may be served from memory now."""
+    lease_seconds: float
+    """For how long, if no heartbeat is answered any more."""
+    beat_age: float | None
+    """Seconds since the latest heartbeat that it answered had been sent; None: none yet."""
+    epoch: int | None
+    """The cluster's epoch as it told it last."""
+    is_outdated: bool
+    """Whether others tell a higher epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerStats:
+    """How a manager verifies, and how its near cache does."""
+
+    verification: str
+    """``cached``, ``strict`` or ``stateless``."""
+    staleness_bound: float
+    """Seconds."""
+    cache: CacheStats
+    nodes: tuple[NodeStats, ...]
+    """The primaries; empty until the first verify, and where nothing is served from memory."""
+    refusal: str
+    """Why nothing can be served from memory although it is wanted; empty otherwise."""

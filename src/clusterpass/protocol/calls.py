@@ -22,6 +22,7 @@ EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN"]
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
 LONGEST_LINE: Final = 40
 """Bytes of the text of a line of the history."""
+_VERIFY: Final = load_script("verify")
 _EVENT_LOGIN: Final = 1
 _EVENT_IMPERSONATED: Final = 10
 
@@ -105,6 +106,14 @@ def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall
     """Read one session; see ``scripts/verify.lua``."""
     keys = keyspace.sessions_and_activity(subject)
     return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
+
+
+def read_session(keyspace: Keyspace, key: bytes, *, session_id: bytes) -> ScriptCall[list[Any]]:
+    """The same by the key of the sessions, and with the answer as it came.
+
+    ``read_stored`` reads it. An answer that is equal, but for its time, means the same.
+    """
+    return ScriptCall(_VERIFY, (key, keyspace.activity_beside(key)), (session_id,), _as_it_came)
 
 
 def rotate(
@@ -204,6 +213,10 @@ def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read all of a subject; see ``scripts/list_sessions.lua``."""
     keys = keyspace.sessions_and_activity(subject)
     return ScriptCall(load_script("list_sessions"), keys, (), read_listed)
+
+
+def _as_it_came(raw: list[Any]) -> list[Any]:
+    return raw
 
 
 def _read_opened(raw: list[Any]) -> Opened:

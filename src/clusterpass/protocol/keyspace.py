@@ -61,8 +61,16 @@ class Keyspace:
     def sessions_and_activity(self, subject: str) -> tuple[bytes, bytes]:
         """Both keys, in the order in which scripts take them."""
         key = self.sessions(subject)
+        return key, self.activity_beside(key)
+
+    def activity_beside(self, key: bytes) -> bytes:
+        """The key of the activity beside the ``key`` of a subject's sessions."""
         tag = len(self.namespace) + 1
-        return key, key[:tag] + b"active:" + key[tag:]
+        return key[:tag] + b"active:" + key[tag:]
+
+    def sessions_prefix(self) -> bytes:
+        """With what all keys of :meth:`sessions` begin, and few others that change seldom."""
+        return f"{self.namespace}:{{".encode()
 
     def online(self, slot: int) -> bytes:
         """Sorted set: who is online among the subjects of ``slot``; it lies in that slot."""
@@ -78,7 +86,11 @@ class Keyspace:
 
     def not_before(self, slot: int) -> bytes:
         """One copy of the time before which every session has ended, in ``slot``."""
-        return f"{self.namespace}:not-before:{{".encode() + slot_tags()[slot] + b"}"
+        return self.not_before_prefix() + slot_tags()[slot] + b"}"
+
+    def not_before_prefix(self) -> bytes:
+        """With what the keys of all copies begin."""
+        return f"{self.namespace}:not-before:{{".encode()
 
     def user(self, username: str) -> bytes:
         """Hash: the directory's entry of a user: password hash, state."""
@@ -86,22 +98,23 @@ class Keyspace:
 
     def attempts_by_account(self, username: str) -> bytes:
         """Counter: recent login attempts for an account."""
-        return self._tagged(username, ":attempts-account")
+        return self._tagged(username, kind="attempts-account:")
 
     def attempts_by_address(self, address: str) -> bytes:
         """Counter: recent login attempts from an address."""
-        return self._tagged(address, ":attempts-address")
+        return self._tagged(address, kind="attempts-address:")
 
-    def probe(self) -> bytes:
-        """A key that is never written: asked to learn whether a node answers."""
-        return f"{self.namespace}:probe".encode()
+    def probe(self, slot: int) -> bytes:
+        """A key in ``slot`` that is never written: asked to learn whether its owner answers."""
+        return f"{self.namespace}:probe:{{".encode() + slot_tags()[slot] + b"}"
 
     def all_users_pattern(self) -> str:
         """The glob that finds the directory's entries; for administration, never for requests."""
         return f"{self.namespace}:{{*}}:user"
 
-    def _tagged(self, name: str, suffix: str) -> bytes:
-        return f"{self.namespace}:{{{quote(name, safe=_PLAIN_IN_TAGS)}}}{suffix}".encode("ascii")
+    def _tagged(self, name: str, suffix: str = "", kind: str = "") -> bytes:
+        tag = quote(name, safe=_PLAIN_IN_TAGS)
+        return f"{self.namespace}:{kind}{{{tag}}}{suffix}".encode("ascii")
 
 
 def slot_of(key: bytes) -> int:

@@ -5,7 +5,7 @@ send and how to read the reply; it sends nothing itself.
 """
 
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -51,6 +51,8 @@ class Answer(Generic[Reply]):
     reply: Reply
     durable: bool
     """Whether a replica has confirmed the write; False for reads."""
+    node: Hashable = None
+    """Who answered; None when it was asked in the middle of a migration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What all flows share: the configuration, the keys, the clocks, and who is told what happened."""
 
 from collections.abc import Callable
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.errors import StoreUnavailable
@@ -11,6 +12,8 @@ from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.cutoff import Cutoff
+from clusterpass.sessions.leases import Leases
+from clusterpass.sessions.near_cache import NearCache
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
@@ -30,17 +33,32 @@ class Context:
         monotonic: Callable[[], float],
         random_bytes: Callable[[int], bytes],
         tell: Callable[[SessionEvent], None],
+        lock: Callable[[], AbstractContextManager[Any]],
+        has_epochs: bool,
     ) -> None:
         """``clock``: seconds since the epoch; ``monotonic``: seconds of a clock that never jumps;
 
-        ``random_bytes``: n unpredictable bytes; ``tell``: hands an event to the listeners.
+        ``random_bytes``: n unpredictable bytes; ``tell``: hands an event to the listeners;
+        ``lock``: makes a lock that a thread can hold several times; ``has_epochs``: whether the
+        store is a cluster.
         """
         self.config: Final = config
         self.keyspace: Final = keyspace
         self.random_bytes: Final = random_bytes
         self.tell: Final = tell
-        self._clock = clock
-        self.cutoff: Final = Cutoff(monotonic)
+        self.clock: Final = clock
+        self.cutoff: Final = Cutoff(monotonic, config.staleness_bound)
+        self.near: Final = NearCache(
+            Leases(config.staleness_bound, has_epochs=has_epochs),
+            self.cutoff,
+            key_prefix=keyspace.sessions_prefix(),
+            cutoff_prefix=keyspace.not_before_prefix(),
+            most_entries=config.cache_entries,
+            most_bytes=config.cache_bytes,
+            steady=monotonic,
+            clock=clock,
+            lock=lock,
+        )
         self.verifier: Final = TokenVerifier(
             config.keys,
             issuer=config.issuer,
@@ -59,7 +77,7 @@ class Context:
 
     def epoch_seconds(self) -> int:
         """This machine's time, for events of calls that answer no time of the store's."""
-        return int(self._clock())
+        return int(self.clock())
 
     @property
     def keeping(self) -> Housekeeping:
@@ -96,10 +114,10 @@ class Context:
         return self._refresh_tokens
 
     def current_cutoff(self) -> Flow[int]:
-        """The time in milliseconds before which every session has ended, known a second ago.
+        """The time in milliseconds before which every session has ended, known a moment ago.
 
-        Usually no round trip; about two a second for the whole process. Raises StoreUnavailable
-        when no copy can be read: a cutoff that is not known might be missed.
+        Usually no round trip; about two in ``Config.staleness_bound`` for the whole process.
+        Raises StoreUnavailable when no copy can be read: a cutoff not known might be missed.
         """
         if self.cutoff.is_due():
             with self.cutoff.asking():

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from clusterpass.config import Config
@@ -13,6 +12,7 @@ from clusterpass.errors import (
     SessionRevoked,
     SessionUnknown,
 )
+from clusterpass.frozen import frozen
 from clusterpass.models import (
     NO_CLAIMS,
     AccessClaims,
@@ -79,7 +79,7 @@ def describe_session(
         created_at=record.created_milliseconds // 1000,
         refreshed_at=record.refreshed_at,
         expires_at=record.ends_at,
-        claims=MappingProxyType(dict(claims)) if claims else NO_CLAIMS,
+        claims=frozen(claims) if claims else NO_CLAIMS,
         device_type=record.device_type or None,
         active_at=record.active_at,
         auth_time=shown.time,
@@ -88,6 +88,33 @@ def describe_session(
         act=actor_of(stored),
         bans=describe_bans(stored.bans, stored.now),
     )
+
+
+def describe_claims(config: Config, claims: AccessClaims) -> Session:
+    """A session as far as its access token tells."""
+    return Session(
+        subject=claims.subject,
+        session_id=claims.session_id,
+        device=None,
+        created_at=claims.auth_time or claims.issued_at,
+        refreshed_at=claims.issued_at,
+        expires_at=claims.expires_at,
+        claims=frozen(claims.claims) if claims.claims else NO_CLAIMS,
+        active_at=claims.issued_at,
+        auth_time=claims.auth_time or claims.issued_at,
+        acr=claims.acr or config.levels[0],
+        amr=claims.amr,
+        act=claims.act,
+        is_stateless=True,
+    )
+
+
+def means_the_same_until(stored: Stored, record: LiveRecord) -> int:
+    """The second until which ``stored`` describes the same session, if it does not change."""
+    ends = [record.ends_at, *(ban.until for ban in stored.bans if ban.until > stored.now)]
+    if stored.elevation is not None and stored.elevation.ends_at > stored.now:
+        ends.append(stored.elevation.ends_at)
+    return min(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +150,12 @@ def authentications(
         noted.authenticated_at, noted.level, rank, noted.methods, noted.ends_at
     )
     return (login, step_up) if login.rank > rank else (step_up, login)
+
+
+def claimed_authentication(config: Config, session: Session) -> Authentication:
+    """The one that a token tells of."""
+    rank = _rank(config, session.acr)
+    return Authentication(session.auth_time, session.acr, rank, session.amr, session.expires_at)
 
 
 def _rank(config: Config, level: str) -> int:

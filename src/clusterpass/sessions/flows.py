@@ -3,11 +3,13 @@
 import secrets
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
 
+from clusterpass.clock import steady_seconds
 from clusterpass.config import Config
 from clusterpass.errors import ConfigurationError
-from clusterpass.models import SessionEvent
+from clusterpass.models import ManagerStats, SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.ending import Ending
@@ -29,11 +31,16 @@ class Flows:
         *,
         deadline: float,
         tell: Callable[[SessionEvent], None],
+        lock: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        has_epochs: bool = True,
         clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady_seconds,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """``deadline``: seconds after which the store gives up a call; ``tell``: the listeners.
+        """``deadline``: seconds after which the store gives up a call; ``tell``: the listeners;
+
+        ``lock``: makes a lock that a thread can hold several times; ``has_epochs``: whether the
+        store is a cluster.
 
         Raises ConfigurationError when a call may be repeated after the grace of its token.
         """
@@ -49,6 +56,8 @@ class Flows:
             monotonic=monotonic,
             random_bytes=random_bytes,
             tell=tell,
+            lock=lock,
+            has_epochs=has_epochs,
         )
         self.context: Final = context
         self.opening: Final = Opening(context)
@@ -58,3 +67,14 @@ class Flows:
         self.standing: Final = Standing(context)
         self.subjects: Final = Subjects(context)
         self.online: Final = Online(context)
+
+    def stats(self) -> ManagerStats:
+        """How sessions are verified, and what that stands on."""
+        config, near = self.context.config, self.context.near
+        return ManagerStats(
+            verification=config.verification,
+            staleness_bound=config.staleness_bound,
+            cache=near.stats(),
+            nodes=near.node_stats(),
+            refusal=near.refusal,
+        )

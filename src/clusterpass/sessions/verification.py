@@ -1,27 +1,41 @@
-"""The flow that checks an access token: first its signature, then its session."""
+"""The flow that checks an access token: first its signature, then its session.
 
-from typing import Final
+What can be answered from memory is; see :mod:`clusterpass.sessions.near_cache`. The session of an
+impersonation is not kept: it hangs on two subjects at once.
+"""
 
+import math
+from dataclasses import replace
+from typing import Any, Final
+
+from clusterpass.config import VerificationMode, check_mode
 from clusterpass.errors import (
+    InvalidInput,
     SessionExpired,
     SessionRevoked,
     SessionUnknown,
     StepUpRequired,
     StoreUnavailable,
+    TokenExpired,
 )
 from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Stored
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.replies import read_stored
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import (
+    Authentication,
     authentications,
+    claimed_authentication,
+    describe_claims,
     describe_session,
     live_record,
+    means_the_same_until,
     session_of,
 )
+from clusterpass.sessions.near_cache import Loaded, Remembered
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
@@ -35,7 +49,12 @@ class Verification:
         self._context = context
 
     def verify(
-        self, access_token: str, *, level: str | None = None, max_auth_age: int | None = None
+        self,
+        access_token: str,
+        *,
+        level: str | None = None,
+        max_auth_age: int | None = None,
+        verification: VerificationMode | None = None,
     ) -> Flow[Session]:
         """The live session of an access token."""
         context = self._context
@@ -43,20 +62,123 @@ class Verification:
             check_level(context.config.levels, level)
         if max_auth_age is not None:
             check_seconds("max_auth_age", max_auth_age, 0, _LONGEST_AGE)
+        mode = self._mode(verification)
+        if mode == "stateless":
+            return self._by_token_alone(access_token, level, max_auth_age)
+        entry = self._known(access_token)
+        if mode != "cached" or not context.near.is_served(entry):
+            return (yield from self._ask(entry, mode, level, max_auth_age))
+        assert entry.session is not None and entry.loaded is not None
+        now = context.near.store_seconds(entry.loaded)
+        self._check_authentication(entry.loaded, now, level, max_auth_age)
+        return entry.session
+
+    def _mode(self, wanted: VerificationMode | None) -> VerificationMode:
+        usual = self._context.config.verification
+        if wanted is None or wanted == usual:
+            return usual
+        check_mode(wanted, InvalidInput)
+        if wanted == "cached":
+            raise InvalidInput("nothing is cached here: make it with Config(verification='cached')")
+        return wanted
+
+    def _known(self, access_token: str) -> Remembered:
+        """The entry of a genuine token that has not expired by this machine's clock."""
+        context = self._context
+        entry = context.near.entry(access_token) if isinstance(access_token, str) else None
+        if entry is not None:
+            if context.clock() >= entry.expires_at:
+                raise TokenExpired
+            return entry
         claims = context.verifier.verify(access_token)
         session_id = session_of(claims)
-        cutoff = yield from context.current_cutoff()
-        answer = yield from calls.verify(context.keyspace, claims.subject, session_id=session_id)
-        stored = answer.reply
-        record = live_record(stored, cutoff)
-        context.verifier.check_expiry(claims, stored.now)
-        session = describe_session(context.config, claims.subject, session_id, stored, record)
-        if session.act is not None:
-            yield from self.check_actor(session.act, cutoff)
-        if level is not None or max_auth_age is not None:
-            self._check_authentication(stored, record, level, max_auth_age)
-        if self._is_to_be_noted(record, stored.now):
-            yield from self._note_use(claims.subject, session_id)
+        key = context.keyspace.sessions(claims.subject)
+        expires_at = claims.expires_at + context.config.expiry_leeway
+        return Remembered(access_token, claims.subject, key, session_id, expires_at)
+
+    def _ask(
+        self,
+        entry: Remembered,
+        mode: VerificationMode,
+        level: str | None,
+        max_auth_age: int | None,
+    ) -> Flow[Session]:
+        """Ask the store, and remember what it answers."""
+        context, near = self._context, self._context.near
+        cutoff = context.cutoff.milliseconds
+        if context.cutoff.is_due():
+            cutoff = yield from context.current_cutoff()
+        loading = near.begin(entry.key) if mode == "cached" else None
+        try:
+            sent_at = context.cutoff.now()
+            answer = yield from calls.read_session(
+                context.keyspace, entry.key, session_id=entry.session_id
+            )
+            loaded = self._interpret(entry, answer, sent_at, cutoff)
+            session, now = loaded.session, answer.reply[0] // 1000
+            if session.act is not None:
+                yield from self.check_actor(session.act, cutoff)
+            self._check_authentication(loaded, now, level, max_auth_age)
+            if now >= loaded.note_at:
+                yield from self._note_use(session.subject, entry.session_id)
+                loaded = replace(loaded, note_at=now + loaded.note_interval)
+            near.keep(entry, loaded, None if session.act else loading, answer.node)
+        finally:
+            if loading is not None:
+                near.end(loading)
+        return session
+
+    def _interpret(
+        self, entry: Remembered, answer: Answer[list[Any]], sent_at: float, cutoff: int
+    ) -> Loaded:
+        """What the answer of the store says; raises what says why the session is none."""
+        context = self._context
+        milliseconds, raw = answer.reply[0], answer.reply[1:]
+        now, ahead = milliseconds // 1000, milliseconds / 1000 - sent_at
+        known = entry.loaded
+        if (
+            known is not None
+            and known.raw == raw
+            and now < known.fresh_until
+            and known.created_milliseconds >= cutoff
+            and now < entry.expires_at
+        ):
+            return replace(known, ahead=ahead)
+        stored = read_stored(answer.reply)
+        try:
+            record = live_record(stored, cutoff)
+        except (SessionExpired, SessionRevoked, SessionUnknown):
+            context.near.changed(entry.key)
+            raise
+        if now >= entry.expires_at:
+            raise TokenExpired
+        session = describe_session(context.config, entry.subject, entry.session_id, stored, record)
+        interval = self._note_interval(record.idle_seconds)
+        return Loaded(
+            session,
+            raw,
+            ahead=ahead,
+            created_milliseconds=record.created_milliseconds,
+            fresh_until=means_the_same_until(stored, record),
+            note_at=record.active_at + interval,
+            note_interval=interval,
+        )
+
+    def _by_token_alone(
+        self, access_token: str, level: str | None, max_auth_age: int | None
+    ) -> Session:
+        """The session as far as the token tells."""
+        context = self._context
+        claims = context.verifier.verify(access_token)
+        session_id = session_of(claims)
+        session = describe_claims(context.config, claims)
+        found = (claimed_authentication(context.config, session),)
+        self._require(found, context.clock(), level, max_auth_age)
+        if context.config.verification == "stateless":
+            key = context.keyspace.sessions(claims.subject)
+            expires_at = claims.expires_at + context.config.expiry_leeway
+            entry = Remembered(access_token, claims.subject, key, session_id, expires_at)
+            context.near.keep_stateless(entry, session)
         return session
 
     def check_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
@@ -79,34 +201,46 @@ class Verification:
         raise SessionRevoked(reason="revoked", ended_at=ended_at, note="the impersonation is over")
 
     def _check_authentication(
-        self, stored: Stored, record: LiveRecord, level: str | None, max_auth_age: int | None
+        self, loaded: Loaded, now: float, level: str | None, max_auth_age: int | None
+    ) -> None:
+        if level is None and max_auth_age is None:
+            return
+        stored = read_stored([int(now * 1000), *loaded.raw])
+        assert isinstance(stored.record, LiveRecord)
+        found = authentications(self._context.config, stored, stored.record)
+        self._require(found, now, level, max_auth_age)
+
+    def _require(
+        self,
+        found: tuple[Authentication, ...],
+        now: float,
+        level: str | None,
+        max_auth_age: int | None,
     ) -> None:
         """One and the same authentication must be strong enough and recent enough."""
         config = self._context.config
         lowest = -1 if level is None else config.levels.index(level)
-        for each in authentications(config, stored, record):
-            if each.rank >= lowest and (
-                max_auth_age is None or stored.now - each.time <= max_auth_age
-            ):
+        for each in found:
+            if each.rank >= lowest and (max_auth_age is None or now - each.time <= max_auth_age):
                 return
         acr_values = () if level is None else config.levels[lowest:]
         raise StepUpRequired(acr_values=acr_values, max_age=max_auth_age)
 
-    def _is_to_be_noted(self, record: LiveRecord, now: int) -> bool:
+    def _note_interval(self, idle_seconds: int) -> float:
+        """Seconds after a note of a session's use after which another one is due."""
         interval = self._context.config.activity_interval
         if not interval:
-            return False
-        if record.idle_seconds:
-            interval = min(interval, max(1, record.idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME))
-        return now - record.active_at >= interval
+            return math.inf
+        if idle_seconds:
+            interval = min(interval, max(1, idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME))
+        return interval
 
-    def _note_use(self, subject: str, session_id: bytes) -> Flow[bool]:
-        """Whether the use was noted; a store that fails here does not make the session invalid."""
+    def _note_use(self, subject: str, session_id: bytes) -> Flow[None]:
+        """Note that the session is in use; one that could not be noted is valid all the same."""
         context = self._context
         try:
             yield from calls.touch(
                 context.keyspace, context.keeping, subject, session_id=session_id
             )
         except StoreUnavailable:
-            return False
-        return True
+            return  # the next verify notes it

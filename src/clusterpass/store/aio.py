@@ -1,39 +1,21 @@
-"""The asynchronous store: one event loop, any number of tasks.
+"""The asynchronous store: any number of tasks, in one event loop or in several.
 
-Connections are redis-py's; routing and retries are those of :mod:`clusterpass.store.exchange`.
-A task that is cancelled in mid-call drops its connection, so no reply reaches anyone else.
+Each event loop has its own connections; routing and retries are those of
+:mod:`clusterpass.store.exchange`. One loop at a time watches over what is remembered: the first one
+that calls, and when that is closed, the next.
 """
 
 import asyncio
-import time
-from collections import deque
-from collections.abc import Callable
+import weakref
 from typing import Any, TypeVar
-
-from redis.asyncio.connection import Connection, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.exceptions import ResponseError
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.base import StoreBase
-from clusterpass.store.connections import (
-    CONNECTION_ERRORS,
-    connection_options,
-    fault_of,
-    server_error,
-)
 from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import (
-    Command,
-    Exchange,
-    Fault,
-    LookUp,
-    Pause,
-    Replies,
-    Send,
-)
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.nodes import Nodes
+from clusterpass.store.url import StoreLocation
+from clusterpass.store.watch import Watch
 
 Result = TypeVar("Result")
 
@@ -44,8 +26,10 @@ class AsyncStore(StoreBase):
     def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
         """``embedded`` is stopped when the store is closed."""
         super().__init__(location, embedded)
-        self._pools: dict[Address, _Pool] = {}
-        self._lock = asyncio.Lock()
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Nodes]
+        self._latest: Nodes | None
+        self._watching: asyncio.Task[None] | None
+        self._forget_loops()
 
     async def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: returns its result, raises its error."""
@@ -64,136 +48,70 @@ class AsyncStore(StoreBase):
 
     async def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
-        await self._drive(self._reach())
+        await self._nodes().drive(self._reach(), self.search)
 
     async def close(self) -> None:
         """Close every connection; an embedded cluster is stopped. May be called again."""
         self._closed = True
-        for pool in self._pools.values():
-            await pool.close()
+        if self._watching is not None and not self._watching.get_loop().is_closed():
+            self._watching.get_loop().call_soon_threadsafe(self._watching.cancel)
+            if self._watching.get_loop() is asyncio.get_running_loop():
+                await asyncio.wait((self._watching,))
+        for nodes in list(self._by_loop.values()):
+            if nodes.loop is asyncio.get_running_loop():
+                nodes.close()
+            elif not nodes.loop.is_closed():
+                nodes.loop.call_soon_threadsafe(nodes.close)
+        self._by_loop.clear()
+        self._latest = None
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
 
+    def begin_anew(self) -> None:
+        """Share nothing with the parent: for the child of a fork."""
+        super().begin_anew()
+        self._forget_loops()
+
+    def _forget_loops(self) -> None:
+        self._by_loop = weakref.WeakKeyDictionary()
+        self._latest = None
+        self._watching = None
+
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        return await self._drive(self._carry_out(call))
-
-    async def _drive(self, steps: Exchange[Result]) -> Result:
-        outcome: Replies | Fault | None = None
+        if not call.script.writes:
+            return await self._nodes().drive(self._carry_out(call), self.search)
         try:
-            while True:
-                match steps.send(outcome):
-                    case Send() as send:
-                        outcome = await self._send(send)
-                    case LookUp() as wanted:
-                        await self._look_up(wanted)
-                        outcome = None
-                    case Pause(seconds):
-                        await asyncio.sleep(seconds)
-                        outcome = None
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-
-    async def _send(self, send: Send) -> Replies | Fault:
-        if self._closed:
-            return Fault("closed")
-        pool = self._pools.get(send.address) or self._pool(send.address)
-        return await pool.send(send.commands)
-
-    def _pool(self, address: Address) -> "_Pool":
-        kind = Connection if self.location.tls_files is None else SSLConnection
-
-        def connect() -> Connection:
-            options = connection_options(self.location, address, Retry)
-            return kind(**options | {"socket_timeout": None})
-
-        patience = self.location.patience
-        return self._pools.setdefault(
-            address, _Pool(connect, patience.max_connections, patience.timeout)
-        )
-
-    async def _look_up(self, wanted: LookUp) -> None:
-        if not self.location.is_cluster:
-            return
-        # One look-up at a time; whoever waited finds it done.
-        try:
-            async with asyncio.timeout(max(0.0, wanted.until - time.monotonic())):
-                await self._lock.acquire()
-        except TimeoutError:
-            return
-        try:
-            await self._drive(self._search(wanted))
+            return await self._nodes().drive(self._carry_out(call), self.search)
         finally:
-            self._lock.release()
+            self._note_change(call)
 
+    def _nodes(self) -> Nodes:
+        """The connections of the event loop that is running."""
+        nodes, watching = self._latest, self._watching
+        if (
+            nodes is not None
+            and nodes.loop is asyncio.get_running_loop()
+            and (watching is None or not watching.done())
+        ):
+            return nodes
+        return self._enter(asyncio.get_running_loop())
 
-class _Pool:
-    """The connections to one node; the one used last is used first."""
-
-    def __init__(self, connect: Callable[[], Connection], most: int, patience: float) -> None:
-        self._connect = connect
-        self._idle: deque[Connection] = deque()
-        self._free = asyncio.BoundedSemaphore(most)
-        self._patience = patience
-        self._closed = False
-
-    async def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        if not self._free.locked():
-            await self._free.acquire()  # at once
-        else:
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._free.acquire()
-            except TimeoutError:
-                return Fault("busy")
-        try:
-            return await self._exchange(commands)
-        finally:
-            self._free.release()
-
-    async def _exchange(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        try:
-            connection, reused = self._idle.pop(), True
-        except IndexError:
-            connection, reused = self._connect(), False
-        done = False
-        try:
-            # One timeout for all of it; redis-py would set one for each step, each with a task.
-            async with asyncio.timeout(self._patience):
-                if not reused:
-                    await connection.connect()
-                packed = connection.pack_commands(commands)
-                await connection.send_packed_command(packed, check_health=False)
-                values = [await _read(connection) for _ in commands]
-            done = True
-        except (*CONNECTION_ERRORS, ResponseError) as error:
-            fault = fault_of(error, reused=reused)
-            if fault.stale:
-                await self.clear()  # its neighbours are as old
-            return fault
-        finally:
-            # Whatever happened in between, cancellation too: a connection with an unread reply is
-            # never used again.
-            if done:
-                self._idle.append(connection)
-            else:
-                await connection.disconnect(nowait=True)
+    def _enter(self, loop: asyncio.AbstractEventLoop) -> Nodes:
+        watching = self._watching
+        is_watched = watching is not None and not watching.done()
+        if is_watched and watching is not None and watching.get_loop().is_closed():
+            is_watched = False
+        nodes = self._by_loop.get(loop)
+        if self._observer is not None and not is_watched and not self._closed:
+            # The connections are made anew, as they have to tell the watch from their beginning.
+            if nodes is not None:
+                nodes.close()
+            watch = Watch(self, self._observer, self._bound)
+            nodes = self._by_loop[loop] = Nodes(self.location, watch)
+            self._watching = loop.create_task(watch.run(nodes), name="clusterpass-watch")
+        elif nodes is None:
+            nodes = self._by_loop[loop] = Nodes(self.location)
             if self._closed:
-                await self.clear()
-        return Replies(values)
-
-    async def close(self) -> None:
-        """Keep no connection; those in use are closed by their users."""
-        self._closed = True
-        await self.clear()
-
-    async def clear(self) -> None:
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
-
-
-async def _read(connection: Connection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return server_error(error)
+                nodes.close()
+        self._latest = nodes
+        return nodes

@@ -59,12 +59,17 @@ class ServerError:
     message: str
 
 
+_OUTDATED: Final = ServerError("MASTERDOWN", "the node does not know the newest epoch yet")
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send ``commands`` on one connection; the outcome is :class:`Replies` or :class:`Fault`."""
 
     address: Address
     commands: tuple[Command, ...]
+    wait: int | None = None
+    """Milliseconds to wait, after them and on the same connection, for a replica's confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Replies:
     """One reply a command: a value, or a :class:`ServerError`."""
 
     values: list[Any]
+    confirmed: int | ServerError = 0
+    """How many replicas have confirmed, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +119,15 @@ def exchange(
     adopt: Callable[[SlotMap], None],
     patience: Patience,
     clock: Callable[[], float],
+    *,
+    is_outdated: Callable[[Address], bool] = lambda _: False,
 ) -> Exchange[Answer[Reply]]:
     """Carry out ``call``; returns its answer.
 
     ``current`` gives the slot map, ``adopt`` takes a newer one; ``clock`` is monotonic, in seconds.
-    Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
+    ``is_outdated`` says of a node that it does not know yet what most others do: what is read there
+    may have changed elsewhere, and is asked for again. Raises StoreUnavailable after
+    ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
     """
     slot = key_slot(call.keys[0])
     give_up_at = clock() + min(patience.deadline, call.deadline or patience.deadline)
@@ -129,12 +140,12 @@ def exchange(
         address = asking or (shard.primary if shard else None)
         fault = Fault("cluster_down" if slots.version else "connection")
         if address is not None:
-            commands = _commands(call, keys, shard, patience, by_name=by_name, asking=bool(asking))
-            outcome = yield Send(address, commands)
+            commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
+            outcome = yield Send(address, commands, _wait(call, shard, patience))
             if isinstance(outcome, Replies):
-                error = next((v for v in outcome.values if isinstance(v, ServerError)), None)
+                error = _first_error(call, outcome, address, is_outdated)
                 if error is None:
-                    answer = _answer(call, outcome.values, asking=bool(asking))
+                    answer = _answer(call, outcome, None if asking else address)
                     if call.script.writes and call.confirm and not answer.durable:
                         yield from _count_replicas_again(slots, clock, give_up_at)
                     return answer
@@ -168,30 +179,41 @@ def exchange(
 
 
 def _commands(
-    call: ScriptCall[Any],
-    keys: tuple[bytes, ...],
-    shard: Shard | None,
-    patience: Patience,
-    *,
-    by_name: bool,
-    asking: bool,
+    call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool, asking: bool
 ) -> tuple[Command, ...]:
     script = call.script
     verb, text = (b"EVALSHA", script.sha1) if by_name else (b"EVAL", script.source)
-    commands: tuple[Command, ...] = ((verb, text, len(keys), *keys, *call.arguments),)
-    if asking:
-        commands = ((b"ASKING",), *commands)
-    wants_wait = script.writes and call.confirm and patience.replica_wait
+    command: Command = (verb, text, len(keys), *keys, *call.arguments)
+    return ((b"ASKING",), command) if asking else (command,)
+
+
+def _wait(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> int | None:
+    """Milliseconds to wait for a replica's confirmation, if one is to be asked for."""
+    wants_wait = call.script.writes and call.confirm and patience.replica_wait
     if wants_wait and shard is not None and shard.replicas:
-        commands = (*commands, (b"WAIT", 1, int(patience.replica_wait * 1000)))
-    return commands
+        return int(patience.replica_wait * 1000)
+    return None
 
 
-def _answer(call: ScriptCall[Reply], values: list[Any], *, asking: bool) -> Answer[Reply]:
-    if asking:
-        values = values[1:]
-    confirmed = values[1] if len(values) > 1 else 0
-    return Answer(call.read(values[0]), durable=confirmed > 0)
+def _first_error(
+    call: ScriptCall[Any],
+    outcome: Replies,
+    node: Address,
+    is_outdated: Callable[[Address], bool],
+) -> ServerError | None:
+    for value in outcome.values:
+        if isinstance(value, ServerError):
+            return value
+    if isinstance(outcome.confirmed, ServerError):
+        return outcome.confirmed
+    return None if call.script.writes or not is_outdated(node) else _OUTDATED
+
+
+def _answer(call: ScriptCall[Reply], outcome: Replies, node: Address | None) -> Answer[Reply]:
+    # ASKING, where it was sent, stands before the script.
+    confirmed = outcome.confirmed
+    durable = isinstance(confirmed, int) and confirmed > 0
+    return Answer(call.read(outcome.values[-1]), durable, node)
 
 
 def _look_again(fault: Fault, wanted: LookUp) -> Exchange[None]:

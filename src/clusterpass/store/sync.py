@@ -4,7 +4,6 @@ Connections are redis-py's; routing and retries are those of :mod:`clusterpass.s
 After a fork each process opens its own connections.
 """
 
-import os
 import threading
 import time
 from collections import deque
@@ -35,7 +34,9 @@ from clusterpass.store.exchange import (
     Send,
     ask_one,
 )
+from clusterpass.store.observer import Observer
 from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.watch_thread import WatchThread, refuse_green_threads
 
 Result = TypeVar("Result")
 
@@ -46,9 +47,19 @@ class SyncStore(StoreBase):
     def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
         """``embedded`` is stopped when the store is closed."""
         super().__init__(location, embedded)
-        self._pools: dict[Address, _Pool] = {}
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._pools: dict[Address, _Pool]
+        self._lock: threading.Lock
+        self._look_up_lock: threading.Lock
+        self._watch: WatchThread | None
+        self._forget_threads()
+
+    def observe(self, observer: Observer, bound: float) -> None:
+        """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`.
+
+        Raises ConfigurationError under gevent and eventlet.
+        """
+        refuse_green_threads()
+        super().observe(observer, bound)
 
     def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: returns its result, raises its error."""
@@ -67,13 +78,12 @@ class SyncStore(StoreBase):
 
     def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
-        self._after_fork()
         self._drive(self._reach())
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
         """The keys that fit a glob, from every primary. For administration: it visits all keys."""
         self.ping()
-        for address in self._slots.primaries():
+        for address in self.slots.primaries():
             cursor = b"0"
             while True:
                 command = (b"SCAN", cursor, b"MATCH", pattern.encode(), b"COUNT", 1000)
@@ -85,19 +95,43 @@ class SyncStore(StoreBase):
     def close(self) -> None:
         """Close every connection; an embedded cluster is stopped. May be called again."""
         self._closed = True
+        with self._lock:
+            watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.stop()
         for pool in self._pools.values():
             pool.close()
         if self._embedded is not None:
             self._embedded.stop()
 
-    def _after_fork(self) -> None:
-        """A forked child shares no connection, nor waits for a lock of its parent's threads."""
-        if self._process != os.getpid():
-            self._pools, self._lock, self._process = {}, threading.Lock(), os.getpid()
+    def begin_anew(self) -> None:
+        """Share nothing with the parent: for the child of a fork."""
+        super().begin_anew()
+        self._forget_threads()
+
+    def _forget_threads(self) -> None:
+        self._pools = {}
+        self._lock = threading.Lock()
+        self._look_up_lock = threading.Lock()
+        self._watch = None
 
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        self._after_fork()
-        return self._drive(self._carry_out(call))
+        if self._watch is None and self._observer is not None:
+            self._start_watch(self._observer)
+        if not call.script.writes:
+            return self._drive(self._carry_out(call))
+        try:
+            return self._drive(self._carry_out(call))
+        finally:
+            self._note_change(call)
+
+    def _start_watch(self, observer: Observer) -> None:
+        with self._lock:
+            if self._watch is None and not self._closed:
+                try:
+                    self._watch = WatchThread(self, observer, self._bound)
+                except RuntimeError:  # no more threads, as at the end of the interpreter
+                    observer.refusal = "no thread can be started"
 
     def _drive(self, steps: Exchange[Result]) -> Result:
         outcome: Replies | Fault | None = None
@@ -120,13 +154,20 @@ class SyncStore(StoreBase):
         if self._closed:
             return Fault("closed")
         pool = self._pools.get(send.address) or self._pool(send.address)
-        return pool.send(send.commands)
+        if send.wait is None:
+            return pool.send(send.commands)
+        # The wait comes last, on the same connection and in the same packet.
+        outcome = pool.send((*send.commands, (b"WAIT", 1, send.wait)))
+        if isinstance(outcome, Fault):
+            return outcome
+        return Replies(outcome.values[:-1], outcome.values[-1])
 
     def _pool(self, address: Address) -> "_Pool":
         kind = Connection if self.location.tls_files is None else SSLConnection
 
         def connect() -> Connection:
-            return kind(**connection_options(self.location, address, Retry))
+            target = self.location.reached_at.get(address, address)
+            return kind(**connection_options(self.location, target, Retry))
 
         patience = self.location.patience
         return self._pools.setdefault(
@@ -137,12 +178,12 @@ class SyncStore(StoreBase):
         if not self.location.is_cluster:
             return
         # One look-up at a time; whoever waited finds it done.
-        if not self._lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
+        if not self._look_up_lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
             return
         try:
-            self._drive(self._search(wanted))
+            self._drive(self.search(wanted))
         finally:
-            self._lock.release()
+            self._look_up_lock.release()
 
 
 class _Pool:

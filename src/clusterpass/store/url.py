@@ -7,7 +7,8 @@
 
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
 (seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a
-replica), ``max_connections`` (per node), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
+replica), ``max_connections`` (per node, for threads), ``max_pending`` (calls under way to one node,
+for an event loop), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
 """
 
 import math
@@ -23,7 +24,8 @@ from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
 
 DEFAULT_PORT: Final = 6379
 _SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
-_NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections"}
+_NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"}
+_COUNTS: Final = {"max_connections", "max_pending"}
 _TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
 _SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -50,7 +52,9 @@ class Patience:
     replica_wait: float = 0.25
     """For a replica's confirmation of a write; 0: none is asked for."""
     max_connections: int = 64
-    """To each node, in one process."""
+    """To each node, in one process with threads."""
+    max_pending: int = 10_000
+    """Calls to one node that may be under way, or wait, in one event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,9 @@ class StoreLocation:
     keyspace: Keyspace = field(default_factory=Keyspace)
     patience: Patience = Patience()
     embedded_options: Mapping[str, str] = field(default_factory=dict)
+    reached_at: Mapping[Address, Address] = field(default_factory=dict)
+    """Where this client connects to instead, for addresses that it cannot reach as the cluster
+    names them: behind a port forwarding or an address translation."""
 
 
 def parse_store_url(url: str) -> StoreLocation:
@@ -163,15 +170,17 @@ def _patience(texts: Mapping[str, str]) -> Patience:
         deadline=numbers.get("deadline", default.deadline),
         replica_wait=numbers.get("replica_wait", default.replica_wait),
         max_connections=int(numbers.get("max_connections", default.max_connections)),
+        max_pending=int(numbers.get("max_pending", default.max_pending)),
     )
     if not (
         0.01 <= patience.timeout <= patience.deadline <= 300
         and 0 <= patience.replica_wait < patience.timeout
         and 1 <= patience.max_connections <= 10_000
+        and 1 <= patience.max_pending <= 1_000_000
     ):
         raise ConfigurationError(
             "the store URL needs 0 <= replica_wait < timeout <= deadline <= 300 (seconds)"
-            " and max_connections from 1 to 10000"
+            ", max_connections from 1 to 10000 and max_pending from 1 to 1000000"
         )
     return patience
 
@@ -183,7 +192,7 @@ def _number(name: str, text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ConfigurationError(f"{name} in the store URL must be a number, not {text!r}")
-    if name == "max_connections" and not number.is_integer():
+    if name in _COUNTS and not number.is_integer():
         raise ConfigurationError(f"{name} in the store URL must be a whole number, not {text!r}")
     return number
 

@@ -1,0 +1,42 @@
+"""What is said first on a multiplexed connection, and what the answers mean. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from clusterpass.errors import StoreDenied, StoreFailed
+from clusterpass.store.exchange import Command, Fault, ServerError
+from clusterpass.store.url import StoreLocation
+
+_CLIENT_NAME: Final = b"clusterpass"
+_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+
+
+def greeting(location: StoreLocation) -> Command:
+    """HELLO 3 with the user and the password, if there are any."""
+    command: Command = (b"HELLO", 3)
+    if location.password is not None:
+        user = (location.username or "default").encode()
+        command = (*command, b"AUTH", user, location.password.encode())
+    return (*command, b"SETNAME", _CLIENT_NAME)
+
+
+def tracking(prefixes: Sequence[bytes]) -> Command:
+    """Let the node push the name of every key that changes and begins with a prefix."""
+    named = [part for prefix in prefixes for part in (b"PREFIX", prefix)]
+    return (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *named)
+
+
+def judge_greeting(reply: Any) -> Fault | None:
+    """None when the node let us in, a Fault when it cannot yet.
+
+    Raises StoreDenied for a wrong user or password, StoreFailed where RESP3 is not spoken.
+    """
+    if not isinstance(reply, ServerError):
+        return None
+    if reply.code in _DENIED:
+        raise StoreDenied(reason="authentication")
+    if reply.code == "LOADING":
+        return Fault("loading")
+    raise StoreFailed(
+        "The session store does not speak RESP3 (HELLO 3): Redis 6 or any Valkey is needed"
+    )

@@ -1,0 +1,169 @@
+"""A connection to one node that is opened when it is needed, and opened again after it was lost.
+
+- One caller opens it, the others wait for that.
+- After a failure nobody tries again at once: the pause grows, with jitter, so that the processes of
+  a whole fleet do not return in the same moment.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from clusterpass.store.connections import fault_of
+from clusterpass.store.exchange import Fault, FaultKind, ServerError
+from clusterpass.store.handshake import greeting, judge_greeting, tracking
+from clusterpass.store.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.resp import pack
+from clusterpass.store.url import Address, StoreLocation
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
+
+
+class LinkListener(Protocol):
+    """Who is told what nodes push, and when a connection that pushes begins and ends."""
+
+    @property
+    def prefixes(self) -> Sequence[bytes]:
+        """Of the keys whose changes are to be pushed."""
+
+    def connected(self, address: Address) -> None:
+        """The node pushes from now on."""
+
+    def refused(self, address: Address, error: ServerError) -> None:
+        """The node does not push; calls work all the same."""
+
+    def pushed(self, address: Address, message: list[Any]) -> None:
+        """What the node pushed."""
+
+    def lost(self, address: Address) -> None:
+        """The node pushes no more."""
+
+
+class Link:
+    """Requests to one node over one connection."""
+
+    def __init__(
+        self,
+        location: StoreLocation,
+        address: Address,
+        context: ssl.SSLContext | None,
+        listener: LinkListener | None = None,
+    ) -> None:
+        """``context``: for TLS; ``listener``: wants to be told what the node pushes."""
+        self.address: Final = address
+        self._location = location
+        self._context = context
+        self._listener = listener
+        self.connection: MultiplexedConnection | None = None
+        """The open one, if there is any."""
+        self._opening: asyncio.Task[Fault | None] | None = None
+        self._pause = _FIRST_PAUSE
+        self._not_before = 0.0
+        self._closed = False
+        self._why: FaultKind = "connection"
+
+    async def ask(self, packed: bytes, count: int) -> Outcome:
+        """The ``count`` replies to ``packed``, or a Fault. Raises StoreDenied, StoreFailed."""
+        connection = self.connection
+        if connection is None or not connection.is_open:
+            fault = await self.open()
+            if fault is not None:
+                return fault
+            connection = self.connection
+            assert connection is not None
+        return await connection.ask(packed, count)
+
+    async def open(self) -> Fault | None:
+        """Open the connection unless it is open; None once it is."""
+        if self.connection is not None and self.connection.is_open:
+            return None
+        if self._closed:
+            return Fault(self._why)
+        opening = self._opening
+        if opening is None:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._not_before:
+                return Fault("connection")
+            opening = self._opening = loop.create_task(self._open())
+            opening.add_done_callback(self._opened)
+        # Who is cancelled here does not take the connection from the others.
+        await asyncio.wait((opening,))
+        return Fault(self._why) if opening.cancelled() else opening.result()
+
+    def close(self, why: FaultKind) -> None:
+        """Drop the connection and open no other; who waits gets a Fault of the kind ``why``."""
+        self._closed, self._why = True, why
+        if self._opening is not None:
+            self._opening.cancel()
+        if self.connection is not None:
+            self.connection.end(why)
+
+    async def _open(self) -> Fault | None:
+        patience, listener = self._location.patience, self._listener
+        target = self._location.reached_at.get(self.address, self.address)
+        loop = asyncio.get_running_loop()
+        connection = MultiplexedConnection(
+            loop,
+            limit=patience.timeout,
+            most_waiting=patience.max_pending,
+            pushed=self._pushed if listener is not None else None,
+            ended=self._ended,
+        )
+        try:
+            async with asyncio.timeout(patience.timeout):
+                await loop.create_connection(
+                    lambda: connection, target.host, target.port, ssl=self._context
+                )
+                fault = await self._greet(connection)
+        except (OSError, TimeoutError) as error:
+            connection.end()
+            return fault_of(error, reused=False)
+        except BaseException:
+            connection.end()
+            raise
+        if fault is not None or self._closed or not connection.is_open:
+            connection.end()
+            return fault or Fault(self._why)
+        self.connection = connection
+        return None
+
+    async def _greet(self, connection: MultiplexedConnection) -> Fault | None:
+        listener = self._listener
+        commands = [greeting(self._location)]
+        if listener is not None:
+            commands.append(tracking(listener.prefixes))
+        outcome = await connection.ask(pack(tuple(commands)), len(commands))
+        if isinstance(outcome, Fault):
+            return outcome
+        fault = judge_greeting(outcome.values[0])
+        if fault is None and listener is not None:
+            answer = outcome.values[1]
+            if isinstance(answer, ServerError):
+                listener.refused(self.address, answer)
+            elif connection.is_open:
+                listener.connected(self.address)
+        return fault
+
+    def _pushed(self, message: list[Any]) -> None:
+        assert self._listener is not None
+        self._listener.pushed(self.address, message)
+
+    def _ended(self, connection: MultiplexedConnection) -> None:
+        if self._listener is not None and self.connection in {connection, None}:
+            self._listener.lost(self.address)
+
+    def _opened(self, task: "asyncio.Task[Fault | None]") -> None:
+        self._opening = None
+        if task.cancelled():
+            return
+        # Asked here too, so that an error is noticed when nobody waits any more.
+        if task.exception() is None and task.result() is None:
+            self._pause = _FIRST_PAUSE
+            return
+        # No secret depends on this randomness.
+        pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
+        self._not_before = task.get_loop().time() + pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,157 @@
+"""One connection that many callers share at once, for one event loop.
+
+- Replies come in the order of the requests, so each goes to who asked: a caller that was cancelled
+  leaves its place in the queue, and its reply is dropped there.
+- What several callers send within one turn of the loop leaves in one packet.
+- What the server pushes is handed over at once, in its place among the replies.
+- Replies that are late by more than the time limit end the connection: nobody would know to whom
+  later ones belong. All who wait learn so as a :class:`Fault`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from clusterpass.store.exchange import Fault, FaultKind, Replies
+from clusterpass.store.resp import NOTHING, Decoder, ProtocolError, Push
+
+logger: Final = logging.getLogger("clusterpass.store")
+Outcome = Replies | Fault
+_TURNS_PER_LIMIT: Final = 4
+
+
+class _Request:
+    __slots__ = ("count", "future", "sent_at", "values")
+
+    def __init__(self, future: "asyncio.Future[Outcome]", count: int, sent_at: float) -> None:
+        self.future = future
+        self.count = count
+        self.sent_at = sent_at
+        self.values: list[Any] = []
+
+
+class MultiplexedConnection(asyncio.Protocol):
+    """Made by ``loop.create_connection``; usable until :attr:`is_open` is false."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        limit: float,
+        most_waiting: int,
+        pushed: Callable[[list[Any]], None] | None = None,
+        ended: Callable[["MultiplexedConnection"], None] | None = None,
+    ) -> None:
+        """``limit``: seconds for a reply; ``most_waiting``: requests under way, at most.
+
+        ``pushed`` is handed what the server pushes; ``ended`` is told once, after the end.
+        """
+        self._loop = loop
+        self._limit = limit
+        self._most_waiting = most_waiting
+        self._pushed = pushed
+        self._ended = ended
+        self._decoder = Decoder()
+        self._waiting: deque[_Request] = deque()
+        self._outgoing: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._why: FaultKind = "connection"
+        self.is_open = False
+        """Whether requests can be sent."""
+
+    def ask(self, packed: bytes, count: int) -> "asyncio.Future[Outcome]":
+        """Send ``packed``, to which there are ``count`` replies; the future never raises."""
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        if not self.is_open:
+            future.set_result(Fault(self._why))
+            return future
+        if len(self._waiting) >= self._most_waiting:
+            future.set_result(Fault("busy"))
+            return future
+        now = self._loop.time()
+        self._waiting.append(_Request(future, count, now))
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(packed)
+        if self._watchdog is None:
+            self._watch(now)
+        return future
+
+    def end(self, why: FaultKind = "connection") -> None:
+        """Drop the connection; all who wait get a :class:`Fault` of the kind ``why``."""
+        if self.is_open:
+            self._why = why
+            self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+        self._give_up()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out replies and pushes, in their order."""
+        waiting, following = self._waiting, self._decoder.next
+        try:
+            self._decoder.feed(data)
+            while (value := following()) is not NOTHING:
+                if type(value) is Push:
+                    if self._pushed is not None:
+                        self._pushed(value)
+                    continue
+                request = waiting[0]
+                request.values.append(value)
+                if len(request.values) == request.count:
+                    waiting.popleft()
+                    if not request.future.done():
+                        request.future.set_result(Replies(request.values))
+        except (ProtocolError, IndexError):
+            # Whatever listens there, it does not speak our protocol, or answers unasked.
+            logger.warning("a store node sent what is no reply; its connection is dropped")
+            self.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self.is_open = False
+        self._give_up()
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(self)
+
+    def _flush(self) -> None:
+        if self.is_open and self._transport is not None:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def _give_up(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        while self._waiting:
+            future = self._waiting.popleft().future
+            if not future.done():
+                future.set_result(Fault(self._why))
+
+    def _watch(self, now: float) -> None:
+        turn = self._limit / _TURNS_PER_LIMIT
+        self._watchdog = self._loop.call_at(now + turn, self._check, now + turn, turn)
+
+    def _check(self, due: float, turn: float) -> None:
+        """End the connection when the oldest request has waited for too long."""
+        self._watchdog = None
+        if not self._waiting:
+            return
+        now = self._loop.time()
+        # After a stall of the loop replies may lie unread: only a timer that was on time can judge.
+        if now - due < turn and now - self._waiting[0].sent_at > self._limit:
+            self.end("timeout")
+            return
+        self._watch(now)

@@ -1,0 +1,120 @@
+"""All connections of one event loop, by node; and what an :class:`Exchange` asks for, done.
+
+To each node there are two: one that all reads share with what the node pushes, and one for writes
+that a replica has to confirm.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from clusterpass.store.exchange import (
+    Exchange,
+    Fault,
+    FaultKind,
+    LookUp,
+    Pause,
+    Replies,
+    Send,
+)
+from clusterpass.store.group_commit import GroupCommit
+from clusterpass.store.link import Link, LinkListener
+from clusterpass.store.resp import pack
+from clusterpass.store.tls import tls_context
+from clusterpass.store.url import Address, StoreLocation
+
+Result = TypeVar("Result")
+Search = Callable[[LookUp], Exchange[None]]
+
+
+class Nodes:
+    """Made within a running event loop, and used by it alone."""
+
+    def __init__(self, location: StoreLocation, listener: LinkListener | None = None) -> None:
+        """``listener``: wants to be told what the nodes push."""
+        self.loop: Final = asyncio.get_running_loop()
+        self._location = location
+        self._listener = listener
+        self._context: ssl.SSLContext | None = None
+        self._links: dict[Address, Link] = {}
+        self._commits: dict[Address, GroupCommit] = {}
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    def link(self, address: Address) -> Link:
+        """The connection that reads and pushes share. Raises StoreDenied for bad TLS files."""
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = self._new_link(address, self._listener)
+        return link
+
+    def drop(self, address: Address) -> None:
+        """Forget a node that is none of ours any more; who waits for it gets a Fault."""
+        why: FaultKind = "closed" if self._closed else "connection"
+        if (link := self._links.pop(address, None)) is not None:
+            link.close(why)
+        if (commit := self._commits.pop(address, None)) is not None:
+            commit.close(why)
+
+    def close(self) -> None:
+        """Drop all connections; nothing is sent any more."""
+        self._closed = True
+        for address in [*self._links.keys() | self._commits.keys()]:
+            self.drop(address)
+
+    async def send(self, send: Send) -> Replies | Fault:
+        """Carry out one instruction. Raises StoreDenied, StoreFailed."""
+        if self._closed:
+            return Fault("closed")
+        packed = pack(send.commands)
+        if send.wait is None:
+            link = self._links.get(send.address) or self.link(send.address)
+            return await link.ask(packed, len(send.commands))
+        commit = self._commits.get(send.address)
+        if commit is None:
+            commit = self._commits[send.address] = GroupCommit(
+                self._new_link(send.address, None),
+                most_waiting=self._location.patience.max_pending,
+            )
+        return await commit.ask(packed, len(send.commands), send.wait)
+
+    async def drive(self, steps: Exchange[Result], search: Search) -> Result:
+        """Do what ``steps`` ask for; ``search`` makes the steps of a look-up of the slots."""
+        outcome: Replies | Fault | None = None
+        try:
+            while True:
+                instruction = steps.send(outcome)
+                if isinstance(instruction, Send):
+                    outcome = await self.send(instruction)
+                elif isinstance(instruction, LookUp):
+                    await self.look_up(instruction, search)
+                    outcome = None
+                else:
+                    assert isinstance(instruction, Pause)
+                    await asyncio.sleep(instruction.seconds)
+                    outcome = None
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+
+    async def look_up(self, wanted: LookUp, search: Search) -> None:
+        """Look up the slots; one at a time. Raises StoreDenied, StoreFailed."""
+        if not self._location.is_cluster:
+            return
+        # One look-up at a time; whoever waited finds it done.
+        try:
+            async with asyncio.timeout(max(0.0, wanted.until - time.monotonic())):
+                await self._lock.acquire()
+        except TimeoutError:
+            return
+        try:
+            await self.drive(search(wanted), search)
+        finally:
+            self._lock.release()
+
+    def _new_link(self, address: Address, listener: LinkListener | None) -> Link:
+        if self._context is None:
+            self._context = tls_context(self._location)
+        return Link(self._location, address, self._context, listener)

@@ -1,0 +1,25 @@
+"""The TLS context of the multiplexed connections."""
+
+import ssl
+
+from clusterpass.errors import StoreDenied
+from clusterpass.store.url import StoreLocation
+
+
+def tls_context(location: StoreLocation) -> ssl.SSLContext | None:
+    """A context that checks the server's certificate and name; None: no TLS.
+
+    Raises StoreDenied when the files of the store URL hold no certificate or key.
+    """
+    files = location.tls_files
+    if files is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=files.get("ca_file"))
+        if "cert_file" in files:
+            context.load_cert_chain(files["cert_file"], files["key_file"])
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        raise StoreDenied(
+            "The TLS files of the store URL hold no certificate or key", reason="certificate"
+        ) from None
+    return context

@@ -1,0 +1,204 @@
+"""Keeps a cache true: connections on which all primaries push what changes, and heartbeats.
+
+Runs in one event loop, as a task or on a thread of its own. It decides nothing about what may be
+served: it reports events to an :class:`Observer`, which does.
+
+- Each primary is asked for a heartbeat four times in the staleness bound, and once more at once
+  when the cutoff or the epoch has changed.
+- The slots are looked up again when a node says that it is not their owner, cannot be reached, or
+  tells another epoch; and now and then in any case.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from clusterpass.errors import ClusterPassError
+from clusterpass.store.base import StoreBase
+from clusterpass.store.exchange import Fault, LookUp, ServerError
+from clusterpass.store.heartbeat import Heartbeat, make_heartbeats, read_pulse
+from clusterpass.store.multiplexed import Outcome
+from clusterpass.store.nodes import Nodes
+from clusterpass.store.observer import Observer
+from clusterpass.store.url import Address
+
+logger: Final = logging.getLogger("clusterpass.store")
+_BEATS_IN_A_BOUND: Final = 4
+_SECONDS_BETWEEN_LOOK_UPS: Final = 0.2
+_SECONDS_UNTIL_LOOK_UP: Final = 30.0
+_MOST_EXTRA_TURNS: Final = 10
+"""In the time of one ordinary turn."""
+
+
+class Watch:
+    """One for each event loop that watches; a :class:`LinkListener`."""
+
+    def __init__(self, store: StoreBase, observer: Observer, bound: float) -> None:
+        """``bound``: the staleness bound in seconds."""
+        self._store = store
+        self._observer = observer
+        self._interval = bound / _BEATS_IN_A_BOUND
+        self._heartbeats: dict[Address, Heartbeat] = {}
+        self._version = 0
+        self._pushing: set[Address] = set()
+        self._opening: dict[Address, asyncio.Task[None]] = {}
+        self._look_up_task: asyncio.Task[None] | None = None
+        self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
+        self._wants_look_up = True
+        self._is_urgent = asyncio.Event()
+        self._nodes: Nodes | None = None
+
+    # What links report.
+
+    @property
+    def prefixes(self) -> Sequence[bytes]:
+        """Of the keys whose changes are to be pushed."""
+        return self._observer.prefixes
+
+    def connected(self, address: Address) -> None:
+        """The node pushes from now on."""
+        self._pushing.add(address)
+        self._observer.refusal = ""
+        self._observer.connected(address)
+        self._is_urgent.set()
+
+    def refused(self, address: Address, error: ServerError) -> None:
+        """The node does not push."""
+        self._refuse(address, f"{error.code} {error.message}")
+
+    def pushed(self, address: Address, message: list[Any]) -> None:
+        """A node pushed that keys have changed, or that all of its have."""
+        if message[0] == b"invalidate" and self._observer.pushed(address, message[1]):
+            self._is_urgent.set()
+
+    def lost(self, address: Address) -> None:
+        """The node pushes no more."""
+        self._pushing.discard(address)
+        self._observer.lost(address)
+        self._wants_look_up = True
+        self._is_urgent.set()
+
+    # The work.
+
+    async def run(self, nodes: Nodes) -> None:
+        """Watch over ``nodes`` until cancelled."""
+        self._nodes = nodes
+        try:
+            while True:
+                self._turn(nodes)
+                await self._pause()
+        finally:
+            for task in (self._look_up_task, *self._opening.values()):
+                if task is not None:
+                    task.cancel()
+            for address in self._heartbeats:
+                self._observer.lost(address)
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._interval / _MOST_EXTRA_TURNS)
+        try:
+            async with asyncio.timeout(self._interval * (1 - 1 / _MOST_EXTRA_TURNS)):
+                await self._is_urgent.wait()
+        except TimeoutError:
+            return  # the ordinary turn
+        finally:
+            self._is_urgent.clear()
+
+    def _turn(self, nodes: Nodes) -> None:
+        slots = self._store.slots
+        if slots.version != self._version:
+            self._take(nodes)
+        now = time.monotonic()
+        if self._wants_look_up or now - self._looked_up_at > _SECONDS_UNTIL_LOOK_UP:
+            self._look_up(nodes, now)
+        for address, heartbeat in self._heartbeats.items():
+            connection = nodes.link(address).connection
+            if connection is None or not connection.is_open:
+                self._open(nodes, address)
+            elif address in self._pushing:
+                number = self._observer.beat_sent(address)
+                answer = connection.ask(heartbeat.packed, heartbeat.count)
+                answer.add_done_callback(partial(self._answered, address, number, heartbeat))
+
+    def _take(self, nodes: Nodes) -> None:
+        """The slots have other owners, perhaps."""
+        slots, location = self._store.slots, self._store.location
+        self._version = slots.version
+        heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
+        for address in self._heartbeats.keys() - heartbeats.keys():
+            nodes.drop(address)
+        self._heartbeats = heartbeats
+        self._observer.set_primaries(heartbeats.keys())
+        # A link that was there before its node was a primary has told its news too early.
+        for address in self._pushing & heartbeats.keys():
+            self._observer.connected(address)
+
+    def _answered(
+        self,
+        address: Address,
+        number: int,
+        heartbeat: Heartbeat,
+        answer: "asyncio.Future[Outcome]",
+    ) -> None:
+        outcome = None if answer.cancelled() else answer.result()
+        if outcome is None or isinstance(outcome, Fault):
+            return  # its link tells that it is lost
+        pulse = read_pulse(heartbeat, outcome.values)
+        if not isinstance(pulse, ServerError):
+            if self._observer.beat_answered(address, number, pulse.epoch, pulse.cutoff):
+                self._wants_look_up = True
+                self._is_urgent.set()
+        elif pulse.code in {"NOPERM", "ERR"}:
+            self._refuse(address, f"{pulse.code} {pulse.message}")
+        else:
+            self._observer.lost(address)
+            if address in self._pushing:
+                self._observer.connected(address)
+            self._wants_look_up = True
+
+    def _open(self, nodes: Nodes, address: Address) -> None:
+        if address not in self._opening:
+            task = nodes.loop.create_task(self._open_link(nodes, address))
+            self._opening[address] = task
+            task.add_done_callback(lambda _: self._opening.pop(address, None))
+
+    async def _open_link(self, nodes: Nodes, address: Address) -> None:
+        try:
+            if await nodes.link(address).open() is not None:
+                self._wants_look_up = True
+        except ClusterPassError as error:
+            self._refuse(address, str(error))
+
+    def _look_up(self, nodes: Nodes, now: float) -> None:
+        if self._look_up_task is not None or now - self._looked_up_at < _SECONDS_BETWEEN_LOOK_UPS:
+            return
+        self._looked_up_at = now
+        self._wants_look_up = False
+        self._look_up_task = nodes.loop.create_task(self._search(nodes))
+        self._look_up_task.add_done_callback(self._looked_up)
+
+    async def _search(self, nodes: Nodes) -> None:
+        store = self._store
+        until = time.monotonic() + store.location.patience.deadline
+        wanted = LookUp(store.slots.version, None, until)
+        try:
+            await nodes.look_up(wanted, store.search)
+        except ClusterPassError as error:
+            self._observer.refusal = str(error)
+            self._wants_look_up = True
+
+    def _looked_up(self, _: "asyncio.Task[None]") -> None:
+        self._look_up_task = None
+        if not self._store.slots.version:
+            self._wants_look_up = True
+        self._is_urgent.set()
+
+    def _refuse(self, address: Address, why: str) -> None:
+        self._pushing.discard(address)
+        self._observer.lost(address)
+        if not self._observer.refusal:
+            logger.warning("nothing is served from memory: %s: %s", address, why[:200])
+        self._observer.refusal = f"{address}: {why[:200]}"

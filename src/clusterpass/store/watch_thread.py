@@ -1,0 +1,75 @@
+"""The watch of a synchronous store: an event loop of its own, on a thread of its own."""
+
+import asyncio
+import sys
+import threading
+from typing import Final
+
+from clusterpass.errors import ConfigurationError
+from clusterpass.store.base import StoreBase
+from clusterpass.store.nodes import Nodes
+from clusterpass.store.observer import Observer
+from clusterpass.store.watch import Watch
+
+_CLOSING_SECONDS: Final = 5.0
+
+
+class WatchThread:
+    """A daemon thread; what it knows is lost with it, and nothing is served from memory then."""
+
+    def __init__(self, store: StoreBase, observer: Observer, bound: float) -> None:
+        """Starts at once; ``bound``: the staleness bound in seconds."""
+        self._store = store
+        self._observer = observer
+        self._bound = bound
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._work, name="clusterpass-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and its connections."""
+        self._is_stopped = True
+        try:
+            self._loop.call_soon_threadsafe(self._cancel)
+        except RuntimeError:
+            return  # the loop has ended by itself
+        if self._thread is not threading.current_thread():
+            self._thread.join(_CLOSING_SECONDS)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _work(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._watch())
+
+    async def _watch(self) -> None:
+        nodes: Nodes | None = None
+        try:
+            watch = Watch(self._store, self._observer, self._bound)
+            nodes = Nodes(self._store.location, watch)
+            self._task = asyncio.create_task(watch.run(nodes))
+            if not self._is_stopped:
+                await asyncio.wait((self._task,))
+        finally:
+            if nodes is not None:
+                nodes.close()
+
+
+def refuse_green_threads() -> None:
+    """Raises ConfigurationError where threads were replaced by greenlets.
+
+    The watch has to run while others are busy; a greenlet does not.
+    """
+    gevent = sys.modules.get("gevent.monkey")
+    eventlet = sys.modules.get("eventlet.patcher")
+    if (gevent is not None and gevent.is_module_patched("threading")) or (
+        eventlet is not None and eventlet.is_monkey_patched("thread")
+    ):
+        raise ConfigurationError(
+            "verification='cached' needs a real thread, but gevent or eventlet has replaced threads"
+            " here; use verification='strict', or AsyncSessionManager under an ASGI server"
+        )
