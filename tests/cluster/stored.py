@@ -15,6 +15,7 @@ import pytest
 from clusterpass import Config, SessionManager, TokenPair
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
+from clusterpass.store.base import _all_stores
 from clusterpass.tokens.identifiers import decode_session_id
 from tests.cluster.conftest import Facade
 
@@ -82,7 +83,15 @@ def rewrite(
     with home_of(engine, key) as client:
         record = dataclasses.replace(parse_record(client.hget(key, field)), **members)
         client.hset(key, field, record.pack())
+    make_known(key)
     return record
+
+
+def make_known(key: bytes) -> None:
+    """Tell the managers of this process that ``key`` was changed, as the cluster soon will."""
+    for store in list(_all_stores):
+        if store._observer is not None:
+            store._observer.changed(key)
 
 
 def let_expire(engine: Engine, pair: TokenPair, keyspace: Keyspace = _PLAIN) -> int:

@@ -10,7 +10,7 @@ import pytest
 from clusterpass import Ban, InvalidInput, InvalidRefreshToken, SessionRevoked, SubjectBanned
 from clusterpass.errors import TooManyBans
 from clusterpass.protocol.keyspace import Keyspace
-from tests.cluster.stored import eventually, fields_of, home_of, seconds_left
+from tests.cluster.stored import eventually, fields_of, home_of, make_known, seconds_left
 
 
 def let_bans_end(engine, subject) -> None:
@@ -21,6 +21,7 @@ def let_bans_end(engine, subject) -> None:
         ban["u"] = int(time.time()) - 1
     with home_of(engine, key) as client:
         client.hset(key, b"b", json.dumps(bans))
+    make_known(key)
 
 
 def test_a_ban_from_everything_ends_all_and_lets_nobody_in(manager, subject):

@@ -17,6 +17,7 @@ from clusterpass import (
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LIVE_SCHEMA
 from clusterpass.tokens.identifiers import decode_session_id
+from tests.cluster.stored import make_known
 
 
 def test_a_full_store_still_revokes(config):
@@ -45,6 +46,7 @@ def as_of_a_later_release(running, pair, schema):
         field = decode_session_id(pair.session_id)
         value = client.hget(key, field)
         client.hset(key, field, bytes([schema]) + value[1:])
+    make_known(key)
 
 
 @pytest.mark.parametrize("end", ["revoke_all", "ban"])

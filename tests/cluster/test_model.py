@@ -46,6 +46,7 @@ from clusterpass.tokens.refresh import parse_refresh_token
 
 from .conftest import Facade
 from .model import Chain, Made, Model, Place, Policy, Refused, Rules
+from .stored import make_known
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -106,6 +107,7 @@ class World:
                 client.hset(key, mapping=moved)
             for session_id, seen in client.hgetall(activity).items():
                 client.hset(activity, session_id, _earlier(seen, 0, seconds))
+        make_known(key)
 
 
 def _moved(name: bytes, value: bytes, seconds: int) -> bytes:
@@ -157,9 +159,10 @@ def world(
     manager = kind(url, config)
 
     def open_one(config: Config) -> Any:
-        return kind(url, config)
+        return kind(url, dataclasses.replace(config, verification="strict"))
 
-    quiet = dataclasses.replace(config, activity_interval=0)
+    # What others have done a moment ago must be seen at once: it asks each time.
+    quiet = dataclasses.replace(config, activity_interval=0, verification="strict")
     with SessionManager.from_url(url, quiet) as watcher:
         yield World(cluster, config, manager, open_one, watcher)
     manager.close()
@@ -763,6 +766,7 @@ class Chains(RuleBasedStateMachine):
         value = _moved(self.session_id, value, self.age - age)
         with self.client() as client:
             client.hset(KEYSPACE.sessions(self.subject), self.session_id, value)
+        make_known(KEYSPACE.sessions(self.subject))
         self.chain.place = place
         self.compare()
 

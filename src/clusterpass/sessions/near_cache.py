@@ -44,8 +44,6 @@ class Loaded:
     """Seconds since the epoch, on the store's clock, until which ``raw`` means ``session``."""
     note_at: float
     """Seconds since the epoch, on the store's clock, from which a use is to be noted."""
-    note_interval: float
-    """Seconds from then to the next note."""
 
 
 class Remembered:

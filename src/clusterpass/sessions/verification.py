@@ -119,9 +119,10 @@ class Verification:
             if session.act is not None:
                 yield from self.check_actor(session.act, cutoff)
             self._check_authentication(loaded, now, level, max_auth_age)
-            if now >= loaded.note_at:
+            if now >= loaded.note_at and (
                 yield from self._note_use(session.subject, entry.session_id)
-                loaded = replace(loaded, note_at=now + loaded.note_interval)
+            ):
+                loaded = self._read(entry, [*answer.reply[:-1], now], loaded.ahead, cutoff)
             near.keep(entry, loaded, None if session.act else loading, answer.node)
         finally:
             if loading is not None:
@@ -144,24 +145,26 @@ class Verification:
             and now < entry.expires_at
         ):
             return replace(known, ahead=ahead)
-        stored = read_stored(answer.reply)
         try:
-            record = live_record(stored, cutoff)
+            loaded = self._read(entry, answer.reply, ahead, cutoff)
         except (SessionExpired, SessionRevoked, SessionUnknown):
             context.near.changed(entry.key)
             raise
         if now >= entry.expires_at:
             raise TokenExpired
-        session = describe_session(context.config, entry.subject, entry.session_id, stored, record)
-        interval = self._note_interval(record.idle_seconds)
+        return loaded
+
+    def _read(self, entry: Remembered, reply: list[Any], ahead: float, cutoff: int) -> Loaded:
+        stored = read_stored(reply)
+        record = live_record(stored, cutoff)
+        config = self._context.config
         return Loaded(
-            session,
-            raw,
+            describe_session(config, entry.subject, entry.session_id, stored, record),
+            reply[1:],
             ahead=ahead,
             created_milliseconds=record.created_milliseconds,
             fresh_until=means_the_same_until(stored, record),
-            note_at=record.active_at + interval,
-            note_interval=interval,
+            note_at=record.active_at + self._note_interval(record.idle_seconds),
         )
 
     def _by_token_alone(
@@ -235,12 +238,13 @@ class Verification:
             interval = min(interval, max(1, idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME))
         return interval
 
-    def _note_use(self, subject: str, session_id: bytes) -> Flow[None]:
-        """Note that the session is in use; one that could not be noted is valid all the same."""
+    def _note_use(self, subject: str, session_id: bytes) -> Flow[bool]:
+        """Whether the use was noted; a store that fails here does not make the session invalid."""
         context = self._context
         try:
-            yield from calls.touch(
+            answer = yield from calls.touch(
                 context.keyspace, context.keeping, subject, session_id=session_id
             )
         except StoreUnavailable:
-            return  # the next verify notes it
+            return False
+        return bool(answer.reply)

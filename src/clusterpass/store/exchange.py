@@ -36,6 +36,7 @@ _REPLICA_COUNT_SECONDS: Final = 1.0
 _NOT_LOCAL: Final = "access a non local key"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
+_DENIED_IN_SCRIPT: Final = "ACL failure"
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
     "CLUSTERDOWN": "cluster_down",
@@ -238,7 +239,7 @@ def _redirected(error: ServerError, asked: Address) -> Address:
 
 def _judge(error: ServerError) -> Fault:
     """The passing fault that ``error`` stands for; raises where waiting would not help."""
-    if error.code in _DENIED:
+    if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
         raise StoreDenied(reason=error.code.lower())
     if _LONG_BEFORE_LOGIN in error.message:
         raise StoreDenied(reason="noauth")

@@ -2,7 +2,7 @@
 
 - One caller opens it, the others wait for that.
 - After a failure nobody tries again at once: the pause grows, with jitter, so that the processes of
-  a whole fleet do not return in the same moment.
+  a whole fleet do not return in the same moment. Who asks meanwhile is told of the failure.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from clusterpass.errors import ClusterPassError
 from clusterpass.store.connections import fault_of
 from clusterpass.store.exchange import Fault, FaultKind, ServerError
 from clusterpass.store.handshake import greeting, judge_greeting, tracking
@@ -64,6 +65,7 @@ class Link:
         self._not_before = 0.0
         self._closed = False
         self._why: FaultKind = "connection"
+        self._failure: Fault | ClusterPassError = Fault("connection")
 
     async def ask(self, packed: bytes, count: int) -> Outcome:
         """The ``count`` replies to ``packed``, or a Fault. Raises StoreDenied, StoreFailed."""
@@ -86,7 +88,7 @@ class Link:
         if opening is None:
             loop = asyncio.get_running_loop()
             if loop.time() < self._not_before:
-                return Fault("connection")
+                return self._last_failure()
             opening = self._opening = loop.create_task(self._open())
             opening.add_done_callback(self._opened)
         # Who is cancelled here does not take the connection from the others.
@@ -155,14 +157,24 @@ class Link:
         if self._listener is not None and self.connection in {connection, None}:
             self._listener.lost(self.address)
 
+    def _last_failure(self) -> Fault:
+        if isinstance(self._failure, ClusterPassError):
+            raise self._failure.with_traceback(None)
+        return self._failure
+
     def _opened(self, task: "asyncio.Task[Fault | None]") -> None:
         self._opening = None
         if task.cancelled():
             return
         # Asked here too, so that an error is noticed when nobody waits any more.
-        if task.exception() is None and task.result() is None:
+        error = task.exception()
+        if error is None and task.result() is None:
             self._pause = _FIRST_PAUSE
             return
+        if isinstance(error, ClusterPassError):
+            self._failure = error
+        else:
+            self._failure = (task.result() if error is None else None) or Fault("connection")
         # No secret depends on this randomness.
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
         self._not_before = task.get_loop().time() + pause
