@@ -15,6 +15,7 @@ DAY: Final = 86_400
 LONGEST_LIFETIME: Final = 10 * 366 * DAY
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
+_MODES: Final = frozenset(get_args(VerificationMode))
 LEVEL: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,40}")
 
 
@@ -29,7 +30,7 @@ def _name(name: str, value: object) -> None:
 
 def check_mode(mode: object, error: type[ClusterPassError] = ConfigurationError) -> None:
     """Raises ``error`` unless ``mode`` is a way to verify."""
-    if mode not in get_args(VerificationMode):
+    if not isinstance(mode, str) or mode not in _MODES:
         raise error("verification must be 'cached', 'strict' or 'stateless'")
 
 

@@ -108,12 +108,15 @@ def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall
     return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
 
 
-def read_session(keyspace: Keyspace, key: bytes, *, session_id: bytes) -> ScriptCall[list[Any]]:
+def read_session(
+    keyspace: Keyspace, key: bytes, *, session_id: bytes, slot: int
+) -> ScriptCall[list[Any]]:
     """The same by the key of the sessions, and with the answer as it came.
 
     ``read_stored`` reads it. An answer that is equal, but for its time, means the same.
     """
-    return ScriptCall(_VERIFY, (key, keyspace.activity_beside(key)), (session_id,), _as_it_came)
+    keys = key, keyspace.activity_beside(key)
+    return ScriptCall(_VERIFY, keys, (session_id,), _as_it_came, slot=slot)
 
 
 def rotate(

@@ -44,7 +44,7 @@ def load_script(name: str) -> Script:
     return Script(name, source, sha1, writes="no-writes" not in lines[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made with each call: freezing it would take as long as all the rest
 class Answer(Generic[Reply]):
     """What a call came to."""
 
@@ -55,7 +55,7 @@ class Answer(Generic[Reply]):
     """Who answered; None when it was asked in the middle of a migration."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScriptCall(Generic[Reply]):
     """A script, its keys (all in one slot) and arguments, and how to read its reply."""
 
@@ -68,6 +68,8 @@ class ScriptCall(Generic[Reply]):
     """Whether a replica is asked to confirm a write."""
     deadline: float | None = None
     """Seconds after which the call is given up, where that is earlier than for others."""
+    slot: int | None = None
+    """Of the keys, where it was reckoned before."""
 
     def __iter__(self) -> Generator["ScriptCall[Any]", Any, Answer[Reply]]:
         """``answer = yield from call`` asks the driver that runs the flow."""

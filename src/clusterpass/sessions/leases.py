@@ -90,6 +90,8 @@ class Leases:
         """The highest one that a node told last."""
         self.events = 0
         """How many generations have begun or ended."""
+        self.outdated: Set[Hashable] = frozenset()
+        """Nodes that told an older epoch than others have."""
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
@@ -178,6 +180,7 @@ class Leases:
         for state in self._nodes.values():
             self._retire(state)
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
+        self.outdated = frozenset()
 
     # Questions.
 
@@ -191,11 +194,6 @@ class Leases:
         """The lease of the generation of ``node`` that is under way."""
         state = self._nodes.get(node)
         return None if state is None else state.lease
-
-    def is_outdated(self, node: Hashable) -> bool:
-        """Whether ``node`` told an older epoch than others have."""
-        state = self._nodes.get(node)
-        return state is not None and state.epoch is not None and state.epoch < self.epoch
 
     def state(self, node: Hashable) -> NodeState | None:
         """What is known of ``node``."""
@@ -212,7 +210,7 @@ class Leases:
             lease_seconds=left,
             beat_age=None if state.previous is None else now - state.previous,
             epoch=state.epoch,
-            is_outdated=self.is_outdated(node),
+            is_outdated=node in self.outdated,
         )
 
     @property
@@ -231,6 +229,11 @@ class Leases:
     def _settle_epoch(self) -> bool:
         told = [state.epoch for state in self._nodes.values() if state.epoch is not None]
         highest = max(told, default=self.epoch)
+        self.outdated = frozenset(
+            node
+            for node, state in self._nodes.items()
+            if state.epoch is not None and state.epoch < highest
+        )
         if highest == self.epoch:
             return False
         self.epoch = highest

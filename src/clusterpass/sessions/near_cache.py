@@ -19,6 +19,7 @@ from math import inf
 from typing import Any, Final
 
 from clusterpass.models import CacheStats, NodeStats, Session
+from clusterpass.protocol.keyspace import slot_of
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.leases import ALWAYS, NEVER, Lease, Leases
 from clusterpass.sessions.rate import Rate
@@ -59,6 +60,7 @@ class Remembered:
         "session",
         "session_id",
         "size",
+        "slot",
         "subject",
         "token",
         "used_at",
@@ -71,6 +73,7 @@ class Remembered:
         self.subject: Final = subject
         self.key: Final = key
         """Of the subject's sessions."""
+        self.slot: Final = slot_of(key)
         self.session_id: Final = session_id
         self.expires_at: Final = expires_at
         """``exp``, with its leeway, in seconds since the epoch."""
@@ -397,9 +400,10 @@ class NearCache:
             self.leases.forget()
             self._cutoff.forget()
 
-    def is_outdated(self, node: Hashable) -> bool:
-        """Whether ``node`` knows less of the cluster than others do."""
-        return self.leases.is_outdated(node)
+    @property
+    def outdated(self) -> Set[Hashable]:
+        """Nodes that know less of the cluster than others do."""
+        return self.leases.outdated
 
     def _end_all(self) -> None:
         with self._lock:

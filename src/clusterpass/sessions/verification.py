@@ -111,10 +111,10 @@ class Verification:
         loading = near.begin(entry.key) if mode == "cached" else None
         try:
             sent_at = context.cutoff.now()
-            answer = yield from calls.read_session(
-                context.keyspace, entry.key, session_id=entry.session_id
+            answer: Answer[list[Any]] = yield calls.read_session(
+                context.keyspace, entry.key, session_id=entry.session_id, slot=entry.slot
             )
-            loaded = self._interpret(entry, answer, sent_at, cutoff)
+            loaded = self._interpret(entry, answer, mode, sent_at, cutoff)
             session, now = loaded.session, answer.reply[0] // 1000
             if session.act is not None:
                 yield from self.check_actor(session.act, cutoff)
@@ -123,14 +123,20 @@ class Verification:
                 yield from self._note_use(session.subject, entry.session_id)
             ):
                 loaded = self._read(entry, [*answer.reply[:-1], now], loaded.ahead, cutoff)
-            near.keep(entry, loaded, None if session.act else loading, answer.node)
+            if loading is not None or loaded is not entry.loaded:
+                near.keep(entry, loaded, None if session.act else loading, answer.node)
         finally:
             if loading is not None:
                 near.end(loading)
         return session
 
     def _interpret(
-        self, entry: Remembered, answer: Answer[list[Any]], sent_at: float, cutoff: int
+        self,
+        entry: Remembered,
+        answer: Answer[list[Any]],
+        mode: VerificationMode,
+        sent_at: float,
+        cutoff: int,
     ) -> Loaded:
         """What the answer of the store says; raises what says why the session is none."""
         context = self._context
@@ -144,7 +150,7 @@ class Verification:
             and known.created_milliseconds >= cutoff
             and now < entry.expires_at
         ):
-            return replace(known, ahead=ahead)
+            return known if mode == "strict" else replace(known, ahead=ahead)
         try:
             loaded = self._read(entry, answer.reply, ahead, cutoff)
         except (SessionExpired, SessionRevoked, SessionUnknown):

@@ -6,14 +6,19 @@ that calls, and when that is closed, the next.
 """
 
 import asyncio
+import time
 import weakref
 from typing import Any, TypeVar
+
+from redis.crc import key_slot
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.base import StoreBase
 from clusterpass.store.embedded import EmbeddedCluster
+from clusterpass.store.exchange import Replies, Send, ServerError, command_of
 from clusterpass.store.nodes import Nodes
+from clusterpass.store.resp import pack_one
 from clusterpass.store.url import StoreLocation
 from clusterpass.store.watch import Watch
 
@@ -37,7 +42,7 @@ class AsyncStore(StoreBase):
             call = next(flow)
             while True:
                 try:
-                    answer = await self._perform(call)
+                    answer = await (self._write(call) if call.script.writes else self._read(call))
                 except ClusterPassError as error:
                     call = flow.throw(error)
                 else:
@@ -77,13 +82,32 @@ class AsyncStore(StoreBase):
         self._latest = None
         self._watching = None
 
-    async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        if not call.script.writes:
-            return await self._nodes().drive(self._carry_out(call), self.search)
+    async def _write(self, call: ScriptCall[Any]) -> Answer[Any]:
         try:
             return await self._nodes().drive(self._carry_out(call), self.search)
         finally:
             self._note_change(call)
+
+    async def _read(self, call: ScriptCall[Any]) -> Answer[Any]:
+        """The same as :meth:`Nodes.drive`, with a short cut for what nearly always happens."""
+        nodes = self._nodes()
+        shard = self.slots.shard(key_slot(call.keys[0]) if call.slot is None else call.slot)
+        connection = None if shard is None else nodes.connection(shard.primary)
+        if shard is None or connection is None:
+            return await nodes.drive(self._carry_out(call), self.search)
+        began = time.monotonic()
+        outcome = await connection.ask(pack_one(command_of(call, call.keys)), 1)
+        if (
+            type(outcome) is Replies
+            and type(outcome.values[0]) is not ServerError
+            and not ((outdated := self._outdated()) and shard.primary in outdated)
+        ):
+            return Answer(call.read(outcome.values[0]), False, shard.primary)
+        steps = self._carry_out(call, began)
+        first = steps.send(None)
+        if isinstance(first, Send) and first.address == shard.primary:
+            first = steps.send(outcome)  # it asked for what was sent already
+        return await nodes.drive(steps, self.search, first)
 
     def _nodes(self) -> Nodes:
         """The connections of the event loop that is running."""

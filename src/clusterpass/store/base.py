@@ -4,6 +4,7 @@ import os
 import random
 import time
 import weakref
+from collections.abc import Hashable, Set
 from typing import Any, Final, Self
 
 from clusterpass.protocol.script import Answer, ScriptCall
@@ -12,7 +13,7 @@ from clusterpass.store.exchange import Exchange, LookUp, ask_any, exchange, look
 from clusterpass.store.observer import Observer
 from clusterpass.store.opening import open_embedded
 from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.store.url import StoreLocation, parse_store_url
 
 
 class StoreBase:
@@ -60,15 +61,17 @@ class StoreBase:
         if slots is not None:
             self.slots = slots
 
-    def _carry_out(self, call: ScriptCall[Any]) -> Exchange[Answer[Any]]:
-        observer = self._observer
+    def _carry_out(
+        self, call: ScriptCall[Any], began: float | None = None
+    ) -> Exchange[Answer[Any]]:
         return exchange(
             call,
-            lambda: self.slots,
+            self._current,
             self._adopt,
             self.location.patience,
             time.monotonic,
-            is_outdated=_never if observer is None else observer.is_outdated,
+            outdated=self._outdated,
+            began=began,
         )
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
@@ -84,12 +87,14 @@ class StoreBase:
         addresses = self.slots.primaries() or list(self.location.seeds)
         yield from ask_any(addresses, (b"PING",), time.monotonic, until)
 
+    def _current(self) -> SlotMap:
+        return self.slots
+
     def _adopt(self, slots: SlotMap) -> None:
         self.slots = slots
 
-
-def _never(_: Address) -> bool:
-    return False
+    def _outdated(self) -> Set[Hashable]:
+        return frozenset() if self._observer is None else self._observer.outdated
 
 
 _all_stores: Final[weakref.WeakSet[StoreBase]] = weakref.WeakSet()

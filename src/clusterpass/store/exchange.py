@@ -12,7 +12,7 @@ that do what it asks.
 """
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Set
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
@@ -63,7 +63,7 @@ class ServerError:
 _OUTDATED: Final = ServerError("MASTERDOWN", "the node does not know the newest epoch yet")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send ``commands`` on one connection; the outcome is :class:`Replies` or :class:`Fault`."""
 
@@ -73,7 +73,7 @@ class Send:
     """Milliseconds to wait, after them and on the same connection, for a replica's confirmation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Replies:
     """One reply a command: a value, or a :class:`ServerError`."""
 
@@ -121,17 +121,20 @@ def exchange(
     patience: Patience,
     clock: Callable[[], float],
     *,
-    is_outdated: Callable[[Address], bool] = lambda _: False,
+    outdated: Callable[[], Set[Hashable]] = frozenset,
+    began: float | None = None,
 ) -> Exchange[Answer[Reply]]:
     """Carry out ``call``; returns its answer.
 
     ``current`` gives the slot map, ``adopt`` takes a newer one; ``clock`` is monotonic, in seconds.
-    ``is_outdated`` says of a node that it does not know yet what most others do: what is read there
-    may have changed elsewhere, and is asked for again. Raises StoreUnavailable after
-    ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
+    ``outdated`` names nodes that do not know yet what most others do: what is read there may have
+    changed elsewhere, and is asked for again. ``began``: when, unless now.
+    Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
     """
-    slot = key_slot(call.keys[0])
-    give_up_at = clock() + min(patience.deadline, call.deadline or patience.deadline)
+    slot = key_slot(call.keys[0]) if call.slot is None else call.slot
+    give_up_at = (clock() if began is None else began) + min(
+        patience.deadline, call.deadline or patience.deadline
+    )
     keys = call.keys
     by_name, asking, redirects = True, None, 0
     pauses = _pauses()
@@ -144,7 +147,7 @@ def exchange(
             commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
             outcome = yield Send(address, commands, _wait(call, shard, patience))
             if isinstance(outcome, Replies):
-                error = _first_error(call, outcome, address, is_outdated)
+                error = _first_error(call, outcome, address, outdated())
                 if error is None:
                     answer = _answer(call, outcome, None if asking else address)
                     if call.script.writes and call.confirm and not answer.durable:
@@ -182,10 +185,15 @@ def exchange(
 def _commands(
     call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool, asking: bool
 ) -> tuple[Command, ...]:
+    command = command_of(call, keys, by_name=by_name)
+    return ((b"ASKING",), command) if asking else (command,)
+
+
+def command_of(call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool = True) -> Command:
+    """The command that runs the script of ``call``, by its name or in full."""
     script = call.script
     verb, text = (b"EVALSHA", script.sha1) if by_name else (b"EVAL", script.source)
-    command: Command = (verb, text, len(keys), *keys, *call.arguments)
-    return ((b"ASKING",), command) if asking else (command,)
+    return (verb, text, len(keys), *keys, *call.arguments)
 
 
 def _wait(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> int | None:
@@ -200,14 +208,14 @@ def _first_error(
     call: ScriptCall[Any],
     outcome: Replies,
     node: Address,
-    is_outdated: Callable[[Address], bool],
+    outdated: Set[Hashable],
 ) -> ServerError | None:
     for value in outcome.values:
         if isinstance(value, ServerError):
             return value
     if isinstance(outcome.confirmed, ServerError):
         return outcome.confirmed
-    return None if call.script.writes or not is_outdated(node) else _OUTDATED
+    return _OUTDATED if node in outdated and not call.script.writes else None
 
 
 def _answer(call: ScriptCall[Reply], outcome: Replies, node: Address | None) -> Answer[Reply]:

@@ -67,10 +67,16 @@ class Link:
         self._why: FaultKind = "connection"
         self._failure: Fault | ClusterPassError = Fault("connection")
 
+    @property
+    def open_connection(self) -> MultiplexedConnection | None:
+        """The connection, while it is open."""
+        connection = self.connection
+        return connection if connection is not None and connection.is_open else None
+
     async def ask(self, packed: bytes, count: int) -> Outcome:
         """The ``count`` replies to ``packed``, or a Fault. Raises StoreDenied, StoreFailed."""
-        connection = self.connection
-        if connection is None or not connection.is_open:
+        connection = self.open_connection
+        if connection is None:
             fault = await self.open()
             if fault is not None:
                 return fault
@@ -80,7 +86,7 @@ class Link:
 
     async def open(self) -> Fault | None:
         """Open the connection unless it is open; None once it is."""
-        if self.connection is not None and self.connection.is_open:
+        if self.open_connection is not None:
             return None
         if self._closed:
             return Fault(self._why)

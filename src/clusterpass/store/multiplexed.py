@@ -20,6 +20,8 @@ from clusterpass.store.resp import NOTHING, Decoder, ProtocolError, Push
 logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault
 _TURNS_PER_LIMIT: Final = 4
+_MOST_IN_A_PACKET: Final = 8
+"""So that the server works on the first ones while others are still being made."""
 
 
 class _Request:
@@ -76,6 +78,8 @@ class MultiplexedConnection(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(packed)
+        if len(self._outgoing) >= _MOST_IN_A_PACKET:
+            self._flush()
         if self._watchdog is None:
             self._watch(now)
         return future
@@ -127,7 +131,7 @@ class MultiplexedConnection(asyncio.Protocol):
             ended(self)
 
     def _flush(self) -> None:
-        if self.is_open and self._transport is not None:
+        if self._outgoing and self.is_open and self._transport is not None:
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 

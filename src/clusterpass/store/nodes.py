@@ -14,6 +14,7 @@ from clusterpass.store.exchange import (
     Exchange,
     Fault,
     FaultKind,
+    Instruction,
     LookUp,
     Pause,
     Replies,
@@ -21,6 +22,7 @@ from clusterpass.store.exchange import (
 )
 from clusterpass.store.group_commit import GroupCommit
 from clusterpass.store.link import Link, LinkListener
+from clusterpass.store.multiplexed import MultiplexedConnection
 from clusterpass.store.resp import pack
 from clusterpass.store.tls import tls_context
 from clusterpass.store.url import Address, StoreLocation
@@ -80,12 +82,22 @@ class Nodes:
             )
         return await commit.ask(packed, len(send.commands), send.wait)
 
-    async def drive(self, steps: Exchange[Result], search: Search) -> Result:
-        """Do what ``steps`` ask for; ``search`` makes the steps of a look-up of the slots."""
+    def connection(self, address: Address) -> MultiplexedConnection | None:
+        """The open connection that reads and pushes share, if there is one."""
+        link = self._links.get(address)
+        return None if link is None or self._closed else link.open_connection
+
+    async def drive(
+        self, steps: Exchange[Result], search: Search, first: Instruction | None = None
+    ) -> Result:
+        """Do what ``steps`` ask for; ``search`` makes the steps of a look-up of the slots.
+
+        ``first``: what they have asked for already.
+        """
         outcome: Replies | Fault | None = None
         try:
             while True:
-                instruction = steps.send(outcome)
+                instruction, first = first or steps.send(outcome), None
                 if isinstance(instruction, Send):
                     outcome = await self.send(instruction)
                 elif isinstance(instruction, LookUp):

@@ -32,8 +32,9 @@ class Observer(Protocol):
     def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
         """A heartbeat was answered; whether the epoch is another one since."""
 
-    def is_outdated(self, node: Hashable) -> bool:
-        """Whether ``node`` knows less of the cluster than others do."""
+    @property
+    def outdated(self) -> Set[Hashable]:
+        """Nodes that know less of the cluster than others do."""
 
     def changed(self, key: bytes) -> None:
         """This process has changed ``key``, or may have."""

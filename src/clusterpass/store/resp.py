@@ -9,7 +9,8 @@ from clusterpass.store.exchange import Command, ServerError
 
 NOTHING: Final = object()
 """What :meth:`Decoder.next` returns while no reply is complete."""
-_pack: Final = cast("Callable[[Command], bytes]", hiredis.pack_command)
+pack_one: Final = cast("Callable[[Command], bytes]", hiredis.pack_command)
+"""The bytes of one command."""
 Push = hiredis.PushNotification
 ProtocolError = hiredis.ProtocolError
 
@@ -31,8 +32,8 @@ class Decoder:
 def pack(commands: tuple[Command, ...]) -> bytes:
     """The bytes of ``commands``, to be sent one after the other."""
     if len(commands) == 1:
-        return _pack(commands[0])
-    return b"".join([_pack(command) for command in commands])
+        return pack_one(commands[0])
+    return b"".join([pack_one(command) for command in commands])
 
 
 def _server_error(text: Any) -> ServerError:

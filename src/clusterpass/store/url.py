@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clusterpass.errors import ConfigurationError
@@ -30,9 +30,8 @@ _TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
 _SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
-    """Where a server listens."""
+class Address(NamedTuple):
+    """Where a server listens. A tuple, as it is looked up with each call."""
 
     host: str
     port: int

@@ -115,8 +115,8 @@ class Watch:
         if self._wants_look_up or now - self._looked_up_at > _SECONDS_UNTIL_LOOK_UP:
             self._look_up(nodes, now)
         for address, heartbeat in self._heartbeats.items():
-            connection = nodes.link(address).connection
-            if connection is None or not connection.is_open:
+            connection = nodes.connection(address)
+            if connection is None:
                 self._open(nodes, address)
             elif address in self._pushing:
                 number = self._observer.beat_sent(address)
