@@ -136,6 +136,13 @@ class AsyncSessionManager:
             )
         )
 
+    def recall(self, access_token: str) -> Session | None:
+        """The session if it can be answered from memory; see :meth:`SessionManager.recall`.
+
+        Not awaited.
+        """
+        return self._remembered(access_token)
+
     async def refresh(
         self,
         refresh_token: str,

@@ -308,6 +308,7 @@ async def test_the_description_is_complete(service):
         "max_auth_age",
         "scope",
         "not_banned",
+        "verification",
         "ban_level",
     }
     assert "X-Auth-Actor" in verify["responses"]["200"]["headers"]

@@ -140,13 +140,15 @@ async def test_scopes_are_required_and_told(service, alice, manager):
     )
     assert "x-auth-subject" not in refused.headers
     manager.claims.set(alice, {"scope": ["a b", "é", "x"]})
-    assert (await _verify(service, tokens)).headers["x-auth-scope"] == "a%20b %C3%A9 x"
+    answer = await _verify(service, tokens, verification="strict")
+    assert answer.headers["x-auth-scope"] == "a%20b %C3%A9 x"
 
 
 async def test_bans_from_a_scope_are_asked_for(service, alice, manager):
     tokens = await service.login(alice)
     manager.bans.add(alice, scope="comments:*", level=5, reason="spam")
-    assert (await _verify(service, tokens)).json()["bans"][0]["scope"] == "comments:*"
+    answer = await _verify(service, tokens, verification="strict")
+    assert answer.json()["bans"][0]["scope"] == "comments:*"
     assert (await _verify(service, tokens, not_banned="orders")).status_code == 200
     assert (await _verify(service, tokens, not_banned="comments:x", ban_level=6)).is_success
     refused = await _verify(service, tokens, not_banned=["orders", "comments:x"], ban_level=5)

@@ -21,13 +21,13 @@ from clusterpass.service.answers import (
     TokenResponse,
 )
 from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import Current, Serving, Token, each_once, note_fact
+from clusterpass.service.serving import STRICT, Confirmed, Serving, Token, each_once, note_fact
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 _ONCE: Final = [Depends(each_once())]
 
 
-async def _administrator(service: Serving, session: Current) -> Session:
+async def _administrator(service: Serving, session: Confirmed) -> Session:
     if session.subject not in service.settings.administrators:
         raise AdministratorRequired
     if session.act is not None:
@@ -39,7 +39,9 @@ Administrator = Annotated[Session, Depends(_administrator)]
 
 
 async def _acting(service: Serving, token: Token, administrator: Administrator) -> Session:
-    await service.sessions.verify(token, max_auth_age=service.settings.administration_max_age)
+    await service.sessions.verify(
+        token, max_auth_age=service.settings.administration_max_age, verification=STRICT
+    )
     return administrator
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
@@ -31,6 +32,7 @@ from clusterpass.service.page_forms import FORM_PATHS
 from clusterpass.service.routes import router
 from clusterpass.service.serving import Service
 from clusterpass.service.settings import Settings
+from clusterpass.service.warm_verify import WarmVerify
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -65,7 +67,14 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
     app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
+    logs = Middleware(RequestLog, logger=logger or make_logger(settings.log_format))
+    warm = Middleware(
+        WarmVerify,
+        recall=lambda: app.state.service.sessions.recall,
+        adds_id=not settings.log_warm_verifies,
+    )
+    for each in (warm, logs) if settings.log_warm_verifies else (logs, warm):
+        app.add_middleware(each.cls, *each.args, **each.kwargs)
     return app
 
 

@@ -15,13 +15,15 @@ from typing import Any, Final, Literal, TextIO
 from urllib.parse import quote
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clusterpass.service.problems import of_status
 
 FACTS: Final = "clusterpass.facts"
 """The key in an ASGI scope of a dict: what a route adds to the line of its request."""
+REQUEST_ID: Final = b"x-request-id"
+"""The name of the header, as ASGI has it."""
 _SAFE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONG_SEGMENT: Final = re.compile(r"[^/]{41,}")
 _LONGEST_PATH: Final = 200
@@ -47,7 +49,7 @@ def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = 
 
 
 class RequestLog:
-    """ASGI middleware, the outermost: names requests, logs them, answers what nobody caught."""
+    """ASGI middleware, outside of the rest: names and logs requests, answers unforeseen errors."""
 
     def __init__(self, app: ASGIApp, *, logger: Any) -> None:
         """``logger``: as made by :func:`make_logger`."""
@@ -59,7 +61,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        id_of_this = request_id(scope)
         facts: dict[str, Any] = {}
         scope = {**scope, FACTS: facts}
         status = 0
@@ -69,7 +71,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                MutableHeaders(scope=message)["X-Request-ID"] = id_of_this
             await send(message)
 
         try:
@@ -87,7 +89,7 @@ class RequestLog:
                 path=_loggable_path(scope["path"]),
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 2),
-                request_id=request_id,
+                request_id=id_of_this,
                 **facts,
             )
 
@@ -101,9 +103,13 @@ def describe_fault(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+def request_id(scope: Scope) -> str:
+    """The id that the request came with, or a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID:
+            given: str = value.decode("latin-1")
+            return given if _SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return secrets.token_hex(16)
 
 
 def _loggable_path(path: str) -> str:

@@ -22,6 +22,7 @@ from clusterpass.service.page_sentences import duration
 from clusterpass.service.page_steps import Act, Fields, back
 from clusterpass.service.page_views import render
 from clusterpass.service.page_visit import Visit, Visitor
+from clusterpass.service.serving import STRICT
 
 CONFIRM: Final = "/page/confirm"
 _ACT_FIELD: Final = "act"
@@ -41,7 +42,9 @@ def guarding(name: str, act: Act) -> Act:
     async def guarded(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
         try:
             await visit.service.sessions.verify(
-                visitor.access_token, max_auth_age=visit.service.settings.administration_max_age
+                visitor.access_token,
+                max_auth_age=visit.service.settings.administration_max_age,
+                verification=STRICT,
             )
         except StepUpRequired:
             return _ask(visit, visitor, name, fields)

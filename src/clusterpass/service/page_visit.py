@@ -28,7 +28,7 @@ from clusterpass.service.client_address import client_address
 from clusterpass.service.logs import FACTS
 from clusterpass.service.page_cookies import PageCookies
 from clusterpass.service.page_ends import Ending, subject_of
-from clusterpass.service.serving import Service, note_session
+from clusterpass.service.serving import STRICT, Service, note_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Visit:
         self.request.scope.get(FACTS, {}).update(facts)
 
     async def _admit(self, access_token: str) -> Visitor:
-        session = await self.service.sessions.verify(access_token)
+        session = await self.service.sessions.verify(access_token, verification=STRICT)
         note_session(self.request, session)
         return Visitor(session, access_token)
 

@@ -5,18 +5,24 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from clusterpass.config import VerificationMode
 from clusterpass.errors import (
     InvalidInput,
+    ScopeMissing,
     SessionExpired,
     SessionNotFound,
     SessionRevoked,
     SessionUnknown,
+    SubjectBanned,
 )
+from clusterpass.models import Session
 from clusterpass.scopes import granted_scopes
 from clusterpass.service import answers, schemas
 from clusterpass.service.bearer import header_text
 from clusterpass.service.describe import BEARER_ONLY, PROXY_HEADERS, problems
 from clusterpass.service.serving import (
+    STRICT,
+    Confirmed,
     Current,
     Service,
     Serving,
@@ -24,6 +30,7 @@ from clusterpass.service.serving import (
     each_once,
     note_session,
 )
+from clusterpass.service.warm_verify import SESSION
 
 __all__ = ["Service", "router"]
 
@@ -51,14 +58,15 @@ async def verify(
     """
     if wanted.ban_level is not None and not wanted.not_banned:
         raise InvalidInput("ban_level goes with not_banned")
-    session = await service.sessions.verify(
-        token, level=wanted.level, max_auth_age=wanted.max_auth_age
-    )
+    session = await _verified(service, token, wanted)
     note_session(request, session)
-    for scope in wanted.not_banned:
-        session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
-    for scope in wanted.scope:
-        session.require_scope(scope)
+    try:
+        _check_conditions(session, wanted)
+    except (ScopeMissing, SubjectBanned):
+        # Nobody is refused from memory: a right may have been given a moment ago.
+        session = await _verified(service, token, wanted, STRICT)
+        _check_conditions(session, wanted)
+    request.scope.get(SESSION, []).append(session)
     response.headers["X-Auth-Subject"] = header_text(session.subject)
     response.headers["X-Auth-Session"] = session.session_id
     response.headers["X-Auth-Level"] = header_text(session.acr)
@@ -68,6 +76,27 @@ async def verify(
     if session.act is not None:
         response.headers["X-Auth-Actor"] = header_text(session.act.subject)
     return answers.SessionResponse.of(session)
+
+
+async def _verified(
+    service: Service,
+    token: str,
+    wanted: schemas.VerifyQuery,
+    verification: VerificationMode | None = None,
+) -> Session:
+    return await service.sessions.verify(
+        token,
+        level=wanted.level,
+        max_auth_age=wanted.max_auth_age,
+        verification=verification or wanted.verification,
+    )
+
+
+def _check_conditions(session: Session, wanted: schemas.VerifyQuery) -> None:
+    for scope in wanted.not_banned:
+        session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
+    for scope in wanted.scope:
+        session.require_scope(scope)
 
 
 @router.get(
@@ -92,7 +121,7 @@ async def list_sessions(service: Serving, session: Current) -> answers.SessionsR
     dependencies=[Depends(each_once())],
 )
 async def end_other_sessions(
-    service: Serving, session: Current, which: Annotated[schemas.OwnSessionsQuery, Query()]
+    service: Serving, session: Confirmed, which: Annotated[schemas.OwnSessionsQuery, Query()]
 ) -> answers.RevokedResponse:
     """End all of the caller's sessions but the current one, or those on one type of device."""
     ended = await service.sessions.revoke_all(
@@ -109,7 +138,7 @@ async def end_other_sessions(
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 404, 413, 415, 503),
 )
-async def end_session(service: Serving, session: Current, session_id: str) -> None:
+async def end_session(service: Serving, session: Confirmed, session_id: str) -> None:
     """End one of the caller's sessions."""
     await service.sessions.revoke(session.subject, session_id)
 
@@ -121,7 +150,7 @@ async def end_session(service: Serving, session: Current, session_id: str) -> No
     responses=problems(400, 401, 404, 413, 415, 422, 503),
 )
 async def shorten_session(
-    service: Serving, session: Current, session_id: str, body: schemas.ShortenRequest
+    service: Serving, session: Confirmed, session_id: str, body: schemas.ShortenRequest
 ) -> answers.ListedSession:
     """Let one of the caller's sessions end earlier than it would; never later."""
     is_current = session_id == session.session_id

@@ -3,7 +3,7 @@
 What goes out is in ``answers``.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -105,6 +105,11 @@ class VerifyQuery(IncomingQuery):
     ban_level: BanLevel | None = Field(
         default=None,
         description="The level from which a ban counts for `not_banned`; 1 unless given.",
+    )
+    verification: Literal["strict"] | None = Field(
+        default=None,
+        description="`strict` asks the store in any case, before an act that an old answer could"
+        " harm; otherwise as the service is set.",
     )
 
 

@@ -8,7 +8,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,9 @@ from clusterpass.service.client_address import client_address
 from clusterpass.service.credentials import Doorkeeper
 from clusterpass.service.logs import FACTS
 from clusterpass.service.settings import Settings
+
+STRICT: Final = "strict"
+"""How sessions are verified before something is changed: by asking the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,17 @@ async def _session(request: Request, service: Serving, token: Token) -> Session:
     return session
 
 
+async def _confirmed_session(request: Request, service: Serving, token: Token) -> Session:
+    session = await service.sessions.verify(token, verification=STRICT)
+    note_session(request, session)
+    return session
+
+
 Address = Annotated[str | None, Depends(_address)]
 Current = Annotated[Session, Depends(_session)]
+"""The caller's session, for calls that only show something."""
+Confirmed = Annotated[Session, Depends(_confirmed_session)]
+"""The caller's session as the store has it now, for calls that change something."""
 
 
 def note_session(request: Request, session: Session) -> None:

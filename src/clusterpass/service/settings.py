@@ -112,6 +112,11 @@ class Settings(SessionSettings):
         le=DAY,
         description="Seconds that a password given again counts as a fresh authentication.",
     )
+    log_warm_verifies: bool = Field(
+        default=False,
+        description="Whether a GET /verify that is answered from memory writes a line to the log,"
+        " as all other requests do. It costs more than the answer.",
+    )
     log_format: Literal["json", "console"] = Field(
         default="json", description="How the log lines look: one JSON object each, or for reading."
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from clusterpass.config import DAY, LEVEL, LONGEST_LIFETIME, Config
+from clusterpass.config import DAY, LEVEL, LONGEST_LIFETIME, Config, VerificationMode
 from clusterpass.errors import ConfigurationError
 from clusterpass.policy import Overflow, SessionPolicy
 from clusterpass.store.url import parse_store_url
@@ -128,6 +128,30 @@ class SessionSettings(BaseSettings):
         default=True,
         description="Whether the store keeps track of who is online; GET /admin/online needs it.",
     )
+    verification: VerificationMode = Field(
+        default="cached",
+        description="How access tokens are verified: `cached` from memory while nothing has"
+        " changed, `strict` by asking the store each time, `stateless` by the token alone.",
+    )
+    staleness_bound: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=60,
+        description="Seconds after which no verify accepts a session whose end was acknowledged,"
+        " whatever happens to the cluster or the network.",
+    )
+    cache_entries: int = Field(
+        default=100_000,
+        ge=1,
+        le=100_000_000,
+        description="Access tokens that each worker remembers, at most.",
+    )
+    cache_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=2**20,
+        le=2**40,
+        description="About how many bytes of memory they may take in each worker.",
+    )
     administrators: Names = Field(
         default=(),
         description="Subjects that may use /admin and the pages for administrators, separated by"
@@ -216,6 +240,10 @@ class SessionSettings(BaseSettings):
             history_entries=self.history_entries,
             history_lifetime=self.history_lifetime,
             index_online=self.index_online,
+            verification=self.verification,
+            staleness_bound=self.staleness_bound,
+            cache_entries=self.cache_entries,
+            cache_bytes=self.cache_bytes,
         )
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from clusterpass.errors import ImpersonationRefused
 from clusterpass.service import answers, schemas
 from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import Address, Current, Serving, Token, note_fact
+from clusterpass.service.serving import Address, Confirmed, Serving, Token, note_fact
 
 router: Final = APIRouter(tags=["tokens"])
 login_router: Final = APIRouter(tags=["tokens"])
@@ -37,7 +37,7 @@ async def login(
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503),
 )
 async def step_up(
-    service: Serving, session: Current, address: Address, body: schemas.StepUpRequest
+    service: Serving, session: Confirmed, address: Address, body: schemas.StepUpRequest
 ) -> answers.StepUpResponse:
     """Give the password again (RFC 9470); the session counts as freshly authenticated for a while.
 

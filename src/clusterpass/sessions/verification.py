@@ -70,7 +70,11 @@ class Verification:
             return (yield from self._ask(entry, mode, level, max_auth_age))
         assert entry.session is not None and entry.loaded is not None
         now = context.near.store_seconds(entry.loaded)
-        self._check_authentication(entry.loaded, now, level, max_auth_age)
+        try:
+            self._check_authentication(entry.loaded, now, level, max_auth_age)
+        except StepUpRequired:
+            # Nobody is refused from memory: the user may have stepped up a moment ago.
+            return (yield from self._ask(entry, mode, level, max_auth_age))
         return entry.session
 
     def _mode(self, wanted: VerificationMode | None) -> VerificationMode:
