@@ -6,6 +6,8 @@
 - The logger is passed on; there is no global configuration.
 """
 
+import itertools
+import os
 import re
 import secrets
 import sys
@@ -24,7 +26,9 @@ FACTS: Final = "clusterpass.facts"
 """The key in an ASGI scope of a dict: what a route adds to the line of its request."""
 REQUEST_ID: Final = b"x-request-id"
 """The name of the header, as ASGI has it."""
-_SAFE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_START_ID: Final = secrets.token_hex(6).encode()
+_numbers: Final = itertools.count()
 _LONG_SEGMENT: Final = re.compile(r"[^/]{41,}")
 _LONGEST_PATH: Final = 200
 _MOST_FRAMES: Final = 12
@@ -61,13 +65,14 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        id_of_this = request_id(scope)
+        named = (value for name, value in scope["headers"] if name == REQUEST_ID)
+        id_of_this = request_id(next(named, None)).decode()
         facts: dict[str, Any] = {}
         scope = {**scope, FACTS: facts}
         status = 0
         started = time.perf_counter()
 
-        async def named(message: Message) -> None:
+        async def with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -75,12 +80,12 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, named)
+            await self._app(scope, receive, with_id)
         except Exception as error:  # noqa: BLE001 (the last line of defence)
             facts.update(describe_fault(error))
             if not status:
                 problem = of_status(500, "The request could not be served.")
-                await problem.response()(scope, receive, named)
+                await problem.response()(scope, receive, with_id)
         finally:
             log = self._logger.error if "fault" in facts else self._logger.info
             log(
@@ -103,13 +108,11 @@ def describe_fault(error: BaseException) -> dict[str, Any]:
     }
 
 
-def request_id(scope: Scope) -> str:
-    """The id that the request came with, or a new one."""
-    for name, value in scope["headers"]:
-        if name == REQUEST_ID:
-            given: str = value.decode("latin-1")
-            return given if _SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    return secrets.token_hex(16)
+def request_id(given: bytes | None) -> bytes:
+    """The id that the request came with, if it is one; otherwise a new one, which is no secret."""
+    if given is not None and _SAFE_REQUEST_ID.fullmatch(given):
+        return given
+    return b"%s%08x%012x" % (_START_ID, os.getpid(), next(_numbers))
 
 
 def _loggable_path(path: str) -> str:

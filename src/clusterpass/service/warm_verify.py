@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,82 +34,83 @@ class WarmVerify:
         self._get_recall = recall
         self._recall: Recall | None = None
         self._adds_id = adds_id
-        self._answers: dict[tuple[str, bytes], _Answer] = {}
+        self._answers: dict[tuple[bytes | None, bytes], _Answer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from memory, or hand on and remember the answer."""
-        if (
-            scope["type"] != "http"
-            or scope["path"] != "/verify"
-            or scope["method"] != "GET"
-            or (token := _bearer(scope)) is None
-        ):
+        if scope["type"] != "http" or scope["path"] != "/verify" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
+        authorization = given_id = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                # Two of them are for the application to refuse.
+                authorization = value if authorization is None else b""
+            elif name == REQUEST_ID:
+                given_id = value
+        key = authorization, scope["query_string"]
+        answer = self._answers.get(key)
+        if answer is not None and answer.session is self._recalled(answer.token):
+            if self._adds_id:
+                headers = [*answer.headers, (REQUEST_ID, request_id(given_id))]
+            else:
+                headers = answer.headers
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send(answer.body)
+            return
+        await self._ask(key, scope, receive, send)
+
+    def _recalled(self, token: str) -> Session | None:
         recall = self._recall
         if recall is None:
             recall = self._recall = self._get_recall()
-        query = scope["query_string"]
-        answer = self._answers.get((token, query))
-        if answer is not None and answer.session is recall(token):
-            head = answer.head
-            if self._adds_id:
-                named = (REQUEST_ID, request_id(scope).encode())
-                head = {**head, "headers": [*head["headers"], named]}
-            await send(head)
-            await send(answer.body)
-            return
-        if len(query) > _LONGEST_QUERY or _DEPENDS_ON_TIME in query:
-            await self._app(scope, receive, send)
-            return
-        await self._ask(token, query, {**scope, SESSION: []}, receive, send)
+        return recall(token)
 
     async def _ask(
-        self, token: str, query: bytes, scope: Scope, receive: Receive, send: Send
+        self, key: tuple[bytes | None, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
+        authorization, query = key
+        token = _bearer(authorization)
+        if token is None or len(query) > _LONGEST_QUERY or _DEPENDS_ON_TIME in query:
+            await self._app(scope, receive, send)
+            return
         said: list[Message] = []
 
         async def noted(message: Message) -> None:
             said.append(message)
             await send(message)
 
-        await self._app(scope, receive, noted)
-        found: list[Session] = scope[SESSION]
+        found: list[Session] = []
+        await self._app({**scope, SESSION: found}, receive, noted)
         if (
             len(said) == 2
             and said[0]["status"] == 200
             and found
-            and self._recall is not None
-            and self._recall(token) is found[0]
+            and self._recalled(token) is found[0]
         ):
             if len(self._answers) >= _MOST_ANSWERS:
                 del self._answers[next(iter(self._answers))]
-            self._answers[token, query] = _Answer(found[0], said[0], said[1])
+            assert authorization is not None
+            self._answers[authorization, query] = _Answer(token, found[0], said)
 
 
 class _Answer:
     """What the application said of one session, without the id of the request."""
 
-    __slots__ = ("body", "head", "session")
+    __slots__ = ("body", "headers", "session", "token")
 
-    def __init__(self, session: Session, head: Message, body: Message) -> None:
+    def __init__(self, token: str, session: Session, said: list[Message]) -> None:
+        head, self.body = said
+        self.token = token
         self.session = session
-        headers = [each for each in head["headers"] if each[0].lower() != REQUEST_ID]
-        self.head: dict[str, Any] = {**head, "headers": headers}
-        self.body = body
+        self.headers = [each for each in head["headers"] if each[0].lower() != REQUEST_ID]
 
 
-def _bearer(scope: Scope) -> str | None:
-    """The one token in the one Authorization header, when it is written as nearly all write it."""
-    found: bytes | None = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            if found is not None:
-                return None
-            found = value
-    if found is None or found[:7] != b"Bearer ":
+def _bearer(authorization: bytes | None) -> str | None:
+    """The token, when it is written as nearly all write it."""
+    if authorization is None or authorization[:7] != b"Bearer ":
         return None
     try:
-        return found[7:].decode("ascii")
+        return authorization[7:].decode("ascii")
     except UnicodeDecodeError:
         return None
