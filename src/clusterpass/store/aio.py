@@ -8,7 +8,7 @@ that calls, and when that is closed, the next.
 import asyncio
 import time
 import weakref
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis.crc import key_slot
 
@@ -33,7 +33,8 @@ class AsyncStore(StoreBase):
         super().__init__(location, embedded)
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Nodes]
         self._latest: Nodes | None
-        self._watching: asyncio.Task[None] | None
+        self._keeper: asyncio.Task[None] | None
+        self._keepers: list[tuple[Nodes, asyncio.Task[None]]]
         self._forget_loops()
 
     async def run(self, flow: Flow[Result]) -> Result:
@@ -58,29 +59,31 @@ class AsyncStore(StoreBase):
     async def close(self) -> None:
         """Close every connection; an embedded cluster is stopped. May be called again."""
         self._closed = True
-        if self._watching is not None and not self._watching.get_loop().is_closed():
-            self._watching.get_loop().call_soon_threadsafe(self._watching.cancel)
-            if self._watching.get_loop() is asyncio.get_running_loop():
-                await asyncio.wait((self._watching,))
-        for nodes in list(self._by_loop.values()):
-            if nodes.loop is asyncio.get_running_loop():
+        here = asyncio.get_running_loop()
+        for nodes, keeper in self._keepers:
+            if nodes.loop is here:
                 nodes.close()
+                keeper.cancel()
+                await asyncio.wait((keeper,))
             elif not nodes.loop.is_closed():
                 nodes.loop.call_soon_threadsafe(nodes.close)
-        self._by_loop.clear()
-        self._latest = None
+                nodes.loop.call_soon_threadsafe(keeper.cancel)
+        self._keepers.clear()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
 
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
         super().begin_anew()
+        # Kept for ever: to destroy them would disturb the parent's event loop, which they share.
+        _inherited.append((self._by_loop, self._keepers))
         self._forget_loops()
 
     def _forget_loops(self) -> None:
         self._by_loop = weakref.WeakKeyDictionary()
+        self._keepers = []
         self._latest = None
-        self._watching = None
+        self._keeper = None
 
     async def _write(self, call: ScriptCall[Any]) -> Answer[Any]:
         try:
@@ -111,31 +114,46 @@ class AsyncStore(StoreBase):
 
     def _nodes(self) -> Nodes:
         """The connections of the event loop that is running."""
-        nodes, watching = self._latest, self._watching
+        nodes, keeper = self._latest, self._keeper
         if (
             nodes is not None
             and nodes.loop is asyncio.get_running_loop()
-            and (watching is None or not watching.done())
+            and keeper is not None
+            and not keeper.done()
+            and (nodes.watch is not None or not self._wants_watch())
         ):
             return nodes
         return self._enter(asyncio.get_running_loop())
 
     def _enter(self, loop: asyncio.AbstractEventLoop) -> Nodes:
-        watching = self._watching
-        is_watched = watching is not None and not watching.done()
-        if is_watched and watching is not None and watching.get_loop().is_closed():
-            is_watched = False
+        self._keepers = [
+            (nodes, keeper) for nodes, keeper in self._keepers if not nodes.loop.is_closed()
+        ]
         nodes = self._by_loop.get(loop)
-        if self._observer is not None and not is_watched and not self._closed:
-            # The connections are made anew, as they have to tell the watch from their beginning.
-            if nodes is not None:
-                nodes.close()
-            watch = Watch(self, self._observer, self._bound)
-            nodes = self._by_loop[loop] = Nodes(self.location, watch)
-            self._watching = loop.create_task(watch.run(nodes), name="clusterpass-watch")
-        elif nodes is None:
-            nodes = self._by_loop[loop] = Nodes(self.location)
-            if self._closed:
-                nodes.close()
-        self._latest = nodes
+        keeper = next((task for each, task in self._keepers if each is nodes), None)
+        if nodes is None or (nodes.watch is None and self._wants_watch()):
+            # What others have under way goes on; new connections tell the watch what changes.
+            nodes, keeper = Nodes(self.location, self._new_watch()), None
+            self._by_loop[loop] = nodes
+        if self._closed:
+            nodes.close()
+        elif keeper is None or keeper.done():
+            keeper = loop.create_task(nodes.keep(), name="clusterpass-connections")
+            self._keepers = [each for each in self._keepers if each[0] is not nodes]
+            self._keepers.append((nodes, keeper))
+        self._latest, self._keeper = nodes, keeper
         return nodes
+
+    def _wants_watch(self) -> bool:
+        """Whether there is something to watch over, and no event loop does."""
+        return self._observer is not None and not any(
+            nodes.watch is not None and not keeper.done() for nodes, keeper in self._keepers
+        )
+
+    def _new_watch(self) -> Watch | None:
+        if self._observer is None or not self._wants_watch():
+            return None
+        return Watch(self, self._observer, self._bound)
+
+
+_inherited: Final[list[Any]] = []

@@ -123,7 +123,12 @@ class Link:
         try:
             async with asyncio.timeout(patience.timeout):
                 await loop.create_connection(
-                    lambda: connection, target.host, target.port, ssl=self._context
+                    lambda: connection,
+                    target.host,
+                    target.port,
+                    ssl=self._context,
+                    # The certificate is for the name that the cluster gives.
+                    server_hostname=self.address.host if self._context is not None else None,
                 )
                 fault = await self._greet(connection)
         except (OSError, TimeoutError) as error:

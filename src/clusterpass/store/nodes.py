@@ -8,7 +8,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from clusterpass.store.exchange import (
     Exchange,
@@ -31,14 +31,21 @@ Result = TypeVar("Result")
 Search = Callable[[LookUp], Exchange[None]]
 
 
+class Watcher(LinkListener, Protocol):
+    """Keeps a cache true, by what nodes push and by what it asks them."""
+
+    async def run(self, nodes: "Nodes") -> None:
+        """Watch over ``nodes`` until cancelled."""
+
+
 class Nodes:
     """Made within a running event loop, and used by it alone."""
 
-    def __init__(self, location: StoreLocation, listener: LinkListener | None = None) -> None:
-        """``listener``: wants to be told what the nodes push."""
+    def __init__(self, location: StoreLocation, watch: Watcher | None = None) -> None:
+        """``watch``: wants to be told what the nodes push."""
         self.loop: Final = asyncio.get_running_loop()
         self._location = location
-        self._listener = listener
+        self.watch: Final = watch
         self._context: ssl.SSLContext | None = None
         self._links: dict[Address, Link] = {}
         self._commits: dict[Address, GroupCommit] = {}
@@ -49,7 +56,7 @@ class Nodes:
         """The connection that reads and pushes share. Raises StoreDenied for bad TLS files."""
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = self._new_link(address, self._listener)
+            link = self._links[address] = self._new_link(address, self.watch)
         return link
 
     def drop(self, address: Address) -> None:
@@ -60,9 +67,25 @@ class Nodes:
         if (commit := self._commits.pop(address, None)) is not None:
             commit.close(why)
 
+    async def keep(self) -> None:
+        """Watch, or only wait, until cancelled; then drop the connections.
+
+        An event loop that ends cancels its tasks, and so leaves no connection behind.
+        """
+        try:
+            if self.watch is not None:
+                await self.watch.run(self)
+            else:
+                await self.loop.create_future()
+        finally:
+            self._drop_all()
+
     def close(self) -> None:
         """Drop all connections; nothing is sent any more."""
         self._closed = True
+        self._drop_all()
+
+    def _drop_all(self) -> None:
         for address in [*self._links.keys() | self._commits.keys()]:
             self.drop(address)
 

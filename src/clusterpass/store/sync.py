@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
@@ -39,6 +39,7 @@ from clusterpass.store.url import Address, StoreLocation
 from clusterpass.store.watch_thread import WatchThread, refuse_green_threads
 
 Result = TypeVar("Result")
+_inherited: Final[list[Any]] = []
 
 
 class SyncStore(StoreBase):
@@ -107,6 +108,8 @@ class SyncStore(StoreBase):
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
         super().begin_anew()
+        # Kept for ever: to destroy it would disturb the parent's event loop, which it shares.
+        _inherited.append(self._watch)
         self._forget_threads()
 
     def _forget_threads(self) -> None:

@@ -49,7 +49,6 @@ class Watch:
         self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
         self._wants_look_up = True
         self._is_urgent = asyncio.Event()
-        self._nodes: Nodes | None = None
 
     # What links report.
 
@@ -85,7 +84,6 @@ class Watch:
 
     async def run(self, nodes: Nodes) -> None:
         """Watch over ``nodes`` until cancelled."""
-        self._nodes = nodes
         try:
             while True:
                 self._turn(nodes)
@@ -130,11 +128,9 @@ class Watch:
         heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
+            self._pushing.discard(address)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys())
-        # A link that was there before its node was a primary has told its news too early.
-        for address in self._pushing & heartbeats.keys():
-            self._observer.connected(address)
 
     def _answered(
         self,
