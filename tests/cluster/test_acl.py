@@ -7,6 +7,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
 from clusterpass.errors import StoreDenied
+from tests.cluster.stored import eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 PASSWORD = "a password: with/odd@characters"
@@ -33,6 +34,9 @@ def test_the_documented_rights_are_enough(limited_url, config, subject):
         first = sessions.login(subject, device="x" * 60, claims={"a": 1})
         pair = sessions.refresh(first.refresh_token)
         assert sessions.verify(pair.access_token).claims == {"a": 1}
+        assert eventually(
+            lambda: sessions.verify(pair.access_token) and sessions.recall(pair.access_token)
+        )
         assert len(sessions.sessions(subject)) == 1
         session = sessions.verify(pair.access_token)
         sessions.elevate(session, "2", for_seconds=60)
