@@ -224,7 +224,6 @@ def test_a_child_that_is_forked_from_a_running_loop_begins_anew(run_program):
 
 
 def test_uvloop_serves_as_well(run_program):
-    pytest.importorskip("uvloop")
     answer = run_program("""
         import uvloop
 
@@ -246,7 +245,6 @@ def test_uvloop_serves_as_well(run_program):
 
 
 def test_green_threads_are_refused_clearly(run_program):
-    pytest.importorskip("gevent")
     answer = run_program(
         """
         import dataclasses
