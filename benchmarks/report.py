@@ -4,21 +4,19 @@ import dataclasses
 import json
 import platform
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import draw_bars
+
 _LIBRARIES = (
-    "redis",
-    "hiredis",
-    "joserfc",
-    "cryptography",
-    "pyjwt",
-    "granian",
-    "uvicorn",
-    "fastapi",
+    *("redis", "hiredis", "joserfc", "cryptography", "pyjwt", "granian", "uvicorn", "uvloop"),
+    *("fastapi", "fastapi-users", "flask", "flask-jwt-extended", "gunicorn"),
 )
+IMAGES = Path(__file__).parents[1] / "docs" / "images" / "benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,9 @@ class Report:
     goals: Sequence[Goal] = ()
     servers: Sequence[str] = ()
     arguments: Sequence[str] = field(default=())
+    plot: Mapping[str, float] = field(default_factory=dict)
+    """Bars of a picture, ours first."""
+    plot_label: str = ""
 
     @property
     def command(self) -> str:
@@ -77,6 +78,8 @@ class Report:
     def markdown(self) -> str:
         """For docs/benchmarks.md."""
         lines = [f"## {self.title}", "", f"    {self.command}", "", _wrapped(self.text), ""]
+        if self.plot:
+            lines += [f"![{self.title}](images/benchmarks/{self.name}.svg)", ""]
         lines += [_markdown_row(self.columns), "|---" * len(self.columns) + "|"]
         lines += [_markdown_row(row) for row in self.rows]
         if self.goals:
@@ -84,6 +87,11 @@ class Report:
         if self.servers:
             lines += ["", f"Server: {', '.join(self.servers)}."]
         return "\n".join([*lines, ""])
+
+    def draw(self) -> None:
+        """Write the picture, if there is one."""
+        if self.plot:
+            draw_bars(self.plot, self.plot_label, self.command, IMAGES / f"{self.name}.svg")
 
     def plain_data(self) -> dict[str, Any]:
         """For JSON."""

@@ -98,7 +98,9 @@ def test_what_can_be_is_sent_and_finds_nobody(lonely, refresh_token):
             act(lonely)
     manager = getattr(lonely, "manager", lonely)
     verbs = {name for name, _ in inspect.getmembers(manager, callable) if not name.startswith("_")}
-    assert verbs - acts.keys() == {*("from_url", "close", "on", "off", "ping", "stats", "verify")}
+    assert verbs - acts.keys() == {
+        *("from_url", "close", "on", "off", "ping", "recall", "stats", "verify")
+    }
 
 
 @pytest.mark.parametrize("verb", of_subject(""))

@@ -70,6 +70,8 @@ class ScriptCall(Generic[Reply]):
     """Seconds after which the call is given up, where that is earlier than for others."""
     slot: int | None = None
     """Of the keys, where it was reckoned before."""
+    packed: bytes | None = None
+    """What a driver sent, where the same call may be made again."""
 
     def __iter__(self) -> Generator["ScriptCall[Any]", Any, Answer[Reply]]:
         """``answer = yield from call`` asks the driver that runs the flow."""

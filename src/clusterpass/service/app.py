@@ -12,9 +12,9 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 import clusterpass
 from clusterpass.aio import AsyncSessionManager
@@ -32,7 +32,7 @@ from clusterpass.service.page_forms import FORM_PATHS
 from clusterpass.service.routes import router
 from clusterpass.service.serving import Service
 from clusterpass.service.settings import Settings
-from clusterpass.service.warm_verify import WarmVerify
+from clusterpass.service.warm_verify import Recall, WarmVerify
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
     """
     config = settings.session_config()
     check = load_check(settings.password_check)
-    app = FastAPI(
+    app = _Application(
         title="ClusterPass",
         description="Sessions that are known on every server, and dead everywhere at once.",
         version=clusterpass.__version__,
@@ -67,15 +67,27 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
     app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SafeHeaders)
-    logs = Middleware(RequestLog, logger=logger or make_logger(settings.log_format))
-    warm = Middleware(
-        WarmVerify,
-        recall=lambda: app.state.service.sessions.recall,
-        adds_id=not settings.log_warm_verifies,
-    )
-    for each in (warm, logs) if settings.log_warm_verifies else (logs, warm):
-        app.add_middleware(each.cls, *each.args, **each.kwargs)
+    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
+    if settings.log_warm_verifies:
+        app.add_middleware(WarmVerify, recall=app.recall, adds_id=False)
+    else:
+        app.outermost = WarmVerify(super(_Application, app).__call__, recall=app.recall)
     return app
+
+
+class _Application(FastAPI):
+    """With something in front of all that FastAPI does."""
+
+    outermost: WarmVerify | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await (self.outermost or super().__call__)(scope, receive, send)
+
+    def recall(self) -> Recall:
+        """What recalls the session of a token; there is one once the lifespan has begun."""
+        service: Service = self.state.service
+        return service.sessions.recall
 
 
 def _lifespan(

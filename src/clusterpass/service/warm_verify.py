@@ -25,7 +25,7 @@ Recall = Callable[[str], Session | None]
 class WarmVerify:
     """ASGI middleware, outside of all others."""
 
-    def __init__(self, app: ASGIApp, *, recall: Callable[[], Recall], adds_id: bool) -> None:
+    def __init__(self, app: ASGIApp, *, recall: Callable[[], Recall], adds_id: bool = True) -> None:
         """``recall`` gives what recalls the session of a token, once the application runs.
 
         ``adds_id``: whether an answer from memory lacks the id of its request.

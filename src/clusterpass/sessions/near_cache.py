@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from clusterpass.models import CacheStats, NodeStats, Session
 from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.leases import ALWAYS, NEVER, Lease, Leases
 from clusterpass.sessions.rate import Rate
@@ -27,6 +28,7 @@ from clusterpass.sessions.rate import Rate
 _ENTRY_BYTES: Final = 1600
 """What an entry takes beside its token and twice what the store answered; as measured by
 ``python -m benchmarks near_memory``."""
+_CALL_BYTES: Final = 800
 _LOOKED_AT: Final = 2
 """Entries that each new one looks at, to drop those whose token has expired."""
 
@@ -51,6 +53,7 @@ class Remembered:
     """One access token."""
 
     __slots__ = (
+        "call",
         "deadline",
         "expires_at",
         "key",
@@ -77,6 +80,8 @@ class Remembered:
         self.session_id: Final = session_id
         self.expires_at: Final = expires_at
         """``exp``, with its leeway, in seconds since the epoch."""
+        self.call: ScriptCall[list[Any]] | None = None
+        """What asks the store, where it is asked each time."""
         self.lease: Lease = NEVER
         self.deadline = -inf
         """When the store has to be asked again in any case."""
@@ -263,6 +268,8 @@ class NearCache:
 
     def _insert(self, entry: Remembered) -> None:
         size = _ENTRY_BYTES + len(entry.token) + len(entry.key)
+        if entry.call is not None:
+            size += _CALL_BYTES
         if entry.loaded is not None:
             size += 2 * sum(len(part) for part in entry.loaded.raw if isinstance(part, bytes))
         known = self._entries.get(entry.token)

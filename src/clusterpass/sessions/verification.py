@@ -22,7 +22,7 @@ from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import read_stored
-from clusterpass.protocol.script import Answer, Flow
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.describe import (
@@ -115,9 +115,7 @@ class Verification:
         loading = near.begin(entry.key) if mode == "cached" else None
         try:
             sent_at = context.cutoff.now()
-            answer: Answer[list[Any]] = yield calls.read_session(
-                context.keyspace, entry.key, session_id=entry.session_id, slot=entry.slot
-            )
+            answer: Answer[list[Any]] = yield self._call_of(entry, mode)
             loaded = self._interpret(entry, answer, mode, sent_at, cutoff)
             session, now = loaded.session, answer.reply[0] // 1000
             if session.act is not None:
@@ -133,6 +131,16 @@ class Verification:
             if loading is not None:
                 near.end(loading)
         return session
+
+    def _call_of(self, entry: Remembered, mode: VerificationMode) -> ScriptCall[list[Any]]:
+        if entry.call is not None:
+            return entry.call
+        call = calls.read_session(
+            self._context.keyspace, entry.key, session_id=entry.session_id, slot=entry.slot
+        )
+        if mode == "strict":
+            entry.call = call
+        return call
 
     def _interpret(
         self,

@@ -99,7 +99,10 @@ class AsyncStore(StoreBase):
         if shard is None or connection is None:
             return await nodes.drive(self._carry_out(call), self.search)
         began = time.monotonic()
-        outcome = await connection.ask(pack_one(command_of(call, call.keys)), 1)
+        packed = call.packed
+        if packed is None:
+            packed = call.packed = pack_one(command_of(call, call.keys))
+        outcome = await connection.ask(packed, 1)
         if (
             type(outcome) is Replies
             and type(outcome.values[0]) is not ServerError

@@ -6,6 +6,7 @@
 - What the server pushes is handed over at once, in its place among the replies.
 - Replies that are late by more than the time limit end the connection: nobody would know to whom
   later ones belong. All who wait learn so as a :class:`Fault`.
+- A connection that was closed while nobody used it tells nothing of its node: that Fault is stale.
 """
 
 import asyncio
@@ -61,6 +62,8 @@ class MultiplexedConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._why: FaultKind = "connection"
+        self._answered = 0
+        self._heard_at = 0.0
         self.is_open = False
         """Whether requests can be sent."""
 
@@ -104,6 +107,7 @@ class MultiplexedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out replies and pushes, in their order."""
         waiting, following = self._waiting, self._decoder.next
+        self._heard_at = self._loop.time()
         try:
             self._decoder.feed(data)
             while (value := following()) is not NOTHING:
@@ -115,6 +119,7 @@ class MultiplexedConnection(asyncio.Protocol):
                 request.values.append(value)
                 if len(request.values) == request.count:
                     waiting.popleft()
+                    self._answered += 1
                     if not request.future.done():
                         request.future.set_result(Replies(request.values))
         except (ProtocolError, IndexError):
@@ -124,8 +129,9 @@ class MultiplexedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        is_stale = self.is_open and self._was_closed_before()
         self.is_open = False
-        self._give_up()
+        self._give_up(is_stale=is_stale)
         if self._ended is not None:
             ended, self._ended = self._ended, None
             ended(self)
@@ -135,14 +141,22 @@ class MultiplexedConnection(asyncio.Protocol):
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 
-    def _give_up(self) -> None:
+    def _was_closed_before(self) -> bool:
+        """Whether it worked, and was silent since the first of those who wait have asked."""
+        return (
+            self._answered > 1  # the greeting is the first
+            and bool(self._waiting)
+            and self._heard_at <= self._waiting[0].sent_at
+        )
+
+    def _give_up(self, *, is_stale: bool = False) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
         while self._waiting:
             future = self._waiting.popleft().future
             if not future.done():
-                future.set_result(Fault(self._why))
+                future.set_result(Fault(self._why, stale=is_stale))
 
     def _watch(self, now: float) -> None:
         turn = self._limit / _TURNS_PER_LIMIT

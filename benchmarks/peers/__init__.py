@@ -1,0 +1,4 @@
+"""What people would pick instead, each as its documentation shows it.
+
+Each is a server of its own: ``POST /login`` makes a token, ``GET /verify`` accepts it.
+"""
