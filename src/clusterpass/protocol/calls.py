@@ -27,7 +27,7 @@ _EVENT_LOGIN: Final = 1
 _EVENT_IMPERSONATED: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Opening:
     """A session that is to be opened, and within which limits."""
 
@@ -57,7 +57,7 @@ class Opened:
     status: LoginStatus
     stored: Stored
     replaced: tuple[bytes, ...]
-    listed: Listed
+    listed: Listed | None
     """The sessions that there are, of a login that was refused."""
 
 
@@ -228,7 +228,7 @@ def _read_opened(raw: list[Any]) -> Opened:
         cast("LoginStatus", status.decode()),
         read_stored(stored),
         tuple(replaced),
-        read_listed([stored[0], fields, activity]),
+        read_listed([stored[0], fields, activity]) if fields else None,
     )
 
 

@@ -26,7 +26,7 @@ from clusterpass.protocol.records import (
     IMPERSONATED,
     LONGEST_SHORT_DEVICE,
 )
-from clusterpass.protocol.replies import Details
+from clusterpass.protocol.replies import Details, Stored
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.arguments import (
     check_device_type,
@@ -171,30 +171,29 @@ class Opening:
         context.require_private_key()
         token = context.refresh_tokens.first(subject, wanted.session_id)
         has_details = bool(wanted.details.encode())
-        wanted = replace(
-            wanted,
-            refresh_digest=token.digest,
-            flags=wanted.flags | (HAS_DETAILS if has_details else 0),
-        )
-        yield from context.current_cutoff()
+        wanted.refresh_digest = token.digest
+        wanted.flags |= HAS_DETAILS if has_details else 0
+        if context.cutoff.is_due():
+            yield from context.current_cutoff()
         answer = yield from calls.login(context.keyspace, context.keeping, subject, wanted)
         opened = answer.reply
-        event = replace(event, at=opened.stored.now)
         if opened.status != "OK":
-            self._refuse(subject, opened, event)
-        if opened.replaced:
-            context.tell(
-                replace(
-                    event,
-                    kind="replaced",
-                    session_ids=tuple(encode_session_id(each) for each in opened.replaced),
-                )
-            )
-        stored = replace(opened.stored, details=wanted.details)
-        record = live_record(stored)
+            self._refuse(subject, opened, replace(event, at=opened.stored.now))
         session_id = encode_session_id(token.session_id)
-        context.tell(replace(event, session_ids=(session_id,)))
-        return make_pair(context, token, stored, record, durable=answer.durable)
+        event = replace(event, at=opened.stored.now, session_ids=(session_id,))
+        if opened.replaced:
+            replaced = tuple(encode_session_id(each) for each in opened.replaced)
+            context.tell(replace(event, kind="replaced", session_ids=replaced))
+        context.tell(event)
+        stored = Stored(
+            opened.stored.now_milliseconds,
+            opened.stored.record,
+            wanted.details,
+            opened.stored.elevation,
+            opened.stored.live_claims,
+            opened.stored.bans,
+        )
+        return make_pair(context, token, stored, live_record(stored), durable=answer.durable)
 
     def _refuse(self, subject: str, opened: calls.Opened, event: SessionEvent) -> None:
         context = self._context
@@ -207,6 +206,7 @@ class Opening:
             bans = describe_bans(opened.stored.bans, opened.stored.now)
             raise SubjectBanned(ban=next(ban for ban in bans if not ban.scope))
         context.tell(replace(event, kind=kind, reason="too_many_sessions"))
+        assert opened.listed is not None
         live = describe_live(context.config, subject, opened.listed, context.cutoff.milliseconds)
         # An impersonation counts for nothing here, so its end would make no room.
         raise TooManySessions(sessions=[each for each in live if each.act is None])

@@ -107,6 +107,8 @@ def check_claims(
     """
     if not isinstance(claims, Mapping):
         raise InvalidInput("claims must be a mapping of names to JSON values")
+    if not claims:
+        return {}
     if not all(isinstance(name, str) for name in claims):
         raise InvalidInput("each name of a claim must be a string")
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
