@@ -47,8 +47,9 @@ lint: setup ## Style, types and who may import whom
 test: test-setup lint ## Everything, against real clusters
 	$(BIN)/pytest
 
-bench: test-setup ## The measurements of docs/benchmarks.md
+bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of an hour
 	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made

@@ -3,8 +3,23 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import drivers, jose, memory, round_trips, servers, strict_verify
+from benchmarks import (
+    drivers,
+    durable_logins,
+    http_verify,
+    jose,
+    memory,
+    near_memory,
+    revocation_latency,
+    round_trips,
+    scale,
+    servers,
+    strict_async,
+    strict_verify,
+    warm_verify,
+)
 from benchmarks.report import Report, as_json, page, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -14,13 +29,26 @@ def main() -> None:
     """Run what the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--users", type=int, default=200_000, help="for memory")
+    parser.add_argument("--sessions", type=int, default=1_000_000, help="for scale")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
     measurements: dict[str, Callable[[argparse.Namespace], Report]] = {
-        "strict_verify": lambda _: strict_verify.run(),
-        "drivers": lambda _: drivers.run(),
+        "warm_verify": lambda options: warm_verify.run(**_few(options, rounds=20)),
+        "jose": lambda options: jose.run(**_few(options, rounds=20)),
+        "strict_async": lambda options: strict_async.run(**_few(options, rounds=5)),
+        "http_verify": lambda options: http_verify.run(**_few(options, rounds=2, seconds=1)),
+        "revocation_latency": lambda options: revocation_latency.run(
+            **_few(options, revocations=50)
+        ),
+        "durable_logins": lambda options: durable_logins.run(**_few(options, rounds=4)),
+        "scale": lambda options: scale.run(
+            **_few(options, rounds=5) | {"sizes": _sizes(options, options.sessions)}
+        ),
+        "near_memory": lambda options: near_memory.run(**_few(options, sizes=(10_000,))),
+        "strict_verify": lambda options: strict_verify.run(**_few(options, rounds=30)),
+        "drivers": lambda options: drivers.run(**_few(options, rounds=10, many_rounds=5)),
         "round_trips": lambda _: round_trips.run(),
-        "jose": lambda _: jose.run(),
-        "servers": lambda _: servers.run(),
+        "servers": lambda options: servers.run(**_few(options, rounds=1)),
         "memory": lambda options: memory.run(users=options.users),
     }
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(measurements))
@@ -35,12 +63,24 @@ def main() -> None:
     for name in options.names or measurements:
         report = measurements[name](options)
         print(report.plain(), flush=True)
+        report.draw()
         reports.append(report)
     if not options.names:
         PAGE.write_text(page(reports), "utf-8")
         print(f"Written: {PAGE}")
     if options.json is not None:
         options.json.write_text(as_json(reports), "utf-8")
+
+
+def _few(options: argparse.Namespace, **values: Any) -> dict[str, Any]:
+    """``values`` for a quick run; the measurement's own otherwise."""
+    return values if options.quick else {}
+
+
+def _sizes(options: argparse.Namespace, most: int) -> tuple[int, ...]:
+    """1,000 and its multiples by ten, up to ``most``."""
+    most = min(most, 10_000) if options.quick else most
+    return tuple(10**power for power in range(3, 9) if 10**power <= most)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from clusterpass.sessions.opening import LoginOptions
 
 AT_LEAST = 3.0
 CALLERS = 50
-_OURS, _PEER = "clusterpass", "one WAIT for each login"
+_OURS = "clusterpass"
+_TOGETHER = "one WAIT for each login, in one pipeline with it"
+_AFTER = "one WAIT for each login, as a second call"
 
 
 def run(*, rounds: int = 20, calls: int = 500) -> Report:
@@ -25,27 +27,28 @@ def run(*, rounds: int = 20, calls: int = 500) -> Report:
     with EmbeddedCluster(nodes=6) as cluster:
         times = asyncio.run(_measure(cluster, config, rounds, calls))
         version = server_version(cluster)
-    ratio = times.ratio(_PEER, _OURS)
+    ratios = {peer: times.ratio(peer, _OURS) for peer in (_TOGETHER, _AFTER)}
     return Report(
         name="durable_logins",
         title="Logins that a replica has confirmed",
         text=(
-            f"{CALLERS} tasks log users in; every login is asserted to be durable. The peer runs "
-            "the same flow (the same script call, the same tokens made and signed), and sends the "
-            "script and a `WAIT 1` in one pipeline of redis-py, on a connection that no other "
-            "login uses meanwhile. Times are all that was done divided by the logins, in us."
+            f"{CALLERS} tasks log users in; every login is asserted to be durable. The peers run "
+            "the same flow (the same script call, the same tokens made and signed) over redis-py, "
+            "and wait for each login by itself, on a connection that no other login uses "
+            "meanwhile. Times are all that was done divided by the logins, in us. What the flow "
+            "itself takes, which is the same for all, bounds the ratio: about two thirds of ours."
         ),
-        columns=("tasks", "clusterpass", "one WAIT for each login", "ratio"),
+        columns=("candidate", "us a login", "this : ours"),
         rows=[
-            [
-                str(CALLERS),
-                microseconds(times.median(_OURS)),
-                microseconds(times.median(_PEER)),
-                str(ratio),
-            ]
+            [_OURS, microseconds(times.median(_OURS)), "1"],
+            *(
+                [peer, microseconds(times.median(peer)), str(ratio)]
+                for peer, ratio in ratios.items()
+            ),
         ],
         goals=[
-            Goal("durable logins a second : one WAIT for each", ratio.median, at_least=AT_LEAST)
+            Goal(f"durable logins a second : {peer}", ratio.median, at_least=AT_LEAST)
+            for peer, ratio in ratios.items()
         ],
         servers=[version],
     )
@@ -60,14 +63,17 @@ async def _measure(cluster: EmbeddedCluster, config: Config, rounds: int, calls:
             pair = await manager.login(f"user-{next(numbers)}")
             assert pair.durable
 
-        async def theirs() -> None:
-            pair = await peer.login(f"user-{next(numbers)}")
+        async def theirs(*, at_once: bool) -> None:
+            pair = await peer.login(f"user-{next(numbers)}", at_once=at_once)
             assert pair.durable
 
+        candidates: dict[str, Any] = {
+            _OURS: ours,
+            _TOGETHER: lambda: theirs(at_once=True),
+            _AFTER: lambda: theirs(at_once=False),
+        }
         try:
-            return await measure_async(
-                {_OURS: ours, _PEER: theirs}, rounds=rounds, calls=calls, callers=CALLERS
-            )
+            return await measure_async(candidates, rounds=rounds, calls=calls, callers=CALLERS)
         finally:
             await peer.close()
 
@@ -75,46 +81,53 @@ async def _measure(cluster: EmbeddedCluster, config: Config, rounds: int, calls:
 class _Peer:
     """Runs our flow of a login over redis-py."""
 
-    def __init__(self, manager: AsyncSessionManager, clients: dict[int, Any]) -> None:
+    def __init__(self, manager: AsyncSessionManager, ports: list[int]) -> None:
         self._flows = manager._flows
-        self._clients = clients
+        self._ports = ports
+        self._idle: dict[int, list[Any]] = {port: [] for port in ports}
 
     @classmethod
     async def open(cls, cluster: EmbeddedCluster, manager: AsyncSessionManager) -> "_Peer":
-        """Connect to the primary of each slot."""
+        """Learn the primary of each slot."""
         node = cluster.nodes[0]
         routing = redis.asyncio.RedisCluster(host=node.host, port=node.port)
         await routing.initialize()
-        by_port: dict[int, Any] = {}
-        clients = {}
-        for slot in range(16_384):
-            port = int(routing.nodes_manager.get_node_from_slot(slot).port)
-            if port not in by_port:
-                by_port[port] = redis.asyncio.Redis(port=port, max_connections=CALLERS)
-            clients[slot] = by_port[port]
+        find = routing.nodes_manager.get_node_from_slot
+        ports = [int(find(slot).port) for slot in range(16_384)]
         await routing.aclose()
         await manager.login("user")  # the time of revoke_before is known from here on
-        return cls(manager, clients)
+        return cls(manager, ports)
 
-    async def login(self, subject: str) -> TokenPair:
-        """One login, one WAIT."""
+    async def login(self, subject: str, *, at_once: bool) -> TokenPair:
+        """One login, one WAIT: ``at_once`` in one pipeline, otherwise after it."""
         flow = self._flows.opening.login(subject, LoginOptions())
         call: ScriptCall[Any] = next(flow)
         while True:
-            client = self._clients[key_slot(call.keys[0])]
-            pipeline = client.pipeline(transaction=False)
-            script = call.script.sha1, len(call.keys), *call.keys, *call.arguments
-            pipeline.execute_command("EVALSHA", *script)
-            if call.script.writes:
-                pipeline.execute_command("WAIT", 1, 250)
-            raw, *confirmed = await pipeline.execute()
+            raw, confirmed = await self._send(call, at_once=at_once)
             try:
-                call = flow.send(Answer(call.read(raw), confirmed == [1]))
+                call = flow.send(Answer(call.read(raw), confirmed == 1))
             except StopIteration as stop:
                 pair: TokenPair = stop.value
                 return pair
 
+    async def _send(self, call: ScriptCall[Any], *, at_once: bool) -> tuple[Any, int]:
+        port = self._ports[key_slot(call.keys[0])]
+        idle = self._idle[port]
+        client = idle.pop() if idle else redis.asyncio.Redis(port=port, max_connections=1)
+        script = call.script.sha1, len(call.keys), *call.keys, *call.arguments
+        if at_once and call.script.writes:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.execute_command("EVALSHA", *script)
+            pipeline.execute_command("WAIT", 1, 250)
+            raw, confirmed = await pipeline.execute()
+        else:
+            raw = await client.execute_command("EVALSHA", *script)
+            confirmed = await client.execute_command("WAIT", 1, 250) if call.script.writes else 0
+        idle.append(client)
+        return raw, confirmed
+
     async def close(self) -> None:
         """Close all connections."""
-        for client in {id(client): client for client in self._clients.values()}.values():
-            await client.aclose()
+        for clients in self._idle.values():
+            for client in clients:
+                await client.aclose()

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -55,7 +55,7 @@ def make_verifier(config: Config) -> TokenVerifier:
 @contextmanager
 def logged_in(cluster: EmbeddedCluster, algorithm: SigningAlgorithm) -> Iterator[LoggedIn]:
     """A user with one session on ``cluster``."""
-    config = make_config(algorithm)
+    config = replace(make_config(algorithm), verification="strict")
     with SessionManager.from_url(cluster.url, config) as manager:
         pair = manager.login(SUBJECT, device="iPhone")
         manager.verify(pair.access_token)

@@ -1,4 +1,4 @@
-"""A strict verify beside the least that any program does for it.
+"""A strict verify beside the least that a program does for it that remembers no token.
 
 The peer is one bare script call of redis-py plus the check of the signature. It is stated in two
 ways: as the sum of both measured by themselves, and as one program that does both in turn, which
@@ -45,8 +45,10 @@ def run(*, rounds: int = 300, calls: int = 15) -> Report:
         name="strict_verify",
         title="Strict verify beside a bare script call and a signature check",
         text=(
-            "`SessionManager.verify` on six nodes, one thread. The peers send the same script with "
-            "the same keys and arguments, by a client that is connected to the owner of the slot "
+            '`SessionManager.verify` with `verification="strict"` on six nodes, one thread. It '
+            "remembers that the token's signature was good, and asks the store each time. The "
+            "peers send the same script with the same keys and arguments, by a client that is "
+            "connected to the owner of the slot "
             "(`redis.Redis`: no routing, no deadline, no retry over nodes) or by redis-py's "
             "cluster client, and check the signature with `TokenVerifier.verify`. *In turn*: one "
             "program that does both for each request, as any real one must. *Sum*: both measured "

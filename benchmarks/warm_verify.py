@@ -140,7 +140,7 @@ def _extended(redis_url: str) -> Callable[[], object]:
     extension = JWTManager(app)
     blocklist = redis.Redis.from_url(redis_url, decode_responses=True)
 
-    @extension.token_in_blocklist_loader
+    @extension.token_in_blocklist_loader  # type: ignore[untyped-decorator]
     def is_revoked(_: dict[str, str], payload: dict[str, str]) -> bool:
         return blocklist.get(payload["jti"]) is not None
 

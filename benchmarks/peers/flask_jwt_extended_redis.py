@@ -30,7 +30,7 @@ def login() -> Response:
 
 
 @app.get("/verify")
-@jwt_required()  # type: ignore[untyped-decorator]
+@jwt_required()
 def verify() -> Response:
     """Who it belongs to."""
     return jsonify(subject=get_jwt_identity())

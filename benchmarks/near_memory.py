@@ -1,0 +1,103 @@
+"""What an entry of the near cache takes, at 100,000 and at a million of them.
+
+Each size is measured in a process of its own: the growth of its resident memory while real tokens
+of real sessions are verified by a real manager and kept.
+"""
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.fixtures import make_config, server_version
+from benchmarks.report import Report
+from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, KeyRing
+
+_AT_ONCE = 100
+_PAGE = 4096
+
+
+def run(*, sizes: tuple[int, ...] = (100_000, 1_000_000)) -> Report:
+    """Fill a cache of each size."""
+    rows = []
+    with EmbeddedCluster(nodes=3) as cluster, TemporaryDirectory() as folder:
+        keys_file = Path(folder) / "keys.json"
+        keys_file.write_text(make_config("EdDSA").keys.private_jwks_text())
+        version = server_version(cluster)
+        for size in sizes:
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "benchmarks.near_memory"),
+                    *(cluster.url, str(keys_file), str(size)),
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            found = json.loads(done.stdout)
+            rows.append(
+                [
+                    f"{found['entries']:,}",
+                    f"{found['grown'] / found['entries']:,.0f}",
+                    f"{found['reckoned'] / found['entries']:,.0f}",
+                    f"{found['grown'] / 2**20:,.0f}",
+                    f"{found['token']}",
+                ]
+            )
+    return Report(
+        name="near_memory",
+        title="Memory of a verify from memory",
+        text=(
+            "An `AsyncSessionManager` logs users in, each with one session, and verifies each "
+            "token. The growth of the process' resident memory, the tokens themselves included, "
+            "divided by the entries; and what `stats().cache.bytes` reckons, by which "
+            "`cache_bytes` bounds it. Tokens are signed with EdDSA."
+        ),
+        columns=("entries", "bytes an entry", "reckoned", "MiB in all", "characters a token"),
+        rows=rows,
+        servers=[version],
+    )
+
+
+async def _fill(url: str, keys_file: str, size: int) -> None:
+    config = Config(
+        issuer="https://auth.example",
+        keys=KeyRing.load(keys_file),
+        cache_entries=size,
+        cache_bytes=2**40,
+        access_lifetime=86_400,
+        history_entries=0,
+        index_online=False,
+    )
+    async with AsyncSessionManager.from_url(f"{url}?replica_wait=0", config) as manager:
+        token = (await manager.login("first")).access_token
+        await manager.verify(token)
+        gc.collect()
+        before = _resident()
+
+        async def some(first: int) -> None:
+            for number in range(first, size, _AT_ONCE):
+                token = (await manager.login(f"user-{number}")).access_token
+                await manager.verify(token)
+
+        await asyncio.gather(*(some(first) for first in range(1, _AT_ONCE + 1)))
+        gc.collect()
+        cache = manager.stats().cache
+        found = {
+            "entries": cache.entries,
+            "grown": _resident() - before,
+            "reckoned": cache.bytes,
+            "token": len(token),
+        }
+        print(json.dumps(found))
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+if __name__ == "__main__":
+    asyncio.run(_fill(sys.argv[1], sys.argv[2], int(sys.argv[3])))
