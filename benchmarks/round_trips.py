@@ -23,7 +23,7 @@ _BACKGROUND = {"replconf", "psync", "ping", "info", "cluster", "hello", "client"
 
 def run(*, times: int = 200) -> Report:
     """Count each verb on six nodes, ``times`` users."""
-    config = Config(issuer=ISSUER, keys=KeyRing.generate())
+    config = Config(issuer=ISSUER, keys=KeyRing.generate(), verification="strict")
     with (
         EmbeddedCluster(nodes=6) as cluster,
         SessionManager.from_url(cluster.url, config) as manager,

@@ -16,7 +16,7 @@ from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.base import StoreBase
 from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import Replies, Send, ServerError, command_of
+from clusterpass.store.exchange import Replies, ServerError, command_of, wait_of
 from clusterpass.store.nodes import Nodes
 from clusterpass.store.resp import pack_one
 from clusterpass.store.url import StoreLocation
@@ -43,7 +43,9 @@ class AsyncStore(StoreBase):
             call = next(flow)
             while True:
                 try:
-                    answer = await (self._write(call) if call.script.writes else self._read(call))
+                    answer = await (
+                        self._write(call) if call.script.writes else self._perform(call)
+                    )
                 except ClusterPassError as error:
                     call = flow.throw(error)
                 else:
@@ -87,33 +89,36 @@ class AsyncStore(StoreBase):
 
     async def _write(self, call: ScriptCall[Any]) -> Answer[Any]:
         try:
-            return await self._nodes().drive(self._carry_out(call), self.search)
+            return await self._perform(call)
         finally:
             self._note_change(call)
 
-    async def _read(self, call: ScriptCall[Any]) -> Answer[Any]:
+    async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
         """The same as :meth:`Nodes.drive`, with a short cut for what nearly always happens."""
         nodes = self._nodes()
         shard = self.slots.shard(key_slot(call.keys[0]) if call.slot is None else call.slot)
-        connection = None if shard is None else nodes.connection(shard.primary)
-        if shard is None or connection is None:
+        if shard is None:
             return await nodes.drive(self._carry_out(call), self.search)
         began = time.monotonic()
         packed = call.packed
         if packed is None:
             packed = call.packed = pack_one(command_of(call, call.keys))
-        outcome = await connection.ask(packed, 1)
-        if (
-            type(outcome) is Replies
-            and type(outcome.values[0]) is not ServerError
-            and not ((outdated := self._outdated()) and shard.primary in outdated)
-        ):
-            return Answer(call.read(outcome.values[0]), False, shard.primary)
+        wait = wait_of(call, shard, self.location.patience)
+        if wait is not None:
+            outcome = await nodes.commit(shard.primary).ask(packed, 1, wait)
+        elif (connection := nodes.connection(shard.primary)) is not None:
+            outcome = await connection.ask(packed, 1)
+        else:
+            return await nodes.drive(self._carry_out(call), self.search)
+        if type(outcome) is Replies and type(outcome.values[0]) is not ServerError:
+            confirmed = outcome.confirmed
+            if wait is not None:
+                if type(confirmed) is int and confirmed > 0:
+                    return Answer(call.read(outcome.values[0]), True, shard.primary)
+            elif not ((outdated := self._outdated()) and shard.primary in outdated):
+                return Answer(call.read(outcome.values[0]), False, shard.primary)
         steps = self._carry_out(call, began)
-        first = steps.send(None)
-        if isinstance(first, Send) and first.address == shard.primary:
-            first = steps.send(outcome)  # it asked for what was sent already
-        return await nodes.drive(steps, self.search, first)
+        return await nodes.drive(steps, self.search, (shard.primary, outcome))
 
     def _nodes(self) -> Nodes:
         """The connections of the event loop that is running."""

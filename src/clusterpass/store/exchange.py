@@ -145,7 +145,7 @@ def exchange(
         fault = Fault("cluster_down" if slots.version else "connection")
         if address is not None:
             commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
-            outcome = yield Send(address, commands, _wait(call, shard, patience))
+            outcome = yield Send(address, commands, wait_of(call, shard, patience))
             if isinstance(outcome, Replies):
                 error = _first_error(call, outcome, address, outdated())
                 if error is None:
@@ -196,7 +196,7 @@ def command_of(call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool 
     return (verb, text, len(keys), *keys, *call.arguments)
 
 
-def _wait(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> int | None:
+def wait_of(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> int | None:
     """Milliseconds to wait for a replica's confirmation, if one is to be asked for."""
     wants_wait = call.script.writes and call.confirm and patience.replica_wait
     if wants_wait and shard is not None and shard.replicas:

@@ -14,7 +14,6 @@ from clusterpass.store.exchange import (
     Exchange,
     Fault,
     FaultKind,
-    Instruction,
     LookUp,
     Pause,
     Replies,
@@ -97,13 +96,18 @@ class Nodes:
         if send.wait is None:
             link = self._links.get(send.address) or self.link(send.address)
             return await link.ask(packed, len(send.commands))
-        commit = self._commits.get(send.address)
+        return await self.commit(send.address).ask(packed, len(send.commands), send.wait)
+
+    def commit(self, address: Address) -> GroupCommit:
+        """What takes the writes that a replica has to confirm. Raises StoreDenied, as above."""
+        commit = self._commits.get(address)
         if commit is None:
-            commit = self._commits[send.address] = GroupCommit(
-                self._new_link(send.address, None),
-                most_waiting=self._location.patience.max_pending,
+            commit = self._commits[address] = GroupCommit(
+                self._new_link(address, None), most_waiting=self._location.patience.max_pending
             )
-        return await commit.ask(packed, len(send.commands), send.wait)
+            if self._closed:
+                commit.close("closed")
+        return commit
 
     def connection(self, address: Address) -> MultiplexedConnection | None:
         """The open connection that reads and pushes share, if there is one."""
@@ -111,18 +115,25 @@ class Nodes:
         return None if link is None or self._closed else link.open_connection
 
     async def drive(
-        self, steps: Exchange[Result], search: Search, first: Instruction | None = None
+        self,
+        steps: Exchange[Result],
+        search: Search,
+        sent: tuple[Address, Replies | Fault] | None = None,
     ) -> Result:
         """Do what ``steps`` ask for; ``search`` makes the steps of a look-up of the slots.
 
-        ``first``: what they have asked for already.
+        ``sent``: what they ask for first was sent already, to that node, and came to that.
         """
         outcome: Replies | Fault | None = None
         try:
             while True:
-                instruction, first = first or steps.send(outcome), None
+                instruction = steps.send(outcome)
                 if isinstance(instruction, Send):
-                    outcome = await self.send(instruction)
+                    if sent is not None and sent[0] == instruction.address:
+                        outcome = sent[1]
+                    else:
+                        outcome = await self.send(instruction)
+                    sent = None
                 elif isinstance(instruction, LookUp):
                     await self.look_up(instruction, search)
                     outcome = None

@@ -1,0 +1,250 @@
+"""The processes of a campaign, and one run of a scenario over them."""
+
+import contextlib
+import itertools
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from clusterpass import EmbeddedCluster, KeyRing
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.store.embedded import Node
+
+from .acts import WAITING, address_of, await_that, home, owners
+from .messages import REVOCATION_KINDS, Opening, Outcome, Planned, Sighting, Token
+from .proxies import FORWARD, Behaviour, Proxies
+from .verifiers import VERIFIERS
+from .workers import Worker, call_all
+from .writers import Writer
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done in one run of a scenario."""
+
+    revoked: int = 60
+    """Tokens that are revoked; two of three lie on the node that the fault is about."""
+    kept: int = 9
+    """Tokens that are not."""
+
+
+@dataclass
+class Findings:
+    """What one run of a scenario came to."""
+
+    outcomes: dict[str, Outcome]
+    promised: set[str]
+    """Names of tokens whose revocation was acknowledged and could not be lost."""
+    kept: set[str]
+    """Names of tokens that nobody revoked."""
+    sightings: dict[str, list[Sighting]]
+    """By verifier."""
+    problems: list[str] = field(default_factory=list)
+    """What made the run say little, or was not as it should be."""
+    seconds: float = 0.0
+
+
+class Campaign:
+    """Proxies, verifiers and writers around a cluster. Use it as a context manager."""
+
+    def __init__(
+        self,
+        cluster: EmbeddedCluster,
+        *,
+        bound: float,
+        seed: int = 0,
+        lease_off: bool = False,
+        sizes: Sizes | None = None,
+    ) -> None:
+        """``bound``: the staleness bound in seconds; ``lease_off``: see :mod:`.leases_off`."""
+        self.cluster = cluster
+        self.bound = bound
+        self.random = random.Random(seed)
+        self.sizes = sizes or Sizes()
+        self._keys = KeyRing.generate().private_jwks_text()
+        with contextlib.ExitStack() as opened:
+            targets = [address_of(node) for node in cluster.nodes]
+            self.proxies = Proxies(seed)
+            opened.callback(self.proxies.stop)
+            self.verifiers = {
+                name: Worker(name, make, lease_off) for name, make in VERIFIERS.items()
+            }
+            self.writers = [Worker(f"writer-{style}", Writer, style) for style in ("sync", "async")]
+            for worker in (*self.verifiers.values(), *self.writers):
+                opened.callback(worker.stop)
+            self._reached_at = {name: self.proxies.open(name, targets) for name in self.verifiers}
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    @contextlib.contextmanager
+    def stage(self) -> Iterator["Stage"]:
+        """Managers in a namespace that nobody else uses; the cluster is whole before."""
+        self.cluster.wait_until_healthy(WAITING)
+        self.proxies.behave(FORWARD)
+        namespace = f"stale-{os.getpid()}-{next(_numbers)}"
+        url = f"{self.cluster.url}?namespace={namespace}"
+        everyone = [*self.verifiers.values(), *self.writers]
+        for name, verifier in self.verifiers.items():
+            verifier.call("open", Opening(url, self._keys, self.bound, self._reached_at[name]))
+        for writer in self.writers:
+            writer.call("open", Opening(url, self._keys, self.bound, {}))
+        try:
+            yield Stage(self, Keyspace(namespace))
+        finally:
+            self.proxies.behave(FORWARD)
+            call_all(everyone, "close")
+
+
+class Stage:
+    """One run of a scenario: who is logged in, and what a fault may reach for."""
+
+    def __init__(self, campaign: Campaign, keyspace: Keyspace) -> None:
+        self.campaign = campaign
+        self.cluster = campaign.cluster
+        self.proxies = campaign.proxies
+        self.verifiers = campaign.verifiers
+        self.random = campaign.random
+        self.bound = campaign.bound
+        self.keyspace = keyspace
+        self.owned = owners(campaign.cluster)
+        self.victim: Node = self.random.choice([node for node, _ in self.owned])
+        """The primary that the fault is about, if it is about one."""
+        self.revocable: list[Token] = []
+        self.kept: list[Token] = []
+        self.also_ended: list[Outcome] = []
+        """Of tokens that the fault itself ended."""
+        self.last_failover = float("-inf")
+        """When the last new primary was seen: what no replica confirmed before could be lost."""
+        self.begins_at = 0.0
+        self.problems: list[str] = []
+
+    # Subjects.
+
+    def key_of(self, token: Token) -> bytes:
+        """Of the subject's sessions."""
+        return self.keyspace.sessions(token.name)
+
+    @property
+    def victims(self) -> list[Token]:
+        """Tokens of the victim."""
+        group = self._group(self.victim)
+        return [token for token in (*self.revocable, *self.kept) if token.group == group]
+
+    @property
+    def victims_slots(self) -> list[int]:
+        """The slots of their subjects."""
+        return sorted({slot_of(self.key_of(token)) for token in self.victims})
+
+    @property
+    def a_key(self) -> bytes:
+        """A key that belongs to the victim."""
+        return self.key_of(self.victims[0])
+
+    @property
+    def others(self) -> list[Node]:
+        """The other primaries."""
+        return [node for node, _ in self.owned if node != self.victim]
+
+    def _group(self, node: Node) -> int:
+        return next(index for index, (owner, _) in enumerate(self.owned) if owner == node)
+
+    def log_in(self, count: int) -> list[Token]:
+        """New subjects, two of three on the victim; verified by all from now on."""
+        wanted = [
+            self.victim if number % 3 else self.others[number // 3 % len(self.others)]
+            for number in range(count)
+        ]
+        subjects: list[tuple[str, int]] = []
+        for node in wanted:
+            name = next(
+                name
+                for name in (f"user-{next(_numbers)}" for _ in itertools.count())
+                if home(self.owned, self.keyspace.sessions(name)) == node
+            )
+            subjects.append((name, self._group(node)))
+        tokens: list[Token] = self.campaign.writers[0].call("log_in", subjects)
+        call_all(list(self.verifiers.values()), "watch", tokens)
+        return tokens
+
+    def await_warm(self, tokens: Sequence[Token], what: str) -> bool:
+        """Wait until every verifier has verified each of ``tokens`` from memory."""
+        return self._await_all("cold", [token.name for token in tokens], what)
+
+    def await_refused(self, names: Sequence[str], what: str) -> bool:
+        """Wait until every verifier has refused each of ``names``."""
+        return self._await_all("not_refused", names, what)
+
+    def _await_all(self, verb: str, names: Sequence[str], what: str) -> bool:
+        missing: dict[str, list[str]] = {}
+
+        def is_done() -> bool:
+            missing.clear()
+            for name, verifier in self.verifiers.items():
+                if found := verifier.call(verb, list(names)):
+                    missing[name] = found
+            return not missing
+
+        try:
+            await_that(is_done, what, WAITING / 2)
+        except TimeoutError:
+            counts = ", ".join(f"{name} {len(found)}" for name, found in missing.items())
+            self.problems.append(f"{what}: not for {counts} of {len(names)} tokens")
+            return False
+        return True
+
+    # Time.
+
+    def sleep(self, seconds: float) -> None:
+        """For this long the fault goes on."""
+        time.sleep(seconds)
+
+    def sleep_until(self, offset: float) -> None:
+        """Until ``offset`` seconds after the beginning of the fault."""
+        time.sleep(max(0.0, self.begins_at + offset - time.monotonic()))
+
+    # Faults.
+
+    def behave(
+        self,
+        behaviour: Behaviour,
+        *,
+        nodes: Sequence[Node] | None = None,
+        verifiers: Sequence[str] | None = None,
+    ) -> None:
+        """Let the proxies behave so, before all nodes and for all verifiers unless some are named.
+
+        The verifiers take turns in who suffers if ``verifiers`` is given.
+        """
+        targets = None if nodes is None else [address_of(node) for node in nodes]
+        self.proxies.behave(behaviour, clients=verifiers, targets=targets)
+
+    # Revocations.
+
+    def plan(self, span: float) -> list[Planned]:
+        """Half of the revocations around the beginning of the fault, the others later."""
+        planned = []
+        for number, token in enumerate(self.revocable):
+            if number % 2:
+                offset = self.random.uniform(-0.1, 2 * self.bound)
+            else:
+                offset = self.random.uniform(2 * self.bound, max(span, 2 * self.bound) + 0.5)
+            kind = REVOCATION_KINDS[number % len(REVOCATION_KINDS)]
+            planned.append(Planned(token, kind, self.begins_at + offset))
+        self.random.shuffle(planned)
+        return planned

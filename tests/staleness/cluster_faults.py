@@ -1,0 +1,126 @@
+"""Faults of the nodes and changes of the cluster; each is a scenario's ``fault``."""
+
+import time
+
+import redis
+
+from .acts import WAITING, fail_over, move_slot, move_slots_at_once
+from .campaign import Stage
+from .proxies import FORWARD, HOLD
+from .run import CannotRun
+
+NODE_TIMEOUT = 1.0
+"""Of the campaign's cluster, in seconds."""
+
+
+def stop_primary_for_a_moment(stage: Stage) -> None:
+    """A primary is stopped by a signal for half a node timeout, then for nine tenths of one."""
+    for timeouts in (0.5, 0.9):
+        stage.cluster.pause(stage.victim)
+        try:
+            stage.sleep(timeouts * NODE_TIMEOUT)
+        finally:
+            stage.cluster.resume(stage.victim)
+        stage.sleep(1.0)
+
+
+def stop_primary_past_failover(stage: Stage) -> None:
+    """A primary is stopped by a signal, replaced, and goes on."""
+    _stop_past_failover(stage, seconds_more=stage.random.uniform(0.2, 1.5))
+
+
+def stop_primary_that_is_alone(stage: Stage) -> None:
+    """The same, while the verifiers reach no other node than the one that was replaced."""
+    others = [node for node in stage.cluster.nodes if node != stage.victim]
+    stage.behave(HOLD, nodes=others)
+    _stop_past_failover(stage, seconds_more=1.5)
+    stage.sleep(1.0)
+
+
+def stop_primary_seen_by_others(stage: Stage) -> None:
+    """The same, while the verifiers reach all nodes but the new primary."""
+    (replica, *_) = stage.cluster.replicas_of(stage.a_key)
+    stage.behave(HOLD, nodes=[replica])
+    _stop_past_failover(stage, seconds_more=1.0)
+    stage.sleep(1.0)
+
+
+def _stop_past_failover(stage: Stage, seconds_more: float) -> None:
+    key = stage.a_key
+    stage.cluster.pause(stage.victim)
+    try:
+        stage.cluster.wait_until_primary_changes(key, stage.victim, WAITING)
+        stage.last_failover = time.monotonic()
+        stage.sleep(seconds_more)
+    finally:
+        stage.cluster.resume(stage.victim)
+    stage.sleep(1.0)
+
+
+def kill_primary(stage: Stage) -> None:
+    """A primary is killed and replaced; later it comes back as a replica."""
+    key = stage.a_key
+    stage.cluster.kill(stage.victim)
+    try:
+        stage.cluster.wait_until_primary_changes(key, stage.victim, WAITING)
+        stage.last_failover = time.monotonic()
+        stage.sleep(1.5)
+    finally:
+        stage.cluster.restart(stage.victim)
+
+
+def fail_over_by_hand(stage: Stage) -> None:
+    """The replica takes over as an operator wants it, there and back."""
+    key = stage.a_key
+    for _ in range(2):
+        fail_over(stage.cluster, key)
+        stage.last_failover = time.monotonic()
+        stage.sleep(0.5)
+        stage.cluster.wait_until_healthy(WAITING)
+
+
+def fail_over_unseen(stage: Stage) -> None:
+    """The replica takes over by hand while the verifiers reach the old primary alone."""
+    others = [node for node in stage.cluster.nodes if node != stage.victim]
+    stage.behave(HOLD, nodes=others)
+    stage.sleep(0.2)
+    fail_over(stage.cluster, stage.a_key)
+    stage.last_failover = time.monotonic()
+    stage.sleep(2.0)
+    stage.behave(FORWARD)
+
+
+def move_slots(stage: Stage) -> None:
+    """The slots of the subjects move to another primary, key by key."""
+    _move_slot_by_slot(stage)
+
+
+def move_slots_unseen(stage: Stage) -> None:
+    """The same, while the verifiers do not reach the new owner."""
+    stage.behave(HOLD, nodes=[stage.others[0]])
+    _move_slot_by_slot(stage)
+    stage.sleep(1.0)
+
+
+def _move_slot_by_slot(stage: Stage) -> None:
+    for slot in stage.victims_slots:
+        move_slot(stage.cluster, slot, stage.victim, stage.others[0])
+
+
+def move_slots_atomically(stage: Stage) -> None:
+    """The slots of the subjects move to another primary at once, as Valkey 9 can."""
+    slots = stage.victims_slots
+    half = len(slots) // 2
+    for chosen in (slots[:half], slots[half:]):
+        try:
+            move_slots_at_once(stage.cluster, chosen, stage.victim, stage.others[0])
+        except redis.ResponseError as error:
+            raise CannotRun(f"this server does not move slots atomically: {error}") from None
+        stage.sleep(0.3)
+
+
+def move_slots_atomically_unseen(stage: Stage) -> None:
+    """The same, while the verifiers do not reach the new owner."""
+    stage.behave(HOLD, nodes=[stage.others[0]])
+    move_slots_atomically(stage)
+    stage.sleep(1.0)

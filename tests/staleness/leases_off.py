@@ -1,0 +1,28 @@
+"""The near cache without its leases, to show that the campaign would notice.
+
+What is left is a cache that trusts what the cluster pushes: no heartbeats, no epochs, and what was
+read from a node is served until the node pushes that it changed or its connection is seen to end.
+"""
+
+from math import inf
+
+from clusterpass.sessions.leases import Leases
+from clusterpass.store.url import Address
+from clusterpass.store.watch import Watch
+
+
+def switch_leases_off() -> None:
+    """For the rest of this process; call it before a manager is made."""
+    beat_less = Watch.connected
+
+    def connected(self: Watch, address: Address) -> None:
+        beat_less(self, address)
+        self._pushing.discard(address)  # who does not push is asked for no heartbeat
+
+    def renew(self: Leases) -> None:
+        for state in self._nodes.values():
+            if state.lease is not None:
+                state.lease.until = inf
+
+    Watch.connected = connected
+    Leases._renew = renew

@@ -1,0 +1,146 @@
+"""One run of a scenario, from the logins to what was found."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .acts import WAITING
+from .campaign import Campaign, Findings, Stage
+from .messages import Outcome, Sighting
+from .proxies import FORWARD
+from .workers import call_all
+
+_BEFORE_THE_FAULT = 0.4
+"""Seconds in which the writers get their plans."""
+
+
+class CannotRun(Exception):
+    """A scenario that this machine, or this server, does not allow; says why."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A fault, and how long revocations are made while it goes on."""
+
+    name: str
+    fault: Callable[[Stage], None]
+    """Brings the fault about and ends it; returns when the cluster can be asked again."""
+    span: float
+    """Seconds from the beginning of the fault over which revocations are spread."""
+    is_cutoff: bool = False
+    """Whether all sessions are ended at once, by one time before which none is good."""
+
+    @property
+    def description(self) -> str:
+        """The first line of what the fault says of itself."""
+        return (self.fault.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def run(scenario: Scenario, campaign: Campaign) -> Findings:
+    """Run it once. Raises CannotRun."""
+    began = time.monotonic()
+    with campaign.stage() as stage:
+        sizes = campaign.sizes
+        stage.revocable = stage.log_in(sizes.revoked)
+        stage.kept = [] if scenario.is_cutoff else stage.log_in(sizes.kept)
+        stage.await_warm([*stage.revocable, *stage.kept], "verified from memory before the fault")
+        stage.begins_at = time.monotonic() + _BEFORE_THE_FAULT
+        write = _begin_cutoff if scenario.is_cutoff else _begin_plan
+        finish = write(stage, scenario)
+        try:
+            stage.sleep_until(0)
+            scenario.fault(stage)
+        finally:
+            outcomes = finish()
+        stage.proxies.behave(FORWARD)
+        stage.cluster.wait_until_healthy(WAITING)
+        later = stage.log_in(sizes.kept)
+        stage.await_warm(later, "new logins verified from memory after the fault")
+        promised = {name for name, outcome in outcomes.items() if is_promised(outcome, stage)}
+        stage.await_refused(sorted(promised), "refused in the end")
+        # Whatever is late is seen, also by who has not asked again for a while.
+        stage.sleep(stage.bound)
+        sightings = _collect(stage, outcomes)
+        _judge_the_run(stage, outcomes, sightings)
+        return Findings(
+            outcomes=outcomes,
+            promised=promised,
+            kept={token.name for token in (*stage.kept, *later)} - outcomes.keys(),
+            sightings=sightings,
+            problems=stage.problems,
+            seconds=time.monotonic() - began,
+        )
+
+
+def is_promised(outcome: Outcome, stage: Stage) -> bool:
+    """Whether it was acknowledged, and no primary that alone knew of it has failed since."""
+    return outcome.acknowledged is not None and (
+        outcome.is_durable or outcome.acknowledged_attempt_begun > stage.last_failover
+    )
+
+
+def _begin_plan(stage: Stage, scenario: Scenario) -> Callable[[], dict[str, Outcome]]:
+    writers = stage.campaign.writers
+    plan = stage.plan(scenario.span)
+    for number, writer in enumerate(writers):
+        writer.begin("carry_out", plan[number :: len(writers)])
+
+    def finish() -> dict[str, Outcome]:
+        found: list[Outcome] = [outcome for writer in writers for outcome in writer.finish()]
+        ended = {outcome.name: outcome for outcome in found}
+        for outcome in stage.also_ended:  # by the fault: it counts from whichever came first
+            known = ended.get(outcome.name)
+            if known is None or known.acknowledged is None or _is_earlier(outcome, known):
+                ended[outcome.name] = outcome
+        return ended
+
+    return finish
+
+
+def _is_earlier(one: Outcome, other: Outcome) -> bool:
+    assert one.acknowledged is not None and other.acknowledged is not None
+    return one.acknowledged < other.acknowledged
+
+
+def _begin_cutoff(stage: Stage, scenario: Scenario) -> Callable[[], dict[str, Outcome]]:
+    writer = stage.campaign.writers[0]
+    offset = stage.random.uniform(0.5, 1.0) * scenario.span
+    writer.begin("cut_off", stage.begins_at + offset)
+
+    def finish() -> dict[str, Outcome]:
+        outcome: Outcome = writer.finish()
+        return {
+            token.name: Outcome(
+                token.name,
+                outcome.kind,
+                outcome.begun,
+                outcome.acknowledged,
+                outcome.acknowledged_attempt_begun,
+                outcome.is_durable,
+                outcome.unknown_attempts,
+            )
+            for token in stage.revocable
+        }
+
+    return finish
+
+
+def _collect(stage: Stage, outcomes: dict[str, Outcome]) -> dict[str, list[Sighting]]:
+    verifiers = stage.verifiers
+    found = call_all(list(verifiers.values()), "sightings", outcomes, stage.bound)
+    return dict(zip(verifiers, found, strict=True))
+
+
+def _judge_the_run(
+    stage: Stage, outcomes: dict[str, Outcome], sightings: dict[str, list[Sighting]]
+) -> None:
+    for verifier, found in sightings.items():
+        weak = [
+            sighting.name
+            for sighting in found
+            if sighting.name in outcomes and not sighting.memory_before_revocation
+        ]
+        if weak:
+            stage.problems.append(
+                f"{verifier}: {len(weak)} tokens were not in memory before their revocation"
+            )
