@@ -51,6 +51,11 @@ def test_settings_go_to_another_process(tmp_path):
         ("STEP_UP_SECONDS", "86401", "step_up_seconds"),
         ("HISTORY_ENTRIES", "101", "history_entries"),
         ("INDEX_ONLINE", "perhaps", "index_online"),
+        ("VERIFICATION", "fast", "verification"),
+        ("STALENESS_BOUND", "0.01", "staleness_bound"),
+        ("STALENESS_BOUND", "61", "staleness_bound"),
+        ("CACHE_ENTRIES", "0", "cache_entries"),
+        ("CACHE_BYTES", "1000", "cache_bytes"),
         ("CONFIG", "/nowhere.toml", "--config"),
     ],
 )
@@ -92,6 +97,10 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "history_entries": 3,
         "history_lifetime": 11,
         "index_online": False,
+        "verification": "strict",
+        "staleness_bound": 2.5,
+        "cache_entries": 77,
+        "cache_bytes": 2**21,
     }
     policy = {"max_sessions": 4, "max_per_device": 2, "overflow": "refuse"}
     for name, value in {**chosen, **policy}.items():
