@@ -67,10 +67,10 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
     app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
     if settings.log_warm_verifies:
         app.add_middleware(WarmVerify, recall=app.recall, adds_id=False)
-    else:
+    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
+    if not settings.log_warm_verifies:
         app.outermost = WarmVerify(super(_Application, app).__call__, recall=app.recall)
     return app
 
