@@ -14,6 +14,7 @@ from clusterpass import (
     Ended,
     HistoryEntry,
     KeyRing,
+    ManagerStats,
     OnlinePage,
     RevokedBefore,
     Session,
@@ -105,3 +106,17 @@ def explained(error: SessionRevoked) -> tuple[str, str | None, int]:
 
 with EmbeddedCluster(nodes=3) as cluster:
     assert_type(cluster.url, str)
+
+
+def from_memory(sessions: SessionManager, token: str) -> None:
+    assert_type(sessions.verify(token, verification="strict"), Session)
+    assert_type(sessions.recall(token), Session | None)
+    assert_type(sessions.stats(), ManagerStats)
+    assert_type(sessions.stats().nodes[0].lease_seconds, float)
+    assert_type(sessions.stats().cache.hits, int)
+
+
+async def from_memory_awaited(sessions: AsyncSessionManager, token: str) -> None:
+    assert_type(await sessions.verify(token, verification="stateless"), Session)
+    assert_type(sessions.recall(token), Session | None)
+    assert_type(sessions.stats(), ManagerStats)

@@ -41,8 +41,11 @@ if TYPE_CHECKING:
     from clusterpass.models import Actor as Actor
     from clusterpass.models import Applied as Applied
     from clusterpass.models import Ban as Ban
+    from clusterpass.models import CacheStats as CacheStats
     from clusterpass.models import Ended as Ended
     from clusterpass.models import HistoryEntry as HistoryEntry
+    from clusterpass.models import ManagerStats as ManagerStats
+    from clusterpass.models import NodeStats as NodeStats
     from clusterpass.models import OnlineCount as OnlineCount
     from clusterpass.models import OnlinePage as OnlinePage
     from clusterpass.models import RevokedBefore as RevokedBefore
@@ -68,6 +71,7 @@ _HOMES = {
     "AsyncUserDirectory": "aio_users",
     "AuthenticationError": "errors",
     "Ban": "models",
+    "CacheStats": "models",
     "ClusterPassError": "errors",
     "Config": "config",
     "ConfigurationError": "errors",
@@ -81,6 +85,8 @@ _HOMES = {
     "InvalidToken": "errors",
     "KeyRing": "tokens.keyring",
     "LoginOvertaken": "errors",
+    "ManagerStats": "models",
+    "NodeStats": "models",
     "OnlineCount": "models",
     "OnlinePage": "models",
     "RefreshTokenReused": "errors",

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -129,8 +130,8 @@ class Stage:
         self.kept: list[Token] = []
         self.also_ended: list[Outcome] = []
         """Of tokens that the fault itself ended."""
-        self.last_failover = float("-inf")
-        """When the last new primary was seen: what no replica confirmed before could be lost."""
+        self.safe = [(-inf, inf)]
+        """In these times nobody acknowledged who failed later: no replica need have confirmed."""
         self.begins_at = 0.0
         self.problems: list[str] = []
 

@@ -74,8 +74,13 @@ def run(scenario: Scenario, campaign: Campaign) -> Findings:
 
 def is_promised(outcome: Outcome, stage: Stage) -> bool:
     """Whether it was acknowledged, and no primary that alone knew of it has failed since."""
-    return outcome.acknowledged is not None and (
-        outcome.is_durable or outcome.acknowledged_attempt_begun > stage.last_failover
+    acknowledged = outcome.acknowledged
+    return acknowledged is not None and (
+        outcome.is_durable
+        or any(
+            first < outcome.acknowledged_attempt_begun and acknowledged < last
+            for first, last in stage.safe
+        )
     )
 
 

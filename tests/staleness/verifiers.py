@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
@@ -103,12 +104,13 @@ class SyncVerifier(_Verifier):
         """Forget what was, and make a manager."""
         self._records.clear()
         self._ending = False
-        self._tokens: dict[int, list[Token]] = {}
+        self._tokens: list[Token] = []
         self._threads: list[threading.Thread] = []
         self.manager = SessionManager(SyncStore(location_of(opening)), configuration(opening))
 
     def watch(self, tokens: Sequence[Token]) -> None:
         """Verify these too."""
+        self._tokens += tokens
         for group in sorted({token.group for token in tokens}):
             chosen = [token for token in tokens if token.group == group]
             for number in range(_THREADS_OF_A_GROUP):
@@ -126,6 +128,20 @@ class SyncVerifier(_Verifier):
         for thread in self._threads:
             thread.join(30)
         self.manager.close()
+
+    def crowd(self, names: Sequence[str], threads: int) -> None:
+        """Verify so many at once that afterwards there is that number of idle connections."""
+        tokens = [token for token in self._tokens if token.name in names]
+        together = threading.Barrier(threads)
+
+        def ask(number: int) -> None:
+            together.wait(30)
+            with contextlib.suppress(InvalidToken, StoreUnavailable):
+                token = tokens[number % len(tokens)]
+                self.manager.verify(token.access_token, verification="strict")
+
+        with ThreadPoolExecutor(threads) as crowd:
+            list(crowd.map(ask, range(threads)))
 
     def busy(self, seconds: float, switch_interval: float) -> None:
         """Keep the interpreter busy; other threads get their turn each ``switch_interval``."""

@@ -17,7 +17,7 @@ PAIRS = [
     (Claims, AsyncClaims),
     (OnlineSubjects, AsyncOnlineSubjects),
 ]
-WAIT_FOR_NOTHING = {"from_url", "on", "off"}
+WAIT_FOR_NOTHING = {"from_url", "off", "on", "recall", "stats"}
 NOT_IN_BOTH = {
     "list",  # administration visits every key and has no asynchronous form
     "close",  # only the asynchronous directory has threads to end
