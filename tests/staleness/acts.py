@@ -1,7 +1,7 @@
 """What is done to the cluster itself: who owns what, failovers, slots that move."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -46,6 +46,31 @@ def identity(cluster: EmbeddedCluster, node: Node) -> str:
     with cluster.client(node) as client:
         answer: bytes = client.execute_command("CLUSTER", "MYID")
     return answer.decode()
+
+
+def announce_buses(cluster: EmbeddedCluster, ports: Mapping[Node, int]) -> None:
+    """Let each node announce that its bus is at this port, its own unless it is named; wait until
+    all nodes have heard and have opened new connections."""
+    wanted = {node.port: ports.get(node, node.bus_port) for node in cluster.nodes}
+    for node in cluster.nodes:
+        with cluster.client(node) as client:
+            client.config_set("cluster-announce-bus-port", ports.get(node, 0))
+    for node in cluster.nodes:
+        with cluster.client(node) as client:
+            await_that(lambda c=client: _buses_seen(c) == wanted, "all know where the buses are")
+    cluster.wait_until_healthy(WAITING)
+
+
+def _buses_seen(client: "redis.Redis") -> dict[int, int] | None:
+    """By port, where a node takes the buses to be; None while a connection is missing."""
+    found = {}
+    for line in client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True).decode().splitlines():
+        columns = line.split(" ")
+        if "myself" not in columns[2] and columns[7] != "connected":
+            return None
+        port, _, bus = columns[1].split(",")[0].rpartition(":")[2].partition("@")
+        found[int(port)] = int(bus)
+    return found
 
 
 def fail_over(cluster: EmbeddedCluster, key: bytes) -> Node:

@@ -5,7 +5,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from types import TracebackType
@@ -14,14 +14,26 @@ from typing import Self
 from clusterpass import EmbeddedCluster, KeyRing
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.store.embedded import Node
+from clusterpass.store.url import Address
 
-from .acts import WAITING, address_of, await_that, home, owners
+from .acts import (
+    WAITING,
+    address_of,
+    announce_buses,
+    await_that,
+    home,
+    identity,
+    owners,
+)
 from .messages import REVOCATION_KINDS, Opening, Outcome, Planned, Sighting, Token
-from .proxies import FORWARD, Behaviour, Proxies
+from .proxies import FORWARD, Behaviour
+from .proxy_process import Proxies
 from .verifiers import VERIFIERS
 from .workers import Worker, call_all
 from .writers import Writer
 
+WRITERS = "writers"
+"""The name of the proxies before them."""
 _numbers = itertools.count()
 
 
@@ -79,7 +91,10 @@ class Campaign:
             self.writers = [Worker(f"writer-{style}", Writer, style) for style in ("sync", "async")]
             for worker in (*self.verifiers.values(), *self.writers):
                 opened.callback(worker.stop)
-            self._reached_at = {name: self.proxies.open(name, targets) for name in self.verifiers}
+            self._reached_at = {
+                name: self.proxies.open(name, targets) for name in (*self.verifiers, WRITERS)
+            }
+            self._bus_proxies: dict[bytes, Address] = {}
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -94,8 +109,11 @@ class Campaign:
         self._opened.close()
 
     @contextlib.contextmanager
-    def stage(self) -> Iterator["Stage"]:
-        """Managers in a namespace that nobody else uses; the cluster is whole before."""
+    def stage(self, *, reaches_writers: bool = False) -> Iterator["Stage"]:
+        """Managers in a namespace that nobody else uses; the cluster is whole before.
+
+        ``reaches_writers``: whether proxies stand before the writers too.
+        """
         self.cluster.wait_until_healthy(WAITING)
         self.proxies.behave(FORWARD)
         namespace = f"stale-{os.getpid()}-{next(_numbers)}"
@@ -104,12 +122,20 @@ class Campaign:
         for name, verifier in self.verifiers.items():
             verifier.call("open", Opening(url, self._keys, self.bound, self._reached_at[name]))
         for writer in self.writers:
-            writer.call("open", Opening(url, self._keys, self.bound, {}))
+            reached_at = self._reached_at[WRITERS] if reaches_writers else {}
+            writer.call("open", Opening(url, self._keys, self.bound, reached_at))
         try:
             yield Stage(self, Keyspace(namespace))
         finally:
             self.proxies.behave(FORWARD)
             call_all(everyone, "close")
+
+    def bus_proxies(self, ids: Mapping[Node, bytes]) -> dict[bytes, Address]:
+        """Where a proxy stands before the bus of each node."""
+        if not self._bus_proxies:
+            buses = {ids[node]: Address(node.host, node.bus_port) for node in ids}
+            self._bus_proxies = self.proxies.open_buses(buses)
+        return self._bus_proxies
 
 
 class Stage:
@@ -228,12 +254,23 @@ class Stage:
         nodes: Sequence[Node] | None = None,
         verifiers: Sequence[str] | None = None,
     ) -> None:
-        """Let the proxies behave so, before all nodes and for all verifiers unless some are named.
-
-        The verifiers take turns in who suffers if ``verifiers`` is given.
-        """
+        """Let the proxies behave so: before all nodes, for all verifiers, unless some are named."""
         targets = None if nodes is None else [address_of(node) for node in nodes]
-        self.proxies.behave(behaviour, clients=verifiers, targets=targets)
+        self.proxies.behave(behaviour, clients=verifiers or list(self.verifiers), targets=targets)
+
+    @contextlib.contextmanager
+    def parted(self) -> Iterator[Callable[[], None]]:
+        """Within, what it gives parts the victim from all other nodes; at the end they meet."""
+        ids = {node: identity(self.cluster, node).encode() for node in self.cluster.nodes}
+        buses = self.campaign.bus_proxies(ids)
+        announce_buses(self.cluster, {node: buses[ids[node]].port for node in ids})
+        try:
+            yield lambda: self.proxies.part({ids[self.victim]: 1})
+        finally:
+            self.proxies.part({})
+            self.cluster.wait_until_healthy(WAITING)
+            announce_buses(self.cluster, {})
+            self.cluster.wait_until_healthy(WAITING)
 
     # Revocations.
 

@@ -1,12 +1,13 @@
 """Faults of the nodes and changes of the cluster; each is a scenario's ``fault``."""
 
 import time
+from collections.abc import Callable
 from math import inf
 
 import redis
 
 from .acts import WAITING, fail_over, move_slot, move_slots_at_once
-from .campaign import Stage
+from .campaign import WRITERS, Stage
 from .proxies import FORWARD, HOLD
 from .run import CannotRun
 
@@ -27,17 +28,24 @@ def stop_primary_for_a_moment(stage: Stage) -> None:
 
 def stop_primary_past_failover(stage: Stage) -> None:
     """A primary is stopped by a signal, replaced, and goes on."""
-    _stop_past_failover(stage, seconds_more=stage.random.uniform(0.2, 1.5))
+    _stop_past_failover(stage, stage.random.uniform(0.2, 1.5))
 
 
 def stop_primary_that_is_alone(stage: Stage) -> None:
     """The same, while the verifiers reach no other node than the one that was replaced."""
-    # A server that was busy has many idle connections; what is asked over them is what a stopped
-    # node reads first when it goes on, before it hears that it was replaced.
-    stage.verifiers["threads"].call("crowd", [token.name for token in stage.victims], 60)
+    # A server with many threads has many idle connections; what was asked over them is what a
+    # stopped node reads first when it goes on, before it hears that it was replaced.
+    threads, names = stage.verifiers["threads"], [token.name for token in stage.victims]
+    threads.call("crowd", names, 60)
     others = [node for node in stage.cluster.nodes if node != stage.victim]
     stage.behave(HOLD, nodes=others)
-    _stop_past_failover(stage, seconds_more=1.5)
+
+    def ask_before_it_goes_on() -> None:
+        threads.begin("burst", names, 30)
+        stage.sleep(0.2)
+
+    _stop_past_failover(stage, 1.5, before_it_goes_on=ask_before_it_goes_on)
+    threads.finish()
     stage.sleep(1.0)
 
 
@@ -45,17 +53,20 @@ def stop_primary_seen_by_others(stage: Stage) -> None:
     """The same, while the verifiers reach all nodes but the new primary."""
     (replica, *_) = stage.cluster.replicas_of(stage.a_key)
     stage.behave(HOLD, nodes=[replica])
-    _stop_past_failover(stage, seconds_more=1.0)
+    _stop_past_failover(stage, 1.0)
     stage.sleep(1.0)
 
 
-def _stop_past_failover(stage: Stage, seconds_more: float) -> None:
+def _stop_past_failover(
+    stage: Stage, seconds_more: float, before_it_goes_on: Callable[[], None] = lambda: None
+) -> None:
     key = stage.a_key
     stage.cluster.pause(stage.victim)
     paused_at = time.monotonic()
     try:
         stage.cluster.wait_until_primary_changes(key, stage.victim, WAITING)
         stage.sleep(seconds_more)
+        before_it_goes_on()
         resumed_at = time.monotonic()
     finally:
         stage.cluster.resume(stage.victim)
@@ -131,3 +142,36 @@ def move_slots_atomically_unseen(stage: Stage) -> None:
     stage.behave(HOLD, nodes=[stage.others[0]])
     move_slots_atomically(stage)
     stage.sleep(1.0)
+
+
+def part_primary(stage: Stage) -> None:
+    """A primary is parted from all other nodes, together with the verifiers, and replaced."""
+    with stage.parted() as part:
+        _leave_alone_with_verifiers(stage)
+        part()
+        parted_at = time.monotonic()
+        stage.safe = [(parted_at, inf)]
+        stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
+        stage.sleep(2.0)
+
+
+def part_stopped_primary(stage: Stage) -> None:
+    """The same with a primary that is stopped by a signal, and goes on after it was replaced."""
+    with stage.parted() as part:
+        _leave_alone_with_verifiers(stage)
+        part()
+        stage.safe = [(time.monotonic(), inf)]
+        stage.cluster.pause(stage.victim)
+        try:
+            stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
+            stage.sleep(1.5)
+        finally:
+            stage.cluster.resume(stage.victim)
+        stage.sleep(2 * NODE_TIMEOUT)
+
+
+def _leave_alone_with_verifiers(stage: Stage) -> None:
+    """The verifiers reach the victim alone, the writers all but the victim."""
+    others = [node for node in stage.cluster.nodes if node != stage.victim]
+    stage.behave(HOLD, nodes=[stage.victim], verifiers=[WRITERS])
+    stage.behave(HOLD, nodes=others)

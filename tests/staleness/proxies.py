@@ -1,6 +1,6 @@
-"""TCP proxies between each client process and each node, and the faults that they bring about.
+"""TCP proxies, and the faults that they bring about.
 
-One process holds them all. What a fault does to a direction:
+What a fault does to a direction:
 
 - ``hold``: nothing is read any more. This is what dropped packets are to TCP: nothing arrives, and
   when the fault is over all of it does, late and in its order.
@@ -9,18 +9,14 @@ One process holds them all. What a fault does to a direction:
 """
 
 import asyncio
-import contextlib
 import random
 import socket
 import struct
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from clusterpass.store.url import Address
-
-from .workers import LoopThread, Worker
 
 HOST = "127.0.0.1"
 Way = Literal["forward", "hold", "discard"]
@@ -53,7 +49,7 @@ DISCARD = Behaviour(to_client="discard", to_server="discard")
 class _End(asyncio.Protocol):
     """One of the two connections of a pair."""
 
-    def __init__(self, pair: "_Pair", sends: Direction) -> None:
+    def __init__(self, pair: "Pair", sends: Direction) -> None:
         self.pair = pair
         self.sends = sends
         self.transport: asyncio.Transport | None = None
@@ -70,15 +66,18 @@ class _End(asyncio.Protocol):
         self.pair.end()
 
 
-class _Pair:
+class Pair:
     """A connection of a client, and ours to the node."""
 
-    def __init__(self, proxy: "_Proxy") -> None:
+    def __init__(self, proxy: "Proxy") -> None:
         self._proxy = proxy
         self._loop = asyncio.get_running_loop()
         self.client = _End(self, "to_server")
         self.server = _End(self, "to_client")
         self.is_pushing = False
+        self.sender = b""
+        """The id of the node that opened it, on a cluster bus."""
+        self._held: dict[Direction, list[bytes]] = {"to_client": [], "to_server": []}
         self._has_gap = False
         self._late: dict[Direction, deque[tuple[float, bytes]]] = {
             "to_client": deque(),
@@ -106,13 +105,9 @@ class _Pair:
         else:
             self.adapt()
 
-    def behaviour(self) -> Behaviour:
-        behaviour = self._proxy.behaviour
-        return behaviour if self.is_pushing or not behaviour.only_pushing else FORWARD
-
     def adapt(self) -> None:
         """The behaviour of the proxy has changed, or the pair is new."""
-        behaviour = self.behaviour()
+        behaviour = self._proxy.behaviour_for(self)
         if self.is_over or self.server.transport is None:
             return
         if self._has_gap and "discard" not in {behaviour.to_client, behaviour.to_server}:
@@ -123,6 +118,9 @@ class _Pair:
             if way == "hold":
                 end.transport.pause_reading()
             else:
+                held, self._held[end.sends] = self._held[end.sends], []
+                for data in held:
+                    self._pass_on(end.sends, data, behaviour)
                 end.transport.resume_reading()
         if self._ending is not None:
             self._ending.cancel()
@@ -132,13 +130,18 @@ class _Pair:
             self._ending = self._loop.call_later(seconds, self.reset)
 
     def received(self, direction: Direction, data: bytes) -> None:
-        if not self.is_pushing and _PUSHES_ARE_ASKED_FOR in data and direction == "to_server":
-            self.is_pushing = True
+        if direction == "to_server" and self._proxy.learn(self, data):
             self._loop.call_soon(self.adapt)
-        behaviour = self.behaviour()
-        if (behaviour.to_client if direction == "to_client" else behaviour.to_server) == "discard":
+        behaviour = self._proxy.behaviour_for(self)
+        way = behaviour.to_client if direction == "to_client" else behaviour.to_server
+        if way == "discard":
             self._has_gap = True
-            return
+        elif way == "hold":
+            self._held[direction].append(data)
+        else:
+            self._pass_on(direction, data, behaviour)
+
+    def _pass_on(self, direction: Direction, data: bytes, behaviour: Behaviour) -> None:
         late = self._late[direction]
         if behaviour.delay or late:
             earliest = late[-1][0] if late else 0.0
@@ -180,85 +183,38 @@ class _Pair:
                 end.transport.abort()
 
 
-class _Proxy:
+class Proxy:
     """In front of one node, for one client process."""
 
     def __init__(self, target: Address, seed: int) -> None:
         self.target = target
         self.random = random.Random(seed)
         self.behaviour = FORWARD
-        self.pairs: set[_Pair] = set()
+        self.pairs: set[Pair] = set()
         self.server: asyncio.Server | None = None
 
     async def open(self) -> Address:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: _Pair(self).client, HOST, 0)
+        self.server = await loop.create_server(lambda: Pair(self).client, HOST, 0)
         return Address(HOST, self.server.sockets[0].getsockname()[1])
 
+    def learn(self, pair: Pair, data: bytes) -> bool:
+        """What a client sends tells what it is; whether that makes a difference."""
+        if pair.is_pushing or _PUSHES_ARE_ASKED_FOR not in data:
+            return False
+        pair.is_pushing = True
+        return self.behaviour.only_pushing
+
+    def behaviour_for(self, pair: Pair) -> Behaviour:
+        """How this connection is treated."""
+        return self.behaviour if pair.is_pushing or not self.behaviour.only_pushing else FORWARD
+
     def behave(self, behaviour: Behaviour) -> None:
+        """Behave so from now on."""
         self.behaviour = behaviour
+        self.adapt()
+
+    def adapt(self) -> None:
+        """Every connection may be treated otherwise from now on."""
         for pair in list(self.pairs):
             pair.adapt()
-
-
-class ProxyProcess:
-    """What runs in the process of the proxies."""
-
-    def __init__(self, seed: int) -> None:
-        self._thread = LoopThread(asyncio.new_event_loop)
-        self._proxies: dict[tuple[str, Address], _Proxy] = {}
-        self._seed = seed
-
-    def open(self, client: str, targets: Sequence[Address]) -> dict[Address, Address]:
-        """Proxies for ``client``; where each stands."""
-        return {target: self._thread.run(self._open(client, target)) for target in targets}
-
-    async def _open(self, client: str, target: Address) -> Address:
-        self._seed += 1
-        proxy = self._proxies[client, target] = _Proxy(target, self._seed)
-        return await proxy.open()
-
-    def behave(
-        self, behaviour: Behaviour, clients: Sequence[str], targets: Sequence[Address]
-    ) -> None:
-        """Let the proxies of these clients and nodes behave so from now on."""
-        self._thread.run(self._behave(behaviour, clients, targets))
-
-    async def _behave(
-        self, behaviour: Behaviour, clients: Sequence[str], targets: Sequence[Address]
-    ) -> None:
-        for (client, target), proxy in self._proxies.items():
-            if client in clients and target in targets:
-                proxy.behave(behaviour)
-
-
-class Proxies:
-    """The parent's end."""
-
-    def __init__(self, seed: int) -> None:
-        self._worker = Worker("proxies", ProxyProcess, seed)
-        self._clients: list[str] = []
-        self._targets: list[Address] = []
-
-    def open(self, client: str, targets: Sequence[Address]) -> dict[Address, Address]:
-        """Proxies between ``client`` and the nodes at ``targets``; where each stands."""
-        self._clients.append(client)
-        self._targets = list(targets)
-        found: dict[Address, Address] = self._worker.call("open", client, targets)
-        return found
-
-    def behave(
-        self,
-        behaviour: Behaviour,
-        *,
-        clients: Sequence[str] | None = None,
-        targets: Sequence[Address] | None = None,
-    ) -> None:
-        """Returns when the proxies behave so; of all clients or nodes unless some are named."""
-        given: tuple[Any, Any] = (clients or self._clients, targets or self._targets)
-        self._worker.call("behave", behaviour, *given)
-
-    def stop(self) -> None:
-        """End the process."""
-        with contextlib.suppress(Exception):
-            self._worker.stop()

@@ -30,6 +30,9 @@ class Scenario:
     is_cutoff: bool = False
     """Whether all sessions are ended at once, by one time before which none is good."""
 
+    reaches_writers: bool = False
+    """Whether the fault is one of the writers too."""
+
     @property
     def description(self) -> str:
         """The first line of what the fault says of itself."""
@@ -39,7 +42,7 @@ class Scenario:
 def run(scenario: Scenario, campaign: Campaign) -> Findings:
     """Run it once. Raises CannotRun."""
     began = time.monotonic()
-    with campaign.stage() as stage:
+    with campaign.stage(reaches_writers=scenario.reaches_writers) as stage:
         sizes = campaign.sizes
         stage.revocable = stage.log_in(sizes.revoked)
         stage.kept = [] if scenario.is_cutoff else stage.log_in(sizes.kept)

@@ -18,6 +18,10 @@ _ALL = (
     Scenario("primary-replaced-alone", cluster_faults.stop_primary_that_is_alone, 5.0),
     Scenario("primary-replaced-unseen", cluster_faults.stop_primary_seen_by_others, 5.0),
     Scenario("primary-killed", cluster_faults.kill_primary, 5.0),
+    Scenario("primary-parted", cluster_faults.part_primary, 5.0, reaches_writers=True),
+    Scenario(
+        "primary-parted-stopped", cluster_faults.part_stopped_primary, 7.0, reaches_writers=True
+    ),
     Scenario("failover-by-hand", cluster_faults.fail_over_by_hand, 3.0),
     Scenario("failover-by-hand-unseen", cluster_faults.fail_over_unseen, 2.5),
     Scenario("slots-moved", cluster_faults.move_slots, 2.0),

@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
+from clusterpass.config import VerificationMode
 from clusterpass.errors import InvalidToken, StoreUnavailable
 from clusterpass.store.aio import AsyncStore
 from clusterpass.store.sync import SyncStore
@@ -130,18 +132,36 @@ class SyncVerifier(_Verifier):
         self.manager.close()
 
     def crowd(self, names: Sequence[str], threads: int) -> None:
-        """Verify so many at once that afterwards there is that number of idle connections."""
-        tokens = [token for token in self._tokens if token.name in names]
-        together = threading.Barrier(threads)
-
-        def ask(number: int) -> None:
-            together.wait(30)
-            with contextlib.suppress(InvalidToken, StoreUnavailable):
-                token = tokens[number % len(tokens)]
-                self.manager.verify(token.access_token, verification="strict")
-
+        """Verify so many at once by asking the store: each leaves an idle connection behind."""
         with ThreadPoolExecutor(threads) as crowd:
-            list(crowd.map(ask, range(threads)))
+            together = threading.Barrier(threads)
+            list(crowd.map(partial(self._ask, together, "strict"), self._several(names, threads)))
+
+    def burst(self, names: Sequence[str], threads: int) -> None:
+        """Verify so many at once, as always; what comes of it is noted."""
+        with ThreadPoolExecutor(threads) as crowd:
+            together = threading.Barrier(threads)
+            list(crowd.map(partial(self._ask, together, None), self._several(names, threads)))
+
+    def _several(self, names: Sequence[str], count: int) -> list[tuple[Token, Record]]:
+        tokens = [token for token in self._tokens if token.name in names]
+        chosen = [tokens[number % len(tokens)] for number in range(count)]
+        return [(token, self.new_record(token)) for token in chosen]
+
+    def _ask(
+        self, together: threading.Barrier, mode: VerificationMode | None, work: tuple[Token, Record]
+    ) -> None:
+        token, record = work
+        together.wait(30)
+        started = _now()
+        try:
+            self.manager.verify(token.access_token, verification=mode)
+        except StoreUnavailable:
+            record.note_unavailable(started, _now())
+        except InvalidToken as error:
+            record.note_refused(_now(), error.code)
+        else:
+            record.note_accepted(started, from_memory=False)
 
     def busy(self, seconds: float, switch_interval: float) -> None:
         """Keep the interpreter busy; other threads get their turn each ``switch_interval``."""

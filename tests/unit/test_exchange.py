@@ -31,7 +31,8 @@ KEYS = (b"cp:{u}", b"cp:{u}:details")
 SLOT = key_slot(KEYS[0])
 READ = Script("read", b"return 1", b"5ha1-of-read", writes=False)
 WRITE = Script("write", b"return 2", b"5ha1-of-write", writes=True)
-WAIT = (b"WAIT", 1, 250)
+WAIT = 250
+"""Milliseconds."""
 NOSCRIPT = ServerError("NOSCRIPT", "No matching script.")
 
 
@@ -74,9 +75,9 @@ class Drive:
             self.step, self.result = None, stop.value
         return self.step
 
-    def reply(self, *values: Any) -> Any:
+    def reply(self, *values: Any, confirmed: Any = 0) -> Any:
         assert isinstance(self.step, Send)
-        return self.answer(Replies(list(values)))
+        return self.answer(Replies(list(values), confirmed))
 
     def fail(self, outcome: Any) -> Any:
         """A fault or a server's error, until something is sent again; the pauses pass."""
@@ -95,15 +96,15 @@ def test_a_read_is_one_command_to_the_owner_and_never_durable():
     drive = Drive(READ, owned_by(A, replicas=2))
     assert drive.step == Send(A, (by_name(READ),))
     drive.reply(b"value")
-    assert drive.result == Answer(("read", b"value"), durable=False)
+    assert drive.result == Answer(("read", b"value"), durable=False, node=A)
 
 
 @pytest.mark.parametrize(("confirmed", "durable"), [(0, False), (1, True), (2, True)])
 def test_a_write_waits_where_there_are_replicas(confirmed, durable):
     drive = Drive(WRITE, owned_by(A, replicas=1))
-    assert drive.step == Send(A, (by_name(WRITE), WAIT))
-    drive.reply(b"value", confirmed)
-    assert drive.result == Answer(("read", b"value"), durable=durable)
+    assert drive.step == Send(A, (by_name(WRITE),), WAIT)
+    drive.reply(b"value", confirmed=confirmed)
+    assert drive.result == Answer(("read", b"value"), durable=durable, node=A)
 
 
 def test_a_write_does_not_wait_where_no_replica_can_confirm():
@@ -125,16 +126,16 @@ def test_replicas_are_counted_again_after_a_write_without_confirmation(age, look
     if looks:
         assert drive.step == LookUp(1, suspect=None, until=102.5)
         drive.answer(None)
-    assert drive.result == Answer(("read", b"value"), durable=False)
+    assert drive.result == Answer(("read", b"value"), durable=False, node=A)
 
 
-@pytest.mark.parametrize(("script", "extra"), [(READ, ()), (WRITE, (WAIT,))])
-def test_a_script_that_is_not_known_is_sent_in_full_to_the_same_node(script, extra):
+@pytest.mark.parametrize(("script", "wait"), [(READ, None), (WRITE, WAIT)])
+def test_a_script_that_is_not_known_is_sent_in_full_to_the_same_node(script, wait):
     drive = Drive(script, owned_by(A, replicas=1))
-    drive.reply(NOSCRIPT, *(0 for _ in extra))
-    assert drive.step == Send(A, (by_source(script), *extra))
-    drive.reply(b"value", *(1 for _ in extra))
-    assert drive.result == Answer(("read", b"value"), durable=script is WRITE)
+    drive.reply(NOSCRIPT)
+    assert drive.step == Send(A, (by_source(script),), wait)
+    drive.reply(b"value", confirmed=0 if wait is None else 1)
+    assert drive.result == Answer(("read", b"value"), durable=script is WRITE, node=A)
 
 
 def test_a_script_that_is_refused_in_full_is_a_failure():
@@ -159,7 +160,7 @@ def test_moved_is_followed_at_once_and_remembered():
 def test_moved_to_a_node_with_replicas_waits_for_them():
     drive = Drive(WRITE, owned_by(A))
     drive.reply(ServerError("MOVED", f"{SLOT} b:2"))
-    assert drive.answer(None) == Send(B, (by_name(WRITE), WAIT))
+    assert drive.answer(None) == Send(B, (by_name(WRITE),), WAIT)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +183,10 @@ def test_the_address_in_a_redirect(code, text, address):
 
 def test_ask_is_followed_once_and_not_remembered():
     drive = Drive(WRITE, owned_by(A, replicas=1))
-    drive.reply(ServerError("ASK", f"{SLOT} b:2"), 0)
-    assert drive.step == Send(B, ((b"ASKING",), by_name(WRITE), WAIT))
+    drive.reply(ServerError("ASK", f"{SLOT} b:2"))
+    assert drive.step == Send(B, ((b"ASKING",), by_name(WRITE)), WAIT)
     assert drive.slots.shard(SLOT).primary == A
-    drive.reply(b"OK", b"value", 1)
+    drive.reply(b"OK", b"value", confirmed=1)
     assert drive.result == Answer(("read", b"value"), durable=True)
 
 
@@ -202,11 +203,11 @@ def test_keys_on_both_sides_of_a_migration_become_one_key():
     """The script can do without the second one; the slot may take long to migrate."""
     drive = Drive(WRITE, owned_by(A, replicas=1))
     alone = (b"EVALSHA", WRITE.sha1, 1, KEYS[0], b"argument", 7)
-    drive.reply(ServerError("TRYAGAIN", "x"), 0)
-    assert drive.step == Send(A, (alone, WAIT))
-    drive.reply(ServerError("ASK", f"{SLOT} b:2"), 0)
-    assert drive.step == Send(B, ((b"ASKING",), alone, WAIT))
-    drive.reply(b"OK", b"value", 1)
+    drive.reply(ServerError("TRYAGAIN", "x"))
+    assert drive.step == Send(A, (alone,), WAIT)
+    drive.reply(ServerError("ASK", f"{SLOT} b:2"))
+    assert drive.step == Send(B, ((b"ASKING",), alone), WAIT)
+    drive.reply(b"OK", b"value", confirmed=1)
     assert drive.result == Answer(("read", b"value"), durable=True)
 
 
@@ -217,7 +218,7 @@ def test_a_write_that_needs_no_confirmation_waits_for_none():
     assert next(steps) == Send(A, (by_name(WRITE),))
     with pytest.raises(StopIteration) as end:
         steps.send(Replies([b"value"]))
-    assert end.value.value == Answer(("read", b"value"), durable=False)
+    assert end.value.value == Answer(("read", b"value"), durable=False, node=A)
 
 
 def test_a_call_may_be_given_up_earlier_than_others():
@@ -384,10 +385,12 @@ def test_a_command_that_is_too_long_for_a_stranger_is_a_refusal():
 
 def test_a_primary_that_became_a_replica_during_wait_is_asked_no_more():
     drive = Drive(WRITE, owned_by(A, replicas=1))
-    drive.reply(b"value", ServerError("UNBLOCKED", "force unblock from blocking operation"))
+    drive.reply(
+        b"value", confirmed=ServerError("UNBLOCKED", "force unblock from blocking operation")
+    )
     assert drive.step == LookUp(1, suspect=A, until=102.5)
     drive.slots = owned_by(B, replicas=1, version=2)
-    assert drive.answer(None) == Send(B, (by_name(WRITE), WAIT))
+    assert drive.answer(None) == Send(B, (by_name(WRITE),), WAIT)
 
 
 def test_a_refused_wait_is_told_at_once():
@@ -488,6 +491,44 @@ def test_a_look_up_that_is_refused_says_so():
     next(steps)
     with pytest.raises(StoreDenied):
         steps.send(Replies([ServerError("NOPERM", "x"), b""]))
+
+
+# What outdated nodes say
+
+
+def test_a_read_of_a_node_that_knows_less_than_others_is_asked_again():
+    outdated = {A}
+    slots = owned_by(A)
+    steps = exchange(
+        call_of(READ),
+        lambda: slots,
+        lambda _: None,
+        PATIENCE,
+        lambda: 0.0,
+        outdated=lambda: outdated,
+    )
+    assert steps.send(None) == Send(A, (by_name(READ),))
+    assert steps.send(Replies([b"from the past"])) == LookUp(1, suspect=A, until=2.5)
+    slots = owned_by(B, version=2)
+    assert steps.send(None) == Send(B, (by_name(READ),))
+    with pytest.raises(StopIteration) as stop:
+        steps.send(Replies([b"value"]))
+    assert stop.value.value == Answer(("read", b"value"), durable=False, node=B)
+
+
+def test_a_write_to_a_node_that_knows_less_stands_or_falls_with_its_confirmation():
+    steps = exchange(
+        call_of(WRITE),
+        lambda: owned_by(A, replicas=1),
+        lambda _: None,
+        PATIENCE,
+        lambda: 0.0,
+        outdated=lambda: {A},
+    )
+    steps.send(None)
+    with pytest.raises(StopIteration) as stop:
+        steps.send(Replies([b"value"], 1))
+    assert stop.value.value.durable
 
 
 # ask_any, ask_one

@@ -85,7 +85,7 @@ def test_two_subjects_share_no_key(one: str, other: str) -> None:
 def test_keys_of_a_subject_differ(subject: str) -> None:
     keys = keys_of(subject)
     assert len(set(keys)) == len(keys)
-    assert KEYSPACE.probe() not in keys
+    assert KEYSPACE.probe(key_slot(keys[0])) not in keys
 
 
 @steady
@@ -94,7 +94,7 @@ def test_keys_are_printable_ascii_without_spaces(subject: str) -> None:
     for key in keys_of(subject):
         assert key.isascii()
         assert all(0x21 <= byte <= 0x7E for byte in key)
-        assert key.startswith(b"cp:{")
+        assert key.startswith(b"cp:")
 
 
 @steady
@@ -119,8 +119,8 @@ def test_namespace_that_is_refused(namespace: str) -> None:
     [
         ("sessions", b"cp:{alice@example.com}"),
         ("user", b"cp:{alice@example.com}:user"),
-        ("attempts_by_account", b"cp:{alice@example.com}:attempts-account"),
-        ("attempts_by_address", b"cp:{alice@example.com}:attempts-address"),
+        ("attempts_by_account", b"cp:attempts-account:{alice@example.com}"),
+        ("attempts_by_address", b"cp:attempts-address:{alice@example.com}"),
     ],
 )
 def test_names_as_they_are_in_the_store(build: Any, name: bytes) -> None:
@@ -138,4 +138,21 @@ def test_pattern_of_users_finds_users_alone() -> None:
     for subject in ("alice", "{}:user", "a}:user", "*"):
         matching = [key for key in keys_of(subject) if fnmatchcase(key.decode(), pattern)]
         assert matching == [KEYSPACE.user(subject)]
-    assert not fnmatchcase(KEYSPACE.probe().decode(), pattern)
+    assert not fnmatchcase(KEYSPACE.probe(0).decode(), pattern)
+
+
+@steady
+@given(subjects)
+def test_what_a_cache_watches_is_the_sessions_and_little_else(subject: str) -> None:
+    watched = KEYSPACE.sessions_prefix()
+    assert KEYSPACE.sessions(subject).startswith(watched)
+    assert KEYSPACE.activity_beside(KEYSPACE.sessions(subject)) == KEYSPACE.activity(subject)
+    for noisy in (
+        KEYSPACE.activity(subject),
+        KEYSPACE.attempts_by_account(subject),
+        KEYSPACE.attempts_by_address(subject),
+        KEYSPACE.online(7),
+        KEYSPACE.probe(7),
+    ):
+        assert not noisy.startswith((watched, KEYSPACE.not_before_prefix()))
+    assert KEYSPACE.not_before(7).startswith(KEYSPACE.not_before_prefix())

@@ -1,0 +1,134 @@
+"""The process of all proxies: between each client process and each node, and between the nodes.
+
+The cluster bus is parted without any right of an administrator: each node announces, as where its
+bus is, a proxy of ours; and the first message on a connection says which node opened it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clusterpass.store.url import Address
+
+from .proxies import FORWARD, HOLD, Behaviour, Pair, Proxy
+from .workers import LoopThread, Worker
+
+_SIGNATURE = b"RCmb"
+_SENDER = slice(40, 80)
+"""Where a message of the bus has the id of the node that sent it."""
+
+
+class BusProxy(Proxy):
+    """In front of the bus of one node."""
+
+    def __init__(self, target: Address, node: bytes, sides: Mapping[bytes, int]) -> None:
+        """``node``: its id; ``sides``: on which side of a partition each node is."""
+        super().__init__(target, 0)
+        self._node = node
+        self._sides = sides
+
+    def learn(self, pair: Pair, data: bytes) -> bool:
+        """Who opened the connection."""
+        if pair.sender or data[:4] != _SIGNATURE:
+            return False
+        pair.sender = data[_SENDER]
+        return True
+
+    def behaviour_for(self, pair: Pair) -> Behaviour:
+        """Nothing passes from one side to the other."""
+        here, there = self._sides.get(self._node, 0), self._sides.get(pair.sender, 0)
+        return FORWARD if here == there or not pair.sender else HOLD
+
+
+class ProxyProcess:
+    """What runs in the process of the proxies."""
+
+    def __init__(self, seed: int) -> None:
+        self._thread = LoopThread(asyncio.new_event_loop)
+        self._proxies: dict[tuple[str, Address], Proxy] = {}
+        self._buses: list[BusProxy] = []
+        self._sides: dict[bytes, int] = {}
+        self._seed = seed
+
+    def open_buses(self, buses: Mapping[bytes, Address]) -> dict[bytes, Address]:
+        """Proxies in front of the buses of nodes, by their ids; where each stands."""
+        return {node: self._thread.run(self._open_bus(node, bus)) for node, bus in buses.items()}
+
+    async def _open_bus(self, node: bytes, bus: Address) -> Address:
+        proxy = BusProxy(bus, node, self._sides)
+        self._buses.append(proxy)
+        return await proxy.open()
+
+    def part(self, sides: Mapping[bytes, int]) -> None:
+        """Let nothing pass between nodes on different sides; who is not named is on side 0."""
+        self._thread.run(self._part(sides))
+
+    async def _part(self, sides: Mapping[bytes, int]) -> None:
+        self._sides.clear()
+        self._sides.update(sides)
+        for proxy in self._buses:
+            proxy.adapt()
+
+    def open(self, client: str, targets: Sequence[Address]) -> dict[Address, Address]:
+        """Proxies for ``client``; where each stands."""
+        return {target: self._thread.run(self._open(client, target)) for target in targets}
+
+    async def _open(self, client: str, target: Address) -> Address:
+        self._seed += 1
+        proxy = self._proxies[client, target] = Proxy(target, self._seed)
+        return await proxy.open()
+
+    def behave(
+        self, behaviour: Behaviour, clients: Sequence[str], targets: Sequence[Address]
+    ) -> None:
+        """Let the proxies of these clients and nodes behave so from now on."""
+        self._thread.run(self._behave(behaviour, clients, targets))
+
+    async def _behave(
+        self, behaviour: Behaviour, clients: Sequence[str], targets: Sequence[Address]
+    ) -> None:
+        for (client, target), proxy in self._proxies.items():
+            if client in clients and target in targets:
+                proxy.behave(behaviour)
+
+
+class Proxies:
+    """The parent's end."""
+
+    def __init__(self, seed: int) -> None:
+        self._worker = Worker("proxies", ProxyProcess, seed)
+        self._clients: list[str] = []
+        self._targets: list[Address] = []
+
+    def open(self, client: str, targets: Sequence[Address]) -> dict[Address, Address]:
+        """Proxies between ``client`` and the nodes at ``targets``; where each stands."""
+        self._clients.append(client)
+        self._targets = list(targets)
+        found: dict[Address, Address] = self._worker.call("open", client, targets)
+        return found
+
+    def behave(
+        self,
+        behaviour: Behaviour,
+        *,
+        clients: Sequence[str] | None = None,
+        targets: Sequence[Address] | None = None,
+    ) -> None:
+        """Returns when the proxies behave so; of all clients or nodes unless some are named."""
+        given: tuple[Any, Any] = (clients or self._clients, targets or self._targets)
+        self._worker.call("behave", behaviour, *given)
+
+    def open_buses(self, buses: Mapping[bytes, Address]) -> dict[bytes, Address]:
+        """Proxies in front of the buses of nodes, by their ids; where each stands."""
+        found: dict[bytes, Address] = self._worker.call("open_buses", buses)
+        return found
+
+    def part(self, sides: Mapping[bytes, int]) -> None:
+        """Let nothing pass between nodes on different sides; who is not named is on side 0."""
+        self._worker.call("part", sides)
+
+    def stop(self) -> None:
+        """End the process."""
+        with contextlib.suppress(Exception):
+            self._worker.stop()
