@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.fixtures import make_config, server_version
@@ -33,20 +33,24 @@ async def _run(sizes: tuple[int, ...], rounds: int, calls: int) -> Report:
     with EmbeddedCluster(nodes=6) as small, EmbeddedCluster(nodes=6) as large:
         version = server_version(large)
         async with (
-            _Population(small.url, config) as few,
-            _Population(large.url, config) as many,
+            _Population(small, config) as few,
+            _Population(large, config) as many,
         ):
             await few.grow(sizes[0])
             for size in sizes:
                 await many.grow(size)
                 row = [f"{size:,}"]
+                own = 0.0
                 for verb in ("verify", "strict verify", "login", "refresh", "sessions"):
+                    before = few.script_time(), many.script_time()
                     some = calls * 20 if verb == "verify" else calls
                     times = await _measure(few, many, verb, rounds, some)
                     ratio = times.ratio(verb, _SMALL)
                     row.append(str(ratio))
                     ratios[verb] = ratio.median
-                rows.append(row)
+                    if verb == "refresh":
+                        own = _own_time(before, few, many)
+                rows.append([*row, f"{own:.2f}"])
     return Report(
         name="scale",
         title="With the number of live sessions",
@@ -57,15 +61,35 @@ async def _run(sizes: tuple[int, ...], rounds: int, calls: int) -> Report:
             "tokens drawn at random); the ratio is the time on "
             "the full one to that on the other, so that the noise of the machine falls out. "
             "`verify` is from memory where the manager holds the token. History and the index of "
-            "who is online are on, as by default. Logins on both let both grow a little."
+            "who is online are on, as by default; logins let both clusters grow a little. The last "
+            "column is the servers' own time for the script of a refresh (`INFO COMMANDSTATS`), in "
+            "the same ratio: what grows with the size grows there."
         ),
-        columns=("live sessions", "verify", "strict verify", "login", "refresh", "sessions"),
+        columns=(
+            "live sessions",
+            "verify",
+            "strict verify",
+            "login",
+            "refresh",
+            "sessions",
+            "servers' time for a refresh",
+        ),
         rows=rows,
         goals=[
             Goal(f"{verb}, {sizes[-1]:,} sessions : {sizes[0]:,}", ratio, at_most=MOST)
             for verb, ratio in ratios.items()
         ],
         servers=[version],
+    )
+
+
+def _own_time(before: tuple["_Spent", "_Spent"], few: "_Population", many: "_Population") -> float:
+    """The servers' time for a script since ``before``: of the full cluster to that of the other."""
+    small, large = few.script_time(), many.script_time()
+    return (
+        (large.seconds - before[1].seconds)
+        / (large.calls - before[1].calls)
+        / ((small.seconds - before[0].seconds) / (small.calls - before[0].calls))
     )
 
 
@@ -76,11 +100,20 @@ async def _measure(
     return await measure_async(candidates, rounds=rounds, calls=calls, callers=_CALLERS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What the servers of a cluster have done."""
+
+    seconds: float
+    calls: int
+
+
 class _Population:
     """The users of one cluster, each with one session."""
 
-    def __init__(self, url: str, config: Config) -> None:
-        self._manager = AsyncSessionManager.from_url(url, config)
+    def __init__(self, cluster: EmbeddedCluster, config: Config) -> None:
+        self._cluster = cluster
+        self._manager = AsyncSessionManager.from_url(cluster.url, config)
         self._tokens: list[str] = []
         self._refresh_tokens: dict[int, str] = {}
         self._numbers = itertools.count()
@@ -105,6 +138,17 @@ class _Population:
 
         await asyncio.gather(*(some() for _ in range(_FILLERS)))
         self._numbers = itertools.count(size)
+
+    def script_time(self) -> _Spent:
+        """The time of all scripts so far, and their number."""
+        seconds, calls = 0.0, 0
+        for node in self._cluster.nodes:
+            with self._cluster.client(node) as client:
+                figures = client.info("commandstats").get("cmdstat_evalsha")
+                if figures:
+                    seconds += figures["usec"] / 1e6
+                    calls += figures["calls"]
+        return _Spent(seconds, calls)
 
     def act(self, verb: str) -> Callable[[], Any]:
         """One call of ``verb`` for a user chosen at random."""

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clusterpass import EmbeddedCluster
+from clusterpass.errors import EmbeddedClusterError
 
-from .campaign import Campaign
-from .cluster_faults import NODE_TIMEOUT
+from .campaign import NODE_TIMEOUT, Campaign
 from .report import Result, as_json, remarks, table
 from .run import CannotRun, run
 from .scenarios import SCENARIOS
@@ -34,10 +34,15 @@ def play(
                 result.add(run(SCENARIOS[result.scenario], campaign))
             except CannotRun as why:
                 result.skipped = str(why)
+            except EmbeddedClusterError as error:  # nothing can be run on it any more
+                result.skipped = f"the cluster was not whole any more: {error}"
+                return results
             if tells:
                 print(
                     f"round {number + 1} of {rounds}: {result.scenario}:"
-                    f" {result.longest * 1000:.0f} ms, {result.verdict}",
+                    f" {result.longest * 1000:.0f} ms"
+                    f" ({', '.join(f'{n} {s * 1000:.0f}' for n, s in result.by_verifier.items())}),"
+                    f" {result.verdict}",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -60,6 +65,9 @@ def main() -> int:
     parser.add_argument(
         "--lease-off", action="store_true", help="without leases: the promise must break"
     )
+    parser.add_argument(
+        "--node-timeout", type=float, default=NODE_TIMEOUT, help="of the cluster, in seconds"
+    )
     parser.add_argument("--server", help="the server program, instead of the bundled Valkey")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -72,8 +80,16 @@ def main() -> int:
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr, flush=True)
     with (
-        EmbeddedCluster(nodes=6, node_timeout=NODE_TIMEOUT, server=options.server) as cluster,
-        Campaign(cluster, bound=options.bound, seed=seed, lease_off=options.lease_off) as campaign,
+        EmbeddedCluster(
+            nodes=6, node_timeout=options.node_timeout, server=options.server
+        ) as cluster,
+        Campaign(
+            cluster,
+            bound=options.bound,
+            node_timeout=options.node_timeout,
+            seed=seed,
+            lease_off=options.lease_off,
+        ) as campaign,
     ):
         names = options.scenario or list(SCENARIOS)
         results = play(campaign, names, options.rounds, tells=True)

@@ -97,7 +97,7 @@ def move_slot(cluster: EmbeddedCluster, slot: int, source: Node, target: Node) -
     return moved
 
 
-def move_slots_at_once(
+def begin_to_move_slots(
     cluster: EmbeddedCluster, slots: Sequence[int], source: Node, target: Node
 ) -> None:
     """Move slots atomically, as Valkey 9 can. Raises redis.ResponseError where that is unknown."""
@@ -107,7 +107,23 @@ def move_slots_at_once(
         order += ["SLOTSRANGE", slot, slot, "NODE", target_id]
     with cluster.client(source) as client:
         client.execute_command(*order)
+
+
+def move_slots_at_once(
+    cluster: EmbeddedCluster, slots: Sequence[int], source: Node, target: Node
+) -> None:
+    """The same, and wait until they have moved."""
+    begin_to_move_slots(cluster, slots, source, target)
+    with cluster.client(source) as client:
         await_that(lambda: _is_moved(client), "the slots have moved")
+
+
+def is_owner(cluster: EmbeddedCluster, node: Node, slots: Sequence[int]) -> bool:
+    """Whether ``node`` takes itself to be the owner of the slots."""
+    with cluster.client(node) as client:
+        answer = client.execute_command("CLUSTER", "SLOTS")
+    own = [(first, last) for first, last, primary, *_ in answer if primary[1] == node.port]
+    return all(any(first <= slot <= last for first, last in own) for slot in slots)
 
 
 def _is_moved(client: "redis.Redis") -> bool:

@@ -1,18 +1,24 @@
 """Faults of the nodes and changes of the cluster; each is a scenario's ``fault``."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from math import inf
 
 import redis
 
-from .acts import WAITING, fail_over, move_slot, move_slots_at_once
-from .campaign import WRITERS, Stage
-from .proxies import FORWARD, HOLD
+from .acts import (
+    WAITING,
+    await_that,
+    begin_to_move_slots,
+    fail_over,
+    is_owner,
+    move_slot,
+    move_slots_at_once,
+)
+from .proxies import FORWARD, HOLD, Behaviour
 from .run import CannotRun
-
-NODE_TIMEOUT = 1.0
-"""Of the campaign's cluster, in seconds."""
+from .stage import WRITERS, Stage
 
 
 def stop_primary_for_a_moment(stage: Stage) -> None:
@@ -20,7 +26,7 @@ def stop_primary_for_a_moment(stage: Stage) -> None:
     for timeouts in (0.5, 0.9):
         stage.cluster.pause(stage.victim)
         try:
-            stage.sleep(timeouts * NODE_TIMEOUT)
+            stage.sleep(timeouts * stage.node_timeout)
         finally:
             stage.cluster.resume(stage.victim)
         stage.sleep(1.0)
@@ -146,28 +152,72 @@ def move_slots_atomically_unseen(stage: Stage) -> None:
 
 def part_primary(stage: Stage) -> None:
     """A primary is parted from all other nodes, together with the verifiers, and replaced."""
-    with stage.parted() as part:
-        _leave_alone_with_verifiers(stage)
-        part()
-        parted_at = time.monotonic()
-        stage.safe = [(parted_at, inf)]
-        stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
-        stage.sleep(2.0)
+    _leave_alone_with_verifiers(stage)
+    _part(stage)
+
+
+def part_primary_alone(stage: Stage) -> None:
+    """A primary is parted from all other nodes and replaced; the verifiers reach all nodes."""
+    stage.behave(HOLD, nodes=[stage.victim], verifiers=[WRITERS])
+    _part(stage)
+
+
+def _part(stage: Stage) -> None:
+    stage.part(stage.victim)
+    stage.safe = [(time.monotonic(), inf)]
+    stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
+    stage.sleep(2.0)
+    stage.part()
 
 
 def part_stopped_primary(stage: Stage) -> None:
-    """The same with a primary that is stopped by a signal, and goes on after it was replaced."""
-    with stage.parted() as part:
-        _leave_alone_with_verifiers(stage)
-        part()
-        stage.safe = [(time.monotonic(), inf)]
-        stage.cluster.pause(stage.victim)
-        try:
-            stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
-            stage.sleep(1.5)
-        finally:
-            stage.cluster.resume(stage.victim)
-        stage.sleep(2 * NODE_TIMEOUT)
+    """A primary, parted with the verifiers, is stopped, replaced, and goes on."""
+    _leave_alone_with_verifiers(stage)
+    _part_and_stop(stage)
+
+
+def part_stopped_primary_alone(stage: Stage) -> None:
+    """A primary, parted from the others, is stopped, replaced, and goes on; verifiers reach all."""
+    stage.behave(HOLD, nodes=[stage.victim], verifiers=[WRITERS])
+    _part_and_stop(stage)
+
+
+def _part_and_stop(stage: Stage) -> None:
+    stage.part(stage.victim)
+    stage.safe = [(time.monotonic(), inf)]
+    stage.cluster.pause(stage.victim)
+    try:
+        stage.cluster.wait_until_primary_changes(stage.a_key, stage.victim, WAITING)
+        stage.sleep(1.5)
+    finally:
+        stage.cluster.resume(stage.victim)
+    stage.sleep(2 * stage.node_timeout)
+    stage.part()
+
+
+def part_new_owner(stage: Stage) -> None:
+    """Slots move at once to a node that is parted, with the writers, in the moment it owns them."""
+    target = stage.others[0]
+    others = [node for node in stage.cluster.nodes if node != target]
+    stage.behave(HOLD, nodes=[target])
+    stage.behave(Behaviour(lifetime=0.001), nodes=others, verifiers=[WRITERS])
+    slots = stage.victims_slots
+    stage.part(target)
+    parted_at = time.monotonic()
+    try:
+        begin_to_move_slots(stage.cluster, slots, stage.victim, target)
+    except redis.ResponseError as error:
+        raise CannotRun(f"this server does not move slots atomically: {error}") from None
+    with contextlib.suppress(TimeoutError):
+        await_that(
+            lambda: is_owner(stage.cluster, target, slots), "owned", 0.8 * stage.node_timeout
+        )
+    # Any longer, and it would be replaced in its turn.
+    stage.sleep(max(0.0, parted_at + 1.1 * stage.node_timeout - time.monotonic()))
+    stage.part()
+    stage.behave(FORWARD)
+    stage.behave(FORWARD, verifiers=[WRITERS])
+    await_that(lambda: stage.cluster.primary_of(stage.a_key) == target, "the slots have moved")
 
 
 def _leave_alone_with_verifiers(stage: Stage) -> None:

@@ -3,7 +3,6 @@
 import signal
 import time
 
-from .campaign import Stage
 from .messages import Outcome
 from .proxies import (
     DISCARD,
@@ -13,6 +12,7 @@ from .proxies import (
     HOLD_TO_SERVER,
     Behaviour,
 )
+from .stage import Stage
 
 DROP_SECONDS = 4.0
 

@@ -3,26 +3,11 @@
 All times are seconds of ``time.monotonic()``, which on Linux is one clock for all processes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from clusterpass.store.url import Address
-
 RevocationKind = Literal["revoke", "revoke_all", "ban", "logout"]
 REVOCATION_KINDS: tuple[RevocationKind, ...] = ("revoke", "revoke_all", "ban", "logout")
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a process needs in order to open a manager."""
-
-    url: str
-    keys: str
-    """The JWK Set, private keys included: made for this run alone."""
-    bound: float
-    reached_at: Mapping[Address, Address]
-    """Where a proxy stands for an address of the cluster."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +65,8 @@ class Sighting:
     """Accepted verifies that began after the acknowledgement."""
     accepted_beyond: int
     """Accepted verifies that began later than the bound after the acknowledgement."""
+    memory_beyond: int
+    """Those of them right before which the session was in memory."""
     first_refused: float | None
     """When the first refusal was returned."""
     refusals: tuple[str, ...]

@@ -100,6 +100,7 @@ def bring_together(
         latest_accepted=accepted[-1] if accepted else None,
         accepted_after=sum(start > ends for start in accepted),
         accepted_beyond=sum(start > ends + bound for start in accepted),
+        memory_beyond=sum(start > ends + bound for start in memory),
         first_refused=first_refused,
         refusals=tuple(sorted({code for record in records for code in record.refusals})),
         accepted_after_refusal=comeback,

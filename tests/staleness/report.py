@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .campaign import Findings
 from .messages import Sighting
+from .run import Findings
 
 
 @dataclass
@@ -34,8 +34,12 @@ class Result:
     """Seconds by which the latest of them began after the acknowledgement."""
     accepted_beyond: int = 0
     """Accepted verifies that began later than the bound after the acknowledgement."""
+    memory_beyond: int = 0
+    """How many of those from memory; the others were asked of the store."""
     tokens_beyond: int = 0
     """How many tokens and verifiers had such a verify."""
+    by_verifier: dict[str, float] = field(default_factory=dict)
+    """The longest of each, in seconds."""
     longest_not_durable: float = 0.0
     came_back: int = 0
     """Tokens that a verifier accepted after it had refused them."""
@@ -74,6 +78,8 @@ class Result:
                     continue
                 late = (sighting.latest_accepted or 0.0) - outcome.acknowledged
                 if sighting.name in promised:
+                    longest = max(late, self.by_verifier.get(verifier, 0.0))
+                    self.by_verifier[verifier] = longest
                     self._add_promised(sighting, late, f"{verifier}: {outcome.kind}")
                 else:
                     self.longest_not_durable = max(self.longest_not_durable, late)
@@ -88,13 +94,15 @@ class Result:
     def _add_promised(self, sighting: Sighting, late: float, what: str) -> None:
         self.accepted_after += sighting.accepted_after
         self.accepted_beyond += sighting.accepted_beyond
+        self.memory_beyond += sighting.memory_beyond
         self.longest = max(self.longest, late)
         self.never_refused += sighting.first_refused is None
         if late > self.bound:
             self.tokens_beyond += 1
             self.problems.append(
                 f"{what}: accepted {late * 1000:.1f} ms after the acknowledgement"
-                f" ({sighting.accepted_beyond} times beyond the bound)"
+                f" ({sighting.accepted_beyond} times beyond the bound,"
+                f" {sighting.memory_beyond} of them from memory)"
             )
         if sighting.accepted_after_refusal is not None:
             self.came_back += 1

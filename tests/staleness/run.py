@@ -1,13 +1,15 @@
 """One run of a scenario, from the logins to what was found."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .acts import WAITING
-from .campaign import Campaign, Findings, Stage
+from .campaign import Campaign
 from .messages import Outcome, Sighting
 from .proxies import FORWARD
+from .stage import Stage
 from .workers import call_all
 
 _BEFORE_THE_FAULT = 0.4
@@ -32,6 +34,8 @@ class Scenario:
 
     reaches_writers: bool = False
     """Whether the fault is one of the writers too."""
+    reaches_buses: bool = False
+    """Whether the fault parts nodes from each other."""
 
     @property
     def description(self) -> str:
@@ -39,10 +43,26 @@ class Scenario:
         return (self.fault.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What one run of a scenario came to."""
+
+    outcomes: dict[str, Outcome]
+    """By name of the token."""
+    promised: set[str]
+    """Names of tokens whose revocation was acknowledged and could not be lost."""
+    sightings: dict[str, list[Sighting]]
+    """By verifier."""
+    problems: list[str]
+    """What made the run say little, or was not as it should be."""
+
+
 def run(scenario: Scenario, campaign: Campaign) -> Findings:
     """Run it once. Raises CannotRun."""
-    began = time.monotonic()
-    with campaign.stage(reaches_writers=scenario.reaches_writers) as stage:
+    with contextlib.ExitStack() as entered:
+        stage = entered.enter_context(campaign.stage(reaches_writers=scenario.reaches_writers))
+        if scenario.reaches_buses:
+            entered.enter_context(stage.buses_within_reach())
         sizes = campaign.sizes
         stage.revocable = stage.log_in(sizes.revoked)
         stage.kept = [] if scenario.is_cutoff else stage.log_in(sizes.kept)
@@ -65,14 +85,7 @@ def run(scenario: Scenario, campaign: Campaign) -> Findings:
         stage.sleep(stage.bound)
         sightings = _collect(stage, outcomes)
         _judge_the_run(stage, outcomes, sightings)
-        return Findings(
-            outcomes=outcomes,
-            promised=promised,
-            kept={token.name for token in (*stage.kept, *later)} - outcomes.keys(),
-            sightings=sightings,
-            problems=stage.problems,
-            seconds=time.monotonic() - began,
-        )
+        return Findings(outcomes, promised, sightings, stage.problems)
 
 
 def is_promised(outcome: Outcome, stage: Stage) -> bool:

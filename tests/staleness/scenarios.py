@@ -1,7 +1,15 @@
 """All scenarios of the campaign, by name."""
 
+from collections.abc import Callable
+
 from . import cluster_faults, faults
 from .run import Scenario
+from .stage import Stage
+
+
+def _parting(name: str, fault: Callable[[Stage], None], span: float) -> Scenario:
+    return Scenario(name, fault, span, reaches_writers=True, reaches_buses=True)
+
 
 _ALL = (
     Scenario("quiet", faults.nothing, 1.5),
@@ -18,10 +26,11 @@ _ALL = (
     Scenario("primary-replaced-alone", cluster_faults.stop_primary_that_is_alone, 5.0),
     Scenario("primary-replaced-unseen", cluster_faults.stop_primary_seen_by_others, 5.0),
     Scenario("primary-killed", cluster_faults.kill_primary, 5.0),
-    Scenario("primary-parted", cluster_faults.part_primary, 5.0, reaches_writers=True),
-    Scenario(
-        "primary-parted-stopped", cluster_faults.part_stopped_primary, 7.0, reaches_writers=True
-    ),
+    _parting("primary-parted", cluster_faults.part_primary, 5.0),
+    _parting("primary-parted-stopped", cluster_faults.part_stopped_primary, 7.0),
+    _parting("primary-parted-alone", cluster_faults.part_primary_alone, 5.0),
+    _parting("primary-parted-alone-stopped", cluster_faults.part_stopped_primary_alone, 7.0),
+    _parting("slots-moved-parted", cluster_faults.part_new_owner, 3.0),
     Scenario("failover-by-hand", cluster_faults.fail_over_by_hand, 3.0),
     Scenario("failover-by-hand-unseen", cluster_faults.fail_over_unseen, 2.5),
     Scenario("slots-moved", cluster_faults.move_slots, 2.0),

@@ -11,8 +11,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster
 
-from .campaign import Campaign, Sizes
-from .cluster_faults import NODE_TIMEOUT
+from .campaign import NODE_TIMEOUT, Campaign, Sizes
 from .report import Result, remarks, table
 from .run import run
 from .scenarios import SCENARIOS

@@ -5,7 +5,6 @@ Each verifies all tokens that it was told of again and again, and notes what cam
 
 import asyncio
 import contextlib
-import dataclasses
 import sys
 import threading
 import time
@@ -14,39 +13,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
+from clusterpass import AsyncSessionManager, SessionManager
 from clusterpass.config import VerificationMode
 from clusterpass.errors import InvalidToken, StoreUnavailable
 from clusterpass.store.aio import AsyncStore
 from clusterpass.store.sync import SyncStore
-from clusterpass.store.url import StoreLocation, parse_store_url
 
 from .leases_off import switch_leases_off
-from .messages import Opening, Outcome, Sighting, Token
+from .messages import Outcome, Sighting, Token
+from .opening import Opening, configuration, location_of
 from .records import Record, bring_together
 from .workers import LoopThread
 
-ISSUER = "https://staleness.example"
 _THREADS_OF_A_GROUP = 3
 _PAUSE = 0.004
 """Seconds between two verifies of a token by one thread or task."""
 _PAUSE_AFTER_REFUSAL = 0.1
 _now = time.monotonic
-
-
-def location_of(opening: Opening) -> StoreLocation:
-    """Where the store is, as the client reaches it."""
-    return dataclasses.replace(parse_store_url(opening.url), reached_at=opening.reached_at)
-
-
-def configuration(opening: Opening) -> Config:
-    """What all managers of the campaign share."""
-    return Config(
-        issuer=ISSUER,
-        keys=KeyRing.from_jwks(opening.keys),
-        staleness_bound=opening.bound,
-        index_online=False,
-    )
 
 
 class _Verifier:

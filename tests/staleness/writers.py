@@ -12,8 +12,8 @@ from clusterpass.errors import ClusterPassError, StoreUnavailable
 from clusterpass.store.aio import AsyncStore
 from clusterpass.store.sync import SyncStore
 
-from .messages import Opening, Outcome, Planned, Token
-from .verifiers import configuration, location_of
+from .messages import Outcome, Planned, Token
+from .opening import Opening, configuration, location_of
 from .workers import LoopThread
 
 _THREADS = 12

@@ -1,8 +1,9 @@
-"""Writes to one node over a connection of their own, where one WAIT confirms a whole batch.
+"""Writes to one node over connections of their own, where one WAIT confirms a whole batch.
 
-WAIT blocks its connection until a replica has what was written on it so far. While one batch is
-under way, the writes that arrive are collected; they leave together, with one WAIT, as soon as the
-batch before is confirmed. A caller that was cancelled before its batch left sends nothing.
+WAIT blocks its connection until a replica has what was written on it so far. While a batch is
+under way on each of the few connections, the writes that arrive are collected; they leave together,
+with one WAIT, as soon as one of those batches is confirmed. A caller that was cancelled before its
+batch left sends nothing.
 """
 
 import asyncio
@@ -32,12 +33,13 @@ class _Write:
 class GroupCommit:
     """The writes to one node."""
 
-    def __init__(self, link: Link, *, most_waiting: int) -> None:
-        """``link``: used by nobody else; ``most_waiting``: writes that may wait for their batch."""
-        self._link = link
+    def __init__(self, *links: Link, most_waiting: int) -> None:
+        """``links``: used by nobody else; ``most_waiting``: writes that may wait to leave."""
+        self._links = links
         self._most_waiting = most_waiting
         self._queue: deque[_Write] = deque()
-        self._working: asyncio.Task[None] | None = None
+        self._idle = list(links)
+        self._working: set[asyncio.Task[None]] = set()
 
     async def ask(self, packed: bytes, count: int, milliseconds: int) -> Outcome:
         """The ``count`` replies to ``packed``, and how many replicas have confirmed.
@@ -49,31 +51,34 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         self._queue.append(_Write(packed, count, milliseconds, future))
-        if self._working is None:
-            self._working = loop.create_task(self._work())
+        if self._idle:
+            task = loop.create_task(self._work(self._idle.pop()))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
         return await future
 
     def close(self, why: FaultKind) -> None:
         """Drop the connection; who waits gets a Fault of the kind ``why``."""
-        self._link.close(why)
+        for link in self._links:
+            link.close(why)
 
-    async def _work(self) -> None:
-        """Send batch after batch until nobody waits."""
+    async def _work(self, link: Link) -> None:
+        """Send batch after batch over ``link`` until nobody waits."""
         batch: list[_Write] = []
         try:
             while batch := self._next_batch():
                 try:
-                    outcome = await self._send(batch)
+                    outcome = await _send(link, batch)
                 except Exception as error:  # noqa: BLE001 (handed to each who waits for it)
                     _fail(batch, error)
                 else:
                     _hand_out(batch, outcome)
         finally:
-            self._working = None
-            # Reached with something left when the loop cancels its tasks at its end.
+            self._idle.append(link)
+            # Something is left only when the task was cancelled.
             for write in (*batch, *self._queue):
                 if not write.future.done():
-                    write.future.set_result(Fault("closed"))
+                    write.future.set_result(Fault("connection"))
             self._queue.clear()
 
     def _next_batch(self) -> list[_Write]:
@@ -84,10 +89,11 @@ class GroupCommit:
                 batch.append(write)
         return batch
 
-    async def _send(self, batch: list[_Write]) -> Outcome:
-        wait = pack(((b"WAIT", 1, max(write.milliseconds for write in batch)),))
-        packed = b"".join([*(write.packed for write in batch), wait])
-        return await self._link.ask(packed, sum(write.count for write in batch) + 1)
+
+async def _send(link: Link, batch: list[_Write]) -> Outcome:
+    wait = pack(((b"WAIT", 1, max(write.milliseconds for write in batch)),))
+    packed = b"".join([*(write.packed for write in batch), wait])
+    return await link.ask(packed, sum(write.count for write in batch) + 1)
 
 
 def _hand_out(batch: list[_Write], outcome: Outcome) -> None:

@@ -27,6 +27,8 @@ from clusterpass.store.tls import tls_context
 from clusterpass.store.url import Address, StoreLocation
 
 Result = TypeVar("Result")
+_COMMIT_LINKS: Final = 2
+"""So that a batch is made and carried out while another one waits for its confirmation."""
 Search = Callable[[LookUp], Exchange[None]]
 
 
@@ -102,8 +104,9 @@ class Nodes:
         """What takes the writes that a replica has to confirm. Raises StoreDenied, as above."""
         commit = self._commits.get(address)
         if commit is None:
+            links = [self._new_link(address, None) for _ in range(_COMMIT_LINKS)]
             commit = self._commits[address] = GroupCommit(
-                self._new_link(address, None), most_waiting=self._location.patience.max_pending
+                *links, most_waiting=self._location.patience.max_pending
             )
             if self._closed:
                 commit.close("closed")

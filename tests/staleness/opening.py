@@ -1,0 +1,37 @@
+"""How a process opens its manager."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clusterpass import Config, KeyRing
+from clusterpass.store.url import Address, StoreLocation, parse_store_url
+
+ISSUER = "https://staleness.example"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a process needs in order to open a manager."""
+
+    url: str
+    keys: str
+    """The JWK Set, private keys included: made for this run alone."""
+    bound: float
+    reached_at: Mapping[Address, Address]
+    """Where a proxy stands for an address of the cluster."""
+
+
+def location_of(opening: Opening) -> StoreLocation:
+    """Where the store is, as the client reaches it."""
+    return dataclasses.replace(parse_store_url(opening.url), reached_at=opening.reached_at)
+
+
+def configuration(opening: Opening) -> Config:
+    """What all managers of the campaign share."""
+    return Config(
+        issuer=ISSUER,
+        keys=KeyRing.from_jwks(opening.keys),
+        staleness_bound=opening.bound,
+        index_online=False,
+    )
