@@ -1,10 +1,10 @@
 """A small cluster and its network in memory, to see whether what a cache serves is ever too old.
 
 It knows nothing of how leases are reckoned. A shard with one key lies on ``a``; ``a2`` is its
-replica; ``b`` and ``c`` are the other primaries. Time passes in steps; connections deliver in order,
-late or never; nodes answer when they come to it; a promotion needs the votes of most primaries,
-which raise their epoch first; who was replaced goes on answering until it learns of it. Writes are
-acknowledged by whoever owns the shard at that moment. The cache under test is the real one.
+replica; ``b`` and ``c`` are the other primaries. Time passes in steps; connections deliver in
+order, late or never; nodes answer when they come to it; a promotion needs the votes of most
+primaries, which raise their epoch first; who was replaced goes on answering until it learns of it.
+Writes are acknowledged by whoever owns the shard then. The cache under test is the real one.
 """
 
 import threading
@@ -232,7 +232,8 @@ class World:
     def _go_well(self) -> None:
         """For a moment everything answers and arrives."""
         self.pass_time(0.05)
-        self.load()
+        if self.random.random() < 0.2:
+            self.load()
         for name in self.nodes:
             self.beat(name)
             self.work(name)
@@ -242,10 +243,27 @@ class World:
     def _something_rare(self, name: str) -> None:
         random = self.random
         match random.choice(
-            ["silent", "loss", "connect", "connect", "stop", "go on", "promote", "learn", "look"]
+            [
+                "silent",
+                "broken",
+                "broken",
+                "loss",
+                "connect",
+                "connect",
+                "stop",
+                "go on",
+                "promote",
+                "learn",
+                "look",
+            ]
         ):
             case "silent":
                 self.lose_silently(name)
+            case "broken":
+                self.lose_silently(self.owner.name)
+                self.write()
+                self.notice_loss(self.owner.name)
+                self.connect(self.owner.name)
             case "loss":
                 self.notice_loss(name)
             case "connect":
