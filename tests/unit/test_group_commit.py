@@ -1,0 +1,201 @@
+"""Writes that share a WAIT: each gets its own replies, and the confirmation of its batch."""
+
+import asyncio
+
+import pytest
+
+from clusterpass.errors import StoreDenied, StoreFailed
+from clusterpass.store.exchange import Fault, Replies, ServerError
+from clusterpass.store.group_commit import GroupCommit
+from clusterpass.store.link import Link
+from clusterpass.store.resp import pack
+from clusterpass.store.url import Address, Patience, StoreLocation
+
+from .fake_node import echo, fake_node
+
+
+def location_of(address: Address, **patience) -> StoreLocation:
+    options = {"timeout": 2.0, "replica_wait": 0.25} | patience
+    return StoreLocation(seeds=(address,), is_cluster=False, patience=Patience(**options))
+
+
+def commit_to(address: Address, links: int = 1, **patience) -> GroupCommit:
+    location = location_of(address, **patience)
+    return GroupCommit(*(Link(location, address, None) for _ in range(links)), most_waiting=50)
+
+
+def write(text: bytes) -> bytes:
+    return pack(((b"SET", text),))
+
+
+async def test_one_wait_confirms_a_batch():
+    waits = asyncio.Event()
+
+    async def hold_the_first_wait(asked, writer):
+        if asked[0] == b"WAIT":
+            await waits.wait()
+        await echo(asked, writer)
+
+    async with fake_node(hold_the_first_wait) as (node, address):
+        commit = commit_to(address)
+        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, 250))
+        while not any(asked[0] == b"SET" for asked in node.requests):
+            await asyncio.sleep(0.001)
+        others = [asyncio.ensure_future(commit.ask(write(b"%d" % n), 1, n)) for n in range(1, 20)]
+        await asyncio.sleep(0)
+        waits.set()
+        assert await first == Replies([b"0"], 1)
+        outcomes = await asyncio.gather(*others)
+        assert outcomes == [Replies([b"%d" % n], 1) for n in range(1, 20)]
+        assert [asked for asked in node.requests if asked[0] == b"WAIT"] == [
+            [b"WAIT", b"1", b"250"],
+            [b"WAIT", b"1", b"19"],
+        ]
+        commit.close("closed")
+
+
+async def test_an_error_in_a_batch_is_its_callers_alone():
+    async def moved(asked, writer):
+        if asked[-1] == b"1":
+            writer.write(b"-MOVED 1 127.0.0.1:1\r\n")
+        else:
+            await echo(asked, writer)
+
+    async with fake_node(moved) as (_, address):
+        commit = commit_to(address)
+        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, 250) for n in (0, 1, 2)))
+        assert [outcome.values[0] for outcome in outcomes] == [
+            b"0",
+            ServerError("MOVED", "1 127.0.0.1:1"),
+            b"2",
+        ]
+        commit.close("closed")
+
+
+async def test_who_was_cancelled_before_the_batch_left_sends_nothing():
+    waits = asyncio.Event()
+
+    async def hold(asked, writer):
+        if asked[0] == b"WAIT":
+            await waits.wait()
+        await echo(asked, writer)
+
+    async with fake_node(hold) as (node, address):
+        commit = commit_to(address)
+        first = asyncio.ensure_future(commit.ask(write(b"first"), 1, 250))
+        while not any(asked[0] == b"SET" for asked in node.requests):
+            await asyncio.sleep(0.001)
+        given_up = asyncio.ensure_future(commit.ask(write(b"given up"), 1, 250))
+        kept = asyncio.ensure_future(commit.ask(write(b"kept"), 1, 250))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        waits.set()
+        assert await first == Replies([b"first"], 1)
+        assert await kept == Replies([b"kept"], 1)
+        assert [asked[-1] for asked in node.requests if asked[0] == b"SET"] == [b"first", b"kept"]
+        commit.close("closed")
+
+
+async def test_a_fault_reaches_all_and_the_next_ones_go_on():
+    async def break_once(asked, writer):
+        if asked[-1] == b"break":
+            writer.transport.abort()
+        else:
+            await echo(asked, writer)
+
+    async with fake_node(break_once) as (_, address):
+        commit = commit_to(address)
+        texts = (b"a", b"break", b"b")
+        outcomes = await asyncio.gather(*(commit.ask(write(text), 1, 250) for text in texts))
+        assert all(isinstance(outcome, Fault) for outcome in outcomes)
+        assert await commit.ask(write(b"c"), 1, 250) == Replies([b"c"], 1)
+        commit.close("closed")
+
+
+async def test_what_waits_is_bounded_and_closing_tells_it():
+    async def silent(asked, writer):
+        if asked[0] == b"HELLO":
+            await echo(asked, writer)
+
+    async with fake_node(silent) as (node, address):
+        commit = commit_to(address)
+        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, 250))
+        while not any(asked[0] == b"SET" for asked in node.requests):
+            await asyncio.sleep(0.001)
+        waiting = [asyncio.ensure_future(commit.ask(write(b"x"), 1, 250)) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert await commit.ask(write(b"one too many"), 1, 250) == Fault("busy")
+        commit.close("closed")
+        assert await first == Fault("closed")
+        assert set(await asyncio.gather(*waiting)) == {Fault("closed")}
+
+
+async def test_two_connections_share_the_work():
+    async with fake_node(echo) as (node, address):
+        commit = commit_to(address, links=2)
+        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, 250) for n in range(40)))
+        assert outcomes == [Replies([b"%d" % n], 1) for n in range(40)]
+        assert 1 <= node.connections <= 2
+        commit.close("closed")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "error"),
+    [
+        (b"-WRONGPASS invalid username-password pair\r\n", StoreDenied),
+        (b"-NOAUTH HELLO must be called with the client already authenticated\r\n", StoreDenied),
+        (b"-ERR unknown command 'HELLO'\r\n", StoreFailed),
+    ],
+)
+async def test_a_node_that_does_not_let_us_in(greeting, error):
+    async def refuse(_, writer):
+        writer.write(greeting)
+
+    async with fake_node(refuse) as (node, address):
+        commit = commit_to(address)
+        for _ in range(3):
+            with pytest.raises(error):
+                await commit.ask(write(b"x"), 1, 250)
+        assert node.connections < 3, "who is refused does not knock at once again"
+        commit.close("closed")
+
+
+async def test_a_link_is_opened_once_for_all_and_again_after_a_pause():
+    async with fake_node(echo) as (node, address):
+        link = Link(location_of(address), address, None)
+        outcomes = await asyncio.gather(*(link.ask(write(b"%d" % n), 1) for n in range(30)))
+        assert outcomes == [Replies([b"%d" % n]) for n in range(30)]
+        assert node.connections == 1
+        assert node.requests[0] == [b"HELLO", b"3", b"SETNAME", b"clusterpass"]
+        link.close("closed")
+        assert await link.ask(write(b"x"), 1) == Fault("closed")
+
+
+async def test_a_node_that_is_still_loading_is_no_failure():
+    async def loading(_, writer):
+        writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+    async with fake_node(loading) as (_, address):
+        link = Link(location_of(address), address, None)
+        assert await link.ask(write(b"x"), 1) == Fault("loading")
+        link.close("closed")
+
+
+async def test_nobody_listens():
+    link = Link(location_of(Address("127.0.0.1", 1)), Address("127.0.0.1", 1), None)
+    assert await link.ask(write(b"x"), 1) == Fault("connection")
+    assert await link.ask(write(b"x"), 1) == Fault("connection")
+    link.close("closed")
+
+
+async def test_the_password_goes_with_the_greeting():
+    async with fake_node(echo) as (node, address):
+        location = StoreLocation(
+            seeds=(address,), is_cluster=False, username="app", password="secret"
+        )
+        link = Link(location, address, None)
+        await link.ask(write(b"x"), 1)
+        assert node.requests[0] == [
+            *(b"HELLO", b"3", b"AUTH", b"app", b"secret", b"SETNAME", b"clusterpass")
+        ]
+        link.close("closed")
