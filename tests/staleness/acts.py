@@ -57,8 +57,12 @@ def announce_buses(cluster: EmbeddedCluster, ports: Mapping[Node, int]) -> None:
             client.config_set("cluster-announce-bus-port", ports.get(node, 0))
     for node in cluster.nodes:
         with cluster.client(node) as client:
-            await_that(lambda c=client: _buses_seen(c) == wanted, "all know where the buses are")
+            _await_buses(client, wanted)
     cluster.wait_until_healthy(WAITING)
+
+
+def _await_buses(client: "redis.Redis", wanted: Mapping[int, int]) -> None:
+    await_that(lambda: _buses_seen(client) == wanted, "all know where the buses are")
 
 
 def _buses_seen(client: "redis.Redis") -> dict[int, int] | None:

@@ -24,5 +24,5 @@ def switch_leases_off() -> None:
             if state.lease is not None:
                 state.lease.until = inf
 
-    Watch.connected = connected
-    Leases._renew = renew
+    setattr(Watch, "connected", connected)
+    setattr(Leases, "_renew", renew)

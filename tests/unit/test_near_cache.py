@@ -1,0 +1,276 @@
+"""What is remembered, and when it may be served; the clocks are the test's."""
+
+import itertools
+import threading
+from math import inf
+
+import pytest
+
+from clusterpass.models import Session
+from clusterpass.sessions.cutoff import Cutoff
+from clusterpass.sessions.leases import Leases
+from clusterpass.sessions.near_cache import Loaded, NearCache, Remembered
+
+BOUND = 1.0
+WALL = 1_000_000
+NODE = "a"
+
+
+class Scene:
+    """A cache over one node that has a lease for as long as the test wants."""
+
+    def __init__(self, entries: int = 100, size: int = 10**9) -> None:
+        self.now, self.wall = 10.0, float(WALL)
+        self.cutoff = Cutoff(lambda: self.now)
+        self.cache = NearCache(
+            Leases(BOUND, has_epochs=False),
+            self.cutoff,
+            key_prefix=b"cp:{",
+            cutoff_prefix=b"cp:not-before:{",
+            most_entries=entries,
+            most_bytes=size,
+            steady=lambda: self.now,
+            clock=lambda: self.wall,
+            lock=threading.RLock,
+        )
+        self.cache.set_primaries(frozenset({NODE}))
+        self.cache.connected(NODE)
+        self.beat()
+        self.beat()
+
+    def beat(self) -> None:
+        self.cache.beat_answered(NODE, self.cache.beat_sent(NODE), 0, 0)
+
+    def entry(self, token="token", subject="alice", expires_at=WALL + 900) -> Remembered:
+        key = b"cp:{%b}" % subject.encode()
+        return Remembered(token, subject, key, b"s" * 16, expires_at)
+
+    def loaded(self, subject="alice", **changed) -> Loaded:
+        values = {
+            "ahead": WALL - self.now,
+            "created_milliseconds": 1,
+            "fresh_until": WALL + 10_000,
+            "note_at": inf,
+        } | changed
+        return Loaded(Session(subject, "s", None, 0, 0, 0), [b"raw"], **values)
+
+    def keep(self, entry: Remembered, loaded: Loaded | None = None, node: str = NODE) -> None:
+        loading = self.cache.begin(entry.key)
+        self.cache.keep(entry, loaded or self.loaded(entry.subject), loading, node)
+        self.cache.end(loading)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_what_was_kept_is_served_until_its_key_changes(scene):
+    entry = scene.entry()
+    scene.keep(entry)
+    session = scene.cache.find("token")
+    assert session is entry.session
+    scene.cache.pushed(NODE, [b"cp:{bob}", b"cp:{alice}:user"])
+    assert scene.cache.find("token") is session
+    scene.cache.pushed(NODE, [b"cp:{alice}"])
+    assert scene.cache.find("token") is None
+    assert scene.cache.entry("token") is entry, "its signature is still good"
+    scene.keep(entry)
+    assert scene.cache.find("token") is entry.session
+
+
+EVENTS = {
+    "pushed": lambda cache: cache.pushed(NODE, [b"cp:{alice}"]),
+    "changed here": lambda cache: cache.changed(b"cp:{alice}"),
+    "flushed": lambda cache: cache.pushed(NODE, None),
+    "lost": lambda cache: cache.lost(NODE),
+    "connected anew": lambda cache: cache.connected(NODE),
+    "another epoch": lambda cache: cache.leases.end_all(),
+    "left": lambda cache: cache.set_primaries(frozenset({"b"})),
+    "forked": lambda cache: cache.begin_anew(),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
+@pytest.mark.parametrize("moment", ["before the answer", "after it was kept"])
+def test_a_change_at_any_moment_of_a_load_is_not_missed(scene, event, moment):
+    entry = scene.entry()
+    loading = scene.cache.begin(entry.key)
+    if moment == "before the answer":
+        event(scene.cache)
+    scene.cache.keep(entry, scene.loaded(), loading, NODE)
+    if moment == "after it was kept":
+        event(scene.cache)
+    scene.cache.end(loading)
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find("token") is None
+
+
+def test_a_change_before_a_load_is_announced_does_not_matter(scene):
+    scene.cache.pushed(NODE, [b"cp:{alice}"])
+    scene.keep(scene.entry())
+    assert scene.cache.find("token")
+
+
+def test_the_answer_of_a_node_without_a_lease_is_not_served(scene):
+    scene.keep(scene.entry(), node="somebody else")
+    assert scene.cache.find("token") is None
+    scene.keep(scene.entry("other"), node=None)  # asked in mid-migration
+    assert scene.cache.find("other") is None
+
+
+def test_an_older_answer_does_not_displace_what_is_served(scene):
+    entry = scene.entry()
+    late = scene.cache.begin(entry.key)
+    scene.cache.pushed(NODE, [entry.key])
+    scene.keep(entry)
+    newer = entry.session
+    scene.cache.keep(entry, scene.loaded(), late, NODE)
+    assert scene.cache.find("token") is newer
+
+
+def test_nothing_is_served_when_the_lease_is_over(scene):
+    scene.keep(scene.entry())
+    scene.now += BOUND
+    assert scene.cache.find("token") is None
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find("token"), "the node was silent, but nothing has changed"
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ({"fresh_until": WALL + 5}, 5),
+        ({"note_at": WALL + 3}, 3),
+        ({"ahead": WALL - 10.0 + 895}, 5),  # the store's clock is ahead
+    ],
+)
+def test_each_deadline_holds(scene, values, seconds):
+    scene.keep(scene.entry(), scene.loaded(**values))
+    for left, served in ((0.1, True), (-0.1, False)):
+        scene.now = 10.0 + seconds - left
+        scene.beat()
+        scene.beat()
+        assert bool(scene.cache.find("token")) is served
+
+
+def test_a_token_that_has_expired_by_this_machines_clock_is_not_served(scene):
+    scene.wall = WALL + 895.0
+    scene.keep(scene.entry())  # by the store's clock it has 900 s left
+    scene.now += 5.1
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find("token") is None
+
+
+def test_two_tokens_of_a_subject_go_together_and_others_stay(scene):
+    for token, subject in (("1", "alice"), ("2", "alice"), ("3", "alice"), ("4", "bob")):
+        scene.keep(scene.entry(token, subject))
+    scene.cache.changed(b"cp:{alice}")
+    assert [bool(scene.cache.find(token)) for token in "1234"] == [False, False, False, True]
+
+
+def test_entries_are_bounded_and_who_was_not_used_leaves(scene):
+    scene = Scene(entries=3)
+    for token in "abc":
+        scene.keep(scene.entry(token, token))
+        scene.now += 0.01
+    assert scene.cache.find("a")
+    scene.now += 0.01
+    scene.keep(scene.entry("d", "d"))
+    assert [bool(scene.cache.find(token)) for token in "abcd"] == [True, False, True, True]
+    stats = scene.cache.stats()
+    assert (stats.entries, stats.evictions) == (3, 1)
+
+
+def test_bytes_are_bounded_and_counted_back():
+    scene = Scene(size=10_000)
+    for number in range(50):
+        scene.keep(scene.entry(f"{number:0500}", f"user-{number}"))
+        assert scene.cache.stats().bytes <= 10_000
+    assert 2 <= scene.cache.stats().entries <= 6
+    for number in range(50):
+        scene.cache.changed(b"cp:{user-%d}" % number)
+    scene.cache.begin_anew()
+    assert (scene.cache.stats().entries, scene.cache.stats().bytes) == (0, 0)
+
+
+def test_expired_tokens_make_room_by_themselves(scene):
+    for number in range(10):
+        scene.keep(scene.entry(f"old-{number}", f"old-{number}", expires_at=WALL + 10))
+    scene.wall += 20
+    for number in range(5):
+        scene.keep(scene.entry(f"new-{number}", f"new-{number}"))
+    assert scene.cache.stats().entries == 5
+
+
+@pytest.mark.parametrize("token", [None, 5, b"token", [], {}, object()])
+def test_what_is_no_token_is_not_found(scene, token):
+    assert scene.cache.find(token) is None
+
+
+def test_nothing_shows_a_token(scene):
+    entry = scene.entry("eyJ-secret")
+    scene.keep(entry)
+    assert "secret" not in repr(entry) + repr(scene.cache) + repr(scene.cache.stats())
+
+
+def test_a_push_of_the_cutoff_stops_everything_until_it_is_read(scene):
+    scene.keep(scene.entry())
+    scene.now += 0.01
+    assert scene.cache.pushed(NODE, [b"cp:not-before:{x}"]) is True
+    assert scene.cache.find("token") is None
+    assert scene.cutoff.is_due()
+    scene.beat()
+    assert scene.cache.find("token"), "it was not raised"
+    scene.cache.beat_answered(NODE, scene.cache.beat_sent(NODE), 0, 12345)
+    assert scene.cutoff.milliseconds == 12345
+    scene.beat()
+    assert scene.cache.find("token") is None, "all that was read before is dropped"
+
+
+def test_what_is_counted(scene):
+    scene.keep(scene.entry())
+    for _ in range(4):
+        scene.cache.find("token")
+    scene.cache.pushed(NODE, [b"cp:{alice}", b"cp:{bob}"])
+    stats = scene.cache.stats()
+    assert (stats.hits, stats.misses, stats.invalidations) == (4, 1, 2)
+    assert stats.invalidations_per_second == 0.2
+    scene.now += 11
+    assert scene.cache.stats().invalidations_per_second == 0
+
+
+def test_threads_never_find_what_was_changed_before_they_looked(scene):
+    """Readers look while one thread keeps and changes; a version once changed is never found."""
+    entry = scene.entry()
+    changed, failures, stop = 0, [], threading.Event()
+    sessions = {}
+
+    def read() -> None:
+        while not stop.is_set():
+            floor = changed
+            session = scene.cache.find("token")
+            if session is not None and sessions[id(session)] < floor:
+                failures.append((sessions[id(session)], floor))
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    kept = []
+    for number in itertools.count(1):
+        loaded = scene.loaded()
+        kept.append(loaded)  # so that no id is used twice
+        sessions[id(loaded.session)] = number
+        scene.keep(entry, loaded)
+        if number == 1:
+            for reader in readers:
+                reader.start()
+        if number == 3000:
+            break
+        scene.cache.changed(entry.key)
+        changed = number + 1
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
