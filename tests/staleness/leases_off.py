@@ -24,5 +24,5 @@ def switch_leases_off() -> None:
             if state.lease is not None:
                 state.lease.until = inf
 
-    setattr(Watch, "connected", connected)
-    setattr(Leases, "_renew", renew)
+    Watch.connected = connected  # type: ignore[method-assign]
+    Leases._renew = renew  # type: ignore[method-assign]

@@ -146,7 +146,7 @@ class World:
             elif self.cache.beat_answered(name, about, value, 0):
                 self.look_up()
         else:
-            if value is not None and name not in self.cache.outdated:
+            if value is not None and not self.cache.doubts(name):
                 self.cache.keep(self.entry, self._loaded(value), about, name)
             self.cache.end(about)
 

@@ -10,6 +10,7 @@ from redis.crc import key_slot
 
 from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, Script, ScriptCall
+from clusterpass.store.agreement import most_agree_with
 from clusterpass.store.exchange import (
     Fault,
     LookUp,
@@ -496,16 +497,51 @@ def test_a_look_up_that_is_refused_says_so():
 # What outdated nodes say
 
 
-def test_a_read_of_a_node_that_knows_less_than_others_is_asked_again():
-    outdated = {A}
+def info_of(epoch: int) -> Replies:
+    return Replies([b"cluster_state:ok\r\ncluster_current_epoch:%d\r\n" % epoch])
+
+
+INFO = ((b"CLUSTER", b"INFO"),)
+
+
+def three_primaries() -> SlotMap:
+    return SlotMap([Shard((A, B, C)[slot % 3], 1) for slot in range(16384)], 1)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "is_believed"),
+    [
+        ({A: 5, B: 5, C: 5}, True),
+        ({A: 5, B: None, C: 5}, True),
+        ({A: 5, B: 5, C: None}, True),
+        ({A: 5, B: None, C: None}, False),
+        ({A: 5, B: 6, C: 6}, False),
+        ({A: 5, B: 6, C: None}, False),
+        ({A: None, B: 5, C: 5}, False),
+    ],
+)
+def test_a_node_in_doubt_is_believed_when_most_agree_with_it(epochs, is_believed):
+    slots = three_primaries()
+    steps = most_agree_with(A, slots, lambda: 0.0, 1.0)
+    step = next(steps)
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            assert step.commands == INFO
+            epoch = epochs[step.address]
+            step = steps.send(Fault("timeout") if epoch is None else info_of(epoch))
+    assert stop.value.value is is_believed
+
+
+def test_a_read_that_is_not_believed_is_asked_again():
     slots = owned_by(A)
+    believed = iter([False, True])
+
+    def believes(*_):
+        return next(believed)
+        yield
+
     steps = exchange(
-        call_of(READ),
-        lambda: slots,
-        lambda _: None,
-        PATIENCE,
-        lambda: 0.0,
-        outdated=lambda: outdated,
+        call_of(READ), lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, believes=believes
     )
     assert steps.send(None) == Send(A, (by_name(READ),))
     assert steps.send(Replies([b"from the past"])) == LookUp(1, suspect=A, until=2.5)
@@ -516,14 +552,13 @@ def test_a_read_of_a_node_that_knows_less_than_others_is_asked_again():
     assert stop.value.value == Answer(("read", b"value"), durable=False, node=B)
 
 
-def test_a_write_to_a_node_that_knows_less_stands_or_falls_with_its_confirmation():
+def test_a_write_stands_or_falls_with_its_confirmation():
+    def believes(*_):
+        raise AssertionError("not asked")
+
+    slots = owned_by(A, replicas=1)
     steps = exchange(
-        call_of(WRITE),
-        lambda: owned_by(A, replicas=1),
-        lambda _: None,
-        PATIENCE,
-        lambda: 0.0,
-        outdated=lambda: {A},
+        call_of(WRITE), lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, believes=believes
     )
     steps.send(None)
     with pytest.raises(StopIteration) as stop:

@@ -92,6 +92,8 @@ class Leases:
         """How many generations have begun or ended."""
         self.outdated: Set[Hashable] = frozenset()
         """Nodes that told an older epoch than others have."""
+        self.majority_until = inf if not has_epochs else -inf
+        """Until when it is known that no node was replaced longer than the bound ago."""
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
@@ -181,6 +183,7 @@ class Leases:
             self._retire(state)
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
         self.outdated = frozenset()
+        self._renew()
 
     # Questions.
 
@@ -241,7 +244,8 @@ class Leases:
         return True
 
     def _renew(self) -> None:
-        shared = min(self._majority_until(), self._cutoff_until())
+        self.majority_until = self._majority_until()
+        shared = min(self.majority_until, self._cutoff_until())
         for node, state in self._nodes.items():
             if state.lease is not None:
                 is_current = state.epoch == self.epoch and node in self._primaries

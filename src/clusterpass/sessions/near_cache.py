@@ -407,10 +407,15 @@ class NearCache:
             self.leases.forget()
             self._cutoff.forget()
 
-    @property
-    def outdated(self) -> Set[Hashable]:
-        """Nodes that know less of the cluster than others do."""
-        return self.leases.outdated
+    def doubts(self, node: Hashable) -> bool:
+        """Whether what ``node`` answers now may be older than the bound.
+
+        It told an older epoch than others, or a majority has been silent: then the node may have
+        been replaced without its knowledge. Where nothing can be watched, nothing is known.
+        """
+        if self.refusal:
+            return False
+        return node in self.leases.outdated or self._steady() >= self.leases.majority_until
 
     def _end_all(self) -> None:
         with self._lock:

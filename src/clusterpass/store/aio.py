@@ -115,7 +115,7 @@ class AsyncStore(StoreBase):
             if wait is not None:
                 if type(confirmed) is int and confirmed > 0:
                     return Answer(call.read(outcome.values[0]), True, shard.primary)
-            elif not ((outdated := self._outdated()) and shard.primary in outdated):
+            elif call.script.writes or not self._doubts(shard.primary):
                 return Answer(call.read(outcome.values[0]), False, shard.primary)
         steps = self._carry_out(call, began)
         return await nodes.drive(steps, self.search, (shard.primary, outcome))

@@ -4,16 +4,16 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Hashable, Set
 from typing import Any, Final, Self
 
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.agreement import most_agree_with
 from clusterpass.store.embedded import EmbeddedCluster
 from clusterpass.store.exchange import Exchange, LookUp, ask_any, exchange, look_up
 from clusterpass.store.observer import Observer
 from clusterpass.store.opening import open_embedded
 from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import StoreLocation, parse_store_url
+from clusterpass.store.url import Address, StoreLocation, parse_store_url
 
 
 class StoreBase:
@@ -70,7 +70,7 @@ class StoreBase:
             self._adopt,
             self.location.patience,
             time.monotonic,
-            outdated=self._outdated,
+            believes=None if self._observer is None else self._believes,
             began=began,
         )
 
@@ -93,8 +93,13 @@ class StoreBase:
     def _adopt(self, slots: SlotMap) -> None:
         self.slots = slots
 
-    def _outdated(self) -> Set[Hashable]:
-        return frozenset() if self._observer is None else self._observer.outdated
+    def _believes(self, node: Address, until: float) -> Exchange[bool]:
+        if not self._doubts(node):
+            return True
+        return (yield from most_agree_with(node, self.slots, time.monotonic, until))
+
+    def _doubts(self, node: Address) -> bool:
+        return self._observer is not None and self._observer.doubts(node)
 
 
 _all_stores: Final[weakref.WeakSet[StoreBase]] = weakref.WeakSet()

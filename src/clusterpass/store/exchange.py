@@ -12,7 +12,7 @@ that do what it asks.
 """
 
 import random
-from collections.abc import Callable, Generator, Hashable, Set
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
@@ -60,7 +60,7 @@ class ServerError:
     message: str
 
 
-_OUTDATED: Final = ServerError("MASTERDOWN", "the node does not know the newest epoch yet")
+_DOUBTFUL: Final = ServerError("MASTERDOWN", "the node may have been replaced")
 
 
 @dataclass(slots=True)
@@ -121,14 +121,14 @@ def exchange(
     patience: Patience,
     clock: Callable[[], float],
     *,
-    outdated: Callable[[], Set[Hashable]] = frozenset,
+    believes: Callable[[Address, float], "Exchange[bool]"] | None = None,
     began: float | None = None,
 ) -> Exchange[Answer[Reply]]:
     """Carry out ``call``; returns its answer.
 
     ``current`` gives the slot map, ``adopt`` takes a newer one; ``clock`` is monotonic, in seconds.
-    ``outdated`` names nodes that do not know yet what most others do: what is read there may have
-    changed elsewhere, and is asked for again. ``began``: when, unless now.
+    ``believes``: whether what a node answered to a read may be taken; it may have been replaced
+    without its knowledge. Otherwise it is asked for again. ``began``: when, unless now.
     Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
     """
     slot = key_slot(call.keys[0]) if call.slot is None else call.slot
@@ -147,7 +147,9 @@ def exchange(
             commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
             outcome = yield Send(address, commands, wait_of(call, shard, patience))
             if isinstance(outcome, Replies):
-                error = _first_error(call, outcome, address, outdated())
+                error = _first_error(outcome)
+                if error is None and believes is not None and not call.script.writes:
+                    error = yield from _doubt(believes(address, give_up_at))
                 if error is None:
                     answer = _answer(call, outcome, None if asking else address)
                     if call.script.writes and call.confirm and not answer.durable:
@@ -204,18 +206,15 @@ def wait_of(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> i
     return None
 
 
-def _first_error(
-    call: ScriptCall[Any],
-    outcome: Replies,
-    node: Address,
-    outdated: Set[Hashable],
-) -> ServerError | None:
+def _first_error(outcome: Replies) -> ServerError | None:
     for value in outcome.values:
         if isinstance(value, ServerError):
             return value
-    if isinstance(outcome.confirmed, ServerError):
-        return outcome.confirmed
-    return _OUTDATED if node in outdated and not call.script.writes else None
+    return outcome.confirmed if isinstance(outcome.confirmed, ServerError) else None
+
+
+def _doubt(belief: "Exchange[bool]") -> Exchange[ServerError | None]:
+    return None if (yield from belief) else _DOUBTFUL
 
 
 def _answer(call: ScriptCall[Reply], outcome: Replies, node: Address | None) -> Answer[Reply]:

@@ -69,11 +69,19 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
             return value
     cutoff = int(found or 0) if heartbeat.has_cutoff else None
     if heartbeat.is_cluster:
-        _, named, rest = standing.partition(_EPOCH)
-        digits = rest.split(b"\r", 1)[0]
-        if not named or not digits.isdigit():
+        epoch = read_epoch(standing)
+        if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
-        return Pulse(int(digits), cutoff)
+        return Pulse(epoch, cutoff)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
     return Pulse(0, cutoff)
+
+
+def read_epoch(info: Any) -> int | None:
+    """The epoch that an answer to CLUSTER INFO tells, if it tells one."""
+    if not isinstance(info, bytes):
+        return None
+    _, named, rest = info.partition(_EPOCH)
+    digits = rest.split(b"\r", 1)[0]
+    return int(digits) if named and digits.isdigit() else None

@@ -32,9 +32,8 @@ class Observer(Protocol):
     def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
         """A heartbeat was answered; whether the epoch is another one since."""
 
-    @property
-    def outdated(self) -> Set[Hashable]:
-        """Nodes that know less of the cluster than others do."""
+    def doubts(self, node: Hashable) -> bool:
+        """Whether what ``node`` answers now may be old: it may have been replaced meanwhile."""
 
     def changed(self, key: bytes) -> None:
         """This process has changed ``key``, or may have."""
