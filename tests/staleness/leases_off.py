@@ -20,6 +20,7 @@ def switch_leases_off() -> None:
         self._pushing.discard(address)  # who does not push is asked for no heartbeat
 
     def renew(self: Leases) -> None:
+        self.majority_until = inf  # what the store answers is believed without asking others
         for state in self._nodes.values():
             if state.lease is not None:
                 state.lease.until = inf

@@ -147,9 +147,7 @@ def exchange(
             commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
             outcome = yield Send(address, commands, wait_of(call, shard, patience))
             if isinstance(outcome, Replies):
-                error = _first_error(outcome)
-                if error is None and believes is not None and not call.script.writes:
-                    error = yield from _doubt(believes(address, give_up_at))
+                error = yield from _first_error(call, outcome, address, believes, give_up_at)
                 if error is None:
                     answer = _answer(call, outcome, None if asking else address)
                     if call.script.writes and call.confirm and not answer.durable:
@@ -206,15 +204,22 @@ def wait_of(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> i
     return None
 
 
-def _first_error(outcome: Replies) -> ServerError | None:
+def _first_error(
+    call: ScriptCall[Any],
+    outcome: Replies,
+    node: Address,
+    believes: "Callable[[Address, float], Exchange[bool]] | None",
+    until: float,
+) -> Exchange[ServerError | None]:
+    """What is wrong with the replies, or with who gave them."""
     for value in outcome.values:
         if isinstance(value, ServerError):
             return value
-    return outcome.confirmed if isinstance(outcome.confirmed, ServerError) else None
-
-
-def _doubt(belief: "Exchange[bool]") -> Exchange[ServerError | None]:
-    return None if (yield from belief) else _DOUBTFUL
+    if isinstance(outcome.confirmed, ServerError):
+        return outcome.confirmed
+    if believes is None or call.script.writes or (yield from believes(node, until)):
+        return None
+    return _DOUBTFUL
 
 
 def _answer(call: ScriptCall[Reply], outcome: Replies, node: Address | None) -> Answer[Reply]:
