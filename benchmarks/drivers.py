@@ -61,8 +61,8 @@ def run(*, rounds: int = 100, calls: int = 50, many_rounds: int = 50) -> Report:
             "The script call of a strict verify: our store with its routing, deadline and reply "
             "parsing beside `RedisCluster.evalsha` with its defaults, and tuned so that a stopped "
             f"node does not hang it for long ({_TIMEOUT} s timeouts, {_RETRIES} jittered retries). "
-            "Ratios of throughput: above 1, ours does more. *By a loop on another thread*: the call "
-            "is handed to the asynchronous store, which a synchronous manager might use as well. "
+            "Ratios of throughput: above 1, ours does more. *By a loop on another thread*: the "
+            "call is handed to the asynchronous store, which a synchronous manager might use too. "
             "The first column is time for one call in us; with many tasks, all that was done "
             "divided by the calls."
         ),
