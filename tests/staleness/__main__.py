@@ -25,7 +25,15 @@ def play(
     campaign: Campaign, names: Sequence[str], rounds: int, *, tells: bool = False
 ) -> list[Result]:
     """Run the scenarios; ``tells``: whether progress is printed."""
-    results = [Result(name, SCENARIOS[name].description, campaign.bound) for name in names]
+    results = [
+        Result(
+            name,
+            SCENARIOS[name].description,
+            campaign.bound,
+            is_promised=SCENARIOS[name].is_promised,
+        )
+        for name in names
+    ]
     for number in range(rounds):
         for result in results:
             if result.skipped:

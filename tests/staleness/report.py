@@ -51,6 +51,8 @@ class Result:
     never_refused: int = 0
     failures: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    is_promised: bool = True
+    """Whether the bound is promised under this fault."""
     skipped: str = ""
     """Why it could not run."""
 
@@ -112,7 +114,7 @@ class Result:
     def is_broken(self) -> bool:
         """Whether the promise was shown to be false."""
         return bool(
-            self.tokens_beyond
+            (self.tokens_beyond and self.is_promised)
             or self.never_refused
             or self.refused_early
             or self.came_back
@@ -127,7 +129,11 @@ class Result:
         broken = [
             text
             for count, text in (
-                (self.tokens_beyond, f"BROKEN: accepted beyond the bound, {self.tokens_beyond} x"),
+                (
+                    self.tokens_beyond,
+                    f"{'BROKEN' if self.is_promised else 'not promised'}: accepted beyond the"
+                    f" bound, {self.tokens_beyond} x",
+                ),
                 (self.never_refused, f"BROKEN: never refused, {self.never_refused} x"),
                 (self.refused_early, f"BROKEN: refused although good, {self.refused_early} x"),
                 (self.came_back, f"BROKEN: accepted after a refusal, {self.came_back} x"),

@@ -36,6 +36,8 @@ class Scenario:
     """Whether the fault is one of the writers too."""
     reaches_buses: bool = False
     """Whether the fault parts nodes from each other."""
+    is_promised: bool = True
+    """Whether the bound is promised under this fault; see docs/why/near-cache.md."""
 
     @property
     def description(self) -> str:

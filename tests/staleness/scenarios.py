@@ -7,8 +7,17 @@ from .run import Scenario
 from .stage import Stage
 
 
-def _parting(name: str, fault: Callable[[Stage], None], span: float) -> Scenario:
-    return Scenario(name, fault, span, reaches_writers=True, reaches_buses=True)
+def _parting(
+    name: str, fault: Callable[[Stage], None], span: float, *, is_promised: bool = True
+) -> Scenario:
+    return Scenario(
+        name,
+        fault,
+        span,
+        reaches_writers=True,
+        reaches_buses=True,
+        is_promised=is_promised,
+    )
 
 
 _ALL = (
@@ -30,7 +39,7 @@ _ALL = (
     _parting("primary-parted-stopped", cluster_faults.part_stopped_primary, 7.0),
     _parting("primary-parted-alone", cluster_faults.part_primary_alone, 5.0),
     _parting("primary-parted-alone-stopped", cluster_faults.part_stopped_primary_alone, 7.0),
-    _parting("slots-moved-parted", cluster_faults.part_new_owner, 3.0),
+    _parting("slots-moved-parted", cluster_faults.part_new_owner, 3.0, is_promised=False),
     Scenario("failover-by-hand", cluster_faults.fail_over_by_hand, 3.0),
     Scenario("failover-by-hand-unseen", cluster_faults.fail_over_unseen, 2.5),
     Scenario("slots-moved", cluster_faults.move_slots, 2.0),

@@ -410,12 +410,18 @@ class NearCache:
     def doubts(self, node: Hashable) -> bool:
         """Whether what ``node`` answers now may be older than the bound.
 
-        It told an older epoch than others, or a majority has been silent: then the node may have
-        been replaced without its knowledge. Where nothing can be watched, nothing is known.
+        It told an older epoch than others, it is no primary as far as is known, or a majority has
+        been silent: then it may have been replaced without its knowledge. Where nothing can be
+        watched, nothing is known.
         """
         if self.refusal:
             return False
-        return node in self.leases.outdated or self._steady() >= self.leases.majority_until
+        leases = self.leases
+        return (
+            node in leases.outdated
+            or node not in leases.primaries
+            or self._steady() >= leases.majority_until
+        )
 
     def _end_all(self) -> None:
         with self._lock:

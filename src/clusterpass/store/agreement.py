@@ -24,7 +24,8 @@ def most_agree_with(
     primaries = slots.primaries()
     others = [each for each in primaries if each != node]
     random.shuffle(others)
-    missing = len(primaries) // 2  # of a majority, beside the node itself
+    # Of a majority; the node itself is one of them, if it is a primary.
+    missing = len(primaries) // 2 + (node not in primaries)
     for other in others:
         if not missing or clock() >= until:
             break
