@@ -5,9 +5,9 @@ of it had been promoted when it answered, as a promotion takes the votes of most
 votes raises its epoch before.
 """
 
-import random
 from collections.abc import Callable
 
+from clusterpass.store.chance import chance
 from clusterpass.store.exchange import Exchange, Replies, Send
 from clusterpass.store.heartbeat import read_epoch
 from clusterpass.store.routing import SlotMap
@@ -23,7 +23,7 @@ def most_agree_with(
         return False
     primaries = slots.primaries()
     others = [each for each in primaries if each != node]
-    random.shuffle(others)
+    chance.shuffle(others)
     # Of a majority; the node itself is one of them, if it is a primary.
     missing = len(primaries) // 2 + (node not in primaries)
     for other in others:

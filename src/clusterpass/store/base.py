@@ -1,13 +1,13 @@
 """What both stores know, and what they do up to the sockets: all that need not wait itself."""
 
 import os
-import random
 import time
 import weakref
 from typing import Any, Final, Self
 
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.agreement import most_agree_with
+from clusterpass.store.chance import chance
 from clusterpass.store.embedded import EmbeddedCluster
 from clusterpass.store.exchange import Exchange, LookUp, ask_any, exchange, look_up
 from clusterpass.store.observer import Observer
@@ -54,7 +54,7 @@ class StoreBase:
         if self.slots.version != wanted.seen:
             return
         candidates = list({*self.slots.primaries(), *self.location.seeds})
-        random.shuffle(candidates)
+        chance.shuffle(candidates)
         slots = yield from look_up(
             candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until
         )

@@ -11,7 +11,6 @@ that do what it asks.
 - Expected faults are values (:class:`Fault`); StoreUnavailable is raised once patience has ended.
 """
 
-import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
@@ -20,6 +19,7 @@ from redis.crc import key_slot
 
 from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.chance import chance
 from clusterpass.store.routing import Shard, SlotMap, named_host
 from clusterpass.store.url import Address, Patience
 
@@ -270,8 +270,7 @@ def _pauses() -> Generator[float, None, None]:
     """Growing pauses in seconds, with jitter so that callers do not return all at once."""
     longest = _FIRST_PAUSE
     while True:
-        # No secret depends on this randomness.
-        yield random.uniform(longest / 2, longest)  # noqa: S311
+        yield chance.uniform(longest / 2, longest)
         longest = min(longest * 2, _LONGEST_PAUSE)
 
 

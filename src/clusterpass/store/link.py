@@ -6,12 +6,12 @@
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from clusterpass.errors import ClusterPassError
+from clusterpass.store.chance import chance
 from clusterpass.store.connections import fault_of
 from clusterpass.store.exchange import Fault, FaultKind, ServerError
 from clusterpass.store.handshake import greeting, judge_greeting, tracking
@@ -186,7 +186,6 @@ class Link:
             self._failure = error
         else:
             self._failure = (task.result() if error is None else None) or Fault("connection")
-        # No secret depends on this randomness.
-        pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
+        pause = chance.uniform(self._pause / 2, self._pause)
         self._not_before = task.get_loop().time() + pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
