@@ -9,7 +9,8 @@ import pytest
 from clusterpass.models import Session
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.leases import Leases
-from clusterpass.sessions.near_cache import Loaded, NearCache, Remembered
+from clusterpass.sessions.near_cache import NearCache
+from clusterpass.sessions.remembered import Loaded, Remembered
 
 BOUND = 1.0
 WALL = 1_000_000

@@ -14,16 +14,13 @@ keys that change; such a push takes the session from exactly the entries of that
 
 from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from math import inf
 from typing import Any, Final
 
 from clusterpass.models import CacheStats, NodeStats, Session
-from clusterpass.protocol.keyspace import slot_of
-from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.leases import ALWAYS, NEVER, Lease, Leases
 from clusterpass.sessions.rate import Rate
+from clusterpass.sessions.remembered import Loaded, Loading, Remembered
 
 _ENTRY_BYTES: Final = 1600
 """What an entry takes beside its token and twice what the store answered; as measured by
@@ -31,79 +28,6 @@ _ENTRY_BYTES: Final = 1600
 _CALL_BYTES: Final = 800
 _LOOKED_AT: Final = 2
 """Entries that each new one looks at, to drop those whose token has expired."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the store answered about a session, and what was made of it."""
-
-    session: Session
-    raw: list[Any]
-    """The answer without its time; an equal answer is the same session."""
-    ahead: float
-    """By how much the store's clock (seconds since the epoch) is ahead of the steady clock."""
-    created_milliseconds: int
-    fresh_until: int
-    """Seconds since the epoch, on the store's clock, until which ``raw`` means ``session``."""
-    note_at: float
-    """Seconds since the epoch, on the store's clock, from which a use is to be noted."""
-
-
-class Remembered:
-    """One access token."""
-
-    __slots__ = (
-        "call",
-        "deadline",
-        "expires_at",
-        "key",
-        "lease",
-        "loaded",
-        "looked_at",
-        "session",
-        "session_id",
-        "size",
-        "slot",
-        "subject",
-        "token",
-        "used_at",
-    )
-
-    def __init__(
-        self, token: str, subject: str, key: bytes, session_id: bytes, expires_at: int
-    ) -> None:
-        self.token: Final = token
-        self.subject: Final = subject
-        self.key: Final = key
-        """Of the subject's sessions."""
-        self.slot: Final = slot_of(key)
-        self.session_id: Final = session_id
-        self.expires_at: Final = expires_at
-        """``exp``, with its leeway, in seconds since the epoch."""
-        self.call: ScriptCall[list[Any]] | None = None
-        """What asks the store, where it is asked each time."""
-        self.lease: Lease = NEVER
-        self.deadline = -inf
-        """When the store has to be asked again in any case."""
-        self.session: Session | None = None
-        self.loaded: Loaded | None = None
-        self.used_at = -inf
-        self.looked_at = -inf
-        self.size = 0
-
-    def __repr__(self) -> str:
-        return "<Remembered>"  # never the token
-
-
-class Loading:
-    """A load that is under way."""
-
-    __slots__ = ("began", "is_good", "key")
-
-    def __init__(self, key: bytes, began: int) -> None:
-        self.key: Final = key
-        self.began: Final = began
-        self.is_good = True
 
 
 class NearCache:

@@ -35,7 +35,7 @@ from clusterpass.sessions.describe import (
     means_the_same_until,
     session_of,
 )
-from clusterpass.sessions.near_cache import Loaded, Remembered
+from clusterpass.sessions.remembered import Loaded, Remembered
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
