@@ -18,7 +18,9 @@ def draw_bars(values: Mapping[str, float], label: str, command: str, path: Path)
     bars = axes.barh(names, [values[name] for name in names], color="#4c72b0")
     bars[-1].set_color("#c44e52")  # ours stands first
     axes.set_xscale("log")
-    axes.bar_label(bars, fmt=lambda value: f" {value:,.3g}", padding=2)
+    axes.bar_label(
+        bars, fmt=lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}", padding=3
+    )
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(f"{label}\n{command}")
