@@ -1,5 +1,6 @@
 """The asynchronous session manager: one line per verb over the shared flows."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -8,6 +9,7 @@ from typing import Any, Final, Self
 from clusterpass.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.aio_listeners import TaskListeners
 from clusterpass.config import Config, VerificationMode
+from clusterpass.confirming import ConfirmingTask
 from clusterpass.listeners import AnyListener, check_kinds
 from clusterpass.models import (
     AccessToken,
@@ -51,6 +53,8 @@ class AsyncSessionManager:
         self._remembered: Final = near.find
         if config.verification == "cached":
             store.observe(near, config.staleness_bound)
+        store.confirm_by(config.durability)
+        self._confirming = ConfirmingTask(self._flows.context.pending, store.run)
         self.bans: Final = AsyncBans(store, self._flows.subjects)
         self.claims: Final = AsyncClaims(store, self._flows.subjects)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
@@ -72,10 +76,11 @@ class AsyncSessionManager:
         await self.close()
 
     async def close(self) -> None:
-        """Tell listeners what they were not told yet, and close all connections.
+        """Try once more what is pending, tell listeners what waits, and close all connections.
 
         An embedded cluster is stopped.
         """
+        await self._confirming.close()
         await self._listeners.close()
         await self.store.close()
 
@@ -124,6 +129,7 @@ class AsyncSessionManager:
         level: str | None = None,
         max_auth_age: int | None = None,
         verification: VerificationMode | None = None,
+        outage_grace: float | None = None,
     ) -> Session:
         """The live session of ``access_token``."""
         if level is None and max_auth_age is None and verification is None:
@@ -132,7 +138,11 @@ class AsyncSessionManager:
                 return session
         return await self.store.run(
             self._flows.verification.verify(
-                access_token, level=level, max_auth_age=max_auth_age, verification=verification
+                access_token,
+                level=level,
+                max_auth_age=max_auth_age,
+                verification=verification,
+                outage_grace=outage_grace,
             )
         )
 
@@ -157,9 +167,12 @@ class AsyncSessionManager:
         token: str,
         *,
         address: str | None = None,
+        operation_id: str | None = None,
     ) -> Ended:
         """End the session of an access token, also of an expired one, or of a refresh token."""
-        return await self.store.run(self._flows.ending.logout(token, address=address))
+        return await self.store.run(
+            self._flows.ending.logout(token, address=address, operation_id=operation_id)
+        )
 
     async def sessions(
         self,
@@ -181,9 +194,12 @@ class AsyncSessionManager:
         session_id: str,
         *,
         reason: str = "",
+        operation_id: str | None = None,
     ) -> Ended:
         """End one session of ``subject``; ending it twice is no error."""
-        return await self.store.run(self._flows.ending.revoke(subject, session_id, reason=reason))
+        return await self.store.run(
+            self._flows.ending.revoke(subject, session_id, reason=reason, operation_id=operation_id)
+        )
 
     async def revoke_all(
         self,
@@ -192,11 +208,16 @@ class AsyncSessionManager:
         keep: str | None = None,
         device_type: str | None = None,
         reason: str = "",
+        operation_id: str | None = None,
     ) -> Ended:
         """End every session of ``subject``, except the one with the id ``keep``."""
         return await self.store.run(
             self._flows.ending.revoke_all(
-                subject, keep=keep, device_type=device_type, reason=reason
+                subject,
+                keep=keep,
+                device_type=device_type,
+                reason=reason,
+                operation_id=operation_id,
             )
         )
 
@@ -274,7 +295,11 @@ class AsyncSessionManager:
 
     def stats(self) -> ManagerStats:
         """How sessions are verified here; see :meth:`SessionManager.stats`. Not awaited."""
-        return self._flows.stats()
+        return dataclasses.replace(
+            self._flows.stats(),
+            durability=self.store.describe_durability(),
+            silent_nodes=self.store.silent_nodes(),
+        )
 
     async def ping(self) -> None:
         """Return when the store answers; raises StoreUnavailable otherwise."""

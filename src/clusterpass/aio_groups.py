@@ -24,11 +24,17 @@ class AsyncBans:
         for_seconds: int | None = None,
         scope: str = "",
         level: int = 1,
+        operation_id: str | None = None,
     ) -> Ended:
         """Ban ``subject``; a ban of the same scope is replaced."""
         return await self._store.run(
             self._subjects.ban(
-                subject, reason=reason, for_seconds=for_seconds, scope=scope, level=level
+                subject,
+                reason=reason,
+                for_seconds=for_seconds,
+                scope=scope,
+                level=level,
+                operation_id=operation_id,
             )
         )
 

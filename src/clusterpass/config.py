@@ -16,6 +16,9 @@ LONGEST_LIFETIME: Final = 10 * 366 * DAY
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
 _MODES: Final = frozenset(get_args(VerificationMode))
+Durability = Literal["replicated", "primary", "fsync"]
+_DURABILITIES: Final = frozenset(get_args(Durability))
+LONGEST_GRACE: Final = 3600
 LEVEL: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,40}")
 
 
@@ -32,6 +35,16 @@ def check_mode(mode: object, error: type[ClusterPassError] = ConfigurationError)
     """Raises ``error`` unless ``mode`` is a way to verify."""
     if not isinstance(mode, str) or mode not in _MODES:
         raise error("verification must be 'cached', 'strict' or 'stateless'")
+
+
+def check_grace(seconds: object, error: type[ClusterPassError]) -> None:
+    """Raises ``error`` unless ``seconds`` is a grace for outages."""
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= LONGEST_GRACE
+    ):
+        raise error(f"outage_grace must be a number of seconds from 0 to {LONGEST_GRACE}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +99,15 @@ class Config:
     staleness_bound: float = 0.5
     """Seconds after which no verify accepts a session whose end was acknowledged, also when the
     cluster cannot be reached (0.05 to 60). Four heartbeats in this time go to each primary."""
+    durability: Durability = "replicated"
+    """What a write waits for. ``replicated``: that a replica has it (WAIT), so that it survives the
+    loss of any one node; ``fsync``: that it is on the disk of the primary, and of a replica where
+    there is one (WAITAOF; Redis 7.2 or Valkey, with ``appendonly yes``); ``primary``: nothing.
+    Where there is no replica to ask, ``replicated`` is as much as ``primary``."""
+    outage_grace: float = 0.0
+    """Seconds: while the store cannot be asked, a verify accepts a session that this process itself
+    saw alive no longer ago (0: it accepts none, and raises StoreUnavailable; at most an hour). For
+    what only reads; a revocation made meanwhile is not seen."""
     cache_entries: int = 100_000
     """Access tokens that are remembered, at most (1 to 100 million)."""
     cache_bytes: int = 256 * 1024 * 1024
@@ -122,6 +144,9 @@ class Config:
         bound = self.staleness_bound
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0.05 <= bound <= 60:
             raise ConfigurationError("staleness_bound must be a number of seconds from 0.05 to 60")
+        if not isinstance(self.durability, str) or self.durability not in _DURABILITIES:
+            raise ConfigurationError("durability must be 'replicated', 'primary' or 'fsync'")
+        check_grace(self.outage_grace, ConfigurationError)
         check_whole("cache_entries", self.cache_entries, 1, 100_000_000)
         check_whole("cache_bytes", self.cache_bytes, 2**20, 2**40)
         self._check_names()

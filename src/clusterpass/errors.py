@@ -35,7 +35,8 @@
     ├── TooManyBans                   too_many_bans             409
     ├── TooManyAttempts               too_many_attempts         429
     ├── StoreUnavailable              store_unavailable         503
-    │   └── StoreDenied               store_denied              503
+    │   ├── StoreDenied               store_denied              503
+    │   └── RevocationPending         revocation_pending        503
     ├── StoreFailed                   store_failed              500
     ├── UnreadableRecord              record_unreadable         500
     ├── LocalServerFailed             local_server_failed       500
@@ -462,7 +463,8 @@ class StoreUnavailable(ClusterPassError):
     """The session store cannot be reached at the moment; nobody was logged out, try again.
 
     ``reason`` names the kind of fault: ``timeout``, ``connection``, ``cluster_down``,
-    ``loading``, ``moving``, ``busy``, ``full`` or ``closed``.
+    ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has been silent for so
+    long that nobody waits for it any more) or ``closed``.
     """
 
     code = "store_unavailable"
@@ -480,6 +482,32 @@ class StoreDenied(StoreUnavailable):
     """The session store refuses our user, password or command; check its ACL."""
 
     code = "store_denied"
+
+
+class RevocationPending(StoreUnavailable):
+    """The end is not confirmed yet; it is in force here, and is tried until it is confirmed.
+
+    Raised by what ends sessions: it would not survive the loss of one node yet, or the store could
+    not be reached. ``reason``: ``unconfirmed``, or the kind of fault. ``operation_id``: given to
+    the same verb again it makes a repetition harmless; ``is_retried``: False when too many endings
+    wait already, so that it has to be asked for again.
+    """
+
+    code = "revocation_pending"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: str | None = None,
+        retry_after: int = 1,
+        operation_id: str = "",
+        is_retried: bool = True,
+    ) -> None:
+        """``retry_after``: seconds after which a client may ask again."""
+        super().__init__(message, reason=reason, retry_after=retry_after)
+        self.operation_id: Final = operation_id
+        self.is_retried: Final = is_retried
 
 
 class StoreFailed(ClusterPassError):

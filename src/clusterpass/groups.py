@@ -24,6 +24,7 @@ class Bans:
         for_seconds: int | None = None,
         scope: str = "",
         level: int = 1,
+        operation_id: str | None = None,
     ) -> Ended:
         """Ban ``subject``; a ban of the same scope is replaced.
 
@@ -31,11 +32,17 @@ class Bans:
         login raises SubjectBanned. With one (``comments`` or ``comments:*``) the sessions stay:
         ask ``session.require_not_banned(scope, level)``. ``for_seconds``: None for good. ``level``
         1 to 1000: how severe. Returns how many sessions ended. One round trip (``ban.lua``).
-        Raises InvalidInput, TooManyBans (over 32 scopes).
+        ``operation_id``, and RevocationPending: see :meth:`SessionManager.revoke`. Raises
+        InvalidInput, TooManyBans (over 32 scopes).
         """
         return self._store.run(
             self._subjects.ban(
-                subject, reason=reason, for_seconds=for_seconds, scope=scope, level=level
+                subject,
+                reason=reason,
+                for_seconds=for_seconds,
+                scope=scope,
+                level=level,
+                operation_id=operation_id,
             )
         )
 

@@ -1,11 +1,13 @@
 """The synchronous session manager: one line per verb over the shared flows."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
+from clusterpass.confirming import ConfirmingThread
 from clusterpass.groups import Bans, Claims, OnlineSubjects
 from clusterpass.listeners import AnyListener, ThreadListeners, check_kinds
 from clusterpass.models import (
@@ -51,6 +53,8 @@ class SessionManager:
         self._remembered: Final = near.find
         if config.verification == "cached":
             store.observe(near, config.staleness_bound)
+        store.confirm_by(config.durability)
+        self._confirming = ConfirmingThread(self._flows.context.pending, store.run)
         self.bans: Final = Bans(store, self._flows.subjects)
         self.claims: Final = Claims(store, self._flows.subjects)
         self.online: Final = OnlineSubjects(store, self._flows.online)
@@ -77,10 +81,11 @@ class SessionManager:
         self.close()
 
     def close(self) -> None:
-        """Tell listeners what they were not told yet, and close all connections.
+        """Try once more what is pending, tell listeners what waits, and close all connections.
 
         An embedded cluster is stopped.
         """
+        self._confirming.close()
         self._listeners.close()
         self.store.close()
 
@@ -142,6 +147,7 @@ class SessionManager:
         level: str | None = None,
         max_auth_age: int | None = None,
         verification: VerificationMode | None = None,
+        outage_grace: float | None = None,
     ) -> Session:
         """The live session of ``access_token``.
 
@@ -155,6 +161,7 @@ class SessionManager:
         ``Config.activity_interval``, ``touch.lua``), for an impersonation (the session of who
         acts), and now and then for the whole process (the cutoff of :meth:`revoke_before`).
         ``stateless``: none, and a session that has ended is accepted until the token expires.
+        ``outage_grace``: seconds, instead of ``Config.outage_grace``; for what only reads.
         Raises the InvalidToken that says why not: malformed, bad signature, wrong type, issuer or
         audience, expired (RFC 9068 section 4), or its session is unknown, expired or revoked;
         StepUpRequired (RFC 9470 section 3); InvalidInput for ``cached`` where nothing is cached.
@@ -165,7 +172,11 @@ class SessionManager:
                 return session
         return self.store.run(
             self._flows.verification.verify(
-                access_token, level=level, max_auth_age=max_auth_age, verification=verification
+                access_token,
+                level=level,
+                max_auth_age=max_auth_age,
+                verification=verification,
+                outage_grace=outage_grace,
             )
         )
 
@@ -197,13 +208,17 @@ class SessionManager:
         token: str,
         *,
         address: str | None = None,
+        operation_id: str | None = None,
     ) -> Ended:
         """End the session of an access token, also of an expired one, or of a refresh token.
 
         One round trip (``end_session.lua``); with a refresh token and public keys alone, two.
-        Raises InvalidToken or InvalidRefreshToken when the token is not genuine.
+        ``operation_id``, and RevocationPending: see :meth:`revoke`. Raises InvalidToken or
+        InvalidRefreshToken when the token is not genuine.
         """
-        return self.store.run(self._flows.ending.logout(token, address=address))
+        return self.store.run(
+            self._flows.ending.logout(token, address=address, operation_id=operation_id)
+        )
 
     def sessions(
         self,
@@ -232,13 +247,21 @@ class SessionManager:
         session_id: str,
         *,
         reason: str = "",
+        operation_id: str | None = None,
     ) -> Ended:
         """End one session of ``subject``; ending it twice is no error.
 
         ``reason``: what the user is told, at most 200 bytes (the tombstone keeps 54). One round
         trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
+
+        Raises RevocationPending when it is not as durable as it has to be (``Config.durability``),
+        or the store cannot be reached: it holds in this process at once, and is tried again until
+        it is confirmed. To ask for it again without harm, give the same ``operation_id``: that of
+        the error, or 16 hexadecimal digits of your own.
         """
-        return self.store.run(self._flows.ending.revoke(subject, session_id, reason=reason))
+        return self.store.run(
+            self._flows.ending.revoke(subject, session_id, reason=reason, operation_id=operation_id)
+        )
 
     def revoke_all(
         self,
@@ -247,16 +270,22 @@ class SessionManager:
         keep: str | None = None,
         device_type: str | None = None,
         reason: str = "",
+        operation_id: str | None = None,
     ) -> Ended:
         """End every session of ``subject``, except the one with the id ``keep``.
 
         ``device_type``: only those of this kind. ``reason``: what the user is told. Without a
         ``device_type`` it raises the subject's generation. One round trip (``end_all.lua``).
-        Raises InvalidInput, SessionNotFound when ``keep`` is no session id.
+        ``operation_id``, and RevocationPending: see :meth:`revoke`. Raises InvalidInput,
+        SessionNotFound when ``keep`` is no session id.
         """
         return self.store.run(
             self._flows.ending.revoke_all(
-                subject, keep=keep, device_type=device_type, reason=reason
+                subject,
+                keep=keep,
+                device_type=device_type,
+                reason=reason,
+                operation_id=operation_id,
             )
         )
 
@@ -269,7 +298,7 @@ class SessionManager:
         ``time``: seconds since the epoch, None or later than now: now. Returns the time that holds,
         which may be later than the one asked for: it is never taken back. Running servers see it
         within a second. Three round trips (``not_before.lua``). Raises InvalidInput, and
-        StoreUnavailable when not every copy could be written: do it again.
+        RevocationPending when not every copy is confirmed: that is tried again until it is.
         """
         return self.store.run(self._flows.ending.revoke_before(time))
 
@@ -368,7 +397,11 @@ class SessionManager:
 
         No round trip.
         """
-        return self._flows.stats()
+        return dataclasses.replace(
+            self._flows.stats(),
+            durability=self.store.describe_durability(),
+            silent_nodes=self.store.silent_nodes(),
+        )
 
     def ping(self) -> None:
         """Return when the store answers; raises StoreUnavailable otherwise."""

@@ -143,6 +143,8 @@ class Session:
     """What the subject is banned from."""
     is_stateless: bool = False
     """Whether all this is only what the token says: the store was not asked."""
+    in_grace: bool = False
+    """Whether the store could not be asked: this is how the session was when it was seen last."""
 
     def has_scope(self, scope: str) -> bool:
         """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
@@ -319,6 +321,22 @@ class NodeStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PendingStats:
+    """The endings that no replica has confirmed yet, of one manager."""
+
+    waiting: int
+    oldest_seconds: float
+    """How long the oldest of them has waited; 0 without one."""
+    confirmed: int
+    """Those that were confirmed later, or had come to nothing."""
+    refused: int
+    """Those that nobody retries, as too many were waiting."""
+
+
+NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerStats:
     """How a manager verifies, and how its near cache does."""
 
@@ -331,3 +349,13 @@ class ManagerStats:
     """The primaries; empty until the first verify, and where nothing is served from memory."""
     refusal: str
     """Why nothing can be served from memory although it is wanted; empty otherwise."""
+    durability: str = ""
+    """What a write waits for: ``replicated``, ``fsync`` or ``primary``. Where there are no replicas
+    to ask, ``replicated`` is as much as ``primary``, and this says so."""
+    pending: PendingStats = NOTHING_PENDING
+    rollbacks: int = 0
+    """How many times the store showed a session alive that this process had seen end."""
+    grace_accepted: int = 0
+    """Verifies that were answered although the store could not be asked."""
+    silent_nodes: tuple[str, ...] = ()
+    """Nodes that did not answer when they were asked last."""

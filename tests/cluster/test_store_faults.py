@@ -120,7 +120,8 @@ def test_nobody_listens(open_url: Opener, scheme: str, subject: str) -> None:
     for verb in (lambda: manager.login(subject), manager.ping, lambda: manager.sessions(subject)):
         with pytest.raises(StoreUnavailable) as refusal:
             verb()
-        assert refusal.value.reason == "connection"
+        # Once it has been silent for a whole deadline, nobody waits for it any more.
+        assert refusal.value.reason in {"connection", "circuit_open"}
         assert refusal.value.retry_after >= 1
         assert not isinstance(refusal.value, StoreDenied)
     assert time.monotonic() - begin < HANGING / 3

@@ -5,13 +5,15 @@ import asyncio
 import pytest
 
 from clusterpass.errors import StoreDenied, StoreFailed
-from clusterpass.store.exchange import Fault, Replies, ServerError
 from clusterpass.store.group_commit import GroupCommit
+from clusterpass.store.instructions import Fault, Replies, ServerError
 from clusterpass.store.link import Link
 from clusterpass.store.resp import pack
 from clusterpass.store.url import Address, Patience, StoreLocation
 
 from .fake_node import echo, fake_node
+
+WAIT = (b"WAIT", 1, 250)
 
 
 def location_of(address: Address, **patience) -> StoreLocation:
@@ -38,10 +40,13 @@ async def test_one_wait_confirms_a_batch():
 
     async with fake_node(hold_the_first_wait) as (node, address):
         commit = commit_to(address)
-        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, 250))
+        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, WAIT))
         while not any(asked[0] == b"SET" for asked in node.requests):
             await asyncio.sleep(0.001)
-        others = [asyncio.ensure_future(commit.ask(write(b"%d" % n), 1, n)) for n in range(1, 20)]
+        others = [
+            asyncio.ensure_future(commit.ask(write(b"%d" % n), 1, (b"WAIT", 1, n)))
+            for n in range(1, 20)
+        ]
         await asyncio.sleep(0)
         waits.set()
         assert await first == Replies([b"0"], 1)
@@ -63,7 +68,7 @@ async def test_an_error_in_a_batch_is_its_callers_alone():
 
     async with fake_node(moved) as (_, address):
         commit = commit_to(address)
-        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, 250) for n in (0, 1, 2)))
+        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, WAIT) for n in (0, 1, 2)))
         assert [outcome.values[0] for outcome in outcomes] == [
             b"0",
             ServerError("MOVED", "1 127.0.0.1:1"),
@@ -82,11 +87,11 @@ async def test_who_was_cancelled_before_the_batch_left_sends_nothing():
 
     async with fake_node(hold) as (node, address):
         commit = commit_to(address)
-        first = asyncio.ensure_future(commit.ask(write(b"first"), 1, 250))
+        first = asyncio.ensure_future(commit.ask(write(b"first"), 1, WAIT))
         while not any(asked[0] == b"SET" for asked in node.requests):
             await asyncio.sleep(0.001)
-        given_up = asyncio.ensure_future(commit.ask(write(b"given up"), 1, 250))
-        kept = asyncio.ensure_future(commit.ask(write(b"kept"), 1, 250))
+        given_up = asyncio.ensure_future(commit.ask(write(b"given up"), 1, WAIT))
+        kept = asyncio.ensure_future(commit.ask(write(b"kept"), 1, WAIT))
         await asyncio.sleep(0)
         given_up.cancel()
         waits.set()
@@ -106,9 +111,9 @@ async def test_a_fault_reaches_all_and_the_next_ones_go_on():
     async with fake_node(break_once) as (_, address):
         commit = commit_to(address)
         texts = (b"a", b"break", b"b")
-        outcomes = await asyncio.gather(*(commit.ask(write(text), 1, 250) for text in texts))
+        outcomes = await asyncio.gather(*(commit.ask(write(text), 1, WAIT) for text in texts))
         assert all(isinstance(outcome, Fault) for outcome in outcomes)
-        assert await commit.ask(write(b"c"), 1, 250) == Replies([b"c"], 1)
+        assert await commit.ask(write(b"c"), 1, WAIT) == Replies([b"c"], 1)
         commit.close("closed")
 
 
@@ -119,12 +124,12 @@ async def test_what_waits_is_bounded_and_closing_tells_it():
 
     async with fake_node(silent) as (node, address):
         commit = commit_to(address)
-        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, 250))
+        first = asyncio.ensure_future(commit.ask(write(b"0"), 1, WAIT))
         while not any(asked[0] == b"SET" for asked in node.requests):
             await asyncio.sleep(0.001)
-        waiting = [asyncio.ensure_future(commit.ask(write(b"x"), 1, 250)) for _ in range(50)]
+        waiting = [asyncio.ensure_future(commit.ask(write(b"x"), 1, WAIT)) for _ in range(50)]
         await asyncio.sleep(0)
-        assert await commit.ask(write(b"one too many"), 1, 250) == Fault("busy")
+        assert await commit.ask(write(b"one too many"), 1, WAIT) == Fault("busy")
         commit.close("closed")
         assert await first == Fault("closed")
         assert set(await asyncio.gather(*waiting)) == {Fault("closed")}
@@ -133,7 +138,7 @@ async def test_what_waits_is_bounded_and_closing_tells_it():
 async def test_two_connections_share_the_work():
     async with fake_node(echo) as (node, address):
         commit = commit_to(address, links=2)
-        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, 250) for n in range(40)))
+        outcomes = await asyncio.gather(*(commit.ask(write(b"%d" % n), 1, WAIT) for n in range(40)))
         assert outcomes == [Replies([b"%d" % n], 1) for n in range(40)]
         assert 1 <= node.connections <= 2
         commit.close("closed")
@@ -155,7 +160,7 @@ async def test_a_node_that_does_not_let_us_in(greeting, error):
         commit = commit_to(address)
         for _ in range(3):
             with pytest.raises(error):
-                await commit.ask(write(b"x"), 1, 250)
+                await commit.ask(write(b"x"), 1, WAIT)
         assert node.connections < 3, "who is refused does not knock at once again"
         commit.close("closed")
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clusterpass.store.exchange import Fault, Replies, ServerError
+from clusterpass.store.instructions import Fault, Replies, ServerError
 from clusterpass.store.multiplexed import MultiplexedConnection
 from clusterpass.store.resp import pack
 

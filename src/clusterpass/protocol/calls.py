@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from clusterpass.errors import RevocationReason
-from clusterpass.protocol.housekeeping import Housekeeping, change
+from clusterpass.protocol.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text
 from clusterpass.protocol.replies import (
@@ -24,6 +24,8 @@ LONGEST_LINE: Final = 40
 """Bytes of the text of a line of the history."""
 _VERIFY: Final = load_script("verify")
 _EVENT_LOGIN: Final = 1
+_TOUCH_DEADLINE: Final = 0.5
+"""Seconds: a verify does not wait long for a note of a session's use."""
 _EVENT_IMPERSONATED: Final = 10
 
 
@@ -59,6 +61,22 @@ class Opened:
     replaced: tuple[bytes, ...]
     listed: Listed | None
     """The sessions that there are, of a login that was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedOne:
+    """The outcome of the end of one session."""
+
+    now_milliseconds: int
+    status: EndStatus
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAll:
+    """The outcome of the end of several."""
+
+    now_milliseconds: int
+    ended: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +127,19 @@ def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall
 
 
 def read_session(
-    keyspace: Keyspace, key: bytes, *, session_id: bytes, slot: int
+    keyspace: Keyspace,
+    key: bytes,
+    *,
+    session_id: bytes,
+    slot: int,
+    deadline: float | None = None,
 ) -> ScriptCall[list[Any]]:
     """The same by the key of the sessions, and with the answer as it came.
 
     ``read_stored`` reads it. An answer that is equal, but for its time, means the same.
     """
     keys = key, keyspace.activity_beside(key)
-    return ScriptCall(_VERIFY, keys, (session_id,), _as_it_came, slot=slot)
+    return ScriptCall(_VERIFY, keys, (session_id,), _as_it_came, slot=slot, deadline=deadline)
 
 
 def rotate(
@@ -160,7 +183,9 @@ def touch(
     """
     keys = keyspace.sessions_and_activity(subject)
     arguments = session_id, keeping.tombstone_seconds
-    return ScriptCall(load_script("touch"), keys, arguments, int, confirm=False)
+    return ScriptCall(
+        load_script("touch"), keys, arguments, int, confirm=False, deadline=_TOUCH_DEADLINE
+    )
 
 
 def end_session(
@@ -172,7 +197,8 @@ def end_session(
     reason: RevocationReason,
     address: bytes = b"",
     note: str = "",
-) -> ScriptCall[EndStatus]:
+    operation: bytes = NO_OPERATION,
+) -> ScriptCall[EndedOne]:
     """End one session; see ``scripts/end_session.lua``."""
     return change(
         keyspace,
@@ -180,7 +206,9 @@ def end_session(
         subject,
         "end_session",
         arguments=(session_id, REASON_NUMBERS[reason], address, shorten_text(note, LONGEST_NOTE)),
-        read=lambda raw: cast("EndStatus", raw.decode()),
+        read=lambda raw: EndedOne(raw[0], cast("EndStatus", raw[1].decode())),
+        operation=operation,
+        insists=True,
     )
 
 
@@ -194,8 +222,13 @@ def end_all(
     device_type: str | None = None,
     address: bytes = b"",
     note: str = "",
-) -> ScriptCall[tuple[bytes, ...]]:
-    """End all sessions, all but one, or those of a kind of device; see ``scripts/end_all.lua``."""
+    operation: bytes = NO_OPERATION,
+    up_to: int | None = None,
+) -> ScriptCall[EndedAll]:
+    """End all sessions, all but one, or those of a kind of device; see ``scripts/end_all.lua``.
+
+    ``up_to``: milliseconds since the epoch; only those that were opened up to then.
+    """
     return change(
         keyspace,
         keeping,
@@ -207,8 +240,11 @@ def end_all(
             address,
             shorten_text(note, LONGEST_NOTE),
             b"*" if device_type is None else device_type.encode(),
+            b"" if up_to is None else up_to,
         ),
-        read=tuple,
+        read=lambda raw: EndedAll(raw[0], tuple(raw[1])),
+        operation=operation,
+        insists=True,
     )
 
 

@@ -9,7 +9,9 @@ from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
-_PACKED: Final = struct.Struct(">IBI6s")
+_PACKED: Final = struct.Struct(">IBI6s8s")
+OPERATION_BYTES: Final = 8
+NO_OPERATION: Final = bytes(OPERATION_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,14 @@ class Housekeeping:
     indexed: bool = True
     """Whether the subject is counted among those who are online."""
 
-    def pack(self, subject: str) -> bytes:
+    def pack(self, subject: str, operation: bytes = NO_OPERATION) -> bytes:
         """The first argument of such a script."""
         head = _PACKED.pack(
             self.tombstone_seconds,
             self.history_entries,
             self.history_seconds,
             self.cutoff_milliseconds.to_bytes(6, "big"),
+            operation,
         )
         return head + subject.encode()
 
@@ -44,11 +47,22 @@ def change(
     arguments: tuple[bytes | int, ...] = (),
     read: Callable[[Any], Reply],
     confirm: bool = True,
+    operation: bytes = NO_OPERATION,
+    insists: bool = False,
 ) -> ScriptCall[Reply]:
-    """A call of a script that changes ``subject``."""
+    """A call of a script that changes ``subject``.
+
+    ``operation``: the same for each repetition of the call, so that it is recognised; ``insists``:
+    it is repeated until it is confirmed.
+    """
     keys: tuple[bytes, ...] = keyspace.sessions_and_activity(subject)
     if keeping.indexed:
         keys = (*keys, keyspace.online(slot_of(keys[0])))
     return ScriptCall(
-        load_script(script), keys, (keeping.pack(subject), *arguments), read, confirm=confirm
+        load_script(script),
+        keys,
+        (keeping.pack(subject, operation), *arguments),
+        read,
+        confirm=confirm,
+        insists=insists,
     )

@@ -32,7 +32,11 @@ def raise_cutoff(
     """Raise one copy of the cutoff; see ``scripts/not_before.lua``."""
     argument = b"" if milliseconds is None else milliseconds
     return ScriptCall(
-        load_script("not_before"), (keyspace.not_before(slot),), (argument, ahead), int
+        load_script("not_before"),
+        (keyspace.not_before(slot),),
+        (argument, ahead),
+        int,
+        insists=True,
     )
 
 

@@ -75,6 +75,8 @@ class Stored:
     elevation: Elevation | None = None
     live_claims: Mapping[str, Any] = field(default_factory=dict)
     bans: tuple[StoredBan, ...] = ()
+    generation: int = 0
+    """Milliseconds of the latest end of all sessions of the subject; 0: none is known."""
 
     @property
     def now(self) -> int:
@@ -105,8 +107,8 @@ class Listed:
 
 
 def read_stored(raw: list[Any]) -> Stored:
-    """``{now, record, details, elevation, live claims, bans, last use}`` of a script."""
-    now_milliseconds, record, details, elevation, live_claims, bans, seen_at = raw
+    """``{now, record, details, elevation, live claims, bans, last use, generation}``."""
+    now_milliseconds, record, details, elevation, live_claims, bans, seen_at, generation = raw
     return Stored(
         now_milliseconds,
         parse_record(record, seen_at) if record else None,
@@ -114,6 +116,7 @@ def read_stored(raw: list[Any]) -> Stored:
         read_elevation(elevation) if elevation else None,
         read_object(live_claims) if live_claims else {},
         read_bans(bans) if bans else (),
+        int(generation or 0),
     )
 
 
@@ -123,6 +126,7 @@ def read_listed(raw: list[Any]) -> Listed:
     fields = dict(_pairs(flat))
     seen = {name: int.from_bytes(value, "big") for name, value in _pairs(activity)}
     live_claims, bans = fields.get(b"c", b""), fields.get(b"b", b"")
+    generation = fields.get(b"g", b"")
     sessions = {}
     for name, value in fields.items():
         if len(name) == SESSION_ID_BYTES:
@@ -130,7 +134,7 @@ def read_listed(raw: list[Any]) -> Listed:
             parts = [now_milliseconds, value, details, elevation, live_claims, bans]
             # What a later release wrote must not hide the others.
             with suppress(UnreadableRecord):
-                sessions[name] = read_stored([*parts, seen.get(name, 0)])
+                sessions[name] = read_stored([*parts, seen.get(name, 0), generation])
     return Listed(now_milliseconds, sessions, _read_history(fields))
 
 

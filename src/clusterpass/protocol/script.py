@@ -50,9 +50,11 @@ class Answer(Generic[Reply]):
 
     reply: Reply
     durable: bool
-    """Whether a replica has confirmed the write; False for reads."""
+    """Whether more than the memory of one node has the write; False for reads."""
     node: Hashable = None
     """Who answered; None when it was asked in the middle of a migration."""
+    is_confirmed: bool = True
+    """Whether the write is as durable as it has to be."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class ScriptCall(Generic[Reply]):
     read: Callable[[Any], Reply]
     confirm: bool = True
     """Whether a replica is asked to confirm a write."""
+    insists: bool = False
+    """Whether a write is repeated within its time until it is confirmed."""
     deadline: float | None = None
     """Seconds after which the call is given up, where that is earlier than for others."""
     slot: int | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from clusterpass.protocol.calls import LONGEST_LINE
-from clusterpass.protocol.housekeeping import Housekeeping, change
+from clusterpass.protocol.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import (
@@ -32,6 +32,7 @@ class Banned:
     """The outcome of a ban."""
 
     status: Literal["OK", "FULL"]
+    now_milliseconds: int
     ended: tuple[bytes, ...]
     bans: tuple[StoredBan, ...]
 
@@ -87,8 +88,13 @@ def ban(
     level: int,
     seconds: int,
     reason: str,
+    operation: bytes = NO_OPERATION,
+    begins: int | None = None,
 ) -> ScriptCall[Banned]:
-    """Ban a subject; see ``scripts/ban.lua``."""
+    """Ban a subject; see ``scripts/ban.lua``.
+
+    ``begins``: milliseconds since the epoch, where that was before now.
+    """
     line = shorten_text(f"{scope} {reason}".strip(), LONGEST_LINE)
     return change(
         keyspace,
@@ -103,19 +109,38 @@ def ban(
             MOST_BANS,
             shorten_text(reason, LONGEST_NOTE),
             line,
+            b"" if begins is None else begins,
         ),
         read=lambda raw: Banned(
-            cast("Any", raw[0].decode()), tuple(raw[2]), read_bans(raw[3]) if raw[3] else ()
+            cast("Any", raw[0].decode()),
+            raw[1],
+            tuple(raw[2]),
+            read_bans(raw[3]) if raw[3] else (),
         ),
+        operation=operation,
+        insists=True,
     )
 
 
 def unban(
-    keyspace: Keyspace, keeping: Housekeeping, subject: str, *, scope: str
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    scope: str,
+    operation: bytes = NO_OPERATION,
 ) -> ScriptCall[int]:
     """Lift a ban; see ``scripts/unban.lua``."""
     line = shorten_text(scope, LONGEST_LINE)
-    return change(keyspace, keeping, subject, "unban", arguments=(scope.encode(), line), read=int)
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "unban",
+        arguments=(scope.encode(), line),
+        read=int,
+        operation=operation,
+    )
 
 
 def read_subject_bans(
@@ -128,10 +153,23 @@ def read_subject_bans(
 
 
 def set_claims(
-    keyspace: Keyspace, keeping: Housekeeping, subject: str, *, claims: bytes
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    claims: bytes,
+    operation: bytes = NO_OPERATION,
 ) -> ScriptCall[int]:
     """Replace the live claims; see ``scripts/set_claims.lua``."""
-    return change(keyspace, keeping, subject, "set_claims", arguments=(claims,), read=int)
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "set_claims",
+        arguments=(claims,),
+        read=int,
+        operation=operation,
+    )
 
 
 def read_claims(keyspace: Keyspace, subject: str) -> ScriptCall[dict[str, Any]]:

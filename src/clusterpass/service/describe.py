@@ -20,6 +20,7 @@ PROXY_HEADERS: Final[dict[int | str, dict[str, Any]]] = {
                 ("X-Auth-Level", "The level of authentication in force."),
                 ("X-Auth-Scope", "The scopes granted, each encoded as the subject is."),
                 ("X-Auth-Actor", "Who acts in it, encoded alike; of an impersonation only."),
+                ("X-Auth-Grace", "`1` when the store could not be asked (`outage_grace`)."),
             )
         }
     }
@@ -35,7 +36,8 @@ _MEANINGS: Final = {
     415: "The body is not sent as application/json.",
     422: "The body or the query holds what is not expected; `fields` names it.",
     429: "Too many attempts; see Retry-After.",
-    503: "The session store cannot be reached; nobody was logged out. See Retry-After.",
+    503: "The session store cannot be reached; nobody was logged out. See Retry-After. Of what ends"
+    " sessions, `revocation_pending`: it is over here, but not confirmed yet, and tried again.",
 }
 
 

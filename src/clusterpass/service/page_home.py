@@ -10,7 +10,12 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.errors import InvalidInput, SessionNotFound, StoreUnavailable
+from clusterpass.errors import (
+    InvalidInput,
+    RevocationPending,
+    SessionNotFound,
+    StoreUnavailable,
+)
 from clusterpass.models import Session
 from clusterpass.service.page_ends import explain_scoped_ban
 from clusterpass.service.page_forms import make_form_token
@@ -56,11 +61,16 @@ async def log_out(visit: Visit, visitor: Visitor, _: Fields) -> Response:
     Its tokens were replaced in this browser by those of the impersonation: nobody holds them.
     """
     sessions = visit.service.sessions
-    await sessions.logout(visitor.access_token, address=visit.address)
+    told = "out"
+    try:
+        await sessions.logout(visitor.access_token, address=visit.address)
+    except RevocationPending:
+        # It is over here and will be everywhere; the browser must not keep its tokens.
+        told = "outpending"
     visit.forget()
     actor = visitor.session.act
     if actor is None:
-        return back(visit, "out")
+        return back(visit, told)
     # The impersonation is over, and that is what was asked for.
     with suppress(SessionNotFound, StoreUnavailable):
         await sessions.revoke(actor.subject, actor.session_id)

@@ -11,7 +11,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clusterpass.errors import ClusterPassError, InvalidToken, StoreUnavailable
+from clusterpass.errors import (
+    ClusterPassError,
+    InvalidToken,
+    RevocationPending,
+    StoreUnavailable,
+)
 from clusterpass.service import problems
 from clusterpass.service.logs import describe_fault
 from clusterpass.service.page_forms import read_form, require_form_token, require_same_origin
@@ -105,6 +110,12 @@ def _failure(visit: Visit, error: ClusterPassError) -> Response:
 
 
 def _explain(visit: Visit, error: ClusterPassError, problem: problems.Problem) -> tuple[str, str]:
+    if isinstance(error, RevocationPending):
+        text = (
+            "What you ended is over here already. Until a second server has noted it, we keep"
+            " trying; you need not do it again."
+        )
+        return "Nearly done", text
     if isinstance(error, StoreUnavailable):
         if visit.request.url.path == LOGIN:
             text = "You could not be logged in just now. Try again in a moment."

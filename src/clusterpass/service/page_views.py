@@ -36,6 +36,7 @@ _HEADERS: Final = {
 }
 _SENTENCES: Final = {
     "out": "You are logged out.",
+    "outpending": "You are logged out. Until a second server has noted it, we keep trying.",
     "stopped": "You act for nobody any more. Log in again as yourself.",
     "ended": "The device was logged out.",
     "gone": "That device was logged out already.",
@@ -45,7 +46,7 @@ _SENTENCES: Final = {
     "lifted": "The ban was lifted.",
     "unbanned": "There was no such ban any more.",
 }
-_GOOD: Final = frozenset({"out", "ended", "banned", "lifted"})
+_GOOD: Final = frozenset({"out", "outpending", "ended", "banned", "lifted"})
 _COUNTS: Final = {
     "others": ("One other device was logged out.", "{} other devices were logged out."),
     "all": ("One device was logged out.", "{} devices were logged out."),

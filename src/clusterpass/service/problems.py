@@ -21,6 +21,7 @@ from clusterpass.errors import (
     ClusterPassError,
     InvalidRefreshToken,
     InvalidToken,
+    RevocationPending,
     ScopeMissing,
     SessionExpired,
     SessionRevoked,
@@ -105,6 +106,8 @@ def _more(error: ClusterPassError) -> dict[str, Any]:
             told: dict[str, Any] = {"ended_at": error.ended_at, "note": error.note}
         case SessionExpired():
             told = {"ended_at": error.ended_at}
+        case RevocationPending():
+            return {"operation_id": error.operation_id, "retried": error.is_retried}
         case _:
             return {}
     return {name: value for name, value in told.items() if value}

@@ -35,6 +35,9 @@ from clusterpass.service.warm_verify import SESSION
 __all__ = ["Service", "router"]
 
 router: Final = APIRouter()
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORWARDED_METHOD: Final = ("x-forwarded-method", "x-original-method")
+"""How proxies name the method of the request that is to be admitted."""
 
 
 @router.get(
@@ -58,13 +61,13 @@ async def verify(
     """
     if wanted.ban_level is not None and not wanted.not_banned:
         raise InvalidInput("ban_level goes with not_banned")
-    session = await _verified(service, token, wanted)
+    session = await _verified(request, service, token, wanted)
     note_session(request, session)
     try:
         _check_conditions(session, wanted)
     except (ScopeMissing, SubjectBanned):
         # Nobody is refused from memory: a right may have been given a moment ago.
-        session = await _verified(service, token, wanted, STRICT)
+        session = await _verified(request, service, token, wanted, STRICT)
         _check_conditions(session, wanted)
     request.scope.get(SESSION, []).append(session)
     response.headers["X-Auth-Subject"] = header_text(session.subject)
@@ -73,12 +76,15 @@ async def verify(
     response.headers["X-Auth-Scope"] = " ".join(
         header_text(scope) for scope in granted_scopes(session.claims)
     )
+    if session.in_grace:
+        response.headers["X-Auth-Grace"] = "1"
     if session.act is not None:
         response.headers["X-Auth-Actor"] = header_text(session.act.subject)
     return answers.SessionResponse.of(session)
 
 
 async def _verified(
+    request: Request,
     service: Service,
     token: str,
     wanted: schemas.VerifyQuery,
@@ -89,7 +95,16 @@ async def _verified(
         level=wanted.level,
         max_auth_age=wanted.max_auth_age,
         verification=verification or wanted.verification,
+        outage_grace=_grace(request, wanted),
     )
+
+
+def _grace(request: Request, wanted: schemas.VerifyQuery) -> float | None:
+    """What is not a mere read has no grace: the session may have been ended meanwhile."""
+    for name in _FORWARDED_METHOD:
+        if request.headers.get(name, "GET").upper() not in _SAFE_METHODS:
+            return 0
+    return wanted.outage_grace
 
 
 def _check_conditions(session: Session, wanted: schemas.VerifyQuery) -> None:

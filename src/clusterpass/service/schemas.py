@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.config import LONGEST_GRACE, LONGEST_LIFETIME
 from clusterpass.models import MOST_BAN_LEVEL
 from clusterpass.passwords import LONGEST_PASSWORD_BYTES
 from clusterpass.tokens.identifiers import LONGEST_DEVICE_BYTES, LONGEST_SUBJECT_BYTES
@@ -110,6 +110,14 @@ class VerifyQuery(IncomingQuery):
         default=None,
         description="`strict` asks the store in any case, before an act that an old answer could"
         " harm; otherwise as the service is set.",
+    )
+    outage_grace: int | None = Field(
+        default=None,
+        ge=0,
+        le=LONGEST_GRACE,
+        description="Seconds: while the session store cannot be asked, accept a session that was"
+        " seen alive no longer ago; for requests that only read. Unless given, as the service is"
+        " set.",
     )
 
 

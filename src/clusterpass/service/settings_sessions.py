@@ -9,7 +9,15 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from clusterpass.config import DAY, LEVEL, LONGEST_LIFETIME, Config, VerificationMode
+from clusterpass.config import (
+    DAY,
+    LEVEL,
+    LONGEST_GRACE,
+    LONGEST_LIFETIME,
+    Config,
+    Durability,
+    VerificationMode,
+)
 from clusterpass.errors import ConfigurationError
 from clusterpass.policy import Overflow, SessionPolicy
 from clusterpass.store.url import parse_store_url
@@ -152,6 +160,19 @@ class SessionSettings(BaseSettings):
         le=2**40,
         description="About how many bytes of memory they may take in each worker.",
     )
+    durability: Durability = Field(
+        default="replicated",
+        description="What a write waits for: `replicated` that a replica has it, `fsync` that it"
+        " is on disk (Redis 7.2 or Valkey, with appendonly yes), `primary` nothing.",
+    )
+    outage_grace: float = Field(
+        default=0,
+        ge=0,
+        le=LONGEST_GRACE,
+        description="Seconds: while the session store cannot be asked, GET /verify accepts a"
+        " session that the same worker saw alive no longer ago, for requests that only read"
+        " (0: none). A route may ask for another time: `?outage_grace=`.",
+    )
     administrators: Names = Field(
         default=(),
         description="Subjects that may use /admin and the pages for administrators, separated by"
@@ -242,6 +263,8 @@ class SessionSettings(BaseSettings):
             index_online=self.index_online,
             verification=self.verification,
             staleness_bound=self.staleness_bound,
+            durability=self.durability,
+            outage_grace=self.outage_grace,
             cache_entries=self.cache_entries,
             cache_bytes=self.cache_bytes,
         )

@@ -1,19 +1,26 @@
 """What all flows share: the configuration, the keys, the clocks, and who is told what happened."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.errors import StoreUnavailable
-from clusterpass.models import SessionEvent
+from clusterpass.models import Session, SessionEvent
 from clusterpass.protocol import namespace_calls
 from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.cutoff import Cutoff
+from clusterpass.sessions.denials import Denial, Denials, Sweep
+from clusterpass.sessions.describe import describe_live
 from clusterpass.sessions.leases import Leases
 from clusterpass.sessions.near_cache import NearCache
+from clusterpass.sessions.pending import PendingEndings
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
@@ -35,12 +42,15 @@ class Context:
         tell: Callable[[SessionEvent], None],
         lock: Callable[[], AbstractContextManager[Any]],
         has_epochs: bool,
+        deadline: float,
+        jitter: Callable[[], float],
     ) -> None:
         """``clock``: seconds since the epoch; ``monotonic``: seconds of a clock that never jumps;
 
         ``random_bytes``: n unpredictable bytes; ``tell``: hands an event to the listeners;
         ``lock``: makes a lock that a thread can hold several times; ``has_epochs``: whether the
-        store is a cluster.
+        store is a cluster; ``deadline``: seconds after which it gives up a call; ``jitter``: a
+        number from 0 to 1.
         """
         self.config: Final = config
         self.keyspace: Final = keyspace
@@ -67,6 +77,15 @@ class Context:
             expiry_leeway=config.expiry_leeway,
             clock=clock,
         )
+        self.denials: Final = Denials(lock)
+        self.pending: Final = PendingEndings(monotonic, lock, jitter)
+        self.grace_accepted = 0
+        """Verifies that were answered although the store could not be asked."""
+        self.pending_cutoffs = 0
+        """Cutoffs of which a copy is not confirmed."""
+        self.deadline: Final = deadline
+        """Seconds after which the store gives up a call."""
+        self.near.on_begin_anew = lambda: self._begin_anew(lock)
         self._issuer: TokenIssuer | None = None
         self._refresh_tokens: RefreshTokens | None = None
 
@@ -74,6 +93,39 @@ class Context:
     def tombstone_seconds(self) -> int:
         """How long a dead session is remembered: until its access tokens have expired."""
         return self.config.access_lifetime + self.config.expiry_leeway + 60
+
+    def deny(self, subject: str, session_id: bytes, denial: Denial) -> None:
+        """The session is over, for this process, from now on."""
+        self.denials.add(session_id, denial)
+        self.near.changed(self.keyspace.sessions(subject))
+
+    def sweep(self, subject: str, operation: bytes, sweep: Sweep, milliseconds: int | None) -> None:
+        """Sessions of the subject are over: those opened up to ``milliseconds`` (None: all)."""
+        key = self.keyspace.sessions(subject)
+        until = math.inf if milliseconds is None else milliseconds
+        self.denials.sweep(key, operation, replace(sweep, until=until))
+        self.near.changed(key)
+
+    def forget_sweep(self, subject: str, operation: bytes) -> None:
+        """It has come to nothing, or the store tells of it now."""
+        key = self.keyspace.sessions(subject)
+        self.denials.forget_sweep(key, operation)
+        self.near.changed(key)
+
+    def _begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.denials.begin_anew(lock)
+        self.pending.begin_anew(lock)
+
+    def describe_live(self, subject: str, listed: Listed, cutoff: int) -> list[Session]:
+        """The live sessions of a subject, newest first; without those that are over for us."""
+        key = self.keyspace.sessions(subject)
+        live = {
+            session_id: stored
+            for session_id, stored in listed.sessions.items()
+            if not isinstance(stored.record, LiveRecord)
+            or self.denials.judge(key, session_id, stored) is None
+        }
+        return describe_live(self.config, subject, replace(listed, sessions=live), cutoff)
 
     def epoch_seconds(self) -> int:
         """This machine's time, for events of calls that answer no time of the store's."""

@@ -11,6 +11,7 @@ from clusterpass.config import Config
 from clusterpass.errors import ConfigurationError
 from clusterpass.models import ManagerStats, SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.ending import Ending
 from clusterpass.sessions.online import Online
@@ -19,6 +20,8 @@ from clusterpass.sessions.rotation import Rotation
 from clusterpass.sessions.standing import Standing
 from clusterpass.sessions.subjects import Subjects
 from clusterpass.sessions.verification import Verification
+
+_system_random: Final = secrets.SystemRandom()
 
 
 class Flows:
@@ -36,6 +39,7 @@ class Flows:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = steady_seconds,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        jitter: Callable[[], float] = _system_random.random,
     ) -> None:
         """``deadline``: seconds after which the store gives up a call; ``tell``: the listeners;
 
@@ -58,14 +62,17 @@ class Flows:
             tell=tell,
             lock=lock,
             has_epochs=has_epochs,
+            deadline=deadline,
+            jitter=jitter,
         )
         self.context: Final = context
         self.opening: Final = Opening(context)
-        self.verification: Final = Verification(context)
-        self.rotation: Final = Rotation(context, self.verification)
-        self.ending: Final = Ending(context, self.rotation)
+        confirmation = Confirmation(context)
+        self.verification: Final = Verification(context, confirmation)
+        self.rotation: Final = Rotation(context, self.verification, confirmation)
+        self.ending: Final = Ending(context, self.rotation, confirmation)
         self.standing: Final = Standing(context)
-        self.subjects: Final = Subjects(context)
+        self.subjects: Final = Subjects(context, confirmation)
         self.online: Final = Online(context)
 
     def stats(self) -> ManagerStats:
@@ -77,4 +84,8 @@ class Flows:
             cache=near.stats(),
             nodes=near.node_stats(),
             refusal=near.refusal,
+            durability=config.durability,
+            pending=self.context.pending.stats(),
+            rollbacks=self.context.denials.rollbacks,
+            grace_accepted=self.context.grace_accepted,
         )

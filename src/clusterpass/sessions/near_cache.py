@@ -12,6 +12,7 @@ keys that change; such a push takes the session from exactly the entries of that
 - Times are seconds of the steady clock unless a name says otherwise; the clocks are arguments.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -69,8 +70,11 @@ class NearCache:
         self._misses = 0
         self._evictions = 0
         self._invalidations = Rate()
+        self._flushed_at = -math.inf
         self.refusal = ""
         """Why nothing is served from memory although it could be; empty otherwise."""
+        self.on_begin_anew: Callable[[], None] = _nothing
+        """Called when all was forgotten, in the child of a fork."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
 
@@ -117,6 +121,12 @@ class NearCache:
             self._hits += 1
             return True
         return False
+
+    def seconds_since_seen(self, entry: Remembered) -> float | None:
+        """How long ago the session of ``entry`` was known to live; None when that is not known."""
+        if entry.loaded is None or entry.is_doubtful or entry.used_at < self._flushed_at:
+            return None
+        return self._steady() - entry.used_at
 
     def store_seconds(self, loaded: Loaded) -> float:
         """The store's time now (seconds since the epoch), reckoned from when it was asked."""
@@ -166,6 +176,7 @@ class NearCache:
                 return  # what is served may be newer
             entry.lease = NEVER
             entry.loaded, entry.session = loaded, loaded.session
+            entry.is_doubtful = loading is not None and not loading.is_good
             until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
             # By this machine's clock it must not have expired either.
             here = self._steady() + entry.expires_at - self._clock()
@@ -259,6 +270,7 @@ class NearCache:
             found = self._by_key.get(key, ())
             for entry in found if isinstance(found, tuple) else (found,):
                 entry.lease = NEVER
+                entry.is_doubtful = True
 
     # What the watch of the cluster reports.
 
@@ -271,6 +283,7 @@ class NearCache:
             now = self._steady()
             if keys is None:
                 self._invalidations.note(now)
+                self._flushed_at = now
                 self.leases.connected(node)
                 self._forget_cutoff()
                 return True
@@ -330,6 +343,7 @@ class NearCache:
             self._bytes = 0
             self.leases.forget()
             self._cutoff.forget()
+        self.on_begin_anew()
 
     def doubts(self, node: Hashable) -> bool:
         """Whether what ``node`` answers now may be older than the bound.
@@ -354,3 +368,7 @@ class NearCache:
     def _forget_cutoff(self) -> None:
         self._cutoff.forget()
         self.leases.cutoff_changed(self._steady())
+
+
+def _nothing() -> None:
+    """Nobody else has anything to forget."""

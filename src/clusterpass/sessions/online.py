@@ -14,7 +14,6 @@ from clusterpass.protocol import calls, namespace_calls, subject_calls
 from clusterpass.protocol.keyspace import SLOTS
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_live
 
 _SLOTS_AT_ONCE: Final = 1024
 _MOST_SUBJECTS: Final = 200
@@ -47,7 +46,7 @@ class Online:
         sessions: list[Session] = []
         for subject in subjects:
             answer = yield from calls.list_sessions(self._context.keyspace, subject)
-            sessions += describe_live(self._context.config, subject, answer.reply, cutoff)
+            sessions += self._context.describe_live(subject, answer.reply, cutoff)
         return OnlinePage(tuple(sessions), following)
 
     def prune(self) -> Flow[int]:

@@ -33,6 +33,7 @@ class Remembered:
         "call",
         "deadline",
         "expires_at",
+        "is_doubtful",
         "key",
         "lease",
         "loaded",
@@ -64,7 +65,10 @@ class Remembered:
         """When the store has to be asked again in any case."""
         self.session: Session | None = None
         self.loaded: Loaded | None = None
+        self.is_doubtful = False
+        """Whether the session may have changed since it was seen."""
         self.used_at = -inf
+        """When the session was known to live, while it is not doubtful."""
         self.looked_at = -inf
         self.size = 0
 

@@ -15,7 +15,9 @@ from clusterpass.models import SessionEvent, TokenPair
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Flow
+from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.denials import Denial
 from clusterpass.sessions.describe import actor_of, live_record, pack_address
 from clusterpass.sessions.pairs import make_pair
 from clusterpass.sessions.verification import Verification
@@ -26,9 +28,12 @@ from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 class Rotation:
     """The flow."""
 
-    def __init__(self, context: Context, verification: Verification) -> None:
+    def __init__(
+        self, context: Context, verification: Verification, confirmation: Confirmation
+    ) -> None:
         self._context = context
         self._verification = verification
+        self._confirmation = confirmation
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
         """A new pair."""
@@ -36,6 +41,10 @@ class Rotation:
         context.require_private_key()
         packed_address = pack_address(address)
         token = self.genuine(refresh_token)
+        known = context.denials.of_session(token.session_id)
+        if known is not None and known.reason not in {"expired", "idle"}:
+            # Not asked: a store that has lost the end would exchange the token.
+            raise _refusal(known)
         grace = context.config.refresh_grace
         tokens = context.refresh_tokens
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
@@ -55,8 +64,14 @@ class Rotation:
         rotated = answer.reply
         stored = rotated.stored
         if rotated.status not in {"OK", "AGAIN"}:
+            self._remember_end(token, rotated, is_confirmed=answer.is_confirmed)
             self._refuse(token, rotated, address)
         record = live_record(stored)
+        key = context.keyspace.sessions(token.subject)
+        denial = context.denials.judge(key, token.session_id, stored)
+        if denial is not None:
+            self._confirmation.deny(token.subject, token.session_id, denial)
+            raise _refusal(denial)
         actor = actor_of(stored)
         if actor is not None:
             try:
@@ -77,6 +92,17 @@ class Rotation:
             raise InvalidRefreshToken(reason="mismatch")
         return token
 
+    def _remember_end(
+        self, token: RefreshToken, rotated: calls.Rotated, *, is_confirmed: bool
+    ) -> None:
+        record = rotated.stored.record
+        if not isinstance(record, Tombstone):
+            return
+        denial = Denial(record.reason, record.ended_at, record.note)
+        self._context.deny(token.subject, token.session_id, denial)
+        if rotated.status == "REUSED" and not is_confirmed:
+            self._confirmation.repair(token.subject, token.session_id, denial)
+
     def _refuse(self, token: RefreshToken, rotated: calls.Rotated, address: str | None) -> None:
         record = rotated.stored.record
         if not isinstance(record, Tombstone):
@@ -85,12 +111,7 @@ class Rotation:
             event = self._event("reused", token, rotated.stored.now, address, record.note)
             self._context.tell(event)
             raise RefreshTokenReused(reason=record.note, ended_at=record.ended_at)
-        raise InvalidRefreshToken(
-            explain_end(record.reason, record.note),
-            reason=record.reason,
-            note=record.note,
-            ended_at=record.ended_at,
-        )
+        raise _refusal(Denial(record.reason, record.ended_at, record.note))
 
     @staticmethod
     def _event(
@@ -104,3 +125,12 @@ class Rotation:
             address=address,
             reason=reason,
         )
+
+
+def _refusal(denial: Denial) -> InvalidRefreshToken:
+    return InvalidRefreshToken(
+        explain_end(denial.reason, denial.note),
+        reason=denial.reason,
+        note=denial.note,
+        ended_at=denial.ended_at,
+    )

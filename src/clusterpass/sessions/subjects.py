@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.config import LONGEST_LIFETIME
-from clusterpass.errors import SubjectBanned, TooManyBans
+from clusterpass.errors import SubjectBanned
 from clusterpass.models import (
     NO_CLAIMS,
     Applied,
@@ -18,11 +18,14 @@ from clusterpass.models import (
     check_ban_level,
 )
 from clusterpass.protocol import calls, subject_calls
+from clusterpass.protocol.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.script import Flow
 from clusterpass.scopes import check_scope
 from clusterpass.sessions.arguments import check_reason, check_seconds
+from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_bans, describe_line, describe_live
+from clusterpass.sessions.describe import describe_bans, describe_line
+from clusterpass.sessions.orders import AddBan
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
@@ -33,15 +36,16 @@ LARGEST_LIVE_CLAIMS_BYTES: Final = 2048
 class Subjects:
     """The flows."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, confirmation: Confirmation) -> None:
         self._context = context
+        self._confirmation = confirmation
 
     def sessions(self, subject: str) -> Flow[list[Session]]:
         """Every live session, newest first."""
         check_subject(subject)
         cutoff = yield from self._context.current_cutoff()
         answer = yield from calls.list_sessions(self._context.keyspace, subject)
-        return describe_live(self._context.config, subject, answer.reply, cutoff)
+        return self._context.describe_live(subject, answer.reply, cutoff)
 
     def history(self, subject: str) -> Flow[list[HistoryEntry]]:
         """What happened to the sessions of a subject, newest first."""
@@ -67,6 +71,7 @@ class Subjects:
             self._context.keeping,
             subject,
             claims=encode_json(checked) if checked else b"",
+            operation=self._context.random_bytes(OPERATION_BYTES),
         )
         if answer.reply:
             self._tell("claims_changed", subject)
@@ -79,7 +84,14 @@ class Subjects:
         return MappingProxyType(answer.reply) if answer.reply else NO_CLAIMS
 
     def ban(
-        self, subject: str, *, reason: str, for_seconds: int | None, scope: str, level: int
+        self,
+        subject: str,
+        *,
+        reason: str,
+        for_seconds: int | None,
+        scope: str,
+        level: int,
+        operation_id: str | None = None,
     ) -> Flow[Ended]:
         """Ban a subject."""
         check_subject(subject)
@@ -88,27 +100,28 @@ class Subjects:
         check_ban_level(level)
         if for_seconds is not None:
             check_seconds("for_seconds", for_seconds, 1, LONGEST_LIFETIME)
-        answer = yield from subject_calls.ban(
-            self._context.keyspace,
-            self._context.keeping,
-            subject,
+        order = AddBan(
+            context=self._context,
+            subject=subject,
+            event="banned",
+            note=reason,
             scope=scope,
             level=level,
             seconds=for_seconds or 0,
-            reason=reason,
         )
-        banned = answer.reply
-        if banned.status == "FULL":
-            raise TooManyBans
-        self._tell("banned", subject, banned.ended, f"{scope} {reason}".strip())
-        return Ended(len(banned.ended), answer.durable)
+        answer = yield from self._confirmation.carry_out(order, operation_id)
+        return Ended(len(answer.reply.ended), answer.durable)
 
     def unban(self, subject: str, *, scope: str) -> Flow[Applied]:
         """Lift a ban."""
         check_subject(subject)
         _check_ban_scope(scope)
         answer = yield from subject_calls.unban(
-            self._context.keyspace, self._context.keeping, subject, scope=scope
+            self._context.keyspace,
+            self._context.keeping,
+            subject,
+            scope=scope,
+            operation=self._context.random_bytes(OPERATION_BYTES),
         )
         if answer.reply:
             self._tell("unbanned", subject, reason=scope)

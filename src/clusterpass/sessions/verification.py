@@ -5,26 +5,29 @@ impersonation is not kept: it hangs on two subjects at once.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from clusterpass.config import VerificationMode, check_mode
+from clusterpass.config import VerificationMode, check_grace, check_mode
 from clusterpass.errors import (
     InvalidInput,
     SessionExpired,
     SessionRevoked,
     SessionUnknown,
     StepUpRequired,
+    StoreDenied,
     StoreUnavailable,
     TokenExpired,
 )
 from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import read_stored
+from clusterpass.protocol.replies import Stored, StoredBan, read_stored
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.arguments import check_level, check_seconds
+from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.denials import denial_of
 from clusterpass.sessions.describe import (
     Authentication,
     authentications,
@@ -39,14 +42,25 @@ from clusterpass.sessions.remembered import Loaded, Remembered
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
+_SHORT: Final = 0.05
 _LONGEST_AGE: Final = 10 * 366 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a verify asks for."""
+
+    mode: VerificationMode
+    level: str | None
+    max_auth_age: int | None
 
 
 class Verification:
     """The flow, and what it asks for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, confirmation: Confirmation) -> None:
         self._context = context
+        self._confirmation = confirmation
 
     def verify(
         self,
@@ -55,9 +69,14 @@ class Verification:
         level: str | None = None,
         max_auth_age: int | None = None,
         verification: VerificationMode | None = None,
+        outage_grace: float | None = None,
     ) -> Flow[Session]:
         """The live session of an access token."""
         context = self._context
+        if outage_grace is None:
+            outage_grace = context.config.outage_grace
+        else:
+            check_grace(outage_grace, InvalidInput)
         if level is not None:
             check_level(context.config.levels, level)
         if max_auth_age is not None:
@@ -66,15 +85,16 @@ class Verification:
         if mode == "stateless":
             return self._by_token_alone(access_token, level, max_auth_age)
         entry = self._known(access_token)
+        wanted = _Wanted(mode, level, max_auth_age)
         if mode != "cached" or not context.near.is_served(entry):
-            return (yield from self._ask(entry, mode, level, max_auth_age))
+            return (yield from self._ask_or_recall(entry, wanted, outage_grace))
         assert entry.session is not None and entry.loaded is not None
         now = context.near.store_seconds(entry.loaded)
         try:
             self._check_authentication(entry.loaded, now, level, max_auth_age)
         except StepUpRequired:
             # Nobody is refused from memory: the user may have stepped up a moment ago.
-            return (yield from self._ask(entry, mode, level, max_auth_age))
+            return (yield from self._ask_or_recall(entry, wanted, outage_grace))
         return entry.session
 
     def _mode(self, wanted: VerificationMode | None) -> VerificationMode:
@@ -100,27 +120,62 @@ class Verification:
         expires_at = claims.expires_at + context.config.expiry_leeway
         return Remembered(access_token, claims.subject, key, session_id, expires_at)
 
-    def _ask(
-        self,
-        entry: Remembered,
-        mode: VerificationMode,
-        level: str | None,
-        max_auth_age: int | None,
+    def _ask_or_recall(
+        self, entry: Remembered, wanted: "_Wanted", outage_grace: float
     ) -> Flow[Session]:
+        """Ask the store; when it cannot be asked, answer what is known for certain, or by grace."""
+        try:
+            return (yield from self._ask(entry, wanted))
+        except StoreDenied:
+            raise
+        except StoreUnavailable:
+            self._refuse_if_over(entry)
+            if not outage_grace or not self._is_in_grace(entry, outage_grace):
+                raise
+        assert entry.loaded is not None and entry.session is not None
+        now = self._context.near.store_seconds(entry.loaded)
+        self._check_authentication(entry.loaded, now, wanted.level, wanted.max_auth_age)
+        self._context.grace_accepted += 1
+        return replace(entry.session, in_grace=True)
+
+    def _refuse_if_over(self, entry: Remembered) -> None:
+        """Who has seen a session end needs no store to say so."""
+        record = None
+        if entry.loaded is not None:
+            record = live_record(read_stored([0, *entry.loaded.raw]))
+        denial = self._context.denials.without_store(entry.key, entry.session_id, record)
+        if denial is not None:
+            raise denial.error()
+
+    def _is_in_grace(self, entry: Remembered, seconds: float) -> bool:
+        context, loaded = self._context, entry.loaded
+        age = context.near.seconds_since_seen(entry)
+        return (
+            loaded is not None
+            and age is not None
+            and age <= seconds
+            and loaded.session.act is None
+            and context.near.store_seconds(loaded) < loaded.fresh_until
+            and loaded.created_milliseconds >= context.cutoff.milliseconds
+            and not context.pending_cutoffs
+        )
+
+    def _ask(self, entry: Remembered, wanted: "_Wanted") -> Flow[Session]:
         """Ask the store, and remember what it answers."""
-        context, near = self._context, self._context.near
+        context, near, mode = self._context, self._context.near, wanted.mode
+        began = context.cutoff.now()
         cutoff = context.cutoff.milliseconds
         if context.cutoff.is_due():
             cutoff = yield from context.current_cutoff()
         loading = near.begin(entry.key) if mode == "cached" else None
         try:
             sent_at = context.cutoff.now()
-            answer: Answer[list[Any]] = yield self._call_of(entry, mode)
+            answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
             loaded = self._interpret(entry, answer, mode, sent_at, cutoff)
             session, now = loaded.session, answer.reply[0] // 1000
             if session.act is not None:
                 yield from self.check_actor(session.act, cutoff)
-            self._check_authentication(loaded, now, level, max_auth_age)
+            self._check_authentication(loaded, now, wanted.level, wanted.max_auth_age)
             if now >= loaded.note_at and (
                 yield from self._note_use(session.subject, entry.session_id)
             ):
@@ -132,13 +187,22 @@ class Verification:
                 near.end(loading)
         return session
 
-    def _call_of(self, entry: Remembered, mode: VerificationMode) -> ScriptCall[list[Any]]:
-        if entry.call is not None:
+    def _call_of(
+        self, entry: Remembered, mode: VerificationMode, elapsed: float
+    ) -> ScriptCall[list[Any]]:
+        """``elapsed``: seconds of the verify's time that are gone."""
+        has_begun = elapsed < _SHORT
+        if entry.call is not None and has_begun:
             return entry.call
+        context = self._context
         call = calls.read_session(
-            self._context.keyspace, entry.key, session_id=entry.session_id, slot=entry.slot
+            context.keyspace,
+            entry.key,
+            session_id=entry.session_id,
+            slot=entry.slot,
+            deadline=None if has_begun else max(_SHORT, context.deadline - elapsed),
         )
-        if mode == "strict":
+        if mode == "strict" and has_begun:
             entry.call = call
         return call
 
@@ -161,11 +225,14 @@ class Verification:
             and now < known.fresh_until
             and known.created_milliseconds >= cutoff
             and now < entry.expires_at
+            and not context.denials.concerns(entry.key, entry.session_id)
         ):
             return known if mode == "strict" else replace(known, ahead=ahead)
         try:
             loaded = self._read(entry, answer.reply, ahead, cutoff)
-        except (SessionExpired, SessionRevoked, SessionUnknown):
+        except (SessionExpired, SessionRevoked, SessionUnknown) as end:
+            if not isinstance(end, SessionUnknown):
+                context.denials.add(entry.session_id, denial_of(end))
             context.near.changed(entry.key)
             raise
         if now >= entry.expires_at:
@@ -175,7 +242,13 @@ class Verification:
     def _read(self, entry: Remembered, reply: list[Any], ahead: float, cutoff: int) -> Loaded:
         stored = read_stored(reply)
         record = live_record(stored, cutoff)
-        config = self._context.config
+        config, denials = self._context.config, self._context.denials
+        if stored.generation or denials.concerns(entry.key, entry.session_id):
+            denial = denials.judge(entry.key, entry.session_id, stored)
+            if denial is not None:
+                self._confirmation.deny(entry.subject, entry.session_id, denial)
+                raise denial.error()
+            stored = _with_bans(stored, denials.pending_bans(entry.key))
         return Loaded(
             describe_session(config, entry.subject, entry.session_id, stored, record),
             reply[1:],
@@ -266,3 +339,10 @@ class Verification:
         except StoreUnavailable:
             return False
         return bool(answer.reply)
+
+
+def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:
+    """With the bans that the store may not know yet."""
+    known = {ban.scope for ban in stored.bans}
+    missing = tuple(ban for ban in pending if ban.scope not in known)
+    return replace(stored, bans=(*stored.bans, *missing)) if missing else stored

@@ -8,8 +8,8 @@ votes raises its epoch before.
 from collections.abc import Callable
 
 from clusterpass.store.chance import chance
-from clusterpass.store.exchange import Exchange, Replies, Send
 from clusterpass.store.heartbeat import read_epoch
+from clusterpass.store.instructions import Exchange, Replies, Send
 from clusterpass.store.routing import SlotMap
 from clusterpass.store.url import Address
 

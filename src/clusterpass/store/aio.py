@@ -15,10 +15,13 @@ from redis.crc import key_slot
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.base import StoreBase
+from clusterpass.store.durability import is_durable, wait_of
 from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import Replies, ServerError, command_of, wait_of
+from clusterpass.store.exchange import command_of
+from clusterpass.store.instructions import Replies, ServerError, Wait
 from clusterpass.store.nodes import Nodes
 from clusterpass.store.resp import pack_one
+from clusterpass.store.routing import SlotMap
 from clusterpass.store.url import StoreLocation
 from clusterpass.store.watch import Watch
 
@@ -97,13 +100,14 @@ class AsyncStore(StoreBase):
         """The same as :meth:`Nodes.drive`, with a short cut for what nearly always happens."""
         nodes = self._nodes()
         shard = self.slots.shard(key_slot(call.keys[0]) if call.slot is None else call.slot)
-        if shard is None:
+        if shard is None or shard.primary in self.gates.silent:
             return await nodes.drive(self._carry_out(call), self.search)
         began = time.monotonic()
         packed = call.packed
         if packed is None:
             packed = call.packed = pack_one(command_of(call, call.keys))
-        wait = wait_of(call, shard, self.location.patience)
+        slots = self.slots
+        wait = wait_of(call, shard, slots, self.location.patience, self.durability)
         if wait is not None:
             outcome = await nodes.commit(shard.primary).ask(packed, 1, wait)
         elif (connection := nodes.connection(shard.primary)) is not None:
@@ -111,11 +115,12 @@ class AsyncStore(StoreBase):
         else:
             return await nodes.drive(self._carry_out(call), self.search)
         if type(outcome) is Replies and type(outcome.values[0]) is not ServerError:
-            confirmed = outcome.confirmed
-            if wait is not None:
-                if type(confirmed) is int and confirmed > 0:
+            if call.script.writes:
+                if wait is not None and _is_good(wait, outcome.confirmed, slots):
                     return Answer(call.read(outcome.values[0]), True, shard.primary)
-            elif call.script.writes or not self._doubts(shard.primary):
+                if not call.confirm:
+                    return Answer(call.read(outcome.values[0]), False, shard.primary)
+            elif not self._doubts(shard.primary):
                 return Answer(call.read(outcome.values[0]), False, shard.primary)
         steps = self._carry_out(call, began)
         return await nodes.drive(steps, self.search, (shard.primary, outcome))
@@ -162,6 +167,10 @@ class AsyncStore(StoreBase):
         if self._observer is None or not self._wants_watch():
             return None
         return Watch(self, self._observer, self._bound)
+
+
+def _is_good(wait: Wait, confirmed: Any, slots: SlotMap) -> bool:
+    return type(confirmed) is not ServerError and is_durable(wait, confirmed, slots)
 
 
 _inherited: Final[list[Any]] = []

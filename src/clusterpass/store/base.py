@@ -3,13 +3,19 @@
 import os
 import time
 import weakref
+from dataclasses import replace
 from typing import Any, Final, Self
 
+from clusterpass.config import Durability
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.agreement import most_agree_with
+from clusterpass.store.asking import ask_any, count_replicas, look_up
 from clusterpass.store.chance import chance
+from clusterpass.store.durability import effective
 from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import Exchange, LookUp, ask_any, exchange, look_up
+from clusterpass.store.exchange import Terms, exchange
+from clusterpass.store.gates import Gates
+from clusterpass.store.instructions import Exchange, LookUp
 from clusterpass.store.observer import Observer
 from clusterpass.store.opening import open_embedded
 from clusterpass.store.routing import SlotMap
@@ -26,6 +32,15 @@ class StoreBase:
         self._embedded = embedded
         self.slots = SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
         """Who owns which slot, as far as it is known."""
+        self.durability: Durability = "replicated"
+        """What writes wait for; set before the first call."""
+        patience = location.patience
+        self.gates = Gates(
+            time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
+        )
+        self._terms = Terms(
+            self._current, self._adopt, patience, time.monotonic, self.gates, self.durability
+        )
         self._closed = False
         self._observer: Observer | None = None
         self._bound = 0.0
@@ -43,15 +58,34 @@ class StoreBase:
     def observe(self, observer: Observer, bound: float) -> None:
         """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`."""
         self._observer, self._bound = observer, bound
+        self._terms = replace(self._terms, believes=self._believes)
+
+    def confirm_by(self, durability: Durability) -> None:
+        """What writes wait for, from now on."""
+        self.durability = durability
+        self._terms = replace(self._terms, durability=durability)
+
+    def describe_durability(self) -> str:
+        """What writes really wait for."""
+        return effective(self.durability, self.slots, self.location.patience)
+
+    def silent_nodes(self) -> tuple[str, ...]:
+        """Nodes that did not answer when they were asked last."""
+        return tuple(sorted(str(node) for node in list(self.gates.silent)))
 
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
+        self.gates.silent.clear()
         if self._observer is not None:
             self._observer.begin_anew()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless that was done while we waited for our turn."""
         if self.slots.version != wanted.seen:
+            return
+        if not self.location.is_cluster:
+            counted = yield from count_replicas(self.location.seeds[0], self.slots, time.monotonic)
+            self.slots = counted or self.slots
             return
         candidates = list({*self.slots.primaries(), *self.location.seeds})
         chance.shuffle(candidates)
@@ -60,19 +94,12 @@ class StoreBase:
         )
         if slots is not None:
             self.slots = slots
+            self.gates.keep_only({*slots.primaries()})
 
     def _carry_out(
         self, call: ScriptCall[Any], began: float | None = None
     ) -> Exchange[Answer[Any]]:
-        return exchange(
-            call,
-            self._current,
-            self._adopt,
-            self.location.patience,
-            time.monotonic,
-            believes=None if self._observer is None else self._believes,
-            began=began,
-        )
+        return exchange(call, self._terms, began=began)
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
         """After a write, whatever came of it: what is remembered of its key may be wrong."""

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 
 from clusterpass.errors import StoreDenied
-from clusterpass.store.exchange import Fault, ServerError
+from clusterpass.store.instructions import Fault, ServerError
 from clusterpass.store.url import Address, StoreLocation
 
 CONNECTION_ERRORS: Final = (

@@ -1,11 +1,8 @@
 """How one call is carried out: routing, redirects, retries, deadlines. Pure, written once.
 
-``exchange`` is a generator. It yields what is to be done (send, look up the slots, pause), receives
-the outcome, and returns the answer. The synchronous and the asynchronous store are two small loops
-that do what it asks.
-
 - A write is followed by WAIT on the same connection, in the same round trip: WAIT covers the last
   write of its own connection only.
+- An ending insists: within its time it is repeated until a replica has confirmed it.
 - A timeout leaves the outcome unknown. Every script answers the same when it is repeated, so a
   retry is harmless.
 - Expected faults are values (:class:`Fault`); StoreUnavailable is raised once patience has ended.
@@ -13,173 +10,248 @@ that do what it asks.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final
 
 from redis.crc import key_slot
 
-from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.config import Durability
+from clusterpass.errors import StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.chance import chance
-from clusterpass.store.routing import Shard, SlotMap, named_host
+from clusterpass.store.durability import has_to_be_durable, is_durable, refuse_wait, wait_of
+from clusterpass.store.gates import Gates
+from clusterpass.store.instructions import (
+    Command,
+    Exchange,
+    Fault,
+    LookUp,
+    Pause,
+    Replies,
+    Reply,
+    Send,
+    ServerError,
+    Wait,
+)
+from clusterpass.store.routing import SlotMap, named_host
+from clusterpass.store.server_errors import judge
 from clusterpass.store.url import Address, Patience
 
-Command = tuple[bytes | int, ...]
-FaultKind = Literal[
-    "timeout", "connection", "cluster_down", "loading", "moving", "busy", "full", "closed"
-]
-Reply = TypeVar("Reply")
-
+_NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.4
+_WAITING: Final = 0.1
+_BETWEEN_LOOK_UPS: Final = 0.1
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
-_NOT_LOCAL: Final = "access a non local key"
-_LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger
-_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
-_DENIED_IN_SCRIPT: Final = "ACL failure"
-_PASSING: Final[dict[str, FaultKind]] = {
-    "TRYAGAIN": "moving",
-    "CLUSTERDOWN": "cluster_down",
-    "MASTERDOWN": "cluster_down",
-    "READONLY": "moving",
-    "UNBLOCKED": "moving",  # the primary became a replica during WAIT
-    "LOADING": "loading",
-    "BUSY": "busy",
-    "NOREPLICAS": "busy",
-    "MISCONF": "full",
-    "MOVED": "moving",
-    "ASK": "moving",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ServerError:
-    """An error that a server answered, as ``CODE message``."""
-
-    code: str
-    message: str
-
-
 _DOUBTFUL: Final = ServerError("MASTERDOWN", "the node may have been replaced")
 
 
-@dataclass(slots=True)
-class Send:
-    """Send ``commands`` on one connection; the outcome is :class:`Replies` or :class:`Fault`."""
-
-    address: Address
-    commands: tuple[Command, ...]
-    wait: int | None = None
-    """Milliseconds to wait, after them and on the same connection, for a replica's confirmation."""
-
-
-@dataclass(slots=True)
-class Replies:
-    """One reply a command: a value, or a :class:`ServerError`."""
-
-    values: list[Any]
-    confirmed: int | ServerError = 0
-    """How many replicas have confirmed, where that was asked for."""
-
-
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """The node could not be asked, or did not answer in time."""
+class Terms:
+    """How a store carries out its calls."""
 
-    kind: FaultKind
-    stale: bool = False
-    """The connection had been idle and turned out to be closed: nothing is known of the node."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """Look up the slots, asking the ``suspect`` last; not if the map is newer than ``seen``.
-
-    Nothing is begun after ``until``, in seconds of the monotonic clock.
-    """
-
-    seen: int
-    suspect: Address | None
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait so many seconds."""
-
-    seconds: float
-
-
-Instruction = Send | LookUp | Pause
-Exchange = Generator[Instruction, Replies | Fault | None, Reply]
+    current: Callable[[], SlotMap]
+    """The slot map."""
+    adopt: Callable[[SlotMap], None]
+    """Takes a newer one."""
+    patience: Patience
+    clock: Callable[[], float]
+    """Monotonic, in seconds."""
+    gates: Gates
+    durability: Durability = "primary"
+    believes: "Callable[[Address, float], Exchange[bool]] | None" = None
+    """Whether what a node answered to a read may be taken; it may have been replaced without its
+    knowledge. Otherwise it is asked for again."""
 
 
 def exchange(
-    call: ScriptCall[Reply],
-    current: Callable[[], SlotMap],
-    adopt: Callable[[SlotMap], None],
-    patience: Patience,
-    clock: Callable[[], float],
-    *,
-    believes: Callable[[Address, float], "Exchange[bool]"] | None = None,
-    began: float | None = None,
+    call: ScriptCall[Reply], terms: Terms, *, began: float | None = None
 ) -> Exchange[Answer[Reply]]:
     """Carry out ``call``; returns its answer.
 
-    ``current`` gives the slot map, ``adopt`` takes a newer one; ``clock`` is monotonic, in seconds.
-    ``believes``: whether what a node answered to a read may be taken; it may have been replaced
-    without its knowledge. Otherwise it is asked for again. ``began``: when, unless now.
-    Raises StoreUnavailable after ``patience.deadline`` seconds, StoreDenied or StoreFailed at once.
+    ``began``: when it was sent, where the first try was sent already, whose outcome the driver has.
+    Raises StoreUnavailable after ``patience.deadline`` seconds, or at once for a node that has been
+    silent for that long; StoreDenied or StoreFailed at once.
     """
-    slot = key_slot(call.keys[0]) if call.slot is None else call.slot
-    give_up_at = (clock() if began is None else began) + min(
-        patience.deadline, call.deadline or patience.deadline
-    )
-    keys = call.keys
-    by_name, asking, redirects = True, None, 0
+    clock, gates = terms.clock, terms.gates
+    tries = _Tries(call, terms, began)
     pauses = _pauses()
-    while True:
-        slots = current()
-        shard = slots.shard(slot)
-        address = asking or (shard.primary if shard else None)
-        fault = Fault("cluster_down" if slots.version else "connection")
-        if address is not None:
-            commands = _commands(call, keys, by_name=by_name, asking=bool(asking))
-            outcome = yield Send(address, commands, wait_of(call, shard, patience))
-            if isinstance(outcome, Replies):
-                error = yield from _first_error(call, outcome, address, believes, give_up_at)
-                if error is None:
-                    answer = _answer(call, outcome, None if asking else address)
-                    if call.script.writes and call.confirm and not answer.durable:
-                        yield from _count_replicas_again(slots, clock, give_up_at)
-                    return answer
-                if (error.code == "NOSCRIPT" and by_name) or (
-                    error.code == "TRYAGAIN" and len(keys) > 1
-                ):
-                    # When the keys lie on both sides of a migration, the first one is enough.
-                    by_name = by_name and error.code != "NOSCRIPT"
-                    keys = keys[:1] if error.code == "TRYAGAIN" else keys
-                    continue
-                if error.code in {"MOVED", "ASK"} and redirects < _MOST_REDIRECTS:
-                    redirects += 1
-                    target = _redirected(error, address)
-                    asking = target if error.code == "ASK" else None
-                    if error.code == "MOVED":
-                        adopt(current().moved(slot, target))
-                        yield LookUp(current().version, suspect=address, until=give_up_at)
-                    continue
-                fault = _judge(error)
-            elif isinstance(outcome, Fault):
-                fault = outcome
-        asking = None
-        if fault.kind == "closed" or clock() >= give_up_at:
-            raise StoreUnavailable(reason=fault.kind)
-        if fault.stale:
-            continue
-        yield from _look_again(fault, LookUp(slots.version, suspect=address, until=give_up_at))
-        moved = current().shard(slot)
-        if moved is None or moved.primary == address:
-            yield Pause(min(next(pauses), max(0.0, give_up_at - clock())))
+    waits_for: Address | None = None
+    gates.note_call()
+    try:
+        while True:
+            slots = terms.current()
+            address = tries.target(slots)
+            fault = yield from tries.once(slots, address)
+            if isinstance(fault, Answer):
+                return fault
+            if fault is None:
+                continue
+            if clock() >= tries.give_up_at and tries.unconfirmed is not None:
+                return tries.unconfirmed
+            if fault.kind == "closed" or clock() >= tries.give_up_at:
+                raise StoreUnavailable(reason=tries.reason(fault, address))
+            if fault.stale:
+                continue
+            if waits_for is None and address is not None:
+                gates.begin_to_wait(address)
+                waits_for = address
+            wanted = LookUp(slots.version, suspect=address, until=tries.give_up_at)
+            yield from _look_again(fault, wanted, abs(clock() - slots.taken_at))
+            target = tries.target(terms.current())
+            if target is None or target == address:
+                rest = max(0.0, tries.give_up_at - clock())
+                pause = _WAITING if fault.kind == "circuit_open" else next(pauses)
+                yield Pause(min(chance.uniform(pause / 2, pause), rest))
+            while fault.kind != "circuit_open" and not gates.may_retry():
+                if clock() >= tries.give_up_at:
+                    raise StoreUnavailable(reason=fault.kind)
+                yield Pause(_WAITING)
+    finally:
+        if waits_for is not None:
+            gates.end_to_wait(waits_for)
+
+
+class _Tries:
+    """The tries of one call: what each sends depends on what came of those before."""
+
+    def __init__(self, call: ScriptCall[Any], terms: Terms, began: float | None) -> None:
+        patience = terms.patience
+        self._call = call
+        self._terms = terms
+        self._slot = key_slot(call.keys[0]) if call.slot is None else call.slot
+        self._keys = call.keys
+        self._by_name = True
+        self._asking: Address | None = None
+        self._redirects = 0
+        self.unconfirmed: Answer[Any] | None = None
+        """What a write came to that no replica has confirmed yet."""
+        self._was_sent = began is not None
+        """Whether the next try needs no admission."""
+        self._has_waited = False
+        self.give_up_at = (terms.clock() if began is None else began) + min(
+            patience.deadline, call.deadline or patience.deadline
+        )
+
+    def target(self, slots: SlotMap) -> Address | None:
+        """Whom to ask; None while that is not known."""
+        shard = slots.shard(self._slot)
+        return self._asking or (shard.primary if shard else None)
+
+    def once(self, slots: SlotMap, address: Address | None) -> Exchange[Answer[Any] | Fault | None]:
+        """One try: an answer, a fault, or None when it should be repeated at once.
+
+        Raises StoreUnavailable when the node has been silent for too long.
+        """
+        asking, self._asking = self._asking, None
+        if address is None:
+            return Fault("cluster_down" if slots.version else "connection")
+        terms, call = self._terms, self._call
+        verdict = "go" if self._was_sent else terms.gates.admit(address, terms.patience.timeout)
+        self._was_sent = False
+        if verdict == "refuse" and self.unconfirmed is not None:
+            return self.unconfirmed
+        if verdict == "refuse":
+            # Who has waited long enough is told what for.
+            fault = Fault("circuit_open")
+            raise StoreUnavailable(
+                reason=self.reason(fault, address) if self._has_waited else fault.kind
+            )
+        if verdict == "wait":
+            self._has_waited = True
+            return Fault("circuit_open")
+        slots = yield from self._counted(slots)
+        wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
+        commands = _commands(call, self._keys, by_name=self._by_name, asking=asking is not None)
+        outcome = yield Send(address, commands, wait)
+        if isinstance(outcome, Replies):
+            return (yield from self._read(slots, address, outcome, wait, asking))
+        assert isinstance(outcome, Fault)
+        self._was_sent = outcome.stale  # nothing was, so the next one takes its place
+        if outcome.kind in {"timeout", "connection"} and not outcome.stale:
+            self._has_waited = True
+            terms.gates.failed(address, outcome.kind)
+        return outcome
+
+    def _counted(self, slots: SlotMap) -> Exchange[SlotMap]:
+        """Before the first write to one server: it may have replicas."""
+        terms, call = self._terms, self._call
+        if slots.is_replicated is None and has_to_be_durable(
+            call, slots, terms.patience, terms.durability
+        ):
+            yield LookUp(slots.version, None, self.give_up_at, counts_replicas=True)
+            return terms.current()
+        return slots
+
+    def _read(
+        self,
+        slots: SlotMap,
+        address: Address,
+        outcome: Replies,
+        wait: Wait | None,
+        asking: Address | None,
+    ) -> Exchange[Answer[Any] | Fault | None]:
+        terms, call = self._terms, self._call
+        # After a pause of this whole process there is time for a question all the same.
+        until = max(self.give_up_at, terms.clock() + terms.patience.timeout)
+        error = yield from _first_error(call, outcome, address, terms.believes, until)
+        if error is None or error.code not in _NOT_SERVING:
+            terms.gates.answered(address)
+        if error is None:
+            durable = is_durable(wait, outcome.confirmed, slots)
+            answer = Answer(
+                # ASKING, where it was sent, stands before the script.
+                call.read(outcome.values[-1]),
+                durable,
+                None if asking else address,
+                durable or not has_to_be_durable(call, slots, terms.patience, terms.durability),
+            )
+            if not answer.durable and has_to_be_durable(
+                call, SlotMap.unknown(), terms.patience, terms.durability
+            ):
+                yield from _count_replicas_again(slots, terms.clock, self.give_up_at)
+            # Where a node has failed, nobody will confirm it soon.
+            shard = terms.current().shard(self._slot)
+            is_there = shard is not None and shard.replicas > 0
+            may_come = wait is not None or is_there or not slots.has_failed
+            if call.insists and may_come and not answer.is_confirmed:
+                self.unconfirmed = answer
+                return Fault("unconfirmed")
+            return answer
+        if (error.code == "NOSCRIPT" and self._by_name) or (
+            error.code == "TRYAGAIN" and len(self._keys) > 1
+        ):
+            # When the keys lie on both sides of a migration, the first one is enough.
+            self._by_name = self._by_name and error.code != "NOSCRIPT"
+            self._keys = self._keys[:1] if error.code == "TRYAGAIN" else self._keys
+            self._asking = asking
+            return None
+        if error.code in {"MOVED", "ASK"} and self._redirects < _MOST_REDIRECTS:
+            self._redirects += 1
+            target = _redirected(error, address)
+            if error.code == "ASK":
+                self._asking = target
+            else:
+                terms.adopt(terms.current().moved(self._slot, target))
+                version = terms.current().version
+                yield LookUp(version, suspect=address, until=self.give_up_at)
+            return None
+        try:
+            fault = judge(error)
+        except StoreFailed:
+            if outcome.confirmed is error:
+                refuse_wait(wait, f"{error.code} {error.message}")
+            raise
+        if error.code in _NOT_SERVING:
+            self._has_waited = True
+            terms.gates.failed(address, fault.kind)
+        return fault
+
+    def reason(self, fault: Fault, address: Address | None) -> str:
+        """What a fault is called to callers."""
+        if fault.kind == "circuit_open" and address is not None:
+            return self._terms.gates.kind_of(address)
+        return fault.kind
 
 
 def _commands(
@@ -194,14 +266,6 @@ def command_of(call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool 
     script = call.script
     verb, text = (b"EVALSHA", script.sha1) if by_name else (b"EVAL", script.source)
     return (verb, text, len(keys), *keys, *call.arguments)
-
-
-def wait_of(call: ScriptCall[Any], shard: Shard | None, patience: Patience) -> int | None:
-    """Milliseconds to wait for a replica's confirmation, if one is to be asked for."""
-    wants_wait = call.script.writes and call.confirm and patience.replica_wait
-    if wants_wait and shard is not None and shard.replicas:
-        return int(patience.replica_wait * 1000)
-    return None
 
 
 def _first_error(
@@ -222,16 +286,12 @@ def _first_error(
     return _DOUBTFUL
 
 
-def _answer(call: ScriptCall[Reply], outcome: Replies, node: Address | None) -> Answer[Reply]:
-    # ASKING, where it was sent, stands before the script.
-    confirmed = outcome.confirmed
-    durable = isinstance(confirmed, int) and confirmed > 0
-    return Answer(call.read(outcome.values[-1]), durable, node)
+def _look_again(fault: Fault, wanted: LookUp, age: float) -> Exchange[None]:
+    """After a fault: the slot may have another owner by now, unless the owner is only busy.
 
-
-def _look_again(fault: Fault, wanted: LookUp) -> Exchange[None]:
-    """After a fault: the slot may have another owner by now, unless the owner is only busy."""
-    if fault.kind != "busy":
+    ``age``: seconds since the slots were looked up; not too often, as the others answer that.
+    """
+    if fault.kind != "busy" and (age > _BETWEEN_LOOK_UPS or not wanted.seen):
         yield wanted
 
 
@@ -240,7 +300,7 @@ def _count_replicas_again(
 ) -> Exchange[None]:
     """After a write without a confirmation: a replica may have failed, or come back."""
     if clock() - slots.taken_at > _REPLICA_COUNT_SECONDS:
-        yield LookUp(slots.version, suspect=None, until=until)
+        yield LookUp(slots.version, suspect=None, until=until, counts_replicas=True)
 
 
 def _redirected(error: ServerError, asked: Address) -> Address:
@@ -249,89 +309,9 @@ def _redirected(error: ServerError, asked: Address) -> Address:
     return Address(named_host(host.strip("[]"), asked), int(port))
 
 
-def _judge(error: ServerError) -> Fault:
-    """The passing fault that ``error`` stands for; raises where waiting would not help."""
-    if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
-        raise StoreDenied(reason=error.code.lower())
-    if _LONG_BEFORE_LOGIN in error.message:
-        raise StoreDenied(reason="noauth")
-    if error.code == "OOM":
-        raise StoreUnavailable("The session store is out of memory", reason="full")
-    if _NOT_LOCAL in error.message:  # a key that the script had before has left in mid-migration
-        return Fault("moving")
-    if error.code not in _PASSING:
-        raise StoreFailed(
-            f"The session store answered an error: {error.code} {error.message[:200]}"
-        )
-    return Fault(_PASSING[error.code])
-
-
 def _pauses() -> Generator[float, None, None]:
-    """Growing pauses in seconds, with jitter so that callers do not return all at once."""
+    """Growing pauses in seconds."""
     longest = _FIRST_PAUSE
     while True:
-        yield chance.uniform(longest / 2, longest)
+        yield longest
         longest = min(longest * 2, _LONGEST_PAUSE)
-
-
-def look_up(
-    candidates: list[Address],
-    suspect: Address | None,
-    version: int,
-    clock: Callable[[], float],
-    until: float,
-) -> Exchange[SlotMap | None]:
-    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows in time."""
-    for address in sorted(candidates, key=lambda candidate: candidate == suspect):
-        if clock() >= until:
-            return None
-        outcome = yield from _ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
-        if isinstance(outcome, Fault):
-            continue
-        slots, nodes = outcome.values
-        reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
-        if reply is not None:
-            if "cluster support disabled" in reply.message:
-                raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
-            _judge(reply)
-        elif slots:
-            return SlotMap.parse(slots, nodes, address, version, clock())
-    return None
-
-
-def ask_any(
-    addresses: list[Address], command: Command, clock: Callable[[], float], until: float
-) -> Exchange[None]:
-    """Return as soon as one address answers ``command``; raise StoreUnavailable when none does."""
-    failure = StoreUnavailable(reason="connection")
-    for address in addresses:
-        try:
-            yield from ask_one(address, command)
-        except StoreDenied:
-            raise
-        except StoreUnavailable as error:
-            failure = error
-        else:
-            return
-        if clock() >= until:
-            break
-    raise failure
-
-
-def ask_one(address: Address, command: Command) -> Exchange[Any]:
-    """The reply of one node to ``command``; raises StoreUnavailable when there is none."""
-    outcome = yield from _ask(address, (command,))
-    if isinstance(outcome, Replies):
-        reply = outcome.values[0]
-        if not isinstance(reply, ServerError):
-            return reply
-        outcome = _judge(reply)
-    raise StoreUnavailable(reason=outcome.kind)
-
-
-def _ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
-    """Send, and send again when the connection had been closed while it was idle."""
-    while True:
-        outcome = yield Send(address, commands)
-        if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):
-            return outcome

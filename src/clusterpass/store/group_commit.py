@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
-from clusterpass.store.exchange import Fault, FaultKind, Replies, ServerError
+from clusterpass.store.instructions import Fault, FaultKind, Replies, Wait
 from clusterpass.store.link import Link
 from clusterpass.store.multiplexed import Outcome
 from clusterpass.store.resp import pack
@@ -19,14 +19,14 @@ _LARGEST_BATCH: Final = 256
 
 
 class _Write:
-    __slots__ = ("count", "future", "milliseconds", "packed")
+    __slots__ = ("count", "future", "packed", "wait")
 
     def __init__(
-        self, packed: bytes, count: int, milliseconds: int, future: "asyncio.Future[Outcome]"
+        self, packed: bytes, count: int, wait: Wait, future: "asyncio.Future[Outcome]"
     ) -> None:
         self.packed = packed
         self.count = count
-        self.milliseconds = milliseconds
+        self.wait = wait
         self.future = future
 
 
@@ -41,16 +41,16 @@ class GroupCommit:
         self._idle = list(links)
         self._working: set[asyncio.Task[None]] = set()
 
-    async def ask(self, packed: bytes, count: int, milliseconds: int) -> Outcome:
-        """The ``count`` replies to ``packed``, and how many replicas have confirmed.
+    async def ask(self, packed: bytes, count: int, wait: Wait) -> Outcome:
+        """The ``count`` replies to ``packed``, and the reply to ``wait``.
 
-        ``milliseconds``: how long to wait for a replica. Raises StoreDenied, StoreFailed.
+        Raises StoreDenied, StoreFailed.
         """
         if len(self._queue) >= self._most_waiting:
             return Fault("busy")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        self._queue.append(_Write(packed, count, milliseconds, future))
+        self._queue.append(_Write(packed, count, wait, future))
         if self._idle:
             task = loop.create_task(self._work(self._idle.pop()))
             self._working.add(task)
@@ -91,7 +91,8 @@ class GroupCommit:
 
 
 async def _send(link: Link, batch: list[_Write]) -> Outcome:
-    wait = pack(((b"WAIT", 1, max(write.milliseconds for write in batch)),))
+    # All wait for the same, but for a moment when the cluster has changed: then for the most.
+    wait = pack((max(write.wait for write in batch),))
     packed = b"".join([*(write.packed for write in batch), wait])
     return await link.ask(packed, sum(write.count for write in batch) + 1)
 
@@ -102,7 +103,7 @@ def _hand_out(batch: list[_Write], outcome: Outcome) -> None:
             if not write.future.done():
                 write.future.set_result(outcome)
         return
-    confirmed: int | ServerError = outcome.values[-1]
+    confirmed: Any = outcome.values[-1]
     begin = 0
     for write in batch:
         values: list[Any] = outcome.values[begin : begin + write.count]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from clusterpass.errors import StoreDenied, StoreFailed
-from clusterpass.store.exchange import Command, Fault, ServerError
+from clusterpass.store.instructions import Command, Fault, ServerError
 from clusterpass.store.url import StoreLocation
 
 _CLIENT_NAME: Final = b"clusterpass"

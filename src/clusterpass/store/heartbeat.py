@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
-from clusterpass.store.exchange import ServerError
+from clusterpass.store.instructions import ServerError
 from clusterpass.store.resp import pack
 from clusterpass.store.routing import SLOTS, SlotMap
 from clusterpass.store.url import Address

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 from clusterpass.errors import ClusterPassError
 from clusterpass.store.chance import chance
 from clusterpass.store.connections import fault_of
-from clusterpass.store.exchange import Fault, FaultKind, ServerError
 from clusterpass.store.handshake import greeting, judge_greeting, tracking
+from clusterpass.store.instructions import Fault, FaultKind, ServerError
 from clusterpass.store.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.resp import pack
 from clusterpass.store.url import Address, StoreLocation

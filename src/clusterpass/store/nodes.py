@@ -10,16 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.store.exchange import (
-    Exchange,
-    Fault,
-    FaultKind,
-    LookUp,
-    Pause,
-    Replies,
-    Send,
-)
 from clusterpass.store.group_commit import GroupCommit
+from clusterpass.store.instructions import Exchange, Fault, FaultKind, LookUp, Pause, Replies, Send
 from clusterpass.store.link import Link, LinkListener
 from clusterpass.store.multiplexed import MultiplexedConnection
 from clusterpass.store.resp import pack
@@ -150,7 +142,7 @@ class Nodes:
 
     async def look_up(self, wanted: LookUp, search: Search) -> None:
         """Look up the slots; one at a time. Raises StoreDenied, StoreFailed."""
-        if not self._location.is_cluster:
+        if not self._location.is_cluster and not wanted.counts_replicas:
             return
         # One look-up at a time; whoever waited finds it done.
         try:

@@ -21,20 +21,48 @@ class Shard:
 class SlotMap:
     """An immutable map from slots to shards; a new one is made at each change."""
 
-    __slots__ = ("_shards", "taken_at", "version")
+    __slots__ = ("_shards", "has_failed", "is_replicated", "taken_at", "version")
 
     def __init__(
-        self, shards: list[Shard | None], version: int, taken_at: float = math.inf
+        self,
+        shards: list[Shard | None],
+        version: int,
+        taken_at: float = math.inf,
+        *,
+        is_replicated: bool | None = None,
+        has_failed: bool = False,
     ) -> None:
-        """``shards`` has one entry a slot; ``taken_at``: when, in seconds of a monotonic clock."""
+        """``shards`` has one entry a slot; ``taken_at``: when, in seconds of a monotonic clock.
+
+        ``is_replicated``: whether there are replicas, that have failed or not; None: not known.
+        ``has_failed``: whether some node has.
+        """
         self._shards = shards
         self.version = version
         self.taken_at = taken_at
+        self.is_replicated = is_replicated
+        self.has_failed = has_failed
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
-        """One server that owns every slot."""
+        """One server that owns every slot; nothing is known of replicas yet."""
         return cls([Shard(address, 0)] * SLOTS, 1)
+
+    def with_replicas(self, replicas: int, taken_at: float) -> "SlotMap":
+        """The map of one server that counts so many replicas.
+
+        One that had some is expected to have them.
+        """
+        (address,) = self.primaries()
+        is_replicated = replicas > 0 or self.is_replicated is True
+        shards: list[Shard | None] = [Shard(address, replicas)]
+        return SlotMap(
+            shards * SLOTS,
+            self.version + 1,
+            taken_at,
+            is_replicated=is_replicated,
+            has_failed=is_replicated and not replicas,
+        )
 
     @classmethod
     def unknown(cls) -> "SlotMap":
@@ -50,21 +78,27 @@ class SlotMap:
         The replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out those that have
         not replicated anything yet.
         """
-        replicas = _count_replicas(nodes)
+        replicas, is_replicated, has_failed = _count_replicas(nodes)
         shards: list[Shard | None] = [None] * SLOTS
         for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else ""
             address = Address(named_host(host, asked), primary[1])
             shard = Shard(address, replicas.get(primary[2], 0))
             shards[first : last + 1] = [shard] * (last - first + 1)
-        return cls(shards, version, taken_at)
+        return cls(shards, version, taken_at, is_replicated=is_replicated, has_failed=has_failed)
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
         """The map after a node said that ``slot`` lies at ``address``."""
         known = next((s for s in self._shards if s is not None and s.primary == address), None)
         shards = list(self._shards)
         shards[slot] = known or Shard(address, 1)
-        return SlotMap(shards, self.version + 1, self.taken_at)
+        return SlotMap(
+            shards,
+            self.version + 1,
+            self.taken_at,
+            is_replicated=self.is_replicated,
+            has_failed=self.has_failed,
+        )
 
     def shard(self, slot: int) -> Shard | None:
         """The owner of ``slot``, or None while it is not known."""
@@ -80,13 +114,33 @@ def named_host(host: str, asked: Address) -> str:
     return asked.host if host in {"", "?"} else host
 
 
-def _count_replicas(nodes: bytes) -> dict[bytes, int]:
-    """Replicas that have not failed, by the id of their primary."""
+def count_connected_replicas(info: bytes) -> int:
+    """How many replicas a server tells of in INFO replication."""
+    for line in info.splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"connected_slaves" and value.strip().isdigit():
+            return int(value)
+    return 0
+
+
+def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], bool, bool]:
+    """Replicas that have not failed, by the id of their primary; whether there are any at all; and
+    whether any node has failed.
+
+    A primary that has failed and owns nothing will come back as a replica.
+    """
     counts: dict[bytes, int] = {}
+    is_replicated = any_failed = False
     for line in nodes.splitlines():
         columns = line.split(b" ")
-        if len(columns) > 3:
+        if len(columns) > 7:
             flags = columns[2].split(b",")
-            if b"slave" in flags and b"fail" not in flags:
-                counts[columns[3]] = counts.get(columns[3], 0) + 1
-    return counts
+            has_failed = b"fail" in flags
+            any_failed = any_failed or has_failed
+            if b"slave" in flags:
+                is_replicated = True
+                if not has_failed:
+                    counts[columns[3]] = counts.get(columns[3], 0) + 1
+            elif has_failed and len(columns) == 8:
+                is_replicated = True
+    return counts, is_replicated, any_failed

@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.store.asking import ask_one
 from clusterpass.store.base import StoreBase
 from clusterpass.store.connections import (
     CONNECTION_ERRORS,
@@ -24,16 +25,7 @@ from clusterpass.store.connections import (
     server_error,
 )
 from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import (
-    Command,
-    Exchange,
-    Fault,
-    LookUp,
-    Pause,
-    Replies,
-    Send,
-    ask_one,
-)
+from clusterpass.store.instructions import Command, Exchange, Fault, LookUp, Pause, Replies, Send
 from clusterpass.store.observer import Observer
 from clusterpass.store.url import Address, StoreLocation
 from clusterpass.store.watch_thread import WatchThread, refuse_green_threads
@@ -160,7 +152,7 @@ class SyncStore(StoreBase):
         if send.wait is None:
             return pool.send(send.commands)
         # The wait comes last, on the same connection and in the same packet.
-        outcome = pool.send((*send.commands, (b"WAIT", 1, send.wait)))
+        outcome = pool.send((*send.commands, send.wait))
         if isinstance(outcome, Fault):
             return outcome
         return Replies(outcome.values[:-1], outcome.values[-1])
@@ -178,7 +170,7 @@ class SyncStore(StoreBase):
         )
 
     def _look_up(self, wanted: LookUp) -> None:
-        if not self.location.is_cluster:
+        if not self.location.is_cluster and not wanted.counts_replicas:
             return
         # One look-up at a time; whoever waited finds it done.
         if not self._look_up_lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):

@@ -8,7 +8,8 @@
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
 (seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a
 replica), ``max_connections`` (per node, for threads), ``max_pending`` (calls under way to one node,
-for an event loop), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
+for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and for TLS
+``ca_file``, ``cert_file``, ``key_file``.
 """
 
 import math
@@ -24,8 +25,10 @@ from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
 
 DEFAULT_PORT: Final = 6379
 _SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
-_NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"}
-_COUNTS: Final = {"max_connections", "max_pending"}
+_NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"} | {
+    "max_waiting"
+}
+_COUNTS: Final = {"max_connections", "max_pending", "max_waiting"}
 _TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
 _SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -54,6 +57,8 @@ class Patience:
     """To each node, in one process with threads."""
     max_pending: int = 10_000
     """Calls to one node that may be under way, or wait, in one event loop."""
+    max_waiting: int = 256
+    """Calls that may wait for one node that does not answer; the others are refused at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,16 +175,19 @@ def _patience(texts: Mapping[str, str]) -> Patience:
         replica_wait=numbers.get("replica_wait", default.replica_wait),
         max_connections=int(numbers.get("max_connections", default.max_connections)),
         max_pending=int(numbers.get("max_pending", default.max_pending)),
+        max_waiting=int(numbers.get("max_waiting", default.max_waiting)),
     )
     if not (
         0.01 <= patience.timeout <= patience.deadline <= 300
         and 0 <= patience.replica_wait < patience.timeout
         and 1 <= patience.max_connections <= 10_000
         and 1 <= patience.max_pending <= 1_000_000
+        and 0 <= patience.max_waiting <= 1_000_000
     ):
         raise ConfigurationError(
             "the store URL needs 0 <= replica_wait < timeout <= deadline <= 300 (seconds)"
-            ", max_connections from 1 to 10000 and max_pending from 1 to 1000000"
+            ", max_connections from 1 to 10000, max_pending from 1 to 1000000 and max_waiting"
+            " from 0 to 1000000"
         )
     return patience
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from clusterpass.errors import ClusterPassError
 from clusterpass.store.base import StoreBase
-from clusterpass.store.exchange import Fault, LookUp, ServerError
 from clusterpass.store.heartbeat import Heartbeat, make_heartbeats, read_pulse
+from clusterpass.store.instructions import Fault, LookUp, ServerError
 from clusterpass.store.multiplexed import Outcome
 from clusterpass.store.nodes import Nodes
 from clusterpass.store.observer import Observer

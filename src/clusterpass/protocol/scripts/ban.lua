@@ -4,30 +4,42 @@
 -- KEYS     see subject
 -- ARGV     1 see subject   2 scope ('' : everything)   3 level   4 seconds (0: for good)
 --          5 reason   6 most bans   7 note for tombstones   8 line for the history
+--          9 milliseconds of its beginning ('' : now)
 -- Returns  {'OK' or 'FULL', now in milliseconds, {session id, ...} ended, bans}
+--          A repeated operation answers what it answered the first time, and what bans there are.
 --@include record
 --@include subject
 
 load()
-local scope, bans = ARGV[2], read_bans()
-local count = 0
-for each in pairs(bans) do
-    count = count + (each ~= '' and 1 or 0)
+local _, ids = repeated()
+if not ids then
+    local scope, bans = ARGV[2], read_bans()
+    local count = 0
+    for each in pairs(bans) do
+        count = count + (each ~= '' and 1 or 0)
+    end
+    -- A ban from everything always finds room.
+    if scope ~= '' and not bans[scope] and count >= tonumber(ARGV[6]) then
+        settle()
+        return {'FULL', now_ms, {}, fields['b'] or ''}
+    end
+    local seconds = tonumber(ARGV[4])
+    local begins = ARGV[9] == '' and now or math.floor(tonumber(ARGV[9]) / 1000)
+    local leaving = {}
+    if seconds == 0 or begins + seconds > now then
+        bans[scope] = {
+            l = tonumber(ARGV[3]), u = seconds > 0 and begins + seconds or 0, r = ARGV[5],
+            a = begins,
+        }
+        write_bans(bans)
+        leaving = scope == '' and all_sessions() or {}
+        for _, session in ipairs(leaving) do
+            bury(session.id, BANNED, now, ARGV[7])
+        end
+        note(BAN, NO_SESSION, now, math.max(#leaving, 1), '', ARGV[8])
+    end
+    ids = session_ids(leaving)
+    remember(0, ids)
 end
--- A ban from everything always finds room.
-if scope ~= '' and not bans[scope] and count >= tonumber(ARGV[6]) then
-    settle()
-    return {'FULL', now_ms, {}, fields['b'] or ''}
-end
-local seconds = tonumber(ARGV[4])
-bans[scope] = {
-    l = tonumber(ARGV[3]), u = seconds > 0 and now + seconds or 0, r = ARGV[5], a = now,
-}
-write_bans(bans)
-local leaving = scope == '' and all_sessions() or {}
-for _, session in ipairs(leaving) do
-    bury(session.id, BANNED, now, ARGV[7])
-end
-note(BAN, NO_SESSION, now, math.max(#leaving, 1), '', ARGV[8])
 settle()
-return {'OK', now_ms, session_ids(leaving), fields['b']}
+return {'OK', now_ms, ids, fields['b'] or ''}

@@ -3,22 +3,28 @@
 --
 -- KEYS     see subject
 -- ARGV     1 see subject   2 session id   3 reason (see record)   4 address   5 note
--- Returns  'ENDED'    it was live
+-- Returns  {now in milliseconds, status}
+--          'ENDED'    it was live
 --          'ALREADY'  it was ended or had expired
 --          'UNKNOWN'  there is no such session
+--          A repeated operation answers what it answered the first time.
 --@include record
 --@include subject
+
+local UNKNOWN, ALREADY, ENDED = 0, 1, 2
+local NAMES = {[UNKNOWN] = 'UNKNOWN', [ALREADY] = 'ALREADY', [ENDED] = 'ENDED'}
 
 load()
 local session_id = ARGV[2]
 local value = fields[session_id]
-local status = 'UNKNOWN'
+local result = UNKNOWN
 if value and is_tombstone(value) then
     put(session_id, value) -- a write for WAIT to wait for
-    status = 'ALREADY'
+    result = repeated() or ALREADY
 elseif value then
     end_sessions({{id = session_id}}, tonumber(ARGV[3]), ARGV[4], ARGV[5])
-    status = 'ENDED'
+    result = ENDED
+    remember(result, {})
 end
 settle(session_id)
-return status
+return {now_ms, NAMES[result]}

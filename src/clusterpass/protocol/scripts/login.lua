@@ -42,13 +42,13 @@ if read_bans()[''] then
     settle()
     return answer('BANNED')
 end
-if ARGV[13] ~= '' and tonumber(fields['g'] or '0') > tonumber(ARGV[13]) then
+if ARGV[13] ~= '' and generation() > tonumber(ARGV[13]) then
     settle()
     return answer('OVERTAKEN')
 end
 
 local record = {
-    flags = tonumber(ARGV[6]), created = math.max(now_ms, cutoff),
+    flags = tonumber(ARGV[6]), created = math.max(now_ms, cutoff, generation() + 1),
     absolute_end = now + tonumber(ARGV[4]), refreshed = now, idle = tonumber(ARGV[5]),
     rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }

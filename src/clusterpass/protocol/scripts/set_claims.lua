@@ -8,6 +8,9 @@
 --@include subject
 
 load()
+if repeated() then
+    return settle()
+end
 if #live_sessions() > 0 and (fields['c'] or '') ~= ARGV[2] then
     if ARGV[2] == '' then
         drop('c')
@@ -15,6 +18,7 @@ if #live_sessions() > 0 and (fields['c'] or '') ~= ARGV[2] then
         put('c', ARGV[2])
     end
     note(CLAIMS_CHANGE, NO_SESSION, now, 1, '', '')
+    remember(0, {})
 elseif fields['c'] then
     put('c', fields['c']) -- a write for WAIT to wait for
 end

@@ -8,12 +8,17 @@
 --@include subject
 
 load()
-local bans = read_bans()
-local found = bans[ARGV[2]] and 1 or 0
-bans[ARGV[2]] = nil
-if found == 1 then
-    write_bans(bans)
-    note(UNBAN, NO_SESSION, now, 1, '', ARGV[3])
+local found = repeated()
+if not found then
+    local bans = read_bans()
+    found = bans[ARGV[2]] and 1 or 0
+    bans[ARGV[2]] = nil
+    if found == 1 then
+        write_bans(bans)
+        note(UNBAN, NO_SESSION, now, 1, '', ARGV[3])
+        remember(found, {})
+        keeps_operations = true -- a ban that is repeated late must not come back
+    end
 end
 settle()
 return found

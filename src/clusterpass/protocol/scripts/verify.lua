@@ -5,11 +5,11 @@
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates)
 -- ARGV     1 session id
 -- Returns  {now in milliseconds, record, details, elevation, live claims, bans, second of its last
---           use}; '' and 0: none
+--           use, generation}; '' and 0: none
 
 local id = ARGV[1]
 local time = redis.call('TIME')
-local found = redis.call('HMGET', KEYS[1], id, id .. 'd', id .. 'e', 'c', 'b')
+local found = redis.call('HMGET', KEYS[1], id, id .. 'd', id .. 'e', 'c', 'b', 'g')
 local record, seen = found[1], 0
 if record and KEYS[2] then
     local noted = redis.call('HGET', KEYS[2], id)
@@ -27,4 +27,5 @@ end
 return {
     tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), record or '', found[2] or '',
     found[3] or '', found[4] or '', found[5] or '', seen,
+    found[6] or '',
 }

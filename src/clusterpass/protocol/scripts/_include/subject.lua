@@ -4,7 +4,11 @@
 --   KEYS  1 sessions   2 activity   3 online index of the slot
 --         While the slot migrates 2 and 3 may be missing: what they hold is then left as it is.
 --   ARGV  1 seconds a tombstone is kept 4 | history entries 1 | seconds of history 4 |
---           sessions opened before this millisecond have ended 6 | subject
+--           sessions opened before this millisecond have ended 6 |
+--           id of the operation 8 (zeros: none) | subject
+--
+-- An operation that is repeated must change nothing that came after its first time. What it came to
+-- is kept for a while: ``remember`` it after the change, ask ``repeated`` before it.
 
 local MOST_TOMBSTONES = 64
 local LOGIN, REFRESH, LOGOUT, REPLACEMENT, REVOCATION, BAN, UNBAN, REUSE = 1, 2, 3, 4, 5, 6, 7, 8
@@ -15,10 +19,14 @@ local LONGEST_ENTRY = 64
 local PER_SUBJECT = 512 -- an index score is: second in which the last session ends * 512 + sessions
 local GENERATION_SECONDS = 3600 -- longer than a login is under way
 local FIRST_SCORE = 1e11 -- below: the index' own total
+local NO_OPERATION = string.rep('\0', 8)
+local MOST_OPERATIONS = 8
+local IDS_IN_A_FIELD = 4
 
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
-local keep_seconds, history_entries, history_seconds, cutoff = struct.unpack('>I4BI4I6', ARGV[1])
-local subject_name = string.sub(ARGV[1], 16)
+local keep_seconds, history_entries, history_seconds, cutoff, operation =
+    struct.unpack('>I4BI4I6c8', ARGV[1])
+local subject_name = string.sub(ARGV[1], 24)
 local now_ms, now_part = now_milliseconds()
 local now = math.floor(now_ms / 1000)
 local fields, activity = {}, {}
@@ -32,6 +40,75 @@ local function drop(name)
     if fields[name] then
         fields[name] = nil
         redis.call('HDEL', KEY, name)
+    end
+end
+
+-- The milliseconds of the latest end of all sessions; 0: there was none.
+local function generation()
+    return tonumber(fields['g'] or '0')
+end
+
+local function operation_field(id, part)
+    return 'o' .. id .. string.char(part)
+end
+
+-- Keep what the operation came to: a number and the sessions that it ended.
+local function remember(result, ids)
+    if operation == NO_OPERATION then
+        return
+    end
+    put(operation_field(operation, 0), struct.pack('>I4I4I2', now, result, #ids))
+    for first = 1, #ids, IDS_IN_A_FIELD do
+        local last = math.min(first + IDS_IN_A_FIELD - 1, #ids)
+        put(operation_field(operation, math.ceil(first / IDS_IN_A_FIELD)),
+            table.concat(ids, '', first, last))
+    end
+end
+
+-- What the operation came to the first time; nil when this is the first time.
+local function repeated()
+    local value = operation ~= NO_OPERATION and fields[operation_field(operation, 0)]
+    if not value then
+        return nil
+    end
+    local _, result, count = struct.unpack('>I4I4I2', value)
+    local ids = {}
+    for index = 0, count - 1 do
+        local part = fields[operation_field(operation, math.floor(index / IDS_IN_A_FIELD) + 1)]
+        local start = index % IDS_IN_A_FIELD * SESSION_ID_BYTES
+        ids[index + 1] = string.sub(part, start + 1, start + SESSION_ID_BYTES)
+    end
+    -- Kept for as long as it is repeated; also a write for WAIT to wait for.
+    put(operation_field(operation, 0), struct.pack('>I4I4I2', now, result, count))
+    return result, ids
+end
+
+local function drop_operation(id)
+    local part = 0
+    while fields[operation_field(id, part)] do
+        drop(operation_field(id, part))
+        part = part + 1
+    end
+end
+
+-- Operations are kept for as long as tombstones at least are, while the key is; and not too many.
+local keeps_operations = false -- whether the key has to stay for them
+local function settle_operations()
+    local known = {}
+    for name, value in pairs(fields) do
+        if #name == 10 and string.sub(name, 1, 1) == 'o' and string.byte(name, 10) == 0 then
+            local at = struct.unpack('>I4', value)
+            local id = string.sub(name, 2, 9)
+            known[#known + 1] = {id = id, rank = id == operation and at + 1 or at, at = at}
+        end
+    end
+    table.sort(known, function(a, b)
+        return a.rank > b.rank or (a.rank == b.rank and a.id < b.id)
+    end)
+    for index, each in ipairs(known) do
+        if each.at + keep_seconds <= now or index > MOST_OPERATIONS then
+            drop_operation(each.id)
+        end
     end
 end
 
@@ -341,6 +418,7 @@ end
 -- Returns the number of live sessions.
 local function settle(fresh)
     local latest, online_until = settle_tombstones(fresh), 0
+    settle_operations()
     local live = live_sessions()
     for _, session in ipairs(live) do
         local record = session.record
@@ -355,6 +433,9 @@ local function settle(fresh)
     if #live == 0 then
         drop('c')
     end
+    if keeps_operations then
+        latest = math.max(latest, now + keep_seconds)
+    end
     -- What a later release wrote is neither read nor thrown away.
     local for_good, foreign = false, #foreign_sessions() > 0
     for _, ban in pairs(read_bans()) do
@@ -362,7 +443,8 @@ local function settle(fresh)
         for_good = for_good or ban.u == 0
     end
     if fields['g'] then
-        latest = math.max(latest, tonumber(fields['g']) + math.max(GENERATION_SECONDS, keep_seconds))
+        latest = math.max(latest,
+            math.ceil(generation() / 1000) + math.max(GENERATION_SECONDS, keep_seconds))
     end
     if fields['h'] and history_seconds > 0 then
         latest = math.max(latest, last_line()) + history_seconds
@@ -383,11 +465,12 @@ local function settle(fresh)
 end
 
 -- A session as all scripts answer it:
--- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use}
+-- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use,
+--  generation}
 local function described(session_id)
     return {
         now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
         fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '',
-        activity[session_id] or 0,
+        activity[session_id] or 0, fields['g'] or '',
     }
 end

@@ -1,0 +1,223 @@
+"""What this process has seen to be over, and keeps over whatever the store says later. Pure.
+
+A store can lose its latest writes: a replica that had not received them is promoted. Then it shows
+sessions alive that had ended. What has ended once, for a process, stays so:
+
+- A session id is never given twice, so what is known of one never becomes wrong. The oldest leave
+  when room is needed.
+- A *sweep* says that all sessions of a subject that were opened up to a time are over, but for one
+  or for those of another kind of device. While it is pending (the store has not confirmed it), it
+  has no time: it is about every session.
+- Each ``revoke_all`` raises the subject's generation. A store that tells a lower one than it told
+  before has lost it: sessions that were opened before that generation, and that nobody here saw
+  alive under it, are over.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from clusterpass.errors import InvalidToken, RevocationReason, SessionExpired, SessionRevoked
+from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import Stored, StoredBan
+
+MOST_SESSIONS: Final = 50_000
+MOST_SUBJECTS: Final = 10_000
+_MOST_SWEEPS: Final = 16
+_MOST_SEEN: Final = 256
+_GENERATION_MILLISECONDS: Final = 3_600_000
+"""How long a store keeps a generation at least; a lower one after that means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a session is over."""
+
+    reason: RevocationReason
+    ended_at: int
+    """Seconds since the epoch."""
+    note: str = ""
+    is_pending: bool = False
+    """Whether the store may not know of it yet: then it is no wonder that it says otherwise."""
+
+    def error(self) -> InvalidToken:
+        """What a verify raises."""
+        if self.reason in {"expired", "idle"}:
+            return SessionExpired(is_idle=self.reason == "idle", ended_at=self.ended_at)
+        return SessionRevoked(reason=self.reason, ended_at=self.ended_at, note=self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Which sessions of a subject are over."""
+
+    denial: Denial
+    until: float = math.inf
+    """Milliseconds since the epoch, on the store's clock: those opened up to then."""
+    keep: bytes | None = None
+    device_type: str | None = None
+    bans: tuple[StoredBan, ...] = ()
+    """Bans that are in force here although the store may not know them."""
+
+    def covers(self, session_id: bytes, record: LiveRecord) -> bool:
+        """Whether that session is over."""
+        return (
+            record.created_milliseconds <= self.until
+            and session_id != self.keep
+            and self.device_type in {None, record.device_type}
+        )
+
+
+@dataclass(slots=True)
+class _Generation:
+    """The highest one of a subject, and who was seen alive under it."""
+
+    value: int
+    alive: set[bytes] = field(default_factory=set)
+
+
+class Denials:
+    """What is over, for one manager."""
+
+    def __init__(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        """``lock``: makes a lock that one thread can hold several times."""
+        self._lock = lock()
+        self._sessions: OrderedDict[bytes, Denial] = OrderedDict()
+        self._sweeps: OrderedDict[bytes, dict[bytes, Sweep]] = OrderedDict()
+        self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
+        self.rollbacks = 0
+        """How many times the store showed a session alive that was over for good."""
+
+    def add(self, session_id: bytes, denial: Denial) -> None:
+        """The session is over. What was known for certain is not replaced by what is pending."""
+        with self._lock:
+            known = self._sessions.get(session_id)
+            if known is None or known.is_pending:
+                self._sessions[session_id] = denial
+                if len(self._sessions) > MOST_SESSIONS:
+                    self._sessions.popitem(last=False)
+
+    def lift(self, session_id: bytes) -> None:
+        """A pending denial has come to nothing: there was no such session of that subject."""
+        with self._lock:
+            known = self._sessions.get(session_id)
+            if known is not None and known.is_pending:
+                del self._sessions[session_id]
+
+    def sweep(self, key: bytes, operation: bytes, sweep: Sweep) -> None:
+        """Sessions of the subject of ``key`` are over; it replaces the operation's sweep before."""
+        with self._lock:
+            sweeps = self._sweeps.setdefault(key, {})
+            sweeps.pop(operation, None)
+            sweeps[operation] = sweep
+            if len(sweeps) > _MOST_SWEEPS:
+                # What is pending is not known elsewhere, so the rest makes room for it.
+                settled = [each for each, one in sweeps.items() if one.until < math.inf]
+                del sweeps[(settled or list(sweeps))[0]]
+            self._sweeps.move_to_end(key)
+            if len(self._sweeps) > MOST_SUBJECTS:
+                self._make_room()
+
+    def forget_sweep(self, key: bytes, operation: bytes) -> None:
+        """The operation has come to nothing."""
+        with self._lock:
+            sweeps = self._sweeps.get(key)
+            if sweeps is not None and operation in sweeps:
+                del sweeps[operation]
+                if not sweeps:
+                    del self._sweeps[key]
+
+    def of_session(self, session_id: bytes) -> Denial | None:
+        """What is known of the session itself."""
+        return self._sessions.get(session_id)
+
+    def concerns(self, key: bytes, session_id: bytes) -> bool:
+        """Whether anything is known that speaks against a session or its subject."""
+        return session_id in self._sessions or key in self._sweeps or key in self._generations
+
+    def pending_bans(self, key: bytes) -> tuple[StoredBan, ...]:
+        """Bans of the subject that the store may not know."""
+        if key not in self._sweeps:
+            return ()
+        with self._lock:
+            found = [ban for sweep in self._sweeps.get(key, {}).values() for ban in sweep.bans]
+        return tuple(found)
+
+    def judge(self, key: bytes, session_id: bytes, stored: Stored) -> Denial | None:
+        """Why a session is over that the store shows alive; None when it may be accepted.
+
+        A session that may be is noted as alive under the generation that came with it.
+        """
+        record = stored.record
+        assert isinstance(record, LiveRecord)
+        with self._lock:
+            denial = self._sessions.get(session_id)
+            if denial is None:
+                denial = self._swept(key, session_id, record)
+            if denial is None:
+                denial = self._by_generation(key, session_id, record, stored)
+            return denial
+
+    def without_store(
+        self, key: bytes, session_id: bytes, record: LiveRecord | None
+    ) -> Denial | None:
+        """Why a session is over, as far as is known without the store.
+
+        ``record``: how it was, as far as that is known.
+        """
+        with self._lock:
+            denial = self._sessions.get(session_id)
+            if denial is None and record is not None:
+                denial = self._swept(key, session_id, record)
+            return denial
+
+    def begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        """What is pending is the parent's business; for the child of a fork."""
+        self._lock = lock()
+        with self._lock:
+            for session_id in [each for each, one in self._sessions.items() if one.is_pending]:
+                del self._sessions[session_id]
+            self._sweeps.clear()
+
+    def _make_room(self) -> None:
+        for key, sweeps in self._sweeps.items():
+            if all(each.until < math.inf for each in sweeps.values()):
+                del self._sweeps[key]
+                return
+
+    def _swept(self, key: bytes, session_id: bytes, record: LiveRecord) -> Denial | None:
+        for sweep in self._sweeps.get(key, {}).values():
+            if not sweep.bans and sweep.covers(session_id, record):
+                return sweep.denial
+        return None
+
+    def _by_generation(
+        self, key: bytes, session_id: bytes, record: LiveRecord, stored: Stored
+    ) -> Denial | None:
+        known = self._generations.get(key)
+        if stored.generation > (known.value if known else 0):
+            known = self._generations[key] = _Generation(stored.generation)
+            if len(self._generations) > MOST_SUBJECTS:
+                self._generations.popitem(last=False)
+        if known is None:
+            return None
+        if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:
+            del self._generations[key]
+            return None
+        if stored.generation < known.value:
+            if session_id in known.alive or record.created_milliseconds > known.value:
+                return None
+            return Denial("revoked", known.value // 1000)
+        if len(known.alive) < _MOST_SEEN:
+            known.alive.add(session_id)
+        return None
+
+
+def denial_of(end: SessionExpired | SessionRevoked) -> Denial:
+    """What is to be remembered of an end that the store told."""
+    if isinstance(end, SessionExpired):
+        return Denial("idle" if end.reason == "session_idle" else "expired", end.ended_at)
+    return Denial(cast("RevocationReason", end.reason), end.ended_at, end.note)

@@ -1,0 +1,87 @@
+"""Questions to single nodes: who owns which slot, how many replicas there are. Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.instructions import Command, Exchange, Fault, Replies, Send, ServerError
+from clusterpass.store.routing import SlotMap, count_connected_replicas
+from clusterpass.store.server_errors import judge
+from clusterpass.store.url import Address
+
+
+def look_up(
+    candidates: list[Address],
+    suspect: Address | None,
+    version: int,
+    clock: Callable[[], float],
+    until: float,
+) -> Exchange[SlotMap | None]:
+    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows in time."""
+    for address in sorted(candidates, key=lambda candidate: candidate == suspect):
+        if clock() >= until:
+            return None
+        outcome = yield from _ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
+        if isinstance(outcome, Fault):
+            continue
+        slots, nodes = outcome.values
+        reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
+        if reply is not None:
+            if "cluster support disabled" in reply.message:
+                raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
+            judge(reply)
+        elif slots:
+            return SlotMap.parse(slots, nodes, address, version, clock())
+    return None
+
+
+def count_replicas(
+    address: Address, slots: SlotMap, clock: Callable[[], float]
+) -> Exchange[SlotMap | None]:
+    """The map of one server with the replicas that it counts; None when it does not answer."""
+    outcome = yield from _ask(address, ((b"INFO", b"replication"),))
+    if isinstance(outcome, Fault):
+        return None
+    info = outcome.values[0]
+    # A server that does not tell us is taken to have none.
+    return slots.with_replicas(
+        0 if isinstance(info, ServerError) else count_connected_replicas(info), clock()
+    )
+
+
+def ask_any(
+    addresses: list[Address], command: Command, clock: Callable[[], float], until: float
+) -> Exchange[None]:
+    """Return as soon as one address answers ``command``; raise StoreUnavailable when none does."""
+    failure = StoreUnavailable(reason="connection")
+    for address in addresses:
+        try:
+            yield from ask_one(address, command)
+        except StoreDenied:
+            raise
+        except StoreUnavailable as error:
+            failure = error
+        else:
+            return
+        if clock() >= until:
+            break
+    raise failure
+
+
+def ask_one(address: Address, command: Command) -> Exchange[Any]:
+    """The reply of one node to ``command``; raises StoreUnavailable when there is none."""
+    outcome = yield from _ask(address, (command,))
+    if isinstance(outcome, Replies):
+        reply = outcome.values[0]
+        if not isinstance(reply, ServerError):
+            return reply
+        outcome = judge(reply)
+    raise StoreUnavailable(reason=outcome.kind)
+
+
+def _ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
+    """Send, and send again when the connection had been closed while it was idle."""
+    while True:
+        outcome = yield Send(address, commands)
+        if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):
+            return outcome

@@ -1,0 +1,41 @@
+"""What an error that a server answered means: a fault that will pass, or not. Pure."""
+
+from typing import Final
+
+from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.instructions import Fault, FaultKind, ServerError
+
+_NOT_LOCAL: Final = "access a non local key"
+_LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger
+_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
+_DENIED_IN_SCRIPT: Final = "ACL failure"
+_PASSING: Final[dict[str, FaultKind]] = {
+    "TRYAGAIN": "moving",
+    "CLUSTERDOWN": "cluster_down",
+    "MASTERDOWN": "cluster_down",
+    "READONLY": "moving",
+    "UNBLOCKED": "moving",  # the primary became a replica during WAIT
+    "LOADING": "loading",
+    "BUSY": "busy",
+    "NOREPLICAS": "busy",
+    "MISCONF": "full",
+    "MOVED": "moving",
+    "ASK": "moving",
+}
+
+
+def judge(error: ServerError) -> Fault:
+    """The passing fault that ``error`` stands for; raises where waiting would not help."""
+    if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
+        raise StoreDenied(reason=error.code.lower())
+    if _LONG_BEFORE_LOGIN in error.message:
+        raise StoreDenied(reason="noauth")
+    if error.code == "OOM":
+        raise StoreUnavailable("The session store is out of memory", reason="full")
+    if _NOT_LOCAL in error.message:  # a key that the script had before has left in mid-migration
+        return Fault("moving")
+    if error.code not in _PASSING:
+        raise StoreFailed(
+            f"The session store answered an error: {error.code} {error.message[:200]}"
+        )
+    return Fault(_PASSING[error.code])

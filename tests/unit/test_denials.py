@@ -1,0 +1,208 @@
+"""What a process has seen to be over stays so for it, whatever the store says later."""
+
+import math
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusterpass.errors import SessionExpired, SessionRevoked
+from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import Stored, StoredBan
+from clusterpass.sessions import denials as module
+from clusterpass.sessions.denials import Denial, Denials, Sweep, denial_of
+
+KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
+ONE, TWO = b"1" * 16, b"2" * 16
+NOW = 1_800_000_000_000
+REVOKED = Denial("revoked", NOW // 1000, "stolen")
+
+
+def shown(created: int = NOW, generation: int = 0, now: int = NOW + 1000, device: str = "") -> Any:
+    record = LiveRecord(
+        created_milliseconds=created,
+        absolute_end=created // 1000 + 86_400,
+        refreshed_at=created // 1000,
+        idle_seconds=0,
+        rotation=0,
+        refresh_digest=b"d" * 16,
+        device=device,
+    )
+    return Stored(now, record, generation=generation)
+
+
+@pytest.fixture
+def denials() -> Denials:
+    return Denials(threading.RLock)
+
+
+def test_nothing_is_over_unless_it_was_seen(denials):
+    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.of_session(ONE) is None
+    assert not denials.concerns(KEY, ONE)
+
+
+def test_a_session_that_ended_stays_so(denials):
+    denials.add(ONE, REVOKED)
+    assert denials.judge(KEY, ONE, shown()) is REVOKED
+    assert denials.judge(KEY, TWO, shown()) is None
+    assert denials.concerns(KEY, ONE)
+    assert denials.without_store(KEY, ONE, None) is REVOKED
+
+
+def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
+    denials.add(ONE, replace(REVOKED, is_pending=True))
+    denials.add(ONE, REVOKED)
+    denials.add(ONE, replace(REVOKED, is_pending=True))
+    assert denials.of_session(ONE) is REVOKED
+    denials.lift(ONE)
+    assert denials.of_session(ONE) is REVOKED
+
+
+def test_a_pending_end_that_came_to_nothing_is_lifted(denials):
+    denials.add(ONE, replace(REVOKED, is_pending=True))
+    denials.lift(ONE)
+    assert denials.judge(KEY, ONE, shown()) is None
+
+
+def test_sessions_are_bounded_and_the_oldest_leave(denials, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SESSIONS", 3)
+    for number in range(5):
+        denials.add(bytes([number]) * 16, REVOKED)
+    known = [denials.of_session(bytes([number]) * 16) is not None for number in range(5)]
+    assert known == [False, False, True, True, True]
+
+
+def test_a_sweep_is_about_those_opened_before(denials):
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, until=NOW))
+    assert denials.judge(KEY, ONE, shown(created=NOW)) is REVOKED
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1)) is None
+    assert denials.judge(OTHER, ONE, shown()) is None
+
+
+def test_a_pending_sweep_is_about_all_until_it_is_carried_out(denials):
+    denials.sweep(KEY, b"operation", Sweep(REVOKED))
+    assert denials.judge(KEY, ONE, shown(created=NOW + 10**9))
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, until=NOW))
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1)) is None
+    denials.forget_sweep(KEY, b"operation")
+    assert denials.judge(KEY, ONE, shown(created=NOW)) is None
+    assert not denials.concerns(KEY, ONE)
+
+
+def test_a_sweep_spares_one_and_other_devices(denials):
+    denials.sweep(KEY, b"keep", Sweep(REVOKED, until=NOW, keep=ONE))
+    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.judge(KEY, TWO, shown()) is REVOKED
+    denials.sweep(OTHER, b"kind", Sweep(REVOKED, until=NOW, device_type="phone"))
+    assert denials.judge(OTHER, ONE, shown(device="web\0x")) is None
+    assert denials.judge(OTHER, ONE, shown(device="phone\0x")) is REVOKED
+
+
+def test_a_ban_from_a_scope_ends_nothing_but_is_told(denials):
+    ban = StoredBan("comments", 1, 0, "spam", 1)
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, bans=(ban,)))
+    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.pending_bans(KEY) == (ban,)
+    assert denials.pending_bans(OTHER) == ()
+
+
+def test_subjects_are_bounded_but_what_is_pending_stays(denials, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SUBJECTS", 3)
+    denials.sweep(b"pending", b"operation", Sweep(REVOKED))
+    for number in range(6):
+        denials.sweep(b"%d" % number, b"operation", Sweep(REVOKED, until=NOW))
+    assert denials.judge(b"pending", ONE, shown())
+    kept = [bool(denials.judge(b"%d" % number, ONE, shown())) for number in range(6)]
+    assert kept == [False] * 4 + [True] * 2
+
+
+def test_operations_of_a_subject_are_bounded_but_what_is_pending_stays(denials):
+    denials.sweep(KEY, b"pending", Sweep(REVOKED))
+    for number in range(50):
+        denials.sweep(KEY, b"%d" % number, Sweep(REVOKED, until=NOW))
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1))
+
+
+def test_a_lower_generation_is_a_rollback(denials):
+    """What revoke_all ended, and spared, and what was opened after it."""
+    ended, spared, later = b"e" * 16, b"s" * 16, b"l" * 16
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0)) is None
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=NOW)) is None
+    assert denials.judge(KEY, ended, shown(NOW - 5000, generation=0)).reason == "revoked"
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0)) is None
+    assert denials.judge(KEY, later, shown(NOW + 1, generation=0)) is None
+
+
+def test_a_generation_that_the_store_forgets_in_time_means_nothing(denials):
+    assert denials.judge(KEY, ONE, shown(NOW + 1, generation=NOW)) is None
+    assert denials.judge(KEY, TWO, shown(NOW - 5000, now=NOW + 3_700_000)) is None
+    assert not denials.concerns(KEY, TWO)
+
+
+def test_a_child_of_a_fork_keeps_what_is_certain(denials):
+    denials.add(ONE, REVOKED)
+    denials.add(TWO, replace(REVOKED, is_pending=True))
+    denials.sweep(KEY, b"operation", Sweep(REVOKED))
+    denials.begin_anew(threading.RLock)
+    assert denials.of_session(ONE) is REVOKED
+    assert denials.of_session(TWO) is None
+    assert denials.judge(KEY, b"3" * 16, shown()) is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        SessionRevoked(reason="banned", ended_at=5, note="spam"),
+        SessionExpired(is_idle=True, ended_at=5),
+        SessionExpired(is_idle=False, ended_at=5),
+    ],
+)
+def test_an_end_is_told_as_it_was_seen(end):
+    told = denial_of(end).error()
+    assert type(told) is type(end)
+    assert (told.reason, told.message, told.ended_at) == (end.reason, end.message, end.ended_at)
+
+
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["end", "end_all", "login", "roll back", "verify"]),
+        st.integers(0, 5),
+    ),
+    max_size=60,
+)
+
+
+@given(operations)
+def test_who_saw_the_end_never_accepts_again(steps):
+    """A store that loses a suffix of its history at any time, and one process that watches it."""
+    denials, now = Denials(threading.RLock), NOW
+    history: list[dict[str, Any]] = [{"live": {}, "generation": 0}]
+    seen_dead: set[bytes] = set()
+    for step, number in steps:
+        now += 1000
+        state = history[-1]
+        session_id = bytes([number + 1]) * 16
+        if step == "login":
+            new = bytes([len(history) % 250 + 6, number]) * 8
+            history.append({**state, "live": {**state["live"], new: now}})
+        elif step == "end" and session_id in state["live"]:
+            left = {each: at for each, at in state["live"].items() if each != session_id}
+            history.append({**state, "live": left})
+            denials.add(session_id, REVOKED)
+            seen_dead.add(session_id)
+        elif step == "end_all":
+            history.append({"live": {}, "generation": now})
+            denials.sweep(KEY, b"%d" % now, Sweep(REVOKED, until=now))
+            seen_dead |= state["live"].keys()
+        elif step == "roll back":
+            del history[max(1, len(history) - number) :]
+        elif step == "verify":
+            for each, created in history[-1]["live"].items():
+                stored = shown(created, history[-1]["generation"], now)
+                verdict = denials.judge(KEY, each, stored)
+                assert (verdict is None) == (each not in seen_dead), each
+    assert math.isfinite(now)

@@ -1,0 +1,145 @@
+"""What a write waits for, and what counts as confirmed."""
+
+import dataclasses
+
+import pytest
+
+from clusterpass.errors import StoreFailed
+from clusterpass.store.durability import effective, has_to_be_durable, is_durable, wait_of
+from clusterpass.store.exchange import Terms, exchange
+from clusterpass.store.gates import Gates
+from clusterpass.store.instructions import LookUp, Replies, Send, ServerError
+from clusterpass.store.routing import SlotMap, count_connected_replicas
+from clusterpass.store.url import Address, Patience
+
+from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of
+
+NODES = (
+    b"1 a:1@2 myself,master - 0 0 1 connected 0-8191\n2 b:2@3 master - 0 0 2 connected 8192-16383\n"
+)
+SLOTS = [[0, 8191, [b"a", 1, b"1", []]], [8192, 16383, [b"b", 2, b"2", []]]]
+
+
+def parsed(nodes: bytes) -> SlotMap:
+    return SlotMap.parse(SLOTS, nodes, A, 1)
+
+
+def wait(slots: SlotMap, durability: str, script=WRITE, patience: Patience = PATIENCE):
+    return wait_of(call_of(script), slots.shard(0), slots, patience, durability)
+
+
+@pytest.mark.parametrize(
+    ("more", "replicas", "is_replicated"),
+    [
+        (b"", 0, False),
+        (b"3 c:3@4 slave 1 0 0 1 connected\n", 1, True),
+        (b"3 c:3@4 slave 2 0 0 1 connected\n", 0, True),
+        (b"3 c:3@4 slave,fail 1 0 0 1 disconnected\n", 0, True),
+        (b"3 c:3@4 slave,fail? 1 0 0 1 connected\n", 1, True),
+        (b"3 c:3@4 master,fail - 0 0 1 disconnected\n", 0, True),
+        (b"3 c:3@4 master - 0 0 1 connected\n", 0, False),
+        (b"3 :0@0 slave,fail,noaddr 1 0 0 1 disconnected\n", 0, True),
+    ],
+)
+def test_replicas_that_failed_are_still_expected(more, replicas, is_replicated):
+    slots = parsed(NODES + more)
+    assert slots.shard(0).replicas == replicas
+    assert slots.is_replicated is is_replicated
+    assert slots.moved(5, Address("b", 2)).is_replicated is is_replicated
+
+
+REPLICATED = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n")
+FAILED = parsed(NODES + b"3 c:3@4 slave,fail 1 0 0 1 connected\n")
+ALONE = parsed(NODES)
+
+
+@pytest.mark.parametrize(
+    ("slots", "durability", "command", "has_to_be"),
+    [
+        (REPLICATED, "replicated", (b"WAIT", 1, 250), True),
+        (REPLICATED, "fsync", (b"WAITAOF", 1, 1, 250), True),
+        (REPLICATED, "primary", None, False),
+        (FAILED, "replicated", None, True),
+        (FAILED, "fsync", (b"WAITAOF", 1, 0, 250), True),
+        (ALONE, "replicated", None, False),
+        (ALONE, "fsync", (b"WAITAOF", 1, 0, 250), True),
+        (ALONE, "primary", None, False),
+    ],
+)
+def test_what_a_write_waits_for(slots, durability, command, has_to_be):
+    assert wait(slots, durability) == command
+    assert has_to_be_durable(call_of(WRITE), slots, PATIENCE, durability) is has_to_be
+    assert wait(slots, durability, READ) is None
+    assert not has_to_be_durable(call_of(READ), slots, PATIENCE, durability)
+    impatient = Patience(replica_wait=0)
+    assert wait(slots, durability, patience=impatient) is None
+    unconfirmed = dataclasses.replace(call_of(WRITE), confirm=False)
+    assert not has_to_be_durable(unconfirmed, slots, PATIENCE, durability)
+
+
+@pytest.mark.parametrize(
+    ("command", "confirmed", "slots", "durable"),
+    [
+        (None, 0, REPLICATED, False),
+        ((b"WAIT", 1, 250), 0, REPLICATED, False),
+        ((b"WAIT", 1, 250), 1, REPLICATED, True),
+        ((b"WAITAOF", 1, 1, 250), [1, 1], REPLICATED, True),
+        ((b"WAITAOF", 1, 1, 250), [1, 0], REPLICATED, False),
+        ((b"WAITAOF", 1, 1, 250), [0, 1], REPLICATED, False),
+        ((b"WAITAOF", 1, 0, 250), [1, 0], FAILED, False),
+        ((b"WAITAOF", 1, 0, 250), [1, 0], ALONE, True),
+        ((b"WAITAOF", 1, 0, 250), [0, 0], ALONE, False),
+    ],
+)
+def test_what_counts_as_durable(command, confirmed, slots, durable):
+    assert is_durable(command, confirmed, slots) is durable
+
+
+def test_it_is_said_what_writes_really_wait_for():
+    assert effective("replicated", REPLICATED, PATIENCE) == "replicated"
+    assert effective("fsync", ALONE, PATIENCE) == "fsync"
+    assert effective("replicated", REPLICATED, Patience(replica_wait=0)) == "primary"
+    assert effective("replicated", ALONE, PATIENCE).startswith("primary (")
+
+
+def terms_of(slots: list[SlotMap], durability: str) -> Terms:
+    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
+    return Terms(lambda: slots[0], lambda _: None, PATIENCE, lambda: 100.0, gates, durability)
+
+
+def test_before_the_first_write_to_one_server_its_replicas_are_counted():
+    slots = [SlotMap.single(A)]
+    steps = exchange(call_of(WRITE), terms_of(slots, "replicated"))
+    assert next(steps) == LookUp(1, None, 102.5, counts_replicas=True)
+    slots[0] = slots[0].with_replicas(1, 100.0)
+    assert steps.send(None) == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
+    with pytest.raises(StopIteration) as stop:
+        steps.send(Replies([b"value"], 1))
+    assert stop.value.value.is_confirmed
+
+
+def test_one_server_that_had_a_replica_is_expected_to_have_one():
+    slots = SlotMap.single(A).with_replicas(1, 1.0).with_replicas(0, 2.0)
+    assert slots.is_replicated is True
+    assert SlotMap.single(A).with_replicas(0, 1.0).is_replicated is False
+
+
+def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
+    steps = exchange(call_of(WRITE), terms_of([REPLICATED], "fsync"))
+    next(steps)
+    error = ServerError("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is off")
+    with pytest.raises(StoreFailed, match="appendonly yes"):
+        steps.send(Replies([b"value"], error))
+
+
+@pytest.mark.parametrize(
+    ("info", "count"),
+    [
+        (b"# Replication\r\nrole:master\r\nconnected_slaves:2\r\n", 2),
+        (b"role:slave\r\n", 0),
+        (b"", 0),
+        (b"connected_slaves:x\r\n", 0),
+    ],
+)
+def test_replicas_that_one_server_tells_of(info, count):
+    assert count_connected_replicas(info) == count
