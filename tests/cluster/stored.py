@@ -94,6 +94,13 @@ def make_known(key: bytes) -> None:
             store._observer.changed(key)
 
 
+def forget_ends(manager: Any) -> None:
+    """Let a manager forget what it has seen to be over, when a test has changed the time of it."""
+    denials = getattr(manager, "manager", manager)._flows.context.denials
+    for known in (denials._sessions, denials._sweeps, denials._generations):
+        known.clear()
+
+
 def let_expire(engine: Engine, pair: TokenPair, keyspace: Keyspace = _PLAIN) -> int:
     """Let a session have reached its absolute limit; the second in which it did."""
     return rewrite(engine, pair, keyspace, absolute_end=int(time.time()) - 3).absolute_end

@@ -46,7 +46,7 @@ from clusterpass.tokens.refresh import parse_refresh_token
 
 from .conftest import Facade
 from .model import Chain, Made, Model, Place, Policy, Refused, Rules
-from .stored import make_known
+from .stored import forget_ends, make_known
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -108,6 +108,8 @@ class World:
             for session_id, seen in client.hgetall(activity).items():
                 client.hset(activity, session_id, _earlier(seen, 0, seconds))
         make_known(key)
+        for manager in (self.manager, self.watcher):
+            forget_ends(manager)
 
 
 def _moved(name: bytes, value: bytes, seconds: int) -> bytes:

@@ -191,11 +191,17 @@ async def test_a_store_that_is_away_is_503_and_never_401(start, keys_file, servi
         await away.client.get("/readyz"),
         await away.client.post("/login", json={"username": alice, "password": PASSWORD}),
         await away.client.post("/refresh", json={"refresh_token": tokens["refresh_token"]}),
-        await away.client.post("/logout", headers=bearer(tokens)),
     ]
     for answer in answers:
         assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
         assert int(answer.headers["retry-after"]) >= 1
+    pending = await away.client.post("/logout", headers=bearer(tokens))
+    assert (pending.status_code, pending.json()["error"]) == (503, "revocation_pending")
+    assert int(pending.headers["retry-after"]) >= 1
+    assert pending.json()["retried"] is True
+    # It is in force in that process at once, and known there without the store.
+    ended = await away.client.get("/verify", headers=bearer(tokens))
+    assert (ended.status_code, ended.json()["reason"]) == (401, "logged_out")
     assert (await away.client.get("/healthz")).status_code == 200
 
 
@@ -308,6 +314,7 @@ async def test_the_description_is_complete(service):
         "max_auth_age",
         "scope",
         "not_banned",
+        "outage_grace",
         "verification",
         "ban_level",
     }

@@ -10,7 +10,7 @@ import sys
 from typing import Final, NoReturn
 
 from clusterpass import __version__
-from clusterpass.errors import ClusterPassError
+from clusterpass.errors import ClusterPassError, RevocationPending
 
 _COMMANDS: Final = {
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift and list bans."),
@@ -48,6 +48,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except RevocationPending:
+        _fail(
+            "it is not confirmed: a replica is missing, or the store cannot be reached; run the"
+            " command again",
+            1,
+        )
     except ClusterPassError as error:
         _fail(error.message, 1)
     except ModuleNotFoundError as error:

@@ -18,6 +18,7 @@ from clusterpass.errors import (
 from clusterpass.models import EventKind, SessionEvent
 from clusterpass.protocol import calls, namespace_calls, subject_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
+from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Flow, ScriptCall
 from clusterpass.sessions.context import Context
@@ -66,6 +67,11 @@ class _Base:
     is_told: bool = False
     """Whether the listeners know."""
 
+    @property
+    def _short_note(self) -> str:
+        """As tombstones keep it."""
+        return shorten_text(self.note, LONGEST_NOTE).decode()
+
     def _seconds(self) -> int:
         if self.milliseconds is not None:
             return self.milliseconds // 1000
@@ -107,6 +113,8 @@ class EndOne(_Base):
     reason: RevocationReason
     must_exist: bool = False
     kind: str = "end of a session"
+    status: str = ""
+    """What the store answered last."""
 
     def call(self, operation: bytes) -> ScriptCall[calls.EndedOne]:
         """See :class:`Order`."""
@@ -123,6 +131,7 @@ class EndOne(_Base):
 
     def interpret(self, reply: calls.EndedOne) -> None:
         """Raises SessionNotFound where there has to be one."""
+        self.status = reply.status
         if reply.status == "UNKNOWN" and self.must_exist:
             raise SessionNotFound
         self._note_time(reply.now_milliseconds)
@@ -130,8 +139,11 @@ class EndOne(_Base):
             self._tell((self.session_id,), self.note)
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """See :class:`Order`."""
-        denial = Denial(self.reason, self._seconds(), self.note, is_pending)
+        """See :class:`Order`. Of a session that was dead already, the store says why."""
+        if self.status in {"ALREADY", "UNKNOWN"} and not is_pending:
+            self.release(operation)
+            return
+        denial = Denial(self.reason, self._seconds(), self._short_note, is_pending)
         self.context.deny(self.subject, self.session_id, denial)
 
     def release(self, operation: bytes) -> None:
@@ -170,7 +182,7 @@ class EndAll(_Base):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """See :class:`Order`."""
-        denial = Denial("revoked", self._seconds(), self.note, is_pending)
+        denial = Denial("revoked", self._seconds(), self._short_note, is_pending)
         sweep = Sweep(denial, keep=self.keep, device_type=self.device_type)
         self._sweep(operation, sweep)
 
@@ -212,7 +224,7 @@ class AddBan(_Base):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """From everything: its sessions are over. From a scope: verify tells of it meanwhile."""
-        denial = Denial("banned", self._seconds(), self.note, is_pending)
+        denial = Denial("banned", self._seconds(), self._short_note, is_pending)
         if not self.scope:
             self._sweep(operation, Sweep(denial))
         elif is_pending:
