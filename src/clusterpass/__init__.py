@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clusterpass.errors import InvalidToken as InvalidToken
     from clusterpass.errors import LoginOvertaken as LoginOvertaken
     from clusterpass.errors import RefreshTokenReused as RefreshTokenReused
+    from clusterpass.errors import RevocationPending as RevocationPending
     from clusterpass.errors import ScopeMissing as ScopeMissing
     from clusterpass.errors import SessionExpired as SessionExpired
     from clusterpass.errors import SessionNotFound as SessionNotFound
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from clusterpass.models import NodeStats as NodeStats
     from clusterpass.models import OnlineCount as OnlineCount
     from clusterpass.models import OnlinePage as OnlinePage
+    from clusterpass.models import PendingStats as PendingStats
     from clusterpass.models import RevokedBefore as RevokedBefore
     from clusterpass.models import Session as Session
     from clusterpass.models import SessionEvent as SessionEvent
@@ -89,7 +91,9 @@ _HOMES = {
     "NodeStats": "models",
     "OnlineCount": "models",
     "OnlinePage": "models",
+    "PendingStats": "models",
     "RefreshTokenReused": "errors",
+    "RevocationPending": "errors",
     "RevokedBefore": "models",
     "ScopeMissing": "errors",
     "Session": "models",

@@ -52,6 +52,8 @@ def test_settings_go_to_another_process(tmp_path):
         ("HISTORY_ENTRIES", "101", "history_entries"),
         ("INDEX_ONLINE", "perhaps", "index_online"),
         ("VERIFICATION", "fast", "verification"),
+        ("DURABILITY", "best", "durability"),
+        ("OUTAGE_GRACE", "3601", "outage_grace"),
         ("STALENESS_BOUND", "0.01", "staleness_bound"),
         ("STALENESS_BOUND", "61", "staleness_bound"),
         ("CACHE_ENTRIES", "0", "cache_entries"),
@@ -101,6 +103,8 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "staleness_bound": 2.5,
         "cache_entries": 77,
         "cache_bytes": 2**21,
+        "durability": "fsync",
+        "outage_grace": 12.5,
     }
     policy = {"max_sessions": 4, "max_per_device": 2, "overflow": "refuse"}
     for name, value in {**chosen, **policy}.items():

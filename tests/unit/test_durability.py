@@ -133,13 +133,14 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("info", "count"),
+    ("role", "count"),
     [
-        (b"# Replication\r\nrole:master\r\nconnected_slaves:2\r\n", 2),
-        (b"role:slave\r\n", 0),
-        (b"", 0),
-        (b"connected_slaves:x\r\n", 0),
+        ([b"master", 42, [[b"127.0.0.1", b"6380", b"42"], [b"127.0.0.1", b"6381", b"40"]]], 2),
+        ([b"master", 42, []], 0),
+        ([b"slave", b"127.0.0.1", 6379, b"connected", 42], 0),
+        (ServerError("NOPERM", "no"), 0),
+        (None, 0),
     ],
 )
-def test_replicas_that_one_server_tells_of(info, count):
-    assert count_connected_replicas(info) == count
+def test_replicas_that_one_server_tells_of(role, count):
+    assert count_connected_replicas(role) == count

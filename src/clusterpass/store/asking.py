@@ -39,14 +39,11 @@ def count_replicas(
     address: Address, slots: SlotMap, clock: Callable[[], float]
 ) -> Exchange[SlotMap | None]:
     """The map of one server with the replicas that it counts; None when it does not answer."""
-    outcome = yield from _ask(address, ((b"INFO", b"replication"),))
+    outcome = yield from _ask(address, ((b"ROLE",),))
     if isinstance(outcome, Fault):
         return None
-    info = outcome.values[0]
-    # A server that does not tell us is taken to have none.
-    return slots.with_replicas(
-        0 if isinstance(info, ServerError) else count_connected_replicas(info), clock()
-    )
+    # A server that does not tell us answers an error: it is taken to have none.
+    return slots.with_replicas(count_connected_replicas(outcome.values[0]), clock())
 
 
 def ask_any(

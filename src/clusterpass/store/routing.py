@@ -114,12 +114,10 @@ def named_host(host: str, asked: Address) -> str:
     return asked.host if host in {"", "?"} else host
 
 
-def count_connected_replicas(info: bytes) -> int:
-    """How many replicas a server tells of in INFO replication."""
-    for line in info.splitlines():
-        name, _, value = line.partition(b":")
-        if name == b"connected_slaves" and value.strip().isdigit():
-            return int(value)
+def count_connected_replicas(role: Any) -> int:
+    """How many replicas a server tells of in its answer to ROLE."""
+    if isinstance(role, list) and len(role) == 3 and role[0] == b"master":
+        return len(role[2])
     return 0
 
 
