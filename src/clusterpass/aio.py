@@ -54,6 +54,7 @@ class AsyncSessionManager:
         if config.verification == "cached":
             store.observe(near, config.staleness_bound)
         store.confirm_by(config.durability)
+        store.on_fork.append(self._flows.context.begin_anew)
         self._confirming = ConfirmingTask(self._flows.context.pending, store.run)
         self.bans: Final = AsyncBans(store, self._flows.subjects)
         self.claims: Final = AsyncClaims(store, self._flows.subjects)

@@ -1,6 +1,7 @@
 """Nothing acknowledged is lost: pending endings, rollbacks, outages, on real servers."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -475,3 +476,49 @@ def test_servers_that_cannot_wait_for_their_disk_are_refused(
         manager = open_one(running.url, replace(config, durability="fsync"))
         with pytest.raises(StoreFailed, match="appendonly yes"):
             manager.login(subject)
+
+
+def test_by_the_token_alone_what_was_seen_to_end_is_over_too(
+    fragile: EmbeddedCluster, open_one: Any, config: Config, subject: str
+) -> None:
+    manager = open_one(fragile.url, replace(config, verification="stateless"))
+    pair, other = manager.login(subject), manager.login(subject)
+    assert manager.verify(pair.access_token).is_stateless
+    manager.revoke(subject, pair.session_id)
+    with pytest.raises(SessionRevoked):
+        manager.verify(pair.access_token)
+    assert manager.verify(other.access_token).is_stateless
+
+
+def test_the_child_of_a_fork_leaves_what_is_pending_to_its_parent(
+    fragile: EmbeddedCluster, config: Config, subject: str
+) -> None:
+    for verification in ("cached", "strict"):
+        chosen = replace(config, verification=verification)
+        with SessionManager.from_url(fragile.url, chosen) as manager:
+            pair = manager.login(subject)
+            with without_replica(fragile, subject):
+                with pytest.raises(RevocationPending):
+                    manager.revoke(subject, pair.session_id)
+                child = os.fork()
+                if child == 0:
+                    os._exit(manager.stats().pending.waiting)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+                assert manager.stats().pending.waiting == 1
+            eventually(lambda: manager.stats().pending.waiting == 0, "confirmed")
+
+
+@pytest.mark.parametrize("verb", ["revoke_all", "ban"])
+def test_who_repeats_an_operation_denies_nobody_who_came_later(
+    manager: Any, subject: str, verb: str
+) -> None:
+    """What is remembered here goes by the time of the first one, too."""
+    operation = "0123456789abcdef"
+    act = manager.revoke_all if verb == "revoke_all" else manager.bans.add
+    before = manager.login(subject)
+    act(subject, operation_id=operation)
+    manager.bans.lift(subject)
+    later = manager.login(subject)
+    act(subject, operation_id=operation)
+    assert is_accepted(manager, later.access_token)
+    assert not is_accepted(manager, before.access_token)

@@ -315,3 +315,30 @@ async def test_odd_subjects_live_like_others(service, directory, new_name, name)
     assert again.status_code == 200
     assert (await service.client.post("/logout", headers=bearer(tokens))).status_code == 204
     assert service.lines()[0]["subject"] == name
+
+
+async def test_an_ending_that_names_itself_may_be_repeated(service, alice):
+    """A client that lost the answer asks again; who logged in meanwhile stays."""
+    here, _ = await service.login(alice), await service.login(alice)
+    key = {"Idempotency-Key": "my-retry-1"}
+    first = await service.client.delete("/sessions", headers={**bearer(here), **key})
+    later = await service.login(alice)
+    again = await service.client.delete("/sessions", headers={**bearer(here), **key})
+    assert first.json() == again.json()
+    assert first.json()["revoked"] == 1
+    assert (await _verify(service, later)).status_code == 200
+    other = await service.client.delete(
+        "/sessions", headers={**bearer(here), "Idempotency-Key": "my-retry-2"}
+    )
+    assert other.json()["revoked"] == 1
+    assert (await _verify(service, later)).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+async def test_what_does_not_name_a_request(service, alice, key):
+    tokens = await service.login(alice)
+    answer = await service.client.post(
+        "/logout", headers={**bearer(tokens), "Idempotency-Key": key}
+    )
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_input")
+    assert (await _verify(service, tokens)).status_code == 200

@@ -21,7 +21,15 @@ from clusterpass.service.answers import (
     TokenResponse,
 )
 from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import STRICT, Confirmed, Serving, Token, each_once, note_fact
+from clusterpass.service.serving import (
+    STRICT,
+    Confirmed,
+    Operation,
+    Serving,
+    Token,
+    each_once,
+    note_fact,
+)
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 _ONCE: Final = [Depends(each_once())]
@@ -93,16 +101,22 @@ async def end_sessions(
     request: Request,
     service: Serving,
     _: Acting,
+    operation: Operation,
     query: Annotated[schemas.EndSessionsQuery, Query()],
 ) -> RevokedResponse:
     """End one session of a subject, those on one type of device, or all."""
     note_fact(request, "target", query.subject)
     if query.session_id is None:
         ended = await service.sessions.revoke_all(
-            query.subject, device_type=query.device_type, reason=query.reason
+            query.subject,
+            device_type=query.device_type,
+            reason=query.reason,
+            operation_id=operation,
         )
     elif query.device_type is None:
-        ended = await service.sessions.revoke(query.subject, query.session_id, reason=query.reason)
+        ended = await service.sessions.revoke(
+            query.subject, query.session_id, reason=query.reason, operation_id=operation
+        )
     else:
         raise InvalidInput("Give session_id or device_type, not both.")
     return RevokedResponse.of(ended)
@@ -137,7 +151,11 @@ async def list_bans(service: Serving, _: Administrator, query: OfSubject) -> sch
     responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
 )
 async def ban(
-    request: Request, service: Serving, administrator: Acting, body: schemas.BanRequest
+    request: Request,
+    service: Serving,
+    administrator: Acting,
+    operation: Operation,
+    body: schemas.BanRequest,
 ) -> RevokedResponse:
     """Ban a subject; from everything, this ends its sessions. One of the same scope is replaced."""
     note_fact(request, "target", body.subject)
@@ -149,6 +167,7 @@ async def ban(
         for_seconds=body.for_seconds,
         scope=body.scope,
         level=body.level,
+        operation_id=operation,
     )
     return RevokedResponse.of(ended)
 

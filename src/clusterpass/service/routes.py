@@ -24,6 +24,7 @@ from clusterpass.service.serving import (
     STRICT,
     Confirmed,
     Current,
+    Operation,
     Service,
     Serving,
     Token,
@@ -136,11 +137,17 @@ async def list_sessions(service: Serving, session: Current) -> answers.SessionsR
     dependencies=[Depends(each_once())],
 )
 async def end_other_sessions(
-    service: Serving, session: Confirmed, which: Annotated[schemas.OwnSessionsQuery, Query()]
+    service: Serving,
+    session: Confirmed,
+    operation: Operation,
+    which: Annotated[schemas.OwnSessionsQuery, Query()],
 ) -> answers.RevokedResponse:
     """End all of the caller's sessions but the current one, or those on one type of device."""
     ended = await service.sessions.revoke_all(
-        session.subject, keep=session.session_id, device_type=which.device_type
+        session.subject,
+        keep=session.session_id,
+        device_type=which.device_type,
+        operation_id=operation,
     )
     return answers.RevokedResponse.of(ended)
 
@@ -153,9 +160,11 @@ async def end_other_sessions(
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 404, 413, 415, 503),
 )
-async def end_session(service: Serving, session: Confirmed, session_id: str) -> None:
+async def end_session(
+    service: Serving, session: Confirmed, operation: Operation, session_id: str
+) -> None:
     """End one of the caller's sessions."""
-    await service.sessions.revoke(session.subject, session_id)
+    await service.sessions.revoke(session.subject, session_id, operation_id=operation)
 
 
 @router.patch(

@@ -5,6 +5,7 @@
 - Who is asking is found out before it is said what is wrong with the rest of the request.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
 from clusterpass.aio import AsyncSessionManager
+from clusterpass.errors import InvalidInput
 from clusterpass.models import Session
 from clusterpass.service.bearer import bearer_token
 from clusterpass.service.client_address import client_address
@@ -21,6 +23,7 @@ from clusterpass.service.credentials import Doorkeeper
 from clusterpass.service.logs import FACTS
 from clusterpass.service.settings import Settings
 
+_LONGEST_KEY: Final = 128
 STRICT: Final = "strict"
 """How sessions are verified before something is changed: by asking the store."""
 
@@ -68,6 +71,22 @@ async def _confirmed_session(request: Request, service: Serving, token: Token) -
     return session
 
 
+async def _operation_id(request: Request) -> str | None:
+    """The same for each repetition of a request that names itself by ``Idempotency-Key``.
+
+    draft-ietf-httpapi-idempotency-key-header. Where the key is kept is the subject's business, so
+    two subjects may use the same one.
+    """
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    if len(keys) > 1 or not 1 <= len(keys[0]) <= _LONGEST_KEY:
+        raise InvalidInput(f"Idempotency-Key must stand once and have 1 to {_LONGEST_KEY} bytes.")
+    named = f"{request.method} {request.url.path}?{request.url.query} {keys[0]}"
+    return hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+Operation = Annotated[str | None, Depends(_operation_id)]
 Address = Annotated[str | None, Depends(_address)]
 Current = Annotated[Session, Depends(_session)]
 """The caller's session, for calls that only show something."""

@@ -7,7 +7,14 @@ from fastapi import APIRouter, Request, Response
 from clusterpass.errors import ImpersonationRefused
 from clusterpass.service import answers, schemas
 from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import Address, Confirmed, Serving, Token, note_fact
+from clusterpass.service.serving import (
+    Address,
+    Confirmed,
+    Operation,
+    Serving,
+    Token,
+    note_fact,
+)
 
 router: Final = APIRouter(tags=["tokens"])
 login_router: Final = APIRouter(tags=["tokens"])
@@ -75,6 +82,6 @@ async def refresh(
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 413, 415, 503),
 )
-async def logout(service: Serving, token: Token, address: Address) -> None:
+async def logout(service: Serving, token: Token, address: Address, operation: Operation) -> None:
     """End the session of the access token, also of an expired one."""
-    await service.sessions.logout(token, address=address)
+    await service.sessions.logout(token, address=address, operation_id=operation)

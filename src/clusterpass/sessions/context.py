@@ -85,7 +85,7 @@ class Context:
         """Cutoffs of which a copy is not confirmed."""
         self.deadline: Final = deadline
         """Seconds after which the store gives up a call."""
-        self.near.on_begin_anew = lambda: self._begin_anew(lock)
+        self._new_lock = lock
         self._issuer: TokenIssuer | None = None
         self._refresh_tokens: RefreshTokens | None = None
 
@@ -112,9 +112,10 @@ class Context:
         self.denials.forget_sweep(key, operation)
         self.near.changed(key)
 
-    def _begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
-        self.denials.begin_anew(lock)
-        self.pending.begin_anew(lock)
+    def begin_anew(self) -> None:
+        """What is pending is the parent's business; for the child of a fork."""
+        self.denials.begin_anew(self._new_lock)
+        self.pending.begin_anew(self._new_lock)
 
     def describe_live(self, subject: str, listed: Listed, cutoff: int) -> list[Session]:
         """The live sessions of a subject, newest first; without those that are over for us."""

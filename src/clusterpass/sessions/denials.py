@@ -27,7 +27,7 @@ from clusterpass.protocol.replies import Stored, StoredBan
 MOST_SESSIONS: Final = 50_000
 MOST_SUBJECTS: Final = 10_000
 _MOST_SWEEPS: Final = 16
-_MOST_SEEN: Final = 256
+_MOST_SEEN: Final = 64
 _GENERATION_MILLISECONDS: Final = 3_600_000
 """How long a store keeps a generation at least; a lower one after that means nothing."""
 

@@ -73,8 +73,6 @@ class NearCache:
         self._flushed_at = -math.inf
         self.refusal = ""
         """Why nothing is served from memory although it could be; empty otherwise."""
-        self.on_begin_anew: Callable[[], None] = _nothing
-        """Called when all was forgotten, in the child of a fork."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
 
@@ -343,7 +341,6 @@ class NearCache:
             self._bytes = 0
             self.leases.forget()
             self._cutoff.forget()
-        self.on_begin_anew()
 
     def doubts(self, node: Hashable) -> bool:
         """Whether what ``node`` answers now may be older than the bound.
@@ -368,7 +365,3 @@ class NearCache:
     def _forget_cutoff(self) -> None:
         self._cutoff.forget()
         self.leases.cutoff_changed(self._steady())
-
-
-def _nothing() -> None:
-    """Nobody else has anything to forget."""

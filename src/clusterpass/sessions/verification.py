@@ -265,6 +265,9 @@ class Verification:
         context = self._context
         claims = context.verifier.verify(access_token)
         session_id = session_of(claims)
+        denial = context.denials.of_session(session_id)
+        if denial is not None:
+            raise denial.error()
         session = describe_claims(context.config, claims)
         found = (claimed_authentication(context.config, session),)
         self._require(found, context.clock(), level, max_auth_age)

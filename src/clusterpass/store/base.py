@@ -3,6 +3,7 @@
 import os
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Self
 
@@ -41,6 +42,8 @@ class StoreBase:
         self._terms = Terms(
             self._current, self._adopt, patience, time.monotonic, self.gates, self.durability
         )
+        self.on_fork: list[Callable[[], None]] = []
+        """Called in the child of a fork."""
         self._closed = False
         self._observer: Observer | None = None
         self._bound = 0.0
@@ -76,6 +79,8 @@ class StoreBase:
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
         self.gates.silent.clear()
+        for forget in self.on_fork:
+            forget()
         if self._observer is not None:
             self._observer.begin_anew()
 

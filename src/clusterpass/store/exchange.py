@@ -93,8 +93,7 @@ def exchange(
                 raise StoreUnavailable(reason=tries.reason(fault, address))
             if fault.stale:
                 continue
-            if waits_for is None and address is not None:
-                gates.begin_to_wait(address)
+            if waits_for is None and address is not None and gates.begin_to_wait(address):
                 waits_for = address
             wanted = LookUp(slots.version, suspect=address, until=tries.give_up_at)
             yield from _look_again(fault, wanted, abs(clock() - slots.taken_at))

@@ -91,11 +91,13 @@ class Gates:
         for node in [each for each in self.silent if each not in nodes]:
             self.silent.pop(node, None)
 
-    def begin_to_wait(self, node: Hashable) -> None:
-        """A caller waits for ``node``."""
+    def begin_to_wait(self, node: Hashable) -> bool:
+        """A caller waits for ``node``; False when it is not silent."""
         gate = self.silent.get(node)
-        if gate is not None:
-            gate.waiting += 1
+        if gate is None:
+            return False
+        gate.waiting += 1
+        return True
 
     def end_to_wait(self, node: Hashable) -> None:
         """It does no more."""

@@ -5,13 +5,13 @@
 -- ARGV     1 see subject   2 scope ('' : everything)   3 level   4 seconds (0: for good)
 --          5 reason   6 most bans   7 note for tombstones   8 line for the history
 --          9 milliseconds of its beginning ('' : now)
--- Returns  {'OK' or 'FULL', now in milliseconds, {session id, ...} ended, bans}
+-- Returns  {'OK' or 'FULL', when, in milliseconds, {session id, ...} ended, bans}
 --          A repeated operation answers what it answered the first time, and what bans there are.
 --@include record
 --@include subject
 
 load()
-local _, ids = repeated()
+local _, ids, at_ms = repeated()
 if not ids then
     local scope, bans = ARGV[2], read_bans()
     local count = 0
@@ -42,4 +42,4 @@ if not ids then
     remember(0, ids)
 end
 settle()
-return {'OK', now_ms, ids, fields['b'] or ''}
+return {'OK', at_ms or now_ms, ids, fields['b'] or ''}

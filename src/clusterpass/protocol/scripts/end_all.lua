@@ -5,7 +5,7 @@
 -- ARGV     1 see subject   2 session id to keep (may be empty)   3 reason (see record)
 --          4 address   5 note   6 '*' or the kind of device
 --          7 milliseconds: only those opened up to then ('' : now)
--- Returns  {now in milliseconds, {session id, ...} that were live and are ended}
+-- Returns  {when, in milliseconds, {session id, ...} that were live and are ended}
 --          A repeated operation answers what it answered the first time.
 --
 -- Ending those of every kind raises the generation, whatever there was to end: a login that was
@@ -14,7 +14,7 @@
 --@include subject
 
 load()
-local _, ids = repeated()
+local _, ids, at_ms = repeated()
 if not ids then
     local up_to = tonumber(ARGV[7]) or now_ms
     local leaving = {}
@@ -34,4 +34,4 @@ if not ids then
     remember(0, ids)
 end
 settle()
-return {now_ms, ids}
+return {at_ms or now_ms, ids}

@@ -52,12 +52,13 @@ local function operation_field(id, part)
     return 'o' .. id .. string.char(part)
 end
 
--- Keep what the operation came to: a number and the sessions that it ended.
+-- Keep what the operation came to: a number, the sessions that it ended, and when.
+local OPERATION_FORMAT = '>I4I6BI2'
 local function remember(result, ids)
     if operation == NO_OPERATION then
         return
     end
-    put(operation_field(operation, 0), struct.pack('>I4I4I2', now, result, #ids))
+    put(operation_field(operation, 0), struct.pack(OPERATION_FORMAT, now, now_ms, result, #ids))
     for first = 1, #ids, IDS_IN_A_FIELD do
         local last = math.min(first + IDS_IN_A_FIELD - 1, #ids)
         put(operation_field(operation, math.ceil(first / IDS_IN_A_FIELD)),
@@ -65,13 +66,13 @@ local function remember(result, ids)
     end
 end
 
--- What the operation came to the first time; nil when this is the first time.
+-- What the operation came to the first time, and the milliseconds of that; nil: this is the first.
 local function repeated()
     local value = operation ~= NO_OPERATION and fields[operation_field(operation, 0)]
     if not value then
         return nil
     end
-    local _, result, count = struct.unpack('>I4I4I2', value)
+    local _, first_ms, result, count = struct.unpack(OPERATION_FORMAT, value)
     local ids = {}
     for index = 0, count - 1 do
         local part = fields[operation_field(operation, math.floor(index / IDS_IN_A_FIELD) + 1)]
@@ -79,8 +80,9 @@ local function repeated()
         ids[index + 1] = string.sub(part, start + 1, start + SESSION_ID_BYTES)
     end
     -- Kept for as long as it is repeated; also a write for WAIT to wait for.
-    put(operation_field(operation, 0), struct.pack('>I4I4I2', now, result, count))
-    return result, ids
+    put(operation_field(operation, 0),
+        struct.pack(OPERATION_FORMAT, now, first_ms, result, count))
+    return result, ids, first_ms
 end
 
 local function drop_operation(id)
