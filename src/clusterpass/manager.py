@@ -162,7 +162,8 @@ class SessionManager:
         ``Config.activity_interval``, ``touch.lua``), for an impersonation (the session of who
         acts), and now and then for the whole process (the cutoff of :meth:`revoke_before`).
         ``stateless``: none, and a session that has ended is accepted until the token expires.
-        ``outage_grace``: seconds, instead of ``Config.outage_grace``; for what only reads.
+        ``outage_grace``: seconds, instead of ``Config.outage_grace`` (0 where ``verification`` is
+        given); for what only reads.
         Raises the InvalidToken that says why not: malformed, bad signature, wrong type, issuer or
         audience, expired (RFC 9068 section 4), or its session is unknown, expired or revoked;
         StepUpRequired (RFC 9470 section 3); InvalidInput for ``cached`` where nothing is cached.

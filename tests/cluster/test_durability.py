@@ -385,6 +385,8 @@ def test_grace_by_configuration(
             assert manager.verify(pair.access_token).in_grace
             with pytest.raises(StoreUnavailable):
                 manager.verify(pair.access_token, outage_grace=0)
+            with pytest.raises(StoreUnavailable):  # who asks for strict has no grace
+                manager.verify(pair.access_token, verification="strict")
 
 
 @pytest.mark.parametrize("grace", [-1, 3601, "x", True, float("nan")])

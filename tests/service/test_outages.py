@@ -154,8 +154,12 @@ async def test_grace_by_the_settings(start, settings, fragile, alice):
                 if "x-auth-grace" in answer.headers:
                     break
                 await asyncio.sleep(0.05)
-        without = await service.client.get("/verify?outage_grace=0", headers=bearer(tokens))
-        assert without.status_code == 503
+        for query in ("outage_grace=0", "verification=strict"):
+            without = await service.client.get(f"/verify?{query}", headers=bearer(tokens))
+            assert without.status_code == 503
+        # What changes something has none, whatever the settings say.
+        change = await service.client.delete("/sessions", headers=bearer(tokens))
+        assert (change.status_code, change.json()["error"]) == (503, "store_unavailable")
     finally:
         fragile.resume(primary)
         fragile.resume(replica)
