@@ -19,6 +19,7 @@ KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
 ONE, TWO = b"1" * 16, b"2" * 16
 NOW = 1_800_000_000_000
 REVOKED = Denial("revoked", NOW // 1000, "stolen")
+KNOWN = replace(REVOKED, known_at=5.0)
 
 
 def shown(created: int = NOW, generation: int = 0, now: int = NOW + 1000, device: str = "") -> Any:
@@ -36,36 +37,36 @@ def shown(created: int = NOW, generation: int = 0, now: int = NOW + 1000, device
 
 @pytest.fixture
 def denials() -> Denials:
-    return Denials(threading.RLock)
+    return Denials(threading.RLock, lambda: 5.0)
 
 
 def test_nothing_is_over_unless_it_was_seen(denials):
-    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.judge(KEY, ONE, shown(), 6.0) is None
     assert denials.of_session(ONE) is None
     assert not denials.concerns(KEY, ONE)
 
 
 def test_a_session_that_ended_stays_so(denials):
     denials.add(ONE, REVOKED)
-    assert denials.judge(KEY, ONE, shown()) is REVOKED
-    assert denials.judge(KEY, TWO, shown()) is None
+    assert denials.judge(KEY, ONE, shown(), 6.0) == KNOWN
+    assert denials.judge(KEY, TWO, shown(), 6.0) is None
     assert denials.concerns(KEY, ONE)
-    assert denials.without_store(KEY, ONE, None) is REVOKED
+    assert denials.without_store(KEY, ONE, None) == KNOWN
 
 
 def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
     denials.add(ONE, replace(REVOKED, is_pending=True))
     denials.add(ONE, REVOKED)
     denials.add(ONE, replace(REVOKED, is_pending=True))
-    assert denials.of_session(ONE) is REVOKED
+    assert denials.of_session(ONE) == KNOWN
     denials.lift(ONE)
-    assert denials.of_session(ONE) is REVOKED
+    assert denials.of_session(ONE) == KNOWN
 
 
 def test_a_pending_end_that_came_to_nothing_is_lifted(denials):
     denials.add(ONE, replace(REVOKED, is_pending=True))
     denials.lift(ONE)
-    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.judge(KEY, ONE, shown(), 6.0) is None
 
 
 def test_sessions_are_bounded_and_the_oldest_leave(denials, monkeypatch):
@@ -78,34 +79,34 @@ def test_sessions_are_bounded_and_the_oldest_leave(denials, monkeypatch):
 
 def test_a_sweep_is_about_those_opened_before(denials):
     denials.sweep(KEY, b"operation", Sweep(REVOKED, until=NOW))
-    assert denials.judge(KEY, ONE, shown(created=NOW)) is REVOKED
-    assert denials.judge(KEY, ONE, shown(created=NOW + 1)) is None
-    assert denials.judge(OTHER, ONE, shown()) is None
+    assert denials.judge(KEY, ONE, shown(created=NOW), 6.0) == KNOWN
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1), 6.0) is None
+    assert denials.judge(OTHER, ONE, shown(), 6.0) is None
 
 
 def test_a_pending_sweep_is_about_all_until_it_is_carried_out(denials):
     denials.sweep(KEY, b"operation", Sweep(REVOKED))
-    assert denials.judge(KEY, ONE, shown(created=NOW + 10**9))
+    assert denials.judge(KEY, ONE, shown(created=NOW + 10**9), 6.0)
     denials.sweep(KEY, b"operation", Sweep(REVOKED, until=NOW))
-    assert denials.judge(KEY, ONE, shown(created=NOW + 1)) is None
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1), 6.0) is None
     denials.forget_sweep(KEY, b"operation")
-    assert denials.judge(KEY, ONE, shown(created=NOW)) is None
+    assert denials.judge(KEY, ONE, shown(created=NOW), 6.0) is None
     assert not denials.concerns(KEY, ONE)
 
 
 def test_a_sweep_spares_one_and_other_devices(denials):
     denials.sweep(KEY, b"keep", Sweep(REVOKED, until=NOW, keep=ONE))
-    assert denials.judge(KEY, ONE, shown()) is None
-    assert denials.judge(KEY, TWO, shown()) is REVOKED
+    assert denials.judge(KEY, ONE, shown(), 6.0) is None
+    assert denials.judge(KEY, TWO, shown(), 6.0) == KNOWN
     denials.sweep(OTHER, b"kind", Sweep(REVOKED, until=NOW, device_type="phone"))
-    assert denials.judge(OTHER, ONE, shown(device="web\0x")) is None
-    assert denials.judge(OTHER, ONE, shown(device="phone\0x")) is REVOKED
+    assert denials.judge(OTHER, ONE, shown(device="web\0x"), 6.0) is None
+    assert denials.judge(OTHER, ONE, shown(device="phone\0x"), 6.0) == KNOWN
 
 
 def test_a_ban_from_a_scope_ends_nothing_but_is_told(denials):
     ban = StoredBan("comments", 1, 0, "spam", 1)
     denials.sweep(KEY, b"operation", Sweep(REVOKED, bans=(ban,)))
-    assert denials.judge(KEY, ONE, shown()) is None
+    assert denials.judge(KEY, ONE, shown(), 6.0) is None
     assert denials.pending_bans(KEY) == (ban,)
     assert denials.pending_bans(OTHER) == ()
 
@@ -115,8 +116,8 @@ def test_subjects_are_bounded_but_what_is_pending_stays(denials, monkeypatch):
     denials.sweep(b"pending", b"operation", Sweep(REVOKED))
     for number in range(6):
         denials.sweep(b"%d" % number, b"operation", Sweep(REVOKED, until=NOW))
-    assert denials.judge(b"pending", ONE, shown())
-    kept = [bool(denials.judge(b"%d" % number, ONE, shown())) for number in range(6)]
+    assert denials.judge(b"pending", ONE, shown(), 6.0)
+    kept = [bool(denials.judge(b"%d" % number, ONE, shown(), 6.0)) for number in range(6)]
     assert kept == [False] * 4 + [True] * 2
 
 
@@ -124,22 +125,22 @@ def test_operations_of_a_subject_are_bounded_but_what_is_pending_stays(denials):
     denials.sweep(KEY, b"pending", Sweep(REVOKED))
     for number in range(50):
         denials.sweep(KEY, b"%d" % number, Sweep(REVOKED, until=NOW))
-    assert denials.judge(KEY, ONE, shown(created=NOW + 1))
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1), 6.0)
 
 
 def test_a_lower_generation_is_a_rollback(denials):
     """What revoke_all ended, and spared, and what was opened after it."""
     ended, spared, later = b"e" * 16, b"s" * 16, b"l" * 16
-    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0)) is None
-    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=NOW)) is None
-    assert denials.judge(KEY, ended, shown(NOW - 5000, generation=0)).reason == "revoked"
-    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0)) is None
-    assert denials.judge(KEY, later, shown(NOW + 1, generation=0)) is None
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0), 6.0) is None
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=NOW), 6.0) is None
+    assert denials.judge(KEY, ended, shown(NOW - 5000, generation=0), 6.0).reason == "revoked"
+    assert denials.judge(KEY, spared, shown(NOW - 5000, generation=0), 6.0) is None
+    assert denials.judge(KEY, later, shown(NOW + 1, generation=0), 6.0) is None
 
 
 def test_a_generation_that_the_store_forgets_in_time_means_nothing(denials):
-    assert denials.judge(KEY, ONE, shown(NOW + 1, generation=NOW)) is None
-    assert denials.judge(KEY, TWO, shown(NOW - 5000, now=NOW + 3_700_000)) is None
+    assert denials.judge(KEY, ONE, shown(NOW + 1, generation=NOW), 6.0) is None
+    assert denials.judge(KEY, TWO, shown(NOW - 5000, now=NOW + 3_700_000), 6.0) is None
     assert not denials.concerns(KEY, TWO)
 
 
@@ -148,9 +149,9 @@ def test_a_child_of_a_fork_keeps_what_is_certain(denials):
     denials.add(TWO, replace(REVOKED, is_pending=True))
     denials.sweep(KEY, b"operation", Sweep(REVOKED))
     denials.begin_anew(threading.RLock)
-    assert denials.of_session(ONE) is REVOKED
+    assert denials.of_session(ONE) == KNOWN
     assert denials.of_session(TWO) is None
-    assert denials.judge(KEY, b"3" * 16, shown()) is None
+    assert denials.judge(KEY, b"3" * 16, shown(), 6.0) is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ operations = st.lists(
 @given(operations)
 def test_who_saw_the_end_never_accepts_again(steps):
     """A store that loses a suffix of its history at any time, and one process that watches it."""
-    denials, now = Denials(threading.RLock), NOW
+    denials, now = Denials(threading.RLock, lambda: 5.0), NOW
     history: list[dict[str, Any]] = [{"live": {}, "generation": 0}]
     seen_dead: set[bytes] = set()
     for step, number in steps:
@@ -203,6 +204,15 @@ def test_who_saw_the_end_never_accepts_again(steps):
         elif step == "verify":
             for each, created in history[-1]["live"].items():
                 stored = shown(created, history[-1]["generation"], now)
-                verdict = denials.judge(KEY, each, stored)
+                verdict = denials.judge(KEY, each, stored, 6.0)
                 assert (verdict is None) == (each not in seen_dead), each
     assert math.isfinite(now)
+
+
+def test_an_answer_that_is_older_than_what_is_known_is_no_rollback(denials):
+    """The store was asked before the end became known: no wonder that it says otherwise."""
+    denials.add(ONE, REVOKED)
+    assert denials.judge(KEY, ONE, shown(), 6.0).is_pending is False
+    assert denials.judge(KEY, ONE, shown(), 4.0).is_pending is True
+    denials.sweep(OTHER, b"operation", Sweep(REVOKED, until=NOW))
+    assert denials.judge(OTHER, TWO, shown(), 4.0).is_pending is True

@@ -813,3 +813,28 @@ def test_keys_of_a_call_belong_to_the_subject_of_the_token_alone() -> None:
 
 def test_text_of_a_session_id_is_what_tokens_carry() -> None:
     assert encode_session_id(SESSION_ID) == encode_base64url(SESSION_ID)
+
+
+def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
+    own = life(now=NOW + 1000, verification="cached")
+    token = access_token(issued_at=NOW + 900, expires_at=NOW + 1800)
+    noted = []
+    for _ in range(2):
+        flow = own.verify(token)
+        call = next(flow)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                noted.append(call.script.name)
+                if call.script.name == "verify":
+                    answer = call.read(stored(live(), now=NOW + 1000))
+                    if "touch" in noted:  # what the store answers from then on
+                        answer[6] = NOW + 1000
+                else:
+                    answer = call.read(1 if call.script.name == "touch" else 0)
+                call = flow.send(Answer(answer, False, "node"))
+    assert end.value.value.active_at == NOW + 1000
+    assert noted.count("touch") == 1
+    entry = own.flows.context.near.entry(token)
+    assert entry is not None
+    assert entry.loaded is not None
+    assert entry.loaded.note_at == NOW + 1000 + 3600 // 20

@@ -120,6 +120,11 @@ def read_stored(raw: list[Any]) -> Stored:
     )
 
 
+def used_at(raw: list[Any], second: int) -> list[Any]:
+    """What a script answered of a session, as if it had been used in that second."""
+    return [*raw[:-2], second, raw[-1]]
+
+
 def read_listed(raw: list[Any]) -> Listed:
     """``{now, fields, activity}`` of a script."""
     now_milliseconds, flat, activity = raw

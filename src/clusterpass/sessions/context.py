@@ -77,7 +77,7 @@ class Context:
             expiry_leeway=config.expiry_leeway,
             clock=clock,
         )
-        self.denials: Final = Denials(lock)
+        self.denials: Final = Denials(lock, monotonic)
         self.pending: Final = PendingEndings(monotonic, lock, jitter)
         self.grace_accepted = 0
         """Verifies that were answered although the store could not be asked."""
@@ -124,7 +124,7 @@ class Context:
             session_id: stored
             for session_id, stored in listed.sessions.items()
             if not isinstance(stored.record, LiveRecord)
-            or self.denials.judge(key, session_id, stored) is None
+            or self.denials.judge(key, session_id, stored, -math.inf) is None
         }
         return describe_live(self.config, subject, replace(listed, sessions=live), cutoff)
 

@@ -17,7 +17,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from clusterpass.errors import InvalidToken, RevocationReason, SessionExpired, SessionRevoked
@@ -42,6 +42,8 @@ class Denial:
     note: str = ""
     is_pending: bool = False
     """Whether the store may not know of it yet: then it is no wonder that it says otherwise."""
+    known_at: float = -math.inf
+    """Since when this process knows, in seconds of the steady clock."""
 
     def error(self) -> InvalidToken:
         """What a verify raises."""
@@ -76,15 +78,19 @@ class _Generation:
     """The highest one of a subject, and who was seen alive under it."""
 
     value: int
+    known_at: float
     alive: set[bytes] = field(default_factory=set)
 
 
 class Denials:
     """What is over, for one manager."""
 
-    def __init__(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
-        """``lock``: makes a lock that one thread can hold several times."""
+    def __init__(
+        self, lock: Callable[[], AbstractContextManager[Any]], steady: Callable[[], float]
+    ) -> None:
+        """``lock``: makes a lock that one thread can hold several times; ``steady``: seconds."""
         self._lock = lock()
+        self._steady = steady
         self._sessions: OrderedDict[bytes, Denial] = OrderedDict()
         self._sweeps: OrderedDict[bytes, dict[bytes, Sweep]] = OrderedDict()
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
@@ -96,7 +102,7 @@ class Denials:
         with self._lock:
             known = self._sessions.get(session_id)
             if known is None or known.is_pending:
-                self._sessions[session_id] = denial
+                self._sessions[session_id] = replace(denial, known_at=self._steady())
                 if len(self._sessions) > MOST_SESSIONS:
                     self._sessions.popitem(last=False)
 
@@ -112,7 +118,8 @@ class Denials:
         with self._lock:
             sweeps = self._sweeps.setdefault(key, {})
             sweeps.pop(operation, None)
-            sweeps[operation] = sweep
+            denial = replace(sweep.denial, known_at=self._steady())
+            sweeps[operation] = replace(sweep, denial=denial)
             if len(sweeps) > _MOST_SWEEPS:
                 # What is pending is not known elsewhere, so the rest makes room for it.
                 settled = [each for each, one in sweeps.items() if one.until < math.inf]
@@ -146,10 +153,13 @@ class Denials:
             found = [ban for sweep in self._sweeps.get(key, {}).values() for ban in sweep.bans]
         return tuple(found)
 
-    def judge(self, key: bytes, session_id: bytes, stored: Stored) -> Denial | None:
+    def judge(
+        self, key: bytes, session_id: bytes, stored: Stored, asked_at: float
+    ) -> Denial | None:
         """Why a session is over that the store shows alive; None when it may be accepted.
 
-        A session that may be is noted as alive under the generation that came with it.
+        A session that may be is noted as alive under the generation that came with it. What became
+        known only after the store was asked, at ``asked_at``, is as good as pending.
         """
         record = stored.record
         assert isinstance(record, LiveRecord)
@@ -159,6 +169,8 @@ class Denials:
                 denial = self._swept(key, session_id, record)
             if denial is None:
                 denial = self._by_generation(key, session_id, record, stored)
+            if denial is not None and denial.known_at >= asked_at:
+                return replace(denial, is_pending=True)
             return denial
 
     def without_store(
@@ -199,7 +211,7 @@ class Denials:
     ) -> Denial | None:
         known = self._generations.get(key)
         if stored.generation > (known.value if known else 0):
-            known = self._generations[key] = _Generation(stored.generation)
+            known = self._generations[key] = _Generation(stored.generation, self._steady())
             if len(self._generations) > MOST_SUBJECTS:
                 self._generations.popitem(last=False)
         if known is None:
@@ -210,7 +222,7 @@ class Denials:
         if stored.generation < known.value:
             if session_id in known.alive or record.created_milliseconds > known.value:
                 return None
-            return Denial("revoked", known.value // 1000)
+            return Denial("revoked", known.value // 1000, known_at=known.known_at)
         if len(known.alive) < _MOST_SEEN:
             known.alive.add(session_id)
         return None

@@ -49,6 +49,7 @@ class Rotation:
         tokens = context.refresh_tokens
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
         cutoff = yield from context.current_cutoff()
+        asked_at = context.cutoff.now()
         answer = yield from calls.rotate(
             context.keyspace,
             context.keeping,
@@ -68,7 +69,7 @@ class Rotation:
             self._refuse(token, rotated, address)
         record = live_record(stored)
         key = context.keyspace.sessions(token.subject)
-        denial = context.denials.judge(key, token.session_id, stored)
+        denial = context.denials.judge(key, token.session_id, stored, asked_at)
         if denial is not None:
             self._confirmation.deny(token.subject, token.session_id, denial)
             raise _refusal(denial)

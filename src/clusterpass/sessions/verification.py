@@ -22,7 +22,7 @@ from clusterpass.errors import (
 from clusterpass.models import Actor, Session
 from clusterpass.protocol import calls
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Stored, StoredBan, read_stored
+from clusterpass.protocol.replies import Stored, StoredBan, read_stored, used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.arguments import check_level, check_seconds
 from clusterpass.sessions.confirmation import Confirmation
@@ -180,7 +180,7 @@ class Verification:
             if now >= loaded.note_at and (
                 yield from self._note_use(session.subject, entry.session_id)
             ):
-                loaded = self._read(entry, [*answer.reply[:-1], now], loaded.ahead, cutoff)
+                loaded = self._read(entry, used_at(answer.reply, now), sent_at, cutoff)
             if loading is not None or loaded is not entry.loaded:
                 near.keep(entry, loaded, None if session.act else loading, answer.node)
         finally:
@@ -229,35 +229,43 @@ class Verification:
             and not context.denials.concerns(entry.key, entry.session_id)
         ):
             return known if mode == "strict" else replace(known, ahead=ahead)
-        try:
-            loaded = self._read(entry, answer.reply, ahead, cutoff)
-        except (SessionExpired, SessionRevoked, SessionUnknown) as end:
-            if not isinstance(end, SessionUnknown):
-                context.denials.add(entry.session_id, denial_of(end))
-            context.near.changed(entry.key)
-            raise
+        loaded = self._read(entry, answer.reply, sent_at, cutoff)
         if now >= entry.expires_at:
             raise TokenExpired
         return loaded
 
-    def _read(self, entry: Remembered, reply: list[Any], ahead: float, cutoff: int) -> Loaded:
+    def _read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
+        context = self._context
         stored = read_stored(reply)
-        record = live_record(stored, cutoff)
-        config, denials = self._context.config, self._context.denials
-        if stored.generation or denials.concerns(entry.key, entry.session_id):
-            denial = denials.judge(entry.key, entry.session_id, stored)
-            if denial is not None:
-                self._confirmation.deny(entry.subject, entry.session_id, denial)
-                raise denial.error()
-            stored = _with_bans(stored, denials.pending_bans(entry.key))
+        try:
+            record = live_record(stored, cutoff)
+        except (SessionExpired, SessionRevoked) as end:
+            context.deny(entry.subject, entry.session_id, denial_of(end))
+            raise
+        except SessionUnknown:
+            context.near.changed(entry.key)
+            raise
+        stored = self._allowed(entry, stored, sent_at)
         return Loaded(
-            describe_session(config, entry.subject, entry.session_id, stored, record),
+            describe_session(context.config, entry.subject, entry.session_id, stored, record),
             reply[1:],
-            ahead=ahead,
+            ahead=stored.now_milliseconds / 1000 - sent_at,
             created_milliseconds=record.created_milliseconds,
             fresh_until=means_the_same_until(stored, record),
             note_at=record.active_at + self._note_interval(record.idle_seconds),
         )
+
+    def _allowed(self, entry: Remembered, stored: Stored, sent_at: float) -> Stored:
+        """What the store shows alive, unless this process knows better; raises what it knows."""
+        denials = self._context.denials
+        if not stored.generation and not denials.concerns(entry.key, entry.session_id):
+            return stored
+        denial = denials.judge(entry.key, entry.session_id, stored, sent_at)
+        if denial is not None:
+            self._context.near.changed(entry.key)
+            self._confirmation.deny(entry.subject, entry.session_id, denial)
+            raise denial.error()
+        return _with_bans(stored, denials.pending_bans(entry.key))
 
     def _by_token_alone(
         self, access_token: str, level: str | None, max_auth_age: int | None
