@@ -490,7 +490,7 @@ class RevocationPending(StoreUnavailable):
     Raised by what ends sessions: it would not survive the loss of one node yet, or the store could
     not be reached. ``reason``: ``unconfirmed``, or the kind of fault. ``operation_id``: given to
     the same verb again it makes a repetition harmless; ``is_retried``: False when too many endings
-    wait already, so that it has to be asked for again.
+    wait already: then it is not in force here either, and has to be asked for again.
     """
 
     code = "revocation_pending"

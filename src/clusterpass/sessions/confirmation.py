@@ -110,6 +110,9 @@ class Confirmation:
     def _pending(self, order: Order, operation: bytes, reason: str | None) -> RevocationPending:
         order.enforce(operation, is_pending=True)
         is_retried = self._context.pending.add(order.kind, lambda: self._attempt(order, operation))
+        if not is_retried:
+            # Nothing would ever end it: a subject must not be kept out here for good.
+            order.release(operation)
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 
     def _attempt(self, order: Order, operation: bytes) -> Flow[bool]:
