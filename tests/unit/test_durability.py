@@ -8,16 +8,16 @@ from clusterpass.errors import StoreFailed
 from clusterpass.store.durability import effective, has_to_be_durable, is_durable, wait_of
 from clusterpass.store.exchange import Terms, exchange
 from clusterpass.store.gates import Gates
-from clusterpass.store.instructions import LookUp, Replies, Send, ServerError
+from clusterpass.store.instructions import Fault, LookUp, Replies, Send, ServerError
 from clusterpass.store.routing import SlotMap, count_connected_replicas
 from clusterpass.store.url import Address, Patience
 
 from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of
 
 NODES = (
-    b"1 a:1@2 myself,master - 0 0 1 connected 0-8191\n2 b:2@3 master - 0 0 2 connected 8192-16383\n"
+    b"1 a:1@2 myself,master - 0 0 1 connected 0-16382\n2 b:2@3 master - 0 0 2 connected 16383\n"
 )
-SLOTS = [[0, 8191, [b"a", 1, b"1", []]], [8192, 16383, [b"b", 2, b"2", []]]]
+SLOTS = [[0, 16382, [b"a", 1, b"1", []]], [16383, 16383, [b"b", 2, b"2", []]]]
 
 
 def parsed(nodes: bytes) -> SlotMap:
@@ -144,3 +144,92 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
 )
 def test_replicas_that_one_server_tells_of(role, count):
     assert count_connected_replicas(role) == count
+
+
+class Ending:
+    """An ending in progress, on a clock of ours."""
+
+    def __init__(self, slots: SlotMap) -> None:
+        self.now, self.slots = 100.0, slots
+        self.gates = Gates(lambda: self.now, patience=2.5, most_waiting=256)
+        call = dataclasses.replace(call_of(WRITE), insists=True)
+        terms = Terms(
+            lambda: self.slots,
+            lambda _: None,
+            PATIENCE,
+            lambda: self.now,
+            self.gates,
+            "replicated",
+        )
+        self._steps = exchange(call, terms)
+        self.step = next(self._steps)
+        self.sent = 1
+
+    def go_on(self, outcome) -> None:
+        """Until it is sent again; StopIteration has the answer."""
+        step = self._steps.send(outcome)
+        while not isinstance(step, Send):
+            self.now += getattr(step, "seconds", 0.0)
+            step = self._steps.send(None)
+        self.step = step
+        self.sent += 1
+
+
+def test_an_ending_is_repeated_until_it_is_confirmed():
+    ending = Ending(REPLICATED)
+    for _ in range(3):
+        ending.go_on(Replies([b"value"], 0))
+        assert ending.step == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
+    with pytest.raises(StopIteration) as stop:
+        ending.go_on(Replies([b"value"], 1))
+    assert stop.value.value.is_confirmed
+
+
+def test_an_ending_that_is_never_confirmed_says_so_at_the_deadline():
+    ending = Ending(REPLICATED)
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            ending.go_on(Replies([b"value"], 0))
+    assert 102.5 <= ending.now < 103
+    assert stop.value.value.reply == ("read", b"value")
+    assert not stop.value.value.is_confirmed
+
+
+def test_an_ending_that_was_carried_out_says_so_when_the_node_is_gone_then():
+    ending = Ending(REPLICATED)
+    ending.go_on(Replies([b"value"], 0))
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            ending.go_on(Fault("connection"))
+    assert not stop.value.value.is_confirmed
+
+
+def test_nobody_is_kept_waiting_for_a_replica_that_has_failed():
+    ending = Ending(FAILED)
+    assert ending.step == Send(A, (by_name(WRITE),))
+    with pytest.raises(StopIteration) as stop:
+        ending.go_on(Replies([b"value"]))
+    assert not stop.value.value.is_confirmed
+    assert ending.now == 100
+
+
+def test_a_replica_that_is_on_its_way_is_waited_for():
+    """After an ordered failover the old primary is a replica in a moment: nothing has failed."""
+    between = parsed(NODES + b"3 c:3@4 slave 2 0 0 1 connected\n")
+    ending = Ending(between)
+    assert ending.step == Send(A, (by_name(WRITE),))
+    ending.slots = REPLICATED
+    ending.go_on(Replies([b"value"]))
+    assert ending.step == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
+
+
+def test_a_login_does_not_insist():
+    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
+    terms = Terms(lambda: REPLICATED, lambda _: None, PATIENCE, lambda: 100.0, gates, "replicated")
+    steps = exchange(call_of(WRITE), terms)
+    next(steps)
+    with pytest.raises(StopIteration) as stop:
+        outcome = steps.send(Replies([b"value"], 0))
+        while isinstance(outcome, LookUp):
+            outcome = steps.send(None)
+    assert not stop.value.value.durable
