@@ -16,6 +16,8 @@ from clusterpass import (
     KeyRing,
     ManagerStats,
     OnlinePage,
+    PendingStats,
+    RevocationPending,
     RevokedBefore,
     Session,
     SessionEvent,
@@ -120,3 +122,15 @@ async def from_memory_awaited(sessions: AsyncSessionManager, token: str) -> None
     assert_type(await sessions.verify(token, verification="stateless"), Session)
     assert_type(sessions.recall(token), Session | None)
     assert_type(sessions.stats(), ManagerStats)
+
+
+def durable_endings(sessions: SessionManager, token: str) -> tuple[str, int, bool]:
+    try:
+        assert_type(sessions.revoke_all("alice", operation_id="0123456789abcdef"), Ended)
+    except RevocationPending as pending:
+        return pending.operation_id, pending.retry_after, pending.is_retried
+    assert_type(sessions.verify(token, outage_grace=30).in_grace, bool)
+    assert_type(sessions.stats().pending, PendingStats)
+    assert_type(sessions.stats().durability, str)
+    Config(issuer="https://auth.example", keys=config.keys, durability="fsync", outage_grace=1.5)
+    return "", 0, True
