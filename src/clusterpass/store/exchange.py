@@ -208,7 +208,11 @@ class _Tries:
             if not answer.durable and has_to_be_durable(
                 call, SlotMap.unknown(), terms.patience, terms.durability
             ):
-                yield from _count_replicas_again(slots, terms.clock, self.give_up_at)
+                # Who insists must know that a replica is back.
+                age = _BETWEEN_LOOK_UPS if call.insists else _REPLICA_COUNT_SECONDS
+                if terms.clock() - slots.taken_at > age:
+                    until = self.give_up_at
+                    yield LookUp(slots.version, suspect=None, until=until, counts_replicas=True)
             # Where a node has failed, nobody will confirm it soon.
             shard = terms.current().shard(self._slot)
             is_there = shard is not None and shard.replicas > 0
@@ -292,14 +296,6 @@ def _look_again(fault: Fault, wanted: LookUp, age: float) -> Exchange[None]:
     """
     if fault.kind != "busy" and (age > _BETWEEN_LOOK_UPS or not wanted.seen):
         yield wanted
-
-
-def _count_replicas_again(
-    slots: SlotMap, clock: Callable[[], float], until: float
-) -> Exchange[None]:
-    """After a write without a confirmation: a replica may have failed, or come back."""
-    if clock() - slots.taken_at > _REPLICA_COUNT_SECONDS:
-        yield LookUp(slots.version, suspect=None, until=until, counts_replicas=True)
 
 
 def _redirected(error: ServerError, asked: Address) -> Address:
