@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo test lint bench setup test-setup clean
+.PHONY: help run demo test lint bench faults setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -51,6 +51,10 @@ bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of 
 	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
+
+faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 20 minutes
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),300) --seed $(or $(SEED),1)
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .clusterpass build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

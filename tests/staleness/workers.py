@@ -78,6 +78,13 @@ class Worker:
         if self._process.is_alive():
             os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        """End the process in the middle of what it does."""
+        self._line.close()
+        self._process.kill()
+        self._process.join(10)
+        self._process.close()
+
     def stop(self) -> None:
         """End the process."""
         self._line.close()

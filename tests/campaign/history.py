@@ -1,0 +1,123 @@
+"""What is recorded: one line for each operation, on one clock for all processes.
+
+Times are seconds of ``time.monotonic()``, which on Linux is the same for all. What changes
+something is written before it is sent, unbuffered, so that it survives the process; what reads,
+afterwards.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Verb = Literal["login", "verify", "refresh", "logout", "revoke", "revoke_all", "ban", "lift"]
+ENDS_ONE = frozenset({"logout", "revoke"})
+ENDS_ALL = frozenset({"revoke_all", "ban"})
+_BUFFERED_BYTES = 65_536
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """One call of a verb, by one process."""
+
+    process: str
+    number: int
+    verb: str
+    subject: str
+    began: float
+    session: str = ""
+    """The session id that it is about; of a login that of the new session."""
+    ended: float | None = None
+    """None: it never returned, as its process was killed."""
+    outcome: str | None = None
+    """``ok`` or the stable code of the error."""
+    reason: str | None = None
+    durable: bool | None = None
+    is_strict: bool = False
+    answered: str = ""
+    """The session id in the answer."""
+    presented: str = ""
+    """Of a refresh: which token (a digest, never the token)."""
+    successor: str = ""
+    """Of a refresh and of a login: the digest of the token handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What was done to the cluster or to a process."""
+
+    name: str
+    detail: str
+    began: float
+    ended: float
+
+
+@dataclass(slots=True)
+class History:
+    """All that happened, in the order of its begin."""
+
+    operations: list[Operation]
+    faults: list[Fault] = field(default_factory=list)
+    bound: float = 0.5
+    """Seconds for which a verify from memory may lag behind an end."""
+
+
+class Recorder:
+    """The file of one process. Several threads may use it: each line is written at once."""
+
+    def __init__(self, path: Path, process: str) -> None:
+        self._process = process
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._buffer: list[str] = []
+        self._size = 0
+
+    def begin(self, operation: Operation) -> None:
+        """It is about to be sent, and may change something."""
+        self._write(_line(operation))
+
+    def end(self, operation: Operation) -> None:
+        """It has returned."""
+        line = _line(operation)
+        if operation.verb != "verify":
+            self._write(line)
+            return
+        self._buffer.append(line)
+        self._size += len(line)
+        if self._size >= _BUFFERED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        lines, self._buffer, self._size = self._buffer, [], 0
+        if lines:
+            self._write("".join(lines))
+
+    def _write(self, text: str) -> None:
+        os.write(self._file, text.encode())
+
+
+def _line(operation: Operation) -> str:
+    said = {name: value for name, value in asdict(operation).items() if value not in {None, ""}}
+    return json.dumps(said, separators=(",", ":")) + "\n"
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):  # the last one of a killed process may be torn
+                yield json.loads(line)
+
+
+def read_history(folder: Path) -> History:
+    """What the processes and the nemesis have written in ``folder``."""
+    found: dict[tuple[str, int], Operation] = {}
+    for path in sorted(folder.glob("*.operations")):
+        for said in _lines(path):
+            operation = Operation(**said)
+            found[operation.process, operation.number] = operation
+    meta = json.loads((folder / "meta.json").read_text())
+    faults = [Fault(**said) for said in _lines(folder / "faults")]
+    operations = sorted(found.values(), key=lambda each: each.began)
+    return History(operations, faults, meta["bound"])

@@ -1,0 +1,44 @@
+"""A short campaign breaks no promise, and one of each broken build does."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .broken import BROKEN
+from .campaign import Plan, run, summary
+from .nemesis import FAULTS
+
+pytestmark = pytest.mark.timeout(300)
+_MOST_RUNS = 3
+_FAULTS = 3
+
+
+def test_a_short_campaign_breaks_no_promise(tmp_path: Path) -> None:
+    verdict = run(Plan(faults=len(FAULTS), seed=7), tmp_path)
+    assert not verdict.violations, summary(verdict)
+    assert not [each["errors"] for each in verdict.counted if each["errors"]], summary(verdict)
+    assert all(each["waiting"] == 0 for each in verdict.counted), "something is pending still"
+    assert {each.name for each in verdict.history.faults} == set(FAULTS)
+    done = Counter(each.verb for each in verdict.history.operations if each.outcome == "ok")
+    assert all(done[verb] for verb in ("login", "verify", "refresh", "logout", "revoke")), done
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_build_is_found_out(tmp_path: Path, name: str) -> None:
+    """Within ten faults at most."""
+    broken = BROKEN[name]
+    found: set[str] = set()
+    for seed in range(_MOST_RUNS):
+        plan = Plan(
+            faults=_FAULTS,
+            names=broken.faults,
+            seed=seed,
+            broken=name,
+            options=broken.options,
+        )
+        verdict = run(plan, tmp_path / str(seed))
+        found |= {each.promise for each in verdict.violations}
+        if found & broken.promises:
+            return
+    raise AssertionError(f"{name} was not found out; broken was {found or 'nothing'}")
