@@ -7,6 +7,7 @@ afterwards.
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -115,7 +116,10 @@ def read_history(folder: Path) -> History:
     found: dict[tuple[str, int], Operation] = {}
     for path in sorted(folder.glob("*.operations")):
         for said in _lines(path):
-            operation = Operation(**said)
+            # The same few words millions of times: each is kept once.
+            operation = Operation(
+                **{n: sys.intern(v) if isinstance(v, str) else v for n, v in said.items()}
+            )
             found[operation.process, operation.number] = operation
     meta = json.loads((folder / "meta.json").read_text())
     faults = [Fault(**said) for said in _lines(folder / "faults")]
