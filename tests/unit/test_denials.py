@@ -1,5 +1,6 @@
 """What a process has seen to be over stays so for it, whatever the store says later."""
 
+import itertools
 import math
 import threading
 from dataclasses import replace
@@ -183,14 +184,14 @@ def test_who_saw_the_end_never_accepts_again(steps):
     denials, now = Denials(threading.RLock, lambda: 5.0), NOW
     history: list[dict[str, Any]] = [{"live": {}, "generation": 0}]
     seen_dead: set[bytes] = set()
+    ids = (number.to_bytes(16, "big") for number in itertools.count())  # none is given twice
     for step, number in steps:
         now += 1000
         state = history[-1]
-        session_id = bytes([number + 1]) * 16
         if step == "login":
-            new = bytes([len(history) % 250 + 6, number]) * 8
-            history.append({**state, "live": {**state["live"], new: now}})
-        elif step == "end" and session_id in state["live"]:
+            history.append({**state, "live": {**state["live"], next(ids): now}})
+        elif step == "end" and state["live"]:
+            session_id = sorted(state["live"])[number % len(state["live"])]
             left = {each: at for each, at in state["live"].items() if each != session_id}
             history.append({**state, "live": left})
             denials.add(session_id, REVOKED)
