@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "cluster": ("clusterpass.cli.cluster", "Start, stop and show a local cluster."),
     "demo": ("clusterpass.cli.demo", "Show what ClusterPass does, on this machine."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
+    "doctor": ("clusterpass.cli.doctor", "Look at a deployment: what would break a promise?"),
     "keys": ("clusterpass.cli.keys", "Make and publish signing keys."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
     "sessions": ("clusterpass.cli.sessions", "List, show and revoke sessions."),

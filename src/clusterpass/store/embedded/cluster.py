@@ -21,12 +21,13 @@ import redis
 from redis.crc import key_slot
 
 from clusterpass.errors import EmbeddedClusterError
+from clusterpass.store.members import Member
 
 from .binary import find_server
 from .formation import await_condition, await_healthy
 from .options import Node, Options, TlsFiles
 from .startup import Run, launch
-from .topology import Member, ask, connect, owner_of, view
+from .topology import ask, connect, owner_of, view
 
 SIGNAL_SECONDS = 10.0
 

@@ -6,7 +6,6 @@ Rules of this module
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import redis
@@ -14,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from clusterpass.errors import EmbeddedClusterError
+from clusterpass.store.members import Member, parse_members
 
 from .options import Access, Node, Options
 
@@ -46,55 +46,10 @@ def ask(client: Client, *command: str) -> str | None:
     return answer.decode() if isinstance(answer, bytes) else str(answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One line of CLUSTER NODES: what one node says of one member of the cluster."""
-
-    id: str
-    port: int
-    flags: frozenset[str]
-    primary_id: str | None
-    epoch: int
-    connected: bool
-    slots: tuple[tuple[int, int], ...]
-
-    @property
-    def is_primary(self) -> bool:
-        return "master" in self.flags
-
-    @property
-    def failing(self) -> bool:
-        """Whether it is suspected or known to have failed, or is not known well yet."""
-        return bool(self.flags & {"fail", "fail?", "handshake", "noaddr"})
-
-    def owns(self, slot: int) -> bool:
-        return any(first <= slot <= last for first, last in self.slots)
-
-
-def parse_nodes(text: str) -> tuple[Member, ...]:
-    """The members in the text of CLUSTER NODES."""
-    members = []
-    for line in text.splitlines():
-        identifier, address, flags, primary, _ping, _pong, epoch, link, *slots = line.split(" ")
-        ranges = [word.partition("-") for word in slots if word and not word.startswith("[")]
-        members.append(
-            Member(
-                id=identifier,
-                port=int(address.split(",")[0].split("@")[0].rpartition(":")[2] or 0),
-                flags=frozenset(flags.split(",")),
-                primary_id=None if primary == "-" else primary,
-                epoch=int(epoch),
-                connected=link == "connected",
-                slots=tuple((int(first), int(last or first)) for first, _, last in ranges),
-            )
-        )
-    return tuple(members)
-
-
 def view(client: Client) -> tuple[Member, ...] | None:
     """The cluster as one server sees it, or None if it does not answer."""
     text = ask(client, "CLUSTER", "NODES")
-    return None if text is None else parse_nodes(text)
+    return None if text is None else parse_members(text)
 
 
 def owner_of(slot: int, views: Sequence[tuple[Member, ...]]) -> tuple[Member, tuple[Member, ...]]:
