@@ -1,15 +1,19 @@
 """The same tests over both managers and several engines."""
 
 import asyncio
+import datetime
 import inspect
+import ipaddress
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
+from clusterpass.store.embedded import TlsFiles
 
 REDIS_SERVER = shutil.which("redis-server") or "/usr/bin/redis-server"
 
@@ -107,3 +111,47 @@ def open_manager(engine: tuple[EmbeddedCluster, str]) -> Iterator[Callable[[Conf
 @pytest.fixture(scope="session")
 def manager(open_manager: Callable[[Config], Any], config: Config) -> Any:
     return open_manager(config)
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """For a day."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    def certificate(
+        subject: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+    ) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name(subject))
+            .issuer_name(name("test authority"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + day)
+            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            .sign(authority, hashes.SHA256())
+        )
+
+    authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    own = certificate("test authority", authority, x509.BasicConstraints(ca=True, path_length=None))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    server = certificate("server", key, address)
+    folder = tmp_path_factory.mktemp("tls")
+    pem = serialization.Encoding.PEM
+    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    Path(files.ca_file).write_bytes(own.public_bytes(pem))
+    Path(files.cert_file).write_bytes(server.public_bytes(pem))
+    Path(files.key_file).write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files

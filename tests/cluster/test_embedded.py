@@ -1,8 +1,6 @@
 """The embedded cluster: real servers, real signals."""
 
 import contextlib
-import datetime
-import ipaddress
 import json
 import os
 import shutil
@@ -522,46 +520,3 @@ def test_server_without_tls_says_so(tls_files: TlsFiles) -> None:
         pytest.skip("needs the bundled server")
     with pytest.raises(EmbeddedClusterError, match="is built without TLS"):
         EmbeddedCluster(nodes=3, tls=tls_files, server=server).start()
-
-
-@pytest.fixture(scope="module")
-def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-
-    def name(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    def certificate(
-        subject: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
-    ) -> x509.Certificate:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name(subject))
-            .issuer_name(name("test authority"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - day)
-            .not_valid_after(now + day)
-            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-            .sign(authority, hashes.SHA256())
-        )
-
-    authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    own = certificate("test authority", authority, x509.BasicConstraints(ca=True, path_length=None))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = certificate("server", key, address)
-    folder = tmp_path_factory.mktemp("tls")
-    pem = serialization.Encoding.PEM
-    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    Path(files.ca_file).write_bytes(own.public_bytes(pem))
-    Path(files.cert_file).write_bytes(server.public_bytes(pem))
-    Path(files.key_file).write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files

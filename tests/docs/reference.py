@@ -3,6 +3,7 @@
 Run it as ``python -m tests.docs.reference``.
 """
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,8 +11,10 @@ import click
 from clusterpass import __version__
 from clusterpass.cli import _COMMANDS
 from clusterpass.cli.group import make_group
+from clusterpass.doctor import CHECKS
 from clusterpass.service.settings import PREFIX, Settings
 
+_MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -61,7 +64,21 @@ def _describe(
                 _describe(found, f"{name} {child}", context, lines)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page}
+def doctor_page() -> str:
+    """docs/reference/doctor.md: its beginning is written by hand, the checks are listed."""
+    head, mark, _ = (FOLDER / "doctor.md").read_text("utf-8").partition(_MADE_FROM_HERE)
+    lines = [head.rstrip(), "", mark, ""]
+    modules = dict.fromkeys(check.judge.__module__ for check in CHECKS.values())
+    for module in modules:
+        about = (sys.modules[module].__doc__ or "").splitlines()[0]
+        lines += [f"## {about}", ""]
+        for check in CHECKS.values():
+            if check.judge.__module__ == module:
+                lines += [f"### {check.id}", "", f"{check.title}.", "", check.breaks, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "doctor.md": doctor_page}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

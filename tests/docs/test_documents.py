@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/tutorial/first-steps.md",
+    "docs/reference/doctor.md",
     "docs/reference/library.md",
     "docs/reference/sessions.md",
 ]
@@ -35,7 +36,7 @@ def test_the_links_of_a_document_lead_somewhere(path):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", ["settings.md", "cli.md"])
+@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md"])
 def test_the_reference_is_that_of_the_code(page):
     from tests.docs.reference import FOLDER, PAGES
 

@@ -126,5 +126,6 @@ def _print_finding(finding: Finding, nodes: int) -> None:
 def _places(places: Sequence[str], nodes: int) -> str:
     if len(places) == nodes and nodes > _FEW:
         return f"all {nodes} nodes"
+    places = sorted(places)
     shown = ", ".join(places[:_FEW])
     return shown if len(places) <= _FEW else f"{shown} and {len(places) - _FEW} more"

@@ -63,6 +63,15 @@ def password(seen: Snapshot) -> Iterator[Finding]:
             remedy="Give the application an ACL user with a password, and switch the default user"
             " off.",
         )
+    open_ones = [node for node in seen.answering if node.is_open]
+    if open_ones:
+        yield Finding(
+            id="password",
+            severity="note" if seen.is_local else "problem",
+            found="We gave a password, but whoever gives none is let in as well.",
+            remedy="ACL SETUSER default off, and in the configuration file.",
+            nodes=names(open_ones),
+        )
 
 
 @check("tls", "Whether the way to the servers is encrypted")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, check, names
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
 
 _FEW_CLIENTS: Final = 1000
 _CROWDED: Final = 0.8
@@ -91,7 +91,7 @@ def _limits(node: NodeSeen, name: str) -> list[int]:
     words = (node.setting("client-output-buffer-limit") or "").split()
     for kind, hard, soft, _ in zip(*[iter(words)] * 4, strict=False):
         if kind == name or _CLASSES.get(name) == kind:
-            return [int(limit) for limit in (hard, soft) if int(limit)]
+            return [limit for limit in map(whole, (hard, soft)) if limit]
     return []
 
 
@@ -102,7 +102,8 @@ def connections(seen: Snapshot) -> Iterator[Finding]:
     Connections of processes that are gone count until keep-alives find them out."""
     for node in seen.answering:
         most = node.number("maxclients") or node.setting_number("maxclients")
-        used = node.number("connected_clients") or 0
+        # The links of the cluster bus take places, too.
+        used = (node.number("connected_clients") or 0) + (node.number("cluster_connections") or 0)
         if most and used > _CROWDED * most:
             yield Finding(
                 id="connections",

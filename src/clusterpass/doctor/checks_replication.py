@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, check, names, shown
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
 
 _LAG_SECONDS: Final = 2
 _LAG_BYTES: Final = 1_000_000
@@ -48,8 +48,8 @@ def _late_replicas(node: NodeSeen) -> Iterator[Finding]:
         if not (name.startswith("slave") and name[5:].isdigit()):
             continue
         said = dict(part.partition("=")[::2] for part in text.split(","))
-        behind = offset - int(said.get("offset", offset))
-        lag = int(said.get("lag", 0))
+        behind = offset - (whole(said.get("offset")) or offset)
+        lag = whole(said.get("lag")) or 0
         replica = f"{said.get('ip')}:{said.get('port')}"
         if said.get("state") != "online":
             problem = f"is not in step yet ({said.get('state')})"

@@ -1,11 +1,11 @@
 """Is it a cluster that can lose a node? Its members, slots, copies and hosts."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, check, names, shown
-from clusterpass.doctor.snapshot import Snapshot, is_loopback
+from clusterpass.doctor.snapshot import Snapshot, is_loopback, whole
 from clusterpass.store.members import Member
 from clusterpass.store.routing import SLOTS
 
@@ -247,7 +247,7 @@ def views(seen: Snapshot) -> Iterator[Finding]:
 def slots_moving(seen: Snapshot) -> Iterator[Finding]:
     """While a slot moves its calls take a redirection more. One that was left so, by a tool that
     was interrupted, keeps its subjects in two places."""
-    for node in seen.answering:
+    for node in seen.primaries:  # Valkey's replicas know it too
         moving = [] if node.myself is None else node.myself.moving
         if moving:
             yield Finding(
@@ -290,10 +290,9 @@ def skew(seen: Snapshot) -> Iterator[Finding]:
             )
 
 
-def _keys(info: object) -> int:
-    text = info.get("db0", "") if isinstance(info, dict) else ""
-    named = dict(part.partition("=")[::2] for part in text.split(","))
-    return int(named.get("keys", 0))
+def _keys(info: Mapping[str, str]) -> int:
+    named = dict(part.partition("=")[::2] for part in info.get("db0", "").split(","))
+    return whole(named.get("keys")) or 0
 
 
 def _role(member: Member) -> str:

@@ -7,7 +7,7 @@
 
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,7 +21,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.handshake import tracking
 from clusterpass.store.instructions import ServerError
 from clusterpass.store.members import Member, parse_members
-from clusterpass.store.rights import ALWAYS, FOR_FSYNC, FOR_USERS, example_of
+from clusterpass.store.rights import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
 from clusterpass.store.routing import named_host
 from clusterpass.store.tls import tls_context
 from clusterpass.store.url import Address, StoreLocation
@@ -39,7 +39,6 @@ SETTINGS: Final = (
 """None of them is a secret."""
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
-_TOO_BROAD: Final = ("flushall", "config|set", "shutdown", "keys", "debug")
 _JUDGE_RIGHTS: Final = b"""
 local allowed = {}
 for index, call in ipairs(ARGV) do
@@ -80,7 +79,7 @@ def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
         member.id: slots.get(member.id, Address(named_host(member.host, asked), member.port))
         for member in members
     }
-    places = list(dict.fromkeys([*addresses.values(), *(() if members else location.seeds)]))
+    places = sorted({*addresses.values(), *(() if members else location.seeds)})
     if not places:
         places = [asked]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -149,6 +148,8 @@ def _look(
         if wishes.write and seen.role != "replica":
             trial = try_a_write(location, address, context, seen)
             seen = replace(seen, trial=trial)
+        if location.password is not None:
+            seen = replace(seen, is_open=_is_open(location, context, address))
     except REFUSALS as error:
         return NodeSeen(address=address, refusal=why(error))
     return seen
@@ -159,7 +160,6 @@ def _ask_all(line: Line, location: StoreLocation, wishes: Wishes, address: Addre
     nodes, standing = line.text("CLUSTER", "NODES"), line.text("CLUSTER", "INFO")
     info = line.text("INFO")
     allowed = _rights(line, location.keyspace, wishes)
-    needed, beyond = _commands(wishes)
     return NodeSeen(
         address=address,
         info=None if info is None else _pairs(info),
@@ -168,8 +168,8 @@ def _ask_all(line: Line, location: StoreLocation, wishes: Wishes, address: Addre
         cluster_info={} if standing is None else _pairs(standing),
         clock=clock,
         round_trip=round_trip,
-        denied=None if allowed is None else tuple(sorted(set(needed) - allowed)),
-        allowed_beyond=tuple(each for each in beyond if allowed is not None and each in allowed),
+        denied=None if allowed is None else tuple(sorted(_needed(wishes).keys() - allowed)),
+        allowed_beyond=tuple(sorted(TOO_WIDE.keys() & (allowed or ()))),
         certificate=_certificate(line),
         tracking=_tracking(line, location.keyspace),
     )
@@ -210,18 +210,16 @@ def _clock(line: Line) -> tuple[Clock | None, float | None]:
     return Clock(best[1], best[0] / 2), best[0]
 
 
-def _commands(wishes: Wishes) -> tuple[Sequence[str], Sequence[str]]:
-    needed = [*ALWAYS, *FOR_USERS]
-    if wishes.durability == "fsync":
-        needed += FOR_FSYNC
-    return needed, _TOO_BROAD
+def _needed(wishes: Wishes) -> dict[str, str]:
+    needed = {**ALWAYS, **FOR_USERS}
+    return {**needed, **FOR_FSYNC} if wishes.durability == "fsync" else needed
 
 
 def _rights(line: Line, keyspace: Keyspace, wishes: Wishes) -> set[str] | None:
     """The commands that the user may use, among those that matter; None: it cannot be asked."""
-    commands = [each for group in _commands(wishes) for each in group]
+    commands = {**_needed(wishes), **TOO_WIDE}
     key = keyspace.sessions("doctor").decode()
-    calls = [example_of(command, key) for command in commands]
+    calls = [call.format(key=key) for call in commands.values()]
     if wishes.user is not None:
         replies = line.ask_together(
             *(("ACL", "DRYRUN", wishes.user, *call.split()) for call in calls)
@@ -243,6 +241,16 @@ def _certificate(line: Line) -> Certificate | None:
     shown = connection.getpeercert() or {}
     expires_at = ssl.cert_time_to_seconds(str(shown.get("notAfter", "Jan  1 00:00:00 1970 GMT")))
     return Certificate(float(expires_at), connection.version() or "")
+
+
+def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: Address) -> bool:
+    """Whether somebody without a password is answered."""
+    nobody = replace(location, username=None, password=None)
+    try:
+        with Line(nobody, address, context) as line:
+            return not isinstance(line.ask("PING"), ServerError)
+    except REFUSALS:
+        return False
 
 
 def _tracking(line: Line, keyspace: Keyspace) -> str:

@@ -24,9 +24,14 @@ class Line:
     """Opened by ``with``; raises one of REFUSALS when the node does not let us in."""
 
     def __init__(
-        self, location: StoreLocation, address: Address, context: ssl.SSLContext | None
+        self,
+        location: StoreLocation,
+        address: Address,
+        context: ssl.SSLContext | None,
+        more_time: float = 0.0,
     ) -> None:
-        """``context``: for TLS."""
+        """``context``: for TLS; ``more_time``: seconds that an answer may take beyond timeout."""
+        self._timeout = location.patience.timeout + more_time
         self._location = location
         self._address = address
         self._context = context
@@ -38,8 +43,7 @@ class Line:
     def __enter__(self) -> Self:
         """Connect and greet."""
         target = self._location.reached_at.get(self._address, self._address)
-        timeout = self._location.patience.timeout
-        connection = socket.create_connection((target.host, target.port), timeout)
+        connection = socket.create_connection((target.host, target.port), self._timeout)
         self._socket = connection
         try:
             if self._context is not None:
@@ -130,6 +134,8 @@ def why(error: BaseException) -> str:
     match error:
         case StoreUnavailable(reason="loading"):
             told = "it is loading its data"
+        case StoreUnavailable(reason="busy"):
+            told = "it has no room for another connection (maxclients)"
         case StoreDenied() | StoreFailed() | StoreUnavailable():
             told = error.message
         case ssl.SSLCertVerificationError():

@@ -1,6 +1,6 @@
 """What was seen of a deployment, as plain data: the only thing that checks look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, Literal
@@ -69,6 +69,8 @@ class NodeSeen:
     """Commands that destroy, or reach beyond our keys, and that the user may use."""
     tracking: str | None = None
     """Why it does not push what changes; empty: it does; None: it was not asked."""
+    is_open: bool = False
+    """Whether it also lets in who gives no password, although we gave one."""
     certificate: Certificate | None = None
     trial: Trial | None = None
 
@@ -181,9 +183,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() in _LOCAL_NAMES
-
-
-def differing(values: Mapping[str, str]) -> Sequence[str]:
-    """The different values, sorted, when there are several."""
-    found = sorted(set(values.values()))
-    return found if len(found) > 1 else ()

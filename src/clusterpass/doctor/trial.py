@@ -8,7 +8,7 @@ of changes.
 import ssl
 from typing import Any, Final
 
-from clusterpass.doctor.line import Line
+from clusterpass.doctor.line import REFUSALS, Line, why
 from clusterpass.doctor.snapshot import NodeSeen, Trial
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.handshake import tracking
@@ -30,7 +30,23 @@ def try_a_write(
     patience = location.patience
     seconds = patience.replica_wait or min(_LONGEST_WAIT, patience.timeout / 2)
     milliseconds = max(1, int(1000 * seconds))
-    with Line(location, address, context) as watching, Line(location, address, context) as line:
+    try:
+        return _try(location, address, context, key, milliseconds)
+    except REFUSALS as error:
+        return Trial(refusal=f"{why(error)}.")
+
+
+def _try(
+    location: StoreLocation,
+    address: Address,
+    context: ssl.SSLContext | None,
+    key: bytes,
+    milliseconds: int,
+) -> Trial:
+    with (
+        Line(location, address, context) as watching,
+        Line(location, address, context, milliseconds / 1000) as line,
+    ):
         watched = watching.ask(*tracking([key]))
         written, replicas, on_disk = line.ask_together(
             (b"EVAL", _SCRIPT, 1, key, b"trial", _LIVES_FOR),

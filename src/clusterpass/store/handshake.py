@@ -8,6 +8,7 @@ from clusterpass.store.instructions import Command, Fault, ServerError
 from clusterpass.store.url import StoreLocation
 
 _CLIENT_NAME: Final = b"clusterpass"
+_NO_ROOM: Final = "max number of clients"
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
@@ -27,7 +28,7 @@ def tracking(prefixes: Sequence[bytes]) -> Command:
 
 
 def judge_greeting(reply: Any) -> Fault | None:
-    """None when the node let us in, a Fault when it cannot yet.
+    """None when the node let us in, a Fault when it cannot yet, or has no room.
 
     Raises StoreDenied for a wrong user or password, StoreFailed where RESP3 is not spoken.
     """
@@ -37,6 +38,8 @@ def judge_greeting(reply: Any) -> Fault | None:
         raise StoreDenied(reason="authentication")
     if reply.code == "LOADING":
         return Fault("loading")
+    if _NO_ROOM in reply.message:
+        return Fault("busy")
     raise StoreFailed(
         "The session store does not speak RESP3 (HELLO 3): Redis 6 or any Valkey is needed"
     )

@@ -1,0 +1,70 @@
+"""``clusterpass doctor`` as a command: what it prints, and with which status it ends."""
+
+import json
+
+import pytest
+
+from .conftest import NOBODY_LISTENS
+
+HERE = ["password", "rights-too-wide", "hosts"]
+
+
+def test_a_cluster_for_people(process, url):
+    done = process("doctor", "--write", "--ignore", "persistence")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("redis+cluster://127.0.0.1:")
+    assert "3 primaries" in first
+    assert "3 replicas" in first
+    assert "Valkey" in first
+    assert last.endswith(" 0 problems, 0 warnings, 3 notes, 0 not looked at.")
+    for identifier in HERE:
+        assert f"NOTE {identifier}\n" in done.stdout
+        assert f"See: docs/reference/doctor.md#{identifier}\n" in done.stdout
+    assert "\x1b" not in done.stdout  # no colours for a file
+
+
+def test_a_cluster_for_programs(process):
+    done = process("doctor", "--json")
+    said = json.loads(done.stdout)
+    assert said["good"] is True
+    assert len(said["nodes"]) == 6
+    assert {each["id"] for each in said["findings"]} == {*HERE, "persistence", "unseen"}
+    assert {each["reference"] for each in said["findings"]} >= {"docs/reference/doctor.md#unseen"}
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--only", "hosts"], 0),
+        (["--only", "hosts", "--strict"], 0),
+        (["--only", "unseen", "--strict"], 1),
+        (["--only", "persistence", "--strict"], 1),
+        (["--only", "fsync", "--durability", "fsync"], 1),
+        (["--only", "tsl"], 2),
+        (["--store", "redis://127.0.0.1:1"], 2),
+        (["--store", "mysql://x"], 2),
+    ],
+)
+def test_the_status(run, options, status):
+    done = run("doctor", *options)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+
+
+def test_the_durability_is_that_of_the_settings(run):
+    done = run("doctor", "--only", "fsync", CLUSTERPASS_DURABILITY="fsync")
+    assert done.returncode == 1
+    assert "There is no append-only file." in done.stdout
+
+
+def test_another_store_than_that_of_the_settings(run, url):
+    done = run("doctor", "--store", url, "--only", "hosts", CLUSTERPASS_STORE_URL=NOBODY_LISTENS)
+    assert done.returncode == 0
+
+
+def test_no_password_is_printed(run, url):
+    secret = url.replace("://", "://default:very-secret@")
+    for options in ([], ["--json"]):
+        done = run("doctor", "--store", secret, *options)
+        assert "very-secret" not in done.stdout + done.stderr

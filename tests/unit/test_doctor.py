@@ -1,0 +1,318 @@
+"""What the doctor says of what was seen; the seeing is tested on real clusters."""
+
+import dataclasses
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clusterpass.doctor import CHECKS, judge
+from clusterpass.doctor.collect import SETTINGS
+from clusterpass.doctor.findings import SEVERITIES
+from clusterpass.doctor.snapshot import Certificate, Clock, NodeSeen, Snapshot, Trial, is_loopback
+from clusterpass.errors import InvalidInput
+from clusterpass.store.members import Member, parse_members
+from clusterpass.store.url import Address
+
+INFO = {
+    "redis_version": "7.2.4",
+    "valkey_version": "9.1.2",
+    "used_memory": "1000000",
+    "maxmemory": "8000000",
+    "maxmemory_policy": "noeviction",
+    "total_system_memory": "9000000",
+    "aof_enabled": "1",
+    "aof_last_write_status": "ok",
+    "rdb_last_bgsave_status": "ok",
+    "maxclients": "10000",
+    "connected_clients": "10",
+    "connected_slaves": "1",
+    "master_repl_offset": "5000000",
+    "slave0": "ip=10.0.0.9,port=7000,state=online,offset=5000000,lag=0",
+    "master_link_status": "up",
+    "repl_backlog_size": "10485760",
+    "db0": "keys=100000,expires=100000,avg_ttl=0",
+}
+CONFIG = {
+    "maxmemory": "8000000",
+    "maxmemory-policy": "noeviction",
+    "cluster-node-timeout": "2000",
+    "cluster-require-full-coverage": "no",
+    "cluster-allow-reads-when-down": "no",
+    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60 pubsub 0 0 0",
+    "appendfsync": "everysec",
+    "tls-replication": "yes",
+    "tls-cluster": "yes",
+}
+RANGES = ((0, 5460), (5461, 10922), (10923, 16383))
+
+
+def members(hosts: str = "abcbca") -> tuple[Member, ...]:
+    """Three primaries and their replicas, on the hosts named by a letter each."""
+    return tuple(
+        Member(
+            id=f"id{number}",
+            host=f"10.0.0.{'abcdef'.index(letter)}",
+            port=7000 + number,
+            flags=frozenset({"master" if number < 3 else "slave"}),
+            primary_id=None if number < 3 else f"id{number - 3}",
+            epoch=1 + number % 3,
+            connected=True,
+            slots=(RANGES[number],) if number < 3 else (),
+        )
+        for number, letter in enumerate(hosts)
+    )
+
+
+def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> NodeSeen:
+    own = tuple(
+        dataclasses.replace(each, flags=each.flags | {"myself"}) if each.id == member.id else each
+        for each in all_of_them
+    )
+    facts: dict[str, Any] = {
+        "info": INFO,
+        "settings": CONFIG,
+        "cluster_info": {"cluster_state": "ok"},
+        "clock": Clock(0.0, 0.001),
+        "round_trip": 0.001,
+        "denied": (),
+        "tracking": "",
+        "certificate": Certificate(time.time() + 90 * 86_400, "TLSv1.3"),
+    }
+    return NodeSeen(
+        address=Address(member.host, member.port), id=member.id, members=own, **(facts | more)
+    )
+
+
+def sound(
+    them: tuple[Member, ...] | None = None, node: dict[str, Any] | None = None, **more: Any
+) -> Snapshot:
+    """A deployment without fault; ``node``: what differs at the first one."""
+    found = them or members()
+    nodes = [seen_by(each, found) for each in found]
+    if node is not None:
+        nodes[0] = seen_by(found[0], found, **node)
+    facts: dict[str, Any] = {
+        "nodes": tuple(nodes),
+        "members": found,
+        "addresses": {each.id: Address(each.host, each.port) for each in found},
+        "has_tls": True,
+        "has_password": True,
+        "has_tried": True,
+        "taken_at": time.time(),
+    }
+    return Snapshot(**(facts | more))
+
+
+def told(seen: Snapshot) -> set[tuple[str, str]]:
+    return {(each.id, each.severity) for each in judge(seen).findings}
+
+
+def changed(number: int, **facts: Any) -> tuple[Member, ...]:
+    them = list(members())
+    them[number] = dataclasses.replace(them[number], **facts)
+    return tuple(them)
+
+
+def test_a_sound_deployment():
+    assert told(sound()) == set()
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        # The shape.
+        (sound(members("abcabc")), ("hosts", "problem")),
+        (sound(members("aabbbc")), ("majority", "problem")),
+        (sound(changed(3, flags=frozenset({"slave", "fail"}))), ("replicas", "problem")),
+        (sound(changed(3, flags=frozenset({"slave", "fail"}))), ("node-failed", "problem")),
+        (sound(changed(4, flags=frozenset({"slave", "fail?"}))), ("node-failed", "warning")),
+        (sound(changed(4, flags=frozenset({"handshake"}))), ("node-failed", "warning")),
+        (sound(changed(1, slots=((5461, 10000),))), ("slots-uncovered", "problem")),
+        (sound(changed(1, slots=())), ("majority", "problem")),
+        (sound(changed(1, epoch=1)), ("views", "warning")),
+        (sound(changed(0, slots=((0, 12000),))), ("skew", "warning")),
+        (sound(node={"cluster_info": {"cluster_state": "fail"}}), ("slots-uncovered", "problem")),
+        (sound(node={"refusal": "Connection refused"}), ("node-unreachable", "problem")),
+        (sound(is_cluster=False, members=()), ("kind-of-deployment", "problem")),
+        (sound(asked_for_cluster=False), ("kind-of-deployment", "problem")),
+        # Memory.
+        (sound(node={"info": INFO | {"evicted_keys": "3"}}), ("eviction", "problem")),
+        (sound(node={"info": INFO | {"used_memory": "7900000"}}), ("memory", "problem")),
+        (
+            sound(node={"info": INFO | {"maxmemory_policy": "allkeys-lru"}, "settings": None}),
+            ("eviction", "problem"),
+        ),
+        (
+            sound(node={"info": INFO | {"maxmemory": "0"}, "settings": None}),
+            ("memory", "warning"),
+        ),
+        # Replication and files.
+        (
+            sound(node={"info": INFO | {"slave0": "ip=x,port=1,state=wait_bgsave,offset=0,lag=0"}}),
+            ("replication", "warning"),
+        ),
+        (
+            sound(node={"info": INFO | {"slave0": "ip=x,port=1,state=online,offset=1,lag=0"}}),
+            ("replication", "warning"),
+        ),
+        (
+            sound(
+                node={"info": INFO | {"slave0": "ip=x,port=1,state=online,offset=5000000,lag=9"}}
+            ),
+            ("replication", "warning"),
+        ),
+        (sound(node={"info": INFO | {"aof_last_write_status": "err"}}), ("persistence", "problem")),
+        (
+            sound(node={"info": INFO | {"rdb_last_bgsave_status": "err"}}),
+            ("persistence", "problem"),
+        ),
+        (sound(node={"info": INFO | {"aof_enabled": "0"}}), ("persistence", "warning")),
+        (sound(node={"trial": Trial(replicas=0)}), ("confirmation", "problem")),
+        (sound(node={"trial": Trial(refusal="OOM no room")}), ("confirmation", "problem")),
+        (
+            sound(node={"trial": Trial(replicas=1, was_pushed=False)}),
+            ("pushes", "problem"),
+        ),
+        # Operation.
+        (sound(node={"info": INFO | {"redis_version": "6.2.1"}}), ("versions", "problem")),
+        (sound(node={"info": INFO | {"valkey_version": "8.0.1"}}), ("versions", "warning")),
+        (sound(node={"clock": Clock(1.5, 0.01)}), ("clocks", "problem")),
+        (sound(node={"round_trip": 0.2}), ("round-trip", "warning")),
+        # Clients and access.
+        (
+            sound(node={"info": INFO | {"client_output_buffer_limit_disconnections": "2"}}),
+            ("output-buffers", "warning"),
+        ),
+        (sound(node={"info": INFO | {"rejected_connections": "2"}}), ("connections", "warning")),
+        (sound(node={"denied": ("scan",)}), ("rights", "warning")),
+        (sound(node={"denied": ("scan", "hset")}), ("rights", "problem")),
+        (sound(has_password=False), ("password", "problem")),
+        (sound(node={"is_open": True}), ("password", "problem")),
+        (sound(has_tls=False), ("tls", "warning")),
+        (sound(node={"settings": CONFIG | {"tls-cluster": "no"}}), ("tls", "warning")),
+        (
+            sound(node={"certificate": Certificate(time.time() + 86_400, "TLSv1.3")}),
+            ("certificates", "problem"),
+        ),
+        (
+            sound(node={"certificate": Certificate(time.time() + 20 * 86_400, "TLSv1.3")}),
+            ("certificates", "warning"),
+        ),
+        (sound(node={"info": None}), ("unseen", "unseen")),
+        (sound(node={"settings": None}), ("unseen", "unseen")),
+        (sound(node={"denied": None}), ("unseen", "unseen")),
+        (sound(has_tried=False), ("unseen", "unseen")),
+    ],
+)
+def test_what_is_wrong_is_found(seen, expected):
+    assert expected in told(seen)
+
+
+def test_keys_that_lie_on_one_node():
+    few = INFO | {"db0": "keys=10"}
+    them = members()
+    nodes = [
+        seen_by(each, them, info=INFO if number == 0 else few) for number, each in enumerate(them)
+    ]
+    assert ("skew", "warning") in told(sound(nodes=tuple(nodes)))
+
+
+def test_views_that_differ():
+    other = changed(5, primary_id="id0")
+    them = members()
+    nodes = [seen_by(each, other if number == 4 else them) for number, each in enumerate(them)]
+    report = judge(sound(nodes=tuple(nodes)), only=["views"])
+    assert [each.nodes for each in report.findings] == [("10.0.0.2:7004",)]
+
+
+def test_a_clock_that_differs_by_less_than_it_is_sure_of():
+    assert told(sound(node={"clock": Clock(1.5, 0.6)})) == set()
+
+
+def test_this_machine_s_clock():
+    them = members()
+    nodes = tuple(seen_by(each, them, clock=Clock(-9.0, 0.01)) for each in them)
+    (finding,) = judge(sound(nodes=nodes)).findings
+    assert (finding.id, finding.severity) == ("clocks", "warning")
+    assert "9.0 s ahead of" in finding.found
+
+
+def test_the_worst_comes_first():
+    seen = sound(members("abcabc"), has_tried=False, has_tls=False)
+    severities = [each.severity for each in judge(seen).findings]
+    assert severities == sorted(severities, key=SEVERITIES.index)
+    assert severities[0] == "problem"
+
+
+def test_only_and_ignore():
+    seen = sound(members("abcabc"), has_tls=False)
+    assert {each.id for each in judge(seen, only=["tls"]).findings} == {"tls"}
+    assert {each.id for each in judge(seen, ignore=["tls"]).findings} == {"hosts"}
+    assert judge(seen, ignore=["hosts"]).is_good
+    with pytest.raises(InvalidInput, match="there is no check 'tsl'"):
+        judge(seen, only=["tsl"])
+
+
+def test_the_json_holds_what_people_read():
+    report = judge(sound(members("abcabc"), has_tried=False))
+    said = report.as_json()
+    assert said["good"] is False
+    assert said["counts"] == {"problem": 3, "warning": 0, "note": 0, "unseen": 1}
+    assert said["findings"][0]["reference"] == "docs/reference/doctor.md#hosts"
+    assert {node["version"] for node in said["nodes"]} == {"Valkey 9.1.2"}
+
+
+def test_every_check_says_what_is_at_stake():
+    for check in CHECKS.values():
+        assert check.title.startswith(("Whether", "How", "What")), check.id
+        assert len(check.breaks) > 60, check.id
+
+
+odd = st.one_of(
+    st.text(max_size=12),
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from(["yes", "no", "", "ip=1,port=,state=,offset=x,lag=y", "normal 1 2 3", "a b"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    info=st.dictionaries(st.sampled_from([*INFO, "slave1", "role", "evicted_keys"]), odd),
+    config=st.dictionaries(st.sampled_from(SETTINGS), odd),
+    flags=st.frozensets(st.sampled_from(["master", "slave", "fail", "fail?", "noaddr", "noflags"])),
+    primary=st.sampled_from([None, "id0", "id1", "gone"]),
+)
+def test_odd_answers_upset_no_check(info, config, flags, primary):
+    them = changed(2, flags=flags, primary_id=primary)
+    seen = sound(them, node={"info": info, "settings": config})
+    for finding in judge(seen).findings:
+        assert finding.id in CHECKS
+        assert finding.severity in SEVERITIES
+        assert finding.found
+        assert finding.remedy
+
+
+def test_lines_of_a_cluster():
+    text = (
+        "a1 10.0.0.1:7000@17000,node-1,shard-id=x myself,master - 0 0 7 connected 0-5 9"
+        " [12->-b2] [13-<-c3]\n"
+        "b2 :0@0 slave,noaddr a1 1 2 7 disconnected\n"
+        "c3 2001:db8::1:7001@17001 master,fail - 1 2 8 connected 10-16383\n"
+    )
+    first, second, third = parse_members(text)
+    assert (first.host, first.port, first.slots) == ("10.0.0.1", 7000, ((0, 5), (9, 9)))
+    assert first.moving == ("[12->-b2]", "[13-<-c3]")
+    assert first.is_myself
+    assert first.slot_count == 7
+    assert (second.host, second.primary_id, second.failing) == ("", "a1", True)
+    assert (third.host, third.port, third.has_failed) == ("2001:db8::1", 7001, True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.3.4.5"])
+def test_this_machine(host):
+    assert is_loopback(host)
+    assert not is_loopback("10.0.0.1")
+    assert not is_loopback("cache.example")

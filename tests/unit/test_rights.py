@@ -1,0 +1,34 @@
+"""The rights that are documented, looked at by the doctor, and used: the same."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from clusterpass.store.rights import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
+
+
+def test_the_documented_rights_are_those_that_are_looked_at():
+    text = REFERENCE.read_text("utf-8")
+    block = re.search(r"^```acl\n(.*?)^```", text, re.M | re.S)
+    assert block
+    documented = [word.removeprefix("+") for word in block[1].split() if word.startswith("+")]
+    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS])
+    for command in FOR_FSYNC:
+        assert f"`+{command}`" in text
+
+
+def test_what_scripts_call_is_among_them():
+    folder = files("clusterpass.protocol") / "scripts"
+    called = {
+        name.lower()
+        for path in Path(str(folder)).rglob("*.lua")
+        for name in re.findall(r"redis\.p?call\(\s*'(\w+)'", path.read_text())
+    }
+    assert len(called) > 15
+    assert called <= ALWAYS.keys()
+
+
+def test_nothing_that_is_needed_is_called_too_wide():
+    assert not TOO_WIDE.keys() & {*ALWAYS, *FOR_USERS, *FOR_FSYNC}
