@@ -5,9 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .broken import BROKEN
-from .campaign import Plan, run, summary
-from .nemesis import FAULTS
+from .builds import BROKEN
+from .campaign import Plan, plan_of, run, summary
+from .faults import FAULTS
 
 
 def main() -> int:
@@ -27,14 +27,14 @@ def main() -> int:
     folder = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
     plan = Plan(
         faults=given.faults,
-        names=tuple(given.fault or (BROKEN[given.broken].faults if given.broken else FAULTS)),
+        names=tuple(given.fault or FAULTS),
         seed=given.seed,
         bound=given.bound,
         node_timeout=given.node_timeout,
         server=given.server,
-        broken=given.broken or "",
-        options=BROKEN[given.broken].options if given.broken else "",
     )
+    if given.broken:
+        plan = plan_of(given.broken, plan)
     verdict = run(plan, folder, lambda line: print(line, flush=True))
     print(summary(verdict))
     try:

@@ -1,17 +1,18 @@
 """Builds that are broken on purpose: each breaks a promise, and the campaign has to find it out.
 
 A function changes the imported library within one process, never on a disk. Its docstring says
-which mistake it stands for. (A cache without leases is found out in ``tests/staleness``, where the
-network is cut.)
+which mistake it stands for. Which promise each breaks, and what brings it to light, stands in
+:mod:`.builds`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from math import inf
 from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
 from clusterpass.errors import SessionUnknown, StoreUnavailable
 from clusterpass.models import Ended
+from clusterpass.protocol.script import load_script
 from clusterpass.sessions import orders
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.denials import Denials
@@ -20,6 +21,8 @@ from clusterpass.sessions.near_cache import NearCache
 from clusterpass.sessions.verification import Verification
 from clusterpass.store import aio, exchange
 from clusterpass.tokens.refresh import RefreshTokens
+from clusterpass.tokens.verifier import TokenVerifier
+from tests.staleness.leases_off import switch_leases_off
 
 
 def wait_is_off() -> None:
@@ -138,40 +141,81 @@ def _answer_again(manager: Any, last: list[Any]) -> None:
     manager.__init__ = initialise
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """One of them."""
-
-    apply: Callable[[], None]
-    promises: frozenset[str]
-    """One of these is found broken."""
-    faults: tuple[str, ...]
-    """These bring it to light."""
-    options: str = ""
-    """Of the store URL."""
+def _rewrite(script: str, text: str, instead: str) -> None:
+    """Change the text of a script; it has to be there."""
+    loaded: Any = load_script(script)
+    source = loaded.source.decode()
+    assert text in source, f"{script} has no {text}"
+    changed = source.replace(text, instead).encode()
+    object.__setattr__(loaded, "source", changed)
+    digest = hashlib.sha1(changed, usedforsecurity=False).hexdigest()
+    object.__setattr__(loaded, "sha1", digest.encode())
 
 
-AFTER = "accepted after an acknowledged end"
-KNEW = "accepted by who knew of the end"
-LOST = "lost, or refused for a fault"
-REFRESH_LOST = "refresh lost, or refused for a fault"
-_STALE = ("promote_stale_replica",)
-_IMPATIENT = "?timeout=0.2&deadline=0.3&replica_wait=0.1"
+def ends_leave_no_tombstone() -> None:
+    """A session that has ended is removed: nobody can say any more that it did."""
+    tombstone = "put(session_id, struct.pack('>BBI4I4', 130, reason, at, keep_until) .. text)"
+    for script in ("end_session", "end_all", "ban"):
+        _rewrite(script, tombstone, "drop(session_id)")
 
-BROKEN: dict[str, Broken] = {
-    each.apply.__name__: each
-    for each in (
-        Broken(wait_is_off, frozenset({AFTER, KNEW, LOST, REFRESH_LOST}), _STALE),
-        Broken(wait_is_not_counted, frozenset({AFTER, KNEW, LOST, REFRESH_LOST}), _STALE),
-        Broken(ends_are_not_remembered, frozenset({KNEW}), _STALE),
-        Broken(
-            pending_is_not_enforced, frozenset({KNEW}), ("stop_primary", "kill_primary"), _IMPATIENT
-        ),
-        Broken(sweeps_never_end, frozenset({LOST}), ("nothing",)),
-        Broken(pushes_are_ignored, frozenset({AFTER, KNEW}), ("nothing",)),
-        Broken(unavailable_is_401, frozenset({LOST}), ("stop_primary", "kill_primary"), _IMPATIENT),
-        Broken(successors_are_random, frozenset({"two successors"}), ("nothing",)),
-        Broken(logouts_are_not_awaited, frozenset({AFTER}), ("nothing",)),
-        Broken(answers_of_others, frozenset({"an answer that was another's"}), ("nothing",)),
-    )
-}
+
+def generations_are_not_remembered() -> None:
+    """Who has seen one session ended with all others forgets about the others."""
+    changed: Any = Denials
+    changed._by_generation = lambda *_: None
+
+
+def used_tokens_are_accepted() -> None:
+    """An exchange does not compare the token with what is stored."""
+    _rewrite("rotate", "(record.digest == presented and record.rotation == rotation)", "true")
+
+
+def the_limit_is_judged_outside() -> None:
+    """A login counts the sessions first and opens one more then, in two steps."""
+    sync, waiting = SessionManager.login, AsyncSessionManager.login
+
+    def login(self: Any, subject: str, *, policy: Any = None, **more: Any) -> Any:
+        for session in _surplus(self.sessions(subject) if policy else [], policy):
+            self.revoke(subject, session.session_id)
+        return sync(self, subject, **more)
+
+    async def login_waiting(self: Any, subject: str, *, policy: Any = None, **more: Any) -> Any:
+        for session in _surplus(await self.sessions(subject) if policy else [], policy):
+            await self.revoke(subject, session.session_id)
+        return await waiting(self, subject, **more)
+
+    changed: Any = (SessionManager, AsyncSessionManager)
+    changed[0].login, changed[1].login = login, login_waiting
+
+
+def _surplus(found: Any, policy: Any) -> Any:
+    return found[policy.max_sessions - 1 :] if policy else []
+
+
+def leases_are_off() -> None:
+    """What is remembered is served until a push says otherwise, and pushes may stay away."""
+    switch_leases_off()
+
+
+def lifetimes_are_not_judged_here() -> None:
+    """What is remembered is served although its time is over."""
+    keep, verify = NearCache.keep, TokenVerifier.verify
+
+    def keep_for_ever(self: Any, entry: Any, *rest: Any) -> None:
+        keep(self, entry, *rest)
+        entry.deadline = entry.expires_at = inf
+
+    changed: Any = NearCache
+    changed.keep = keep_for_ever
+    changed = TokenVerifier
+    changed.verify = lambda self, token, **_: verify(self, token, allow_expired=True)
+
+
+def grace_is_given_to_all() -> None:
+    """While the store is away whatever was ever seen is accepted."""
+
+    def is_in_grace(_: Any, entry: Any, __: float) -> bool:
+        return entry.loaded is not None
+
+    changed: Any = Verification
+    changed._is_in_grace = is_in_grace

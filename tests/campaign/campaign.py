@@ -1,20 +1,28 @@
 """One campaign: start all, let the nemesis work, stop all, and judge."""
 
+import contextlib
 import json
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clusterpass import EmbeddedCluster, KeyRing
+from clusterpass.store.url import Address
 from tests.staleness.workers import Worker
 
-from .checker import Violation, check
+from .builds import BROKEN
+from .checker import check
+from .faults import FAULTS
 from .history import Fault, History, read_history
-from .nemesis import FAULTS, Nemesis, strike
-from .processes import make
+from .lifelines import Violation
+from .lives import USUAL, Mix
+from .nemesis import Nemesis, strike
+from .network import Network
+from .processes import REFRESH_GRACE, make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,22 @@ class Plan:
     server: str | None = None
     broken: str = ""
     """The name of a build that is broken on purpose."""
+    mix: Mix = USUAL
+    quiet_seconds: float = 1.0
+    """Before the first fault."""
+
+
+def plan_of(broken: str, plan: Plan) -> Plan:
+    """``plan`` for a build that is broken on purpose, and with what brings that to light."""
+    build = BROKEN[broken]
+    return replace(
+        plan,
+        broken=broken,
+        names=build.faults,
+        options=build.options,
+        mix=build.mix,
+        quiet_seconds=build.quiet_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +67,14 @@ class Verdict:
     seconds: float
 
 
+_IMPATIENT = "?timeout=0.3&deadline=0.8&replica_wait=0.15"
+
+
 class _Processes:
     def __init__(self, plan: Plan, url: str, folder: Path, keys: Path) -> None:
         self._plan, self._url, self._folder, self._keys = plan, url, folder, keys
         self._generation = 0
+        self.random = random.Random(f"processes {plan.seed}")
         self.all: list[Worker] = []
         for kind in ("threads", "tasks", "threads"):
             self._start(kind)
@@ -56,18 +84,45 @@ class _Processes:
         name = f"{kind}-{self._generation}"
         plan, folder = self._plan, str(self._folder)
         worker = Worker(
-            name, make, kind, plan.broken, name, folder, plan.seed, plan.bound, str(self._keys)
+            name,
+            make,
+            kind,
+            plan.broken,
+            name,
+            folder,
+            plan.seed,
+            plan.bound,
+            str(self._keys),
+            plan.mix,
         )
-        worker.call("begin", self._url)
+        # Every other one is impatient, so that it meets more failures than it rides out.
+        impatient = "" if plan.options or self._generation % 2 else _IMPATIENT
+        worker.call("begin", f"{self._url}{impatient}")
         self.all.append(worker)
 
-    def kill_one(self, nemesis: Nemesis) -> str:
+    def names(self) -> list[str]:
+        """In an order of chance."""
+        names = [worker.name for worker in self.all]
+        self.random.shuffle(names)
+        return names
+
+    def reach(self, name: str, reached_at: Mapping[Address, Address]) -> None:
+        """Let a process connect to proxies; KeyError when it is not there any more."""
+        self._of(name).call("reach", reached_at)
+
+    def jump(self, name: str, seconds: float) -> None:
+        """Let the clock of a process be ahead by this much."""
+        self._of(name).call("jump", seconds)
+
+    def _of(self, name: str) -> Worker:
+        return {worker.name: worker for worker in self.all}[name]
+
+    def kill(self, name: str) -> None:
         """Kill a process and start another one of its kind."""
-        worker = self.all.pop(nemesis.random.randrange(len(self.all)))
-        name = worker.name
+        worker = self._of(name)
+        self.all.remove(worker)
         worker.kill()
         self._start(name.partition("-")[0])
-        return name
 
     def end(self) -> list[dict[str, Any]]:
         """End all; what each has counted."""
@@ -82,19 +137,26 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
     keys.write_text(KeyRing.generate().private_jwks_text())
-    (folder / "meta.json").write_text(json.dumps({"bound": plan.bound, "seed": plan.seed}))
+    (folder / "meta.json").write_text(
+        json.dumps({"bound": plan.bound, "seed": plan.seed, "refresh_grace": REFRESH_GRACE})
+    )
     begun = time.monotonic()
     with EmbeddedCluster(
         nodes=6, node_timeout=plan.node_timeout, persistent=True, server=plan.server
     ) as cluster:
         processes = _Processes(plan, f"{cluster.url}{plan.options}", folder, keys)
-        nemesis = Nemesis(cluster, plan.node_timeout, plan.seed, lambda: "")
-        nemesis.kill_process = lambda: processes.kill_one(nemesis)
-        nemesis.pause(1, 1.5)
-        with (folder / "faults").open("w", encoding="utf-8") as log:
+        network = Network(cluster, plan.seed, processes.reach)
+        nemesis = Nemesis(
+            cluster, plan.node_timeout, random.Random(f"nemesis {plan.seed}"), processes, network
+        )
+        nemesis.pause(plan.quiet_seconds, plan.quiet_seconds + 0.5)
+        with (
+            contextlib.closing(network),
+            (folder / "faults").open("w", encoding="utf-8") as log,
+        ):
             for name in _names(plan, nemesis):
                 nemesis.pause(0.2, 1.2)
-                began, ended, detail = strike(nemesis, name)
+                began, ended, detail = strike(nemesis, FAULTS[name])
                 fault = Fault(name, detail, began, ended)
                 log.write(json.dumps(asdict(fault)) + "\n")
                 log.flush()

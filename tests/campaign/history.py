@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Verb = Literal["login", "verify", "refresh", "logout", "revoke", "revoke_all", "ban", "lift"]
+Verb = Literal[
+    "login", "verify", "refresh", "logout", "revoke", "revoke_all", "ban", "lift", "list"
+]
+READS = frozenset({"verify", "list"})
 ENDS_ONE = frozenset({"logout", "revoke"})
 ENDS_ALL = frozenset({"revoke_all", "ban"})
 _BUFFERED_BYTES = 65_536
@@ -43,6 +46,16 @@ class Operation:
     """Of a refresh: which token (a digest, never the token)."""
     successor: str = ""
     """Of a refresh and of a login: the digest of the token handed out."""
+    limit: int | None = None
+    """Of a login: how many sessions its subject may have, the oldest leave; None: enough."""
+    lifetime: int | None = None
+    """Of a login: the seconds after which the session is over in any case; None: days."""
+    outage_grace: float | None = None
+    """Of a verify: the seconds that were asked for."""
+    in_grace: bool | None = None
+    """Of a verify: whether it was accepted by that."""
+    listed: str = ""
+    """Of a list: the session ids in the answer, separated by blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,8 @@ class History:
     faults: list[Fault] = field(default_factory=list)
     bound: float = 0.5
     """Seconds for which a verify from memory may lag behind an end."""
+    refresh_grace: float = 5.0
+    """Seconds in which a used refresh token gets the same successor again."""
 
 
 class Recorder:
@@ -81,7 +96,7 @@ class Recorder:
     def end(self, operation: Operation) -> None:
         """It has returned."""
         line = _line(operation)
-        if operation.verb != "verify":
+        if operation.verb not in READS:
             self._write(line)
             return
         self._buffer.append(line)
@@ -124,4 +139,4 @@ def read_history(folder: Path) -> History:
     meta = json.loads((folder / "meta.json").read_text())
     faults = [Fault(**said) for said in _lines(folder / "faults")]
     operations = sorted(found.values(), key=lambda each: each.began)
-    return History(operations, faults, meta["bound"])
+    return History(operations, faults, meta["bound"], meta.get("refresh_grace", 5.0))

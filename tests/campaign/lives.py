@@ -4,6 +4,7 @@ A process tells the others of the sessions that it opens, by lines in a file: th
 them. Only who has opened a session refreshes it, now and then with a token that was used before.
 """
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -13,14 +14,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clusterpass import SessionPolicy
 from clusterpass.errors import ClusterPassError
 
-from .history import Operation, Recorder
+from .history import READS, Operation, Recorder
 
-_MOST_KNOWN = 300
-_SUBJECTS = 40
+_FEWEST_KNOWN = 20
+_SUBJECTS = 80
+_CAPPED_SUBJECTS = 6
+_CAP = SessionPolicy(max_sessions=2)
+_SHORT = "short-"
+_SHORT_LIFETIME = 10
+"""Seconds."""
+_HALF_OF_BASE64 = "V"
+_MOST_MINE, _IS_KEPT = 50, 0.2
+"""Some are refreshed for long."""
+_MOST_SHORT, _MOST_OLD = 30, 80
+_GROWS_OLD = 0.03
+"""The share of sessions that are verified for long."""
+_OUTAGE_GRACE = 1.0
+"""Seconds."""
+_STRICT: Any = {"verification": "strict"}
 _SECONDS_OF_A_GENERATION = 20
 _LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What is done how often: shares of a hundred; the others are verifies."""
+
+    login: float = 2.5
+    short_login: float = 0.2
+    """Of a session that is over after a few seconds."""
+    capped_login: float = 0.5
+    """Of a subject that may have two sessions."""
+    refresh: float = 3.0
+    end_one: float = 3.0
+    """Half of them come to nothing, as are those that end all."""
+    end_all: float = 0.6
+    listing: float = 0.3
+    known: int = 300
+    """No share: how many sessions a process keeps in mind, the latest ones."""
+
+
+USUAL = Mix()
 
 
 @dataclass(slots=True)
@@ -34,6 +71,7 @@ class Known:
     """Of those that this process has opened."""
     used_token: str = ""
     """The one before."""
+    first_token: str = ""
 
 
 @dataclass(slots=True)
@@ -54,8 +92,21 @@ def digest(token: str) -> str:
 class Lives:
     """The sessions that one process knows. Used by several threads: each takes what it finds."""
 
-    def __init__(self, name: str, folder: Path, seed: int) -> None:
+    def __init__(self, name: str, folder: Path, seed: int, mix: Mix) -> None:
         self._name = name
+        self._acts: list[Callable[[], Act]] = [
+            self._login,
+            self._short_login,
+            self._capped_login,
+            self._refresh,
+            self._end_one,
+            self._end_all,
+            self._list,
+            self._verify,
+        ]
+        self._most_known = mix.known
+        shares = dataclasses.astuple(mix)[: len(self._acts) - 1]
+        self._shares = [*shares, 100 - sum(shares)]
         self._random = random.Random(f"{seed} {name}")
         self._recorder = Recorder(folder / f"{name}.operations", name)
         self._own = (folder / f"{name}.sessions").open("a", encoding="utf-8")
@@ -63,6 +114,8 @@ class Lives:
         self._read: dict[Path, int] = {}
         self._looked_at = 0.0
         self._known: list[Known] = []
+        self._short: list[Known] = []
+        self._old: list[Known] = []
         self._mine: list[Known] = []
         self._numbers = iter(range(1_000_000_000))
         self.count = 0
@@ -72,18 +125,10 @@ class Lives:
         if time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look()
-        chance = self._random.random()
-        if len(self._known) < 20 or chance < 0.03:
-            act = self._login()
-        elif chance < 0.95 or not self._mine:
-            return self._verify()
-        elif chance < 0.98:
-            act = self._refresh()
-        elif chance < 0.997:
-            act = self._end_one()
-        else:
-            act = self._end_all()
-        self._recorder.begin(act.operation)
+        (choose,) = self._random.choices(self._acts, self._shares)
+        act = choose() if self._mine and len(self._known) >= _FEWEST_KNOWN else self._login()
+        if act.operation.verb not in READS:
+            self._recorder.begin(act.operation)
         return act
 
     def note(self, act: Act, result: Any, error: ClusterPassError | None) -> None:
@@ -100,6 +145,9 @@ class Lives:
                 self._opened(operation, result)
             elif operation.verb == "verify":
                 operation.answered = result.session_id
+                operation.in_grace = result.in_grace or None
+            elif operation.verb == "list":
+                operation.listed = " ".join(session.session_id for session in result)
             elif operation.verb == "refresh":
                 self._refreshed(operation, act.known, result)
         self._recorder.end(operation)
@@ -118,25 +166,46 @@ class Lives:
             **more,
         )
 
-    def _subject(self) -> str:
+    def _subject(self, count: int = _SUBJECTS) -> str:
         generation = int(time.monotonic() / _SECONDS_OF_A_GENERATION)
-        return f"{generation}-{self._random.randrange(_SUBJECTS)}"
+        return f"{generation}-{self._random.randrange(count)}"
 
     def _login(self) -> Act:
         subject = self._subject()
         return Act(self._begin("login", subject), lambda manager: manager.login(subject))
 
+    def _short_login(self) -> Act:
+        subject = f"{_SHORT}{self._subject()}"
+        operation = self._begin("login", subject, lifetime=_SHORT_LIFETIME)
+        return Act(operation, lambda manager: manager.login(subject, lifetime=_SHORT_LIFETIME))
+
+    def _capped_login(self) -> Act:
+        subject = f"capped-{self._subject(_CAPPED_SUBJECTS)}"
+        operation = self._begin("login", subject, limit=_CAP.max_sessions)
+        return Act(operation, lambda manager: manager.login(subject, policy=_CAP))
+
     def _verify(self) -> Act:
-        known = self._random.choice(self._known)
-        is_strict = self._random.random() < 0.25
-        operation = self._begin("verify", known.subject, session=known.session, is_strict=is_strict)
-        mode = "strict" if is_strict else None
-        return Act(operation, lambda manager: manager.verify(known.access_token, verification=mode))
+        some = self._random.choices((self._known, self._short, self._old), (80, 4, 16))[0]
+        known = self._random.choice(some or self._known)
+        chance = self._random.random()
+        if chance < 0.25:
+            operation = self._begin("verify", known.subject, session=known.session, is_strict=True)
+            return Act(operation, lambda manager: manager.verify(known.access_token, **_STRICT))
+        grace = _OUTAGE_GRACE if chance < 0.35 else None
+        operation = self._begin("verify", known.subject, session=known.session, outage_grace=grace)
+        return Act(
+            operation, lambda manager: manager.verify(known.access_token, outage_grace=grace)
+        )
+
+    def _list(self) -> Act:
+        subject = self._random.choice(self._known).subject
+        return Act(self._begin("list", subject), lambda manager: manager.sessions(subject))
 
     def _refresh(self) -> Act:
         known = self._random.choice(self._mine)
-        again = known.used_token and self._random.random() < 0.2
-        token = known.used_token if again else known.refresh_token
+        token, chance = known.refresh_token, self._random.random()
+        if chance < 0.2 and known.used_token:
+            token = known.used_token if chance < 0.17 else known.first_token
         operation = self._begin(
             "refresh", known.subject, session=known.session, presented=digest(token)
         )
@@ -144,6 +213,8 @@ class Lives:
 
     def _end_one(self) -> Act:
         known = self._random.choice(self._known)
+        if known.session[-2] < _HALF_OF_BASE64:
+            return self._verify()  # half of all sessions are left alone
         if self._random.random() < 0.5:
             operation = self._begin("logout", known.subject, session=known.session)
             return Act(operation, lambda manager: manager.logout(known.access_token))
@@ -152,6 +223,8 @@ class Lives:
 
     def _end_all(self) -> Act:
         subject = self._random.choice(self._known).subject
+        if int(subject[-1]) % 2:
+            return self._verify()  # and half of all subjects
         chance = self._random.random()
         if chance < 0.6:
             operation = self._begin("revoke_all", subject)
@@ -163,8 +236,12 @@ class Lives:
 
     def _opened(self, operation: Operation, pair: Any) -> None:
         operation.session, operation.successor = pair.session_id, digest(pair.refresh_token)
-        known = Known(pair.subject, pair.session_id, pair.access_token, pair.refresh_token)
-        self._mine = [*self._mine[-50:], known]
+        token = pair.refresh_token
+        known = Known(pair.subject, pair.session_id, pair.access_token, token, first_token=token)
+        if len(self._mine) < _MOST_MINE:
+            self._mine.append(known)
+        elif self._random.random() < _IS_KEPT:
+            self._mine[self._random.randrange(_MOST_MINE)] = known
         self._own.write(json.dumps([known.subject, known.session, known.access_token]) + "\n")
         self._own.flush()
 
@@ -184,4 +261,11 @@ class Lives:
                     found.append(Known(*json.loads(line)))
                     self._read[path] = lines.tell()
         self._random.shuffle(found)
-        self._known = [*self._known, *found][-_MOST_KNOWN:]
+        self._known = [*self._known, *found][-self._most_known :]
+        short = [known for known in found if known.subject.startswith(_SHORT)]
+        self._short = [*self._short, *short][-_MOST_SHORT:]
+        for known in found:
+            if len(self._old) < _MOST_OLD:
+                self._old.append(known)
+            elif self._random.random() < _GROWS_OLD:
+                self._old[self._random.randrange(_MOST_OLD)] = known

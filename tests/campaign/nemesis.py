@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
@@ -15,23 +15,40 @@ from clusterpass import EmbeddedCluster
 from clusterpass.protocol.keyspace import slot_of
 from tests.staleness.acts import fail_over, move_slot, move_slots_at_once, owners
 
+from .network import Network
+
 HANGING = 60.0
 
 
+class Application(Protocol):
+    """The processes of the application."""
+
+    def names(self) -> list[str]:
+        """Of those that run, in an order of chance."""
+
+    def kill(self, name: str) -> None:
+        """Kill one in the middle of what it does, and start another."""
+
+    def jump(self, name: str, seconds: float) -> None:
+        """Let the clock of one be ahead by this much."""
+
+
 class Nemesis:
-    """Knows the cluster and how to kill a process."""
+    """Knows the cluster, the network and the processes."""
 
     def __init__(
         self,
         cluster: EmbeddedCluster,
         node_timeout: float,
-        seed: int,
-        kill_process: Callable[[], str],
+        random: random.Random,
+        application: Application,
+        network: Network,
     ) -> None:
         self.cluster = cluster
         self.node_timeout = node_timeout
-        self.random = random.Random(f"nemesis {seed}")
-        self.kill_process = kill_process
+        self.random = random
+        self.application = application
+        self.network = network
 
     def shard(self) -> tuple[Any, Any, bytes]:
         """A primary, its replica, and a key of theirs."""
@@ -115,6 +132,10 @@ def stop_replica(nemesis: Nemesis) -> str:
 
 def promote_stale_replica(nemesis: Nemesis) -> str:
     """A replica misses writes, its primary is killed, and it is promoted without them."""
+    return _promote_stale_replica(nemesis, then=lambda _: None)
+
+
+def _promote_stale_replica(nemesis: Nemesis, then: Callable[[Nemesis], None]) -> str:
     primary, replica, key = nemesis.shard()
     nemesis.cluster.pause(replica)
     try:
@@ -123,12 +144,24 @@ def promote_stale_replica(nemesis: Nemesis) -> str:
             client.execute_command("CLIENT", "KILL", "TYPE", "replica")
         seconds = nemesis.pause(0.1, 0.8)
         nemesis.cluster.kill(primary)
+        then(nemesis)
     finally:
         nemesis.cluster.resume(replica)
     nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
     nemesis.pause(0, 1)
     nemesis.cluster.restart(primary)
     return f"{replica.port} without the last {seconds:.1f} s of {primary.port}"
+
+
+def promote_stale_replica_and_kill_processes(nemesis: Nemesis) -> str:
+    """The same, and who could do again what is lost is killed as well: one process is left."""
+    detail = _promote_stale_replica(nemesis, then=_leave_one_process)
+    return f"{detail}; one process is left"
+
+
+def _leave_one_process(nemesis: Nemesis) -> None:
+    for name in nemesis.application.names()[1:]:
+        nemesis.application.kill(name)
 
 
 def fail_over_by_hand(nemesis: Nemesis) -> str:
@@ -141,6 +174,8 @@ def fail_over_by_hand(nemesis: Nemesis) -> str:
 def move_one_slot(nemesis: Nemesis) -> str:
     """A slot moves to another primary key by key, while it is in use."""
     primary, _, key = nemesis.shard()
+    with nemesis.cluster.client(primary) as client:
+        key = client.randomkey() or key
     other = nemesis.random.choice([n for n, _ in owners(nemesis.cluster) if n != primary])
     moved = move_slot(nemesis.cluster, slot_of(key), primary, other)
     return f"slot {slot_of(key)} with {moved} keys, {primary.port} to {other.port}"
@@ -182,10 +217,12 @@ def fill_memory(nemesis: Nemesis) -> str:
 
 def kill_process(nemesis: Nemesis) -> str:
     """A process of the application is killed in the middle of what it does; another one begins."""
-    return nemesis.kill_process()
+    name = nemesis.application.names()[0]
+    nemesis.application.kill(name)
+    return name
 
 
-FAULTS: dict[str, Callable[[Nemesis], str]] = {
+OF_NODES: dict[str, Callable[[Nemesis], str]] = {
     each.__name__: each
     for each in (
         nothing,
@@ -196,6 +233,7 @@ FAULTS: dict[str, Callable[[Nemesis], str]] = {
         stop_primary,
         stop_replica,
         promote_stale_replica,
+        promote_stale_replica_and_kill_processes,
         fail_over_by_hand,
         move_one_slot,
         move_slots_atomically,
@@ -206,12 +244,12 @@ FAULTS: dict[str, Callable[[Nemesis], str]] = {
 }
 
 
-def strike(nemesis: Nemesis, name: str) -> tuple[float, float, str]:
+def strike(nemesis: Nemesis, fault: Callable[[Nemesis], str]) -> tuple[float, float, str]:
     """Carry out a fault and wait until the cluster is whole: begin, end, and what was done."""
     nemesis.cluster.wait_until_healthy(HANGING)
     began = time.monotonic()
     try:
-        detail = FAULTS[name](nemesis)
+        detail = fault(nemesis)
     finally:
         for node in nemesis.cluster.nodes:
             with contextlib.suppress(ProcessLookupError):

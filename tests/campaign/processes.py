@@ -4,34 +4,60 @@ Run in a process of its own by :class:`tests.staleness.workers.Worker`, which ca
 """
 
 import asyncio
+import dataclasses
 import inspect
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
 from clusterpass.errors import ClusterPassError
+from clusterpass.store.aio import AsyncStore
+from clusterpass.store.sync import SyncStore
+from clusterpass.store.url import Address, StoreLocation, parse_store_url
 from tests.staleness.workers import LoopThread
 
-from .lives import Lives
+from .clocks import JumpingClock
+from .lives import Lives, Mix
 
+REFRESH_GRACE = 5
+"""Seconds."""
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""
 
 
 class _Process:
-    def __init__(self, name: str, folder: str, seed: int, bound: float, keys: str) -> None:
-        self.lives = Lives(name, Path(folder), seed)
+    def __init__(
+        self, name: str, folder: str, seed: int, bound: float, keys: str, mix: Mix
+    ) -> None:
+        self.lives = Lives(name, Path(folder), seed, mix)
+        self._clock = JumpingClock()
+        self._clock.install()
+        self._reached_at: dict[Address, Address] = {}
         self.config = Config(
             issuer="https://auth.example",
             keys=KeyRing.load(keys),
             staleness_bound=bound,
             activity_interval=5,
+            refresh_grace=REFRESH_GRACE,
         )
         self.is_ending = False
         self.errors: list[str] = []
+
+    def reach(self, reached_at: Mapping[Address, Address]) -> None:
+        """Connect there from now on, in place of the nodes' own addresses."""
+        self._reached_at.clear()
+        self._reached_at.update(reached_at)
+
+    def jump(self, seconds: float) -> None:
+        """Let the clock be ahead by this much."""
+        self._clock.offset = seconds
+
+    def _location(self, url: str) -> StoreLocation:
+        return dataclasses.replace(parse_store_url(url), reached_at=self._reached_at)
 
     def _unexpected(self, error: BaseException) -> None:
         if len(self.errors) < 5:
@@ -52,7 +78,7 @@ class _Process:
 def make(kind: str, broken: str, *given: Any) -> "Threads | Tasks":
     """The object of a process; of a build that is broken on purpose, if that is named."""
     if broken:
-        from .broken import BROKEN
+        from .builds import BROKEN
 
         BROKEN[broken].apply()
     return Tasks(*given) if kind == "tasks" else Threads(*given)
@@ -63,7 +89,7 @@ class Threads(_Process):
 
     def begin(self, url: str) -> None:
         """Begin to live."""
-        self._manager = SessionManager.from_url(url, self.config)
+        self._manager = SessionManager(SyncStore(self._location(url)), self.config)
         self._threads = [threading.Thread(target=self._live, daemon=True) for _ in range(_THREADS)]
         for thread in self._threads:
             thread.start()
@@ -107,7 +133,7 @@ class Tasks(_Process):
         return dict(self._thread.run(self._end()))
 
     async def _begin(self, url: str) -> None:
-        self._manager = AsyncSessionManager.from_url(url, self.config)
+        self._manager = AsyncSessionManager(AsyncStore(self._location(url)), self.config)
         self._tasks = [asyncio.create_task(self._live()) for _ in range(_TASKS)]
 
     async def _end(self) -> dict[str, Any]:

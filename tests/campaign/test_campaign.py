@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from .broken import BROKEN
-from .campaign import Plan, run, summary
-from .nemesis import FAULTS
+from .builds import BROKEN
+from .campaign import Plan, plan_of, run, summary
+from .faults import FAULTS
 
 pytestmark = pytest.mark.timeout(300)
 _MOST_RUNS = 3
@@ -30,13 +30,7 @@ def test_a_broken_build_is_found_out(tmp_path: Path, name: str) -> None:
     broken = BROKEN[name]
     found: set[str] = set()
     for seed in range(_MOST_RUNS):
-        plan = Plan(
-            faults=_FAULTS,
-            names=broken.faults,
-            seed=seed,
-            broken=name,
-            options=broken.options,
-        )
+        plan = plan_of(name, Plan(faults=_FAULTS, seed=seed))
         verdict = run(plan, tmp_path / str(seed))
         found |= {each.promise for each in verdict.violations}
         if found & broken.promises:

@@ -6,14 +6,23 @@ bus is, a proxy of ours; and the first message on a connection says which node o
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from clusterpass.store.url import Address
 
-from .proxies import FORWARD, HOLD, Behaviour, Pair, Proxy
+from .proxies import FORWARD, HOLD, HOLD_TO_CLIENT, HOLD_TO_SERVER, Behaviour, Pair, Proxy
 from .workers import LoopThread, Worker
 
+Way = tuple[bytes, bytes]
+"""From one node to another one, by their ids."""
+_BEHAVIOURS = {
+    (False, False): FORWARD,
+    (True, False): HOLD_TO_CLIENT,
+    (False, True): HOLD_TO_SERVER,
+    (True, True): HOLD,
+}
+"""Whether the answers are held, and whether what is sent to the node is."""
 _SIGNATURE = b"RCmb"
 _SENDER = slice(40, 80)
 """Where a message of the bus has the id of the node that sent it."""
@@ -22,11 +31,11 @@ _SENDER = slice(40, 80)
 class BusProxy(Proxy):
     """In front of the bus of one node."""
 
-    def __init__(self, target: Address, node: bytes, sides: Mapping[bytes, int]) -> None:
-        """``node``: its id; ``sides``: on which side of a partition each node is."""
+    def __init__(self, target: Address, node: bytes, blocked: Set[Way]) -> None:
+        """``node``: its id; ``blocked``: from which node to which one nothing passes."""
         super().__init__(target, 0)
         self._node = node
-        self._sides = sides
+        self._blocked = blocked
 
     def learn(self, pair: Pair, data: bytes) -> bool:
         """Who opened the connection."""
@@ -36,9 +45,9 @@ class BusProxy(Proxy):
         return True
 
     def behaviour_for(self, pair: Pair) -> Behaviour:
-        """Nothing passes from one side to the other."""
-        here, there = self._sides.get(self._node, 0), self._sides.get(pair.sender, 0)
-        return FORWARD if here == there or not pair.sender else HOLD
+        """What is said either way passes unless that is blocked."""
+        here, there = self._node, pair.sender
+        return _BEHAVIOURS[(here, there) in self._blocked, (there, here) in self._blocked]
 
 
 class ProxyProcess:
@@ -48,7 +57,7 @@ class ProxyProcess:
         self._thread = LoopThread(asyncio.new_event_loop)
         self._proxies: dict[tuple[str, Address], Proxy] = {}
         self._buses: list[BusProxy] = []
-        self._sides: dict[bytes, int] = {}
+        self._blocked: set[Way] = set()
         self._seed = seed
 
     def open_buses(self, buses: Mapping[bytes, Address]) -> dict[bytes, Address]:
@@ -56,17 +65,17 @@ class ProxyProcess:
         return {node: self._thread.run(self._open_bus(node, bus)) for node, bus in buses.items()}
 
     async def _open_bus(self, node: bytes, bus: Address) -> Address:
-        proxy = BusProxy(bus, node, self._sides)
+        proxy = BusProxy(bus, node, self._blocked)
         self._buses.append(proxy)
         return await proxy.open()
 
-    def part(self, sides: Mapping[bytes, int]) -> None:
-        """Let nothing pass between nodes on different sides; who is not named is on side 0."""
-        self._thread.run(self._part(sides))
+    def block(self, ways: Set[Way]) -> None:
+        """Let nothing pass these ways between the nodes, and everything else."""
+        self._thread.run(self._block(ways))
 
-    async def _part(self, sides: Mapping[bytes, int]) -> None:
-        self._sides.clear()
-        self._sides.update(sides)
+    async def _block(self, ways: Set[Way]) -> None:
+        self._blocked.clear()
+        self._blocked.update(ways)
         for proxy in self._buses:
             proxy.adapt()
 
@@ -100,6 +109,7 @@ class Proxies:
         self._worker = Worker("proxies", ProxyProcess, seed)
         self._clients: list[str] = []
         self._targets: list[Address] = []
+        self._buses: list[bytes] = []
 
     def open(self, client: str, targets: Sequence[Address]) -> dict[Address, Address]:
         """Proxies between ``client`` and the nodes at ``targets``; where each stands."""
@@ -122,11 +132,17 @@ class Proxies:
     def open_buses(self, buses: Mapping[bytes, Address]) -> dict[bytes, Address]:
         """Proxies in front of the buses of nodes, by their ids; where each stands."""
         found: dict[bytes, Address] = self._worker.call("open_buses", buses)
+        self._buses = list(buses)
         return found
 
     def part(self, sides: Mapping[bytes, int]) -> None:
         """Let nothing pass between nodes on different sides; who is not named is on side 0."""
-        self._worker.call("part", sides)
+        nodes = self._buses
+        self.block({(a, b) for a in nodes for b in nodes if sides.get(a, 0) != sides.get(b, 0)})
+
+    def block(self, ways: Set[Way]) -> None:
+        """Let nothing pass these ways, from one node to another."""
+        self._worker.call("block", ways)
 
     def stop(self) -> None:
         """End the process."""

@@ -1,0 +1,8 @@
+"""All faults, by name."""
+
+from collections.abc import Callable
+
+from .nemesis import OF_NODES, Nemesis
+from .network_faults import FAULTS as OF_THE_NETWORK
+
+FAULTS: dict[str, Callable[[Nemesis], str]] = {**OF_NODES, **OF_THE_NETWORK}

@@ -1,0 +1,147 @@
+"""All that is known of each session, gathered from a history."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .history import ENDS_ALL, ENDS_ONE, History, Operation
+
+DEAD = frozenset({"session_revoked", "session_unknown", "session_expired"})
+REFUSED = DEAD | {"invalid_refresh_token", "refresh_token_reused", "invalid_token"}
+PENDING = frozenset({"revocation_pending", "store_unavailable"})
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken."""
+
+    promise: str
+    session: str
+    subject: str
+    operation: Operation
+    because: str
+
+    def __str__(self) -> str:
+        each = self.operation
+        return (
+            f"{self.promise}: session {self.session} of {self.subject}: {each.verb} by"
+            f" {each.process} from {each.began:.3f} to {each.ended or 0:.3f} answered"
+            f" {each.outcome} ({each.reason}); {self.because}"
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Lifeline:
+    """A session: its login, and what concerned it, in order of their begin."""
+
+    login: Operation
+    verifies: list[Operation] = field(default_factory=list)
+    refreshes: list[Operation] = field(default_factory=list)
+    ends: list[Operation] = field(default_factory=list)
+    sweeps: list[Operation] = field(default_factory=list)
+    """What ends all sessions of the subject; the same list for all of these."""
+    logins: list[Operation] = field(default_factory=list)
+    """Of the subject, this one included; the same list for all of its sessions."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it and all its successors are."""
+        return bool(self.login.durable) and all(
+            each.durable for each in self.refreshes if each.outcome == "ok"
+        )
+
+    @property
+    def replacing(self) -> list[Operation]:
+        """Logins for which this session may have had to leave."""
+        if self.login.limit is None:
+            return []
+        return [each for each in self.logins if each is not self.login and _may_follow(each, self)]
+
+    def sweeps_after(self) -> Iterator[Operation]:
+        """Those that began after the session had been opened."""
+        opened = end_of(self.login)
+        return (each for each in self.sweeps if opened < each.began)
+
+    def sweeps_concerning(self) -> Iterator[Operation]:
+        """Those that may have ended it. One that is retried may be carried out at any time."""
+        return (
+            each for each in self.sweeps if each.outcome != "ok" or end_of(each) > self.login.began
+        )
+
+    def used_up(self) -> list[Operation]:
+        """Refreshes that were refused, and may have ended it."""
+        return [each for each in self.refreshes if each.outcome in REFUSED]
+
+    def may_end(self) -> list[Operation]:
+        """Every operation that may have ended it."""
+        return [*self.ends, *self.sweeps_concerning(), *self.replacing, *self.used_up()]
+
+    def over_at(self) -> float:
+        """The first moment at which its lifetime may be over."""
+        lifetime = self.login.lifetime
+        return _NEVER if lifetime is None else self.login.began + lifetime - 1
+
+    def certain_end(self) -> Operation | None:
+        """The acknowledged end that came first."""
+        ends = [
+            *(each for each in self.ends if each.outcome == "ok"),
+            # Of those that were opened meanwhile nothing is certain.
+            *(each for each in self.sweeps_after() if each.outcome == "ok"),
+        ]
+        return min(ends, key=end_of, default=None)
+
+    def reuse_at(self, refresh: Operation) -> float:
+        """The first moment at which a refresh may be a reuse of its token."""
+        same = (each for each in self.refreshes if each.presented == refresh.presented)
+        return min((each.began for each in same if each is not refresh), default=_NEVER)
+
+    def violation(self, promise: str, operation: Operation, end: Operation | None) -> Violation:
+        """A promise that ``operation`` broke, after ``end``."""
+        login = self.login
+        because = f"opened by {login.process} at {login.ended:.3f}, durable={login.durable}"
+        if end is not None:
+            until = "its death" if end.ended is None else f"{end.ended:.3f}"
+            because += (
+                f"; {end.verb} by {end.process} from {end.began:.3f} to {until}"
+                f" answered {end.outcome}"
+            )
+        return Violation(promise, login.session, login.subject, operation, because)
+
+
+def read_lifelines(history: History) -> dict[str, Lifeline]:
+    """By session id."""
+    lifelines: dict[str, Lifeline] = {}
+    sweeps: dict[str, list[Operation]] = defaultdict(list)
+    logins: dict[str, list[Operation]] = defaultdict(list)
+    for each in history.operations:
+        if each.verb in ENDS_ALL:
+            sweeps[each.subject].append(each)
+        elif each.verb == "login":
+            logins[each.subject].append(each)
+    for each in history.operations:
+        if each.verb == "login" and each.session:
+            subject = each.subject
+            lifelines[each.session] = Lifeline(each, sweeps=sweeps[subject], logins=logins[subject])
+    for each in history.operations:
+        life = lifelines.get(each.session)
+        if life is None:
+            continue
+        if each.verb == "verify":
+            life.verifies.append(each)
+        elif each.verb == "refresh":
+            life.refreshes.append(each)
+        elif each.verb in ENDS_ONE:
+            life.ends.append(each)
+    return lifelines
+
+
+def end_of(operation: Operation) -> float:
+    """When it returned; it has."""
+    assert operation.ended is not None
+    return operation.ended
+
+
+def _may_follow(login: Operation, life: Lifeline) -> bool:
+    """Whether ``login`` may have been carried out after that of ``life``."""
+    return login.ended is None or login.outcome != "ok" or login.ended > life.login.began

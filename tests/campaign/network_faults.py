@@ -1,0 +1,169 @@
+"""Faults of the network and of clocks; see :mod:`.nemesis`."""
+
+import contextlib
+from collections.abc import Sequence
+
+from clusterpass.store.embedded import Node
+from tests.staleness.proxies import (
+    DISCARD,
+    FORWARD,
+    HOLD,
+    HOLD_TO_CLIENT,
+    HOLD_TO_SERVER,
+    Behaviour,
+)
+
+from .nemesis import HANGING, Nemesis
+
+_JUMPS = (2.0, 20.0, 600.0, 7200.0)
+_SETTLING = 0.3
+"""Seconds in which a process connects anew, through proxies."""
+
+
+def part_primary(nemesis: Nemesis) -> str:
+    """A primary is parted from all other nodes, for less than a node timeout or until replaced."""
+    primary, _, key = nemesis.shard()
+    with nemesis.network.between_nodes() as buses:
+        buses.part(primary)
+        seconds = _until_replaced_or_before(nemesis, primary, key)
+        buses.meet()
+    return f"{primary.port} for {seconds}"
+
+
+def part_primary_with_a_process(nemesis: Nemesis) -> str:
+    """The same, and one process reaches that primary alone, the others all nodes but that one."""
+    primary, _, key = nemesis.shard()
+    others = [node for node in nemesis.cluster.nodes if node != primary]
+    with contextlib.ExitStack() as stack:
+        buses = stack.enter_context(nemesis.network.between_nodes())
+        alone, *rest = nemesis.application.names()
+        behave_alone = stack.enter_context(nemesis.network.before(alone))
+        before_the_rest = [stack.enter_context(nemesis.network.before(name)) for name in rest]
+        nemesis.pause(_SETTLING, _SETTLING)
+        behave_alone(HOLD, others)
+        for behave in before_the_rest:
+            behave(HOLD, [primary])
+        buses.part(primary)
+        seconds = _until_replaced_or_before(nemesis, primary, key)
+        buses.meet()
+    return f"{primary.port} with {alone} for {seconds}"
+
+
+def part_replica(nemesis: Nemesis) -> str:
+    """A replica is parted from all other nodes: nobody confirms what its primary writes."""
+    _, replica, _ = nemesis.shard()
+    with nemesis.network.between_nodes() as buses:
+        buses.part(replica)
+        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
+        buses.meet()
+    return f"{replica.port} for {seconds:.1f} s"
+
+
+def silence_primary(nemesis: Nemesis) -> str:
+    """The other nodes do not hear a primary, which hears them."""
+    primary, _, key = nemesis.shard()
+    with nemesis.network.between_nodes() as buses:
+        buses.silence(primary)
+        seconds = _until_replaced_or_before(nemesis, primary, key)
+        buses.meet()
+    return f"{primary.port} for {seconds}"
+
+
+def deafen_primary(nemesis: Nemesis) -> str:
+    """A primary does not hear the other nodes, which hear it."""
+    primary, _, _ = nemesis.shard()
+    with nemesis.network.between_nodes() as buses:
+        buses.deafen(primary)
+        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
+        buses.meet()
+    return f"{primary.port} for {seconds:.1f} s"
+
+
+def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:
+    if nemesis.random.random() < 0.3:
+        seconds = nemesis.pause(0.3 * nemesis.node_timeout, 0.9 * nemesis.node_timeout)
+        return f"{seconds:.1f} s"
+    nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+    return f"{nemesis.pause(0, 1.5):.1f} s after it was replaced"
+
+
+def part_process_from_node(nemesis: Nemesis) -> str:
+    """Nothing passes between a process and a primary: as if packets were dropped."""
+    primary, _, _ = nemesis.shard()
+    return _before_process(nemesis, HOLD, [primary])
+
+
+def part_process_from_all(nemesis: Nemesis) -> str:
+    """Nothing passes between a process and the nodes."""
+    return _before_process(nemesis, HOLD, nemesis.cluster.nodes)
+
+
+def hold_answers(nemesis: Nemesis) -> str:
+    """What a process asks is carried out, and it hears no answer."""
+    primary, _, _ = nemesis.shard()
+    return _before_process(nemesis, HOLD_TO_CLIENT, [primary])
+
+
+def hold_requests(nemesis: Nemesis) -> str:
+    """What a process asks arrives late, while it has given up; what is pushed does arrive."""
+    primary, _, _ = nemesis.shard()
+    return _before_process(nemesis, HOLD_TO_SERVER, [primary])
+
+
+def lose_bytes(nemesis: Nemesis) -> str:
+    """What passes between a process and a primary is lost, and the connections with it."""
+    primary, _, _ = nemesis.shard()
+    return _before_process(nemesis, DISCARD, [primary])
+
+
+def slow_network(nemesis: Nemesis) -> str:
+    """Everything between a process and the nodes is late."""
+    late = Behaviour(delay=nemesis.random.uniform(0.02, 0.2))
+    return f"{late.delay:.2f} s late, " + _before_process(nemesis, late, nemesis.cluster.nodes)
+
+
+def hold_pushes(nemesis: Nemesis) -> str:
+    """What the nodes push does not arrive, nor anything else on those connections."""
+    silent = Behaviour(to_client="hold", only_pushing=True)
+    return _before_process(nemesis, silent, nemesis.cluster.nodes)
+
+
+def _before_process(nemesis: Nemesis, behaviour: Behaviour, nodes: Sequence[Node]) -> str:
+    name = nemesis.random.choice(nemesis.application.names())
+    with nemesis.network.before(name) as behave:
+        nemesis.pause(_SETTLING, 2 * _SETTLING)
+        behave(behaviour, nodes)
+        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
+        behave(FORWARD, nodes)
+        nemesis.pause(0.1, 0.5)
+    return f"{name} and {', '.join(str(node.port) for node in nodes)} for {seconds:.1f} s"
+
+
+def jump_clock(nemesis: Nemesis) -> str:
+    """The clock of a process jumps, and after a while back again."""
+    name = nemesis.random.choice(nemesis.application.names())
+    seconds = nemesis.random.choice(_JUMPS) * nemesis.random.choice((-1, 1))
+    nemesis.application.jump(name, seconds)
+    lasted = nemesis.pause(0.5, 3)
+    nemesis.application.jump(name, 0.0)
+    return f"{name} by {seconds:+g} s for {lasted:.1f} s"
+
+
+FAULTS = {
+    each.__name__: each
+    for each in (
+        part_primary,
+        part_primary_with_a_process,
+        part_replica,
+        silence_primary,
+        deafen_primary,
+        part_process_from_node,
+        part_process_from_all,
+        hold_answers,
+        hold_requests,
+        lose_bytes,
+        slow_network,
+        hold_pushes,
+        jump_clock,
+    )
+}
