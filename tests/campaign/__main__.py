@@ -8,6 +8,7 @@ from pathlib import Path
 from .builds import BROKEN
 from .campaign import Plan, plan_of, run, summary
 from .faults import FAULTS
+from .soak import soak
 
 
 def main() -> int:
@@ -23,8 +24,13 @@ def main() -> int:
     )
     parser.add_argument("--server", help="the path of a server to use instead of the wheel's")
     parser.add_argument("--out", type=Path, help="where to keep the history and the picture")
+    parser.add_argument(
+        "--soak", type=float, metavar="MINUTES", help="live on, and look what grows"
+    )
     given = parser.parse_args()
     folder = given.out or Path(tempfile.mkdtemp(prefix="campaign-"))
+    if given.soak is not None:
+        return _soak(given.soak, given.seed, folder)
     plan = Plan(
         faults=given.faults,
         names=tuple(given.fault or FAULTS),
@@ -45,6 +51,19 @@ def main() -> int:
         draw(verdict, folder / "timeline.svg")
     print(f"kept in {folder}")
     return 1 if verdict.violations else 0
+
+
+def _soak(minutes: float, seed: int, folder: Path) -> int:
+    grown = soak(minutes, seed, folder, lambda line: print(line, flush=True))
+    print("\n".join(["nothing has grown"] if not grown else ["has grown, or failed:", *grown]))
+    try:
+        from .picture import draw_soak
+    except ModuleNotFoundError as error:
+        print(f"no picture without {error.name}")
+    else:
+        draw_soak(folder / "samples.json", folder / "soak.svg")
+    print(f"kept in {folder}")
+    return 1 if grown else 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from .lifelines import Violation
 from .lives import USUAL, Mix
 from .nemesis import Nemesis, strike
 from .network import Network
-from .processes import REFRESH_GRACE, make
+from .processes import REFRESH_GRACE, Start, make
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class Plan:
     mix: Mix = USUAL
     quiet_seconds: float = 1.0
     """Before the first fault."""
+    soaks: bool = False
+    """See :class:`.processes.Start`."""
 
 
 def plan_of(broken: str, plan: Plan) -> Plan:
@@ -70,7 +72,9 @@ class Verdict:
 _IMPATIENT = "?timeout=0.3&deadline=0.8&replica_wait=0.15"
 
 
-class _Processes:
+class Processes:
+    """Three of them: two with threads, one with tasks."""
+
     def __init__(self, plan: Plan, url: str, folder: Path, keys: Path) -> None:
         self._plan, self._url, self._folder, self._keys = plan, url, folder, keys
         self._generation = 0
@@ -82,19 +86,19 @@ class _Processes:
     def _start(self, kind: str) -> None:
         self._generation += 1
         name = f"{kind}-{self._generation}"
-        plan, folder = self._plan, str(self._folder)
-        worker = Worker(
-            name,
-            make,
-            kind,
-            plan.broken,
-            name,
-            folder,
-            plan.seed,
-            plan.bound,
-            str(self._keys),
-            plan.mix,
+        plan = self._plan
+        start = Start(
+            kind=kind,
+            name=name,
+            folder=self._folder,
+            keys=self._keys,
+            seed=plan.seed,
+            bound=plan.bound,
+            mix=plan.mix,
+            broken=plan.broken,
+            soaks=plan.soaks,
         )
+        worker = Worker(name, make, start)
         # Every other one is impatient, so that it meets more failures than it rides out.
         impatient = "" if plan.options or self._generation % 2 else _IMPATIENT
         worker.call("begin", f"{self._url}{impatient}")
@@ -144,7 +148,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -
     with EmbeddedCluster(
         nodes=6, node_timeout=plan.node_timeout, persistent=True, server=plan.server
     ) as cluster:
-        processes = _Processes(plan, f"{cluster.url}{plan.options}", folder, keys)
+        processes = Processes(plan, f"{cluster.url}{plan.options}", folder, keys)
         network = Network(cluster, plan.seed, processes.reach)
         nemesis = Nemesis(
             cluster, plan.node_timeout, random.Random(f"nemesis {plan.seed}"), processes, network

@@ -92,7 +92,10 @@ def digest(token: str) -> str:
 class Lives:
     """The sessions that one process knows. Used by several threads: each takes what it finds."""
 
-    def __init__(self, name: str, folder: Path, seed: int, mix: Mix) -> None:
+    def __init__(
+        self, name: str, folder: Path, seed: int, mix: Mix, recorder: Recorder | None
+    ) -> None:
+        """``recorder``: None where nothing is to be recorded."""
         self._name = name
         self._acts: list[Callable[[], Act]] = [
             self._login,
@@ -108,7 +111,7 @@ class Lives:
         shares = dataclasses.astuple(mix)[: len(self._acts) - 1]
         self._shares = [*shares, 100 - sum(shares)]
         self._random = random.Random(f"{seed} {name}")
-        self._recorder = Recorder(folder / f"{name}.operations", name)
+        self._recorder = recorder
         self._own = (folder / f"{name}.sessions").open("a", encoding="utf-8")
         self._folder = folder
         self._read: dict[Path, int] = {}
@@ -127,7 +130,7 @@ class Lives:
             self._look()
         (choose,) = self._random.choices(self._acts, self._shares)
         act = choose() if self._mine and len(self._known) >= _FEWEST_KNOWN else self._login()
-        if act.operation.verb not in READS:
+        if act.operation.verb not in READS and self._recorder is not None:
             self._recorder.begin(act.operation)
         return act
 
@@ -150,11 +153,13 @@ class Lives:
                 operation.listed = " ".join(session.session_id for session in result)
             elif operation.verb == "refresh":
                 self._refreshed(operation, act.known, result)
-        self._recorder.end(operation)
+        if self._recorder is not None:
+            self._recorder.end(operation)
 
     def close(self) -> None:
         """Write what is not written yet."""
-        self._recorder.flush()
+        if self._recorder is not None:
+            self._recorder.flush()
 
     def _begin(self, verb: str, subject: str, **more: Any) -> Operation:
         return Operation(

@@ -1,7 +1,9 @@
 """The timeline of a campaign: operations by outcome, faults, violations. Needs matplotlib."""
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -54,6 +56,30 @@ def draw(verdict: Verdict, path: Path) -> None:
         f"{len(operations):,} operations, {len(verdict.history.faults)} faults,"
         f" {len(verdict.violations)} violations"
     )
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def draw_soak(samples: Path, path: Path) -> None:
+    """Write what was sampled in a soak as SVG: one panel for each thing that was looked at."""
+    series: dict[str, list[dict[str, Any]]] = {}
+    for each in json.loads(samples.read_text()):
+        series.setdefault(each["what"], []).append(each)
+    figure, panels = plt.subplots(
+        (len(series) + 1) // 2, 2, figsize=(12, 8), sharex=True, layout="constrained"
+    )
+    for axes, (what, lines) in zip(panels.flat, series.items(), strict=False):
+        for line in lines:
+            axes.plot(
+                [at / 60 for at, _ in line["samples"]],
+                [value for _, value in line["samples"]],
+                label=line["of"],
+                linewidth=1,
+            )
+        axes.set_ylim(bottom=0)
+        axes.set_title(what, fontsize="small")
+        axes.legend(fontsize="x-small", loc="lower right")
+        axes.set_xlabel("minutes")
     figure.savefig(path)
     plt.close(figure)
 

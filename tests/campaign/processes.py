@@ -9,17 +9,20 @@ import inspect
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
 from clusterpass.errors import ClusterPassError
+from clusterpass.sessions import denials
 from clusterpass.store.aio import AsyncStore
 from clusterpass.store.sync import SyncStore
 from clusterpass.store.url import Address, StoreLocation, parse_store_url
 from tests.staleness.workers import LoopThread
 
 from .clocks import JumpingClock
+from .history import Recorder
 from .lives import Lives, Mix
 
 REFRESH_GRACE = 5
@@ -27,23 +30,54 @@ REFRESH_GRACE = 5
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""
+_SOAK_SLOWER = 15
+_SOAK_LIMITS: Any = {
+    "access_lifetime": 60,
+    "idle_lifetime": 60,
+    "absolute_lifetime": 120,
+    "cache_entries": 1000,
+}
+"""So that as much ends as begins, after some minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a process is to be."""
+
+    kind: str
+    """``threads`` or ``tasks``."""
+    name: str
+    folder: Path
+    keys: Path
+    seed: int
+    bound: float
+    mix: Mix
+    broken: str = ""
+    soaks: bool = False
+    """Whether it lives for long: then it records nothing, is slow, and what is bounded is full
+    soon, so that what is not bounded is seen to grow."""
 
 
 class _Process:
-    def __init__(
-        self, name: str, folder: str, seed: int, bound: float, keys: str, mix: Mix
-    ) -> None:
-        self.lives = Lives(name, Path(folder), seed, mix)
+    def __init__(self, start: Start) -> None:
+        recorder = (
+            None if start.soaks else Recorder(start.folder / f"{start.name}.operations", start.name)
+        )
+        self.lives = Lives(start.name, start.folder, start.seed, start.mix, recorder)
+        self._slower = _SOAK_SLOWER if start.soaks else 1
         self._clock = JumpingClock()
         self._clock.install()
         self._reached_at: dict[Address, Address] = {}
         self.config = Config(
             issuer="https://auth.example",
-            keys=KeyRing.load(keys),
-            staleness_bound=bound,
+            keys=KeyRing.load(start.keys),
+            staleness_bound=start.bound,
             activity_interval=5,
             refresh_grace=REFRESH_GRACE,
+            **(_SOAK_LIMITS if start.soaks else {}),
         )
+        if start.soaks:
+            denials.MOST_SESSIONS, denials.MOST_SUBJECTS = 1000, 500  # type: ignore[misc]
         self.is_ending = False
         self.errors: list[str] = []
 
@@ -75,13 +109,13 @@ class _Process:
         }
 
 
-def make(kind: str, broken: str, *given: Any) -> "Threads | Tasks":
+def make(start: Start) -> "Threads | Tasks":
     """The object of a process; of a build that is broken on purpose, if that is named."""
-    if broken:
+    if start.broken:
         from .builds import BROKEN
 
-        BROKEN[broken].apply()
-    return Tasks(*given) if kind == "tasks" else Threads(*given)
+        BROKEN[start.broken].apply()
+    return Tasks(start) if start.kind == "tasks" else Threads(start)
 
 
 class Threads(_Process):
@@ -116,7 +150,7 @@ class Threads(_Process):
                 self._unexpected(error)
                 continue
             self.lives.note(act, result, failure)
-            time.sleep(_THREAD_PAUSE)
+            time.sleep(_THREAD_PAUSE * self._slower)
 
 
 class Tasks(_Process):
@@ -157,7 +191,7 @@ class Tasks(_Process):
                 self._unexpected(error)
                 continue
             self.lives.note(act, result, failure)
-            await asyncio.sleep(_TASK_PAUSE)
+            await asyncio.sleep(_TASK_PAUSE * self._slower)
 
 
 def _wait_until_confirmed(manager: Any, seconds: float = 20.0) -> None:
