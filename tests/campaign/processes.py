@@ -30,7 +30,7 @@ REFRESH_GRACE = 5
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""
-_SOAK_SLOWER = 15
+_SOAK_SLOWER = 40
 _SOAK_LIMITS: Any = {
     "access_lifetime": 60,
     "idle_lifetime": 60,
