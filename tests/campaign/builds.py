@@ -26,6 +26,8 @@ class Build:
     mix: Mix = USUAL
     quiet_seconds: float = 1.0
     """Before the first fault."""
+    at_once: int = 1
+    """How many faults one run has; the more, the more there is to remember."""
 
 
 _STALE = ("promote_stale_replica",)
@@ -40,7 +42,14 @@ BROKEN: dict[str, Build] = {
         Build(broken.wait_is_off, {AFTER, KNEW, LOST, REFRESH_LOST}, _STALE),
         Build(broken.wait_is_not_counted, {AFTER, KNEW, LOST, REFRESH_LOST}, _STALE),
         Build(broken.ends_are_not_remembered, {KNEW}, _STALE),
-        Build(broken.generations_are_not_remembered, {KNEW}, _NOBODY_LEFT, mix=_REVOKES_ALL),
+        Build(
+            broken.generations_are_not_remembered,
+            {KNEW},
+            _NOBODY_LEFT,
+            mix=_REVOKES_ALL,
+            quiet_seconds=3,
+            at_once=3,
+        ),
         Build(broken.pending_is_not_enforced, {KNEW}, _NO_PRIMARY, _IMPATIENT),
         Build(broken.sweeps_never_end, {LOST}),
         Build(broken.pushes_are_ignored, {AFTER, KNEW}),
