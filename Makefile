@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo test lint bench faults setup test-setup clean
+.PHONY: help run demo test lint bench faults soak recovery setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -52,9 +52,17 @@ bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of 
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
-faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 20 minutes
+faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 25 minutes
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),300) --seed $(or $(SEED),1)
+
+soak: test-setup ## MINUTES (60) of life with faults, in which nothing may grow
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	$(BIN)/python -m tests.campaign --soak $(or $(MINUTES),60) --seed $(or $(SEED),1)
+
+recovery: test-setup ## What users notice of a failover; writes docs/why/failover.md, 15 minutes
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	$(BIN)/python -m benchmarks.recovery
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .clusterpass build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -92,7 +92,7 @@ def _outcome(hit: list[Call], others: list[Call], at: float) -> Outcome:
     last = max((call.ended for call in disturbed), default=at)
     recovered = last - at
     before = [call for call in others if at - _BEFORE + 1 < call.due < at]
-    during = [call for call in others if at <= call.due <= at + recovered]
+    during = [call for call in others if at <= call.due <= at + max(1.0, recovered)]
     return Outcome(
         recovered=recovered,
         full_again=_full_again(hit, at),

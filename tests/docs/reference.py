@@ -68,12 +68,12 @@ def doctor_page() -> str:
     """docs/reference/doctor.md: its beginning is written by hand, the checks are listed."""
     head, mark, _ = (FOLDER / "doctor.md").read_text("utf-8").partition(_MADE_FROM_HERE)
     lines = [head.rstrip(), "", mark, ""]
-    modules = dict.fromkeys(check.judge.__module__ for check in CHECKS.values())
+    modules = dict.fromkeys(check.function.__module__ for check in CHECKS.values())
     for module in modules:
         about = (sys.modules[module].__doc__ or "").splitlines()[0]
         lines += [f"## {about}", ""]
         for check in CHECKS.values():
-            if check.judge.__module__ == module:
+            if check.function.__module__ == module:
                 lines += [f"### {check.id}", "", f"{check.title}.", "", check.breaks, ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -24,7 +24,6 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
         severity = "warning" if set(denied) == {"scan"} else "problem"
         rules = " ".join(f"+{command}" for command in denied)
         yield Finding(
-            id="rights",
             severity="warning" if severity == "warning" else "problem",
             found=f"The user {seen.user!r} may not use, or not with keys of {seen.namespace}:*,"
             f" {', '.join(denied)}.",
@@ -42,7 +41,6 @@ def rights_too_wide(seen: Snapshot) -> Iterator[Finding]:
     if wide:
         commands = sorted({command for node in wide for command in node.allowed_beyond})
         yield Finding(
-            id="rights-too-wide",
             severity="note",
             found=f"The user {seen.user!r} may also use {', '.join(commands)}.",
             remedy="Give the application a user of its own with the rights of"
@@ -57,7 +55,6 @@ def password(seen: Snapshot) -> Iterator[Finding]:
     Servers that ask nobody protect them by the network alone."""
     if not seen.has_password and seen.answering:
         yield Finding(
-            id="password",
             severity="note" if seen.is_local else "problem",
             found="The servers let us in without a password.",
             remedy="Give the application an ACL user with a password, and switch the default user"
@@ -66,7 +63,6 @@ def password(seen: Snapshot) -> Iterator[Finding]:
     open_ones = [node for node in seen.answering if node.is_open]
     if open_ones:
         yield Finding(
-            id="password",
             severity="note" if seen.is_local else "problem",
             found="We gave a password, but whoever gives none is let in as well.",
             remedy="ACL SETUSER default off, and in the configuration file.",
@@ -81,7 +77,6 @@ def tls(seen: Snapshot) -> Iterator[Finding]:
     if not seen.has_tls:
         if not seen.is_local:
             yield Finding(
-                id="tls",
                 severity="warning",
                 found="The connections are not encrypted.",
                 remedy="Let the servers listen with TLS (tls-port) and use rediss:// or"
@@ -92,7 +87,6 @@ def tls(seen: Snapshot) -> Iterator[Finding]:
         plain = [node for node in seen.answering if node.setting(setting) == "no"]
         if plain and (seen.is_cluster or setting == "tls-replication"):
             yield Finding(
-                id="tls",
                 severity="warning",
                 found=f"{setting} is no: what goes to {what} is not encrypted.",
                 remedy=f"Set {setting} yes on every node.",
@@ -110,7 +104,6 @@ def certificates(seen: Snapshot) -> Iterator[Finding]:
         left = node.certificate.expires_at - seen.taken_at
         if left < _SOON:
             yield Finding(
-                id="certificates",
                 severity="problem" if left < _VERY_SOON else "warning",
                 found=f"Its certificate expires in {max(0.0, left) / _DAY:.0f} days.",
                 remedy="Renew it. The servers take a new one by CONFIG SET tls-cert-file,"
@@ -137,7 +130,6 @@ def unseen(seen: Snapshot) -> Iterator[Finding]:
         blind = [node for node in seen.answering if getattr(node, attribute) is None]
         if blind:
             yield Finding(
-                id="unseen",
                 severity="unseen",
                 found=f"{command} is not answered, so not looked at: {what}.",
                 remedy="Look with a user who may (--store), or in your provider's console.",
@@ -145,7 +137,6 @@ def unseen(seen: Snapshot) -> Iterator[Finding]:
             )
     if not seen.has_tried:
         yield Finding(
-            id="unseen",
             severity="unseen",
             found="Whether a replica confirms a write, and changes are pushed, was not tried.",
             remedy="Use --write: it writes a key of ours on each primary, for ten seconds.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names
+from clusterpass.doctor.findings import Finding, about, check, names
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
 
 _FEW_CLIENTS: Final = 1000
@@ -23,7 +23,6 @@ def pushes(seen: Snapshot) -> Iterator[Finding]:
     for node in seen.answering:
         if node.tracking:
             yield Finding(
-                id="pushes",
                 severity="warning",
                 found=f"It does not push: {node.tracking}.",
                 remedy="Give the user +client|tracking and connect without a proxy; or set"
@@ -32,7 +31,6 @@ def pushes(seen: Snapshot) -> Iterator[Finding]:
             )
         elif node.trial is not None and node.trial.was_pushed is False:
             yield Finding(
-                id="pushes",
                 severity="problem",
                 found="It accepts CLIENT TRACKING, but did not tell of the trial write.",
                 remedy="Connect without the proxy in between; until then set"
@@ -52,7 +50,6 @@ def output_buffers(seen: Snapshot) -> Iterator[Finding]:
         if small:
             lowest = min(min(_limits(node, name)) for node in small)
             yield Finding(
-                id="output-buffers",
                 severity="warning",
                 found=f"client-output-buffer-limit for {_CLASSES.get(name, name)} is"
                 f" {lowest:,} bytes.",
@@ -66,24 +63,19 @@ def output_buffers(seen: Snapshot) -> Iterator[Finding]:
         for node in seen.answering
         if node.setting("maxmemory-clients") not in {None, "0", "0%"}
     ]
-    if evicting:
-        yield Finding(
-            id="output-buffers",
-            severity="note",
-            found="maxmemory-clients is set: when all connections together take more, some are"
-            " cut.",
-            remedy="Set it well above what pushes take when much changes at once, or to 0.",
-            nodes=names(evicting),
-        )
+    yield from about(
+        evicting,
+        "note",
+        found="maxmemory-clients is set: when all connections together take more, some are cut.",
+        remedy="Set it well above what pushes take when much changes at once, or to 0.",
+    )
     cut = [n for n in seen.answering if n.number("client_output_buffer_limit_disconnections")]
-    if cut:
-        yield Finding(
-            id="output-buffers",
-            severity="warning",
-            found="Connections were cut for their output buffers since the servers started.",
-            remedy="Raise client-output-buffer-limit, or find the client that reads too slowly.",
-            nodes=names(cut),
-        )
+    yield from about(
+        cut,
+        "warning",
+        found="Connections were cut for their output buffers since the servers started.",
+        remedy="Raise client-output-buffer-limit, or find the client that reads too slowly.",
+    )
 
 
 def _limits(node: NodeSeen, name: str) -> list[int]:
@@ -106,7 +98,6 @@ def connections(seen: Snapshot) -> Iterator[Finding]:
         used = (node.number("connected_clients") or 0) + (node.number("cluster_connections") or 0)
         if most and used > _CROWDED * most:
             yield Finding(
-                id="connections",
                 severity="problem",
                 found=f"{used:,} of {most:,} connections are in use.",
                 remedy="Raise maxclients (and the limit of open files); lower max_connections in"
@@ -115,39 +106,32 @@ def connections(seen: Snapshot) -> Iterator[Finding]:
             )
         elif most and most < _FEW_CLIENTS:
             yield Finding(
-                id="connections",
                 severity="warning",
                 found=f"maxclients is {most}: {most // 64} processes with threads may fill it.",
                 remedy="Set it to 10000 (the default).",
                 nodes=(str(node.address),),
             )
     refusing = [node for node in seen.answering if node.number("rejected_connections")]
-    if refusing:
-        yield Finding(
-            id="connections",
-            severity="warning",
-            found="Connections were refused since the servers started, as there were too many.",
-            remedy="Raise maxclients.",
-            nodes=names(refusing),
-        )
+    yield from about(
+        refusing,
+        "warning",
+        found="Connections were refused since the servers started, as there were too many.",
+        remedy="Raise maxclients.",
+    )
     blind = [node for node in seen.answering if node.setting("tcp-keepalive") == "0"]
-    if blind:
-        yield Finding(
-            id="connections",
-            severity="note",
-            found="tcp-keepalive is 0: connections of machines that vanished count for ever.",
-            remedy="CONFIG SET tcp-keepalive 300 (the default).",
-            nodes=names(blind),
-        )
+    yield from about(
+        blind,
+        "note",
+        found="tcp-keepalive is 0: connections of machines that vanished count for ever.",
+        remedy="CONFIG SET tcp-keepalive 300 (the default).",
+    )
     hasty = [n for n in seen.answering if 0 < (n.setting_number("timeout") or 0) < _SHORT_TIMEOUT]
-    if hasty:
-        yield Finding(
-            id="connections",
-            severity="note",
-            found="timeout is below a minute: idle connections are closed and opened again.",
-            remedy="CONFIG SET timeout 0 (the default).",
-            nodes=names(hasty),
-        )
+    yield from about(
+        hasty,
+        "note",
+        found="timeout is below a minute: idle connections are closed and opened again.",
+        remedy="CONFIG SET timeout 0 (the default).",
+    )
 
 
 @check("scripts", "Whether the servers let scripts come to their end")
@@ -163,7 +147,6 @@ def scripts(seen: Snapshot) -> Iterator[Finding]:
             hasty.append(node)
     if hasty:
         yield Finding(
-            id="scripts",
             severity="warning",
             found=f"busy-reply-threshold is below {_SHORT_SCRIPT} ms.",
             remedy="CONFIG SET busy-reply-threshold 5000 (the default).",

@@ -27,7 +27,6 @@ def eviction(seen: Snapshot) -> Iterator[Finding]:
         if group:
             policies = ", ".join(sorted({policy for _, policy in group}))
             yield Finding(
-                id="eviction",
                 severity="problem" if severity == "problem" else "warning",
                 found=f"maxmemory-policy is {policies}"
                 + (
@@ -42,7 +41,6 @@ def eviction(seen: Snapshot) -> Iterator[Finding]:
     if lost:
         count = sum(node.number("evicted_keys") or 0 for node in lost)
         yield Finding(
-            id="eviction",
             severity="problem",
             found=f"{shown(count, 'key')} evicted since the servers started: sessions may be among"
             " them.",
@@ -63,7 +61,6 @@ def memory(seen: Snapshot) -> Iterator[Finding]:
         if used is None or not room or used < _FULL * room:
             continue
         yield Finding(
-            id="memory",
             severity="problem" if used >= _ALMOST_FULL * room else "warning",
             found=f"{used / room:.0%} of {'maxmemory' if limit else 'the machine'} is used"
             f" ({used / 2**20:,.0f} of {room / 2**20:,.0f} MiB).",
@@ -73,7 +70,6 @@ def memory(seen: Snapshot) -> Iterator[Finding]:
     unlimited = [node for node in seen.answering if node.info is not None and not _limit(node)]
     if unlimited and not seen.is_local:
         yield Finding(
-            id="memory",
             severity="warning",
             found="There is no maxmemory: instead of refusing logins when it is full, the kernel"
             " ends the server.",
@@ -96,7 +92,6 @@ def compact_hashes(seen: Snapshot) -> Iterator[Finding]:
     ]
     if wide:
         yield Finding(
-            id="compact-hashes",
             severity="note",
             found="hash-max-listpack-entries or hash-max-listpack-value is below the default.",
             remedy=f"Set them to {_LISTPACK_ENTRIES} and {_LISTPACK_VALUE} at least.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names
+from clusterpass.doctor.findings import Finding, about, check, names
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot
 
 _SLOW_FAILOVER, _HASTY_FAILOVER = 5_000, 500
@@ -27,7 +27,6 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
     if slow:
         longest = max(known.values())
         yield Finding(
-            id="node-timeout",
             severity="warning",
             found=f"cluster-node-timeout is {longest:,} ms: after the death of a primary its users"
             f" wait about {1.5 * longest / 1000 + 1:.0f} s.",
@@ -36,7 +35,6 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
         )
     if hasty:
         yield Finding(
-            id="node-timeout",
             severity="warning",
             found=f"cluster-node-timeout is {min(known.values())} ms: a pause for a copy to disk"
             " may be taken for a death.",
@@ -46,7 +44,6 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
     if len(set(known.values())) > 1:
         values = ", ".join(f"{value} ms" for value in sorted(set(known.values())))
         yield Finding(
-            id="node-timeout",
             severity="warning",
             found=f"The nodes have different node timeouts: {values}.",
             remedy="Set the same on all of them.",
@@ -56,16 +53,14 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
 @check("full-coverage", "Whether a shard's fault stops the other shards")
 def full_coverage(seen: Snapshot) -> Iterator[Finding]:
     """With cluster-require-full-coverage, which is the servers' default, all nodes refuse all calls
-    while any slot has no owner: one lost shard logs out the users of all."""
+    while any slot has no owner: one lost shard shuts out the users of all."""
     strict = _with(seen, "cluster-require-full-coverage", "yes")
-    if strict:
-        yield Finding(
-            id="full-coverage",
-            severity="problem",
-            found="cluster-require-full-coverage is yes: while one shard is away, all refuse.",
-            remedy="CONFIG SET cluster-require-full-coverage no, and in the configuration file.",
-            nodes=names(strict),
-        )
+    yield from about(
+        strict,
+        "problem",
+        found="cluster-require-full-coverage is yes: while one shard is away, all refuse.",
+        remedy="CONFIG SET cluster-require-full-coverage no, and in the configuration file.",
+    )
 
 
 @check("reads-when-down", "Whether a node that was cut off goes on to answer reads")
@@ -73,15 +68,13 @@ def reads_when_down(seen: Snapshot) -> Iterator[Finding]:
     """With cluster-allow-reads-when-down a primary that is parted from the others goes on to
     answer: it shows sessions alive that have ended at its successor."""
     lax = _with(seen, "cluster-allow-reads-when-down", "yes")
-    if lax:
-        yield Finding(
-            id="reads-when-down",
-            severity="problem",
-            found="cluster-allow-reads-when-down is yes: a node that was cut off shows ended"
-            " sessions as alive.",
-            remedy="CONFIG SET cluster-allow-reads-when-down no.",
-            nodes=names(lax),
-        )
+    yield from about(
+        lax,
+        "problem",
+        found="cluster-allow-reads-when-down is yes: a node that was cut off shows ended"
+        " sessions as alive.",
+        remedy="CONFIG SET cluster-allow-reads-when-down no.",
+    )
 
 
 @check("failover", "Whether the replicas may take over")
@@ -89,20 +82,17 @@ def failover(seen: Snapshot) -> Iterator[Finding]:
     """A replica that may not be promoted, or only if its link broke a moment ago, is a copy that
     nobody can use: the shard stays away until its old primary is back."""
     off = _with(seen, "cluster-replica-no-failover", "yes")
-    if off:
-        yield Finding(
-            id="failover",
-            severity="problem",
-            found="cluster-replica-no-failover is yes: these never take over by themselves.",
-            remedy="CONFIG SET cluster-replica-no-failover no.",
-            nodes=names(off),
-        )
+    yield from about(
+        off,
+        "problem",
+        found="cluster-replica-no-failover is yes: these never take over by themselves.",
+        remedy="CONFIG SET cluster-replica-no-failover no.",
+    )
     nodes = seen.answering if seen.is_cluster else ()
     factors = {n: n.setting_number("cluster-replica-validity-factor") for n in nodes}
     strict = [node for node, factor in factors.items() if factor and factor < _LEAST_VALIDITY]
     if strict:
         yield Finding(
-            id="failover",
             severity="warning",
             found=f"cluster-replica-validity-factor is below {_LEAST_VALIDITY}: a replica whose"
             " link broke a little earlier than its primary does not take over.",
@@ -110,15 +100,13 @@ def failover(seen: Snapshot) -> Iterator[Finding]:
             nodes=names(strict),
         )
     writable = _with(seen, "replica-read-only", "no")
-    if writable:
-        yield Finding(
-            id="failover",
-            severity="warning",
-            found="replica-read-only is no: what is written there by mistake differs from its"
-            " primary, and takes effect when it takes over.",
-            remedy="CONFIG SET replica-read-only yes.",
-            nodes=names(writable),
-        )
+    yield from about(
+        writable,
+        "warning",
+        found="replica-read-only is no: what is written there by mistake differs from its"
+        " primary, and takes effect when it takes over.",
+        remedy="CONFIG SET replica-read-only yes.",
+    )
 
 
 @check("versions", "Whether the servers are new enough, and alike")
@@ -128,20 +116,17 @@ def versions(seen: Snapshot) -> Iterator[Finding]:
     told = {node: _version(node) for node in seen.answering}
     known = {node: version for node, version in told.items() if version is not None}
     old = [node for node, (_, version) in known.items() if version < _OLDEST]
-    if old:
-        yield Finding(
-            id="versions",
-            severity="problem",
-            found="These are older than Redis 7.0: "
-            + ", ".join(sorted({known[node][0] for node in old}))
-            + ".",
-            remedy="Use Valkey, or Redis 7.0 or later.",
-            nodes=names(old),
-        )
+    yield from about(
+        old,
+        "problem",
+        found="These are older than Redis 7.0: "
+        + ", ".join(sorted({known[node][0] for node in old}))
+        + ".",
+        remedy="Use Valkey, or Redis 7.0 or later.",
+    )
     different = sorted({name for name, _ in known.values()})
     if len(different) > 1:
         yield Finding(
-            id="versions",
             severity="warning",
             found=f"The servers differ: {', '.join(different)}.",
             remedy="Well enough during an upgrade (replicas first, then CLUSTER FAILOVER); end it.",
@@ -172,7 +157,6 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
     apart = last[1].ahead - first[1].ahead - (first[1].uncertainty + last[1].uncertainty)
     if apart > _CLOCKS_APART:
         yield Finding(
-            id="clocks",
             severity="problem",
             found=f"Their clocks are at least {apart:.1f} s apart.",
             remedy="Let the hosts set their clocks by NTP (chrony).",
@@ -182,7 +166,6 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
     if abs(nearest.ahead) - nearest.uncertainty > _CLOCK_AND_OURS:
         direction = "behind" if nearest.ahead > 0 else "ahead of"
         yield Finding(
-            id="clocks",
             severity="warning",
             found=f"This machine's clock is {abs(nearest.ahead):.1f} s {direction} the servers'.",
             remedy="Let this host set its clock by NTP (chrony).",
@@ -202,7 +185,6 @@ def round_trip(seen: Snapshot) -> Iterator[Finding]:
     if far:
         longest = max(node.round_trip or 0 for node in far)
         yield Finding(
-            id="round-trip",
             severity="warning",
             found=f"An answer takes up to {longest * 1000:.0f} ms at best, a call may take"
             f" {seen.patience.timeout * 1000:.0f} ms.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names, shown
+from clusterpass.doctor.findings import Finding, about, check, names, shown
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
 
 _LAG_SECONDS: Final = 2
@@ -20,7 +20,6 @@ def replication(seen: Snapshot) -> Iterator[Finding]:
         info = node.info or {}
         if info.get("master_link_status") == "down":
             yield Finding(
-                id="replication",
                 severity="problem",
                 found="The link of this replica to its primary is down"
                 + (" (it is copying all data)." * (info.get("master_sync_in_progress") == "1")),
@@ -31,15 +30,13 @@ def replication(seen: Snapshot) -> Iterator[Finding]:
     for node in seen.primaries:
         yield from _late_replicas(node)
     small = [n for n in seen.primaries if (n.number("repl_backlog_size") or 2**40) < _SMALL_BACKLOG]
-    if small:
-        yield Finding(
-            id="replication",
-            severity="note",
-            found="repl-backlog-size is below 1 MB: after a short cut a replica copies all data"
-            " again, and confirms nothing meanwhile.",
-            remedy="CONFIG SET repl-backlog-size 64mb.",
-            nodes=names(small),
-        )
+    yield from about(
+        small,
+        "note",
+        found="repl-backlog-size is below 1 MB: after a short cut a replica copies all data"
+        " again, and confirms nothing meanwhile.",
+        remedy="CONFIG SET repl-backlog-size 64mb.",
+    )
 
 
 def _late_replicas(node: NodeSeen) -> Iterator[Finding]:
@@ -58,7 +55,6 @@ def _late_replicas(node: NodeSeen) -> Iterator[Finding]:
         else:
             continue
         yield Finding(
-            id="replication",
             severity="warning",
             found=f"Its replica {replica} {problem}.",
             remedy="Give it the processor and the network of its primary, or put another in its"
@@ -88,7 +84,6 @@ def confirmation(seen: Snapshot) -> Iterator[Finding]:
         else:
             continue
         yield Finding(
-            id="confirmation",
             severity="problem",
             found=found,
             remedy="Look at the replica's link and load; where the network is slow, raise"
@@ -111,15 +106,13 @@ def persistence(seen: Snapshot) -> Iterator[Finding]:
         if group:
             yield _unsafe_restart(seen, group, has_snapshots=has_snapshots)
     failing = [node for node in seen.answering if _fails_to_write(node)]
-    if failing:
-        yield Finding(
-            id="persistence",
-            severity="problem",
-            found="The last attempt to write its file failed. Where stop-writes-on-bgsave-error"
-            " is on, it refuses all writes.",
-            remedy="Look at its log, and at the space and the rights on its disk.",
-            nodes=names(failing),
-        )
+    yield from about(
+        failing,
+        "problem",
+        found="The last attempt to write its file failed. Where stop-writes-on-bgsave-error"
+        " is on, it refuses all writes.",
+        remedy="Look at its log, and at the space and the rights on its disk.",
+    )
 
 
 def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], *, has_snapshots: bool) -> Finding:
@@ -141,7 +134,6 @@ def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], *, has_snapshots: boo
     else:
         remedy = "CONFIG SET appendonly yes."
     return Finding(
-        id="persistence",
         severity="warning" if seen.is_cluster else "problem",
         found=found,
         remedy=remedy,
@@ -184,9 +176,7 @@ def fsync(seen: Snapshot) -> Iterator[Finding]:
         ),
     ):
         if nodes:
-            yield Finding(
-                id="fsync", severity="problem", found=found, remedy=remedy, nodes=names(nodes)
-            )
+            yield Finding(severity="problem", found=found, remedy=remedy, nodes=names(nodes))
 
 
 @check("min-replicas", "Whether the loss of a replica stops logins")
@@ -199,7 +189,6 @@ def min_replicas(seen: Snapshot) -> Iterator[Finding]:
         there = node.number("connected_slaves")
         if wanted and (there is None or there <= wanted):
             yield Finding(
-                id="min-replicas",
                 severity="problem",
                 found=f"min-replicas-to-write is {wanted} and it has"
                 f" {'an unknown number of' if there is None else there} replicas: when one dies,"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names, shown
+from clusterpass.doctor.findings import Finding, about, check, names, shown
 from clusterpass.doctor.snapshot import Snapshot, is_loopback, whole
 from clusterpass.store.members import Member
 from clusterpass.store.routing import SLOTS
@@ -21,7 +21,6 @@ def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
     is logged out unless its disk is kept, and nobody can log in meanwhile."""
     if seen.asked_for_cluster and not seen.is_cluster:
         yield Finding(
-            id="kind-of-deployment",
             severity="problem",
             found="The store URL says that this is a cluster, but the server is a single one.",
             remedy="Use redis:// or rediss:// for one server, or enable cluster mode.",
@@ -29,7 +28,6 @@ def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
         )
     elif seen.is_cluster and not seen.asked_for_cluster:
         yield Finding(
-            id="kind-of-deployment",
             severity="problem",
             found="The store URL says that this is one server, but it is part of a cluster: most"
             " subjects belong to other nodes.",
@@ -39,7 +37,6 @@ def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
         replicas = seen.nodes[0].number("connected_slaves") or 0
         copies = f"with {shown(replicas, 'replica')}" if replicas else "without a replica"
         yield Finding(
-            id="kind-of-deployment",
             severity="warning",
             found=f"It is one server {copies}: when it dies nobody takes over, and until it is back"
             " nobody can log in.",
@@ -58,7 +55,6 @@ def node_unreachable(seen: Snapshot) -> Iterator[Finding]:
         member = next((each for each in seen.members if each.id == node.id), None)
         if not node.answered and not (member is not None and member.has_failed):
             yield Finding(
-                id="node-unreachable",
                 severity="problem",
                 found=f"It cannot be asked from here: {node.refusal}.",
                 remedy="Open the way to it; if it announces an address that is good within the"
@@ -77,7 +73,6 @@ def node_failed(seen: Snapshot) -> Iterator[Finding]:
     strangers = [m for m in seen.members if m.flags & {"handshake", "noaddr"}]
     for member in failed.values():
         yield Finding(
-            id="node-failed",
             severity="problem",
             found=f"The cluster holds this {_role(member)} for failed.",
             remedy="Bring it back, or take it out with CLUSTER FORGET on every other node.",
@@ -86,7 +81,6 @@ def node_failed(seen: Snapshot) -> Iterator[Finding]:
     for member in seen.members:
         if suspected[member.id] and member.id not in failed:
             yield Finding(
-                id="node-failed",
                 severity="warning",
                 found=f"{shown(suspected[member.id], 'node')} of {len(seen.answering)} cannot reach"
                 f" this {_role(member)} on the cluster bus.",
@@ -96,7 +90,6 @@ def node_failed(seen: Snapshot) -> Iterator[Finding]:
             )
     for member in strangers:
         yield Finding(
-            id="node-failed",
             severity="warning",
             found="The cluster knows of this node without knowing it: it never answered.",
             remedy="Let it answer on the cluster bus, or remove it with CLUSTER FORGET.",
@@ -112,22 +105,19 @@ def slots_uncovered(seen: Snapshot) -> Iterator[Finding]:
     covered = sum(member.slot_count for member in seen.owners() if not member.has_failed)
     if covered < SLOTS:
         yield Finding(
-            id="slots-uncovered",
             severity="problem",
             found=f"{shown(SLOTS - covered, 'slot')} of {SLOTS:,} have no owner that is alive.",
             remedy="Give them to a primary (CLUSTER ADDSLOTSRANGE, or the cluster tool's fix), or"
             " bring the owner back.",
         )
     down = [n for n in seen.answering if n.cluster_info.get("cluster_state", "ok") != "ok"]
-    if down:
-        yield Finding(
-            id="slots-uncovered",
-            severity="problem",
-            found="These nodes say that the cluster is down for them, and refuse calls.",
-            remedy="Look at their view with CLUSTER NODES and CLUSTER INFO: most often a majority"
-            " of the primaries is out of their reach, or slots are uncovered.",
-            nodes=names(down),
-        )
+    yield from about(
+        down,
+        "problem",
+        found="These nodes say that the cluster is down for them, and refuse calls.",
+        remedy="Look at their view with CLUSTER NODES and CLUSTER INFO: most often a majority"
+        " of the primaries is out of their reach, or slots are uncovered.",
+    )
 
 
 @check("majority", "Whether the primaries can still agree on a failover")
@@ -140,7 +130,6 @@ def majority(seen: Snapshot) -> Iterator[Finding]:
         return
     if len(owners) < _FEWEST_PRIMARIES:
         yield Finding(
-            id="majority",
             severity="problem",
             found=f"Slots are spread over {len(owners)} of the three primaries that it takes at"
             " least: when one dies, the others are no majority and nobody takes over.",
@@ -151,7 +140,6 @@ def majority(seen: Snapshot) -> Iterator[Finding]:
     host, most = by_host.most_common(1)[0]
     if 2 * most >= len(owners) and not seen.is_local:
         yield Finding(
-            id="majority",
             severity="problem",
             found=f"{most} of {len(owners)} primaries are on the host {host}: when it dies, the"
             " others are no majority and nobody takes over.",
@@ -170,7 +158,6 @@ def replicas(seen: Snapshot) -> Iterator[Finding]:
         alive = [each for each in seen.replicas_of(member) if not each.failing]
         if not alive:
             yield Finding(
-                id="replicas",
                 severity="problem",
                 found=f"This primary ({shown(member.slot_count, 'slot')}) has no replica that is"
                 " alive.",
@@ -186,7 +173,6 @@ def hosts(seen: Snapshot) -> Iterator[Finding]:
     loss of all copies of a slot, which no protocol mends."""
     if seen.is_local and seen.is_cluster:
         yield Finding(
-            id="hosts",
             severity="note",
             found="All nodes are on this machine, so it is the single point of failure.",
             remedy="Well enough for development and tests; in production use three hosts or more.",
@@ -199,7 +185,6 @@ def hosts(seen: Snapshot) -> Iterator[Finding]:
         if len(copies) > 1 and shared:
             all_on_one = len(by_host) == 1
             yield Finding(
-                id="hosts",
                 severity="problem" if all_on_one else "warning",
                 found=f"{'All' if all_on_one else 'Several'} copies of this shard are on the host"
                 f" {', '.join(shared)}.",
@@ -222,7 +207,6 @@ def views(seen: Snapshot) -> Iterator[Finding]:
     if len(told) > 1:
         fewest = sorted(told.values(), key=len)[:-1]
         yield Finding(
-            id="views",
             severity="warning",
             found=f"The nodes have {len(told)} different views of the cluster; these differ from"
             " most.",
@@ -234,7 +218,6 @@ def views(seen: Snapshot) -> Iterator[Finding]:
     twice = [member for member in seen.owners() if epochs[member.epoch] > 1]
     if twice:
         yield Finding(
-            id="views",
             severity="warning",
             found="These primaries have the same configuration epoch.",
             remedy="Nodes settle that by themselves once they hear each other; if it stays so, one"
@@ -251,7 +234,6 @@ def slots_moving(seen: Snapshot) -> Iterator[Finding]:
         moving = [] if node.myself is None else node.myself.moving
         if moving:
             yield Finding(
-                id="slots-moving",
                 severity="warning",
                 found=f"{shown(len(moving), 'slot')} on the way: {' '.join(moving[:4])}"
                 f"{' ...' * (len(moving) > 4)}",
@@ -269,7 +251,6 @@ def skew(seen: Snapshot) -> Iterator[Finding]:
     for member in owners:
         if len(owners) > 1 and member.slot_count > _SKEW * SLOTS / len(owners):
             yield Finding(
-                id="skew",
                 severity="warning",
                 found=f"It owns {member.slot_count:,} of {SLOTS:,} slots; a fair share of"
                 f" {len(owners)} is {SLOTS // len(owners):,}.",
@@ -281,7 +262,6 @@ def skew(seen: Snapshot) -> Iterator[Finding]:
     for address, count in keys.items():
         if total > _FEW_KEYS and count > _SKEW * total / len(keys):
             yield Finding(
-                id="skew",
                 severity="warning",
                 found=f"It holds {count:,} of {total:,} keys.",
                 remedy="If that follows from its slots, move some; other applications' keys with"

@@ -1,7 +1,7 @@
 """What a check is, what it finds, and the list of all checks."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot
@@ -17,7 +17,6 @@ users something, or may grow into a problem; note: good to know; unseen: it coul
 class Finding:
     """Something that a check has found."""
 
-    id: str
     severity: Severity
     found: str
     """A sentence: what is so."""
@@ -25,6 +24,8 @@ class Finding:
     """A sentence: what to do."""
     nodes: tuple[str, ...] = ()
     """The nodes that it is about, as host:port; empty: the deployment as a whole."""
+    id: str = ""
+    """Of the check, which adds it."""
 
     @property
     def reference(self) -> str:
@@ -44,7 +45,11 @@ class Check:
     """What is looked at."""
     breaks: str
     """What is at stake: a few sentences for the documents."""
-    judge: Judgement
+    function: Judgement
+
+    def judge(self, seen: Snapshot) -> Iterator[Finding]:
+        """What it finds."""
+        return (replace(finding, id=self.id) for finding in self.function(seen))
 
 
 CHECKS: Final[dict[str, Check]] = {}
@@ -62,6 +67,14 @@ def check(identifier: str, title: str) -> Callable[[Judgement], Judgement]:
         return function
 
     return add
+
+
+def about(
+    nodes: Collection[NodeSeen], severity: Severity, found: str, remedy: str
+) -> Iterator[Finding]:
+    """A finding about ``nodes``, if there are any."""
+    if nodes:
+        yield Finding(severity=severity, found=found, remedy=remedy, nodes=names(nodes))
 
 
 def names(nodes: Iterable[NodeSeen]) -> tuple[str, ...]:
