@@ -231,6 +231,19 @@ def test_keys_of_another_namespace_are_out_of_reach(patient):
     assert "+hget" in finding.remedy
 
 
+def test_some_of_our_keys_are_not_enough(patient):
+    rights = ["~cp:{*" if right == "~cp:*" else right for right in documented_rights()]
+    (finding,) = examine(with_user(patient, "narrow", *rights), only=["rights"]).findings
+    assert {"+zadd", "+incr", "+get"} <= set(finding.remedy.replace(";", "").split())
+    assert "+hget" not in finding.remedy
+
+
+def test_a_user_that_does_not_exist_may_do_nothing(patient):
+    (finding,) = examine(patient.url, Wishes(user="nobody-at-all"), only=["rights"]).findings
+    assert finding.severity == "problem"
+    assert "ACL SETUSER nobody-at-all" in finding.remedy
+
+
 def test_a_right_that_one_node_lacks(patient):
     url = with_user(patient, "uneven", *documented_rights())
     command(patient, patient.nodes[4], "ACL", "SETUSER", "uneven", "-hset")

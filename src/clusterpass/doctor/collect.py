@@ -79,7 +79,10 @@ def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
         member.id: slots.get(member.id, Address(named_host(member.host, asked), member.port))
         for member in members
     }
-    places = sorted({*addresses.values(), *(() if members else location.seeds)})
+    nowhere = {member.id for member in members if "noaddr" in member.flags}
+    places = sorted({address for each, address in addresses.items() if each not in nowhere})
+    if not members:
+        places = sorted(location.seeds)
     if not places:
         places = [asked]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -218,20 +221,31 @@ def _needed(wishes: Wishes) -> dict[str, str]:
 def _rights(line: Line, keyspace: Keyspace, wishes: Wishes) -> set[str] | None:
     """The commands that the user may use, among those that matter; None: it cannot be asked."""
     commands = {**_needed(wishes), **TOO_WIDE}
-    key = keyspace.sessions("doctor").decode()
-    calls = [call.format(key=key) for call in commands.values()]
+    calls = [call.format(key=_key(keyspace, name)) for name, call in commands.items()]
     if wishes.user is not None:
         replies = line.ask_together(
             *(("ACL", "DRYRUN", wishes.user, *call.split()) for call in calls)
         )
-        if any(isinstance(reply, ServerError) for reply in replies[:1]):
-            return None
+        if isinstance(replies[0], ServerError):
+            # A user that does not exist may do nothing.
+            return set() if "not found" in replies[0].message else None
         return {each for each, reply in zip(commands, replies, strict=True) if reply == b"OK"}
     answers = line.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
     if isinstance(answers, ServerError):
         # Who may not use EVAL has at least that right missing.
         return set(commands) - {"eval"} if answers.code == "NOPERM" else None
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
+
+
+def _key(keyspace: Keyspace, command: str) -> str:
+    """A key of ours on which the command is used."""
+    if command.startswith("z"):
+        return keyspace.online(0).decode()
+    if command in {"get", "set"}:
+        return keyspace.not_before(0).decode()
+    if command in {"incr", "ttl", "expire"}:
+        return keyspace.attempts_by_account("doctor").decode()
+    return keyspace.sessions("doctor").decode()
 
 
 def _certificate(line: Line) -> Certificate | None:

@@ -105,7 +105,10 @@ class Keyspace:
         return self._tagged(address, kind="attempts-address:")
 
     def probe(self, slot: int) -> bytes:
-        """A key in ``slot`` that is never written: asked to learn whether its owner answers."""
+        """A key in ``slot`` that holds nothing: asked to learn whether its owner answers.
+
+        Only the doctor's trial writes it, for some seconds.
+        """
         return f"{self.namespace}:probe:{{".encode() + slot_tags()[slot] + b"}"
 
     def all_users_pattern(self) -> str:
