@@ -69,6 +69,8 @@ class Verdict:
     seconds: float
 
 
+_AFTERMATH = 10.0
+"""Seconds for which a fault is worth naming."""
 _IMPATIENT = "?timeout=0.3&deadline=0.8&replica_wait=0.15"
 
 
@@ -181,6 +183,17 @@ def _names(plan: Plan, nemesis: Nemesis) -> list[str]:
     return names[: plan.faults]
 
 
+def _faults_before(history: History, violation: Violation) -> str:
+    """Which faults came shortly before, or were under way."""
+    at = violation.operation.began
+    near = [
+        f"{fault.name} from {fault.began:.3f} to {fault.ended:.3f}"
+        for fault in history.faults
+        if fault.began <= at <= fault.ended + _AFTERMATH
+    ]
+    return f"faults: {', '.join(near) or 'none'}"
+
+
 def summary(verdict: Verdict) -> str:
     """The figures, for people."""
     operations = verdict.history.operations
@@ -195,5 +208,6 @@ def summary(verdict: Verdict) -> str:
         told = {o: n for (v, o), n in sorted(outcomes.items()) if v == verb}
         lines.append(f"{verb}: " + ", ".join(f"{name} {count:,}" for name, count in told.items()))
     lines += [str(each) for each in verdict.counted]
-    lines += [str(each) for each in verdict.violations[:20]]
+    for each in verdict.violations[:20]:
+        lines.append(f"{each}; {_faults_before(verdict.history, each)}")
     return "\n".join(lines)
