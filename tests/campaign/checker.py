@@ -51,13 +51,28 @@ def _accepted_by_who_knew(life: Lifeline) -> Iterator[Violation]:
         for each in (*life.ends, *life.sweeps_after())
         if each.ended is not None and each.outcome in {"ok", *PENDING}
     ]
-    seen = [each for each in life.verifies if each.outcome in DEAD - {"session_unknown"}]
+    seen = [
+        each
+        for each in life.verifies
+        if each.outcome in DEAD - {"session_unknown"} and not _is_banned_meanwhile(life, each)
+    ]
     for each in sorted((*made, *seen), key=end_of):
         known.setdefault(each.process, each)
     for each in (*life.verifies, *life.refreshes):
         end = known.get(each.process)
         if each.outcome == "ok" and end is not None and each.began > end_of(end):
             yield life.violation("accepted by who knew of the end", each, end)
+
+
+def _is_banned_meanwhile(life: Lifeline, verify: Operation) -> bool:
+    """Who waits for a ban refuses everybody, also who logs in after somebody else has lifted it."""
+    return verify.reason == "banned" and any(
+        each.verb == "ban"
+        and each.process == verify.process
+        and each.began < min(verify.began, end_of(life.login))
+        and (each.ended is None or each.outcome in PENDING or each.ended > verify.began)
+        for each in life.sweeps
+    )
 
 
 def _accepted_by_who_knew_of_a_sweep(lifelines: dict[str, Lifeline]) -> Iterator[Violation]:

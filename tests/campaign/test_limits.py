@@ -123,6 +123,18 @@ def test_a_used_token() -> None:
     assert not promises(opened, first, refused, seen("s", 9.2, outcome="session_revoked"))
 
 
+def test_who_waits_for_a_ban_refuses_everybody() -> None:
+    ban = operation("ban", 0.5, 1.4, session="", outcome="revocation_pending")
+    opened = login("s", 1.0, process="two")
+    refused = seen("s", 2.0, outcome="session_revoked", reason="banned")
+    assert not promises(ban, opened, refused, seen("s", 3.0))
+    assert promises(opened, refused, seen("s", 3.0)) == [LOST, KNEW]
+    confirmed = operation("ban", 0.5, 1.4, session="")
+    assert KNEW in promises(confirmed, opened, refused, seen("s", 3.0))
+    elsewhere = seen("s", 2.0, outcome="session_revoked", reason="banned", process="two")
+    assert KNEW in promises(ban, opened, elsewhere, seen("s", 3.0, process="two"))
+
+
 def test_who_saw_a_sweep_knows_of_all() -> None:
     first, second = login("a", 1.0), login("b", 1.5)
     sweep = operation("revoke_all", 2.0, None, session="", process="three")

@@ -514,6 +514,7 @@ class Model:
         leaving = [] if scope else account.living(now)
         for life in leaving:
             life.ending = Ending("banned", now, reason[:LONGEST_NOTE])
+        account.wiped += not scope
         text, count = f"{scope} {reason}".strip(), max(1, len(leaving))
         self._write(account, "banned", now, None, count=count, text=text)
         return len(leaving)

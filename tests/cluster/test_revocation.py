@@ -137,7 +137,13 @@ def test_each_revocation_of_all_raises_the_generation(manager, subject):
     manager.revoke_all(subject, keep=kept.session_id)
     seen.append(manager.generation(subject))
     assert seen == sorted(set(seen))
+    manager.bans.add(subject)
+    seen.append(manager.generation(subject))
+    assert seen[-1] > seen[-2]
+    manager.bans.lift(subject)
+    manager.bans.add(subject, scope="comments")
     manager.revoke_all(subject, device_type="phone")
+    kept = manager.login(subject)
     manager.revoke(subject, kept.session_id)
     manager.logout(manager.login(subject).access_token)
     assert manager.generation(subject) == seen[-1]

@@ -14,13 +14,14 @@ from clusterpass.errors import SessionExpired, SessionRevoked
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 from clusterpass.sessions import denials as module
-from clusterpass.sessions.denials import Denial, Denials, Sweep, denial_of
+from clusterpass.sessions.denials import Denial, Denials, Moment, Sweep, denial_of
 
 KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
 ONE, TWO = b"1" * 16, b"2" * 16
 NOW = 1_800_000_000_000
 REVOKED = Denial("revoked", NOW // 1000, "stolen")
 KNOWN = replace(REVOKED, known_at=5.0)
+HERE = Moment(NOW + 1000, 6.0)
 
 
 def shown(created: int = NOW, generation: int = 0, now: int = NOW + 1000, device: str = "") -> Any:
@@ -52,7 +53,7 @@ def test_a_session_that_ended_stays_so(denials):
     assert denials.judge(KEY, ONE, shown(), 6.0) == KNOWN
     assert denials.judge(KEY, TWO, shown(), 6.0) is None
     assert denials.concerns(KEY, ONE)
-    assert denials.without_store(KEY, ONE, None) == KNOWN
+    assert denials.without_store(KEY, ONE, None, HERE) == KNOWN
 
 
 def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
@@ -93,6 +94,28 @@ def test_a_pending_sweep_is_about_all_until_it_is_carried_out(denials):
     denials.forget_sweep(KEY, b"operation")
     assert denials.judge(KEY, ONE, shown(created=NOW), 6.0) is None
     assert not denials.concerns(KEY, ONE)
+
+
+def test_a_pending_sweep_spares_who_logged_in_after_it_was_asked_for(denials):
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, since=4.0))
+    # The store's clock said NOW + 1000 at some moment after 6.0, so at most NOW - 1000 at 4.0.
+    assert denials.judge(KEY, ONE, shown(created=NOW - 1000), 6.0) == KNOWN
+    assert denials.judge(KEY, ONE, shown(created=NOW - 999), 6.0) is None
+    # Asked before: then nothing is known to be later.
+    assert denials.judge(KEY, ONE, shown(created=NOW + 1000), 4.0)
+    assert denials.without_store(KEY, ONE, shown(created=NOW - 1000).record, HERE) == KNOWN
+    assert denials.without_store(KEY, ONE, shown(created=NOW - 999).record, HERE) is None
+    unknown = Moment(math.inf, 6.0)
+    assert denials.without_store(KEY, ONE, shown(created=NOW + 9999).record, unknown) == KNOWN
+
+
+def test_a_generation_is_learnt_from_any_answer(denials):
+    assert denials.learn_generation(KEY, NOW)
+    assert not denials.learn_generation(KEY, NOW)
+    assert not denials.learn_generation(KEY, NOW - 1)
+    assert not denials.learn_generation(OTHER, 0)
+    assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 6.0).reason == "revoked"
+    assert denials.judge(KEY, ONE, shown(NOW + 1, generation=0), 6.0) is None
 
 
 def test_a_sweep_spares_one_and_other_devices(denials):

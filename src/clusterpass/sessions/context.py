@@ -13,7 +13,7 @@ from clusterpass.protocol import namespace_calls
 from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Listed
+from clusterpass.protocol.replies import Listed, Stored
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.denials import Denial, Denials, Sweep
@@ -117,14 +117,24 @@ class Context:
         self.denials.begin_anew(self._new_lock)
         self.pending.begin_anew(self._new_lock)
 
-    def describe_live(self, subject: str, listed: Listed, cutoff: int) -> list[Session]:
-        """The live sessions of a subject, newest first; without those that are over for us."""
+    def note_generation(self, key: bytes, stored: Stored) -> None:
+        """What the store answered of the subject of ``key`` may tell of an end of all sessions."""
+        if stored.generation and self.denials.learn_generation(key, stored.generation):
+            self.near.outdated(key)
+
+    def describe_live(
+        self, subject: str, listed: Listed, cutoff: int, asked_at: float
+    ) -> list[Session]:
+        """The live sessions of a subject, newest first; without those that are over for us.
+
+        ``asked_at``: when the store was, in seconds of the steady clock.
+        """
         key = self.keyspace.sessions(subject)
         live = {
             session_id: stored
             for session_id, stored in listed.sessions.items()
             if not isinstance(stored.record, LiveRecord)
-            or self.denials.judge(key, session_id, stored, -math.inf) is None
+            or self.denials.judge(key, session_id, stored, asked_at) is None
         }
         return describe_live(self.config, subject, replace(listed, sessions=live), cutoff)
 

@@ -6,11 +6,11 @@ sessions alive that had ended. What has ended once, for a process, stays so:
 - A session id is never given twice, so what is known of one never becomes wrong. The oldest leave
   when room is needed.
 - A *sweep* says that all sessions of a subject that were opened up to a time are over, but for one
-  or for those of another kind of device. While it is pending (the store has not confirmed it), it
-  has no time: it is about every session.
-- Each ``revoke_all`` raises the subject's generation. A store that tells a lower one than it told
-  before has lost it: sessions that were opened before that generation, and that nobody here saw
-  alive under it, are over.
+  or for those of another kind of device. While the store has not said when it carried it out, that
+  time is when it was asked for: who logs in later is not refused for it. A ban is about everybody.
+- Each ``revoke_all``, and each ban from everything, raises the subject's generation. A store that
+  tells a lower one than it told before has lost it: sessions that were opened before that
+  generation, and that nobody here saw alive under it, are over.
 """
 
 import math
@@ -53,21 +53,38 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """The store's time, ``milliseconds`` since the epoch, no earlier than ``steady`` here."""
+
+    milliseconds: float
+    steady: float
+    """Seconds of the steady clock."""
+
+    def milliseconds_at(self, steady: float) -> float:
+        """The latest that the store's time can have been then."""
+        return self.milliseconds + (steady - self.steady) * 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Which sessions of a subject are over."""
 
     denial: Denial
     until: float = math.inf
     """Milliseconds since the epoch, on the store's clock: those opened up to then."""
+    since: float = math.inf
+    """When it was asked for, in seconds of the steady clock: without ``until`` it is about what had
+    been opened by then; infinite: about every session."""
     keep: bytes | None = None
     device_type: str | None = None
     bans: tuple[StoredBan, ...] = ()
     """Bans that are in force here although the store may not know them."""
 
-    def covers(self, session_id: bytes, record: LiveRecord) -> bool:
+    def covers(self, session_id: bytes, record: LiveRecord, moment: "Moment") -> bool:
         """Whether that session is over."""
+        until = self.until if self.until < math.inf else moment.milliseconds_at(self.since)
         return (
-            record.created_milliseconds <= self.until
+            record.created_milliseconds <= until
             and session_id != self.keep
             and self.device_type in {None, record.device_type}
         )
@@ -166,7 +183,8 @@ class Denials:
         with self._lock:
             denial = self._sessions.get(session_id)
             if denial is None:
-                denial = self._swept(key, session_id, record)
+                moment = Moment(stored.now_milliseconds, asked_at)
+                denial = self._swept(key, session_id, record, moment)
             if denial is None:
                 denial = self._by_generation(key, session_id, record, stored)
             if denial is not None and denial.known_at >= asked_at:
@@ -174,7 +192,7 @@ class Denials:
             return denial
 
     def without_store(
-        self, key: bytes, session_id: bytes, record: LiveRecord | None
+        self, key: bytes, session_id: bytes, record: LiveRecord | None, moment: Moment
     ) -> Denial | None:
         """Why a session is over, as far as is known without the store.
 
@@ -183,8 +201,19 @@ class Denials:
         with self._lock:
             denial = self._sessions.get(session_id)
             if denial is None and record is not None:
-                denial = self._swept(key, session_id, record)
+                denial = self._swept(key, session_id, record, moment)
             return denial
+
+    def learn_generation(self, key: bytes, generation: int) -> bool:
+        """The store has told a generation of the subject of ``key``; whether a higher one."""
+        with self._lock:
+            known = self._generations.get(key)
+            if generation <= (known.value if known else 0):
+                return False
+            self._generations[key] = _Generation(generation, self._steady())
+            if len(self._generations) > MOST_SUBJECTS:
+                self._generations.popitem(last=False)
+            return True
 
     def begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
         """What is pending is the parent's business; for the child of a fork."""
@@ -200,20 +229,19 @@ class Denials:
                 del self._sweeps[key]
                 return
 
-    def _swept(self, key: bytes, session_id: bytes, record: LiveRecord) -> Denial | None:
+    def _swept(
+        self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment
+    ) -> Denial | None:
         for sweep in self._sweeps.get(key, {}).values():
-            if not sweep.bans and sweep.covers(session_id, record):
+            if not sweep.bans and sweep.covers(session_id, record, moment):
                 return sweep.denial
         return None
 
     def _by_generation(
         self, key: bytes, session_id: bytes, record: LiveRecord, stored: Stored
     ) -> Denial | None:
+        self.learn_generation(key, stored.generation)
         known = self._generations.get(key)
-        if stored.generation > (known.value if known else 0):
-            known = self._generations[key] = _Generation(stored.generation, self._steady())
-            if len(self._generations) > MOST_SUBJECTS:
-                self._generations.popitem(last=False)
         if known is None:
             return None
         if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:

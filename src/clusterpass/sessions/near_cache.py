@@ -265,6 +265,11 @@ class NearCache:
         with self._lock:
             for loading in self._loading.get(key, ()):
                 loading.is_good = False
+            self.outdated(key)
+
+    def outdated(self, key: bytes) -> None:
+        """What is remembered of ``key`` is older than what was just read; loads are judged then."""
+        with self._lock:
             found = self._by_key.get(key, ())
             for entry in found if isinstance(found, tuple) else (found,):
                 entry.lease = NEVER

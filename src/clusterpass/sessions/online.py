@@ -45,8 +45,9 @@ class Online:
         cutoff = yield from self._context.current_cutoff()
         sessions: list[Session] = []
         for subject in subjects:
+            asked_at = self._context.cutoff.now()
             answer = yield from calls.list_sessions(self._context.keyspace, subject)
-            sessions += self._context.describe_live(subject, answer.reply, cutoff)
+            sessions += self._context.describe_live(subject, answer.reply, cutoff, asked_at)
         return OnlinePage(tuple(sessions), following)
 
     def prune(self) -> Flow[int]:

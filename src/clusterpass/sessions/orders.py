@@ -5,7 +5,7 @@ has carried it out, even if no replica has confirmed that yet. Carried out again
 it spares what was opened since its first time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from clusterpass.errors import (
@@ -66,6 +66,11 @@ class _Base:
     """The sessions that it ended, as far as the store has told."""
     is_told: bool = False
     """Whether the listeners know."""
+    asked_at: float = field(init=False)
+    """When it was asked for, in seconds of the steady clock."""
+
+    def __post_init__(self) -> None:
+        self.asked_at = self.context.cutoff.now()
 
     @property
     def _short_note(self) -> str:
@@ -183,7 +188,7 @@ class EndAll(_Base):
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """See :class:`Order`."""
         denial = Denial("revoked", self._seconds(), self._short_note, is_pending)
-        sweep = Sweep(denial, keep=self.keep, device_type=self.device_type)
+        sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(operation, sweep)
 
     def release(self, operation: bytes) -> None:

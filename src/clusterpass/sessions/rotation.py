@@ -64,11 +64,12 @@ class Rotation:
         )
         rotated = answer.reply
         stored = rotated.stored
+        key = context.keyspace.sessions(token.subject)
+        context.note_generation(key, stored)
         if rotated.status not in {"OK", "AGAIN"}:
             self._remember_end(token, rotated, is_confirmed=answer.is_confirmed)
             self._refuse(token, rotated, address)
         record = live_record(stored)
-        key = context.keyspace.sessions(token.subject)
         denial = context.denials.judge(key, token.session_id, stored, asked_at)
         if denial is not None:
             self._confirmation.deny(token.subject, token.session_id, denial)

@@ -44,8 +44,9 @@ class Subjects:
         """Every live session, newest first."""
         check_subject(subject)
         cutoff = yield from self._context.current_cutoff()
+        asked_at = self._context.cutoff.now()
         answer = yield from calls.list_sessions(self._context.keyspace, subject)
-        return self._context.describe_live(subject, answer.reply, cutoff)
+        return self._context.describe_live(subject, answer.reply, cutoff, asked_at)
 
     def history(self, subject: str) -> Flow[list[HistoryEntry]]:
         """What happened to the sessions of a subject, newest first."""

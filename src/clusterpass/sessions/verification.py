@@ -27,7 +27,7 @@ from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.arguments import check_level, check_seconds
 from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import denial_of
+from clusterpass.sessions.denials import Moment, denial_of
 from clusterpass.sessions.describe import (
     Authentication,
     authentications,
@@ -141,10 +141,13 @@ class Verification:
 
     def _refuse_if_over(self, entry: Remembered) -> None:
         """Who has seen a session end needs no store to say so."""
-        record = None
+        record, now = None, self._context.cutoff.now()
+        moment = Moment(math.inf, now)
         if entry.loaded is not None:
             record = live_record(read_stored([0, *entry.loaded.raw]))
-        denial = self._context.denials.without_store(entry.key, entry.session_id, record)
+            moment = Moment(1000 * self._context.near.store_seconds(entry.loaded), now)
+        denials = self._context.denials
+        denial = denials.without_store(entry.key, entry.session_id, record, moment)
         if denial is not None:
             raise denial.error()
 
@@ -237,6 +240,7 @@ class Verification:
     def _read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
         context = self._context
         stored = read_stored(reply)
+        context.note_generation(entry.key, stored)
         try:
             record = live_record(stored, cutoff)
         except (SessionExpired, SessionRevoked) as end:

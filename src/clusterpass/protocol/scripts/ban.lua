@@ -7,6 +7,8 @@
 --          9 milliseconds of its beginning ('' : now)
 -- Returns  {'OK' or 'FULL', when, in milliseconds, {session id, ...} ended, bans}
 --          A repeated operation answers what it answered the first time, and what bans there are.
+--
+-- A ban from everything raises the generation, as the end of all sessions does.
 --@include record
 --@include subject
 
@@ -33,6 +35,9 @@ if not ids then
         }
         write_bans(bans)
         leaving = scope == '' and all_sessions() or {}
+        if scope == '' then
+            put('g', string.format('%.0f', math.max(generation() + 1, now_ms)))
+        end
         for _, session in ipairs(leaving) do
             bury(session.id, BANNED, now, ARGV[7])
         end
