@@ -29,9 +29,10 @@ class Bans:
         """Ban ``subject``; a ban of the same scope is replaced.
 
         Without a ``scope`` all sessions end at once, with ``reason`` in their tombstones, the
-        generation rises, and each login raises SubjectBanned. With one (``comments`` or ``comments:*``) the sessions stay:
-        ask ``session.require_not_banned(scope, level)``. ``for_seconds``: None for good. ``level``
-        1 to 1000: how severe. Returns how many sessions ended. One round trip (``ban.lua``).
+        generation rises, and each login raises SubjectBanned. With one (``comments`` or
+        ``comments:*``) the sessions stay: ask ``session.require_not_banned(scope, level)``.
+        ``for_seconds``: None for good. ``level`` 1 to 1000: how severe. Returns how many sessions
+        ended. One round trip (``ban.lua``).
         ``operation_id``, and RevocationPending: see :meth:`SessionManager.revoke`. Raises
         InvalidInput, TooManyBans (over 32 scopes).
         """
