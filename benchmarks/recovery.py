@@ -34,6 +34,8 @@ _PATIENCE = 60.0
 class Outcome:
     """What one fault did. All times are seconds after it."""
 
+    replaced: float
+    """Until the cluster had another primary for the shard: nobody can be quicker."""
     recovered: float
     """Until a call on the shard was answered well, after which none failed any more."""
     full_again: float
@@ -64,6 +66,7 @@ def _strike(
             cluster.pause(victim)
         key = keyspace.sessions(hit.subjects[0])
         cluster.wait_until_primary_changes(key, victim, _PATIENCE)
+        replaced = time.monotonic() - at
         _wait_until_quiet(hit)
     finally:
         load.end()
@@ -73,7 +76,9 @@ def _strike(
             cluster.resume(victim)
         cluster.wait_until_healthy(_PATIENCE)
     others = [call for shard in shards if shard is not hit for call in shard.calls]
-    return _outcome(hit.calls, others, at), sorted(set().union(*(s.failures for s in shards)))
+    return _outcome(hit.calls, others, at, replaced), sorted(
+        set().union(*(s.failures for s in shards))
+    )
 
 
 def _wait_until_quiet(hit: ShardLoad) -> None:
@@ -86,7 +91,7 @@ def _wait_until_quiet(hit: ShardLoad) -> None:
         time.sleep(0.1)
 
 
-def _outcome(hit: list[Call], others: list[Call], at: float) -> Outcome:
+def _outcome(hit: list[Call], others: list[Call], at: float, replaced: float) -> Outcome:
     # A call that was under way when the fault came, and was answered well, has waited for it.
     disturbed = [c for c in hit if c.ended > at and (not c.is_good or c.latency > _WINDOW)]
     last = max((call.ended for call in disturbed), default=at)
@@ -94,6 +99,7 @@ def _outcome(hit: list[Call], others: list[Call], at: float) -> Outcome:
     before = [call for call in others if at - _BEFORE + 1 < call.due < at]
     during = [call for call in others if at <= call.due <= at + max(1.0, recovered)]
     return Outcome(
+        replaced=replaced,
         recovered=recovered,
         full_again=_full_again(hit, at),
         failed=sum(not call.is_good for call in hit),
@@ -157,9 +163,9 @@ def run(*, node_timeouts: Sequence[float], repetitions: int, seed: int) -> Repor
             f"A process asks each of three shards {_RATE:g} times a second, whether it is answered "
             "or not: four strict verifies to one login, from eight threads a shard or as tasks of "
             "one event loop. Then a primary is killed, or stopped by a signal for good. "
-            "*Recovered* is the time until the last call on its shard that failed, or took a "
-            "quarter of a second, was over; *full* the time until 95 % of the throughput of "
-            "before. The other two shards: calls that failed, and the 99th percentile of their "
+            "*Replaced* is the time until the cluster has another primary, *recovered* the time "
+            "until the last call on its shard that failed, or took a quarter of a second, was "
+            "over; *full* the time until 95 % of the throughput of before. The other two shards: calls that failed, and the 99th percentile of their "
             f"latency until then : before. The worst of {repetitions} faults, in brackets the "
             "median."
         ),
@@ -167,6 +173,7 @@ def run(*, node_timeouts: Sequence[float], repetitions: int, seed: int) -> Repor
             "node timeout s",
             "manager",
             "the primary is",
+            "replaced s",
             "recovered s",
             "full again s",
             "503s there",
@@ -188,6 +195,7 @@ def _row(timeout: float, style: str, fault: str, outcomes: Sequence[Outcome]) ->
         f"{timeout:g}",
         style,
         fault,
+        worst([each.replaced for each in outcomes]),
         worst([each.recovered for each in outcomes]),
         worst([each.full_again for each in outcomes]),
         f"{max(each.failed for each in outcomes)}",

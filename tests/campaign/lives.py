@@ -55,6 +55,8 @@ class Mix:
     listing: float = 0.3
     known: int = 300
     """No share: how many sessions a process keeps in mind, the latest ones."""
+    generations: int = 0
+    """No share: after so many groups of subjects the first ones come back; 0: none ever does."""
 
 
 USUAL = Mix()
@@ -108,6 +110,7 @@ class Lives:
             self._verify,
         ]
         self._most_known = mix.known
+        self._generations = mix.generations
         shares = dataclasses.astuple(mix)[: len(self._acts) - 1]
         self._shares = [*shares, 100 - sum(shares)]
         self._random = random.Random(f"{seed} {name}")
@@ -173,6 +176,8 @@ class Lives:
 
     def _subject(self, count: int = _SUBJECTS) -> str:
         generation = int(time.monotonic() / _SECONDS_OF_A_GENERATION)
+        if self._generations:
+            generation %= self._generations
         return f"{generation}-{self._random.randrange(count)}"
 
     def _login(self) -> Act:

@@ -5,7 +5,9 @@ Run in a process of its own by :class:`tests.staleness.workers.Worker`, which ca
 
 import asyncio
 import dataclasses
+import gc
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -85,6 +87,11 @@ class _Process:
         """Connect there from now on, in place of the nodes' own addresses."""
         self._reached_at.clear()
         self._reached_at.update(reached_at)
+
+    def blocks(self) -> int:
+        """How many blocks of memory the interpreter has given out, without garbage."""
+        gc.collect()
+        return sys.getallocatedblocks()
 
     def jump(self, seconds: float) -> None:
         """Let the clock be ahead by this much."""

@@ -23,6 +23,7 @@ from clusterpass import EmbeddedCluster, KeyRing
 
 from .campaign import Plan, Processes
 from .faults import FAULTS
+from .lives import Mix
 from .nemesis import Nemesis, strike
 from .network import Network
 
@@ -33,10 +34,13 @@ _SAMPLES = 240
 _SETTLING = 4.0
 """Minutes until all that is bounded is full, at most; half of a soak that is shorter."""
 _MORE = 1.08
+_MIX = Mix(generations=6)
+"""That all sessions of a subject were ended is kept for an hour: the same subjects come back."""
 _ALLOWED: dict[str, float] = {
     "memory of a process, MiB": 3,
     "descriptors of a process": 4,
     "threads of a process": 2,
+    "blocks of memory of a process, thousands": 3,
     "connections of all servers": 12,
     "keys": 100,
     "used memory of all servers, MiB": 1,
@@ -51,7 +55,7 @@ def soak(minutes: float, seed: int, folder: Path, say: Callable[[str], None]) ->
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
     keys.write_text(KeyRing.generate().private_jwks_text())
-    plan = Plan(seed=seed, soaks=True)
+    plan = Plan(seed=seed, soaks=True, mix=_MIX)
     series: Series = defaultdict(list)
     with EmbeddedCluster(nodes=6, node_timeout=plan.node_timeout, persistent=True) as cluster:
         processes = Processes(plan, cluster.url, folder, keys)
@@ -105,6 +109,7 @@ def _look(cluster: EmbeddedCluster, processes: Processes, series: Series, at: fl
             ("memory of a process, MiB", int(status["VmRSS"].split()[0]) / 1024),
             ("descriptors of a process", len(os.listdir(f"/proc/{worker.pid}/fd"))),
             ("threads of a process", int(status["Threads"])),
+            ("blocks of memory of a process, thousands", worker.call("blocks") / 1000),
         ):
             series[what, worker.name].append((at, value))
     found: list[dict[str, Any]] = []

@@ -92,14 +92,25 @@ class StoreBase:
             counted = yield from count_replicas(self.location.seeds[0], self.slots, time.monotonic)
             self.slots = counted or self.slots
             return
-        candidates = list({*self.slots.primaries(), *self.location.seeds})
-        chance.shuffle(candidates)
         slots = yield from look_up(
-            candidates, wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until
+            self._candidates(), wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until
         )
         if slots is not None:
             self.slots = slots
             self.gates.keep_only({*slots.primaries()})
+
+    def _candidates(self) -> list[Address]:
+        """Whom to ask for the slots: first who owns some, last who is silent.
+
+        A seed that hangs would cost the caller a timeout each time; who was replaced as it hung is
+        still a seed.
+        """
+        primaries = self.slots.primaries()
+        others = list(set(self.location.seeds) - set(primaries))
+        chance.shuffle(primaries)
+        chance.shuffle(others)
+        silent = self.gates.silent
+        return sorted([*primaries, *others], key=lambda node: node in silent)
 
     def _carry_out(
         self, call: ScriptCall[Any], began: float | None = None
