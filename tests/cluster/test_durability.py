@@ -449,12 +449,15 @@ def test_other_shards_do_not_notice_an_outage(
     with without_primary(fragile, subject):
         with pytest.raises(StoreUnavailable):
             manager.verify(here.access_token, verification="strict")
-        begun = time.monotonic()
-        with pytest.raises(StoreUnavailable) as refused:
-            manager.verify(here.access_token, verification="strict")
-        # Nobody waits a second time for what did not answer for a whole deadline.
-        assert refused.value.reason in {"circuit_open", "timeout"}
-        assert time.monotonic() - begun < 2.4
+        # Nobody waits a second time for what did not answer for a whole deadline, but for one now
+        # and then who tries whether it is back.
+        reasons = set()
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable) as refused:
+                manager.verify(here.access_token, verification="strict")
+            reasons.add(refused.value.reason)
+        assert "circuit_open" in reasons
+        assert reasons <= {"circuit_open", "timeout"}
         for _ in range(50):
             assert manager.verify(there.access_token, verification="strict")
         assert manager.stats().silent_nodes
