@@ -33,7 +33,7 @@ def draw(verdict: Verdict, path: Path) -> None:
     bins = range(int(length / width) + 1)
     times = [each * width for each in bins]
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(14, 6), sharex=True, height_ratios=(3, 1), layout="constrained"
+        2, 1, figsize=(14, 9), sharex=True, height_ratios=(1, 1), layout="constrained"
     )
     rates = [[counts[name][each] / width for each in bins] for name in _COLOURS]
     above.stackplot(times, rates, labels=list(_COLOURS), colors=list(_COLOURS.values()))
@@ -47,7 +47,7 @@ def draw(verdict: Verdict, path: Path) -> None:
             (row - 0.4, 0.8),
             color="#34495e",
         )
-    below.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=6)
+    below.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=8)
     below.set_xlabel("seconds")
     for violation in verdict.violations:
         for axes in (above, below):
