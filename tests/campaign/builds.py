@@ -69,8 +69,7 @@ BROKEN: dict[str, Build] = {
         Build(
             broken.lifetimes_are_not_judged_here,
             {"accepted past its lifetime"},
-            mix=Mix(short_login=1),
-            quiet_seconds=13,
+            quiet_seconds=14,
         ),
         Build(
             broken.grace_is_given_to_all,

@@ -30,8 +30,8 @@ _HALF_OF_BASE64 = "V"
 _MOST_MINE, _IS_KEPT = 50, 0.2
 """Some are refreshed for long."""
 _MOST_SHORT, _MOST_OLD = 30, 80
-_GROWS_OLD = 0.03
-"""The share of sessions that are verified for long."""
+_GROWS_OLD, _SHORT_IS_KEPT = 0.03, 0.3
+"""The share of sessions that are verified for long, of those that are short past their end."""
 _OUTAGE_GRACE = 1.0
 """Seconds."""
 _STRICT: Any = {"verification": "strict"}
@@ -195,7 +195,7 @@ class Lives:
         return Act(operation, lambda manager: manager.login(subject, policy=_CAP))
 
     def _verify(self) -> Act:
-        some = self._random.choices((self._known, self._short, self._old), (80, 4, 16))[0]
+        some = self._random.choices((self._known, self._short, self._old), (78, 6, 16))[0]
         known = self._random.choice(some or self._known)
         chance = self._random.random()
         if chance < 0.25:
@@ -248,10 +248,7 @@ class Lives:
         operation.session, operation.successor = pair.session_id, digest(pair.refresh_token)
         token = pair.refresh_token
         known = Known(pair.subject, pair.session_id, pair.access_token, token, first_token=token)
-        if len(self._mine) < _MOST_MINE:
-            self._mine.append(known)
-        elif self._random.random() < _IS_KEPT:
-            self._mine[self._random.randrange(_MOST_MINE)] = known
+        self._keep(known, self._mine, _MOST_MINE, _IS_KEPT)
         self._own.write(json.dumps([known.subject, known.session, known.access_token]) + "\n")
         self._own.flush()
 
@@ -272,10 +269,15 @@ class Lives:
                     self._read[path] = lines.tell()
         self._random.shuffle(found)
         self._known = [*self._known, *found][-self._most_known :]
-        short = [known for known in found if known.subject.startswith(_SHORT)]
-        self._short = [*self._short, *short][-_MOST_SHORT:]
         for known in found:
-            if len(self._old) < _MOST_OLD:
-                self._old.append(known)
-            elif self._random.random() < _GROWS_OLD:
-                self._old[self._random.randrange(_MOST_OLD)] = known
+            if known.subject.startswith(_SHORT):
+                self._keep(known, self._short, _MOST_SHORT, _SHORT_IS_KEPT)
+            else:
+                self._keep(known, self._old, _MOST_OLD, _GROWS_OLD)
+
+    def _keep(self, known: Known, some: list[Known], most: int, chance: float) -> None:
+        """Keep it among ``some``, now and then in the place of another one."""
+        if len(some) < most:
+            some.append(known)
+        elif self._random.random() < chance:
+            some[self._random.randrange(most)] = known
