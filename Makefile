@@ -52,7 +52,7 @@ bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of 
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
-faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 25 minutes
+faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 20 minutes
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),300) --seed $(or $(SEED),1)
 

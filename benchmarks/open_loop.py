@@ -14,7 +14,8 @@ from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, SessionManager
 from clusterpass.errors import ClusterPassError
-from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.store.members import Member
 
 LOGINS = 0.2
 """The share of logins; the others are strict verifies: both go to the shard each time."""
@@ -49,14 +50,13 @@ class ShardLoad:
     """Codes of errors that are no 503."""
 
 
-def subjects_of(ranges: Sequence[tuple[int, int]], keyspace: Any) -> list[str]:
-    """Names that belong to these slots."""
+def subjects_of(owner: Member, keyspace: Keyspace) -> list[str]:
+    """Names that belong to its slots."""
     found: list[str] = []
     number = 0
     while len(found) < _SESSIONS + _LOGIN_NAMES:
         number += 1
-        slot = slot_of(keyspace.sessions(f"user-{number}"))
-        if any(first <= slot <= last for first, last in ranges):
+        if owner.owns(slot_of(keyspace.sessions(f"user-{number}"))):
             found.append(f"user-{number}")
     return found
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.open_loop import AsyncLoad, Call, ShardLoad, SyncLoad, subjects_of
 from benchmarks.report import Goal, Report, versions
 from clusterpass import EmbeddedCluster
 from clusterpass.store.embedded import Node
+from clusterpass.store.embedded.topology import view
+from clusterpass.store.members import Member
 from clusterpass.store.url import parse_store_url
 
 PAGE = Path(__file__).parents[1] / "docs" / "why" / "failover.md"
@@ -52,7 +53,7 @@ def _strike(
 ) -> tuple[Outcome, Sequence[str]]:
     keyspace = parse_store_url(cluster.url).keyspace
     owned = _owners(cluster)
-    shards = [ShardLoad(str(node.port), subjects_of(ranges, keyspace)) for node, ranges in owned]
+    shards = [ShardLoad(str(node.port), subjects_of(member, keyspace)) for node, member in owned]
     load = STYLES[style](shards, _RATE, seed)
     load.begin(cluster.url, make_config("HS256"))
     victim, _ = random.Random(seed).choice(owned)
@@ -128,14 +129,12 @@ def _p99(calls: list[Call]) -> float:
     return quantiles([call.latency for call in calls], n=100)[98]
 
 
-def _owners(cluster: EmbeddedCluster) -> list[tuple[Node, list[tuple[int, int]]]]:
+def _owners(cluster: EmbeddedCluster) -> list[tuple[Node, Member]]:
     with cluster.client(cluster.nodes[0]) as client:
-        slots: Any = client.execute_command("CLUSTER", "SLOTS")
-    ranges: dict[int, list[tuple[int, int]]] = {}
-    for first, last, primary, *_ in slots:
-        ranges.setdefault(primary[1], []).append((first, last))
+        members = view(client) or ()
     by_port = {node.port: node for node in cluster.nodes}
-    return [(by_port[port], found) for port, found in sorted(ranges.items())]
+    owners = [(by_port[each.port], each) for each in members if each.is_primary and each.slots]
+    return sorted(owners, key=lambda each: each[0].port)
 
 
 def run(*, node_timeouts: Sequence[float], repetitions: int, seed: int) -> Report:
@@ -158,6 +157,7 @@ def run(*, node_timeouts: Sequence[float], repetitions: int, seed: int) -> Repor
     goals.append(Goal("answers other than 503", len(errors), at_most=0))
     return Report(
         name="recovery",
+        program="python -m benchmarks.recovery",
         title="Failover",
         text=(
             f"A process asks each of three shards {_RATE:g} times a second, whether it is answered "
@@ -236,10 +236,7 @@ def main() -> None:
     report = run(node_timeouts=timeouts, repetitions=given.repetitions, seed=given.seed)
     print(report.plain())
     if given.node_timeout is None:
-        text = report.markdown().replace(
-            "python -m benchmarks recovery", "python -m benchmarks.recovery"
-        )
-        PAGE.write_text(f"{text}\n{versions()}.\n", "utf-8")
+        PAGE.write_text(f"{report.markdown()}\n{versions()}.\n", "utf-8")
 
 
 if __name__ == "__main__":

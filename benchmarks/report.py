@@ -58,11 +58,14 @@ class Report:
     plot: Mapping[str, float] = field(default_factory=dict)
     """Bars of a picture, ours first."""
     plot_label: str = ""
+    program: str = ""
+    """What makes it, if it is no part of ``python -m benchmarks``."""
 
     @property
     def command(self) -> str:
         """What makes this table again."""
-        return " ".join(["python -m benchmarks", self.name, *self.arguments])
+        program = self.program or f"python -m benchmarks {self.name}"
+        return " ".join([program, *self.arguments])
 
     def plain(self) -> str:
         """For a terminal."""

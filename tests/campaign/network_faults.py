@@ -1,7 +1,7 @@
 """Faults of the network and of clocks; see :mod:`.nemesis`."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clusterpass.store.embedded import Node
 from tests.staleness.proxies import (
@@ -14,6 +14,7 @@ from tests.staleness.proxies import (
 )
 
 from .nemesis import HANGING, Nemesis
+from .network import Buses
 
 _JUMPS = (2.0, 20.0, 600.0, 7200.0)
 _SETTLING = 0.3
@@ -22,12 +23,39 @@ _SETTLING = 0.3
 
 def part_primary(nemesis: Nemesis) -> str:
     """A primary is parted from all other nodes, for less than a node timeout or until replaced."""
+    return _cut_off_primary(nemesis, Buses.part)
+
+
+def silence_primary(nemesis: Nemesis) -> str:
+    """The other nodes do not hear a primary, which hears them."""
+    return _cut_off_primary(nemesis, Buses.silence)
+
+
+def deafen_primary(nemesis: Nemesis) -> str:
+    """A primary does not hear the other nodes, which hear it."""
+    return _cut_off_for_a_while(nemesis, nemesis.shard()[0], Buses.deafen)
+
+
+def part_replica(nemesis: Nemesis) -> str:
+    """A replica is parted from all other nodes: nobody confirms what its primary writes."""
+    return _cut_off_for_a_while(nemesis, nemesis.shard()[1], Buses.part)
+
+
+def _cut_off_primary(nemesis: Nemesis, cut: Callable[[Buses, Node], None]) -> str:
     primary, _, key = nemesis.shard()
     with nemesis.network.between_nodes() as buses:
-        buses.part(primary)
+        cut(buses, primary)
         seconds = _until_replaced_or_before(nemesis, primary, key)
         buses.meet()
     return f"{primary.port} for {seconds}"
+
+
+def _cut_off_for_a_while(nemesis: Nemesis, node: Node, cut: Callable[[Buses, Node], None]) -> str:
+    with nemesis.network.between_nodes() as buses:
+        cut(buses, node)
+        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
+        buses.meet()
+    return f"{node.port} for {seconds:.1f} s"
 
 
 def part_primary_with_a_process(nemesis: Nemesis) -> str:
@@ -47,36 +75,6 @@ def part_primary_with_a_process(nemesis: Nemesis) -> str:
         seconds = _until_replaced_or_before(nemesis, primary, key)
         buses.meet()
     return f"{primary.port} with {alone} for {seconds}"
-
-
-def part_replica(nemesis: Nemesis) -> str:
-    """A replica is parted from all other nodes: nobody confirms what its primary writes."""
-    _, replica, _ = nemesis.shard()
-    with nemesis.network.between_nodes() as buses:
-        buses.part(replica)
-        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
-        buses.meet()
-    return f"{replica.port} for {seconds:.1f} s"
-
-
-def silence_primary(nemesis: Nemesis) -> str:
-    """The other nodes do not hear a primary, which hears them."""
-    primary, _, key = nemesis.shard()
-    with nemesis.network.between_nodes() as buses:
-        buses.silence(primary)
-        seconds = _until_replaced_or_before(nemesis, primary, key)
-        buses.meet()
-    return f"{primary.port} for {seconds}"
-
-
-def deafen_primary(nemesis: Nemesis) -> str:
-    """A primary does not hear the other nodes, which hear it."""
-    primary, _, _ = nemesis.shard()
-    with nemesis.network.between_nodes() as buses:
-        buses.deafen(primary)
-        seconds = nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout)
-        buses.meet()
-    return f"{primary.port} for {seconds:.1f} s"
 
 
 def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:

@@ -281,28 +281,6 @@ def test_who_saw_one_end_with_all_others_denies_the_others_too(
     assert other.stats().rollbacks >= 1
 
 
-def test_who_waits_for_a_revocation_of_all_refuses_nobody_who_came_later(
-    fragile: EmbeddedCluster, open_one: Any, other: Any, config: Config, subject: str
-) -> None:
-    """Nor while it is not known when the store will carry it out."""
-    hasty = open_one(f"{fragile.url}?timeout=0.1&deadline=0.2&replica_wait=0.05", config)
-    before = hasty.login(subject)
-    primary = fragile.primary_of(key_of(subject))
-    fragile.pause(primary)
-    try:
-        with pytest.raises(RevocationPending):
-            hasty.revoke_all(subject)
-    finally:
-        fragile.resume(primary)
-    later = other.login(subject)
-    with contextlib.suppress(StoreUnavailable):  # it still takes the node for silent
-        # It may have been carried out after that login; then that has ended everywhere.
-        assert is_accepted(hasty, later.access_token) or not is_accepted(other, later.access_token)
-    eventually(lambda: hasty.stats().pending.waiting == 0, "confirmed")
-    assert not is_accepted(other, before.access_token)
-    assert is_accepted(hasty, later.access_token) == is_accepted(other, later.access_token)
-
-
 def test_a_revocation_that_is_carried_out_late_spares_who_came_later(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
 ) -> None:

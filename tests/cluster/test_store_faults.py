@@ -42,7 +42,7 @@ HANGING = 30.0
 """Seconds that nothing here comes near to unless it hangs."""
 PASSWORD = "p@ss:/?#[]%, w0rd"
 
-Opener = Callable[[str], Any]
+Opener = Callable[..., Any]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -53,8 +53,8 @@ def open_url(request: pytest.FixtureRequest, config: Config) -> Iterator[Opener]
     config = dataclasses.replace(config, refresh_grace=120)
     with contextlib.ExitStack() as stack:
 
-        def open_one(url: str) -> Any:
-            manager = kind(url, config)
+        def open_one(url: str, **changes: Any) -> Any:
+            manager = kind(url, dataclasses.replace(config, **changes))
             stack.callback(manager.close)
             return manager
 
@@ -149,8 +149,17 @@ def test_many_seeds_that_are_silent_keep_to_the_deadline(open_url: Opener, subje
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-def test_whoever_speaks_another_protocol_is_no_store(
-    open_url: Opener, listener: socket.socket, scheme: str, subject: str
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        # Of a server that has no room, when the greeting reaches it before it has said so.
+        b"-ERR max number of clients reached\r\n",
+    ],
+    ids=["another protocol", "no room"],
+)
+def test_whoever_does_not_let_us_in_is_no_store(
+    open_url: Opener, listener: socket.socket, scheme: str, answer: bytes, subject: str
 ) -> None:
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -158,17 +167,20 @@ def test_whoever_speaks_another_protocol_is_no_store(
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(4096)
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    connection.sendall(answer)
 
     server = threading.Thread(target=serve)
     server.start()
     try:
         port = listener.getsockname()[1]
-        manager = open_url(f"{scheme}://127.0.0.1:{port}?timeout=0.3&deadline=0.5")
-        with pytest.raises(StoreUnavailable):
-            manager.login(subject)
-        with pytest.raises(StoreUnavailable):
-            manager.ping()
+        url = f"{scheme}://127.0.0.1:{port}?timeout=0.3&deadline=0.5"
+        # Who verifies from memory asks for more at once, and hears of the connection's end instead.
+        for mode in ("cached", "strict"):
+            manager = open_url(url, verification=mode)
+            with pytest.raises(StoreUnavailable):
+                manager.login(subject)
+            with pytest.raises(StoreUnavailable):
+                manager.ping()
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         server.join()
@@ -651,3 +663,27 @@ def test_an_embedded_cluster_ends_with_its_store(
 def test_an_embedded_cluster_that_cannot_be(nodes: str, config: Config) -> None:
     with pytest.raises(ConfigurationError, match="nodes"):
         SessionManager.from_url(f"embedded://?nodes={nodes}", config)
+
+
+def test_a_server_without_room_for_connections_is_a_passing_fault(open_url, subject):
+    with EmbeddedCluster(nodes=1) as full, contextlib.ExitStack() as stack:
+        node = full.nodes[0]
+        operator = stack.enter_context(full.client(node))
+        before = operator.config_get("maxclients")["maxclients"]
+        operator.config_set("maxclients", operator.info("clients")["connected_clients"])
+        manager = open_url(f"{full.url}?timeout=0.2&deadline=0.4&replica_wait=0.1")
+        with pytest.raises(StoreUnavailable) as refused:
+            manager.login(subject)
+        assert refused.value.status == 503
+        assert refused.value.reason in {"busy", "connection", "circuit_open"}
+        operator.config_set("maxclients", before)
+        assert eventually_logs_in(manager, subject)
+
+
+def eventually_logs_in(manager: Any, subject: str) -> bool:
+    deadline = time.monotonic() + HANGING
+    while time.monotonic() < deadline:
+        with contextlib.suppress(StoreUnavailable):
+            return bool(manager.login(subject))
+        time.sleep(0.02)
+    return False

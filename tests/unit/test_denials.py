@@ -53,7 +53,7 @@ def test_a_session_that_ended_stays_so(denials):
     assert denials.judge(KEY, ONE, shown(), 6.0) == KNOWN
     assert denials.judge(KEY, TWO, shown(), 6.0) is None
     assert denials.concerns(KEY, ONE)
-    assert denials.without_store(KEY, ONE, None, HERE) == KNOWN
+    assert denials.without_store(KEY, ONE, shown().record, HERE) == KNOWN
 
 
 def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
@@ -105,17 +105,18 @@ def test_a_pending_sweep_spares_who_logged_in_after_it_was_asked_for(denials):
     assert denials.judge(KEY, ONE, shown(created=NOW + 1000), 4.0)
     assert denials.without_store(KEY, ONE, shown(created=NOW - 1000).record, HERE) == KNOWN
     assert denials.without_store(KEY, ONE, shown(created=NOW - 999).record, HERE) is None
-    unknown = Moment(math.inf, 6.0)
-    assert denials.without_store(KEY, ONE, shown(created=NOW + 9999).record, unknown) == KNOWN
 
 
 def test_a_generation_is_learnt_from_any_answer(denials):
-    assert denials.learn_generation(KEY, NOW)
-    assert not denials.learn_generation(KEY, NOW)
-    assert not denials.learn_generation(KEY, NOW - 1)
-    assert not denials.learn_generation(OTHER, 0)
+    raised: list[bytes] = []
+    denials.on_generation = raised.append
+    for key, generation in ((KEY, NOW), (KEY, NOW), (KEY, NOW - 1), (OTHER, 0)):
+        denials.learn_generation(key, generation)
+    assert raised == [KEY]
     assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 6.0).reason == "revoked"
     assert denials.judge(KEY, ONE, shown(NOW + 1, generation=0), 6.0) is None
+    assert denials.judge(OTHER, ONE, shown(NOW + 1, generation=NOW), 6.0) is None
+    assert raised == [KEY, OTHER]
 
 
 def test_a_sweep_spares_one_and_other_devices(denials):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clusterpass.doctor import CHECKS, judge
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
-from clusterpass.doctor.snapshot import Certificate, Clock, NodeSeen, Snapshot, Trial, is_loopback
+from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot, Trial, is_loopback
 from clusterpass.errors import InvalidInput
 from clusterpass.store.members import Member, parse_members
 from clusterpass.store.url import Address
@@ -79,7 +79,7 @@ def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> Nod
         "round_trip": 0.001,
         "denied": (),
         "tracking": "",
-        "certificate": Certificate(time.time() + 90 * 86_400, "TLSv1.3"),
+        "certificate_expires_at": time.time() + 90 * 86_400,
     }
     return NodeSeen(
         address=Address(member.host, member.port), id=member.id, members=own, **(facts | more)
@@ -194,11 +194,11 @@ def test_a_sound_deployment():
         (sound(has_tls=False), ("tls", "warning")),
         (sound(node={"settings": CONFIG | {"tls-cluster": "no"}}), ("tls", "warning")),
         (
-            sound(node={"certificate": Certificate(time.time() + 86_400, "TLSv1.3")}),
+            sound(node={"certificate_expires_at": time.time() + 86_400}),
             ("certificates", "problem"),
         ),
         (
-            sound(node={"certificate": Certificate(time.time() + 20 * 86_400, "TLSv1.3")}),
+            sound(node={"certificate_expires_at": time.time() + 20 * 86_400}),
             ("certificates", "warning"),
         ),
         (sound(node={"info": None}), ("unseen", "unseen")),
@@ -238,6 +238,17 @@ def test_this_machine_s_clock():
     (finding,) = judge(sound(nodes=nodes)).findings
     assert (finding.id, finding.severity) == ("clocks", "warning")
     assert "9.0 s ahead of" in finding.found
+
+
+def test_what_cannot_be_seen_is_not_claimed():
+    for settings_, said in (
+        (None, "could not be seen"),
+        (CONFIG | {"save": ""}, "comes back empty."),
+        (CONFIG | {"save": "3600 1"}, "only snapshots"),
+    ):
+        node = {"info": INFO | {"aof_enabled": "0"}, "settings": settings_}
+        (finding,) = judge(sound(node=node), only=["persistence"]).findings
+        assert said in finding.found
 
 
 def test_the_worst_comes_first():

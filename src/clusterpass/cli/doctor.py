@@ -14,7 +14,6 @@ import click
 from clusterpass.cli.store import counted, json_option, print_json, printable
 from clusterpass.config import Durability
 from clusterpass.doctor import CHECKS, Finding, Report, Wishes, examine
-from clusterpass.doctor.examination import version_of
 from clusterpass.errors import ClusterPassError
 from clusterpass.service.settings import load_settings
 from clusterpass.store.url import redact_store_url
@@ -27,6 +26,7 @@ _MARKS: Final = {
     "note": ("NOTE", "blue"),
     "unseen": ("UNSEEN", "magenta"),
 }
+_PLURALS: Final = {"primary": "primaries", "replica": "replicas"}
 _a_check = click.Choice(sorted(CHECKS))
 
 
@@ -88,8 +88,7 @@ def doctor(
 
 
 def _print(report: Report, store: str) -> None:
-    told = (version_of(node.info or {}) for node in report.seen.nodes)
-    versions = sorted({version for version in told if version is not None})
+    versions = sorted({node.version for node in report.seen.nodes if node.version is not None})
     roles = Counter(node.role if node.answered else "unreachable" for node in report.seen.nodes)
     seen = ", ".join(
         [*(f"{count} {_plural(role, count)}" for role, count in roles.items()), *versions]
@@ -105,11 +104,7 @@ def _print(report: Report, store: str) -> None:
 
 
 def _plural(role: str, count: int) -> str:
-    return (
-        role
-        if count == 1 or role in {"unknown", "unreachable"}
-        else {"primary": "primaries"}.get(role, f"{role}s")
-    )
+    return role if count == 1 else _PLURALS.get(role, role)
 
 
 def _print_finding(finding: Finding, nodes: int) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names
+from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.store.rights import FOR_FSYNC, FOR_USERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
@@ -17,14 +18,14 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
     missing: dict[tuple[str, ...], list[NodeSeen]] = {}
     for node in seen.answering:
         # WAITAOF is missing on servers that are too old for it, too: a check of its own.
-        denied = tuple(each for each in node.denied or () if each != "waitaof")
+        denied = tuple(each for each in node.denied or () if each not in FOR_FSYNC)
         if denied:
             missing.setdefault(denied, []).append(node)
     for denied, nodes in missing.items():
-        severity = "warning" if set(denied) == {"scan"} else "problem"
+        severity: Severity = "warning" if set(denied) <= FOR_USERS.keys() else "problem"
         rules = " ".join(f"+{command}" for command in denied)
         yield Finding(
-            severity="warning" if severity == "warning" else "problem",
+            severity=severity,
             found=f"The user {seen.user!r} may not use, or not with keys of {seen.namespace}:*,"
             f" {', '.join(denied)}.",
             remedy=f"ACL SETUSER {seen.user} ~{seen.namespace}:* {rules}; then ACL SAVE, or in the"
@@ -99,9 +100,9 @@ def certificates(seen: Snapshot) -> Iterator[Finding]:
     """When a certificate has expired no application can connect any more: everybody is logged out
     at once, on all nodes if they were made on one day."""
     for node in seen.answering:
-        if node.certificate is None:
+        if node.certificate_expires_at is None:
             continue
-        left = node.certificate.expires_at - seen.taken_at
+        left = node.certificate_expires_at - seen.taken_at
         if left < _SOON:
             yield Finding(
                 severity="problem" if left < _VERY_SOON else "warning",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from clusterpass.doctor.findings import Finding, check, names, shown
+from clusterpass.doctor.findings import Finding, Severity, about, check, names, shown
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot
 
 _KEEPS_ALL: Final = "noeviction"
@@ -21,22 +21,21 @@ def eviction(seen: Snapshot) -> Iterator[Finding]:
         (node, node.setting("maxmemory-policy") or (node.info or {}).get("maxmemory_policy"))
         for node in seen.answering
     ]
-    wrong = [(node, policy) for node, policy in told if policy and policy != _KEEPS_ALL]
-    for severity in ("problem", "warning"):
-        group = [each for each in wrong if bool(_limit(each[0])) == (severity == "problem")]
-        if group:
-            policies = ", ".join(sorted({policy for _, policy in group}))
-            yield Finding(
-                severity="problem" if severity == "problem" else "warning",
-                found=f"maxmemory-policy is {policies}"
-                + (
-                    ": when memory is full, sessions vanish."
-                    if severity == "problem"
-                    else ", which takes effect as soon as maxmemory is set."
-                ),
-                remedy="CONFIG SET maxmemory-policy noeviction, and in the configuration file.",
-                nodes=names(node for node, _ in group),
-            )
+    wrong = {node: policy for node, policy in told if policy and policy != _KEEPS_ALL}
+    evicting = [node for node in wrong if _limit(node)]
+    idle = [node for node in wrong if not _limit(node)]
+    grades: tuple[tuple[list[NodeSeen], Severity, str], ...] = (
+        (evicting, "problem", ": when memory is full, sessions vanish."),
+        (idle, "warning", ", which takes effect as soon as maxmemory is set."),
+    )
+    for nodes, severity, consequence in grades:
+        policies = ", ".join(sorted({wrong[node] for node in nodes}))
+        yield from about(
+            nodes,
+            severity,
+            found=f"maxmemory-policy is {policies}{consequence}",
+            remedy="CONFIG SET maxmemory-policy noeviction, and in the configuration file.",
+        )
     lost = [node for node in seen.primaries if node.number("evicted_keys")]
     if lost:
         count = sum(node.number("evicted_keys") or 0 for node in lost)

@@ -1,6 +1,6 @@
 """How the cluster behaves in a fault: failover, versions, clocks, and the way to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names
@@ -113,18 +113,14 @@ def failover(seen: Snapshot) -> Iterator[Finding]:
 def versions(seen: Snapshot) -> Iterator[Finding]:
     """The scripts need Redis 7.0 or any Valkey. A replica that is older than its primary may not
     understand what it is sent."""
-    told = {node: _version(node) for node in seen.answering}
-    known = {node: version for node, version in told.items() if version is not None}
-    old = [node for node, (_, version) in known.items() if version < _OLDEST]
+    old = [node for node in seen.answering if _compatible_with(node) < _OLDEST]
     yield from about(
         old,
         "problem",
-        found="These are older than Redis 7.0: "
-        + ", ".join(sorted({known[node][0] for node in old}))
-        + ".",
+        found=f"These are older than Redis 7.0: {', '.join(_releases(old))}.",
         remedy="Use Valkey, or Redis 7.0 or later.",
     )
-    different = sorted({name for name, _ in known.values()})
+    different = _releases(seen.answering)
     if len(different) > 1:
         yield Finding(
             severity="warning",
@@ -133,14 +129,15 @@ def versions(seen: Snapshot) -> Iterator[Finding]:
         )
 
 
-def _version(node: NodeSeen) -> tuple[str, tuple[int, ...]] | None:
-    """The name of the release, and the Redis version with which it is compatible."""
-    info = node.info or {}
-    compatible = info.get("redis_version")
-    if compatible is None:
-        return None
-    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {compatible}"
-    return name, tuple(int(part) for part in compatible.split(".")[:2] if part.isdigit())
+def _releases(nodes: Iterable[NodeSeen]) -> list[str]:
+    return sorted({node.version for node in nodes if node.version is not None})
+
+
+def _compatible_with(node: NodeSeen) -> tuple[int, ...]:
+    """The Redis version, which Valkey tells too; new enough where it is not told."""
+    told = (node.info or {}).get("redis_version", "")
+    parts = told.split(".")[:2]
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else _OLDEST
 
 
 @check("clocks", "Whether the clocks agree")

@@ -9,6 +9,14 @@ from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
 _LAG_SECONDS: Final = 2
 _LAG_BYTES: Final = 1_000_000
 _SMALL_BACKLOG: Final = 1_000_000
+_AFTER_RESTART: Final = {
+    "none": "There is neither an append-only file nor a snapshot: restarted at once, it comes back"
+    " empty.",
+    "some": "There is no append-only file, only snapshots: restarted at once, it comes back as it"
+    " was at the last one.",
+    "unseen": "There is no append-only file; whether there are snapshots could not be seen."
+    " Restarted at once, it comes back empty, or as it was at the last one.",
+}
 _DEFAULT_NODE_TIMEOUT: Final = 15_000
 
 
@@ -101,10 +109,10 @@ def persistence(seen: Snapshot) -> Iterator[Finding]:
     replica has taken over."""
     owners = [node for node in seen.primaries if node.myself is None or node.myself.slots]
     unsafe = [node for node in owners if (node.info or {}).get("aof_enabled") == "0"]
-    for has_snapshots in (False, True):
-        group = [node for node in unsafe if _has_snapshots(node) == has_snapshots]
+    for what, comes_back in _AFTER_RESTART.items():
+        group = [node for node in unsafe if _snapshots(node) == what]
         if group:
-            yield _unsafe_restart(seen, group, has_snapshots=has_snapshots)
+            yield _unsafe_restart(seen, group, comes_back)
     failing = [node for node in seen.answering if _fails_to_write(node)]
     yield from about(
         failing,
@@ -115,17 +123,10 @@ def persistence(seen: Snapshot) -> Iterator[Finding]:
     )
 
 
-def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], *, has_snapshots: bool) -> Finding:
+def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], comes_back: str) -> Finding:
     timeouts = [node.setting_number("cluster-node-timeout") for node in group]
     known = [timeout for timeout in timeouts if timeout]
     delay = 2 * max(known, default=_DEFAULT_NODE_TIMEOUT) / 1000
-    found = (
-        "There is no append-only file, only snapshots: restarted at once, it comes back as it was"
-        " at the last one."
-        if has_snapshots
-        else "There is neither an append-only file nor a snapshot: restarted at once, it comes back"
-        " empty."
-    )
     if seen.is_cluster:
         remedy = (
             f"CONFIG SET appendonly yes; or let what restarts it wait for {delay:g} s (twice the"
@@ -135,14 +136,15 @@ def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], *, has_snapshots: boo
         remedy = "CONFIG SET appendonly yes."
     return Finding(
         severity="warning" if seen.is_cluster else "problem",
-        found=found,
+        found=comes_back,
         remedy=remedy,
         nodes=names(group),
     )
 
 
-def _has_snapshots(node: NodeSeen) -> bool:
-    return bool(node.setting("save"))
+def _snapshots(node: NodeSeen) -> str:
+    saves = node.setting("save")
+    return "unseen" if saves is None else "some" if saves else "none"
 
 
 def _fails_to_write(node: NodeSeen) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from clusterpass.config import Durability
 from clusterpass.doctor.line import REFUSALS, Line, why
-from clusterpass.doctor.snapshot import Certificate, Clock, NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot
 from clusterpass.doctor.trial import try_a_write
 from clusterpass.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
@@ -29,8 +29,8 @@ from clusterpass.store.url import Address, StoreLocation
 SETTINGS: Final = (
     *("maxmemory", "maxmemory-policy", "maxmemory-clients", "maxclients", "timeout"),
     *("tcp-keepalive", "client-output-buffer-limit", "busy-reply-threshold", "lua-time-limit"),
-    *("appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error"),
-    *("min-replicas-to-write", "repl-timeout", "repl-backlog-size", "replica-read-only"),
+    *("appendonly", "appendfsync", "save"),
+    *("min-replicas-to-write", "repl-backlog-size", "replica-read-only"),
     *("cluster-node-timeout", "cluster-require-full-coverage", "cluster-replica-no-failover"),
     *("cluster-allow-reads-when-down", "cluster-replica-validity-factor"),
     *("hash-max-listpack-entries", "hash-max-listpack-value"),
@@ -173,7 +173,7 @@ def _ask_all(line: Line, location: StoreLocation, wishes: Wishes, address: Addre
         round_trip=round_trip,
         denied=None if allowed is None else tuple(sorted(_needed(wishes).keys() - allowed)),
         allowed_beyond=tuple(sorted(TOO_WIDE.keys() & (allowed or ()))),
-        certificate=_certificate(line),
+        certificate_expires_at=_expiry(line),
         tracking=_tracking(line, location.keyspace),
     )
 
@@ -192,8 +192,12 @@ def _settings(line: Line) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for reply in replies:
         if isinstance(reply, dict):
-            found |= {name.decode(): value.decode() for name, value in reply.items()}
+            found |= {_text(name): _text(value) for name, value in reply.items()}
     return found
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
 
 
 def _clock(line: Line) -> tuple[Clock | None, float | None]:
@@ -233,7 +237,7 @@ def _rights(line: Line, keyspace: Keyspace, wishes: Wishes) -> set[str] | None:
     answers = line.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
     if isinstance(answers, ServerError):
         # Who may not use EVAL has at least that right missing.
-        return set(commands) - {"eval"} if answers.code == "NOPERM" else None
+        return _needed(wishes).keys() - {"eval"} if answers.code == "NOPERM" else None
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
 
 
@@ -248,13 +252,10 @@ def _key(keyspace: Keyspace, command: str) -> str:
     return keyspace.sessions("doctor").decode()
 
 
-def _certificate(line: Line) -> Certificate | None:
-    connection = line.tls
-    if connection is None:
-        return None
-    shown = connection.getpeercert() or {}
-    expires_at = ssl.cert_time_to_seconds(str(shown.get("notAfter", "Jan  1 00:00:00 1970 GMT")))
-    return Certificate(float(expires_at), connection.version() or "")
+def _expiry(line: Line) -> float | None:
+    """Of the node's certificate."""
+    shown = None if line.tls is None else line.tls.getpeercert()
+    return None if not shown else float(ssl.cert_time_to_seconds(str(shown["notAfter"])))
 
 
 def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: Address) -> bool:

@@ -50,7 +50,7 @@ class Report:
                     "address": str(node.address),
                     "role": node.role,
                     "answered": node.answered,
-                    "version": version_of(node.info or {}),
+                    "version": node.version,
                 }
                 for node in self.seen.nodes
             ],
@@ -94,10 +94,3 @@ def _refuse_unknown(names: Collection[str]) -> None:
     unknown = sorted(set(names) - CHECKS.keys())
     if unknown:
         raise InvalidInput(f"there is no check {unknown[0]!r}; there are: {', '.join(CHECKS)}")
-
-
-def version_of(info: Mapping[str, str]) -> str | None:
-    """Such as "Valkey 9.1.2" and "Redis 7.0.15"; None when it is not told."""
-    if "valkey_version" in info:
-        return f"Valkey {info['valkey_version']}"
-    return f"Redis {info['redis_version']}" if "redis_version" in info else None

@@ -22,24 +22,12 @@ class Clock:
     uncertainty: float
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What a server shows over TLS."""
-
-    expires_at: float
-    """Seconds since the epoch."""
-    protocol: str
-    """Such as TLSv1.3."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A key that was written, on a primary."""
 
     replicas: int | None = None
     """How many replicas confirmed it; None: the write was refused."""
-    on_disk: int | None = None
-    """What WAITAOF counted locally; None: it was not asked, or the server does not have it."""
     was_pushed: bool | None = None
     """Whether the node told a watching connection of it; None: it was not watched."""
     refusal: str = ""
@@ -71,7 +59,8 @@ class NodeSeen:
     """Why it does not push what changes; empty: it does; None: it was not asked."""
     is_open: bool = False
     """Whether it also lets in who gives no password, although we gave one."""
-    certificate: Certificate | None = None
+    certificate_expires_at: float | None = None
+    """Seconds since the epoch; None: no TLS."""
     trial: Trial | None = None
 
     @property
@@ -92,6 +81,14 @@ class NodeSeen:
         named = (self.info or {}).get("role", "")
         return "primary" if named == "master" else "replica" if named == "slave" else "unknown"
 
+    @property
+    def version(self) -> str | None:
+        """Such as "Valkey 9.1.2" and "Redis 7.0.15"; None when it is not told."""
+        info = self.info or {}
+        if "valkey_version" in info:
+            return f"Valkey {info['valkey_version']}"
+        return f"Redis {info['redis_version']}" if "redis_version" in info else None
+
     def number(self, name: str) -> int | None:
         """A number of INFO; None where it is not told."""
         return whole((self.info or {}).get(name))
@@ -110,7 +107,7 @@ class Snapshot:
     """A deployment."""
 
     nodes: tuple[NodeSeen, ...]
-    """All that the cluster knows of, and those that the store URL names."""
+    """Every member of the cluster that has an address; or the one server."""
     members: tuple[Member, ...] = ()
     """The cluster as the node sees it that is asked for it, with addresses."""
     addresses: Mapping[str, Address] = field(default_factory=dict)

@@ -6,7 +6,7 @@ of changes.
 """
 
 import ssl
-from typing import Any, Final
+from typing import Final
 
 from clusterpass.doctor.line import REFUSALS, Line, why
 from clusterpass.doctor.snapshot import NodeSeen, Trial
@@ -48,10 +48,9 @@ def _try(
         Line(location, address, context, milliseconds / 1000) as line,
     ):
         watched = watching.ask(*tracking([key]))
-        written, replicas, on_disk = line.ask_together(
+        written, replicas = line.ask_together(
             (b"EVAL", _SCRIPT, 1, key, b"trial", _LIVES_FOR),
             (b"WAIT", 1, milliseconds),
-            (b"WAITAOF", 1, 0, milliseconds),
         )
         if isinstance(written, ServerError):
             return Trial(refusal=f"{written.code} {written.message}")
@@ -60,7 +59,6 @@ def _try(
             was_pushed = watching.wait_for_push()
     return Trial(
         replicas=None if isinstance(replicas, ServerError) else replicas,
-        on_disk=_count(on_disk),
         was_pushed=was_pushed,
         refusal=f"{replicas.code} {replicas.message}" if isinstance(replicas, ServerError) else "",
     )
@@ -71,7 +69,3 @@ def _key(keyspace: Keyspace, seen: NodeSeen) -> bytes | None:
     if myself is None:
         return keyspace.probe(0)
     return keyspace.probe(myself.slots[0][0]) if myself.slots else None
-
-
-def _count(on_disk: Any) -> int | None:
-    return on_disk[0] if isinstance(on_disk, list) else None

@@ -13,7 +13,7 @@ from clusterpass.protocol import namespace_calls
 from clusterpass.protocol.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Listed, Stored
+from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.cutoff import Cutoff
 from clusterpass.sessions.denials import Denial, Denials, Sweep
@@ -78,6 +78,7 @@ class Context:
             clock=clock,
         )
         self.denials: Final = Denials(lock, monotonic)
+        self.denials.on_generation = self.near.outdated
         self.pending: Final = PendingEndings(monotonic, lock, jitter)
         self.grace_accepted = 0
         """Verifies that were answered although the store could not be asked."""
@@ -116,11 +117,6 @@ class Context:
         """What is pending is the parent's business; for the child of a fork."""
         self.denials.begin_anew(self._new_lock)
         self.pending.begin_anew(self._new_lock)
-
-    def note_generation(self, key: bytes, stored: Stored) -> None:
-        """What the store answered of the subject of ``key`` may tell of an end of all sessions."""
-        if stored.generation and self.denials.learn_generation(key, stored.generation):
-            self.near.outdated(key)
 
     def describe_live(
         self, subject: str, listed: Listed, cutoff: int, asked_at: float

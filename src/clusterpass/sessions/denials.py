@@ -80,7 +80,7 @@ class Sweep:
     bans: tuple[StoredBan, ...] = ()
     """Bans that are in force here although the store may not know them."""
 
-    def covers(self, session_id: bytes, record: LiveRecord, moment: "Moment") -> bool:
+    def covers(self, session_id: bytes, record: LiveRecord, moment: Moment) -> bool:
         """Whether that session is over."""
         until = self.until if self.until < math.inf else moment.milliseconds_at(self.since)
         return (
@@ -113,6 +113,8 @@ class Denials:
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
         self.rollbacks = 0
         """How many times the store showed a session alive that was over for good."""
+        self.on_generation: Callable[[bytes], None] = _nothing
+        """Called with the key of a subject of which a higher generation became known."""
 
     def add(self, session_id: bytes, denial: Denial) -> None:
         """The session is over. What was known for certain is not replaced by what is pending."""
@@ -192,28 +194,26 @@ class Denials:
             return denial
 
     def without_store(
-        self, key: bytes, session_id: bytes, record: LiveRecord | None, moment: Moment
+        self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment
     ) -> Denial | None:
-        """Why a session is over, as far as is known without the store.
-
-        ``record``: how it was, as far as that is known.
-        """
+        """Why a session is over, as far as is known without the store. ``record``: how it was."""
         with self._lock:
             denial = self._sessions.get(session_id)
-            if denial is None and record is not None:
-                denial = self._swept(key, session_id, record, moment)
-            return denial
+            return denial or self._swept(key, session_id, record, moment)
 
-    def learn_generation(self, key: bytes, generation: int) -> bool:
-        """The store has told a generation of the subject of ``key``; whether a higher one."""
+    def learn_generation(self, key: bytes, generation: int) -> None:
+        """The store has told a generation of the subject of ``key``, with whatever answer.
+
+        :meth:`judge` learns it by itself.
+        """
         with self._lock:
             known = self._generations.get(key)
             if generation <= (known.value if known else 0):
-                return False
+                return
             self._generations[key] = _Generation(generation, self._steady())
             if len(self._generations) > MOST_SUBJECTS:
                 self._generations.popitem(last=False)
-            return True
+            self.on_generation(key)
 
     def begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
         """What is pending is the parent's business; for the child of a fork."""
@@ -261,3 +261,7 @@ def denial_of(end: SessionExpired | SessionRevoked) -> Denial:
     if isinstance(end, SessionExpired):
         return Denial("idle" if end.reason == "session_idle" else "expired", end.ended_at)
     return Denial(cast("RevocationReason", end.reason), end.ended_at, end.note)
+
+
+def _nothing(_: bytes) -> None:
+    """Nobody wants to know."""

@@ -66,11 +66,6 @@ class _Base:
     """The sessions that it ended, as far as the store has told."""
     is_told: bool = False
     """Whether the listeners know."""
-    asked_at: float = field(init=False)
-    """When it was asked for, in seconds of the steady clock."""
-
-    def __post_init__(self) -> None:
-        self.asked_at = self.context.cutoff.now()
 
     @property
     def _short_note(self) -> str:
@@ -163,6 +158,11 @@ class EndAll(_Base):
     keep: bytes | None
     device_type: str | None
     kind: str = "end of all sessions"
+    asked_at: float = field(init=False)
+    """When it was asked for, in seconds of the steady clock."""
+
+    def __post_init__(self) -> None:
+        self.asked_at = self.context.cutoff.now()
 
     def call(self, operation: bytes) -> ScriptCall[calls.EndedAll]:
         """See :class:`Order`."""

@@ -65,8 +65,8 @@ class Rotation:
         rotated = answer.reply
         stored = rotated.stored
         key = context.keyspace.sessions(token.subject)
-        context.note_generation(key, stored)
         if rotated.status not in {"OK", "AGAIN"}:
+            context.denials.learn_generation(key, stored.generation)
             self._remember_end(token, rotated, is_confirmed=answer.is_confirmed)
             self._refuse(token, rotated, address)
         record = live_record(stored)

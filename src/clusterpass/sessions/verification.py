@@ -141,13 +141,14 @@ class Verification:
 
     def _refuse_if_over(self, entry: Remembered) -> None:
         """Who has seen a session end needs no store to say so."""
-        record, now = None, self._context.cutoff.now()
-        moment = Moment(math.inf, now)
-        if entry.loaded is not None:
+        context = self._context
+        if entry.loaded is None:
+            denial = context.denials.of_session(entry.session_id)
+        else:
+            now = context.cutoff.now()
+            moment = Moment(1000 * context.near.store_seconds(entry.loaded), now)
             record = live_record(read_stored([0, *entry.loaded.raw]))
-            moment = Moment(1000 * self._context.near.store_seconds(entry.loaded), now)
-        denials = self._context.denials
-        denial = denials.without_store(entry.key, entry.session_id, record, moment)
+            denial = context.denials.without_store(entry.key, entry.session_id, record, moment)
         if denial is not None:
             raise denial.error()
 
@@ -240,7 +241,8 @@ class Verification:
     def _read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
         context = self._context
         stored = read_stored(reply)
-        context.note_generation(entry.key, stored)
+        if not isinstance(stored.record, LiveRecord):
+            context.denials.learn_generation(entry.key, stored.generation)
         try:
             record = live_record(stored, cutoff)
         except (SessionExpired, SessionRevoked) as end:

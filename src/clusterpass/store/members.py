@@ -1,6 +1,9 @@
 """What a node says of each member of its cluster: CLUSTER NODES taken apart. Pure."""
 
 from dataclasses import dataclass
+from typing import Final
+
+_FEWEST_COLUMNS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,13 @@ class Member:
 
     @property
     def is_primary(self) -> bool:
-        """Whether it is no replica."""
+        """Whether it is one."""
         return "master" in self.flags
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is one; a node that is not known well yet is neither."""
+        return "slave" in self.flags
 
     @property
     def has_failed(self) -> bool:
@@ -53,7 +61,10 @@ def parse_members(text: str) -> tuple[Member, ...]:
     """The members in the text of CLUSTER NODES (Redis Cluster specification)."""
     members = []
     for line in text.splitlines():
-        identifier, address, flags, primary, _ping, _pong, epoch, link, *slots = line.split(" ")
+        columns = line.split(" ")
+        if len(columns) < _FEWEST_COLUMNS:
+            continue
+        identifier, address, flags, primary, _ping, _pong, epoch, link, *slots = columns
         host, _, port = address.split(",")[0].split("@")[0].rpartition(":")
         ranges = [word.partition("-") for word in slots if word and not word.startswith("[")]
         members.append(

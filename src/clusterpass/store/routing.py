@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clusterpass.store.members import parse_members
 from clusterpass.store.url import Address
 
 SLOTS: Final = 16_384
@@ -129,16 +130,13 @@ def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], bool, bool]:
     """
     counts: dict[bytes, int] = {}
     is_replicated = any_failed = False
-    for line in nodes.splitlines():
-        columns = line.split(b" ")
-        if len(columns) > 7:
-            flags = columns[2].split(b",")
-            has_failed = b"fail" in flags
-            any_failed = any_failed or has_failed
-            if b"slave" in flags:
-                is_replicated = True
-                if not has_failed:
-                    counts[columns[3]] = counts.get(columns[3], 0) + 1
-            elif has_failed and len(columns) == 8:
-                is_replicated = True
+    for member in parse_members(nodes.decode(errors="replace")):
+        any_failed = any_failed or member.has_failed
+        if member.is_replica:
+            is_replicated = True
+            if not member.has_failed:
+                primary = (member.primary_id or "").encode()
+                counts[primary] = counts.get(primary, 0) + 1
+        elif member.has_failed and not member.slots and not member.moving:
+            is_replicated = True
     return counts, is_replicated, any_failed
