@@ -18,7 +18,7 @@ from benchmarks.timing import Times, measure, measure_async
 from clusterpass import EmbeddedCluster
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.store.aio import AsyncStore
+from clusterpass.store.drivers.aio import AsyncStore
 
 CALLERS = (1, 50)
 _TIMEOUT = 0.4

@@ -12,7 +12,7 @@ from benchmarks.report import Goal, Report, microseconds
 from benchmarks.timing import Times, measure_async
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, TokenPair
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.opening import LoginOptions
+from clusterpass.sessions.verbs.login import LoginOptions
 
 AT_LEAST = 3.0
 CALLERS = 50

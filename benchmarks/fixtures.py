@@ -9,10 +9,10 @@ from typing import Any
 import redis
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, TokenVerifier
-from clusterpass.protocol import calls
+from clusterpass.embedded import Node
+from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.store.embedded import Node
 from clusterpass.tokens.identifiers import decode_session_id
 from clusterpass.tokens.keys import SigningAlgorithm
 
@@ -65,7 +65,7 @@ def logged_in(cluster: EmbeddedCluster, algorithm: SigningAlgorithm) -> Iterator
             manager=manager,
             access_token=pair.access_token,
             verifier=make_verifier(config),
-            call=calls.verify(keyspace, SUBJECT, session_id=session_id),
+            call=session_calls.verify(keyspace, SUBJECT, session_id=session_id),
             node=cluster.primary_of(keyspace.sessions(SUBJECT)),
         )
 

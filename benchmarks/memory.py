@@ -9,8 +9,8 @@ import redis
 from benchmarks.fixtures import find_redis_server, server_version, single_client
 from benchmarks.report import Goal, Report
 from clusterpass import EmbeddedCluster
-from clusterpass.protocol import calls
-from clusterpass.protocol.housekeeping import Housekeeping
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import ScriptCall
@@ -100,8 +100,10 @@ def _user(prefix: str, number: int) -> str:
     return f"{prefix}{number + 100_000}"
 
 
-def _login(keyspace: Keyspace, keeping: Housekeeping, user: str) -> ScriptCall[calls.Opened]:
-    opening = calls.Opening(
+def _login(
+    keyspace: Keyspace, keeping: Housekeeping, user: str
+) -> ScriptCall[session_calls.Opened]:
+    opening = session_calls.Opening(
         session_id=os.urandom(16),
         refresh_digest=os.urandom(16),
         absolute_seconds=30 * DAY,
@@ -111,7 +113,7 @@ def _login(keyspace: Keyspace, keeping: Housekeeping, user: str) -> ScriptCall[c
         details=NO_DETAILS,
         most_sessions=50,
     )
-    return calls.login(keyspace, keeping, user, opening)
+    return session_calls.login(keyspace, keeping, user, opening)
 
 
 def _evalsha(keyspace: Keyspace, keeping: Housekeeping, user: str) -> list[bytes | int | str]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, SessionManager
-from clusterpass.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.keyspace import Keyspace, slot_of
-from clusterpass.store.members import Member
+from clusterpass.store.topology.members import Member
 
 LOGINS = 0.2
 """The share of logins; the others are strict verifies: both go to the shard each time."""

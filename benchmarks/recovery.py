@@ -15,10 +15,10 @@ from benchmarks.fixtures import make_config, server_version
 from benchmarks.open_loop import AsyncLoad, Call, ShardLoad, SyncLoad, subjects_of
 from benchmarks.report import Goal, Report, versions
 from clusterpass import EmbeddedCluster
-from clusterpass.store.embedded import Node
-from clusterpass.store.embedded.topology import view
-from clusterpass.store.members import Member
-from clusterpass.store.url import parse_store_url
+from clusterpass.embedded import Node
+from clusterpass.embedded.topology import view
+from clusterpass.store.location import parse_store_url
+from clusterpass.store.topology.members import Member
 
 PAGE = Path(__file__).parents[1] / "docs" / "why" / "failover.md"
 STYLES: dict[str, type[SyncLoad] | type[AsyncLoad]] = {"sync": SyncLoad, "async": AsyncLoad}

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from clusterpass.errors import ClusterPassError, ConfigurationError
-from clusterpass.policy import SessionPolicy, check_whole
+from clusterpass.model.errors import ClusterPassError, ConfigurationError
+from clusterpass.model.policy import SessionPolicy, check_whole
 from clusterpass.tokens.keyring import KeyRing
 
 DAY: Final = 86_400

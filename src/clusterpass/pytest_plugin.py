@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from clusterpass.store.embedded import EmbeddedCluster
+    from clusterpass.embedded import EmbeddedCluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def clusterpass_cluster(pytestconfig: pytest.Config) -> "Iterator[EmbeddedCluster]":
     """A running cluster, stopped after the last test; its data is shared by all tests."""
-    from clusterpass.store.embedded import EmbeddedCluster  # noqa: PLC0415 - loaded on demand
+    from clusterpass.embedded import EmbeddedCluster  # noqa: PLC0415 - loaded on demand
 
     try:
         nodes = int(pytestconfig.getini("clusterpass_nodes"))

@@ -10,16 +10,17 @@ from math import inf
 from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
-from clusterpass.errors import SessionUnknown, StoreUnavailable
-from clusterpass.models import Ended
+from clusterpass.model.errors import SessionUnknown, StoreUnavailable
+from clusterpass.model.values import Ended
 from clusterpass.protocol.script import load_script
-from clusterpass.sessions import orders
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import Denials
-from clusterpass.sessions.ending import Ending
-from clusterpass.sessions.near_cache import NearCache
-from clusterpass.sessions.verification import Verification
-from clusterpass.store import aio, exchange
+from clusterpass.sessions.endings import orders
+from clusterpass.sessions.memory.denials import Denials
+from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.verbs.end import Ending
+from clusterpass.sessions.verbs.verify import Verification
+from clusterpass.store.drivers import aio
+from clusterpass.store.exchanges import carry_out as exchange
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
 from tests.staleness.leases_off import switch_leases_off

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterpass import EmbeddedCluster, KeyRing
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
 from tests.staleness.workers import Worker
 
 from .builds import BROKEN

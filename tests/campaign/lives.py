@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterpass import SessionPolicy
-from clusterpass.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError
 
 from .history import READS, Operation, Recorder
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import redis
 
 from clusterpass import EmbeddedCluster
-from clusterpass.store.embedded import Node
-from clusterpass.store.url import Address
+from clusterpass.embedded import Node
+from clusterpass.store.location import Address
 from tests.staleness.acts import WAITING, address_of, announce_buses, await_that, identity
 from tests.staleness.proxies import FORWARD, Behaviour
 from tests.staleness.proxy_process import Proxies

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 
-from clusterpass.store.embedded import Node
+from clusterpass.embedded import Node
 from tests.staleness.proxies import (
     DISCARD,
     FORWARD,

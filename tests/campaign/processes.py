@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
-from clusterpass.errors import ClusterPassError
-from clusterpass.sessions import denials
-from clusterpass.store.aio import AsyncStore
-from clusterpass.store.sync import SyncStore
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.sessions.memory import denials
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.sync import SyncStore
+from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from tests.staleness.workers import LoopThread
 
 from .clocks import JumpingClock

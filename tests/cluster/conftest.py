@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
-from clusterpass.store.embedded import TlsFiles
+from clusterpass.embedded import TlsFiles
 
 REDIS_SERVER = shutil.which("redis-server") or "/usr/bin/redis-server"
 

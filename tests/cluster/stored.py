@@ -15,7 +15,7 @@ import pytest
 from clusterpass import Config, SessionManager, TokenPair
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
-from clusterpass.store.base import _all_stores
+from clusterpass.store.drivers.base import _all_stores
 from clusterpass.tokens.identifiers import decode_session_id
 from tests.cluster.conftest import Facade
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
-from clusterpass.errors import StoreDenied
+from clusterpass.model.errors import StoreDenied
 from tests.cluster.stored import eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"

@@ -6,8 +6,9 @@ import pytest
 import redis
 
 from clusterpass import SessionExpired, StoreUnavailable
-from clusterpass.protocol import calls, subject_calls
-from clusterpass.protocol.housekeeping import Housekeeping
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record
 from clusterpass.protocol.replies import NO_DETAILS
@@ -48,15 +49,15 @@ class Scene:
     def changes(self) -> list[ScriptCall]:
         return [
             subject_calls.settle(self.keyspace, KEEPING, self.subject),
-            calls.end_all(
+            session_calls.end_all(
                 self.keyspace, KEEPING, self.subject, keep=self.session_id, reason="revoked"
             ),
         ]
 
     def reads(self) -> list[ScriptCall]:
         return [
-            calls.verify(self.keyspace, self.subject, session_id=self.session_id),
-            calls.list_sessions(self.keyspace, self.subject),
+            session_calls.verify(self.keyspace, self.subject, session_id=self.session_id),
+            session_calls.list_sessions(self.keyspace, self.subject),
         ]
 
 
@@ -122,7 +123,7 @@ def test_a_note_lets_no_key_end_before_the_session(scene):
     scene.note_use()
     scene.node.expire(scene.key, 5)
     scene.node.expire(scene.beside, 5)
-    call = calls.touch(scene.keyspace, KEEPING, scene.subject, session_id=scene.session_id)
+    call = session_calls.touch(scene.keyspace, KEEPING, scene.subject, session_id=scene.session_id)
     assert scene.run(call, 2) == 1
     for key in (scene.key, scene.beside):
         assert 1000 < scene.node.ttl(key) <= 1000 + 960
@@ -130,7 +131,7 @@ def test_a_note_lets_no_key_end_before_the_session(scene):
 
 
 def test_a_note_revives_nothing(scene):
-    call = calls.touch(scene.keyspace, KEEPING, scene.subject, session_id=scene.session_id)
+    call = session_calls.touch(scene.keyspace, KEEPING, scene.subject, session_id=scene.session_id)
     assert scene.run(call, 2) == 0
     assert not scene.node.exists(scene.beside)
 
@@ -187,7 +188,7 @@ def test_a_note_is_no_change_of_what_a_cache_watches(engine, open_manager, confi
 
 def test_the_least_recently_used_is_not_guessed(scene):
     """Without the notes a login that must let one leave is put off."""
-    opening = calls.Opening(
+    opening = session_calls.Opening(
         session_id=b"n" * 16,
         refresh_digest=b"d" * 16,
         absolute_seconds=600,
@@ -199,7 +200,7 @@ def test_the_least_recently_used_is_not_guessed(scene):
     scene.note_use()
     record = dataclasses.replace(scene.record(), idle_seconds=0)
     scene.node.hset(scene.key, scene.session_id, record.pack())
-    call = calls.login(scene.keyspace, KEEPING, scene.subject, opening)
+    call = session_calls.login(scene.keyspace, KEEPING, scene.subject, opening)
     with pytest.raises(redis.exceptions.TryAgainError):
         scene.run(call, 1)
     assert not scene.node.hexists(scene.key, b"n" * 16)

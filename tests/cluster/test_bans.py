@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from clusterpass import Ban, InvalidInput, InvalidRefreshToken, SessionRevoked, SubjectBanned
-from clusterpass.errors import TooManyBans
+from clusterpass.model.errors import TooManyBans
 from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.stored import eventually, fields_of, home_of, make_known, seconds_left
 

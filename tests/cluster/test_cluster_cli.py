@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from clusterpass.errors import EmbeddedClusterError
-from clusterpass.store.embedded import ClusterState, read_state, start_detached, stop_detached
-from clusterpass.store.embedded.options import Access
-from clusterpass.store.embedded.report import report_on
-from clusterpass.store.embedded.topology import connect
+from clusterpass.embedded import ClusterState, read_state, start_detached, stop_detached
+from clusterpass.embedded.options import Access
+from clusterpass.embedded.report import report_on
+from clusterpass.embedded.topology import connect
+from clusterpass.model.errors import EmbeddedClusterError
 
 pytest_plugins = ["pytester"]
 KEY_OF_FIRST = "b"  # slot 3300, of the first primary
@@ -151,7 +151,7 @@ def test_default_folder_and_dead_node(tmp_path: Path) -> None:
 
 def test_survives_its_starter_and_its_terminal(folder: Path) -> None:
     program = (
-        "import sys; from clusterpass.store.embedded import start_detached;"
+        "import sys; from clusterpass.embedded import start_detached;"
         "print(start_detached(sys.argv[1], nodes=1).supervisor_pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

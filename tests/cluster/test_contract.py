@@ -21,7 +21,12 @@ from clusterpass import (
     TokenExpired,
     TokenVerifier,
 )
-from clusterpass.errors import ConfigurationError, TokenKeyUnknown, TokenMalformed, TokenTypeInvalid
+from clusterpass.model.errors import (
+    ConfigurationError,
+    TokenKeyUnknown,
+    TokenMalformed,
+    TokenTypeInvalid,
+)
 
 
 def test_a_login_is_known_and_described(manager, subject):

@@ -10,9 +10,9 @@ import redis
 
 from clusterpass import EmbeddedCluster
 from clusterpass.doctor import Report, Wishes, examine
-from clusterpass.errors import ConfigurationError, StoreDenied, StoreUnavailable
+from clusterpass.embedded import Node
+from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.store.embedded import Node
 from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.cluster.test_acl import REFERENCE, documented_rights

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, EmbeddedCluster, SessionManager
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     InvalidRefreshToken,
     RevocationPending,

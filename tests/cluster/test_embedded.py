@@ -22,12 +22,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from clusterpass.errors import ClusterPassError, ConfigurationError, EmbeddedClusterError
-from clusterpass.store.embedded import EmbeddedCluster, Node, TlsFiles, read_state
-from clusterpass.store.embedded.binary import find_server
-from clusterpass.store.embedded.conf import free_ports
-from clusterpass.store.embedded.options import Access, Options
-from clusterpass.store.url import parse_store_url
+from clusterpass.embedded import EmbeddedCluster, Node, TlsFiles, read_state
+from clusterpass.embedded.binary import find_server
+from clusterpass.embedded.conf import free_ports
+from clusterpass.embedded.options import Access, Options
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, EmbeddedClusterError
+from clusterpass.store.location import parse_store_url
 
 REDIS_SERVER = shutil.which("redis-server")
 ONCE = Retry(NoBackoff(), 0)
@@ -204,7 +204,7 @@ def test_start_from_a_thread_that_ends() -> None:
 def test_children_do_not_end_the_cluster() -> None:
     program = """
         import json, os, sys
-        from clusterpass.store.embedded import EmbeddedCluster
+        from clusterpass.embedded import EmbeddedCluster
         cluster = EmbeddedCluster(nodes=3).start()
         child = os.fork()
         if child == 0:
@@ -230,7 +230,7 @@ def program_with_cluster(extra: str = "") -> Iterator[tuple[subprocess.Popen[byt
     """A program that starts a cluster, tells about it and waits."""
     program = """
         import json, os, sys, time
-        from clusterpass.store.embedded import EmbeddedCluster
+        from clusterpass.embedded import EmbeddedCluster
         cluster = EmbeddedCluster(nodes=3).start()
         facts = {"pids": [node.pid for node in cluster.nodes], "folder": str(cluster.data_folder)}
         facts["supervisor"] = cluster._run.supervisor.pid
@@ -341,7 +341,7 @@ def test_port_taken_on_resume_is_named(tmp_path: Path) -> None:
 
 
 def test_port_taken_on_first_start_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clusterpass.store.embedded import startup
+    from clusterpass.embedded import startup
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         answers = [[taken.getsockname()[1], *free_ports(5)], free_ports(6)]
@@ -354,7 +354,7 @@ def test_port_taken_on_first_start_is_avoided(monkeypatch: pytest.MonkeyPatch) -
 def test_foreign_server_on_the_port_is_not_taken_for_ours(
     monkeypatch: pytest.MonkeyPatch, six: EmbeddedCluster
 ) -> None:
-    from clusterpass.store.embedded import startup
+    from clusterpass.embedded import startup
 
     answers = [[six.nodes[0].port, *free_ports(5)], free_ports(6)]
     monkeypatch.setattr(startup, "free_ports", lambda _: answers.pop(0))

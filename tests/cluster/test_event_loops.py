@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clusterpass import AsyncSessionManager, EmbeddedCluster, KeyRing, SessionManager
-from clusterpass.errors import SessionRevoked, StoreUnavailable
+from clusterpass.model.errors import SessionRevoked, StoreUnavailable
 from tests.cluster.stored import eventually
 
 
@@ -249,7 +249,7 @@ def test_green_threads_are_refused_clearly(run_program):
         """
         import dataclasses
         import gevent
-        from clusterpass.errors import ConfigurationError
+        from clusterpass.model.errors import ConfigurationError
         try:
             SessionManager.from_url(url, config)
         except ConfigurationError as error:

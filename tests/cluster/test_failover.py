@@ -13,7 +13,8 @@ import pytest
 from redis.crc import key_slot
 
 from clusterpass import Config, EmbeddedCluster, SessionManager, TokenPair
-from clusterpass.errors import (
+from clusterpass.embedded import Node
+from clusterpass.model.errors import (
     InvalidRefreshToken,
     RevocationPending,
     SessionRevoked,
@@ -21,7 +22,6 @@ from clusterpass.errors import (
     StoreUnavailable,
 )
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.embedded import Node
 
 from .conftest import Facade
 

@@ -18,7 +18,7 @@ from tests.cluster.stored import eventually
 APPLICATION = """
     import os
     from clusterpass import Config, KeyRing, SessionManager
-    from clusterpass.errors import ClusterPassError
+    from clusterpass.model.errors import ClusterPassError
 
     config = Config(issuer="https://auth.example", keys=KeyRing.load(os.environ["KEYS_FILE"]))
     sessions = SessionManager.from_url(os.environ["STORE_URL"], config)

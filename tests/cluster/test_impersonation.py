@@ -14,7 +14,7 @@ from clusterpass import (
     SubjectBanned,
     TokenVerifier,
 )
-from clusterpass.models import Actor
+from clusterpass.model.values import Actor
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.identifiers import decode_session_id
 from tests.cluster.stored import fields_of, home_of, let_expire, let_idle, record_of

@@ -20,8 +20,8 @@ from clusterpass import (
     SubjectBanned,
     TooManySessions,
 )
-from clusterpass.listeners import MOST_WAITING
-from clusterpass.models import Actor, EventKind, SessionEvent
+from clusterpass.managers.listeners import MOST_WAITING
+from clusterpass.model.values import Actor, EventKind, SessionEvent
 from tests.cluster.conftest import Facade
 from tests.cluster.stored import eventually, opened_apart, rewrite
 

@@ -37,8 +37,8 @@ from clusterpass import (
     SessionPolicy,
     TokenVerifier,
 )
-from clusterpass.errors import ClusterPassError
-from clusterpass.models import AccessToken, Session, TokenPair
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import AccessToken, Session, TokenPair
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.tokens.identifiers import decode_session_id

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, KeyRing, SessionManager
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ConfigurationError,
     InvalidInput,
     SessionRevoked,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, SessionPolicy
-from clusterpass.errors import SubjectBanned
+from clusterpass.model.errors import SubjectBanned
 
 SESSIONS = int(os.environ.get("LEAK_SESSIONS", "0"))
 FEW = 2_000

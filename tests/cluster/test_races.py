@@ -23,14 +23,14 @@ from clusterpass import (
     SessionPolicy,
     TokenPair,
 )
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionRevoked,
     StoreUnavailable,
 )
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.service.settings import load_settings
+from clusterpass.service.settings.service import load_settings
 
 from ..service.conftest import ServerProcess, keys_file, serve
 from .conftest import Facade

@@ -8,8 +8,10 @@ import redis
 from redis.crc import key_slot
 
 from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy, SessionRevoked
-from clusterpass.protocol import calls, directory_calls, subject_calls
-from clusterpass.protocol.housekeeping import Housekeeping
+from clusterpass.protocol.calls import directory as directory_calls
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.protocol.replies import NO_DETAILS
@@ -55,8 +57,8 @@ READERS = {
 KEEPING = Housekeeping(60)
 
 
-def opening(session_id: bytes, digest: bytes) -> calls.Opening:
-    return calls.Opening(
+def opening(session_id: bytes, digest: bytes) -> session_calls.Opening:
+    return session_calls.Opening(
         session_id=session_id,
         refresh_digest=digest,
         absolute_seconds=600,
@@ -100,9 +102,9 @@ def test_every_call_touches_one_slot():
     for name in ["alice", "{", "a{b}c", "}{", "😀", "x" * 200]:
         session = bytes(16)
         made = [
-            calls.login(keyspace, KEEPING, name, opening(session, session)),
-            calls.verify(keyspace, name, session_id=session),
-            calls.rotate(
+            session_calls.login(keyspace, KEEPING, name, opening(session, session)),
+            session_calls.verify(keyspace, name, session_id=session),
+            session_calls.rotate(
                 keyspace,
                 KEEPING,
                 name,
@@ -111,13 +113,15 @@ def test_every_call_touches_one_slot():
                 rotation=0,
                 successor_digest=session,
             ),
-            calls.touch(keyspace, KEEPING, name, session_id=session),
-            calls.end_session(keyspace, KEEPING, name, session_id=session, reason="revoked"),
-            calls.end_all(keyspace, KEEPING, name, keep=None, reason="revoked"),
+            session_calls.touch(keyspace, KEEPING, name, session_id=session),
+            session_calls.end_session(
+                keyspace, KEEPING, name, session_id=session, reason="revoked"
+            ),
+            session_calls.end_all(keyspace, KEEPING, name, keep=None, reason="revoked"),
             subject_calls.set_claims(keyspace, KEEPING, name, claims=b""),
             subject_calls.unban(keyspace, KEEPING, name, scope=""),
             subject_calls.read_generation(keyspace, name),
-            calls.list_sessions(keyspace, name),
+            session_calls.list_sessions(keyspace, name),
             directory_calls.find_user(keyspace, name),
         ]
         slots = {key_slot(part) for call in made for part in call.keys}
@@ -224,13 +228,13 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
 
     def login():
         return sessions.store.run(
-            flow(calls.login(keyspace, KEEPING, subject, opening(session_id, digest)))
+            flow(session_calls.login(keyspace, KEEPING, subject, opening(session_id, digest)))
         )
 
     def rotate():
         return sessions.store.run(
             flow(
-                calls.rotate(
+                session_calls.rotate(
                     keyspace,
                     KEEPING,
                     subject,
@@ -297,7 +301,7 @@ def test_each_verb_is_one_round_trip(cluster, sessions, subject):
 
 def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
     """One send, two replies: WAIT is no second round trip."""
-    from clusterpass.store import sync
+    from clusterpass.store.drivers import sync
 
     sent = []
     original = sync.Connection.send_packed_command

@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
-from clusterpass.errors import (
+from clusterpass.embedded import TlsFiles
+from clusterpass.model.errors import (
     ConfigurationError,
     SessionRevoked,
     SessionUnknown,
@@ -34,7 +35,6 @@ from clusterpass.errors import (
     StoreFailed,
     StoreUnavailable,
 )
-from clusterpass.store.embedded import TlsFiles
 
 from .conftest import REDIS_SERVER, Facade
 

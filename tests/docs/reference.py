@@ -12,7 +12,7 @@ from clusterpass import __version__
 from clusterpass.cli import _COMMANDS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
-from clusterpass.service.settings import PREFIX, Settings
+from clusterpass.service.settings.service import PREFIX, Settings
 
 _MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"

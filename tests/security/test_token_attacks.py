@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey
 
 from clusterpass.config import Config
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidRefreshToken,
@@ -40,7 +40,7 @@ from clusterpass.errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
-from clusterpass.models import TokenPair
+from clusterpass.model.values import TokenPair
 from clusterpass.tokens import verifier as verifier_module
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.issuer import TokenIssuer

@@ -19,9 +19,9 @@ import pytest
 
 from clusterpass import KeyRing, SessionManager, UserDirectory
 from clusterpass.service.app import create_app
-from clusterpass.service.logs import make_logger
-from clusterpass.service.settings import Settings, load_settings
-from clusterpass.users import ThrottlePolicy
+from clusterpass.service.asgi.request_log import make_logger
+from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.users.sync import ThrottlePolicy
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count()

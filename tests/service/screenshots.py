@@ -13,7 +13,7 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.local import ServerProcess, free_port, generate_password, write_keys
+from clusterpass.cli.local_servers import ServerProcess, free_port, generate_password, write_keys
 
 from .chromium import launched
 

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from clusterpass.service.client_address import client_address
-from clusterpass.sessions.throttle import counted_address
+from clusterpass.users.throttle import counted_address
+from clusterpass.web.client_address import client_address
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
 

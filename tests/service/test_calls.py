@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from clusterpass import UserDirectory, errors
-from clusterpass.service.settings import load_settings
+from clusterpass.service.settings.service import load_settings
 
 from .conftest import PASSWORD, bearer
 

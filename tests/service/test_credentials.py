@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from clusterpass import TooManyAttempts
-from clusterpass.aio_users import HashingThreads
-from clusterpass.passwords import PasswordHasher
-from clusterpass.service import credentials
-from clusterpass.service.credentials import OwnCheck
+from clusterpass.service.api import password_check as credentials
+from clusterpass.service.api.password_check import OwnCheck
+from clusterpass.users.aio import HashingThreads
+from clusterpass.users.passwords import PasswordHasher
 
 from .conftest import PASSWORD, bearer
 

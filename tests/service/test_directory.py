@@ -13,9 +13,9 @@ from clusterpass import (
     TooManyAttempts,
     UserDirectory,
 )
-from clusterpass.errors import StoreFailed, UserExists, UserNotFound
-from clusterpass.passwords import PasswordHasher
-from clusterpass.users import LoginThrottle, ThrottlePolicy
+from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.sync import LoginThrottle, ThrottlePolicy
 
 from .conftest import PASSWORD
 

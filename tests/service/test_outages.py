@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.service.settings import Settings, load_settings
+from clusterpass.service.settings.service import Settings, load_settings
 
 from .conftest import PASSWORD, bearer
 from .page_browser import Browser, words

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from clusterpass.service.page_forms import FORM_PATHS
+from clusterpass.service.page.forms import FORM_PATHS
 
 from .conftest import PASSWORD, bearer
 from .page_browser import ADDRESS, ORIGIN, SAME_SITE, Browser, forms_of, words

@@ -3,8 +3,8 @@
 import pytest
 
 from clusterpass import Config, KeyRing
-from clusterpass.errors import RequestRefused
-from clusterpass.service.page_forms import FORM_PATHS, make_form_token, require_form_token
+from clusterpass.model.errors import RequestRefused
+from clusterpass.service.page.forms import FORM_PATHS, make_form_token, require_form_token
 
 from .conftest import PASSWORD, bearer
 from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, words

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from clusterpass import SessionManager
-from clusterpass.service.settings import load_settings
+from clusterpass.service.settings.service import load_settings
 
 from .chromium import launched
 from .conftest import PASSWORD

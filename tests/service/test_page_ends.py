@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from clusterpass.models import Ban
-from clusterpass.service.page_ends import Ending, explain
+from clusterpass.model.values import Ban
+from clusterpass.service.page.ended import Ending, explain
 
 from .conftest import bearer
 from .page_browser import ACCESS, ADDRESS, CHROME, IPHONE, REFRESH, Browser, expired, words

@@ -2,9 +2,9 @@
 
 import pytest
 
-from clusterpass.models import HistoryEntry, Session
-from clusterpass.service.page_history import tell
-from clusterpass.service.page_sentences import Moment, Quoted, compose, times
+from clusterpass.model.values import HistoryEntry, Session
+from clusterpass.service.page.history import tell
+from clusterpass.service.page.sentences import Moment, Quoted, compose, times
 
 from .page_browser import ADDRESS, FIREFOX, Browser, expired, words
 

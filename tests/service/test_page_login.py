@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clusterpass.service.page_device import device_icon, device_name, device_type
+from clusterpass.service.page.device import device_icon, device_name, device_type
 
 from .conftest import PASSWORD, bearer
 from .page_browser import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterpass.service.settings import load_settings
+from clusterpass.service.settings.service import load_settings
 
 from .conftest import bearer
 from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, expired, words

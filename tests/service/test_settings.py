@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
-from clusterpass.service.credentials import load_check
-from clusterpass.service.settings import Settings, load_settings
+from clusterpass.service.api.password_check import load_check
+from clusterpass.service.settings.service import Settings, load_settings
 
 
 def test_the_environment_beats_the_file_and_code_beats_both(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clusterpass import EmbeddedCluster
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 from .campaign import NODE_TIMEOUT, Campaign
 from .report import Result, as_json, remarks, table

@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from clusterpass import EmbeddedCluster, KeyRing
+from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.embedded import Node
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
 
 from .acts import WAITING, address_of
 from .opening import Opening

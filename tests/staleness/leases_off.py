@@ -6,9 +6,9 @@ read from a node is served until the node pushes that it changed or its connecti
 
 from math import inf
 
-from clusterpass.sessions.leases import Leases
-from clusterpass.store.url import Address
-from clusterpass.store.watch import Watch
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.location import Address
 
 
 def switch_leases_off() -> None:

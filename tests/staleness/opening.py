@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusterpass import Config, KeyRing
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.store.location import Address, StoreLocation, parse_store_url
 
 ISSUER = "https://staleness.example"
 

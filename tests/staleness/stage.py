@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import Keyspace, slot_of
-from clusterpass.store.embedded import Node
 
 from .acts import WAITING, address_of, announce_buses, await_that, home, identity, owners
 from .messages import REVOCATION_KINDS, Outcome, Planned, Token

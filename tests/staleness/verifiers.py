@@ -15,9 +15,9 @@ from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
 from clusterpass.config import VerificationMode
-from clusterpass.errors import InvalidToken, StoreUnavailable
-from clusterpass.store.aio import AsyncStore
-from clusterpass.store.sync import SyncStore
+from clusterpass.model.errors import InvalidToken, StoreUnavailable
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.sync import SyncStore
 
 from .leases_off import switch_leases_off
 from .messages import Outcome, Sighting, Token

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
-from clusterpass.errors import ClusterPassError, StoreUnavailable
-from clusterpass.store.aio import AsyncStore
-from clusterpass.store.sync import SyncStore
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.sync import SyncStore
 
 from .messages import Outcome, Planned, Token
 from .opening import Opening, configuration, location_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass.config import Config, SessionPolicy
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
 
 RING = KeyRing.generate("EdDSA")

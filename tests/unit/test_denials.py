@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusterpass.errors import SessionExpired, SessionRevoked
+from clusterpass.model.errors import SessionExpired, SessionRevoked
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
-from clusterpass.sessions import denials as module
-from clusterpass.sessions.denials import Denial, Denials, Moment, Sweep, denial_of
+from clusterpass.sessions.memory import denials as module
+from clusterpass.sessions.memory.denials import Denial, Denials, Moment, Sweep, denial_of
 
 KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
 ONE, TWO = b"1" * 16, b"2" * 16

@@ -12,9 +12,9 @@ from clusterpass.doctor import CHECKS, judge
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
 from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot, Trial, is_loopback
-from clusterpass.errors import InvalidInput
-from clusterpass.store.members import Member, parse_members
-from clusterpass.store.url import Address
+from clusterpass.model.errors import InvalidInput
+from clusterpass.store.location import Address
+from clusterpass.store.topology.members import Member, parse_members
 
 INFO = {
     "redis_version": "7.2.4",

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from clusterpass.errors import StoreFailed
-from clusterpass.store.durability import effective, has_to_be_durable, is_durable, wait_of
-from clusterpass.store.exchange import Terms, exchange
-from clusterpass.store.gates import Gates
+from clusterpass.model.errors import StoreFailed
+from clusterpass.store.exchanges.carry_out import Terms, exchange
+from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.durability import effective, has_to_be_durable, is_durable, wait_of
 from clusterpass.store.instructions import Fault, LookUp, Replies, Send, ServerError
-from clusterpass.store.routing import SlotMap, count_connected_replicas
-from clusterpass.store.url import Address, Patience
+from clusterpass.store.location import Address, Patience
+from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 
 from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of
 

@@ -10,9 +10,9 @@ from typing import Any, get_args
 import pytest
 
 import clusterpass
-from clusterpass import errors
-from clusterpass.errors import ClusterPassError
-from clusterpass.models import Ban
+from clusterpass.model import errors
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import Ban
 
 MODULES = [
     module.name
@@ -20,7 +20,8 @@ MODULES = [
     if module.name.startswith(
         ("clusterpass.tokens", "clusterpass.protocol", "clusterpass.sessions", "clusterpass.store")
     )
-    or module.name in ("clusterpass.config", "clusterpass.models", "clusterpass.manager")
+    or module.name
+    in ("clusterpass.config", "clusterpass.model.values", "clusterpass.managers.sync")
 ]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "SessionRevoked": {"reason": "replaced", "ended_at": 5},

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, Script, ScriptCall
-from clusterpass.store.agreement import most_agree_with
-from clusterpass.store.asking import ask_any, ask_one, look_up
-from clusterpass.store.exchange import Terms, exchange
-from clusterpass.store.gates import Gates
+from clusterpass.store.exchanges.agreement import most_agree_with
+from clusterpass.store.exchanges.carry_out import Terms, exchange
+from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.look_up import ask_any, ask_one, look_up
 from clusterpass.store.instructions import Fault, LookUp, Pause, Replies, Send, ServerError
-from clusterpass.store.routing import Shard, SlotMap
-from clusterpass.store.url import Address, Patience
+from clusterpass.store.location import Address, Patience
+from clusterpass.store.topology.slots import Shard, SlotMap
 
 A, B, C = Address("a", 1), Address("b", 2), Address("c", 3)
 PATIENCE = Patience(timeout=0.5, deadline=2.5, replica_wait=0.25)

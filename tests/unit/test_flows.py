@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterpass.config import Config
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidInput,
@@ -28,14 +28,14 @@ from clusterpass.errors import (
     TokenMissing,
     TokenSignatureInvalid,
 )
-from clusterpass.models import Ended, Session, SessionEvent, TokenPair
-from clusterpass.policy import SessionPolicy
-from clusterpass.protocol.housekeeping import NO_OPERATION
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import Ended, Session, SessionEvent, TokenPair
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.opening import LoginOptions
+from clusterpass.sessions.verbs.login import LoginOptions
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer

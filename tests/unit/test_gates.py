@@ -2,9 +2,9 @@
 
 import pytest
 
-from clusterpass.errors import StoreUnavailable
-from clusterpass.store.exchange import Terms, exchange
-from clusterpass.store.gates import Gates
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.store.exchanges.carry_out import Terms, exchange
+from clusterpass.store.exchanges.circuit_breaker import Gates
 from clusterpass.store.instructions import Fault, LookUp, Pause, Replies, Send, ServerError
 
 from .test_exchange import PATIENCE, READ, A, B, call_of, owned_by

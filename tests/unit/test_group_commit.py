@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from clusterpass.errors import StoreDenied, StoreFailed
-from clusterpass.store.group_commit import GroupCommit
+from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.instructions import Fault, Replies, ServerError
-from clusterpass.store.link import Link
-from clusterpass.store.resp import pack
-from clusterpass.store.url import Address, Patience, StoreLocation
+from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.wire.group_commit import GroupCommit
+from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.resp import pack
 
 from .fake_node import echo, fake_node
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from clusterpass.errors import StoreDenied, StoreFailed
-from clusterpass.store.handshake import judge_greeting
+from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.instructions import Fault, ServerError
+from clusterpass.store.wire.handshake import judge_greeting
 
 
 def test_a_node_that_lets_us_in():

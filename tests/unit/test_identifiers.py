@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusterpass.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url
 from clusterpass.tokens.identifiers import (
     check_device,

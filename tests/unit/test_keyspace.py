@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

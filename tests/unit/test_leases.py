@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clusterpass.sessions.leases import Lease, Leases, NodeState
+from clusterpass.sessions.memory.leases import Lease, Leases, NodeState
 
 from .lease_world import BOUND, World
 

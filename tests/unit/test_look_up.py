@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.instructions import Fault, LookUp, Send
-from clusterpass.store.routing import SLOTS, Shard, SlotMap
-from clusterpass.store.sync import SyncStore
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 SEEDS = [Address("10.0.0.1", 7000 + number) for number in range(6)]
 

@@ -5,10 +5,10 @@ import inspect
 import pytest
 
 from clusterpass import AsyncSessionManager, AsyncUserDirectory, SessionManager, UserDirectory
-from clusterpass.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
-from clusterpass.aio_users import AsyncLoginThrottle
-from clusterpass.groups import Bans, Claims, OnlineSubjects
-from clusterpass.users import LoginThrottle
+from clusterpass.managers.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.groups import Bans, Claims, OnlineSubjects
+from clusterpass.users.aio import AsyncLoginThrottle
+from clusterpass.users.sync import LoginThrottle
 
 PAIRS = [
     (SessionManager, AsyncSessionManager),

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from clusterpass.store.instructions import Fault, Replies, ServerError
-from clusterpass.store.multiplexed import MultiplexedConnection
-from clusterpass.store.resp import pack
+from clusterpass.store.wire.multiplexed import MultiplexedConnection
+from clusterpass.store.wire.resp import pack
 
 from .fake_node import echo, fake_node
 

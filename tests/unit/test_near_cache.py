@@ -6,11 +6,11 @@ from math import inf
 
 import pytest
 
-from clusterpass.models import Session
-from clusterpass.sessions.cutoff import Cutoff
-from clusterpass.sessions.leases import Leases
-from clusterpass.sessions.near_cache import NearCache
-from clusterpass.sessions.remembered import Loaded, Remembered
+from clusterpass.model.values import Session
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.near_cache import NearCache
 
 BOUND = 1.0
 WALL = 1_000_000

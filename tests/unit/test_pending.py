@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from clusterpass.confirming import ConfirmingTask, ConfirmingThread
-from clusterpass.errors import StoreFailed, StoreUnavailable
-from clusterpass.sessions import pending as module
-from clusterpass.sessions.pending import PendingEndings
+from clusterpass.managers.confirming import ConfirmingTask, ConfirmingThread
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.sessions.memory import pending as module
+from clusterpass.sessions.memory.pending import PendingEndings
 
 
 class Clock:

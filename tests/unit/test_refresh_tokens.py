@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusterpass.errors import InvalidRefreshToken
+from clusterpass.model.errors import InvalidRefreshToken
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import (

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from clusterpass.store.rights import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
+from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 

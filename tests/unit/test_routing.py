@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from clusterpass.store.routing import SLOTS, Shard, SlotMap
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 ASKED = Address("10.0.0.9", 7000)
 A, B, C = b"a" * 40, b"b" * 40, b"c" * 40

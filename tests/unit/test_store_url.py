@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.url import Address, Patience, parse_store_url, redact_store_url
+from clusterpass.store.location import Address, Patience, parse_store_url, redact_store_url
 
 SECRET = "s3cr3t"
 

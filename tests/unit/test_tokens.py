@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterpass.config import Config
-from clusterpass.errors import ConfigurationError, InvalidInput, TokenExpired
+from clusterpass.model.errors import ConfigurationError, InvalidInput, TokenExpired
 from clusterpass.tokens.encoding import decode_base64url, encode_json
 from clusterpass.tokens.issuer import (
     LARGEST_CLAIMS_BYTES,

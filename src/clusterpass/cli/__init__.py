@@ -10,13 +10,13 @@ import sys
 from typing import Final, NoReturn
 
 from clusterpass import __version__
-from clusterpass.errors import ClusterPassError, RevocationPending
+from clusterpass.model.errors import ClusterPassError, RevocationPending
 
 _COMMANDS: Final = {
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift and list bans."),
     "claims": ("clusterpass.cli.claims", "Show and change live claims."),
     "cluster": ("clusterpass.cli.cluster", "Start, stop and show a local cluster."),
-    "demo": ("clusterpass.cli.demo", "Show what ClusterPass does, on this machine."),
+    "demo": ("clusterpass.cli.demo.command", "Show what ClusterPass does, on this machine."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "doctor": ("clusterpass.cli.doctor", "Look at a deployment: what would break a promise?"),
     "keys": ("clusterpass.cli.keys", "Make and publish signing keys."),

@@ -19,7 +19,7 @@ from clusterpass.cli.store import (
     print_table,
     printable,
 )
-from clusterpass.errors import InvalidInput, SubjectBanned
+from clusterpass.model.errors import InvalidInput, SubjectBanned
 
 _IS_BANNED: Final = 3
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clusterpass.cli.store import config_option, confirmed, counted, open_sessions, print_json
-from clusterpass.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput
 
 
 @click.group()

@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from clusterpass.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError
 
 DEFAULT_FOLDER: Final = Path(".clusterpass/cluster")
 
@@ -44,7 +44,7 @@ def cluster() -> None:
 )
 def start(nodes: int | None, data: Path, server: str | None, node_timeout: float | None) -> None:
     """Start the cluster, or resume it with its data."""
-    from clusterpass.store.embedded import start_detached  # noqa: PLC0415 - quick --help
+    from clusterpass.embedded import start_detached  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         state = start_detached(data, nodes=nodes, server=server, node_timeout=node_timeout)
@@ -59,9 +59,9 @@ def start(nodes: int | None, data: Path, server: str | None, node_timeout: float
 @click.pass_context
 def status(context: click.Context, data: Path, *, as_json: bool) -> None:
     """Show every node; the exit status is 0 if all is well."""
-    from clusterpass.store.embedded import read_state  # noqa: PLC0415 - quick --help
-    from clusterpass.store.embedded.report import report_on  # noqa: PLC0415 - quick --help
-    from clusterpass.store.url import redact_store_url  # noqa: PLC0415 - quick --help
+    from clusterpass.embedded import read_state  # noqa: PLC0415 - quick --help
+    from clusterpass.embedded.report import report_on  # noqa: PLC0415 - quick --help
+    from clusterpass.store.location import redact_store_url  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         state = read_state(data)
@@ -102,7 +102,7 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
 @_data_option
 def stop(data: Path) -> None:
     """Stop the cluster; its data is kept."""
-    from clusterpass.store.embedded import stop_detached  # noqa: PLC0415 - quick --help
+    from clusterpass.embedded import stop_detached  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         was_running = stop_detached(data)

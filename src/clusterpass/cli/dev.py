@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.local import await_condition, generate_password, is_healthy, write_keys
+from clusterpass.cli.local_servers import await_condition, generate_password, is_healthy, write_keys
 from clusterpass.config import Config
-from clusterpass.errors import ConfigurationError
-from clusterpass.manager import SessionManager
-from clusterpass.store.embedded import EmbeddedCluster
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.managers.sync import SessionManager
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users import UserDirectory
+from clusterpass.users.sync import UserDirectory
 
 _USERNAME = "demo"
 _ADMINISTRATOR = "admin"
@@ -37,7 +37,7 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
     from pydantic import SecretStr  # noqa: PLC0415 (the service's dependencies, only here)
 
     from clusterpass.service.server import serve  # noqa: PLC0415 (only here is it needed)
-    from clusterpass.service.settings import Settings  # noqa: PLC0415
+    from clusterpass.service.settings.service import Settings  # noqa: PLC0415
 
     _refuse_taken_port(port)
     keys_file = data_folder / "keys.json"

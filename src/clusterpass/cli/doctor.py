@@ -14,9 +14,9 @@ import click
 from clusterpass.cli.store import counted, json_option, print_json, printable
 from clusterpass.config import Durability
 from clusterpass.doctor import CHECKS, Finding, Report, Wishes, examine
-from clusterpass.errors import ClusterPassError
-from clusterpass.service.settings import load_settings
-from clusterpass.store.url import redact_store_url
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.service.settings.service import load_settings
+from clusterpass.store.location import redact_store_url
 
 _CANNOT_LOOK: Final = 2
 _FEW: Final = 4

@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 import click
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.keys import SigningAlgorithm
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from clusterpass.cli.keys import write_secret
-from clusterpass.errors import LocalServerFailed
+from clusterpass.model.errors import LocalServerFailed
 from clusterpass.tokens.keyring import KeyRing
 
 _PASSWORD_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # noqa: S105 (no look-alikes)

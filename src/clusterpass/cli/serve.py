@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from clusterpass.service.server import serve as run_server
-from clusterpass.service.settings import load_settings
+from clusterpass.service.settings.service import load_settings
 
 
 @click.command()

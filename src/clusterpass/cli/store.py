@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import click
 
-from clusterpass.manager import SessionManager
-from clusterpass.service.settings import load_settings
+from clusterpass.managers.sync import SessionManager
+from clusterpass.service.settings.service import load_settings
 from clusterpass.tokens.keyring import KeyRing
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from clusterpass.cli.store import config_option, counted, open_sessions, printable
-from clusterpass.errors import InvalidInput
-from clusterpass.users import UserDirectory
+from clusterpass.model.errors import InvalidInput
+from clusterpass.users.sync import UserDirectory
 
 _from_stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of the input."

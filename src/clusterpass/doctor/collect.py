@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import Durability
-from clusterpass.doctor.line import REFUSALS, Line, why
+from clusterpass.doctor.node_connection import REFUSALS, Line, why
 from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot
-from clusterpass.doctor.trial import try_a_write
-from clusterpass.errors import ConfigurationError, StoreDenied, StoreUnavailable
+from clusterpass.doctor.trial_write import try_a_write
+from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.handshake import tracking
+from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
 from clusterpass.store.instructions import ServerError
-from clusterpass.store.members import Member, parse_members
-from clusterpass.store.rights import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
-from clusterpass.store.routing import named_host
-from clusterpass.store.tls import tls_context
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.topology.members import Member, parse_members
+from clusterpass.store.topology.slots import named_host
+from clusterpass.store.wire.handshake import tracking
+from clusterpass.store.wire.tls import tls_context
 
 SETTINGS: Final = (
     *("maxmemory", "maxmemory-policy", "maxmemory-clients", "maxclients", "timeout"),

@@ -4,19 +4,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from clusterpass.doctor import (  # noqa: F401 - each adds its checks to the list
-    checks_access,
-    checks_clients,
-    checks_memory,
-    checks_operation,
-    checks_replication,
-    checks_shape,
+from clusterpass.doctor.checks import (  # noqa: F401 - each adds its checks to the list
+    access,
+    clients,
+    memory,
+    operation,
+    replication,
+    shape,
 )
 from clusterpass.doctor.collect import Wishes, look_at
 from clusterpass.doctor.findings import CHECKS, SEVERITIES, Finding, Severity
 from clusterpass.doctor.snapshot import Snapshot
-from clusterpass.errors import InvalidInput
-from clusterpass.store.url import parse_store_url
+from clusterpass.model.errors import InvalidInput
+from clusterpass.store.location import parse_store_url
 
 _DEFAULT: Final = Wishes()
 

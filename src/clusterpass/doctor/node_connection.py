@@ -9,11 +9,11 @@ import ssl
 from types import TracebackType
 from typing import Any, Final, Self
 
-from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
-from clusterpass.store.handshake import greeting, judge_greeting
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.instructions import ServerError
-from clusterpass.store.resp import NOTHING, Decoder, ProtocolError, Push, pack
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.wire.handshake import greeting, judge_greeting
+from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push, pack
 
 _CHUNK: Final = 65_536
 REFUSALS: Final = (OSError, ProtocolError, StoreDenied, StoreFailed, StoreUnavailable)

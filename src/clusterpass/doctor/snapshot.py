@@ -6,8 +6,8 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from clusterpass.config import Durability
-from clusterpass.store.members import Member
-from clusterpass.store.url import Address, Patience
+from clusterpass.store.location import Address, Patience
+from clusterpass.store.topology.members import Member
 
 Role = Literal["primary", "replica", "unknown"]
 _PATIENCE: Final = Patience()

@@ -8,12 +8,12 @@ of changes.
 import ssl
 from typing import Final
 
-from clusterpass.doctor.line import REFUSALS, Line, why
+from clusterpass.doctor.node_connection import REFUSALS, Line, why
 from clusterpass.doctor.snapshot import NodeSeen, Trial
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.handshake import tracking
 from clusterpass.store.instructions import ServerError
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.wire.handshake import tracking
 
 _LIVES_FOR: Final = 10
 _SCRIPT: Final = b"return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"

@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 
 def find_server(explicit: str | Path | None = None) -> Path:

@@ -20,8 +20,8 @@ from typing import Self
 import redis
 from redis.crc import key_slot
 
-from clusterpass.errors import EmbeddedClusterError
-from clusterpass.store.members import Member
+from clusterpass.model.errors import EmbeddedClusterError
+from clusterpass.store.topology.members import Member
 
 from .binary import find_server
 from .formation import await_condition, await_healthy

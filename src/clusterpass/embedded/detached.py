@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 from .cluster import EmbeddedCluster
 from .options import TlsFiles

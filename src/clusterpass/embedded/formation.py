@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 from .options import Node, Options
 from .topology import SLOTS, Client, view, why_unhealthy

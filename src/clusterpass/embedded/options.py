@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 
 HOST: Final = "127.0.0.1"
 _OWN_DIRECTIVES: Final = re.compile(

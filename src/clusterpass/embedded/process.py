@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 ANSWER_SECONDS: Final = 20.0  # starting an interpreter on a busy machine is the slowest answer
 STOP_SECONDS: Final = 15.0  # more than the grace which the supervisor gives its servers

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clusterpass.errors import ConfigurationError, EmbeddedClusterError
+from clusterpass.model.errors import ConfigurationError, EmbeddedClusterError
 
 from .conf import free_ports, log_tail, port_is_free, write_configuration
 from .formation import await_healthy, form_cluster

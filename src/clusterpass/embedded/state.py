@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from clusterpass.errors import EmbeddedClusterError
+from clusterpass.model.errors import EmbeddedClusterError
 
 from .options import HOST, Node, Options
 

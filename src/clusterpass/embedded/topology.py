@@ -12,8 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from clusterpass.errors import EmbeddedClusterError
-from clusterpass.store.members import Member, parse_members
+from clusterpass.model.errors import EmbeddedClusterError
+from clusterpass.store.topology.members import Member, parse_members
 
 from .options import Access, Node, Options
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from clusterpass.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
-from clusterpass.aio_listeners import TaskListeners
 from clusterpass.config import Config, VerificationMode
-from clusterpass.confirming import ConfirmingTask
-from clusterpass.listeners import AnyListener, check_kinds
-from clusterpass.models import (
+from clusterpass.managers.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.aio_listeners import TaskListeners
+from clusterpass.managers.confirming import ConfirmingTask
+from clusterpass.managers.listeners import AnyListener, check_kinds
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import (
     AccessToken,
     Ended,
     EventKind,
@@ -22,10 +23,9 @@ from clusterpass.models import (
     SessionEvent,
     TokenPair,
 )
-from clusterpass.policy import SessionPolicy
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.opening import LoginOptions
-from clusterpass.store.aio import AsyncStore
+from clusterpass.sessions.verbs.login import LoginOptions
+from clusterpass.store.drivers.aio import AsyncStore
 
 
 class AsyncSessionManager:

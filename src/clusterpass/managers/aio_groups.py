@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clusterpass.models import Applied, Ban, Ended, OnlineCount, OnlinePage
-from clusterpass.sessions.online import Online
-from clusterpass.sessions.subjects import Subjects
-from clusterpass.store.aio import AsyncStore
+from clusterpass.model.values import Applied, Ban, Ended, OnlineCount, OnlinePage
+from clusterpass.sessions.verbs.online import Online
+from clusterpass.sessions.verbs.subject import Subjects
+from clusterpass.store.drivers.aio import AsyncStore
 
 
 class AsyncBans:

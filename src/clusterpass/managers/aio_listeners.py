@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Awaitable
 from typing import Final, cast
 
-from clusterpass.listeners import MOST_WAITING, Listener, Subscriptions, log_failure
-from clusterpass.models import SessionEvent
+from clusterpass.managers.listeners import MOST_WAITING, Listener, Subscriptions, log_failure
+from clusterpass.model.values import SessionEvent
 
 _CLOSING_SECONDS: Final = 5.0
 

@@ -15,9 +15,9 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from clusterpass.errors import ClusterPassError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.pending import Pending, PendingEndings
+from clusterpass.sessions.memory.pending import Pending, PendingEndings
 
 _CLOSING_SECONDS: Final = 3.0
 logger: Final = logging.getLogger("clusterpass.pending")

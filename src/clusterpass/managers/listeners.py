@@ -15,8 +15,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, get_args
 
-from clusterpass.errors import InvalidInput
-from clusterpass.models import EventKind, SessionEvent
+from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import EventKind, SessionEvent
 
 Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]
 AnyListener = TypeVar("AnyListener", bound=Callable[[SessionEvent], Any])

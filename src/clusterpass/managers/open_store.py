@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Final
 
-from clusterpass.errors import ConfigurationError
-from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.url import StoreLocation, parse_store_url
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.location import StoreLocation, parse_store_url
 
 _DEFAULT_NODES: Final = "6"
 

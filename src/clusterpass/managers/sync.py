@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
-from clusterpass.confirming import ConfirmingThread
-from clusterpass.groups import Bans, Claims, OnlineSubjects
-from clusterpass.listeners import AnyListener, ThreadListeners, check_kinds
-from clusterpass.models import (
+from clusterpass.managers.confirming import ConfirmingThread
+from clusterpass.managers.groups import Bans, Claims, OnlineSubjects
+from clusterpass.managers.listeners import AnyListener, ThreadListeners, check_kinds
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import (
     AccessToken,
     Ended,
     EventKind,
@@ -21,10 +22,9 @@ from clusterpass.models import (
     SessionEvent,
     TokenPair,
 )
-from clusterpass.policy import SessionPolicy
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.opening import LoginOptions
-from clusterpass.store.sync import SyncStore
+from clusterpass.sessions.verbs.login import LoginOptions
+from clusterpass.store.drivers.sync import SyncStore
 
 
 class SessionManager:

@@ -53,7 +53,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 if TYPE_CHECKING:
-    from clusterpass.models import Ban, Session
+    from clusterpass.model.values import Ban, Session
 
 RevocationReason = Literal[
     "logged_out", "replaced", "revoked", "banned", "reused", "expired", "idle"

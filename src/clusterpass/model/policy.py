@@ -6,7 +6,7 @@ The limits are judged inside the store, so that racing logins cannot exceed them
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
 

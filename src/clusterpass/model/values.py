@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from clusterpass.errors import InvalidInput, ScopeMissing, SubjectBanned
-from clusterpass.scopes import check_scope, covers, granted_scopes
+from clusterpass.model.errors import InvalidInput, ScopeMissing, SubjectBanned
+from clusterpass.model.scopes import check_scope, covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
 

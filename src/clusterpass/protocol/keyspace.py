@@ -14,7 +14,7 @@ from itertools import product
 from typing import Final
 from urllib.parse import quote
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 
 DEFAULT_NAMESPACE: Final = "cp"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")

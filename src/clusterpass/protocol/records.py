@@ -21,7 +21,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusterpass.errors import RevocationReason, UnreadableRecord
+from clusterpass.model.errors import RevocationReason, UnreadableRecord
 
 LIVE_SCHEMA: Final = 2
 TOMBSTONE_SCHEMA: Final = 130

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from clusterpass.errors import UnreadableRecord
-from clusterpass.models import SESSION_ID_BYTES
+from clusterpass.model.errors import UnreadableRecord
+from clusterpass.model.values import SESSION_ID_BYTES
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")

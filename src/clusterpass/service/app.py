@@ -17,22 +17,24 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 import clusterpass
-from clusterpass.aio import AsyncSessionManager
 from clusterpass.config import Config
-from clusterpass.errors import ClusterPassError
-from clusterpass.service import administration, problems, token_routes
-from clusterpass.service.credentials import PasswordCheck, load_check, make_doorkeeper
-from clusterpass.service.describe import openapi_document
-from clusterpass.service.headers import HeadAsGet, SafeHeaders
-from clusterpass.service.limits import BodyLimits
-from clusterpass.service.logs import FACTS, RequestLog, describe_fault, make_logger
-from clusterpass.service.orphan import end_with_parent
-from clusterpass.service.page import mount_page
-from clusterpass.service.page_forms import FORM_PATHS
-from clusterpass.service.routes import router
-from clusterpass.service.serving import Service
-from clusterpass.service.settings import Settings
-from clusterpass.service.warm_verify import Recall, WarmVerify
+from clusterpass.managers.aio import AsyncSessionManager
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.service.api import administration
+from clusterpass.service.api import tokens as token_routes
+from clusterpass.service.api.dependencies import Service
+from clusterpass.service.api.openapi import openapi_document
+from clusterpass.service.api.password_check import PasswordCheck, load_check, make_doorkeeper
+from clusterpass.service.api.sessions import router
+from clusterpass.service.asgi.body_limits import BodyLimits
+from clusterpass.service.asgi.end_with_parent import end_with_parent
+from clusterpass.service.asgi.request_log import FACTS, RequestLog, describe_fault, make_logger
+from clusterpass.service.asgi.safe_headers import HeadAsGet, SafeHeaders
+from clusterpass.service.asgi.warm_verify import Recall, WarmVerify
+from clusterpass.service.bodies import problems
+from clusterpass.service.page.forms import FORM_PATHS
+from clusterpass.service.page.routes import mount_page
+from clusterpass.service.settings.service import Settings
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 

@@ -16,9 +16,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from clusterpass.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.service.app import create_app
-from clusterpass.service.settings import Settings
+from clusterpass.service.settings.service import Settings
 
 _GRACE_SECONDS: Final = 10
 

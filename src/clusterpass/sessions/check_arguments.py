@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from clusterpass.config import LONGEST_LIFETIME
-from clusterpass.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput
 
 LONGEST_REASON_BYTES: Final = 200
 _SHORTEST_LIFETIME: Final = 10

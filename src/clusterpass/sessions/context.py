@@ -7,20 +7,20 @@ from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.config import Config
-from clusterpass.errors import StoreUnavailable
-from clusterpass.models import Session, SessionEvent
-from clusterpass.protocol import namespace_calls
-from clusterpass.protocol.housekeeping import Housekeeping
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.values import Session, SessionEvent
+from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.cutoff import Cutoff
-from clusterpass.sessions.denials import Denial, Denials, Sweep
-from clusterpass.sessions.describe import describe_live
-from clusterpass.sessions.leases import Leases
-from clusterpass.sessions.near_cache import NearCache
-from clusterpass.sessions.pending import PendingEndings
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.memory.pending import PendingEndings
+from clusterpass.sessions.present import describe_live
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
-from clusterpass.clock import steady_seconds
 from clusterpass.config import Config
-from clusterpass.errors import ConfigurationError
-from clusterpass.models import ManagerStats, SessionEvent
+from clusterpass.model.clock import steady_seconds
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.values import ManagerStats, SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.ending import Ending
-from clusterpass.sessions.online import Online
-from clusterpass.sessions.opening import Opening
-from clusterpass.sessions.rotation import Rotation
-from clusterpass.sessions.standing import Standing
-from clusterpass.sessions.subjects import Subjects
-from clusterpass.sessions.verification import Verification
+from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.verbs.adjust import Standing
+from clusterpass.sessions.verbs.end import Ending
+from clusterpass.sessions.verbs.login import Opening
+from clusterpass.sessions.verbs.online import Online
+from clusterpass.sessions.verbs.refresh import Rotation
+from clusterpass.sessions.verbs.subject import Subjects
+from clusterpass.sessions.verbs.verify import Verification
 
 _system_random: Final = secrets.SystemRandom()
 

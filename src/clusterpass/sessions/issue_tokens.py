@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
-from clusterpass.models import AccessToken, Actor, TokenPair
+from clusterpass.model.values import AccessToken, Actor, TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import Authentication, actor_of, authentications, claims_of
+from clusterpass.sessions.present import Authentication, actor_of, authentications, claims_of
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken
 

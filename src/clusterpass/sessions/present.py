@@ -6,14 +6,14 @@ from ipaddress import ip_address
 from typing import Any, Final, get_args
 
 from clusterpass.config import Config
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     SessionExpired,
     SessionRevoked,
     SessionUnknown,
 )
-from clusterpass.frozen import frozen
-from clusterpass.models import (
+from clusterpass.model.frozen import frozen
+from clusterpass.model.values import (
     NO_CLAIMS,
     AccessClaims,
     Actor,

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
 
 Command = tuple[bytes | int, ...]
 FaultKind = Literal[

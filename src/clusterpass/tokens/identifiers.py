@@ -3,8 +3,8 @@
 import unicodedata
 from typing import Final
 
-from clusterpass.errors import InvalidInput
-from clusterpass.models import SESSION_ID_BYTES
+from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import SESSION_ID_BYTES
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 
 LONGEST_SUBJECT_BYTES: Final = 255

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from clusterpass.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json
 from clusterpass.tokens.keys import SigningKey
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from clusterpass.errors import ConfigurationError, KeyRejected
+from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.encoding import decode_json_object
 from clusterpass.tokens.keys import SigningAlgorithm, SigningKey
 

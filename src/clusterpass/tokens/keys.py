@@ -19,7 +19,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from clusterpass.errors import ConfigurationError, KeyRejected
+from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.encoding import decode_base64url
 
 SigningAlgorithm = Literal["EdDSA", "Ed25519", "ES256", "RS256", "HS256"]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from clusterpass.errors import InvalidInput, InvalidRefreshToken
+from clusterpass.model.errors import InvalidInput, InvalidRefreshToken
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.keyring import KeyRing

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     TokenAudienceInvalid,
     TokenExpired,
     TokenIssuerInvalid,
@@ -23,7 +23,7 @@ from clusterpass.errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
-from clusterpass.models import NO_CLAIMS, AccessClaims, Actor
+from clusterpass.model.values import NO_CLAIMS, AccessClaims, Actor
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
 from clusterpass.tokens.issuer import ACCESS_TOKEN_TYPE, standard_header
 from clusterpass.tokens.keyring import KeyRing

@@ -12,18 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from clusterpass.aio import AsyncSessionManager
-from clusterpass.errors import (
+from clusterpass.managers.aio import AsyncSessionManager
+from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidCredentials,
     TooManyAttempts,
 )
-from clusterpass.models import Ended, TokenPair
-from clusterpass.passwords import PasswordHasher
-from clusterpass.policy import SessionPolicy
-from clusterpass.sessions.directory import Directory, PasswordWork, Procedure, Proven, Step
-from clusterpass.sessions.throttle import Throttle, ThrottlePolicy
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import Ended, TokenPair
+from clusterpass.users.directory import Directory, PasswordWork, Procedure, Proven, Step
+from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
 Result = TypeVar("Result")
 _BUSY: Final = "Too many logins at this moment; try again in a second."

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import unquote
 
-from clusterpass.errors import InvalidCredentials, UserExists, UserNotFound
-from clusterpass.passwords import PasswordHasher, check_new_password, check_password
-from clusterpass.protocol import directory_calls
-from clusterpass.protocol.directory_calls import StoredUser
+from clusterpass.model.errors import InvalidCredentials, UserExists, UserNotFound
+from clusterpass.protocol.calls import directory as directory_calls
+from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Flow, ScriptCall
-from clusterpass.sessions.throttle import Throttle
 from clusterpass.tokens.identifiers import check_subject
+from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
+from clusterpass.users.throttle import Throttle
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ import base64
 import secrets
 from typing import Final
 
-from clusterpass.errors import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
 
 try:
     import argon2

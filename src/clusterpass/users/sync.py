@@ -10,12 +10,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from clusterpass.errors import ClusterPassError, InvalidCredentials
-from clusterpass.manager import SessionManager
-from clusterpass.models import Ended, TokenPair
-from clusterpass.passwords import PasswordHasher
-from clusterpass.policy import SessionPolicy
-from clusterpass.sessions.directory import (
+from clusterpass.managers.sync import SessionManager
+from clusterpass.model.errors import ClusterPassError, InvalidCredentials
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import Ended, TokenPair
+from clusterpass.users.directory import (
     Directory,
     PasswordWork,
     Procedure,
@@ -23,7 +22,8 @@ from clusterpass.sessions.directory import (
     Step,
     User,
 )
-from clusterpass.sessions.throttle import Throttle, ThrottlePolicy
+from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
 __all__ = ["LoginThrottle", "ThrottlePolicy", "User", "UserDirectory"]
 

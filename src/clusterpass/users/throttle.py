@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-from clusterpass.errors import ConfigurationError, TooManyAttempts
-from clusterpass.protocol import directory_calls
+from clusterpass.model.errors import ConfigurationError, TooManyAttempts
+from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Flow
 from clusterpass.tokens.identifiers import check_subject

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from clusterpass.errors import InvalidInput, TokenMalformed, TokenMissing
+from clusterpass.model.errors import InvalidInput, TokenMalformed, TokenMissing
 
 # All visible ASCII characters stand for themselves, but "%". A space is encoded too: at the end of
 # a header it would be cut off, and one subject would be taken for another.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.demo_story import Step, Story
-from clusterpass.cli.local import ServerProcess, free_port, generate_password, write_keys
+from clusterpass.cli.demo.story import Step, Story
+from clusterpass.cli.local_servers import ServerProcess, free_port, generate_password, write_keys
 from clusterpass.config import Config
-from clusterpass.manager import SessionManager
-from clusterpass.store.embedded import EmbeddedCluster
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.managers.sync import SessionManager
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users import UserDirectory
+from clusterpass.users.sync import UserDirectory
 
 _ISSUER = "https://demo.clusterpass.example"
 _USERNAME = "alice"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clusterpass.cli.local import HttpAnswer, ServerProcess, ask
-from clusterpass.store.embedded import EmbeddedCluster, Node
+from clusterpass.cli.local_servers import HttpAnswer, ServerProcess, ask
+from clusterpass.embedded import EmbeddedCluster, Node
 
 FAILOVER_LIMIT_SECONDS = 20.0
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSeen, Snapshot
-from clusterpass.store.rights import FOR_FSYNC, FOR_USERS
+from clusterpass.store.acl import FOR_FSYNC, FOR_USERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY

@@ -6,8 +6,8 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names, shown
 from clusterpass.doctor.snapshot import Snapshot, is_loopback, whole
-from clusterpass.store.members import Member
-from clusterpass.store.routing import SLOTS
+from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.slots import SLOTS
 
 _FEWEST_PRIMARIES: Final = 3
 _SKEW: Final = 2.0

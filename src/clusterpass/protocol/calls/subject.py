@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from clusterpass.protocol.calls import LONGEST_LINE
-from clusterpass.protocol.housekeeping import NO_OPERATION, Housekeeping, change
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
+from clusterpass.protocol.calls.session import LONGEST_LINE
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import (

@@ -10,18 +10,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from clusterpass.errors import AdministratorRequired, InvalidInput
-from clusterpass.models import Session
-from clusterpass.service import administration_schemas as schemas
-from clusterpass.service.answers import (
-    BanResponse,
-    HistoryResponse,
-    RevokedResponse,
-    SessionResponse,
-    TokenResponse,
-)
-from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import (
+from clusterpass.model.errors import AdministratorRequired, InvalidInput
+from clusterpass.model.values import Session
+from clusterpass.service.api.dependencies import (
     STRICT,
     Confirmed,
     Operation,
@@ -29,6 +20,15 @@ from clusterpass.service.serving import (
     Token,
     each_once,
     note_fact,
+)
+from clusterpass.service.api.openapi import BEARER_ONLY, problems
+from clusterpass.service.bodies import administration as schemas
+from clusterpass.service.bodies.responses import (
+    BanResponse,
+    HistoryResponse,
+    RevokedResponse,
+    SessionResponse,
+    TokenResponse,
 )
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])

@@ -14,14 +14,14 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
-from clusterpass.aio import AsyncSessionManager
-from clusterpass.errors import InvalidInput
-from clusterpass.models import Session
-from clusterpass.service.bearer import bearer_token
-from clusterpass.service.client_address import client_address
-from clusterpass.service.credentials import Doorkeeper
-from clusterpass.service.logs import FACTS
-from clusterpass.service.settings import Settings
+from clusterpass.managers.aio import AsyncSessionManager
+from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import Session
+from clusterpass.service.api.password_check import Doorkeeper
+from clusterpass.service.asgi.request_log import FACTS
+from clusterpass.service.settings.service import Settings
+from clusterpass.web.bearer import bearer_token
+from clusterpass.web.client_address import client_address
 
 _LONGEST_KEY: Final = 128
 STRICT: Final = "strict"

@@ -6,8 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from clusterpass.service.answers import ProblemResponse
-from clusterpass.service.problems import MEDIA_TYPE
+from clusterpass.service.bodies.problems import MEDIA_TYPE
+from clusterpass.service.bodies.responses import ProblemResponse
 
 BEARER_ONLY: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}
 PROXY_HEADERS: Final[dict[int | str, dict[str, Any]]] = {

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from clusterpass.config import VerificationMode
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     ScopeMissing,
     SessionExpired,
@@ -15,12 +15,9 @@ from clusterpass.errors import (
     SessionUnknown,
     SubjectBanned,
 )
-from clusterpass.models import Session
-from clusterpass.scopes import granted_scopes
-from clusterpass.service import answers, schemas
-from clusterpass.service.bearer import header_text
-from clusterpass.service.describe import BEARER_ONLY, PROXY_HEADERS, problems
-from clusterpass.service.serving import (
+from clusterpass.model.scopes import granted_scopes
+from clusterpass.model.values import Session
+from clusterpass.service.api.dependencies import (
     STRICT,
     Confirmed,
     Current,
@@ -31,7 +28,10 @@ from clusterpass.service.serving import (
     each_once,
     note_session,
 )
-from clusterpass.service.warm_verify import SESSION
+from clusterpass.service.api.openapi import BEARER_ONLY, PROXY_HEADERS, problems
+from clusterpass.service.asgi.warm_verify import SESSION
+from clusterpass.service.bodies import requests, responses
+from clusterpass.web.bearer import header_text
 
 __all__ = ["Service", "router"]
 
@@ -53,8 +53,8 @@ async def verify(
     response: Response,
     service: Serving,
     token: Token,
-    wanted: Annotated[schemas.VerifyQuery, Query()],
-) -> answers.SessionResponse:
+    wanted: Annotated[requests.VerifyQuery, Query()],
+) -> responses.SessionResponse:
     """The live session of the access token; for proxies also in headers.
 
     Each parameter is a condition: where it does not hold the answer is 401 (`level`,
@@ -81,14 +81,14 @@ async def verify(
         response.headers["X-Auth-Grace"] = "1"
     if session.act is not None:
         response.headers["X-Auth-Actor"] = header_text(session.act.subject)
-    return answers.SessionResponse.of(session)
+    return responses.SessionResponse.of(session)
 
 
 async def _verified(
     request: Request,
     service: Service,
     token: str,
-    wanted: schemas.VerifyQuery,
+    wanted: requests.VerifyQuery,
     verification: VerificationMode | None = None,
 ) -> Session:
     return await service.sessions.verify(
@@ -100,7 +100,7 @@ async def _verified(
     )
 
 
-def _grace(request: Request, wanted: schemas.VerifyQuery) -> float | None:
+def _grace(request: Request, wanted: requests.VerifyQuery) -> float | None:
     """What is not a mere read has no grace: the session may have been ended meanwhile."""
     for name in _FORWARDED_METHOD:
         if request.headers.get(name, "GET").upper() not in _SAFE_METHODS:
@@ -108,7 +108,7 @@ def _grace(request: Request, wanted: schemas.VerifyQuery) -> float | None:
     return wanted.outage_grace
 
 
-def _check_conditions(session: Session, wanted: schemas.VerifyQuery) -> None:
+def _check_conditions(session: Session, wanted: requests.VerifyQuery) -> None:
     for scope in wanted.not_banned:
         session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
     for scope in wanted.scope:
@@ -118,12 +118,12 @@ def _check_conditions(session: Session, wanted: schemas.VerifyQuery) -> None:
 @router.get(
     "/sessions", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
 )
-async def list_sessions(service: Serving, session: Current) -> answers.SessionsResponse:
+async def list_sessions(service: Serving, session: Current) -> responses.SessionsResponse:
     """The caller's live sessions, newest first."""
     found = await service.sessions.sessions(session.subject)
-    return answers.SessionsResponse(
+    return responses.SessionsResponse(
         sessions=[
-            answers.ListedSession.listed(each, current=each.session_id == session.session_id)
+            responses.ListedSession.listed(each, current=each.session_id == session.session_id)
             for each in found
         ]
     )
@@ -140,8 +140,8 @@ async def end_other_sessions(
     service: Serving,
     session: Confirmed,
     operation: Operation,
-    which: Annotated[schemas.OwnSessionsQuery, Query()],
-) -> answers.RevokedResponse:
+    which: Annotated[requests.OwnSessionsQuery, Query()],
+) -> responses.RevokedResponse:
     """End all of the caller's sessions but the current one, or those on one type of device."""
     ended = await service.sessions.revoke_all(
         session.subject,
@@ -149,7 +149,7 @@ async def end_other_sessions(
         device_type=which.device_type,
         operation_id=operation,
     )
-    return answers.RevokedResponse.of(ended)
+    return responses.RevokedResponse.of(ended)
 
 
 @router.delete(
@@ -174,8 +174,8 @@ async def end_session(
     responses=problems(400, 401, 404, 413, 415, 422, 503),
 )
 async def shorten_session(
-    service: Serving, session: Confirmed, session_id: str, body: schemas.ShortenRequest
-) -> answers.ListedSession:
+    service: Serving, session: Confirmed, session_id: str, body: requests.ShortenRequest
+) -> responses.ListedSession:
     """Let one of the caller's sessions end earlier than it would; never later."""
     is_current = session_id == session.session_id
     try:
@@ -190,15 +190,15 @@ async def shorten_session(
             raise
         # A 401 would say that the caller's own session is over.
         raise SessionNotFound from None
-    return answers.ListedSession.listed(shortened, current=is_current)
+    return responses.ListedSession.listed(shortened, current=is_current)
 
 
 @router.get(
     "/history", tags=["sessions"], openapi_extra=BEARER_ONLY, responses=problems(400, 401, 503)
 )
-async def history(service: Serving, session: Current) -> answers.HistoryResponse:
+async def history(service: Serving, session: Current) -> responses.HistoryResponse:
     """What happened to the caller's sessions, newest first."""
-    return answers.HistoryResponse.of(await service.sessions.history(session.subject))
+    return responses.HistoryResponse.of(await service.sessions.history(session.subject))
 
 
 @router.get(
@@ -220,13 +220,13 @@ async def jwks(service: Serving) -> JSONResponse:
 
 
 @router.get("/healthz", tags=["health"])
-async def healthz() -> answers.StateResponse:
+async def healthz() -> responses.StateResponse:
     """Whether this process answers."""
-    return answers.StateResponse()
+    return responses.StateResponse()
 
 
 @router.get("/readyz", tags=["health"], responses=problems(503))
-async def readyz(service: Serving) -> answers.StateResponse:
+async def readyz(service: Serving) -> responses.StateResponse:
     """Whether the session store answers too."""
     await service.sessions.ping()
-    return answers.StateResponse()
+    return responses.StateResponse()

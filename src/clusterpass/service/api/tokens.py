@@ -4,10 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from clusterpass.errors import ImpersonationRefused
-from clusterpass.service import answers, schemas
-from clusterpass.service.describe import BEARER_ONLY, problems
-from clusterpass.service.serving import (
+from clusterpass.model.errors import ImpersonationRefused
+from clusterpass.service.api.dependencies import (
     Address,
     Confirmed,
     Operation,
@@ -15,6 +13,8 @@ from clusterpass.service.serving import (
     Token,
     note_fact,
 )
+from clusterpass.service.api.openapi import BEARER_ONLY, problems
+from clusterpass.service.bodies import requests, responses
 
 router: Final = APIRouter(tags=["tokens"])
 login_router: Final = APIRouter(tags=["tokens"])
@@ -22,8 +22,8 @@ login_router: Final = APIRouter(tags=["tokens"])
 
 @login_router.post("/login", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
 async def login(
-    request: Request, service: Serving, address: Address, body: schemas.LoginRequest
-) -> answers.TokenResponse:
+    request: Request, service: Serving, address: Address, body: requests.LoginRequest
+) -> responses.TokenResponse:
     """Open a session with a name and a password."""
     pair = await service.doorkeeper.login(
         body.username,
@@ -35,7 +35,7 @@ async def login(
         address=address,
     )
     note_fact(request, "subject", pair.subject)
-    return answers.TokenResponse.of(pair)
+    return responses.TokenResponse.of(pair)
 
 
 @login_router.post(
@@ -44,8 +44,8 @@ async def login(
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503),
 )
 async def step_up(
-    service: Serving, session: Confirmed, address: Address, body: schemas.StepUpRequest
-) -> answers.StepUpResponse:
+    service: Serving, session: Confirmed, address: Address, body: requests.StepUpRequest
+) -> responses.StepUpResponse:
     """Give the password again (RFC 9470); the session counts as freshly authenticated for a while.
 
     It counts as an attempt to log in. The answer holds another access token of the same session.
@@ -62,17 +62,17 @@ async def step_up(
         amr=("pwd",),
         address=address,
     )
-    return answers.StepUpResponse.of(token)
+    return responses.StepUpResponse.of(token)
 
 
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))
 async def refresh(
-    request: Request, service: Serving, address: Address, body: schemas.RefreshRequest
-) -> answers.TokenResponse:
+    request: Request, service: Serving, address: Address, body: requests.RefreshRequest
+) -> responses.TokenResponse:
     """Exchange a refresh token for a new pair."""
     pair = await service.sessions.refresh(body.refresh_token.get_secret_value(), address=address)
     note_fact(request, "subject", pair.subject)
-    return answers.TokenResponse.of(pair)
+    return responses.TokenResponse.of(pair)
 
 
 @router.post(

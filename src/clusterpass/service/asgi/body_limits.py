@@ -10,7 +10,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.service.problems import Problem, of_status
+from clusterpass.service.bodies.problems import Problem, of_status
 
 MOST_BODY_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"

@@ -20,7 +20,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.service.problems import of_status
+from clusterpass.service.bodies.problems import of_status
 
 FACTS: Final = "clusterpass.facts"
 """The key in an ASGI scope of a dict: what a route adds to the line of its request."""

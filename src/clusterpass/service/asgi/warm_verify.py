@@ -11,8 +11,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.models import Session
-from clusterpass.service.logs import REQUEST_ID, request_id
+from clusterpass.model.values import Session
+from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 
 SESSION: Final = "clusterpass.session"
 """Where the route leaves the session that it answered about, in the scope of the request."""

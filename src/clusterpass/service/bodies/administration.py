@@ -7,11 +7,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from clusterpass.models import Applied, OnlineCount, OnlinePage, RevokedBefore
-from clusterpass.service.answers import BanResponse, SessionResponse
-from clusterpass.service.schemas import BanLevel, DeviceType, Incoming, IncomingQuery, Seconds
-from clusterpass.sessions.arguments import LONGEST_REASON_BYTES
-from clusterpass.sessions.opening import LONGEST_IMPERSONATION
+from clusterpass.model.values import Applied, OnlineCount, OnlinePage, RevokedBefore
+from clusterpass.service.bodies.requests import (
+    BanLevel,
+    DeviceType,
+    Incoming,
+    IncomingQuery,
+    Seconds,
+)
+from clusterpass.service.bodies.responses import BanResponse, SessionResponse
+from clusterpass.sessions.check_arguments import LONGEST_REASON_BYTES
+from clusterpass.sessions.verbs.login import LONGEST_IMPERSONATION
 from clusterpass.tokens.identifiers import LONGEST_SUBJECT_BYTES
 
 _MOST_SUBJECTS_ON_A_PAGE = 200

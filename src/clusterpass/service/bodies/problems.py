@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ClusterPassError,
     InvalidRefreshToken,
     InvalidToken,
@@ -32,7 +32,7 @@ from clusterpass.errors import (
     TooManyAttempts,
     TooManySessions,
 )
-from clusterpass.service.answers import BanResponse, SessionResponse
+from clusterpass.service.bodies.responses import BanResponse, SessionResponse
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_FIELD_NAME: Final = 64

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from clusterpass.config import LONGEST_GRACE, LONGEST_LIFETIME
-from clusterpass.models import MOST_BAN_LEVEL
-from clusterpass.passwords import LONGEST_PASSWORD_BYTES
+from clusterpass.model.values import MOST_BAN_LEVEL
 from clusterpass.tokens.identifiers import LONGEST_DEVICE_BYTES, LONGEST_SUBJECT_BYTES
+from clusterpass.users.passwords import LONGEST_PASSWORD_BYTES
 
 _LONGEST_REFRESH_TOKEN = 4096
 _MOST_CONDITIONS = 32

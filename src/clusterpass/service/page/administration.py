@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from clusterpass.models import OnlinePage, Session
-from clusterpass.service.page_forms import make_form_token
-from clusterpass.service.page_history import tell
-from clusterpass.service.page_home import support_of
-from clusterpass.service.page_views import notice, render
-from clusterpass.service.page_visit import Visit, Visitor
+from clusterpass.model.values import OnlinePage, Session
+from clusterpass.service.page.forms import make_form_token
+from clusterpass.service.page.history import tell
+from clusterpass.service.page.home import support_of
+from clusterpass.service.page.views import notice, render
+from clusterpass.service.page.visit import Visit, Visitor
 
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"

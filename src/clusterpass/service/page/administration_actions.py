@@ -5,11 +5,11 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.errors import InvalidInput, SessionNotFound
-from clusterpass.service.page_admin import BAN_CHOICES, subject_page
-from clusterpass.service.page_home import ended_code
-from clusterpass.service.page_steps import Act, Fields, back
-from clusterpass.service.page_visit import Visit, Visitor
+from clusterpass.model.errors import InvalidInput, SessionNotFound
+from clusterpass.service.page.administration import BAN_CHOICES, subject_page
+from clusterpass.service.page.home import ended_code
+from clusterpass.service.page.steps import Act, Fields, back
+from clusterpass.service.page.visit import Visit, Visitor
 
 _LONGEST_MINUTES: Final = 60
 _MINUTES: Final = re.compile(r"[1-9][0-9]?")

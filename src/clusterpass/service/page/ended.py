@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from clusterpass.config import Config
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     AuthenticationError,
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionExpired,
     SessionRevoked,
 )
-from clusterpass.models import Ban
-from clusterpass.service.page_sentences import Moment, Quoted, Sentence, compose
+from clusterpass.model.values import Ban
+from clusterpass.service.page.sentences import Moment, Quoted, Sentence, compose
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
 from clusterpass.tokens.verifier import TokenVerifier
 

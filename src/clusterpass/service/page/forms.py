@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from clusterpass.config import Config
-from clusterpass.errors import InvalidInput, RequestRefused
+from clusterpass.model.errors import InvalidInput, RequestRefused
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
 _PURPOSE: Final = "page form token"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from clusterpass.models import HistoryEntry, Session
-from clusterpass.service.page_sentences import Quoted, Sentence, compose, times
+from clusterpass.model.values import HistoryEntry, Session
+from clusterpass.service.page.sentences import Quoted, Sentence, compose, times
 
 _SOME_DEVICE: Final[Sentence] = ("a device",)
 _SENTENCES: Final = {

@@ -10,20 +10,20 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     RevocationPending,
     SessionNotFound,
     StoreUnavailable,
 )
-from clusterpass.models import Session
-from clusterpass.service.page_ends import explain_scoped_ban
-from clusterpass.service.page_forms import make_form_token
-from clusterpass.service.page_history import tell
-from clusterpass.service.page_login import show_login
-from clusterpass.service.page_steps import Fields, back
-from clusterpass.service.page_views import notice, render
-from clusterpass.service.page_visit import Stranger, Visit, Visitor
+from clusterpass.model.values import Session
+from clusterpass.service.page.ended import explain_scoped_ban
+from clusterpass.service.page.forms import make_form_token
+from clusterpass.service.page.history import tell
+from clusterpass.service.page.login import show_login
+from clusterpass.service.page.steps import Fields, back
+from clusterpass.service.page.views import notice, render
+from clusterpass.service.page.visit import Stranger, Visit, Visitor
 
 _SHOWN_AT_ONCE: Final = 6
 

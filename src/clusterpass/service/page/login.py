@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ClusterPassError,
     InvalidCredentials,
     InvalidInput,
@@ -19,15 +19,15 @@ from clusterpass.errors import (
     TooManyAttempts,
     TooManySessions,
 )
-from clusterpass.models import Session
-from clusterpass.policy import SessionPolicy
-from clusterpass.service.page_device import device_name, device_type
-from clusterpass.service.page_ends import explain, explain_ban
-from clusterpass.service.page_forms import read_form
-from clusterpass.service.page_sentences import Notice, Sentence, duration
-from clusterpass.service.page_steps import Fields, back, check_origin
-from clusterpass.service.page_views import notice, render
-from clusterpass.service.page_visit import Stranger, Visit
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import Session
+from clusterpass.service.page.device import device_name, device_type
+from clusterpass.service.page.ended import explain, explain_ban
+from clusterpass.service.page.forms import read_form
+from clusterpass.service.page.sentences import Notice, Sentence, duration
+from clusterpass.service.page.steps import Fields, back, check_origin
+from clusterpass.service.page.views import notice, render
+from clusterpass.service.page.visit import Stranger, Visit
 from clusterpass.tokens.identifiers import decode_session_id
 
 _REFUSALS: Final = (

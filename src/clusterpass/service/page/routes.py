@@ -10,14 +10,14 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from clusterpass.service.page_admin import ONLINE, SUBJECT, show_online, show_subject
-from clusterpass.service.page_admin_acts import ACTS
-from clusterpass.service.page_confirm import CONFIRM, confirming, guarding
-from clusterpass.service.page_home import end_kind, end_one, end_others, log_out, show_home
-from clusterpass.service.page_login import log_in
-from clusterpass.service.page_steps import HOME, LOGIN, Step, acting, answering, back, viewing
-from clusterpass.service.page_views import STYLE, STYLE_PATH, STYLE_VERSION
-from clusterpass.service.page_visit import Visit
+from clusterpass.service.page.administration import ONLINE, SUBJECT, show_online, show_subject
+from clusterpass.service.page.administration_actions import ACTS
+from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
+from clusterpass.service.page.login import log_in
+from clusterpass.service.page.step_up import CONFIRM, confirming, guarding
+from clusterpass.service.page.steps import HOME, LOGIN, Step, acting, answering, back, viewing
+from clusterpass.service.page.views import STYLE, STYLE_PATH, STYLE_VERSION
+from clusterpass.service.page.visit import Visit
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
 

@@ -10,19 +10,19 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidCredentials,
     InvalidInput,
     StepUpRequired,
     TooManyAttempts,
 )
-from clusterpass.service.page_admin import subject_page
-from clusterpass.service.page_forms import TOKEN_FIELD, make_form_token
-from clusterpass.service.page_sentences import duration
-from clusterpass.service.page_steps import Act, Fields, back
-from clusterpass.service.page_views import render
-from clusterpass.service.page_visit import Visit, Visitor
-from clusterpass.service.serving import STRICT
+from clusterpass.service.api.dependencies import STRICT
+from clusterpass.service.page.administration import subject_page
+from clusterpass.service.page.forms import TOKEN_FIELD, make_form_token
+from clusterpass.service.page.sentences import duration
+from clusterpass.service.page.steps import Act, Fields, back
+from clusterpass.service.page.views import render
+from clusterpass.service.page.visit import Visit, Visitor
 
 CONFIRM: Final = "/page/confirm"
 _ACT_FIELD: Final = "act"

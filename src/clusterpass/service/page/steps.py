@@ -11,17 +11,17 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ClusterPassError,
     InvalidToken,
     RevocationPending,
     StoreUnavailable,
 )
-from clusterpass.service import problems
-from clusterpass.service.logs import describe_fault
-from clusterpass.service.page_forms import read_form, require_form_token, require_same_origin
-from clusterpass.service.page_views import render
-from clusterpass.service.page_visit import Stranger, Visit, Visitor
+from clusterpass.service.asgi.request_log import describe_fault
+from clusterpass.service.bodies import problems
+from clusterpass.service.page.forms import read_form, require_form_token, require_same_origin
+from clusterpass.service.page.views import render
+from clusterpass.service.page.visit import Stranger, Visit, Visitor
 
 HOME: Final = "/"
 LOGIN: Final = "/page/login"

@@ -14,8 +14,8 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from clusterpass.service.page_device import device_icon, plural
-from clusterpass.service.page_sentences import (
+from clusterpass.service.page.device import device_icon, plural
+from clusterpass.service.page.sentences import (
     Notice,
     is_moment,
     is_quoted,
@@ -73,7 +73,7 @@ def notice(code: str | None) -> Notice | None:
 
 
 _environment: Final = Environment(
-    loader=PackageLoader("clusterpass.service"),
+    loader=PackageLoader("clusterpass.service.page"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     AuthenticationError,
     InvalidRefreshToken,
     InvalidToken,
@@ -23,12 +23,12 @@ from clusterpass.errors import (
     SessionUnknown,
     StoreUnavailable,
 )
-from clusterpass.models import AccessToken, Session, TokenPair
-from clusterpass.service.client_address import client_address
-from clusterpass.service.logs import FACTS
-from clusterpass.service.page_cookies import PageCookies
-from clusterpass.service.page_ends import Ending, subject_of
-from clusterpass.service.serving import STRICT, Service, note_session
+from clusterpass.model.values import AccessToken, Session, TokenPair
+from clusterpass.service.api.dependencies import STRICT, Service, note_session
+from clusterpass.service.asgi.request_log import FACTS
+from clusterpass.service.page.cookies import PageCookies
+from clusterpass.service.page.ended import Ending, subject_of
+from clusterpass.web.client_address import client_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from pydantic_settings import (
 )
 
 from clusterpass.config import DAY
-from clusterpass.errors import ConfigurationError
-from clusterpass.service.settings_sessions import SessionSettings, split
-from clusterpass.users import ThrottlePolicy
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.service.settings.sessions import SessionSettings, split
+from clusterpass.users.sync import ThrottlePolicy
 
 PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"

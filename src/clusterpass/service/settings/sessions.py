@@ -18,9 +18,9 @@ from clusterpass.config import (
     Durability,
     VerificationMode,
 )
-from clusterpass.errors import ConfigurationError
-from clusterpass.policy import Overflow, SessionPolicy
-from clusterpass.store.url import parse_store_url
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.policy import Overflow, SessionPolicy
+from clusterpass.store.location import parse_store_url
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.keyring import KeyRing
 

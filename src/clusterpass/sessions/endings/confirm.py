@@ -8,7 +8,7 @@ and carries it out again until it is confirmed.
 import logging
 from typing import Any, Final
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     RevocationPending,
     SessionNotFound,
@@ -16,11 +16,11 @@ from clusterpass.errors import (
     StoreUnavailable,
     TooManyBans,
 )
-from clusterpass.protocol.housekeeping import NO_OPERATION, OPERATION_BYTES
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import Denial
-from clusterpass.sessions.orders import EndOne, Order, RaiseCutoff
+from clusterpass.sessions.endings.orders import EndOne, Order, RaiseCutoff
+from clusterpass.sessions.memory.denials import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")

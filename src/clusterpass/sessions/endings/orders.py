@@ -8,21 +8,23 @@ it spares what was opened since its first time.
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     RevocationReason,
     SessionNotFound,
     StoreDenied,
     StoreUnavailable,
     TooManyBans,
 )
-from clusterpass.models import EventKind, SessionEvent
-from clusterpass.protocol import calls, namespace_calls, subject_calls
+from clusterpass.model.values import EventKind, SessionEvent
+from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Flow, ScriptCall
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import Denial, Sweep
+from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
 
 _CLOCKS_APART: Final = 60_000
@@ -116,9 +118,9 @@ class EndOne(_Base):
     status: str = ""
     """What the store answered last."""
 
-    def call(self, operation: bytes) -> ScriptCall[calls.EndedOne]:
+    def call(self, operation: bytes) -> ScriptCall[session_calls.EndedOne]:
         """See :class:`Order`."""
-        return calls.end_session(
+        return session_calls.end_session(
             self.context.keyspace,
             self.context.keeping,
             self.subject,
@@ -129,7 +131,7 @@ class EndOne(_Base):
             operation=operation,
         )
 
-    def interpret(self, reply: calls.EndedOne) -> None:
+    def interpret(self, reply: session_calls.EndedOne) -> None:
         """Raises SessionNotFound where there has to be one."""
         self.status = reply.status
         if reply.status == "UNKNOWN" and self.must_exist:
@@ -164,9 +166,9 @@ class EndAll(_Base):
     def __post_init__(self) -> None:
         self.asked_at = self.context.cutoff.now()
 
-    def call(self, operation: bytes) -> ScriptCall[calls.EndedAll]:
+    def call(self, operation: bytes) -> ScriptCall[session_calls.EndedAll]:
         """See :class:`Order`."""
-        return calls.end_all(
+        return session_calls.end_all(
             self.context.keyspace,
             self.context.keeping,
             self.subject,
@@ -178,7 +180,7 @@ class EndAll(_Base):
             up_to=self.milliseconds,
         )
 
-    def interpret(self, reply: calls.EndedAll) -> None:
+    def interpret(self, reply: session_calls.EndedAll) -> None:
         """See :class:`Order`."""
         self._note_time(reply.now_milliseconds)
         self.ended = reply.ended

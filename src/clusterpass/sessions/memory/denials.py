@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from clusterpass.errors import InvalidToken, RevocationReason, SessionExpired, SessionRevoked
+from clusterpass.model.errors import InvalidToken, RevocationReason, SessionExpired, SessionRevoked
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 

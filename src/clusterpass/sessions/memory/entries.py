@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
-from clusterpass.models import Session
+from clusterpass.model.values import Session
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.leases import NEVER, Lease
+from clusterpass.sessions.memory.leases import NEVER, Lease
 
 
 @dataclass(frozen=True, slots=True)

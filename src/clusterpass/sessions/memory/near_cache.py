@@ -17,11 +17,11 @@ from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from clusterpass.models import CacheStats, NodeStats, Session
-from clusterpass.sessions.cutoff import Cutoff
-from clusterpass.sessions.leases import ALWAYS, NEVER, Lease, Leases
-from clusterpass.sessions.rate import Rate
-from clusterpass.sessions.remembered import Loaded, Loading, Remembered
+from clusterpass.model.values import CacheStats, NodeStats, Session
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.entries import Loaded, Loading, Remembered
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases
+from clusterpass.sessions.memory.rate import Rate
 
 _ENTRY_BYTES: Final = 1600
 """What an entry takes beside its token and twice what the store answered; as measured by

@@ -3,24 +3,24 @@
 from collections.abc import Sequence
 
 from clusterpass.config import DAY
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ImpersonationRefused,
     InvalidInput,
     SessionNotFound,
     SessionUnknown,
 )
-from clusterpass.models import AccessToken, Session, SessionEvent
-from clusterpass.protocol import subject_calls
+from clusterpass.model.values import AccessToken, Session, SessionEvent
+from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.arguments import (
+from clusterpass.sessions.check_arguments import (
     check_level,
     check_lifetime,
     check_methods,
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_session, live_record, pack_address
-from clusterpass.sessions.pairs import make_access_token
+from clusterpass.sessions.issue_tokens import make_access_token
+from clusterpass.sessions.present import describe_session, live_record, pack_address
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 

@@ -2,17 +2,17 @@
 
 from typing import Final
 
-from clusterpass.errors import InvalidInput, InvalidRefreshToken, SessionNotFound
-from clusterpass.models import Ended, RevokedBefore
-from clusterpass.protocol import calls
+from clusterpass.model.errors import InvalidInput, InvalidRefreshToken, SessionNotFound
+from clusterpass.model.values import Ended, RevokedBefore
+from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.arguments import check_device_type, check_reason
-from clusterpass.sessions.confirmation import Confirmation
+from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import pack_address, session_of
-from clusterpass.sessions.orders import EndAll, EndOne, RaiseCutoff
-from clusterpass.sessions.rotation import Rotation
+from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.endings.orders import EndAll, EndOne, RaiseCutoff
+from clusterpass.sessions.present import pack_address, session_of
+from clusterpass.sessions.verbs.refresh import Rotation
 from clusterpass.tokens.identifiers import check_subject, decode_session_id
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
 
@@ -116,7 +116,7 @@ class Ending:
             return token.subject, token.session_id
         # Only the secret can prove the token here.
         token = parse_refresh_token(refresh_token)
-        answer = yield from calls.verify(
+        answer = yield from session_calls.verify(
             context.keyspace, token.subject, session_id=token.session_id
         )
         record = answer.reply.record

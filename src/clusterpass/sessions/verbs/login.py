@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     ImpersonationRefused,
     InvalidInput,
     LoginOvertaken,
@@ -17,9 +17,16 @@ from clusterpass.errors import (
     SubjectBanned,
     TooManySessions,
 )
-from clusterpass.models import SESSION_ID_BYTES, Actor, EventKind, Session, SessionEvent, TokenPair
-from clusterpass.policy import SessionPolicy
-from clusterpass.protocol import calls
+from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.values import (
+    SESSION_ID_BYTES,
+    Actor,
+    EventKind,
+    Session,
+    SessionEvent,
+    TokenPair,
+)
+from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import (
     BY_PASSWORD,
     HAS_DETAILS,
@@ -28,7 +35,7 @@ from clusterpass.protocol.records import (
 )
 from clusterpass.protocol.replies import Details, Stored
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.arguments import (
+from clusterpass.sessions.check_arguments import (
     check_device_type,
     check_level,
     check_lifetime,
@@ -37,14 +44,14 @@ from clusterpass.sessions.arguments import (
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import (
+from clusterpass.sessions.issue_tokens import make_pair
+from clusterpass.sessions.present import (
     PASSWORD,
     describe_bans,
     describe_live,
     live_record,
     pack_address,
 )
-from clusterpass.sessions.pairs import make_pair
 from clusterpass.tokens.identifiers import (
     check_device,
     check_subject,
@@ -90,7 +97,7 @@ class Opening:
         policy = context.config.policy if options.policy is None else options.policy
         if not isinstance(policy, SessionPolicy):
             raise InvalidInput("policy must be a SessionPolicy")
-        wanted = calls.Opening(
+        wanted = session_calls.Opening(
             session_id=context.random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=absolute,
@@ -135,7 +142,7 @@ class Opening:
         if subject in self._context.config.protected_subjects:
             raise ImpersonationRefused("This subject cannot be impersonated", reason="protected")
         yield from self._check_actor(actor)
-        wanted = calls.Opening(
+        wanted = session_calls.Opening(
             session_id=self._context.random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=for_seconds,
@@ -163,10 +170,14 @@ class Opening:
         context = self._context
         context.require_private_key()
         cutoff = yield from context.current_cutoff()
-        answer = yield from calls.verify(context.keyspace, actor.subject, session_id=session_id)
+        answer = yield from session_calls.verify(
+            context.keyspace, actor.subject, session_id=session_id
+        )
         live_record(answer.reply, cutoff)
 
-    def _open(self, subject: str, wanted: calls.Opening, event: SessionEvent) -> Flow[TokenPair]:
+    def _open(
+        self, subject: str, wanted: session_calls.Opening, event: SessionEvent
+    ) -> Flow[TokenPair]:
         context = self._context
         context.require_private_key()
         token = context.refresh_tokens.first(subject, wanted.session_id)
@@ -175,7 +186,7 @@ class Opening:
         wanted.flags |= HAS_DETAILS if has_details else 0
         if context.cutoff.is_due():
             yield from context.current_cutoff()
-        answer = yield from calls.login(context.keyspace, context.keeping, subject, wanted)
+        answer = yield from session_calls.login(context.keyspace, context.keeping, subject, wanted)
         opened = answer.reply
         if opened.status != "OK":
             self._refuse(subject, opened, replace(event, at=opened.stored.now))
@@ -195,7 +206,7 @@ class Opening:
         )
         return make_pair(context, token, stored, live_record(stored), durable=answer.durable)
 
-    def _refuse(self, subject: str, opened: calls.Opened, event: SessionEvent) -> None:
+    def _refuse(self, subject: str, opened: session_calls.Opened, event: SessionEvent) -> None:
         context = self._context
         kind: EventKind = "refused"
         if opened.status == "OVERTAKEN":

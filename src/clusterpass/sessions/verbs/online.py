@@ -8,9 +8,11 @@ or goes meanwhile may be missed or shown twice, one that stays is shown.
 import re
 from typing import Final
 
-from clusterpass.errors import InvalidInput
-from clusterpass.models import OnlineCount, OnlinePage, Session
-from clusterpass.protocol import calls, namespace_calls, subject_calls
+from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import OnlineCount, OnlinePage, Session
+from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.keyspace import SLOTS
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.context import Context
@@ -46,7 +48,7 @@ class Online:
         sessions: list[Session] = []
         for subject in subjects:
             asked_at = self._context.cutoff.now()
-            answer = yield from calls.list_sessions(self._context.keyspace, subject)
+            answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
             sessions += self._context.describe_live(subject, answer.reply, cutoff, asked_at)
         return OnlinePage(tuple(sessions), following)
 

@@ -5,22 +5,22 @@
   costs nobody a session. Outside it, the session ends: one of two holders may be a thief.
 """
 
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionRevoked,
     explain_end,
 )
-from clusterpass.models import SessionEvent, TokenPair
-from clusterpass.protocol import calls
+from clusterpass.model.values import SessionEvent, TokenPair
+from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.confirmation import Confirmation
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import Denial
-from clusterpass.sessions.describe import actor_of, live_record, pack_address
-from clusterpass.sessions.pairs import make_pair
-from clusterpass.sessions.verification import Verification
+from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.issue_tokens import make_pair
+from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.present import actor_of, live_record, pack_address
+from clusterpass.sessions.verbs.verify import Verification
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 
@@ -50,7 +50,7 @@ class Rotation:
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
         cutoff = yield from context.current_cutoff()
         asked_at = context.cutoff.now()
-        answer = yield from calls.rotate(
+        answer = yield from session_calls.rotate(
             context.keyspace,
             context.keeping,
             token.subject,
@@ -95,7 +95,7 @@ class Rotation:
         return token
 
     def _remember_end(
-        self, token: RefreshToken, rotated: calls.Rotated, *, is_confirmed: bool
+        self, token: RefreshToken, rotated: session_calls.Rotated, *, is_confirmed: bool
     ) -> None:
         record = rotated.stored.record
         if not isinstance(record, Tombstone):
@@ -105,7 +105,9 @@ class Rotation:
         if rotated.status == "REUSED" and not is_confirmed:
             self._confirmation.repair(token.subject, token.session_id, denial)
 
-    def _refuse(self, token: RefreshToken, rotated: calls.Rotated, address: str | None) -> None:
+    def _refuse(
+        self, token: RefreshToken, rotated: session_calls.Rotated, address: str | None
+    ) -> None:
         record = rotated.stored.record
         if not isinstance(record, Tombstone):
             raise InvalidRefreshToken(reason="unknown_session")

@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.config import LONGEST_LIFETIME
-from clusterpass.errors import SubjectBanned
-from clusterpass.models import (
+from clusterpass.model.errors import SubjectBanned
+from clusterpass.model.scopes import check_scope
+from clusterpass.model.values import (
     NO_CLAIMS,
     Applied,
     Ban,
@@ -17,15 +18,15 @@ from clusterpass.models import (
     SessionEvent,
     check_ban_level,
 )
-from clusterpass.protocol import calls, subject_calls
-from clusterpass.protocol.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.script import Flow
-from clusterpass.scopes import check_scope
-from clusterpass.sessions.arguments import check_reason, check_seconds
-from clusterpass.sessions.confirmation import Confirmation
+from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.describe import describe_bans, describe_line
-from clusterpass.sessions.orders import AddBan
+from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.endings.orders import AddBan
+from clusterpass.sessions.present import describe_bans, describe_line
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
@@ -45,13 +46,13 @@ class Subjects:
         check_subject(subject)
         cutoff = yield from self._context.current_cutoff()
         asked_at = self._context.cutoff.now()
-        answer = yield from calls.list_sessions(self._context.keyspace, subject)
+        answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
         return self._context.describe_live(subject, answer.reply, cutoff, asked_at)
 
     def history(self, subject: str) -> Flow[list[HistoryEntry]]:
         """What happened to the sessions of a subject, newest first."""
         check_subject(subject)
-        answer = yield from calls.list_sessions(self._context.keyspace, subject)
+        answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
         lines = [describe_line(line) for line in answer.reply.history]
         # The lines come in the order of their writing, which decides within a second.
         order = sorted(enumerate(lines), key=lambda entry: (entry[1].at, entry[0]), reverse=True)

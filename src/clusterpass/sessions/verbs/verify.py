@@ -1,7 +1,7 @@
 """The flow that checks an access token: first its signature, then its session.
 
-What can be answered from memory is; see :mod:`clusterpass.sessions.near_cache`. The session of an
-impersonation is not kept: it hangs on two subjects at once.
+What can be answered from memory is; the rules are those of ``memory.near_cache``. The session of
+an impersonation is not kept: it hangs on two subjects at once.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
-from clusterpass.errors import (
+from clusterpass.model.errors import (
     InvalidInput,
     SessionExpired,
     SessionRevoked,
@@ -19,16 +19,17 @@ from clusterpass.errors import (
     StoreUnavailable,
     TokenExpired,
 )
-from clusterpass.models import Actor, Session
-from clusterpass.protocol import calls
+from clusterpass.model.values import Actor, Session
+from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored, used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.sessions.arguments import check_level, check_seconds
-from clusterpass.sessions.confirmation import Confirmation
+from clusterpass.sessions.check_arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.denials import Moment, denial_of
-from clusterpass.sessions.describe import (
+from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.memory.denials import Moment, denial_of
+from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.present import (
     Authentication,
     authentications,
     claimed_authentication,
@@ -38,7 +39,6 @@ from clusterpass.sessions.describe import (
     means_the_same_until,
     session_of,
 )
-from clusterpass.sessions.remembered import Loaded, Remembered
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
@@ -200,7 +200,7 @@ class Verification:
         if entry.call is not None and has_begun:
             return entry.call
         context = self._context
-        call = calls.read_session(
+        call = session_calls.read_session(
             context.keyspace,
             entry.key,
             session_id=entry.session_id,
@@ -298,7 +298,7 @@ class Verification:
         ended_at = 0
         session_id = decode_session_id(actor.session_id)
         if session_id is not None:
-            answer = yield from calls.verify(
+            answer = yield from session_calls.verify(
                 self._context.keyspace, actor.subject, session_id=session_id
             )
             try:
@@ -351,7 +351,7 @@ class Verification:
         """Whether the use was noted; a store that fails here does not make the session invalid."""
         context = self._context
         try:
-            answer = yield from calls.touch(
+            answer = yield from session_calls.touch(
                 context.keyspace, context.keeping, subject, session_id=session_id
             )
         except StoreUnavailable:

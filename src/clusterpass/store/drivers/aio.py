@@ -1,8 +1,8 @@
 """The asynchronous store: any number of tasks, in one event loop or in several.
 
-Each event loop has its own connections; routing and retries are those of
-:mod:`clusterpass.store.exchange`. One loop at a time watches over what is remembered: the first one
-that calls, and when that is closed, the next.
+Each event loop has its own connections; routing and retries are those of ``exchanges.carry_out``.
+One loop at a time watches over what is remembered: the first one that calls, and when that is
+closed, the next.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from typing import Any, Final, TypeVar
 
 from redis.crc import key_slot
 
-from clusterpass.errors import ClusterPassError
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.store.base import StoreBase
-from clusterpass.store.durability import is_durable, wait_of
-from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import command_of
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.exchanges.carry_out import command_of
+from clusterpass.store.exchanges.durability import is_durable, wait_of
 from clusterpass.store.instructions import Replies, ServerError, Wait
-from clusterpass.store.nodes import Nodes
-from clusterpass.store.resp import pack_one
-from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import StoreLocation
-from clusterpass.store.watch import Watch
+from clusterpass.store.location import StoreLocation
+from clusterpass.store.topology.slots import SlotMap
+from clusterpass.store.wire.resp import pack_one
 
 Result = TypeVar("Result")
 

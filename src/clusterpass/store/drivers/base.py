@@ -8,19 +8,19 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from clusterpass.config import Durability
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.managers.open_store import open_embedded
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.agreement import most_agree_with
-from clusterpass.store.asking import ask_any, count_replicas, look_up
-from clusterpass.store.chance import chance
-from clusterpass.store.durability import effective
-from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.exchange import Terms, exchange
-from clusterpass.store.gates import Gates
+from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.exchanges.agreement import most_agree_with
+from clusterpass.store.exchanges.carry_out import Terms, exchange
+from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.durability import effective
+from clusterpass.store.exchanges.look_up import ask_any, count_replicas, look_up
 from clusterpass.store.instructions import Exchange, LookUp
-from clusterpass.store.observer import Observer
-from clusterpass.store.opening import open_embedded
-from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import Address, StoreLocation, parse_store_url
+from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.randomness import chance
+from clusterpass.store.topology.slots import SlotMap
 
 
 class StoreBase:

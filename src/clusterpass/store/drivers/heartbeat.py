@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.store.instructions import ServerError
-from clusterpass.store.resp import pack
-from clusterpass.store.routing import SLOTS, SlotMap
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.topology.slots import SLOTS, SlotMap
+from clusterpass.store.wire.resp import pack
 
 _EPOCH: Final = b"cluster_current_epoch:"
 

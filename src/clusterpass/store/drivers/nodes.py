@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.store.group_commit import GroupCommit
 from clusterpass.store.instructions import Exchange, Fault, FaultKind, LookUp, Pause, Replies, Send
-from clusterpass.store.link import Link, LinkListener
-from clusterpass.store.multiplexed import MultiplexedConnection
-from clusterpass.store.resp import pack
-from clusterpass.store.tls import tls_context
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.wire.group_commit import GroupCommit
+from clusterpass.store.wire.link import Link, LinkListener
+from clusterpass.store.wire.multiplexed import MultiplexedConnection
+from clusterpass.store.wire.resp import pack
+from clusterpass.store.wire.tls import tls_context
 
 Result = TypeVar("Result")
 _COMMIT_LINKS: Final = 2

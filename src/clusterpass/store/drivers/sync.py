@@ -1,6 +1,6 @@
 """The synchronous store: blocks a thread for each call. Safe to share between threads.
 
-Connections are redis-py's; routing and retries are those of :mod:`clusterpass.store.exchange`.
+Connections are redis-py's; routing and retries are written once, in ``exchanges``.
 After a fork each process opens its own connections.
 """
 
@@ -14,21 +14,21 @@ from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from clusterpass.errors import ClusterPassError
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.store.asking import ask_one
-from clusterpass.store.base import StoreBase
-from clusterpass.store.connections import (
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.watch_thread import WatchThread, refuse_green_threads
+from clusterpass.store.exchanges.look_up import ask_one
+from clusterpass.store.instructions import Command, Exchange, Fault, LookUp, Pause, Replies, Send
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
     connection_options,
     fault_of,
     server_error,
 )
-from clusterpass.store.embedded import EmbeddedCluster
-from clusterpass.store.instructions import Command, Exchange, Fault, LookUp, Pause, Replies, Send
-from clusterpass.store.observer import Observer
-from clusterpass.store.url import Address, StoreLocation
-from clusterpass.store.watch_thread import WatchThread, refuse_green_threads
 
 Result = TypeVar("Result")
 _inherited: Final[list[Any]] = []

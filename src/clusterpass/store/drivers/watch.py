@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from clusterpass.errors import ClusterPassError
-from clusterpass.store.base import StoreBase
-from clusterpass.store.heartbeat import Heartbeat, make_heartbeats, read_pulse
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
+from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.instructions import Fault, LookUp, ServerError
-from clusterpass.store.multiplexed import Outcome
-from clusterpass.store.nodes import Nodes
-from clusterpass.store.observer import Observer
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.wire.multiplexed import Outcome
 
 logger: Final = logging.getLogger("clusterpass.store")
 _BEATS_IN_A_BOUND: Final = 4

@@ -5,11 +5,11 @@ import sys
 import threading
 from typing import Final
 
-from clusterpass.errors import ConfigurationError
-from clusterpass.store.base import StoreBase
-from clusterpass.store.nodes import Nodes
-from clusterpass.store.observer import Observer
-from clusterpass.store.watch import Watch
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.watch import Watch
 
 _CLOSING_SECONDS: Final = 5.0
 

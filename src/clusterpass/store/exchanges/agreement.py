@@ -7,11 +7,11 @@ votes raises its epoch before.
 
 from collections.abc import Callable
 
-from clusterpass.store.chance import chance
-from clusterpass.store.heartbeat import read_epoch
+from clusterpass.store.drivers.heartbeat import read_epoch
 from clusterpass.store.instructions import Exchange, Replies, Send
-from clusterpass.store.routing import SlotMap
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.randomness import chance
+from clusterpass.store.topology.slots import SlotMap
 
 
 def most_agree_with(

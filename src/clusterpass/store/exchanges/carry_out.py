@@ -15,11 +15,16 @@ from typing import Any, Final
 from redis.crc import key_slot
 
 from clusterpass.config import Durability
-from clusterpass.errors import StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.chance import chance
-from clusterpass.store.durability import has_to_be_durable, is_durable, refuse_wait, wait_of
-from clusterpass.store.gates import Gates
+from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.durability import (
+    has_to_be_durable,
+    is_durable,
+    refuse_wait,
+    wait_of,
+)
+from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.instructions import (
     Command,
     Exchange,
@@ -32,9 +37,9 @@ from clusterpass.store.instructions import (
     ServerError,
     Wait,
 )
-from clusterpass.store.routing import SlotMap, named_host
-from clusterpass.store.server_errors import judge
-from clusterpass.store.url import Address, Patience
+from clusterpass.store.location import Address, Patience
+from clusterpass.store.randomness import chance
+from clusterpass.store.topology.slots import SlotMap, named_host
 
 _NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _FIRST_PAUSE: Final = 0.02

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from clusterpass.store.chance import chance
+from clusterpass.store.randomness import chance
 
 Verdict = Literal["go", "try", "wait", "refuse"]
 _FIRST_TRY: Final = 0.02

@@ -7,11 +7,11 @@ primary has the data, there is nobody to wait for: then a write is as durable as
 from typing import Any, Final
 
 from clusterpass.config import Durability
-from clusterpass.errors import StoreFailed
+from clusterpass.model.errors import StoreFailed
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.instructions import Wait
-from clusterpass.store.routing import Shard, SlotMap
-from clusterpass.store.url import Patience
+from clusterpass.store.location import Patience
+from clusterpass.store.topology.slots import Shard, SlotMap
 
 _WAIT: Final = b"WAIT"
 _WAIT_FOR_DISK: Final = b"WAITAOF"

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.instructions import Command, Exchange, Fault, Replies, Send, ServerError
-from clusterpass.store.routing import SlotMap, count_connected_replicas
-from clusterpass.store.server_errors import judge
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 
 
 def look_up(

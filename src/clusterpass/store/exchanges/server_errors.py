@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from clusterpass.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.instructions import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"

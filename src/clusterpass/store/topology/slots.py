@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusterpass.store.members import parse_members
-from clusterpass.store.url import Address
+from clusterpass.store.location import Address
+from clusterpass.store.topology.members import parse_members
 
 SLOTS: Final = 16_384
 

@@ -11,9 +11,9 @@ from collections import deque
 from typing import Any, Final
 
 from clusterpass.store.instructions import Fault, FaultKind, Replies, Wait
-from clusterpass.store.link import Link
-from clusterpass.store.multiplexed import Outcome
-from clusterpass.store.resp import pack
+from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.multiplexed import Outcome
+from clusterpass.store.wire.resp import pack
 
 _LARGEST_BATCH: Final = 256
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from clusterpass.errors import StoreDenied, StoreFailed
+from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.instructions import Command, Fault, ServerError
-from clusterpass.store.url import StoreLocation
+from clusterpass.store.location import StoreLocation
 
 _CLIENT_NAME: Final = b"clusterpass"
 _NO_ROOM: Final = "max number of clients"

@@ -10,14 +10,14 @@ import ssl
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from clusterpass.errors import ClusterPassError
-from clusterpass.store.chance import chance
-from clusterpass.store.connections import fault_of
-from clusterpass.store.handshake import greeting, judge_greeting, tracking
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.instructions import Fault, FaultKind, ServerError
-from clusterpass.store.multiplexed import MultiplexedConnection, Outcome
-from clusterpass.store.resp import pack
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.randomness import chance
+from clusterpass.store.wire.handshake import greeting, judge_greeting, tracking
+from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.wire.redis_py import fault_of
+from clusterpass.store.wire.resp import pack
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0

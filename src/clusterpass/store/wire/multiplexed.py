@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from clusterpass.store.instructions import Fault, FaultKind, Replies
-from clusterpass.store.resp import NOTHING, Decoder, ProtocolError, Push
+from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault

@@ -24,9 +24,9 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
-from clusterpass.errors import StoreDenied
+from clusterpass.model.errors import StoreDenied
 from clusterpass.store.instructions import Fault, ServerError
-from clusterpass.store.url import Address, StoreLocation
+from clusterpass.store.location import Address, StoreLocation
 
 CONNECTION_ERRORS: Final = (
     ConnectionError,

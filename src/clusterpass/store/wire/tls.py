@@ -2,8 +2,8 @@
 
 import ssl
 
-from clusterpass.errors import StoreDenied
-from clusterpass.store.url import StoreLocation
+from clusterpass.model.errors import StoreDenied
+from clusterpass.store.location import StoreLocation
 
 
 def tls_context(location: StoreLocation) -> ssl.SSLContext | None:

@@ -1,0 +1,1 @@
+"""What is judged of a deployment; each module looks at one subject."""

@@ -1,0 +1,1 @@
+"""The session managers that applications use, synchronous and asynchronous."""

@@ -1,0 +1,1 @@
+"""What everything else is said in: errors, values, policies, scopes and clocks. Knows nobody."""

@@ -1,0 +1,1 @@
+"""What stands around the HTTP calls: middleware, log lines, the answer from memory."""

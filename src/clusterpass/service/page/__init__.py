@@ -1,0 +1,1 @@
+"""The page for people: log in, see your sessions, end them; and for administrators."""

@@ -1,0 +1,1 @@
+"""The settings of the service, checked before anything starts."""

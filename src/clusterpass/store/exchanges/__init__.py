@@ -1,0 +1,1 @@
+"""How calls are carried out: retries, redirects, durability, doubt. Pure."""

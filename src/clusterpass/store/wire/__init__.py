@@ -1,0 +1,1 @@
+"""Connections: RESP3, handshakes, TLS, multiplexing, group commit."""

@@ -1,0 +1,1 @@
+"""What web integrations share, free of any framework."""
