@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.report import Goal, Report
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, KeyRing, SessionManager
-from clusterpass.model.errors import SessionRevoked
+from clusterpass.model.authentication_errors import SessionRevoked
 
 BOUND = 0.5
 MOST_IDLE = 0.005

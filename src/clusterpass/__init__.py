@@ -7,59 +7,115 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clusterpass.config import Config as Config
-    from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster
+    from clusterpass.config import (
+        Config as Config,
+        Durability as Durability,
+        VerificationMode as VerificationMode,
+    )
+    from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
     from clusterpass.managers.aio import AsyncSessionManager as AsyncSessionManager
     from clusterpass.managers.sync import SessionManager as SessionManager
-    from clusterpass.model.errors import AdministratorRequired as AdministratorRequired
-    from clusterpass.model.errors import AuthenticationError as AuthenticationError
-    from clusterpass.model.errors import ClusterPassError as ClusterPassError
-    from clusterpass.model.errors import ConfigurationError as ConfigurationError
-    from clusterpass.model.errors import ImpersonationRefused as ImpersonationRefused
-    from clusterpass.model.errors import InvalidCredentials as InvalidCredentials
-    from clusterpass.model.errors import InvalidInput as InvalidInput
-    from clusterpass.model.errors import InvalidRefreshToken as InvalidRefreshToken
-    from clusterpass.model.errors import InvalidToken as InvalidToken
-    from clusterpass.model.errors import LoginOvertaken as LoginOvertaken
-    from clusterpass.model.errors import RefreshTokenReused as RefreshTokenReused
-    from clusterpass.model.errors import RevocationPending as RevocationPending
-    from clusterpass.model.errors import ScopeMissing as ScopeMissing
-    from clusterpass.model.errors import SessionExpired as SessionExpired
-    from clusterpass.model.errors import SessionNotFound as SessionNotFound
-    from clusterpass.model.errors import SessionRevoked as SessionRevoked
-    from clusterpass.model.errors import SessionUnknown as SessionUnknown
-    from clusterpass.model.errors import StepUpRequired as StepUpRequired
-    from clusterpass.model.errors import StoreUnavailable as StoreUnavailable
-    from clusterpass.model.errors import SubjectBanned as SubjectBanned
-    from clusterpass.model.errors import TokenExpired as TokenExpired
-    from clusterpass.model.errors import TooManyAttempts as TooManyAttempts
-    from clusterpass.model.errors import TooManyBans as TooManyBans
-    from clusterpass.model.errors import TooManySessions as TooManySessions
-    from clusterpass.model.errors import UserExists as UserExists
-    from clusterpass.model.errors import UserNotFound as UserNotFound
-    from clusterpass.model.policy import SessionPolicy as SessionPolicy
-    from clusterpass.model.values import AccessClaims as AccessClaims
-    from clusterpass.model.values import AccessToken as AccessToken
-    from clusterpass.model.values import Actor as Actor
-    from clusterpass.model.values import Applied as Applied
-    from clusterpass.model.values import Ban as Ban
-    from clusterpass.model.values import CacheStats as CacheStats
-    from clusterpass.model.values import Ended as Ended
-    from clusterpass.model.values import HistoryEntry as HistoryEntry
-    from clusterpass.model.values import ManagerStats as ManagerStats
-    from clusterpass.model.values import NodeStats as NodeStats
-    from clusterpass.model.values import OnlineCount as OnlineCount
-    from clusterpass.model.values import OnlinePage as OnlinePage
-    from clusterpass.model.values import PendingStats as PendingStats
-    from clusterpass.model.values import RevokedBefore as RevokedBefore
-    from clusterpass.model.values import Session as Session
-    from clusterpass.model.values import SessionEvent as SessionEvent
-    from clusterpass.model.values import TokenPair as TokenPair
+    from clusterpass.model.authentication_errors import (
+        AuthenticationError as AuthenticationError,
+        InvalidCredentials as InvalidCredentials,
+        InvalidRefreshToken as InvalidRefreshToken,
+        InvalidToken as InvalidToken,
+        RefreshTokenReused as RefreshTokenReused,
+        SessionExpired as SessionExpired,
+        SessionRevoked as SessionRevoked,
+        SessionUnknown as SessionUnknown,
+        StepUpRequired as StepUpRequired,
+        TokenAudienceInvalid as TokenAudienceInvalid,
+        TokenExpired as TokenExpired,
+        TokenIssuerInvalid as TokenIssuerInvalid,
+        TokenKeyUnknown as TokenKeyUnknown,
+        TokenMalformed as TokenMalformed,
+        TokenMissing as TokenMissing,
+        TokenNotYetValid as TokenNotYetValid,
+        TokenSignatureInvalid as TokenSignatureInvalid,
+        TokenTypeInvalid as TokenTypeInvalid,
+    )
+    from clusterpass.model.bans import Ban as Ban
+    from clusterpass.model.errors import (
+        AdministratorRequired as AdministratorRequired,
+        ClusterPassError as ClusterPassError,
+        ConfigurationError as ConfigurationError,
+        EmbeddedClusterError as EmbeddedClusterError,
+        ImpersonationRefused as ImpersonationRefused,
+        InvalidInput as InvalidInput,
+        KeyRejected as KeyRejected,
+        LocalServerFailed as LocalServerFailed,
+        LoginOvertaken as LoginOvertaken,
+        RequestRefused as RequestRefused,
+        RevocationPending as RevocationPending,
+        ScopeMissing as ScopeMissing,
+        SessionNotFound as SessionNotFound,
+        StoreDenied as StoreDenied,
+        StoreFailed as StoreFailed,
+        StoreUnavailable as StoreUnavailable,
+        SubjectBanned as SubjectBanned,
+        TooManyAttempts as TooManyAttempts,
+        TooManyBans as TooManyBans,
+        UnreadableRecord as UnreadableRecord,
+        UserExists as UserExists,
+        UserNotFound as UserNotFound,
+    )
+    from clusterpass.model.policy import Overflow as Overflow, SessionPolicy as SessionPolicy
+    from clusterpass.model.reasons import (
+        ReuseClass as ReuseClass,
+        RevocationReason as RevocationReason,
+        explain_end as explain_end,
+    )
+    from clusterpass.model.scopes import granted_scopes as granted_scopes
+    from clusterpass.model.statistics import (
+        CacheStats as CacheStats,
+        ManagerStats as ManagerStats,
+        NodeStats as NodeStats,
+        PendingStats as PendingStats,
+    )
+    from clusterpass.model.values import (
+        AccessClaims as AccessClaims,
+        AccessToken as AccessToken,
+        Actor as Actor,
+        Applied as Applied,
+        Ended as Ended,
+        EventKind as EventKind,
+        HistoryEntry as HistoryEntry,
+        OnlineCount as OnlineCount,
+        OnlinePage as OnlinePage,
+        RevokedBefore as RevokedBefore,
+        Session as Session,
+        SessionEvent as SessionEvent,
+        TokenPair as TokenPair,
+        TooManySessions as TooManySessions,
+    )
+    from clusterpass.sessions.token_subject import subject_of_token as subject_of_token
+    from clusterpass.store.location import (
+        StoreLocation as StoreLocation,
+        parse_store_url as parse_store_url,
+    )
+    from clusterpass.tokens.identifiers import (
+        check_subject as check_subject,
+        is_session_id as is_session_id,
+    )
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
     from clusterpass.tokens.keyring import KeyRing as KeyRing
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
-    from clusterpass.users.aio import AsyncUserDirectory as AsyncUserDirectory
-    from clusterpass.users.sync import UserDirectory as UserDirectory
+    from clusterpass.users.aio import (
+        AsyncLoginThrottle as AsyncLoginThrottle,
+        AsyncUserDirectory as AsyncUserDirectory,
+        HashingThreads as HashingThreads,
+    )
+    from clusterpass.users.directory import User as User
+    from clusterpass.users.passwords import (
+        PasswordHasher as PasswordHasher,
+        check_password as check_password,
+    )
+    from clusterpass.users.sync import (
+        LoginThrottle as LoginThrottle,
+        UserDirectory as UserDirectory,
+    )
+    from clusterpass.users.throttle import ThrottlePolicy as ThrottlePolicy
 
 # Names are imported when they are first used: a resource server that only verifies tokens never
 # loads a driver, a program that starts a cluster never loads a web framework.
@@ -69,54 +125,90 @@ _HOMES = {
     "Actor": "model.values",
     "AdministratorRequired": "model.errors",
     "Applied": "model.values",
+    "AsyncLoginThrottle": "users.aio",
     "AsyncSessionManager": "managers.aio",
     "AsyncUserDirectory": "users.aio",
-    "AuthenticationError": "model.errors",
-    "Ban": "model.values",
-    "CacheStats": "model.values",
+    "AuthenticationError": "model.authentication_errors",
+    "Ban": "model.bans",
+    "CacheStats": "model.statistics",
     "ClusterPassError": "model.errors",
     "Config": "config",
     "ConfigurationError": "model.errors",
+    "Durability": "config",
     "EmbeddedCluster": "embedded",
+    "EmbeddedClusterError": "model.errors",
     "Ended": "model.values",
+    "EventKind": "model.values",
+    "HashingThreads": "users.aio",
     "HistoryEntry": "model.values",
     "ImpersonationRefused": "model.errors",
-    "InvalidCredentials": "model.errors",
+    "InvalidCredentials": "model.authentication_errors",
     "InvalidInput": "model.errors",
-    "InvalidRefreshToken": "model.errors",
-    "InvalidToken": "model.errors",
+    "InvalidRefreshToken": "model.authentication_errors",
+    "InvalidToken": "model.authentication_errors",
+    "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
+    "LocalServerFailed": "model.errors",
     "LoginOvertaken": "model.errors",
-    "ManagerStats": "model.values",
-    "NodeStats": "model.values",
+    "LoginThrottle": "users.sync",
+    "ManagerStats": "model.statistics",
+    "NodeStats": "model.statistics",
     "OnlineCount": "model.values",
     "OnlinePage": "model.values",
-    "PendingStats": "model.values",
-    "RefreshTokenReused": "model.errors",
+    "Overflow": "model.policy",
+    "PasswordHasher": "users.passwords",
+    "PendingStats": "model.statistics",
+    "RefreshTokenReused": "model.authentication_errors",
+    "RequestRefused": "model.errors",
+    "ReuseClass": "model.reasons",
     "RevocationPending": "model.errors",
+    "RevocationReason": "model.reasons",
     "RevokedBefore": "model.values",
     "ScopeMissing": "model.errors",
     "Session": "model.values",
     "SessionEvent": "model.values",
-    "SessionExpired": "model.errors",
+    "SessionExpired": "model.authentication_errors",
     "SessionManager": "managers.sync",
     "SessionNotFound": "model.errors",
     "SessionPolicy": "model.policy",
-    "SessionRevoked": "model.errors",
-    "SessionUnknown": "model.errors",
-    "StepUpRequired": "model.errors",
+    "SessionRevoked": "model.authentication_errors",
+    "SessionUnknown": "model.authentication_errors",
+    "StepUpRequired": "model.authentication_errors",
+    "StoreDenied": "model.errors",
+    "StoreFailed": "model.errors",
+    "StoreLocation": "store.location",
     "StoreUnavailable": "model.errors",
     "SubjectBanned": "model.errors",
-    "TokenExpired": "model.errors",
+    "ThrottlePolicy": "users.throttle",
+    "TlsFiles": "embedded",
+    "TokenAudienceInvalid": "model.authentication_errors",
+    "TokenExpired": "model.authentication_errors",
     "TokenIssuer": "tokens.issuer",
+    "TokenIssuerInvalid": "model.authentication_errors",
+    "TokenKeyUnknown": "model.authentication_errors",
+    "TokenMalformed": "model.authentication_errors",
+    "TokenMissing": "model.authentication_errors",
+    "TokenNotYetValid": "model.authentication_errors",
     "TokenPair": "model.values",
+    "TokenSignatureInvalid": "model.authentication_errors",
+    "TokenTypeInvalid": "model.authentication_errors",
     "TokenVerifier": "tokens.verifier",
     "TooManyAttempts": "model.errors",
     "TooManyBans": "model.errors",
-    "TooManySessions": "model.errors",
+    "TooManySessions": "model.values",
+    "UnreadableRecord": "model.errors",
+    "User": "users.directory",
     "UserDirectory": "users.sync",
     "UserExists": "model.errors",
     "UserNotFound": "model.errors",
+    "VerificationMode": "config",
+    "check_password": "users.passwords",
+    "check_subject": "tokens.identifiers",
+    "explain_end": "model.reasons",
+    "granted_scopes": "model.scopes",
+    "is_session_id": "tokens.identifiers",
+    "parse_store_url": "store.location",
+    "subject_of_token": "sessions.token_subject",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (sorted gives the list that is wanted)

@@ -3,23 +3,19 @@
 Durations are seconds. What would be unsafe is refused with a ConfigurationError that says why.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
 from clusterpass.tokens.keyring import KeyRing
 
-DAY: Final = 86_400
-LONGEST_LIFETIME: Final = 10 * 366 * DAY
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
 _MODES: Final = frozenset(get_args(VerificationMode))
 Durability = Literal["replicated", "primary", "fsync"]
 _DURABILITIES: Final = frozenset(get_args(Durability))
-LONGEST_GRACE: Final = 3600
-LEVEL: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,40}")
 
 
 def _name(name: str, value: object) -> None:
@@ -157,7 +153,7 @@ class Config:
             not isinstance(levels, tuple)
             or not 1 <= len(levels) <= 16
             or len(set(levels)) < len(levels)
-            or not all(isinstance(level, str) and LEVEL.fullmatch(level) for level in levels)
+            or not all(isinstance(level, str) and LEVEL_NAME.fullmatch(level) for level in levels)
         ):
             raise ConfigurationError(
                 "levels must be a tuple of 1 to 16 different names of letters, digits, ._:/#-"

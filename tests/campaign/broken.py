@@ -10,7 +10,8 @@ from math import inf
 from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
-from clusterpass.model.errors import SessionUnknown, StoreUnavailable
+from clusterpass.model.authentication_errors import SessionUnknown
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Ended
 from clusterpass.protocol.script import load_script
 from clusterpass.sessions.context import Context

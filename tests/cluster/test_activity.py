@@ -6,8 +6,7 @@ import pytest
 import redis
 
 from clusterpass import SessionExpired, StoreUnavailable
-from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record

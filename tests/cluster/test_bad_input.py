@@ -17,7 +17,8 @@ from clusterpass import (
     StoreUnavailable,
     TokenIssuer,
 )
-from clusterpass.model.errors import ConfigurationError, InvalidToken
+from clusterpass.model.authentication_errors import InvalidToken
+from clusterpass.model.errors import ConfigurationError
 from tests.cluster.conftest import Facade
 
 NOBODY = "redis://127.0.0.1:1?timeout=0.01&deadline=0.01&replica_wait=0"

@@ -5,8 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from clusterpass import (
     InvalidInput,
@@ -21,12 +20,12 @@ from clusterpass import (
     TokenExpired,
     TokenVerifier,
 )
-from clusterpass.model.errors import (
-    ConfigurationError,
+from clusterpass.model.authentication_errors import (
     TokenKeyUnknown,
     TokenMalformed,
     TokenTypeInvalid,
 )
+from clusterpass.model.errors import ConfigurationError
 
 
 def test_a_login_is_known_and_described(manager, subject):

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, EmbeddedCluster, SessionManager
+from clusterpass.model.authentication_errors import InvalidRefreshToken, SessionRevoked
 from clusterpass.model.errors import (
     InvalidInput,
-    InvalidRefreshToken,
     RevocationPending,
-    SessionRevoked,
     StoreFailed,
     StoreUnavailable,
     SubjectBanned,

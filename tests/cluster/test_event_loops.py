@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from clusterpass import AsyncSessionManager, EmbeddedCluster, KeyRing, SessionManager
-from clusterpass.model.errors import SessionRevoked, StoreUnavailable
+from clusterpass.model.authentication_errors import SessionRevoked
+from clusterpass.model.errors import StoreUnavailable
 from tests.cluster.stored import eventually
 
 

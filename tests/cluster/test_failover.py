@@ -14,13 +14,12 @@ from redis.crc import key_slot
 
 from clusterpass import Config, EmbeddedCluster, SessionManager, TokenPair
 from clusterpass.embedded import Node
-from clusterpass.model.errors import (
+from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
-    RevocationPending,
     SessionRevoked,
     SessionUnknown,
-    StoreUnavailable,
 )
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 
 from .conftest import Facade

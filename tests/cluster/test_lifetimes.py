@@ -251,7 +251,7 @@ def test_shorten_needs_a_live_session_of_the_subject(manager, new_subject):
 
 
 def test_a_short_life_ends_by_itself(manager, subject):
-    from clusterpass.model.errors import InvalidToken
+    from clusterpass.model.authentication_errors import InvalidToken
     from tests.cluster.stored import eventually
 
     pair = manager.login(subject)

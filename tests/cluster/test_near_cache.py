@@ -6,14 +6,8 @@ import time
 import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, KeyRing, SessionManager
-from clusterpass.model.errors import (
-    ConfigurationError,
-    InvalidInput,
-    SessionRevoked,
-    SessionUnknown,
-    StepUpRequired,
-    StoreUnavailable,
-)
+from clusterpass.model.authentication_errors import SessionRevoked, SessionUnknown, StepUpRequired
+from clusterpass.model.errors import ConfigurationError, InvalidInput, StoreUnavailable
 from tests.cluster.stored import commands_of, eventually, home_of, let_age, new_namespace
 
 READS = ("evalsha", "eval", "hmget", "hget")

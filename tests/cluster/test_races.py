@@ -23,12 +23,12 @@ from clusterpass import (
     SessionPolicy,
     TokenPair,
 )
-from clusterpass.model.errors import (
+from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionRevoked,
-    StoreUnavailable,
 )
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.settings.service import load_settings
 

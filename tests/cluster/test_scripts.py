@@ -8,9 +8,11 @@ import redis
 from redis.crc import key_slot
 
 from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy, SessionRevoked
-from clusterpass.protocol.calls import directory as directory_calls
-from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import (
+    directory as directory_calls,
+    session as session_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record

@@ -27,10 +27,9 @@ from cryptography.x509.oid import NameOID
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
 from clusterpass.embedded import TlsFiles
+from clusterpass.model.authentication_errors import SessionRevoked, SessionUnknown
 from clusterpass.model.errors import (
     ConfigurationError,
-    SessionRevoked,
-    SessionUnknown,
     StoreDenied,
     StoreFailed,
     StoreUnavailable,

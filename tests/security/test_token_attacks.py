@@ -24,12 +24,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey
 
 from clusterpass.config import Config
-from clusterpass.model.errors import (
-    ClusterPassError,
-    ConfigurationError,
+from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
     InvalidToken,
-    KeyRejected,
     TokenAudienceInvalid,
     TokenExpired,
     TokenIssuerInvalid,
@@ -40,6 +37,7 @@ from clusterpass.model.errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, KeyRejected
 from clusterpass.model.values import TokenPair
 from clusterpass.tokens import verifier as verifier_module
 from clusterpass.tokens.encoding import encode_base64url

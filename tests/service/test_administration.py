@@ -4,9 +4,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from clusterpass import SessionManager, UserDirectory
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from clusterpass.model.values import Ban
+from clusterpass.model.bans import Ban
 from clusterpass.service.page.ended import Ending, explain
 
 from .conftest import bearer

@@ -15,7 +15,8 @@ from typing import Any
 
 from clusterpass import AsyncSessionManager, SessionManager
 from clusterpass.config import VerificationMode
-from clusterpass.model.errors import InvalidToken, StoreUnavailable
+from clusterpass.model.authentication_errors import InvalidToken
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 

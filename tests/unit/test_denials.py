@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from clusterpass.model.errors import SessionExpired, SessionRevoked
+from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 from clusterpass.sessions.memory import denials as module

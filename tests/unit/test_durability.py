@@ -8,8 +8,9 @@ from clusterpass.model.errors import StoreFailed
 from clusterpass.store.exchanges.carry_out import Terms, exchange
 from clusterpass.store.exchanges.circuit_breaker import Gates
 from clusterpass.store.exchanges.durability import effective, has_to_be_durable, is_durable, wait_of
-from clusterpass.store.instructions import Fault, LookUp, Replies, Send, ServerError
+from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.location import Address, Patience
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 
 from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of

@@ -14,8 +14,9 @@ from clusterpass.store.exchanges.agreement import most_agree_with
 from clusterpass.store.exchanges.carry_out import Terms, exchange
 from clusterpass.store.exchanges.circuit_breaker import Gates
 from clusterpass.store.exchanges.look_up import ask_any, ask_one, look_up
-from clusterpass.store.instructions import Fault, LookUp, Pause, Replies, Send, ServerError
+from clusterpass.store.exchanges.steps import LookUp, Pause, Send
 from clusterpass.store.location import Address, Patience
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 A, B, C = Address("a", 1), Address("b", 2), Address("c", 3)

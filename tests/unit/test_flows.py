@@ -6,30 +6,36 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from clusterpass.config import Config
-from clusterpass.model.errors import (
-    ClusterPassError,
-    ConfigurationError,
-    InvalidInput,
+from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
     InvalidToken,
     RefreshTokenReused,
-    RevocationPending,
     SessionExpired,
-    SessionNotFound,
     SessionRevoked,
     SessionUnknown,
-    StoreUnavailable,
     TokenExpired,
     TokenMalformed,
     TokenMissing,
     TokenSignatureInvalid,
 )
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ConfigurationError,
+    InvalidInput,
+    RevocationPending,
+    SessionNotFound,
+    StoreUnavailable,
+)
 from clusterpass.model.policy import SessionPolicy
-from clusterpass.model.values import Ended, Session, SessionEvent, TokenPair
+from clusterpass.model.values import (
+    Ended,
+    Session,
+    SessionEvent,
+    TokenPair,
+)
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord

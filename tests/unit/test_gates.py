@@ -5,7 +5,8 @@ import pytest
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.exchanges.carry_out import Terms, exchange
 from clusterpass.store.exchanges.circuit_breaker import Gates
-from clusterpass.store.instructions import Fault, LookUp, Pause, Replies, Send, ServerError
+from clusterpass.store.exchanges.steps import LookUp, Pause, Send
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 
 from .test_exchange import PATIENCE, READ, A, B, call_of, owned_by
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
-from clusterpass.store.instructions import Fault, Replies, ServerError
 from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack

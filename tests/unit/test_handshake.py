@@ -3,7 +3,7 @@
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
-from clusterpass.store.instructions import Fault, ServerError
+from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import judge_greeting
 
 

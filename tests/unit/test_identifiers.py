@@ -4,8 +4,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url

@@ -4,8 +4,7 @@ import itertools
 from math import inf
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from clusterpass.sessions.memory.leases import Lease, Leases, NodeState
 

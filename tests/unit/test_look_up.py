@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.instructions import Fault, LookUp, Send
+from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Fault
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 SEEDS = [Address("10.0.0.1", 7000 + number) for number in range(6)]

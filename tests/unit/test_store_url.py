@@ -1,8 +1,7 @@
 """Store URLs: what they say, and what is refused."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace

@@ -5,18 +5,14 @@ from functools import cache
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from clusterpass.config import Config
-from clusterpass.model.errors import ConfigurationError, InvalidInput, TokenExpired
+from clusterpass.limits import LARGEST_CLAIMS_BYTES
+from clusterpass.model.authentication_errors import TokenExpired
+from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.tokens.encoding import decode_base64url, encode_json
-from clusterpass.tokens.issuer import (
-    LARGEST_CLAIMS_BYTES,
-    RESERVED_CLAIMS,
-    TokenIssuer,
-    check_claims,
-)
+from clusterpass.tokens.issuer import RESERVED_CLAIMS, TokenIssuer, check_claims
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.keys import SigningAlgorithm, SigningKey
 from clusterpass.tokens.verifier import LONGEST_TOKEN, TokenVerifier

@@ -23,8 +23,9 @@ from clusterpass.cli.store import (
     print_table,
     printable,
 )
+from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput, SessionNotFound
-from clusterpass.model.values import Ban, Session
+from clusterpass.model.values import Session
 
 _HEAD: Final = ("SUBJECT", "SESSION", "DEVICE", "TYPE", "LOGGED IN", "LAST USED", "ENDS", "ACTOR")
 # Fewer digits are a date without dashes, more are milliseconds: neither is taken for seconds.

@@ -19,8 +19,8 @@ from clusterpass.doctor.trial_write import try_a_write
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
-from clusterpass.store.instructions import ServerError
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
 from clusterpass.store.topology.slots import named_host
 from clusterpass.store.wire.handshake import tracking

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
-from clusterpass.store.instructions import ServerError
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.handshake import greeting, judge_greeting
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push, pack
 

@@ -11,8 +11,8 @@ from typing import Final
 from clusterpass.doctor.node_connection import REFUSALS, Line, why
 from clusterpass.doctor.snapshot import NodeSeen, Trial
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.instructions import ServerError
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.handshake import tracking
 
 _LIVES_FOR: Final = 10

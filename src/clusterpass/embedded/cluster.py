@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import Self
 
 import redis
-from redis.crc import key_slot
 
 from clusterpass.model.errors import EmbeddedClusterError
+from clusterpass.protocol.keyspace import slot_of
 from clusterpass.store.topology.members import Member
 
 from .binary import find_server
@@ -273,7 +273,7 @@ class EmbeddedCluster:
         run = self._started()
         if self._options.nodes == 1:
             return self.nodes[0], ()
-        slot = key_slot(key.encode() if isinstance(key, str) else key)
+        slot = slot_of(key.encode() if isinstance(key, str) else key)
         nodes = self.nodes
         asked = [node for node in nodes if node.index not in self._paused]
         if os.getpid() == self._owner:

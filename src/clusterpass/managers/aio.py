@@ -11,13 +11,14 @@ from clusterpass.managers.aio_groups import AsyncBans, AsyncClaims, AsyncOnlineS
 from clusterpass.managers.aio_listeners import TaskListeners
 from clusterpass.managers.confirming import ConfirmingTask
 from clusterpass.managers.listeners import AnyListener, check_kinds
+from clusterpass.managers.open_store import open_store
 from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     AccessToken,
     Ended,
     EventKind,
     HistoryEntry,
-    ManagerStats,
     RevokedBefore,
     Session,
     SessionEvent,
@@ -63,7 +64,7 @@ class AsyncSessionManager:
     @classmethod
     def from_url(cls, url: str, config: Config) -> Self:
         """A manager for the store at ``url``; see :meth:`SessionManager.from_url`."""
-        return cls(AsyncStore.from_url(url), config)
+        return cls(open_store(url, AsyncStore), config)
 
     async def __aenter__(self) -> Self:
         return self

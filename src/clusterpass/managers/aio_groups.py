@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clusterpass.model.values import Applied, Ban, Ended, OnlineCount, OnlinePage
+from clusterpass.model.bans import Ban
+from clusterpass.model.values import (
+    Applied,
+    Ended,
+    OnlineCount,
+    OnlinePage,
+)
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.subject import Subjects
 from clusterpass.store.drivers.aio import AsyncStore

@@ -1,19 +1,44 @@
-"""``embedded://``: start a local cluster and go on with its address."""
+"""From a store URL to a store; ``embedded://`` starts a local cluster first."""
 
 import dataclasses
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.location import StoreLocation, parse_store_url
 
 _DEFAULT_NODES: Final = "6"
+Opened_co = TypeVar("Opened_co", covariant=True)
 
 
-def open_embedded(location: StoreLocation) -> tuple[StoreLocation, EmbeddedCluster | None]:
-    """``location`` itself, or for ``embedded://`` that of a cluster that was started, and it."""
+class Driver(Protocol[Opened_co]):
+    """The class of a store."""
+
+    def __call__(
+        self, location: StoreLocation, on_close: Callable[[], None] | None = None
+    ) -> Opened_co:
+        """A store at ``location``."""
+
+
+def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
+    """The store at ``url``, made by ``driver``.
+
+    ``embedded://`` blocks while its cluster starts, which takes seconds; the cluster is stopped
+    when the store is closed. Raises ConfigurationError when the URL cannot be understood.
+    """
+    location = parse_store_url(url)
     if not location.is_embedded:
-        return location, None
+        return driver(location)
+    cluster = _start(location)
+    started = parse_store_url(cluster.url)
+    return driver(
+        dataclasses.replace(started, keyspace=location.keyspace, patience=location.patience),
+        cluster.stop,
+    )
+
+
+def _start(location: StoreLocation) -> EmbeddedCluster:
     nodes = location.embedded_options.get("nodes", _DEFAULT_NODES)
     if not nodes.isdecimal() or not 1 <= len(nodes) <= 2:
         raise ConfigurationError("nodes of embedded:// must be a whole number")
@@ -22,8 +47,4 @@ def open_embedded(location: StoreLocation) -> tuple[StoreLocation, EmbeddedClust
         nodes=int(nodes), data_folder=data_folder, persistent=data_folder is not None
     )
     cluster.start()
-    started = parse_store_url(cluster.url)
-    return (
-        dataclasses.replace(started, keyspace=location.keyspace, patience=location.patience),
-        cluster,
-    )
+    return cluster

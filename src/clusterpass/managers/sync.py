@@ -10,13 +10,14 @@ from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.confirming import ConfirmingThread
 from clusterpass.managers.groups import Bans, Claims, OnlineSubjects
 from clusterpass.managers.listeners import AnyListener, ThreadListeners, check_kinds
+from clusterpass.managers.open_store import open_store
 from clusterpass.model.policy import SessionPolicy
+from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     AccessToken,
     Ended,
     EventKind,
     HistoryEntry,
-    ManagerStats,
     RevokedBefore,
     Session,
     SessionEvent,
@@ -68,7 +69,7 @@ class SessionManager:
         ``rediss`` for TLS, or ``embedded://`` (starts a local cluster). Nothing is sent before the
         first verb. Raises ConfigurationError when the URL cannot be understood.
         """
-        return cls(SyncStore.from_url(url), config)
+        return cls(open_store(url, SyncStore), config)
 
     def __enter__(self) -> Self:
         return self

@@ -6,22 +6,8 @@ a name like any other. There is no role database: a role is a set of scopes that
 writes into the claim ``scope`` (RFC 9068 section 2.2.3).
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
-
-from clusterpass.model.errors import InvalidInput
-
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
-
-
-def check_scope(scope: object) -> str:
-    """``scope`` itself: one scope token (RFC 6749 section 3.3); raises InvalidInput."""
-    if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
-        raise InvalidInput(
-            "a scope must be 1 to 255 printable ASCII characters without space, quote or backslash"
-        )
-    return scope
+from typing import Any
 
 
 def granted_scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:

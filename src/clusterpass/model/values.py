@@ -4,17 +4,17 @@ Times are whole seconds since the epoch (UTC) on the store's clock, unless a nam
 Nothing here prints a token: ``repr`` leaves them out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from clusterpass.model.errors import InvalidInput, ScopeMissing, SubjectBanned
-from clusterpass.model.scopes import check_scope, covers, granted_scopes
+from clusterpass.model.bans import Ban
+from clusterpass.model.checks import check_ban_level, check_scope
+from clusterpass.model.errors import ClusterPassError, ScopeMissing, SubjectBanned
+from clusterpass.model.scopes import covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
-
-MOST_BAN_LEVEL: Final = 1000
 
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -37,13 +37,6 @@ EventKind = Literal[
 ]
 
 
-def check_ban_level(level: object) -> int:
-    """``level`` itself: a whole number from 1 to 1000; raises InvalidInput."""
-    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= MOST_BAN_LEVEL:
-        raise InvalidInput(f"level must be a whole number from 1 to {MOST_BAN_LEVEL}")
-    return level
-
-
 def _no_claims() -> Mapping[str, Any]:
     return NO_CLAIMS
 
@@ -56,26 +49,6 @@ class Actor:
     session_id: str
     reason: str = ""
     """Why; known to who asks the store, not told in tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ban:
-    """What a subject is banned from."""
-
-    scope: str
-    """What is forbidden; empty: everything."""
-    level: int
-    """How severe, by the application's own count."""
-    until: int | None
-    """When it ends by itself; None: never."""
-    reason: str
-    banned_at: int
-
-    def forbids(self, scope: str, level: int = 1) -> bool:
-        """Whether it is from everything, or from ``scope`` with ``level`` or more."""
-        if not self.scope:
-            return True
-        return bool(scope) and self.level >= level and covers((self.scope,), scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +138,20 @@ class Session:
         for ban in self.bans:
             if ban.forbids(scope, level):
                 raise SubjectBanned(ban=ban)
+
+
+class TooManySessions(ClusterPassError):
+    """There are as many sessions as allowed; end one of them first.
+
+    ``sessions`` are the live ones, newest first; log in with ``replace`` to let one go.
+    """
+
+    code = "too_many_sessions"
+    status = 409
+
+    def __init__(self, message: str | None = None, *, sessions: Sequence[Session]) -> None:
+        super().__init__(message)
+        self.sessions: Final = tuple(sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,83 +266,3 @@ class OnlinePage:
     sessions: tuple[Session, ...]
     next_cursor: str | None
     """For the next page; None after the last one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
-    """What the near cache of a manager holds, and what it did since the manager was made."""
-
-    entries: int
-    """Access tokens that are remembered."""
-    bytes: int
-    """About how much memory they take."""
-    hits: int
-    """Verifies that were answered from memory. Threads that meet may count one for two."""
-    misses: int
-    """Verifies that asked the store and could have been answered from memory."""
-    evictions: int
-    """Entries that left because others needed the room."""
-    invalidations: int
-    """Changes of keys that the cluster pushed, of sessions that are remembered or not."""
-    invalidations_per_second: float
-    """The same, over the last ten seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStats:
-    """What may be served from memory of one primary's sessions, and why."""
-
-    address: str
-    is_connected: bool
-    """Whether it pushes what changes."""
-    has_lease: bool
-    """Whether its sessions may be served from memory now."""
-    lease_seconds: float
-    """For how long, if no heartbeat is answered any more."""
-    beat_age: float | None
-    """Seconds since the latest heartbeat that it answered had been sent; None: none yet."""
-    epoch: int | None
-    """The cluster's epoch as it told it last."""
-    is_outdated: bool
-    """Whether others tell a higher epoch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingStats:
-    """The endings that no replica has confirmed yet, of one manager."""
-
-    waiting: int
-    oldest_seconds: float
-    """How long the oldest of them has waited; 0 without one."""
-    confirmed: int
-    """Those that were confirmed later, or had come to nothing."""
-    refused: int
-    """Those that nobody retries, as too many were waiting."""
-
-
-NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManagerStats:
-    """How a manager verifies, and how its near cache does."""
-
-    verification: str
-    """``cached``, ``strict`` or ``stateless``."""
-    staleness_bound: float
-    """Seconds."""
-    cache: CacheStats
-    nodes: tuple[NodeStats, ...]
-    """The primaries; empty until the first verify, and where nothing is served from memory."""
-    refusal: str
-    """Why nothing can be served from memory although it is wanted; empty otherwise."""
-    durability: str = ""
-    """What a write waits for: ``replicated``, ``fsync`` or ``primary``. Where there are no replicas
-    to ask, ``replicated`` is as much as ``primary``, and this says so."""
-    pending: PendingStats = NOTHING_PENDING
-    rollbacks: int = 0
-    """How many times the store showed a session alive that this process had seen end."""
-    grace_accepted: int = 0
-    """Verifies that were answered although the store could not be asked."""
-    silent_nodes: tuple[str, ...] = ()
-    """Nodes that did not answer when they were asked last."""

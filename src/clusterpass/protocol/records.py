@@ -21,7 +21,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusterpass.model.errors import RevocationReason, UnreadableRecord
+from clusterpass.model.errors import UnreadableRecord
+from clusterpass.model.reasons import RevocationReason
 
 LIVE_SCHEMA: Final = 2
 TOMBSTONE_SCHEMA: Final = 130

@@ -17,11 +17,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 import clusterpass
-from clusterpass.config import Config
-from clusterpass.managers.aio import AsyncSessionManager
-from clusterpass.model.errors import ClusterPassError
-from clusterpass.service.api import administration
-from clusterpass.service.api import tokens as token_routes
+from clusterpass import (
+    AsyncSessionManager,
+    ClusterPassError,
+    Config,
+)
+from clusterpass.service.api import administration, tokens as token_routes
 from clusterpass.service.api.dependencies import Service
 from clusterpass.service.api.openapi import openapi_document
 from clusterpass.service.api.password_check import PasswordCheck, load_check, make_doorkeeper

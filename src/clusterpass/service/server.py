@@ -16,7 +16,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from clusterpass.model.errors import ConfigurationError
+from clusterpass import (
+    ConfigurationError,
+)
 from clusterpass.service.app import create_app
 from clusterpass.service.settings.service import Settings
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.limits import LONGEST_LIFETIME, LONGEST_REASON_BYTES
 from clusterpass.model.errors import InvalidInput
 
-LONGEST_REASON_BYTES: Final = 200
 _SHORTEST_LIFETIME: Final = 10
 _DEVICE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 _METHOD: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")

@@ -9,7 +9,8 @@ from typing import Any, Final
 from clusterpass.config import Config
 from clusterpass.model.clock import steady_seconds
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.model.values import ManagerStats, SessionEvent
+from clusterpass.model.statistics import ManagerStats
+from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.endings.confirm import Confirmation

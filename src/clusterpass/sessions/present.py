@@ -6,18 +6,14 @@ from ipaddress import ip_address
 from typing import Any, Final, get_args
 
 from clusterpass.config import Config
-from clusterpass.model.errors import (
-    InvalidInput,
-    SessionExpired,
-    SessionRevoked,
-    SessionUnknown,
-)
+from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
+from clusterpass.model.bans import Ban
+from clusterpass.model.errors import InvalidInput
 from clusterpass.model.frozen import frozen
 from clusterpass.model.values import (
     NO_CLAIMS,
     AccessClaims,
     Actor,
-    Ban,
     EventKind,
     HistoryEntry,
     Session,

@@ -1,14 +1,11 @@
 """What may serve as a subject, a session id or a device name."""
 
 import unicodedata
-from typing import Final
 
+from clusterpass.limits import LONGEST_DEVICE_BYTES, LONGEST_SUBJECT_BYTES
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import SESSION_ID_BYTES
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
-
-LONGEST_SUBJECT_BYTES: Final = 255
-LONGEST_DEVICE_BYTES: Final = 128
 
 
 def check_subject(subject: object) -> str:
@@ -55,3 +52,8 @@ def _check_text(name: str, value: object, longest: int) -> str:
     if any(unicodedata.category(character) == "Cc" for character in value):
         raise InvalidInput(f"{name} must not hold control characters")
     return value
+
+
+def is_session_id(text: object) -> bool:
+    """Whether ``text`` has the form of a session id; no round trip."""
+    return isinstance(text, str) and decode_session_id(text) is not None

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json
 from clusterpass.tokens.keys import SigningKey
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
-LARGEST_CLAIMS_BYTES: Final = 4096
 MOST_LEVELS_OF_CLAIMS: Final = 32
 RESERVED_CLAIMS: Final = frozenset(
     [

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from clusterpass.model.errors import InvalidInput, InvalidRefreshToken
+from clusterpass.model.authentication_errors import InvalidRefreshToken
+from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.keyring import KeyRing

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final
 
-from clusterpass.model.errors import (
+from clusterpass.model.authentication_errors import (
     TokenAudienceInvalid,
     TokenExpired,
     TokenIssuerInvalid,

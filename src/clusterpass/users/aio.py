@@ -13,12 +13,8 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from clusterpass.managers.aio import AsyncSessionManager
-from clusterpass.model.errors import (
-    ClusterPassError,
-    ConfigurationError,
-    InvalidCredentials,
-    TooManyAttempts,
-)
+from clusterpass.model.authentication_errors import InvalidCredentials
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, TooManyAttempts
 from clusterpass.model.policy import SessionPolicy
 from clusterpass.model.values import Ended, TokenPair
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Proven, Step

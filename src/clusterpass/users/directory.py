@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import unquote
 
-from clusterpass.model.errors import InvalidCredentials, UserExists, UserNotFound
+from clusterpass.model.authentication_errors import InvalidCredentials
+from clusterpass.model.errors import UserExists, UserNotFound
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace

@@ -10,19 +10,14 @@ import base64
 import secrets
 from typing import Final
 
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
+from clusterpass.limits import LONGEST_PASSWORD_BYTES, SHORTEST_NEW_PASSWORD
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ConfigurationError,
+    InvalidInput,
+    StoreFailed,
+)
 
-try:
-    import argon2
-    from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
-except ModuleNotFoundError:
-    raise ConfigurationError(
-        'passwords need argon2-cffi; install it with: pip install "clusterpass[server]"'
-    ) from None
-
-LONGEST_PASSWORD_BYTES: Final = 1024
-SHORTEST_NEW_PASSWORD: Final = 8
-"""Characters that a new password must have (NIST SP 800-63B section 3.1.1.2)."""
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 
@@ -35,7 +30,17 @@ class PasswordHasher:
     """
 
     def __init__(self, *, memory_kib: int = 46 * 1024, passes: int = 1, lanes: int = 1) -> None:
-        """``memory_kib``: KiB for a hash. Raises ConfigurationError for a number too small."""
+        """``memory_kib``: KiB for a hash; ``passes``, ``lanes``: argon2's time and parallelism.
+
+        Raises ConfigurationError for a number too small, and where argon2-cffi is not installed.
+        """
+        try:
+            import argon2  # noqa: PLC0415 (it comes with an extra)
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                'passwords need argon2-cffi; install it with: pip install "clusterpass[server]"'
+            ) from None
+        self._errors: Final = argon2.exceptions
         if memory_kib < 8 * lanes or passes < 1 or lanes < 1:
             raise ConfigurationError(
                 "argon2id needs passes >= 1, lanes >= 1 and at least 8 KiB of memory for each lane"
@@ -66,11 +71,11 @@ class PasswordHasher:
         data = check_password(password)
         try:
             fits = self._hasher.verify(password_hash or self._dummy, data)
-        except VerifyMismatchError:
+        except self._errors.VerifyMismatchError:
             return False
-        except InvalidHashError:
+        except self._errors.InvalidHashError:
             raise StoreFailed("A stored password hash cannot be read") from None
-        except VerificationError:
+        except self._errors.VerificationError:
             # Not a wrong password: argon2 itself could not work, as a rule for want of memory.
             raise ClusterPassError("The password could not be checked; is there memory?") from None
         return fits and password_hash is not None
@@ -79,7 +84,7 @@ class PasswordHasher:
         """Whether ``password_hash`` was made with other parameters than the ones of today."""
         try:
             return self._hasher.check_needs_rehash(password_hash)
-        except InvalidHashError:
+        except self._errors.InvalidHashError:
             raise StoreFailed("A stored password hash cannot be read") from None
 
 

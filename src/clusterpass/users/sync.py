@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from clusterpass.managers.sync import SessionManager
-from clusterpass.model.errors import ClusterPassError, InvalidCredentials
+from clusterpass.model.authentication_errors import InvalidCredentials
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.policy import SessionPolicy
 from clusterpass.model.values import Ended, TokenPair
 from clusterpass.users.directory import (

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from clusterpass.model.errors import InvalidInput, TokenMalformed, TokenMissing
+from clusterpass.model.authentication_errors import TokenMalformed, TokenMissing
+from clusterpass.model.errors import InvalidInput
 
 # All visible ASCII characters stand for themselves, but "%". A space is encoded too: at the end of
 # a header it would be cut off, and one subject would be taken for another.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from clusterpass.model.errors import RevocationReason
+from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text

@@ -1,8 +1,9 @@
 """One function per script about a subject or the standing of a session. Nothing is sent here."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Literal, cast
 
+from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.session import LONGEST_LINE
 from clusterpass.protocol.keyspace import Keyspace
@@ -15,8 +16,6 @@ from clusterpass.protocol.replies import (
     read_stored,
 )
 from clusterpass.protocol.script import ScriptCall, load_script
-
-MOST_BANS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from clusterpass.model.errors import AdministratorRequired, InvalidInput
-from clusterpass.model.values import Session
+from clusterpass import (
+    AdministratorRequired,
+    InvalidInput,
+    Session,
+)
 from clusterpass.service.api.dependencies import (
     STRICT,
     Confirmed,

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
-from clusterpass.managers.aio import AsyncSessionManager
-from clusterpass.model.errors import InvalidInput
-from clusterpass.model.values import Session
+from clusterpass import (
+    AsyncSessionManager,
+    InvalidInput,
+    Session,
+)
 from clusterpass.service.api.password_check import Doorkeeper
 from clusterpass.service.asgi.request_log import FACTS
 from clusterpass.service.settings.service import Settings

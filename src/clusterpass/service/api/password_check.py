@@ -5,12 +5,18 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Protocol, cast
 
-from clusterpass.managers.aio import AsyncSessionManager
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidCredentials
-from clusterpass.model.values import TokenPair
+from clusterpass import (
+    AsyncLoginThrottle,
+    AsyncSessionManager,
+    AsyncUserDirectory,
+    ClusterPassError,
+    ConfigurationError,
+    HashingThreads,
+    InvalidCredentials,
+    TokenPair,
+    check_password,
+)
 from clusterpass.service.settings.service import Settings
-from clusterpass.users.aio import AsyncLoginThrottle, AsyncUserDirectory, HashingThreads
-from clusterpass.users.passwords import check_password
 
 Verdict = bool | str | None
 PasswordCheck = Callable[[str, str], Verdict | Awaitable[Verdict]]

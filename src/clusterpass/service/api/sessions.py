@@ -5,18 +5,18 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from clusterpass.config import VerificationMode
-from clusterpass.model.errors import (
+from clusterpass import (
     InvalidInput,
     ScopeMissing,
+    Session,
     SessionExpired,
     SessionNotFound,
     SessionRevoked,
     SessionUnknown,
     SubjectBanned,
+    VerificationMode,
+    granted_scopes,
 )
-from clusterpass.model.scopes import granted_scopes
-from clusterpass.model.values import Session
 from clusterpass.service.api.dependencies import (
     STRICT,
     Confirmed,

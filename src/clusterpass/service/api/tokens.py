@@ -4,7 +4,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from clusterpass.model.errors import ImpersonationRefused
+from clusterpass import (
+    ImpersonationRefused,
+)
 from clusterpass.service.api.dependencies import (
     Address,
     Confirmed,

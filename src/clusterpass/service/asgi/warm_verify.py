@@ -11,7 +11,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.model.values import Session
+from clusterpass import (
+    Session,
+)
 from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 
 SESSION: Final = "clusterpass.session"

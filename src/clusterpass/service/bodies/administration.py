@@ -7,7 +7,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from clusterpass.model.values import Applied, OnlineCount, OnlinePage, RevokedBefore
+from clusterpass import (
+    Applied,
+    OnlineCount,
+    OnlinePage,
+    RevokedBefore,
+)
+from clusterpass.limits import LONGEST_IMPERSONATION, LONGEST_REASON_BYTES, LONGEST_SUBJECT_BYTES
 from clusterpass.service.bodies.requests import (
     BanLevel,
     DeviceType,
@@ -16,9 +22,6 @@ from clusterpass.service.bodies.requests import (
     Seconds,
 )
 from clusterpass.service.bodies.responses import BanResponse, SessionResponse
-from clusterpass.sessions.check_arguments import LONGEST_REASON_BYTES
-from clusterpass.sessions.verbs.login import LONGEST_IMPERSONATION
-from clusterpass.tokens.identifiers import LONGEST_SUBJECT_BYTES
 
 _MOST_SUBJECTS_ON_A_PAGE = 200
 _LONGEST_SCOPE = 255

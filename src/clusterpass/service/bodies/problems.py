@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
     ClusterPassError,
     InvalidRefreshToken,
     InvalidToken,

@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from clusterpass.config import LONGEST_GRACE, LONGEST_LIFETIME
-from clusterpass.model.values import MOST_BAN_LEVEL
-from clusterpass.tokens.identifiers import LONGEST_DEVICE_BYTES, LONGEST_SUBJECT_BYTES
-from clusterpass.users.passwords import LONGEST_PASSWORD_BYTES
+from clusterpass.limits import (
+    LONGEST_DEVICE_BYTES,
+    LONGEST_GRACE,
+    LONGEST_LIFETIME,
+    LONGEST_PASSWORD_BYTES,
+    LONGEST_SUBJECT_BYTES,
+    MOST_BAN_LEVEL,
+)
 
 _LONGEST_REFRESH_TOKEN = 4096
 _MOST_CONDITIONS = 32

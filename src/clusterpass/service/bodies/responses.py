@@ -5,7 +5,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from clusterpass.model.values import AccessToken, Ban, Ended, HistoryEntry, Session, TokenPair
+from clusterpass import (
+    AccessToken,
+    Ban,
+    Ended,
+    HistoryEntry,
+    Session,
+    TokenPair,
+)
 
 
 class TokenResponse(BaseModel):

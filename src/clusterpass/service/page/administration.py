@@ -12,7 +12,10 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from clusterpass.model.values import OnlinePage, Session
+from clusterpass import (
+    OnlinePage,
+    Session,
+)
 from clusterpass.service.page.forms import make_form_token
 from clusterpass.service.page.history import tell
 from clusterpass.service.page.home import support_of

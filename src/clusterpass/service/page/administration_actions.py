@@ -5,7 +5,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.model.errors import InvalidInput, SessionNotFound
+from clusterpass import (
+    InvalidInput,
+    SessionNotFound,
+)
 from clusterpass.service.page.administration import BAN_CHOICES, subject_page
 from clusterpass.service.page.home import ended_code
 from clusterpass.service.page.steps import Act, Fields, back

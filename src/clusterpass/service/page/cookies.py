@@ -12,7 +12,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass.model.values import AccessToken, TokenPair
+from clusterpass import (
+    AccessToken,
+    TokenPair,
+)
 
 _PREFIX: Final = "__Host-"
 _NOTICE_SECONDS: Final = 60

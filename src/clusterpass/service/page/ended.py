@@ -7,18 +7,15 @@ note is somebody else's text.
 from dataclasses import dataclass
 from typing import Final
 
-from clusterpass.config import Config
-from clusterpass.model.errors import (
+from clusterpass import (
     AuthenticationError,
+    Ban,
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionExpired,
     SessionRevoked,
 )
-from clusterpass.model.values import Ban
 from clusterpass.service.page.sentences import Moment, Quoted, Sentence, compose
-from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
-from clusterpass.tokens.verifier import TokenVerifier
 
 _UNKNOWN: Final = "unknown"
 _NOTHING_KNOWN: Final = "Your session has expired. Please log in again."
@@ -65,14 +62,6 @@ class Ending:
             reason = "reused" if is_reused else error.reason or _UNKNOWN
             return cls(reason, error.ended_at, error.note)
         return cls()
-
-
-def subject_of(config: Config, token: str) -> str:
-    """Whose session a genuine token belongs to; raises what says that it is not genuine."""
-    if looks_like_refresh_token(token):
-        return parse_refresh_token(token).subject
-    verifier = TokenVerifier(config.keys, issuer=config.issuer, audience=config.audience)
-    return verifier.verify(token, allow_expired=True).subject
 
 
 def explain(ending: Ending) -> Sentence:

@@ -15,8 +15,11 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from clusterpass.config import Config
-from clusterpass.model.errors import InvalidInput, RequestRefused
+from clusterpass import (
+    Config,
+    InvalidInput,
+    RequestRefused,
+)
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
 _PURPOSE: Final = "page form token"

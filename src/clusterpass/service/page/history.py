@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from clusterpass.model.values import HistoryEntry, Session
+from clusterpass import (
+    HistoryEntry,
+    Session,
+)
 from clusterpass.service.page.sentences import Quoted, Sentence, compose, times
 
 _SOME_DEVICE: Final[Sentence] = ("a device",)

@@ -10,13 +10,13 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
     InvalidInput,
     RevocationPending,
+    Session,
     SessionNotFound,
     StoreUnavailable,
 )
-from clusterpass.model.values import Session
 from clusterpass.service.page.ended import explain_scoped_ban
 from clusterpass.service.page.forms import make_form_token
 from clusterpass.service.page.history import tell

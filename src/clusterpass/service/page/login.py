@@ -10,17 +10,18 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
     ClusterPassError,
     InvalidCredentials,
     InvalidInput,
     LoginOvertaken,
+    Session,
+    SessionPolicy,
     SubjectBanned,
     TooManyAttempts,
     TooManySessions,
+    is_session_id,
 )
-from clusterpass.model.policy import SessionPolicy
-from clusterpass.model.values import Session
 from clusterpass.service.page.device import device_name, device_type
 from clusterpass.service.page.ended import explain, explain_ban
 from clusterpass.service.page.forms import read_form
@@ -28,7 +29,6 @@ from clusterpass.service.page.sentences import Notice, Sentence, duration
 from clusterpass.service.page.steps import Fields, back, check_origin
 from clusterpass.service.page.views import notice, render
 from clusterpass.service.page.visit import Stranger, Visit
-from clusterpass.tokens.identifiers import decode_session_id
 
 _REFUSALS: Final = (
     InvalidCredentials,
@@ -73,7 +73,7 @@ async def log_in(visit: Visit) -> Response:
             address=visit.address,
             remember="remember" in fields,
             # What cannot be a session's id is no session of anybody.
-            replace=None if decode_session_id(leaving) is None else leaving,
+            replace=leaving if is_session_id(leaving) else None,
         )
     except _REFUSALS as error:
         return _refusal(visit, error, fields, kind)

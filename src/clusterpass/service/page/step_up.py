@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
     InvalidCredentials,
     InvalidInput,
     StepUpRequired,

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
     ClusterPassError,
     InvalidToken,
     RevocationPending,

@@ -14,20 +14,23 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass.model.errors import (
+from clusterpass import (
+    AccessToken,
     AuthenticationError,
     InvalidRefreshToken,
     InvalidToken,
+    Session,
     SessionExpired,
     SessionRevoked,
     SessionUnknown,
     StoreUnavailable,
+    TokenPair,
+    subject_of_token,
 )
-from clusterpass.model.values import AccessToken, Session, TokenPair
 from clusterpass.service.api.dependencies import STRICT, Service, note_session
 from clusterpass.service.asgi.request_log import FACTS
 from clusterpass.service.page.cookies import PageCookies
-from clusterpass.service.page.ended import Ending, subject_of
+from clusterpass.service.page.ended import Ending
 from clusterpass.web.client_address import client_address
 
 
@@ -150,5 +153,5 @@ class Visit:
         if ending.reason != "banned":
             return Stranger(ending)
         sessions = self.service.sessions
-        bans = await sessions.bans.list(subject_of(sessions.config, token))
+        bans = await sessions.bans.list(subject_of_token(sessions.config, token))
         return Stranger(replace(ending, ban=next((ban for ban in bans if not ban.scope), None)))

@@ -24,10 +24,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from clusterpass.config import DAY
-from clusterpass.model.errors import ConfigurationError
+from clusterpass import (
+    ConfigurationError,
+    ThrottlePolicy,
+)
+from clusterpass.limits import DAY
 from clusterpass.service.settings.sessions import SessionSettings, split
-from clusterpass.users.sync import ThrottlePolicy
 
 PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"

@@ -9,20 +9,23 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from clusterpass.config import (
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    Durability,
+    KeyRing,
+    Overflow,
+    SessionPolicy,
+    VerificationMode,
+    check_subject,
+    parse_store_url,
+)
+from clusterpass.limits import (
     DAY,
-    LEVEL,
+    LEVEL_NAME,
     LONGEST_GRACE,
     LONGEST_LIFETIME,
-    Config,
-    Durability,
-    VerificationMode,
 )
-from clusterpass.model.errors import ConfigurationError
-from clusterpass.model.policy import Overflow, SessionPolicy
-from clusterpass.store.location import parse_store_url
-from clusterpass.tokens.identifiers import check_subject
-from clusterpass.tokens.keyring import KeyRing
 
 Names = Annotated[tuple[str, ...], NoDecode]
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
@@ -200,7 +203,7 @@ class SessionSettings(BaseSettings):
         if (
             not 1 <= len(value) <= _MOST_LEVELS
             or len(set(value)) < len(value)
-            or not all(LEVEL.fullmatch(level) for level in value)
+            or not all(LEVEL_NAME.fullmatch(level) for level in value)
         ):
             raise ValueError(
                 "give 1 to 16 different names of letters, digits and ._:/#-, separated by commas"

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import (
-    RevocationReason,
     SessionNotFound,
     StoreDenied,
     StoreUnavailable,
     TooManyBans,
 )
+from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
-from clusterpass.protocol.calls import namespace as namespace_calls
-from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import (
+    namespace as namespace_calls,
+    session as session_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan

@@ -20,7 +20,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from clusterpass.model.errors import InvalidToken, RevocationReason, SessionExpired, SessionRevoked
+from clusterpass.model.authentication_errors import InvalidToken, SessionExpired, SessionRevoked
+from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 

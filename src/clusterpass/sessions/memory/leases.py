@@ -23,7 +23,7 @@ from collections.abc import Hashable, Set
 from math import inf
 from typing import Final
 
-from clusterpass.model.values import NodeStats
+from clusterpass.model.statistics import NodeStats
 
 _MOST_UNANSWERED: Final = 64
 

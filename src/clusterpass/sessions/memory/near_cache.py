@@ -17,7 +17,8 @@ from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from clusterpass.model.values import CacheStats, NodeStats, Session
+from clusterpass.model.statistics import CacheStats, NodeStats
+from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import Loaded, Loading, Remembered
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases

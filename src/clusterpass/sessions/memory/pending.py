@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusterpass.model.values import PendingStats
+from clusterpass.model.statistics import PendingStats
 from clusterpass.protocol.script import Flow
 
 MOST_PENDING: Final = 10_000

@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 
-from clusterpass.config import DAY
-from clusterpass.model.errors import (
-    ImpersonationRefused,
-    InvalidInput,
-    SessionNotFound,
-    SessionUnknown,
-)
+from clusterpass.limits import DAY
+from clusterpass.model.authentication_errors import SessionUnknown
+from clusterpass.model.errors import ImpersonationRefused, InvalidInput, SessionNotFound
 from clusterpass.model.values import AccessToken, Session, SessionEvent
 from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.script import Flow

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from clusterpass.model.errors import InvalidInput, InvalidRefreshToken, SessionNotFound
+from clusterpass.model.authentication_errors import InvalidRefreshToken
+from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Ended, RevokedBefore
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from clusterpass.limits import LONGEST_IMPERSONATION
+from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import (
     ImpersonationRefused,
     InvalidInput,
     LoginOvertaken,
     SessionNotFound,
-    SessionUnknown,
     SubjectBanned,
-    TooManySessions,
 )
 from clusterpass.model.policy import SessionPolicy
 from clusterpass.model.values import (
@@ -25,6 +25,7 @@ from clusterpass.model.values import (
     Session,
     SessionEvent,
     TokenPair,
+    TooManySessions,
 )
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import (
@@ -60,7 +61,6 @@ from clusterpass.tokens.identifiers import (
 )
 from clusterpass.tokens.issuer import check_claims
 
-LONGEST_IMPERSONATION: Final = 3600
 _LONGEST_GENERATION: Final = 2**53
 
 

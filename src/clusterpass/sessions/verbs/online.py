@@ -10,9 +10,11 @@ from typing import Final
 
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import OnlineCount, OnlinePage, Session
-from clusterpass.protocol.calls import namespace as namespace_calls
-from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import (
+    namespace as namespace_calls,
+    session as session_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.keyspace import SLOTS
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.context import Context

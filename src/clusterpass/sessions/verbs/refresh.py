@@ -5,12 +5,12 @@
   costs nobody a session. Outside it, the session ends: one of two holders may be a thief.
 """
 
-from clusterpass.model.errors import (
+from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
     RefreshTokenReused,
     SessionRevoked,
-    explain_end,
 )
+from clusterpass.model.reasons import explain_end
 from clusterpass.model.values import SessionEvent, TokenPair
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone

@@ -2,24 +2,22 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from clusterpass.config import LONGEST_LIFETIME
+from clusterpass.limits import LARGEST_LIVE_CLAIMS_BYTES, LONGEST_LIFETIME
+from clusterpass.model.bans import Ban
+from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import SubjectBanned
-from clusterpass.model.scopes import check_scope
 from clusterpass.model.values import (
     NO_CLAIMS,
     Applied,
-    Ban,
     Ended,
     EventKind,
     HistoryEntry,
     Session,
     SessionEvent,
-    check_ban_level,
 )
-from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.check_arguments import check_reason, check_seconds
@@ -30,8 +28,6 @@ from clusterpass.sessions.present import describe_bans, describe_line
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
-
-LARGEST_LIVE_CLAIMS_BYTES: Final = 2048
 
 
 class Subjects:

@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
-from clusterpass.model.errors import (
-    InvalidInput,
+from clusterpass.model.authentication_errors import (
     SessionExpired,
     SessionRevoked,
     SessionUnknown,
     StepUpRequired,
-    StoreDenied,
-    StoreUnavailable,
     TokenExpired,
 )
+from clusterpass.model.errors import InvalidInput, StoreDenied, StoreUnavailable
 from clusterpass.model.values import Actor, Session
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord

@@ -8,20 +8,19 @@ closed, the next.
 import asyncio
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from redis.crc import key_slot
-
-from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.carry_out import command_of
 from clusterpass.store.exchanges.durability import is_durable, wait_of
-from clusterpass.store.instructions import Replies, ServerError, Wait
 from clusterpass.store.location import StoreLocation
+from clusterpass.store.outcomes import Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap
 from clusterpass.store.wire.resp import pack_one
 
@@ -31,9 +30,9 @@ Result = TypeVar("Result")
 class AsyncStore(StoreBase):
     """Runs flows against a Redis-protocol cluster or server."""
 
-    def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
-        """``embedded`` is stopped when the store is closed."""
-        super().__init__(location, embedded)
+    def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
+        """``on_close``: called once, when the store is closed; it may block."""
+        super().__init__(location, on_close)
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Nodes]
         self._latest: Nodes | None
         self._keeper: asyncio.Task[None] | None
@@ -62,7 +61,7 @@ class AsyncStore(StoreBase):
         await self._nodes().drive(self._reach(), self.search)
 
     async def close(self) -> None:
-        """Close every connection; an embedded cluster is stopped. May be called again."""
+        """Close every connection, then call ``on_close``. May be called again."""
         self._closed = True
         here = asyncio.get_running_loop()
         for nodes, keeper in self._keepers:
@@ -74,8 +73,9 @@ class AsyncStore(StoreBase):
                 nodes.loop.call_soon_threadsafe(nodes.close)
                 nodes.loop.call_soon_threadsafe(keeper.cancel)
         self._keepers.clear()
-        if self._embedded is not None:
-            await asyncio.to_thread(self._embedded.stop)
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            await asyncio.to_thread(on_close)
 
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
@@ -99,7 +99,7 @@ class AsyncStore(StoreBase):
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
         """The same as :meth:`Nodes.drive`, with a short cut for what nearly always happens."""
         nodes = self._nodes()
-        shard = self.slots.shard(key_slot(call.keys[0]) if call.slot is None else call.slot)
+        shard = self.slots.shard(slot_of(call.keys[0]) if call.slot is None else call.slot)
         if shard is None or shard.primary in self.gates.silent:
             return await nodes.drive(self._carry_out(call), self.search)
         began = time.monotonic()

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from clusterpass.config import Durability
-from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.open_store import open_embedded
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.agreement import most_agree_with
@@ -17,7 +16,7 @@ from clusterpass.store.exchanges.carry_out import Terms, exchange
 from clusterpass.store.exchanges.circuit_breaker import Gates
 from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.look_up import ask_any, count_replicas, look_up
-from clusterpass.store.instructions import Exchange, LookUp
+from clusterpass.store.exchanges.steps import Exchange, LookUp
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
@@ -26,11 +25,11 @@ from clusterpass.store.topology.slots import SlotMap
 class StoreBase:
     """Runs flows against a Redis-protocol cluster or server."""
 
-    def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
-        """``embedded`` is stopped when the store is closed."""
+    def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
+        """``on_close``: called once, when the store is closed; it may block."""
         self.location = location
         self.keyspace = location.keyspace
-        self._embedded = embedded
+        self._on_close = on_close
         self.slots = SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
         """Who owns which slot, as far as it is known."""
         self.durability: Durability = "replicated"
@@ -53,10 +52,12 @@ class StoreBase:
     def from_url(cls, url: str) -> Self:
         """The store at ``url``; ConfigurationError when it cannot be understood.
 
-        ``embedded://`` starts its cluster here, and blocks meanwhile.
+        Not ``embedded://``: what starts servers stands above the store.
         """
-        location, embedded = open_embedded(parse_store_url(url))
-        return cls(location, embedded)
+        location = parse_store_url(url)
+        if location.is_embedded:
+            raise ConfigurationError("embedded:// is opened by a session manager")
+        return cls(location)
 
     def observe(self, observer: Observer, bound: float) -> None:
         """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`."""

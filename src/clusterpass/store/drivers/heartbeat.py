@@ -6,15 +6,14 @@ whether it is still the primary.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
-from clusterpass.store.instructions import ServerError
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import ServerError
+from clusterpass.store.topology.epoch import read_epoch
 from clusterpass.store.topology.slots import SLOTS, SlotMap
 from clusterpass.store.wire.resp import pack
-
-_EPOCH: Final = b"cluster_current_epoch:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +75,3 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
     return Pulse(0, cutoff)
-
-
-def read_epoch(info: Any) -> int | None:
-    """The epoch that an answer to CLUSTER INFO tells, if it tells one."""
-    if not isinstance(info, bytes):
-        return None
-    _, named, rest = info.partition(_EPOCH)
-    digits = rest.split(b"\r", 1)[0]
-    return int(digits) if named and digits.isdigit() else None

@@ -10,8 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.store.instructions import Exchange, Fault, FaultKind, LookUp, Pause, Replies, Send
+from clusterpass.store.exchanges.steps import (
+    Exchange,
+    LookUp,
+    Pause,
+    Send,
+)
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.link import Link, LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection

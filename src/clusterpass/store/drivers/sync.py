@@ -14,15 +14,20 @@ from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch_thread import WatchThread, refuse_green_threads
 from clusterpass.store.exchanges.look_up import ask_one
-from clusterpass.store.instructions import Command, Exchange, Fault, LookUp, Pause, Replies, Send
+from clusterpass.store.exchanges.steps import (
+    Exchange,
+    LookUp,
+    Pause,
+    Send,
+)
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Command, Fault, Replies
 from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
     connection_options,
@@ -37,9 +42,9 @@ _inherited: Final[list[Any]] = []
 class SyncStore(StoreBase):
     """Runs flows against a Redis-protocol cluster or server."""
 
-    def __init__(self, location: StoreLocation, embedded: EmbeddedCluster | None = None) -> None:
-        """``embedded`` is stopped when the store is closed."""
-        super().__init__(location, embedded)
+    def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
+        """``on_close``: called once, when the store is closed; it may block."""
+        super().__init__(location, on_close)
         self._pools: dict[Address, _Pool]
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
@@ -86,7 +91,7 @@ class SyncStore(StoreBase):
                     break
 
     def close(self) -> None:
-        """Close every connection; an embedded cluster is stopped. May be called again."""
+        """Close every connection, then call ``on_close``. May be called again."""
         self._closed = True
         with self._lock:
             watch, self._watch = self._watch, None
@@ -94,8 +99,9 @@ class SyncStore(StoreBase):
             watch.stop()
         for pool in self._pools.values():
             pool.close()
-        if self._embedded is not None:
-            self._embedded.stop()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
 
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""

@@ -21,8 +21,9 @@ from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.instructions import Fault, LookUp, ServerError
+from clusterpass.store.exchanges.steps import LookUp
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.multiplexed import Outcome
 
 logger: Final = logging.getLogger("clusterpass.store")

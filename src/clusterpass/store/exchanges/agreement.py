@@ -7,10 +7,11 @@ votes raises its epoch before.
 
 from collections.abc import Callable
 
-from clusterpass.store.drivers.heartbeat import read_epoch
-from clusterpass.store.instructions import Exchange, Replies, Send
+from clusterpass.store.exchanges.steps import Exchange, Send
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Replies
 from clusterpass.store.randomness import chance
+from clusterpass.store.topology.epoch import read_epoch
 from clusterpass.store.topology.slots import SlotMap
 
 

@@ -10,12 +10,11 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final
-
-from redis.crc import key_slot
+from typing import Any, Final, TypeVar
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.exchanges.circuit_breaker import Gates
 from clusterpass.store.exchanges.durability import (
@@ -25,22 +24,24 @@ from clusterpass.store.exchanges.durability import (
     wait_of,
 )
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.instructions import (
-    Command,
+from clusterpass.store.exchanges.steps import (
     Exchange,
-    Fault,
     LookUp,
     Pause,
-    Replies,
-    Reply,
     Send,
+)
+from clusterpass.store.location import Address, Patience
+from clusterpass.store.outcomes import (
+    Command,
+    Fault,
+    Replies,
     ServerError,
     Wait,
 )
-from clusterpass.store.location import Address, Patience
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap, named_host
 
+Reply = TypeVar("Reply")
 _NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.4
@@ -123,7 +124,7 @@ class _Tries:
         patience = terms.patience
         self._call = call
         self._terms = terms
-        self._slot = key_slot(call.keys[0]) if call.slot is None else call.slot
+        self._slot = slot_of(call.keys[0]) if call.slot is None else call.slot
         self._keys = call.keys
         self._by_name = True
         self._asking: Address | None = None

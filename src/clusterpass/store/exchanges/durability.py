@@ -9,8 +9,8 @@ from typing import Any, Final
 from clusterpass.config import Durability
 from clusterpass.model.errors import StoreFailed
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.store.instructions import Wait
 from clusterpass.store.location import Patience
+from clusterpass.store.outcomes import Wait
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 _WAIT: Final = b"WAIT"

@@ -5,8 +5,14 @@ from typing import Any
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.instructions import Command, Exchange, Fault, Replies, Send, ServerError
+from clusterpass.store.exchanges.steps import Exchange, Send
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import (
+    Command,
+    Fault,
+    Replies,
+    ServerError,
+)
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 
 

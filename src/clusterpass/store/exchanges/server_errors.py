@@ -3,7 +3,7 @@
 from typing import Final
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
-from clusterpass.store.instructions import Fault, FaultKind, ServerError
+from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger

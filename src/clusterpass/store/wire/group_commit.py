@@ -10,7 +10,12 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
-from clusterpass.store.instructions import Fault, FaultKind, Replies, Wait
+from clusterpass.store.outcomes import (
+    Fault,
+    FaultKind,
+    Replies,
+    Wait,
+)
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.multiplexed import Outcome
 from clusterpass.store.wire.resp import pack

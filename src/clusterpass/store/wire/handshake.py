@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
-from clusterpass.store.instructions import Command, Fault, ServerError
 from clusterpass.store.location import StoreLocation
+from clusterpass.store.outcomes import Command, Fault, ServerError
 
 _CLIENT_NAME: Final = b"clusterpass"
 _NO_ROOM: Final = "max number of clients"

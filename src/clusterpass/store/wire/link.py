@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.store.instructions import Fault, FaultKind, ServerError
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.wire.handshake import greeting, judge_greeting, tracking
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome

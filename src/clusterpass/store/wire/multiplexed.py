@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from clusterpass.store.instructions import Fault, FaultKind, Replies
+from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")

@@ -25,8 +25,8 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 
 from clusterpass.model.errors import StoreDenied
-from clusterpass.store.instructions import Fault, ServerError
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Fault, ServerError
 
 CONNECTION_ERRORS: Final = (
     ConnectionError,

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from clusterpass.store.instructions import Command, ServerError
+from clusterpass.store.outcomes import Command, ServerError
 
 NOTHING: Final = object()
 """What :meth:`Decoder.next` returns while no reply is complete."""
