@@ -96,7 +96,7 @@ def make_known(key: bytes) -> None:
 
 def forget_ends(manager: Any) -> None:
     """Let a manager forget what it has seen to be over, when a test has changed the time of it."""
-    denials = getattr(manager, "manager", manager)._flows.context.denials
+    denials = getattr(manager, "manager", manager)._flows.memory.denials
     for known in (denials._sessions, denials._sweeps, denials._generations):
         known.clear()
 
@@ -150,5 +150,5 @@ def spent(engine: Engine, act: Callable[[], Any], name: str) -> int:
 
 def keep_cutoff_known(manager: Any) -> None:
     """For a minute the manager asks nobody for the time of ``revoke_before``."""
-    cutoff = manager._flows.context.cutoff
+    cutoff = manager._flows.memory.cutoff
     cutoff.learn(0, cutoff.now() + 60)

@@ -12,10 +12,10 @@ import click
 from clusterpass.cli.local_servers import await_condition, generate_password, is_healthy, write_keys
 from clusterpass.config import Config
 from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.sync import SessionManager
+from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users.sync import UserDirectory
+from clusterpass.users.sync.directory import UserDirectory
 
 _USERNAME = "demo"
 _ADMINISTRATOR = "admin"

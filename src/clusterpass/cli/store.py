@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from clusterpass.managers.sync import SessionManager
+from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.service.settings.service import load_settings
 from clusterpass.tokens.keyring import KeyRing
 

@@ -11,7 +11,7 @@ import click
 
 from clusterpass.cli.store import config_option, counted, open_sessions, printable
 from clusterpass.model.errors import InvalidInput
-from clusterpass.users.sync import UserDirectory
+from clusterpass.users.sync.directory import UserDirectory
 
 _from_stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of the input."

@@ -21,10 +21,11 @@ logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class Subscriptions:
-    """The listeners by kind of event. Replaced as a whole: threads read it without a lock."""
+    """The listeners of a manager, by the kind of event that they want to know of."""
 
     def __init__(self) -> None:
-        self._by_kind: dict[str, tuple[Listener, ...]] = {}
+        self.by_kind: dict[str, tuple[Listener, ...]] = {}
+        """Read without a lock; replaced, never changed."""
         self._lock = threading.Lock()
         self.dropped = 0
         """Events that nobody was told, as too many were waiting."""
@@ -34,23 +35,23 @@ class Subscriptions:
         if not callable(listener):
             raise InvalidInput("a listener must be callable")
         with self._lock:
-            changed = dict(self._by_kind)
+            changed = dict(self.by_kind)
             for kind in kinds or get_args(EventKind):
                 changed[kind] = (*changed.get(kind, ()), listener)
-            self._by_kind = changed
+            self.by_kind = changed
         return listener
 
     def remove(self, listener: Callable[[SessionEvent], Any]) -> None:
         """Tell ``listener`` nothing more; no error when it was never told anything."""
         with self._lock:
-            self._by_kind = {
+            self.by_kind = {
                 kind: tuple(each for each in listeners if each is not listener)
-                for kind, listeners in self._by_kind.items()
+                for kind, listeners in self.by_kind.items()
             }
 
     def of(self, event: SessionEvent) -> tuple[Listener, ...]:
         """The listeners that want to know of ``event``."""
-        return self._by_kind.get(event.kind, ())
+        return self.by_kind.get(event.kind, ())
 
     def note_dropped(self) -> None:
         """Count an event that is told nobody."""
@@ -68,7 +69,7 @@ def check_kinds(kinds: tuple[object, ...]) -> None:
 
 
 def call_listener(listener: Listener, event: SessionEvent) -> None:
-    """Tell ``listener`` of ``event``; one that is a coroutine function runs in a loop of its own."""
+    """Tell ``listener`` of ``event``; a coroutine function runs in an event loop of its own."""
     try:
         answer = cast("object", listener(event))
         if inspect.isawaitable(answer):

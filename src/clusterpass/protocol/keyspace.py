@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from clusterpass.model.errors import ConfigurationError
@@ -24,6 +24,14 @@ SLOTS: Final = 16_384
 _SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
 SLOTS_WITH_CUTOFF: Final = (0, SLOTS // 3, 2 * SLOTS // 3)
 """The slots that hold the copies of the revocation cutoff: on most clusters on three primaries."""
+
+
+class SubjectKeys(NamedTuple):
+    """The keys that every call about a subject names, and their slot."""
+
+    sessions: bytes
+    activity: bytes
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +72,16 @@ class Keyspace:
         sessions, so that noting a use does not invalidate the caches that watch sessions. A reader
         of both keys must do without this one while the slot migrates.
         """
-        return self.sessions_and_activity(subject)[1]
+        return self.keys_of(subject).activity
 
-    def sessions_and_activity(self, subject: str) -> tuple[bytes, bytes]:
-        """The keys of the sessions and of the activity of ``subject``, in the order of scripts."""
-        key = self.sessions(subject)
-        return key, self.activity_beside(key)
-
-    def activity_beside(self, key: bytes) -> bytes:
-        """The activity key of the subject whose sessions are at ``key``."""
-        tag = len(self.namespace) + 1
-        return key[:tag] + b"active:" + key[tag:]
+    def keys_of(self, subject: str) -> SubjectKeys:
+        """The keys of ``subject`` in the order in which scripts take them, and their slot."""
+        tag = quote(subject, safe=_PLAIN_IN_TAGS).encode("ascii")
+        prefix = self.namespace.encode("ascii")
+        # The tag holds no brace, and is what the slot depends on; that of nothing is the whole key.
+        sessions = prefix + b":{" + tag + b"}"
+        slot = binascii.crc_hqx(tag or sessions, 0) % SLOTS
+        return SubjectKeys(sessions, prefix + b":active:{" + tag + b"}", slot)
 
     def sessions_prefix(self) -> bytes:
         """The prefix of every key of :meth:`sessions`; few others have it, and seldom change."""
@@ -82,7 +89,7 @@ class Keyspace:
 
     def online(self, slot: int) -> bytes:
         """The key, in ``slot``, of the sorted set of that slot's subjects who are online."""
-        return self.online_before_tag() + slot_tags()[slot] + self.online_behind_tag()
+        return f"{self.namespace}:online:{{".encode() + slot_tags()[slot] + b"}"
 
     def online_before_tag(self) -> bytes:
         """The part before the tag in every key of :meth:`online`."""

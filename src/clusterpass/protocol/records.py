@@ -83,18 +83,18 @@ class LiveRecord:
     """Seconds from the first refresh of the burst to ``refreshed_at``."""
     seen_at: int = 0
     """The second of the last use that was noted beside the record; 0: none."""
+    active_at: int = field(init=False, repr=False, compare=False)
+    """The second of the last refresh or of the last use that was noted, whichever is later."""
+    ends_at: int = field(init=False, repr=False, compare=False)
+    """The second at which the session ends unless it is used before."""
 
-    @property
-    def active_at(self) -> int:
-        """The second of the last refresh or of the last use that was noted, whichever is later."""
-        return max(self.refreshed_at, self.seen_at)
-
-    @property
-    def ends_at(self) -> int:
-        """The second at which the session ends unless it is used before."""
-        if not self.idle_seconds:
-            return self.absolute_end
-        return min(self.absolute_end, self.active_at + self.idle_seconds)
+    def __post_init__(self) -> None:
+        # Reckoned once: a verify needs both several times.
+        active_at, ends_at = max(self.refreshed_at, self.seen_at), self.absolute_end
+        if self.idle_seconds and active_at + self.idle_seconds < ends_at:
+            ends_at = active_at + self.idle_seconds
+        object.__setattr__(self, "active_at", active_at)
+        object.__setattr__(self, "ends_at", ends_at)
 
     @property
     def login_order(self) -> tuple[int, int]:

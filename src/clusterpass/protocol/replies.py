@@ -98,10 +98,11 @@ class Stored:
     generation: int = 0
     """The millisecond in which all sessions of the subject were last ended; 0: none is known."""
 
-    @property
-    def now(self) -> int:
-        """The server's time of the reply, in whole seconds since the epoch."""
-        return self.now_milliseconds // 1000
+    now: int = field(init=False, repr=False, compare=False)
+    """The server's time of the reply, in whole seconds since the epoch."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.now_milliseconds // 1000)
 
 
 @dataclass(frozen=True, slots=True)

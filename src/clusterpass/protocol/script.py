@@ -108,11 +108,6 @@ class ScriptCall(Generic[Reply]):
     packed: bytes | None = field(default=None, repr=False)
     """The command as a driver sent it, kept for a retry; holds ``arguments``."""
 
-    def __iter__(self) -> Generator["ScriptCall[Any]", Any, Answer[Reply]]:
-        """``answer = yield from call`` hands the call to the driver that runs the flow."""
-        answer: Answer[Reply] = yield self
-        return answer
-
 
 Flow = Generator[ScriptCall[Any], Any, Result]
 """Decisions without I/O: a generator that yields calls, receives answers, and returns a result."""

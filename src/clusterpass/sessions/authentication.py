@@ -35,9 +35,8 @@ def authentications(
     """
     amr = stored.details.methods or (PASSWORD if record.flags & BY_PASSWORD else ())
     level = stored.details.level or config.levels[0]
-    login = Authentication(
-        record.created_milliseconds // 1000, level, _rank(config, level), amr, record.ends_at
-    )
+    rank = 0 if level == config.levels[0] else _rank(config, level)
+    login = Authentication(record.created_milliseconds // 1000, level, rank, amr, record.ends_at)
     noted = stored.elevation
     if noted is None or noted.ends_at <= stored.now:
         return (login,)

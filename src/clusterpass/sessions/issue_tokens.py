@@ -8,7 +8,6 @@ from clusterpass.model.values import AccessToken, TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
 from clusterpass.sessions.authentication import authentications
-from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
@@ -37,10 +36,15 @@ class Minting:
         return self._refresh_tokens
 
     def make_pair(
-        self, token: RefreshToken, stored: Stored, record: LiveRecord, *, durable: bool
+        self,
+        token: RefreshToken,
+        session_id: str,
+        stored: Stored,
+        record: LiveRecord,
+        *,
+        durable: bool,
     ) -> TokenPair:
-        """Both tokens of a session; ``token``: its refresh token."""
-        session_id = encode_session_id(token.session_id)
+        """Both tokens of the session ``session_id``; ``token``: its refresh token."""
         text, expires_at, _ = self._issue(token.subject, session_id, stored, record)
         now = stored.now
         return TokenPair(

@@ -24,7 +24,7 @@ class SessionOptions(TypedDict, total=False):
     lifetime: int | None
     """Seconds after which the session ends in any case, instead of the configuration's."""
     idle_lifetime: int | None
-    """Seconds without use after which the session ends, instead of the configuration's; 0: never."""
+    """Seconds without use after which it ends, instead of the configuration's; 0: never."""
     acr: str | None
     """The level of the authentication, one of ``Config.levels``; None: the first of them."""
     address: str | None

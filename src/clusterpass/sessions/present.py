@@ -20,22 +20,10 @@ from clusterpass.model.values import (
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import HistoryLine, Listed, Stored, StoredBan
 from clusterpass.sessions.authentication import authentications
-from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
+from clusterpass.tokens.identifiers import encode_session_id
 
 _KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 """The kinds of events by the number that the store holds, from 1."""
-
-
-def session_of(claims: AccessClaims) -> bytes:
-    """The session id of a genuine token; raises SessionUnknown when it can be none of ours."""
-    session_id = decode_session_id(claims.session_id)
-    try:
-        check_subject(claims.subject)
-    except InvalidInput:
-        session_id = None
-    if session_id is None:
-        raise SessionUnknown
-    return session_id
 
 
 def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
@@ -57,29 +45,24 @@ def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
     return record
 
 
-def claims_of(stored: Stored) -> Mapping[str, Any]:
-    """The claims of the login, with the subject's live claims merged over them."""
-    if not stored.live_claims:
-        return stored.details.claims
-    return {**stored.details.claims, **stored.live_claims}
-
-
 def describe_session(
-    config: Config, subject: str, session_id: bytes, stored: Stored, record: LiveRecord
+    config: Config, subject: str, session_id: str, stored: Stored, record: LiveRecord
 ) -> Session:
     """A session as callers see it."""
-    claims = claims_of(stored)
+    claims: Mapping[str, Any] = stored.details.claims
+    if stored.live_claims:
+        claims = {**claims, **stored.live_claims}
     shown = authentications(config, stored, record)[0]
     details = stored.details
     return Session(
         subject=subject,
-        session_id=encode_session_id(session_id),
-        device=details.device or record.device_name or None,
+        session_id=session_id,
+        device=details.device or (record.device_name if record.device else "") or None,
         created_at=record.created_milliseconds // 1000,
         refreshed_at=record.refreshed_at,
         expires_at=record.ends_at,
         claims=frozen(claims) if claims else NO_CLAIMS,
-        device_type=record.device_type or None,
+        device_type=(record.device_type if record.device else "") or None,
         active_at=record.active_at,
         auth_time=shown.time,
         acr=shown.level,
@@ -119,11 +102,6 @@ def means_the_same_until(stored: Stored, record: LiveRecord) -> int:
     return until
 
 
-def actor_of(stored: Stored) -> Actor | None:
-    """Who impersonates the subject of a session."""
-    return Actor(*stored.details.actor) if stored.details.actor else None
-
-
 def describe_bans(bans: tuple[StoredBan, ...], now: int) -> tuple[Ban, ...]:
     """The bans in force at ``now``, in seconds since the epoch."""
     return tuple(
@@ -148,7 +126,7 @@ def describe_live(
             live.append((record.login_order, session_id, stored, record))
     live.sort(key=lambda entry: entry[:2], reverse=True)
     return [
-        describe_session(config, subject, session_id, stored, record)
+        describe_session(config, subject, encode_session_id(session_id), stored, record)
         for _, session_id, stored, record in live
     ]
 

@@ -65,7 +65,7 @@ class Store(StoreBehaviour, Protocol):
         """The keys that match a glob, on every primary; for administration only."""
 
     def close(self) -> None:
-        """Close all connections; calls fail with StoreUnavailable after that. May be called again."""
+        """Close all connections; calls raise StoreUnavailable after that. May be repeated."""
 
 
 class AwaitableStore(StoreBehaviour, Protocol):
@@ -86,4 +86,4 @@ class AwaitableStore(StoreBehaviour, Protocol):
         """The keys that match a glob, on every primary; for administration only."""
 
     async def close(self) -> None:
-        """Close all connections; calls fail with StoreUnavailable after that. May be called again."""
+        """Close all connections; calls raise StoreUnavailable after that. May be repeated."""

@@ -5,7 +5,9 @@ import re
 from typing import Final
 
 from clusterpass.limits import LONGEST_DEVICE_BYTES, LONGEST_SUBJECT_BYTES
+from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import AccessClaims
 
 # 16 bytes in base64url without padding. Of the last character only two bits count; with the others
 # set, one session id would have several spellings.
@@ -43,6 +45,18 @@ def decode_session_id(session_id: object) -> bytes | None:
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         return None
     return binascii.a2b_base64(session_id.translate(_TO_STANDARD) + "==")
+
+
+def session_of(claims: AccessClaims) -> bytes:
+    """The session id of a genuine token; raises SessionUnknown when it can be none of ours."""
+    session_id = decode_session_id(claims.session_id)
+    try:
+        check_subject(claims.subject)
+    except InvalidInput:
+        session_id = None
+    if session_id is None:
+        raise SessionUnknown
+    return session_id
 
 
 def is_session_id(text: object) -> bool:

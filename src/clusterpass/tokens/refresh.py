@@ -124,7 +124,7 @@ def parse_refresh_token(token: object) -> RefreshToken:
 
     Whether it is genuine, :meth:`RefreshTokens.is_genuine` tells.
     """
-    if not isinstance(token, str) or len(token) > _LONGEST or not looks_like_refresh_token(token):
+    if not isinstance(token, str) or len(token) > _LONGEST or not token.startswith(_PREFIX):
         raise InvalidRefreshToken(reason="malformed")
     try:
         data = decode_base64url(token[len(_PREFIX) :])

@@ -12,9 +12,9 @@ from clusterpass.cli.demo.story import Step, Story
 from clusterpass.cli.local_servers import ServerProcess, free_port, generate_password, write_keys
 from clusterpass.config import Config
 from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.sync import SessionManager
+from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users.sync import UserDirectory
+from clusterpass.users.sync.directory import UserDirectory
 
 _ISSUER = "https://demo.clusterpass.example"
 _USERNAME = "alice"

@@ -30,7 +30,7 @@ class AsyncListeners:
 
     def tell(self, event: SessionEvent) -> None:
         """Hand ``event`` over; returns at once and never raises."""
-        if not self.subscriptions.of(event):
+        if not self.subscriptions.by_kind.get(event.kind):
             return
         if len(self._waiting) >= MOST_WAITING or self._worker.is_stopping:
             self.subscriptions.note_dropped()

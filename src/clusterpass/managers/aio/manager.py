@@ -58,6 +58,7 @@ class AsyncSessionManager:
             has_epochs=store.has_epochs,
         )
         self._remembered: Final = self._flows.memory.near.find
+        self._has_memory: Final = config.verification != "strict"
         if config.verification == "cached":
             store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
@@ -146,7 +147,7 @@ class AsyncSessionManager:
         unknown, expired or revoked. Raises StepUpRequired (RFC 9470 section 3); InvalidInput, also
         for ``cached`` where the configuration is not.
         """
-        if level is None and max_auth_age is None and verification is None:
+        if self._has_memory and level is None and max_auth_age is None and verification is None:
             session = self._remembered(access_token)
             if session is not None:
                 return session
@@ -313,11 +314,11 @@ class AsyncSessionManager:
         """Record that the user of ``session`` was just authenticated again, at ``level``.
 
         For ``for_seconds`` (1 to one day) the session has that ``acr``, these ``amr`` and a fresh
-        ``auth_time``; then it has those of its login again. Returns an access token that says so;
-        tokens that were handed out before profit too, as :meth:`verify` asks the store. ``address``:
-        the client's IP address, for the history. One round trip (``elevate.lua``). Raises
-        InvalidInput, ImpersonationRefused for an impersonation, or what :meth:`verify` raises of a
-        session that has ended. RFC 9470.
+        ``auth_time``; then it has those of its login again. Returns an access token that says so.
+        Access tokens that were handed out before profit too, as :meth:`verify` asks the store.
+        ``address``: the client's IP address, for the history. One round trip (``elevate.lua``).
+        Raises InvalidInput, ImpersonationRefused for an impersonation, or what :meth:`verify`
+        raises of a session that has ended. RFC 9470.
         """
         return await self.store.run(
             self._flows.adjust.elevate(

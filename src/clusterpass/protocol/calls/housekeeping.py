@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
@@ -61,14 +61,17 @@ def change(
     repetition of a call, so that the store recognises it. ``insists``: the call is repeated, within
     its deadline, until the write is confirmed.
     """
-    keys: tuple[bytes, ...] = keyspace.sessions_and_activity(subject)
+    first = keeping.pack(subject, operation)
+    sessions, activity, slot = keyspace.keys_of(subject)
+    keys: tuple[bytes, ...] = (sessions, activity)
     if keeping.indexed:
-        keys = (*keys, keyspace.online(slot_of(keys[0])))
+        keys = (sessions, activity, keyspace.online(slot))
     return ScriptCall(
         load_script(script),
         keys,
-        (keeping.pack(subject, operation), *arguments),
+        (first, *arguments),
         read,
         confirm=confirm,
         insists=insists,
+        slot=slot,
     )

@@ -7,9 +7,16 @@ from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.statuses import EndStatus, LoginStatus, RotateStatus
-from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text
-from clusterpass.protocol.replies import Details, Listed, Stored, read_listed, read_stored
+from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
+from clusterpass.protocol.records import HAS_DETAILS, LONGEST_NOTE, REASON_NUMBERS, shorten_text
+from clusterpass.protocol.replies import (
+    NO_DETAILS,
+    Details,
+    Listed,
+    Stored,
+    read_listed,
+    read_stored,
+)
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
@@ -109,6 +116,8 @@ def login(
     keyspace: Keyspace, keeping: Housekeeping, subject: str, opening: Opening
 ) -> ScriptCall[Opened]:
     """Open a session of ``subject`` within the limits of ``opening``: ``scripts/login.lua``."""
+    details = b"" if opening.details == NO_DETAILS else opening.details.encode()
+    label = opening.label
     return change(
         keyspace,
         keeping,
@@ -119,9 +128,9 @@ def login(
             opening.refresh_digest,
             opening.absolute_seconds,
             opening.idle_seconds,
-            opening.flags,
+            opening.flags | (HAS_DETAILS if details else 0),
             opening.device.encode(),
-            opening.details.encode(),
+            details,
             opening.most_sessions,
             opening.most_per_device,
             opening.overflow.encode(),
@@ -129,8 +138,8 @@ def login(
             b"" if opening.generation is None else opening.generation,
             opening.address,
             _EVENT_IMPERSONATED if opening.is_impersonation else _EVENT_LOGIN,
-            shorten_text(opening.label, LONGEST_LINE),
-            shorten_text(opening.label, LONGEST_NOTE),
+            shorten_text(label, LONGEST_LINE) if label else b"",
+            shorten_text(label, LONGEST_NOTE) if label else b"",
         ),
         read=_read_opened,
     )
@@ -138,26 +147,23 @@ def login(
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
     """Read one session of ``subject``: ``scripts/verify.lua``."""
-    keys = keyspace.sessions_and_activity(subject)
-    return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
+    sessions, activity, slot = keyspace.keys_of(subject)
+    return ScriptCall(_VERIFY, (sessions, activity), (session_id,), read_stored, slot=slot)
 
 
 def read_session(
-    keyspace: Keyspace,
-    key: bytes,
-    *,
-    session_id: bytes,
-    slot: int,
-    deadline: float | None = None,
+    keys: SubjectKeys, *, session_id: bytes, deadline: float | None = None
 ) -> ScriptCall[list[Any]]:
-    """Read one session by the ``key`` of the subject's sessions; the reply is left as it came.
+    """Read one session by the ``keys`` of its subject; the reply is left as it came.
 
     ``read_stored`` makes a session of the reply. Replies that are equal, except for their first
-    member, the time, describe the same session. ``slot``: that of ``key``; ``deadline``: seconds
-    after which the call is given up. The script is ``scripts/verify.lua``.
+    member, the time, describe the same session. ``deadline``: seconds after which the call is given
+    up. The script is ``scripts/verify.lua``.
     """
-    keys = key, keyspace.activity_beside(key)
-    return ScriptCall(_VERIFY, keys, (session_id,), _as_it_came, slot=slot, deadline=deadline)
+    sessions, activity, slot = keys
+    return ScriptCall(
+        _VERIFY, (sessions, activity), (session_id,), list, slot=slot, deadline=deadline
+    )
 
 
 def rotate(
@@ -192,10 +198,15 @@ def touch(
     No replica is asked to confirm the write: after a failover the next use writes it again. The
     script is ``scripts/touch.lua``.
     """
-    keys = keyspace.sessions_and_activity(subject)
-    arguments = session_id, keeping.tombstone_seconds
+    sessions, activity, slot = keyspace.keys_of(subject)
     return ScriptCall(
-        load_script("touch"), keys, arguments, int, confirm=False, deadline=_TOUCH_DEADLINE
+        load_script("touch"),
+        (sessions, activity),
+        (session_id, keeping.tombstone_seconds),
+        int,
+        confirm=False,
+        deadline=_TOUCH_DEADLINE,
+        slot=slot,
     )
 
 
@@ -267,12 +278,10 @@ def end_all(
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
     """Read the sessions and the history of ``subject``: ``scripts/list_sessions.lua``."""
-    keys = keyspace.sessions_and_activity(subject)
-    return ScriptCall(load_script("list_sessions"), keys, (), read_listed)
-
-
-def _as_it_came(raw: list[Any]) -> list[Any]:
-    return raw
+    sessions, activity, slot = keyspace.keys_of(subject)
+    return ScriptCall(
+        load_script("list_sessions"), (sessions, activity), (), read_listed, slot=slot
+    )
 
 
 def _read_opened(raw: list[Any]) -> Opened:

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from clusterpass import (
+    AsyncHashing,
     AsyncLoginThrottle,
     AsyncSessionManager,
     AsyncUserDirectory,
     ClusterPassError,
     ConfigurationError,
-    HashingThreads,
     InvalidCredentials,
     TokenPair,
     check_password,
@@ -113,7 +113,7 @@ class OwnCheck:
         """``check``: returns True, False or None, or a subject; may be a coroutine function."""
         self._sessions = sessions
         self._throttle = AsyncLoginThrottle(sessions, settings.throttle())
-        self._threads = HashingThreads(concurrency=settings.hash_concurrency, most_waiting=64)
+        self._threads = AsyncHashing(concurrency=settings.hash_concurrency, most_waiting=64)
         self._check = check
 
     async def login(

@@ -172,7 +172,7 @@ class NearCache:
         Without ``loading`` it is remembered only to be compared with what the store answers next.
         """
         with self._lock:
-            lease = self._lease_for(loading, node)
+            lease = None if loading is None else self._lease_for(loading, node)
             if lease is None and entry.lease.until > self._steady():
                 return  # what is served may be newer
             entry.lease = NEVER
@@ -194,8 +194,8 @@ class NearCache:
             self._insert(entry)
             entry.lease = ALWAYS
 
-    def _lease_for(self, loading: Loading | None, node: Hashable) -> Lease | None:
-        if loading is None or not loading.is_good or node is None:
+    def _lease_for(self, loading: Loading, node: Hashable) -> Lease | None:
+        if not loading.is_good or node is None:
             return None
         lease = self.leases.lease(node)
         return lease if lease is not None and lease.began <= loading.began else None
@@ -207,7 +207,9 @@ class NearCache:
         if entry.call is not None:
             size += _CALL_BYTES
         if entry.loaded is not None:
-            size += 2 * sum(len(part) for part in entry.loaded.raw if isinstance(part, bytes))
+            for part in entry.loaded.raw:
+                if isinstance(part, bytes):
+                    size += 2 * len(part)
         known = self._entries.get(entry.token)
         if known is not entry:
             if known is not None:

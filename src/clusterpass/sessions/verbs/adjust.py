@@ -110,4 +110,4 @@ class Adjust:
         if stored.record is None:
             raise SessionNotFound
         record = live_record(stored)
-        return describe_session(self._config, subject, wanted, stored, record)
+        return describe_session(self._config, subject, session_id, stored, record)

@@ -13,9 +13,9 @@ from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.endings.orders import EndAll, EndOne, RaiseCutoff
-from clusterpass.sessions.present import pack_address, session_of
+from clusterpass.sessions.present import pack_address
 from clusterpass.sessions.verbs.refresh import Refresh
-from clusterpass.tokens.identifiers import check_subject, decode_session_id
+from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
 from clusterpass.tokens.verifier import TokenVerifier
 

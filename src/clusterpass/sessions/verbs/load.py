@@ -75,7 +75,7 @@ class Loads:
             raise
         if stored.generation or self._denials.concerns(entry.key, entry.session_id):
             stored = self._allowed(entry, stored, sent_at)
-        session = describe_session(self._config, entry.subject, entry.session_id, stored, record)
+        session = describe_session(self._config, entry.subject, entry.session_text, stored, record)
         interval: float = self._config.activity_interval or math.inf
         if record.idle_seconds:
             often = max(1, record.idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME)

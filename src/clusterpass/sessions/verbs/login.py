@@ -29,12 +29,12 @@ from clusterpass.model.values import (
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import (
     BY_PASSWORD,
-    HAS_DETAILS,
     IMPERSONATED,
     LONGEST_SHORT_DEVICE,
 )
 from clusterpass.protocol.replies import Details, Stored
 from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.authentication import PASSWORD
 from clusterpass.sessions.check_arguments import (
     check_device_type,
     check_level,
@@ -43,16 +43,15 @@ from clusterpass.sessions.check_arguments import (
     check_reason,
     check_seconds,
 )
-from clusterpass.sessions.authentication import PASSWORD
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.options import LoginOptions
-from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.present import (
     describe_bans,
     describe_live,
     live_record,
     pack_address,
 )
+from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.tokens.identifiers import (
     check_device,
     check_subject,
@@ -87,7 +86,8 @@ class Login:
         check_subject(subject)
         details, device, flags = self._describe(options)
         absolute, idle = self._lifetimes(options)
-        policy = options.get("policy")
+        address, replaced = options.get("address"), options.get("replace")
+        generation, policy = options.get("generation"), options.get("policy")
         policy = self._config.policy if policy is None else policy
         if not isinstance(policy, SessionPolicy):
             raise InvalidInput("policy must be a SessionPolicy")
@@ -102,9 +102,9 @@ class Login:
             most_sessions=policy.max_sessions,
             most_per_device=policy.max_per_device,
             overflow=policy.overflow,
-            replaced=_session_to_replace(options.get("replace")),
-            generation=_check_generation(options.get("generation")),
-            address=pack_address(options.get("address")),
+            replaced=b"" if replaced is None else _session_to_replace(replaced),
+            generation=None if generation is None else _check_generation(generation),
+            address=b"" if address is None else pack_address(address),
             label=options.get("device") or options.get("device_type") or "",
         )
         event = SessionEvent(
@@ -113,7 +113,7 @@ class Login:
             0,
             device=options.get("device"),
             device_type=options.get("device_type"),
-            address=options.get("address"),
+            address=address,
         )
         return (yield from self._open(subject, wanted, event))
 
@@ -172,9 +172,7 @@ class Login:
         self, subject: str, wanted: session_calls.Opening, event: SessionEvent
     ) -> Flow[TokenPair]:
         token = self._minting.require_private_key().first(subject, wanted.session_id)
-        encoded_details = wanted.details.encode()
         wanted.refresh_digest = token.digest
-        wanted.flags |= HAS_DETAILS if encoded_details else 0
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff)
         answer: Answer[session_calls.Opened] = yield session_calls.login(
@@ -191,8 +189,11 @@ class Login:
             self._tell(replace(event, kind="replaced", session_ids=replaced))
         self._tell(event)
         # The details are those of this login, whatever form the store gave them.
-        stored = replace(stored, details=wanted.details)
-        return self._minting.make_pair(token, stored, live_record(stored), durable=answer.durable)
+        if stored.details != wanted.details:
+            stored = replace(stored, details=wanted.details)
+        return self._minting.make_pair(
+            token, session_id, stored, live_record(stored), durable=answer.durable
+        )
 
     def _refuse(self, subject: str, opened: session_calls.Opened, event: SessionEvent) -> None:
         kind: EventKind = "refused"
@@ -211,14 +212,20 @@ class Login:
 
     def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
         """The details, the device as the record holds it, and the record's flags."""
-        name = check_device(options.get("device")) or ""
-        kind = check_device_type(options.get("device_type"))
-        claims = options.get("claims")
+        name, kind, claims = (
+            options.get("device"),
+            options.get("device_type"),
+            options.get("claims"),
+        )
+        if name is not None:
+            check_device(name)
+        if kind is not None:
+            check_device_type(kind)
         checked = {} if claims is None else check_claims(claims)
         levels, level = self._config.levels, options.get("acr")
         acr = levels[0] if level is None else check_level(levels, level)
         methods = check_methods(options["amr"]) if "amr" in options else ()
-        prefix = f"{kind}\0" if kind else ""
+        name, prefix = name or "", f"{kind}\0" if kind else ""
         is_short = len((prefix + name).encode()) <= LONGEST_SHORT_DEVICE
         details = Details(
             checked,
@@ -244,18 +251,14 @@ class Login:
         return absolute, idle
 
 
-def _session_to_replace(session_id: str | None) -> bytes:
-    if session_id is None:
-        return b""
+def _session_to_replace(session_id: object) -> bytes:
     wanted = decode_session_id(session_id)
     if wanted is None:
         raise SessionNotFound("The session to replace is not a session id")
     return wanted
 
 
-def _check_generation(generation: object) -> int | None:
-    if generation is None:
-        return None
+def _check_generation(generation: object) -> int:
     if (
         not isinstance(generation, int)
         or isinstance(generation, bool)

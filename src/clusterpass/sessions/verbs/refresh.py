@@ -11,7 +11,7 @@ from clusterpass.model.authentication_errors import (
     SessionRevoked,
 )
 from clusterpass.model.reasons import explain_end
-from clusterpass.model.values import Actor, EventKind, SessionEvent, TokenPair
+from clusterpass.model.values import Actor, SessionEvent, TokenPair
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
@@ -40,8 +40,10 @@ class Refresh:
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
         """A new pair of tokens."""
         tokens = self._minting.require_private_key()
-        packed_address = pack_address(address)
-        token = self.genuine(refresh_token)
+        packed_address = b"" if address is None else pack_address(address)
+        token = parse_refresh_token(refresh_token)
+        if not tokens.is_genuine(token):
+            raise InvalidRefreshToken(reason="mismatch")
         known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
             # Not asked: a store that has lost the end would exchange the token.
@@ -51,7 +53,7 @@ class Refresh:
         if cutoff.is_due():
             yield from read_cutoff(self._keyspace, cutoff)
         asked_at = cutoff.now()
-        answer: Answer[session_calls.Rotated] = yield session_calls.rotate(
+        call = session_calls.rotate(
             self._keyspace,
             self._keeping(),
             token.subject,
@@ -63,13 +65,13 @@ class Refresh:
             chains=tokens.chains(token) if grace else b"",
             address=packed_address,
         )
-        rotated = answer.reply
+        answer: Answer[session_calls.Rotated] = yield call
+        rotated, key = answer.reply, call.keys[0]
         stored = rotated.stored
         if rotated.status not in {"OK", "AGAIN"}:
             self._refuse(token, rotated, address, is_confirmed=answer.is_confirmed)
         record = live_record(stored)
         denials = self._memory.denials
-        key = self._keyspace.sessions(token.subject)
         if stored.generation or denials.concerns(key, token.session_id):
             denial = denials.judge(key, token.session_id, stored, asked_at)
             if denial is not None:
@@ -79,8 +81,15 @@ class Refresh:
             yield from self._check_actor(stored.details.actor, cutoff.milliseconds)
         if rotated.status == "AGAIN":
             successor = tokens.successor(token, key=rotated.key)
-        self._tell(_event("refresh", token, stored.now, address))
-        return self._minting.make_pair(successor, stored, record, durable=answer.durable)
+        session_id = encode_session_id(token.session_id)
+        self._tell(
+            SessionEvent(
+                "refresh", token.subject, stored.now, session_ids=(session_id,), address=address
+            )
+        )
+        return self._minting.make_pair(
+            successor, session_id, stored, record, durable=answer.durable
+        )
 
     def genuine(self, refresh_token: str) -> RefreshToken:
         """The parts of a token that was made with one of our keys; raises InvalidRefreshToken."""
@@ -115,21 +124,16 @@ class Refresh:
             raise _refusal(denial)
         if not is_confirmed:
             self._confirm.repair(token.subject, token.session_id, denial)
-        self._tell(_event("reused", token, rotated.stored.now, address, record.note))
+        event = SessionEvent(
+            "reused",
+            token.subject,
+            rotated.stored.now,
+            session_ids=(encode_session_id(token.session_id),),
+            address=address,
+            reason=record.note,
+        )
+        self._tell(event)
         raise RefreshTokenReused(reason=record.note, ended_at=record.ended_at)
-
-
-def _event(
-    kind: EventKind, token: RefreshToken, at: int, address: str | None, reason: str | None = None
-) -> SessionEvent:
-    return SessionEvent(
-        kind,
-        token.subject,
-        at,
-        session_ids=(encode_session_id(token.session_id),),
-        address=address,
-        reason=reason,
-    )
 
 
 def _refusal(denial: Denial) -> InvalidRefreshToken:

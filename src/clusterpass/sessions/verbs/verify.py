@@ -26,9 +26,10 @@ from clusterpass.sessions.context import Context
 from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Moment
 from clusterpass.sessions.memory.entries import Loaded, Remembered
-from clusterpass.sessions.present import describe_claims, live_record, session_of
+from clusterpass.sessions.present import describe_claims, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.verbs.load import Loads
+from clusterpass.tokens.identifiers import session_of
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05
@@ -130,7 +131,14 @@ class Verify:
         session_id = session_of(claims)
         keys = self._keyspace.keys_of(claims.subject)
         expires_at = claims.expires_at + self._config.expiry_leeway
-        return Remembered(access_token, claims.subject, keys, session_id, expires_at)
+        return Remembered(
+            access_token,
+            claims.subject,
+            keys,
+            session_id,
+            expires_at,
+            session_text=claims.session_id,
+        )
 
     def _ask(self, entry: Remembered, wanted: _Wanted) -> Flow[Session]:
         """Ask the store; when it cannot be asked, answer what is known for certain, or by grace."""
@@ -158,9 +166,10 @@ class Verify:
         except StoreDenied:
             raise
         except StoreUnavailable:
-            session = self._recalled(entry, wanted)
-            if session is None:
+            recalled = self._recalled(entry, wanted)
+            if recalled is None:
                 raise
+            return recalled
         finally:
             if loading is not None:
                 near.end(loading)

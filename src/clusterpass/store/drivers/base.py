@@ -69,7 +69,7 @@ class StoreBase:
     def observe(self, observer: Observer, bound: float) -> None:
         """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`."""
         self._observer, self._bound = observer, bound
-        self._terms = replace(self._terms, believes=self._believes)
+        self._terms = replace(self._terms, doubts=self._doubts, believes=self._believes)
 
     def confirm_by(self, durability: Durability) -> None:
         """What writes wait for, from now on."""

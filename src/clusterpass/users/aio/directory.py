@@ -43,10 +43,13 @@ class AsyncUserDirectory:
         hasher: PasswordHasher | None = None,
         throttle: ThrottlePolicy | None = None,
     ) -> None:
-        """``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 beside
+        """Users on the store of ``sessions``, which stays open when the directory is closed.
+
+        ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 beside
         an event loop, no limit for threads); ``most_waiting``: logins that may wait for that.
         ``hasher``: by default argon2id as OWASP recommends; ``throttle``: the limits of attempts.
-        Raises ConfigurationError, also where argon2-cffi is missing."""
+        Raises ConfigurationError, also where argon2-cffi is missing.
+        """
         self._sessions = sessions
         self._store = sessions.store
         self._hashing = AsyncHashing(concurrency=hash_concurrency, most_waiting=most_waiting)
