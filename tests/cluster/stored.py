@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, SessionManager, TokenPair
+from clusterpass.model import forks
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
-from clusterpass.store.drivers.base import _all_stores
+from clusterpass.store.drivers.base import StoreBase
 from clusterpass.tokens.identifiers import decode_session_id
 from tests.cluster.conftest import Facade
 
@@ -89,8 +90,8 @@ def rewrite(
 
 def make_known(key: bytes) -> None:
     """Tell the managers of this process that ``key`` was changed, as the cluster soon will."""
-    for store in list(_all_stores):
-        if store._observer is not None:
+    for store in list(forks._registered):
+        if isinstance(store, StoreBase) and store._observer is not None:
             store._observer.changed(key)
 
 

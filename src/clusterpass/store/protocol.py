@@ -1,7 +1,7 @@
 """What a session manager needs of a store: the interface that every driver has.
 
 ``SyncStore`` and ``AsyncStore`` are the drivers that come with the library. A driver of your own
-has these members, and passes the suite in ``tests/store_conformance``.
+has these members, and passes the suite in ``clusterpass.store_conformance``.
 """
 
 from collections.abc import AsyncIterator, Iterator
