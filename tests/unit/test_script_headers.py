@@ -152,8 +152,7 @@ def test_an_include_says_what_it_needs_and_gives(name: str) -> None:
     assert needs
     words = re.findall(r"\w+", needs[1].replace("--", ""))
     included = re.findall(r"^--@include (\w+)$", text, re.M)
-    assert included == sorted(included)
-    assert words == (included or ["nothing"])
+    assert words == (sorted(included) or ["nothing"])
     given = set(re.findall(r"\w+", needs[2]))
     for function in set(re.findall(r"^local function (\w+)", text, re.M)) - given:
         users = [

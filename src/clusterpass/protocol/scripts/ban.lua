@@ -12,6 +12,7 @@
 -- A ban from everything raises the generation. A repeated operation answers what the first run
 -- answered, with the bans of today.
 --@include subject
+--@include repeats
 
 load()
 local _, ids, at_ms = repeated()

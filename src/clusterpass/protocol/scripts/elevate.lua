@@ -21,7 +21,10 @@ if value and is_live(value) then
         status = 'OK'
         put(elevation_field(session_id),
             struct.pack('>I4I4', now, now + tonumber(ARGV[3])) .. ARGV[4])
-        mark_active(session_id)
+        if ACTIVITY then
+            activity[session_id] = now
+            redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+        end
         note(ELEVATION, session_id, now, 1, ARGV[5], ARGV[6])
     end
 end

@@ -10,6 +10,7 @@
 -- For devices of every kind the generation is raised, even when no session was live. A repeated
 -- operation answers what the first run answered.
 --@include subject
+--@include repeats
 
 load()
 local _, ids, at_ms = repeated()

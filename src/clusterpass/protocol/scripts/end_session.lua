@@ -10,6 +10,7 @@
 --
 -- A repeated operation answers what the first run answered.
 --@include subject
+--@include repeats
 
 local UNKNOWN, ALREADY, ENDED = 0, 1, 2
 local NAMES = {[UNKNOWN] = 'UNKNOWN', [ALREADY] = 'ALREADY', [ENDED] = 'ENDED'}

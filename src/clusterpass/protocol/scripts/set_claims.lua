@@ -5,6 +5,7 @@
 -- ARGV     1 see arguments   2 claims as JSON ('': none)
 -- Returns  the number of live sessions that the claims now belong to
 --@include subject
+--@include repeats
 
 load()
 if repeated() then

@@ -9,6 +9,7 @@
 --
 -- A repeated operation answers what the first run answered.
 --@include subject
+--@include repeats
 
 load()
 local found = repeated()

@@ -2,19 +2,11 @@
 -- use does not invalidate the caches that watch them.
 --
 -- Needs    arguments, fields, record, sessions
--- Gives    mark_active, settle_activity
+-- Gives    settle_activity
 --@include arguments
 --@include fields
 --@include record
 --@include sessions
-
--- Note that a session is used now.
-local function mark_active(session_id)
-    if ACTIVITY then
-        activity[session_id] = now
-        redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
-    end
-end
 
 -- Drop what is noted of sessions that have ended or were refreshed since.
 local function settle_activity()

@@ -2,7 +2,7 @@
 -- login that began before that from one that began after.
 --
 -- Needs    arguments, fields
--- Gives    generation, raise_generation, generation_kept_until
+-- Gives    GENERATION_SECONDS; generation, raise_generation
 --@include arguments
 --@include fields
 
@@ -15,12 +15,4 @@ end
 
 local function raise_generation(at_ms)
     put('g', string.format('%.0f', math.max(generation() + 1, at_ms)))
-end
-
--- The second until which the generation is kept; 0: there is none.
-local function generation_kept_until()
-    if not fields['g'] then
-        return 0
-    end
-    return math.ceil(generation() / 1000) + math.max(GENERATION_SECONDS, keep_seconds)
 end

@@ -5,6 +5,7 @@
 -- Needs    activity, arguments, bans, fields, generation, history, index, operations, record,
 --          sessions, tombstones
 -- Gives    load, settle, described
+--@include record
 --@include activity
 --@include arguments
 --@include bans
@@ -13,7 +14,6 @@
 --@include history
 --@include index
 --@include operations
---@include record
 --@include sessions
 --@include tombstones
 
@@ -78,7 +78,10 @@ local function settle_key(latest)
         latest = math.max(latest, ban.u)
         for_good = for_good or ban.u == 0
     end
-    latest = math.max(latest, generation_kept_until())
+    if fields['g'] then
+        latest = math.max(latest,
+            math.ceil(generation() / 1000) + math.max(GENERATION_SECONDS, keep_seconds))
+    end
     if fields['h'] and history_seconds > 0 then
         latest = math.max(latest, last_line()) + history_seconds
     end
