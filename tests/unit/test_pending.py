@@ -5,8 +5,8 @@ import threading
 import time
 
 import pytest
-
 from clusterpass.managers.confirming import ConfirmingTask, ConfirmingThread
+
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.sessions.memory import pending as module
 from clusterpass.sessions.memory.pending import PendingEndings
@@ -79,7 +79,7 @@ def test_there_are_not_too_many(queue, monkeypatch):
 
 def test_a_child_of_a_fork_has_none(queue):
     queue.add("ban", never)
-    queue.begin_anew(threading.RLock)
+    queue.begin_anew()
     assert len(queue) == 0
 
 

@@ -1,11 +1,13 @@
 #!lua
--- Note that the user of a session was authenticated again, more strongly, for a while.
+-- Note a step-up: the user of a session was authenticated again, more strongly, for a while.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 seconds   4 level NUL methods   5 address
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 seconds   4 level NUL methods   5 address
 --          6 line for the history
--- Returns  {'OK', 'IMPERSONATED' or 'ENDED', the session (see subject)}
---@include record
+-- Returns  {status, the session as described}
+-- Status   OK            the step-up is in force
+--          IMPERSONATED  the session is an impersonation, which cannot step up
+--          ENDED         the session is not live, or there is none
 --@include subject
 
 load()

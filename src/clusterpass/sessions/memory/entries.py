@@ -1,6 +1,6 @@
 """What is kept in memory of one access token, and of the load that brings it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ class Loaded:
     """What the store answered about a session, and what was made of it."""
 
     session: Session
-    raw: list[Any]
+    raw: list[Any] = field(repr=False)  # holds the refresh digest
     """The answer without its time; an equal answer is the same session."""
     ahead: float
     """By how much the store's clock (seconds since the epoch) is ahead of the steady clock."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
@@ -76,6 +77,7 @@ class NearCache:
         """Why nothing is served from memory although it could be; empty otherwise."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
+        renew_in_child(self)
 
     # The hot path.
 

@@ -8,7 +8,7 @@ closed, the next.
 import asyncio
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError
@@ -19,6 +19,7 @@ from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.carry_out import command_of
 from clusterpass.store.exchanges.durability import is_durable, wait_of
+from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap
@@ -59,6 +60,19 @@ class AsyncStore(StoreBase):
     async def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
         await self._nodes().drive(self._reach(), self.search)
+
+    async def scan_names(self, pattern: str) -> AsyncIterator[bytes]:
+        """The keys that match a glob, on every primary; for administration: it visits all keys."""
+        await self.ping()
+        for address in self.slots.primaries():
+            cursor = b"0"
+            while True:
+                command = (b"SCAN", cursor, b"MATCH", pattern.encode(), b"COUNT", 1000)
+                cursor, names = await self._nodes().drive(ask_one(address, command), self.search)
+                for name in names:
+                    yield name
+                if cursor == b"0":
+                    break
 
     async def close(self) -> None:
         """Close every connection, then call ``on_close``. May be called again."""
