@@ -237,7 +237,7 @@ async def test_each_session_says_how_long_it_lasts(browser, alice, service):
     await service.login(alice, device="other")
     await browser.login(alice)
     text = await browser.text()
-    assert text.count("Last active ") == text.count("Logged in until ") == 2
+    assert text.count("Last active ") == text.count("Session expires ") == 2
 
 
 async def test_all_devices_of_a_kind_can_be_logged_out(browser, new_browser, alice):

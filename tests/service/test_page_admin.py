@@ -79,7 +79,7 @@ async def test_all_about_a_subject(browser, service, sessions, alice):
     await sessions.claims.set(alice, {"plan": "gold", "city": "Zürich"})
     await sessions.bans.add(alice, scope="comments", reason="rude", for_seconds=3600)
     text = await browser.text(page_of(alice))
-    assert "Logged in (1) Kitchen radio" in text
+    assert "Devices (1) Kitchen radio" in text
     assert "Banned from comments rude Since" in text
     assert '{ "plan": "gold", "city": "Zürich" }' in text
     assert "Banned: comments rude" in text and "Logged in on Kitchen radio" in text

@@ -91,7 +91,7 @@ async def test_a_refresh_token_that_comes_back_late_ends_the_session(start, sett
     assert "Someone may have copied it" in text
     assert browser.tokens == {}
     await browser.login(alice)
-    assert "used a second time" in (await browser.text()).partition("Recent activity")[2]
+    assert "session token was used twice" in (await browser.text()).partition("Recent activity")[2]
 
 
 async def test_a_store_that_is_away_logs_nobody_out(start, settings, keys_file, browser, alice):
