@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from clusterpass import RevocationPending
 from clusterpass.model.bans import Ban
 from clusterpass.service.page.session_end import SessionEnd, explain
 
@@ -180,3 +181,26 @@ async def test_the_device_that_replaced_is_named_as_it_called_itself(start, sett
     await old.login(alice)
     await Browser(service, user_agent=CHROME).login(alice)
     assert "<bdi>Chrome on Linux</bdi>" in (await old.get()).text
+
+
+@pytest.mark.parametrize(
+    ("is_retried", "text"),
+    [
+        (True, "This is retried automatically; you do not need to repeat it."),
+        (False, "Your change could not be confirmed. Try again in a moment."),
+    ],
+)
+async def test_a_revocation_that_is_pending_says_whether_it_is_retried(
+    service, sessions, alice, monkeypatch, is_retried, text
+):
+    browser = Browser(service)
+    await browser.login(alice)
+    await service.login(alice)
+
+    async def unconfirmed(*_, **__):
+        raise RevocationPending(is_retried=is_retried)
+
+    monkeypatch.setattr(sessions, "revoke_all", unconfirmed)
+    answer = await browser.click("/page/sessions/revoke-others")
+    assert answer.status_code == 503
+    assert text in words(answer)

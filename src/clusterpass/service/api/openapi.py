@@ -47,8 +47,8 @@ _MEANINGS: Final = {
     422: "The body or the query has invalid or unknown fields; `fields` lists them.",
     429: "Too many attempts; wait as long as Retry-After says.",
     503: "The session store is unavailable; no session was ended. Retry after Retry-After seconds."
-    " With `revocation_pending`, the revocation is in effect on this worker but not confirmed"
-    " by a replica yet; the service retries it.",
+    " With `revocation_pending`, no replica has confirmed the revocation yet: if `retried` is"
+    " true, it is in effect on this worker and is retried; otherwise repeat the request.",
 }
 
 

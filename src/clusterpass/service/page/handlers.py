@@ -123,12 +123,15 @@ def _error_page(visit: Visit, error: ClusterPassError) -> Response:
 
 
 def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[str, str]:
-    if isinstance(error, RevocationPending):
+    if isinstance(error, RevocationPending) and error.is_retried:
         text = (
             "The change is in effect here but has not been copied to a second server yet. This is"
             " retried automatically; you do not need to repeat it."
         )
         return "Your change is being confirmed", text
+    if isinstance(error, RevocationPending):
+        text = "Your change could not be confirmed. Try again in a moment."
+        return "Service temporarily unavailable", text
     if isinstance(error, StoreUnavailable):
         if visit.request.url.path == LOGIN:
             text = "You could not be logged in. Try again in a moment."
