@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.cli.local_servers import ask, await_condition, free_port
+from clusterpass.cli.local_servers import ask, await_condition
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "clusterpass"]
 ENVIRONMENT = {

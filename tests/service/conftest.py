@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from clusterpass.service.app import create_app
 from clusterpass.service.asgi.request_log import make_logger
 from clusterpass.service.settings.service import Settings, load_settings
 from clusterpass.users.sync import ThrottlePolicy
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count()
@@ -115,12 +115,6 @@ async def start() -> AsyncIterator[Callable[[Settings], Any]]:
 @pytest.fixture
 async def service(start: Callable[[Settings], Any], settings: Settings) -> Service:
     return await start(settings)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

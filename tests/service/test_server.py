@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import COMMAND, PASSWORD, bearer, command_environment, free_port
+from tests.ports import free_port
+
+from .conftest import COMMAND, PASSWORD, bearer, command_environment
 
 
 def is_gone(pid: int) -> bool:
