@@ -74,7 +74,7 @@ def test_a_killed_worker_is_replaced(serve):
                 break
         except httpx.TransportError:
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.02)
     assert server.children() != [worker]
 
 
