@@ -5,9 +5,11 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo test lint bench faults soak recovery setup test-setup clean
+.PHONY: help run demo check test test-all lint bench faults soak recovery setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -44,8 +46,14 @@ lint: setup ## Style, types and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: test-setup lint ## Everything, against real clusters
-	$(BIN)/pytest
+check: lint ## Style, types, units and documents, within two minutes
+	$(BIN)/pytest $(PARALLEL) tests/unit tests/docs
+
+test: test-setup lint ## All kinds of tests against real clusters, a sample by a printed seed
+	$(BIN)/pytest $(PARALLEL)
+
+test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
+	$(BIN)/pytest $(PARALLEL) --everything
 
 bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of an hour
 	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null

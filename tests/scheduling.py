@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 
-# Campaigns measure times while they tear clusters apart; two at once would disturb each other.
+# These measure times while they tear clusters apart; two at once would disturb each other.
 _GROUPS: Final = {
+    "tests/cluster/test_failover.py": "campaigns",
     "tests/campaign/test_campaign.py": "campaigns",
     "tests/campaign/test_soak.py": "campaigns",
     "tests/staleness/test_staleness.py": "campaigns",
@@ -19,7 +20,22 @@ _GROUPS: Final = {
 _LONGEST_FIRST: Final = (
     "campaigns",
     "tests/cluster/test_durability.py",
+    "browser",
+    "tests/cluster/test_model.py",
+    "tests/cluster/test_races.py",
+    "tests/cluster/test_embedded.py",
+    "tests/cluster/test_store_faults.py",
+    "tests/cli/test_sessions_cli.py",
+    "tests/cli/test_dev_and_demo.py",
+    "tests/cluster/test_near_cache.py",
+    "tests/service/test_outages.py",
+    "tests/cli/test_bans_cli.py",
+    "tests/cluster/test_doctor.py",
+    "tests/cluster/test_cluster_cli.py",
+    "tests/cluster/test_online.py",
+    "tests/service/test_server.py",
 )
+"""Groups of more than ten seconds; the others follow as they are collected."""
 
 
 def _group_of(item: pytest.Item) -> str:
