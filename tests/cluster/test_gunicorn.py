@@ -1,5 +1,6 @@
 """The synchronous manager under gunicorn: forked workers, threads, greenlets."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -69,6 +70,7 @@ def environment_of(cluster: EmbeddedCluster, keys: KeyRing, folder: Path, token:
         "STORE_URL": cluster.url,
         "TOKEN": token,
         "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
 
