@@ -9,7 +9,7 @@ import pytest
 
 from clusterpass import SessionManager, SessionRevoked
 
-from .conftest import NOBODY_LISTENS, assert_refused
+from .conftest import IMPATIENT, NOBODY_LISTENS, assert_refused
 
 _MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
 
@@ -238,7 +238,15 @@ def test_without_a_confirmation_it_says_so(run, manager, url):
 )
 def test_a_store_that_is_away_is_told_soon(run, arguments):
     began = time.monotonic()
-    outcome = run("sessions", *arguments, CLUSTERPASS_STORE_URL=NOBODY_LISTENS)
+    outcome = run("sessions", *arguments, CLUSTERPASS_STORE_URL=IMPATIENT)
+    assert_refused(outcome, saying="cannot be reached")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.long
+def test_the_command_that_asks_most_is_told_soon_by_default(run):
+    began = time.monotonic()
+    outcome = run("sessions", "revoke-before", "--yes", CLUSTERPASS_STORE_URL=NOBODY_LISTENS)
     assert_refused(outcome, saying="cannot be reached")
     assert time.monotonic() - began < 20
 
