@@ -95,7 +95,7 @@ def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.It
         for item in items
         if item.get_closest_marker("long") and not _is_named(config, item)
     }
-    left_out |= dict.fromkeys(_other_engines(items, seed), "contract tests on other engines")
+    left_out |= dict.fromkeys(other_engines(items, seed), "contract tests on other engines")
     sampled: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker("sampled"):
@@ -103,7 +103,7 @@ def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.It
     for function, cases in sampled.items():
         mark: Any = cases[0].get_closest_marker("sampled")
         words = f"of {function.rpartition('::')[2]}"
-        left_out |= dict.fromkeys(_beyond_sample(cases, mark.args[0], seed), words)
+        left_out |= dict.fromkeys(beyond_sample(cases, mark.args[0], seed), words)
     return left_out
 
 
@@ -116,7 +116,7 @@ def _function_of(item: pytest.Item) -> str:
     return f"{file}::{getattr(item, 'originalname', item.name)}"
 
 
-def _other_engines(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
+def other_engines(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
     """The contract tests on engines and faces that the seed does not choose for them."""
     by_case: defaultdict[str, dict[Any, pytest.Item]] = defaultdict(dict)
     for item in items:
@@ -133,7 +133,7 @@ def _other_engines(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
     return others
 
 
-def _beyond_sample(cases: list[pytest.Item], count: int, seed: int) -> list[pytest.Item]:
+def beyond_sample(cases: list[pytest.Item], count: int, seed: int) -> list[pytest.Item]:
     """All but ``count``; with the next seed the next ``count`` are chosen."""
     mixed = sorted(cases, key=lambda item: zlib.crc32(item.name.encode()))
     start = seed * count % len(mixed)
