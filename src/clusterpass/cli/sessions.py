@@ -234,7 +234,8 @@ def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
     """Revoke every session, of every subject, that was opened before TIME.
 
     TIME is in ISO 8601 (2026-11-25T10:00:00Z; UTC unless it has an offset) or a Unix time in
-    seconds. Without TIME, or if it is in the future, it is now. This cannot be undone.
+    seconds. Without TIME, or with a TIME in the future, the current time is used. This
+    cannot be undone.
     """
     timestamp = None if when is None else parse_time(when)
     if not yes:

@@ -62,7 +62,7 @@ class NodeSnapshot:
     tracking: str | None = None
     """Why the node refuses CLIENT TRACKING; empty if it accepts; None if that was not tried."""
     is_open: bool = False
-    """Whether the node also serves clients that give no password, although we gave one."""
+    """Whether the node also serves clients that give no password, although the URL has one."""
     certificate_expires_at: float | None = None
     """When the certificate expires, as a Unix time; None without TLS."""
     trial: Trial | None = None

@@ -72,7 +72,7 @@ class Supervisor:
         self.attached = True
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.state: dict[str, Any] | None = None
-        self.ending = False
+        self.stopping = False
         self.before_exec = die_with_parent()
         self.wake_read, self.wake_write = os.pipe()
         for end in (self.wake_read, self.wake_write):
@@ -107,14 +107,14 @@ class Supervisor:
         """Answer requests until told to stop; then stop all servers."""
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.on_end_signal)
+            signal.signal(number, self.on_stop_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         control = self.open_control()
         self.answer({"id": 0, "ok": True, "pid": os.getpid()})
         buffer = b""
         try:
-            while not self.ending:
+            while not self.stopping:
                 lifeline = [0] if self.attached else []
                 ready, _, _ = select.select(
                     [self.wake_read, control, *lifeline], [], [], PARENT_CHECK_SECONDS
@@ -136,11 +136,11 @@ class Supervisor:
                 if self.parent is not None and os.getppid() != self.parent:
                     return
         finally:
-            self.end_servers()
+            self.stop_servers()
             (self.folder / "control").unlink(missing_ok=True)
 
-    def on_end_signal(self, *_: object) -> None:
-        self.ending = True
+    def on_stop_signal(self, *_: object) -> None:
+        self.stopping = True
 
     def answer(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # standard input shows whether the parent is gone
@@ -188,7 +188,7 @@ class Supervisor:
         return {"nodes": nodes}
 
     def do_reset(self) -> dict[str, Any]:
-        self.end_servers()
+        self.stop_servers()
         self.children.clear()
         return {}
 
@@ -210,7 +210,7 @@ class Supervisor:
         os.close(nothing)
 
     def do_stop(self) -> dict[str, Any]:
-        self.ending = True
+        self.stopping = True
         return {}
 
     def reap(self) -> None:
@@ -237,7 +237,7 @@ class Supervisor:
             os.fsync(stream.fileno())
         fresh.replace(target)
 
-    def end_servers(self) -> None:
+    def stop_servers(self) -> None:
         """Stop every server with SIGTERM, and with SIGKILL after a grace period.
 
         SIGCONT wakes paused servers, so that they can react to SIGTERM.
