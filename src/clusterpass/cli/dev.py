@@ -10,15 +10,11 @@ from pathlib import Path
 
 import click
 
+from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.local_service import await_condition, is_healthy
 from clusterpass.cli.local_setup import generate_password, write_keys
-from clusterpass.config import Config
-from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.sync import SessionManager
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users.sync import UserDirectory
 
 _USERNAME = "demo"
 _ADMINISTRATOR = "admin"

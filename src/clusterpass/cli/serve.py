@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import argon2  # noqa: F401 - if it is missing, say so now, not from a crashing worker
 import click
 
 from clusterpass.cli.help_text import examples

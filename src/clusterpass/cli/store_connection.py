@@ -11,9 +11,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from clusterpass.managers.sync import SessionManager
+from clusterpass import KeyRing, SessionManager
 from clusterpass.service.settings.service import load_settings
-from clusterpass.tokens.keyring import KeyRing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from clusterpass import UserDirectory
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
-from clusterpass.users.sync import UserDirectory
 
 _from_stdin = click.option(
     "--password-stdin",

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import click
 
+from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.demo.scenario import Scenario, Step
 from clusterpass.cli.local_service import ServerProcess
 from clusterpass.cli.local_setup import free_port, generate_password, write_keys
-from clusterpass.config import Config
-from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.sync import SessionManager
-from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users.sync import UserDirectory
 
 _ISSUER = "https://demo.clusterpass.example"
 _USERNAME = "alice"
