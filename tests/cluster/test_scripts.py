@@ -290,7 +290,7 @@ def test_each_verb_is_one_round_trip(cluster, sessions, subject):
     sessions.verify(pair.access_token)
     sessions.sessions(subject)
     # The cutoff, which is asked for twice a second, is known for long enough.
-    cutoff = sessions._flows.context.cutoff
+    cutoff = sessions._flows.memory.cutoff
     cutoff.learn(0, cutoff.now() + 60)
     write, read = {"evalsha": 1, "wait": 1}, {"evalsha": 1}
     assert _spent(cluster, lambda: sessions.login(subject)) == write

@@ -17,11 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from clusterpass import KeyRing, SessionManager, UserDirectory
+from clusterpass import KeyRing, SessionManager, ThrottlePolicy, UserDirectory
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.request_log import make_logger
 from clusterpass.service.settings.service import Settings, load_settings
-from clusterpass.users.sync import ThrottlePolicy
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count()
