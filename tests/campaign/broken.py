@@ -14,13 +14,12 @@ from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Ended
 from clusterpass.protocol.script import load_script
-from clusterpass.sessions.context import Context
 from clusterpass.sessions.endings import orders
 from clusterpass.sessions.memory.denials import Denials
+from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.verbs.end import Ending
-from clusterpass.sessions.verbs.verify import Verification
-from clusterpass.store.drivers import aio
+from clusterpass.sessions.verbs.end import End
+from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.store.exchanges import carry_out as exchange
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
@@ -29,15 +28,13 @@ from tests.staleness.leases_off import switch_leases_off
 
 def wait_is_off() -> None:
     """Nobody waits for a replica, and all is called durable."""
-    for module in (aio, exchange):
-        module.wait_of = lambda *_: None  # type: ignore[attr-defined]
+    exchange.wait_of = lambda *_: None
     exchange.is_durable = lambda *_: True
 
 
 def wait_is_not_counted() -> None:
     """WAIT is sent, but what it answers is not looked at (or another shard is asked)."""
-    for module in (aio, exchange):
-        module.is_durable = lambda *_: True  # type: ignore[attr-defined]
+    exchange.is_durable = lambda *_: True
 
 
 def ends_are_not_remembered() -> None:
@@ -66,12 +63,12 @@ def _only_when_confirmed(order: Any) -> None:
 
 def sweeps_never_end() -> None:
     """Who has ended all sessions of a subject goes on to refuse those that are opened later."""
-    whole = Context.sweep
+    whole = Memory.sweep
 
-    def sweep(self: Any, subject: str, operation: bytes, what: Any, _: Any) -> None:
-        whole(self, subject, operation, what, None)
+    def sweep(self: Any, key: bytes, operation: bytes, what: Any, _: Any) -> None:
+        whole(self, key, operation, what, None)
 
-    changed: Any = Context
+    changed: Any = Memory
     changed.sweep = sweep
 
 
@@ -83,7 +80,7 @@ def pushes_are_ignored() -> None:
 
 def unavailable_is_401() -> None:
     """A store that cannot be reached is answered as a session that is not known."""
-    whole = Verification.verify
+    whole = Verify.verify
 
     def verify(self: Any, *given: Any, **more: Any) -> Any:
         try:
@@ -91,7 +88,7 @@ def unavailable_is_401() -> None:
         except StoreUnavailable:
             raise SessionUnknown from None
 
-    changed: Any = Verification
+    changed: Any = Verify
     changed.verify = verify
 
 
@@ -113,7 +110,7 @@ def logouts_are_not_awaited() -> None:
         return Ended(1, True)
         yield
 
-    changed: Any = Ending
+    changed: Any = End
     changed.logout = logout
 
 
@@ -219,5 +216,5 @@ def grace_is_given_to_all() -> None:
     def is_in_grace(_: Any, entry: Any, __: float) -> bool:
         return entry.loaded is not None
 
-    changed: Any = Verification
+    changed: Any = Verify
     changed._is_in_grace = is_in_grace

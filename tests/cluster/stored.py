@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, SessionManager, TokenPair
+from clusterpass.model import forks
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
-from clusterpass.store.drivers.base import _all_stores
+from clusterpass.store.drivers.base import StoreBase
 from clusterpass.tokens.identifiers import decode_session_id
 from tests.cluster.conftest import Facade
 
@@ -89,14 +90,14 @@ def rewrite(
 
 def make_known(key: bytes) -> None:
     """Tell the managers of this process that ``key`` was changed, as the cluster soon will."""
-    for store in list(_all_stores):
-        if store._observer is not None:
+    for store in list(forks._registered):
+        if isinstance(store, StoreBase) and store._observer is not None:
             store._observer.changed(key)
 
 
 def forget_ends(manager: Any) -> None:
     """Let a manager forget what it has seen to be over, when a test has changed the time of it."""
-    denials = getattr(manager, "manager", manager)._flows.context.denials
+    denials = getattr(manager, "manager", manager)._flows.memory.denials
     for known in (denials._sessions, denials._sweeps, denials._generations):
         known.clear()
 
@@ -150,5 +151,5 @@ def spent(engine: Engine, act: Callable[[], Any], name: str) -> int:
 
 def keep_cutoff_known(manager: Any) -> None:
     """For a minute the manager asks nobody for the time of ``revoke_before``."""
-    cutoff = manager._flows.context.cutoff
+    cutoff = manager._flows.memory.cutoff
     cutoff.learn(0, cutoff.now() + 60)

@@ -19,6 +19,7 @@ from clusterpass import (
     SessionUnknown,
     TokenExpired,
     TokenVerifier,
+    UnreadableRecord,
 )
 from clusterpass.model.authentication_errors import (
     TokenKeyUnknown,
@@ -26,6 +27,10 @@ from clusterpass.model.authentication_errors import (
     TokenTypeInvalid,
 )
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import parse_record
+from clusterpass.tokens.identifiers import decode_session_id
+from tests.cluster.stored import home_of, make_known
 
 
 def test_a_login_is_known_and_described(manager, subject):
@@ -226,9 +231,6 @@ def test_a_session_ends_with_its_idle_or_absolute_limit(open_manager, config, su
 
 def test_an_ended_session_is_refused_although_its_token_is_fresh(manager, engine, subject, config):
     """The store's record decides, not the token: let the record's end lie in the past."""
-    from clusterpass.protocol.records import parse_record
-    from clusterpass.tokens.identifiers import decode_session_id
-
     pair = manager.login(subject)
     running = engine[0]
     key = b"cp:{%b}" % subject.encode()
@@ -244,6 +246,27 @@ def test_an_ended_session_is_refused_although_its_token_is_fresh(manager, engine
         manager.refresh(pair.refresh_token)
     assert refusal.value.reason == "expired"
     assert manager.sessions(subject) == []
+
+
+@pytest.mark.parametrize("value", [b"\x03" + bytes(63), b"\xff", b""], ids=["3", "255", "empty"])
+def test_a_record_of_a_later_release_costs_nobody_the_refresh_token(
+    manager, engine, subject, value
+):
+    """A rolling upgrade: what this release cannot read is its own fault, not the token's."""
+    pair = manager.login(subject)
+    key, field = Keyspace().sessions(subject), decode_session_id(pair.session_id)
+    with home_of(engine, key) as client:
+        known = client.hget(key, field)
+        client.hset(key, field, value)
+        make_known(key)
+        for _ in range(2):
+            with pytest.raises(UnreadableRecord) as caught:
+                manager.refresh(pair.refresh_token)
+            assert (caught.value.status, caught.value.code) == (500, "record_unreadable")
+            assert client.hget(key, field) == value, "the session is left alone"
+        client.hset(key, field, known)
+        make_known(key)
+    assert manager.refresh(pair.refresh_token).session_id == pair.session_id
 
 
 def test_an_access_token_never_outlives_its_session(open_manager, config, subject):

@@ -20,7 +20,7 @@ from clusterpass import (
     SubjectBanned,
     TooManySessions,
 )
-from clusterpass.managers.listeners import MOST_WAITING
+from clusterpass.managers.aio.listeners import MOST_WAITING
 from clusterpass.model.values import Actor, EventKind, SessionEvent
 from tests.cluster.conftest import Facade
 from tests.cluster.stored import eventually, opened_apart, rewrite

@@ -168,7 +168,7 @@ def test_an_expired_token_is_refused_from_memory_too(open_manager, config, subje
     pair = manager.login(subject)
     served(manager, pair.access_token)
     # Its expiry is brought near: the entry and its deadline are all that a verify looks at.
-    entry = manager_of(manager)._flows.context.near.entry(pair.access_token)
+    entry = manager_of(manager)._flows.memory.near.entry(pair.access_token)
     entry.deadline -= 20
     assert manager.recall(pair.access_token) is None
     assert manager.verify(pair.access_token).subject == subject
@@ -297,7 +297,7 @@ def test_a_store_that_is_gone_is_503_and_memory_ends_with_the_bound(config, subj
 def test_expired_sessions_are_refused_in_memory(engine, manager, subject):
     pair = manager.login(subject, lifetime=10)
     served(manager, pair.access_token)
-    entry = manager_of(manager)._flows.context.near.entry(pair.access_token)
+    entry = manager_of(manager)._flows.memory.near.entry(pair.access_token)
     left = entry.deadline - time.clock_gettime(time.CLOCK_BOOTTIME)
     assert left <= 10.5, "memory does not outlive the session"
 

@@ -16,11 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from clusterpass import KeyRing, PasswordHasher, SessionManager, UserDirectory
+from clusterpass import KeyRing, PasswordHasher, SessionManager, ThrottlePolicy, UserDirectory
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.request_log import make_logger
 from clusterpass.service.settings.service import Settings, load_settings
-from clusterpass.users.sync import ThrottlePolicy
 from tests.ports import free_port
 
 PASSWORD = "correct horse battery"

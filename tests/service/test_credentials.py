@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from clusterpass import TooManyAttempts
+from clusterpass import AsyncHashing, TooManyAttempts
 from clusterpass.service.api import password_check as credentials
-from clusterpass.service.api.password_check import OwnCheck
-from clusterpass.users.aio import HashingThreads
+from clusterpass.service.api.password_check import CustomAuthenticator
 from clusterpass.users.passwords import PasswordHasher
 
 from .conftest import PASSWORD, bearer
@@ -69,7 +68,7 @@ async def test_the_forwarded_address_counts_behind_a_trusted_proxy(start, settin
 async def _own(start, settings, monkeypatch, check):
     monkeypatch.setattr("clusterpass.service.app.load_check", lambda path: check)
     service = await start(settings)
-    assert isinstance(service.app.state.service.doorkeeper, OwnCheck)
+    assert isinstance(service.app.state.service.authenticator, CustomAuthenticator)
     return service
 
 
@@ -189,7 +188,7 @@ async def test_an_own_check_that_answers_something_else_is_500(start, settings, 
 async def test_the_queue_before_the_hashing_threads_is_bounded():
     import threading
 
-    threads = HashingThreads(concurrency=1, most_waiting=1)
+    threads = AsyncHashing(concurrency=1, most_waiting=1)
     release = threading.Event()
     running = [asyncio.create_task(threads.run(lambda: release.wait(20))) for _ in range(2)]
     await asyncio.sleep(0)

@@ -8,14 +8,15 @@ from clusterpass import (
     InvalidCredentials,
     InvalidInput,
     LoginOvertaken,
+    LoginThrottle,
     SessionManager,
     SessionRevoked,
+    ThrottlePolicy,
     TooManyAttempts,
     UserDirectory,
 )
 from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
 from clusterpass.users.passwords import PasswordHasher
-from clusterpass.users.sync import LoginThrottle, ThrottlePolicy
 
 from .conftest import PASSWORD
 

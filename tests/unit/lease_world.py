@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from clusterpass.model.values import Session
+from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import Loaded, Remembered
 from clusterpass.sessions.memory.leases import Leases
@@ -60,7 +61,7 @@ class World:
             clock=lambda: 1_000.0 + self.now,
             lock=threading.RLock,
         )
-        self.entry = Remembered(TOKEN, "alice", KEY, b"s" * 16, FAR)
+        self.entry = Remembered(TOKEN, "alice", SubjectKeys(KEY, b"", 0), b"s" * 16, FAR)
         self.known_owner = "a"
         self.served = 0
         self.cache.set_primaries(frozenset({"a", "b", "c"}))

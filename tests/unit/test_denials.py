@@ -172,7 +172,7 @@ def test_a_child_of_a_fork_keeps_what_is_certain(denials):
     denials.add(ONE, REVOKED)
     denials.add(TWO, replace(REVOKED, is_pending=True))
     denials.sweep(KEY, b"operation", Sweep(REVOKED))
-    denials.begin_anew(threading.RLock)
+    denials.begin_anew()
     assert denials.of_session(ONE) == KNOWN
     assert denials.of_session(TWO) is None
     assert denials.judge(KEY, b"3" * 16, shown(), 6.0) is None

@@ -549,7 +549,7 @@ def test_a_read_that_is_not_believed_is_asked_again():
 
     gates = Gates(lambda: 0.0, patience=2.5, most_waiting=256)
     terms = Terms(
-        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes
+        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes=believes
     )
     steps = exchange(call_of(READ), terms)
     assert steps.send(None) == Send(A, (by_name(READ),))
@@ -568,7 +568,7 @@ def test_a_write_stands_or_falls_with_its_confirmation():
     slots = owned_by(A, replicas=1)
     gates = Gates(lambda: 0.0, patience=2.5, most_waiting=256)
     terms = Terms(
-        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes
+        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes=believes
     )
     steps = exchange(call_of(WRITE), terms)
     steps.send(None)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -21,6 +21,7 @@ from clusterpass.model.authentication_errors import (
     TokenMissing,
     TokenSignatureInvalid,
 )
+from clusterpass.model.clock import Clock
 from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
@@ -41,12 +42,12 @@ from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.verbs.login import LoginOptions
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens, parse_refresh_token
+from clusterpass.tokens.verifier import TokenVerifier
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = 1_800_000_000
@@ -100,24 +101,27 @@ class Life:
             KEYSPACE,
             deadline=3,
             tell=self.told.append,
-            clock=lambda: now,
+            clock=Clock(wall=lambda: now),
             random_bytes=Counter(),
         )
-        self.verifier = self.flows.context.verifier
+        values = self.flows.context.config
+        self.verifier = TokenVerifier(
+            values.keys, issuer=values.issuer, audience=values.audience, clock=lambda: now
+        )
         self.tombstone_seconds = self.flows.context.tombstone_seconds
-        self.verify = self.flows.verification.verify
-        self.refresh = self.flows.rotation.refresh
-        self.logout = self.flows.ending.logout
-        self.sessions = self.flows.subjects.sessions
+        self.verify = self.flows.verify.verify
+        self.refresh = self.flows.refresh.refresh
+        self.logout = self.flows.end.logout
+        self.sessions = self.flows.subject.sessions
 
     def login(self, subject: Any, **options: Any) -> Any:
-        return self.flows.opening.login(subject, LoginOptions(**options))
+        return self.flows.login.login(subject, cast("Any", options))
 
     def revoke(self, subject: Any, session_id: Any, reason: str = "") -> Any:
-        return self.flows.ending.revoke(subject, session_id, reason=reason)
+        return self.flows.end.revoke(subject, session_id, reason=reason)
 
     def revoke_all(self, subject: Any, keep: Any = None) -> Any:
-        return self.flows.ending.revoke_all(subject, keep=keep, device_type=None, reason="")
+        return self.flows.end.revoke_all(subject, keep=keep, device_type=None, reason="")
 
 
 def life(now: float = NOW, **values: Any) -> Life:
@@ -195,7 +199,7 @@ WRITTEN = (*READ, KEYSPACE.online(slot_of(KEY)))
 
 def housekeeping(own: Life, subject: str = "alice") -> bytes:
     """The first argument of each script that writes."""
-    return own.flows.context.keeping.pack(subject)
+    return own.flows.context.keeping().pack(subject)
 
 
 def told_to_end(own: Life, call: ScriptCall[Any]) -> tuple[Any, ...]:
@@ -204,7 +208,7 @@ def told_to_end(own: Life, call: ScriptCall[Any]) -> tuple[Any, ...]:
     assert isinstance(packed, bytes)
     operation = packed[15:23]
     assert operation != NO_OPERATION
-    assert packed == own.flows.context.keeping.pack("alice", operation)
+    assert packed == own.flows.context.keeping().pack("alice", operation)
     return call.arguments[1:]
 
 
@@ -841,7 +845,7 @@ def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
                 call = flow.send(Answer(answer, False, "node"))
     assert end.value.value.active_at == NOW + 1000
     assert noted.count("touch") == 1
-    entry = own.flows.context.near.entry(token)
+    entry = own.flows.memory.near.entry(token)
     assert entry is not None
     assert entry.loaded is not None
     assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
@@ -880,7 +884,7 @@ def test_who_waits_for_a_revocation_of_all_refuses_nobody_who_came_later() -> No
 
 def test_who_waits_for_a_ban_refuses_everybody() -> None:
     own = life()
-    pending(own.flows.subjects.ban("alice", reason="", for_seconds=None, scope="", level=1))
+    pending(own.flows.subject.ban("alice", reason="", for_seconds=None, scope="", level=1))
     for record in (BEFORE, LATER):
         with pytest.raises(SessionRevoked):
             drive(own.verify(access_token()), stored(record))

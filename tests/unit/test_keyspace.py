@@ -145,7 +145,10 @@ def test_pattern_of_users_finds_users_alone() -> None:
 def test_what_a_cache_watches_is_the_sessions_and_little_else(subject: str) -> None:
     watched = KEYSPACE.sessions_prefix()
     assert KEYSPACE.sessions(subject).startswith(watched)
-    assert KEYSPACE.activity_beside(KEYSPACE.sessions(subject)) == KEYSPACE.activity(subject)
+    keys = KEYSPACE.keys_of(subject)
+    assert keys.sessions == KEYSPACE.sessions(subject)
+    assert keys.activity == KEYSPACE.activity(subject)
+    assert keys.slot == key_slot(keys.sessions) == key_slot(keys.activity)
     for noisy in (
         KEYSPACE.activity(subject),
         KEYSPACE.attempts_by_account(subject),

@@ -7,6 +7,7 @@ from math import inf
 import pytest
 
 from clusterpass.model.values import Session
+from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import Loaded, Remembered
 from clusterpass.sessions.memory.leases import Leases
@@ -44,7 +45,7 @@ class Scene:
 
     def entry(self, token="token", subject="alice", expires_at=WALL + 900) -> Remembered:
         key = b"cp:{%b}" % subject.encode()
-        return Remembered(token, subject, key, b"s" * 16, expires_at)
+        return Remembered(token, subject, SubjectKeys(key, b"", 0), b"s" * 16, expires_at)
 
     def loaded(self, subject="alice", **changed) -> Loaded:
         values = {

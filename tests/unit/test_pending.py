@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from clusterpass.managers.confirming import ConfirmingTask, ConfirmingThread
+from clusterpass.managers.aio.confirming import AsyncConfirming
+from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.sessions.memory import pending as module
 from clusterpass.sessions.memory.pending import PendingEndings
@@ -79,7 +80,7 @@ def test_there_are_not_too_many(queue, monkeypatch):
 
 def test_a_child_of_a_fork_has_none(queue):
     queue.add("ban", never)
-    queue.begin_anew(threading.RLock)
+    queue.begin_anew()
     assert len(queue) == 0
 
 
@@ -89,7 +90,7 @@ def hurried(monkeypatch) -> PendingEndings:
     return PendingEndings(time.monotonic, threading.RLock, lambda: 1.0)
 
 
-FAILURES = [StoreUnavailable(reason="timeout"), StoreFailed("broken"), False, True]
+FAILURES = [StoreUnavailable(reason="timeout"), StoreFailed("broken"), OSError("x"), False, True]
 
 
 def test_a_thread_tries_until_it_is_confirmed(hurried, caplog):
@@ -103,19 +104,20 @@ def test_a_thread_tries_until_it_is_confirmed(hurried, caplog):
             done.set()
         return outcome
 
-    thread = ConfirmingThread(hurried, run)
+    thread = Confirming(hurried, run)
     hurried.add("ban", lambda: None)
     assert done.wait(10)
     thread.close()
     assert len(hurried) == 0
     assert "a pending ban failed: store_failed" in caplog.text
+    assert "a pending ban failed: OSError" in caplog.text
     assert "store_unavailable" not in caplog.text
 
 
 def test_closing_tries_once_more(hurried, monkeypatch):
     monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
     tried = []
-    thread = ConfirmingThread(hurried, lambda flow: tried.append(flow) or False)
+    thread = Confirming(hurried, lambda flow: tried.append(flow) or False)
     hurried.add("ban", lambda: None)
     thread.close()
     assert len(tried) == 1
@@ -133,7 +135,7 @@ async def test_a_task_tries_until_it_is_confirmed(hurried, caplog):
             done.set()
         return outcome
 
-    task = ConfirmingTask(hurried, run)
+    task = AsyncConfirming(hurried, run)
     hurried.add("ban", lambda: None)
     async with asyncio.timeout(10):
         await done.wait()
@@ -150,7 +152,7 @@ async def test_closing_a_task_tries_once_more(hurried, monkeypatch):
         tried.append(flow)
         return False
 
-    task = ConfirmingTask(hurried, run)
+    task = AsyncConfirming(hurried, run)
     hurried.add("ban", lambda: None)
     await asyncio.sleep(0)
     await task.close()

@@ -20,10 +20,13 @@ PUBLIC = [
     "Actor",
     "AdministratorRequired",
     "Applied",
+    "AsyncHashing",
     "AsyncLoginThrottle",
     "AsyncSessionManager",
+    "AsyncStore",
     "AsyncUserDirectory",
     "AuthenticationError",
+    "AwaitableStore",
     "Ban",
     "CacheStats",
     "ClusterPassError",
@@ -34,7 +37,7 @@ PUBLIC = [
     "EmbeddedClusterError",
     "Ended",
     "EventKind",
-    "HashingThreads",
+    "Hashing",
     "HistoryEntry",
     "ImpersonationRefused",
     "InvalidCredentials",
@@ -44,6 +47,7 @@ PUBLIC = [
     "KeyRejected",
     "KeyRing",
     "LocalServerFailed",
+    "LoginOptions",
     "LoginOvertaken",
     "LoginThrottle",
     "ManagerStats",
@@ -65,15 +69,18 @@ PUBLIC = [
     "SessionExpired",
     "SessionManager",
     "SessionNotFound",
+    "SessionOptions",
     "SessionPolicy",
     "SessionRevoked",
     "SessionUnknown",
     "StepUpRequired",
+    "Store",
     "StoreDenied",
     "StoreFailed",
     "StoreLocation",
     "StoreUnavailable",
     "SubjectBanned",
+    "SyncStore",
     "ThrottlePolicy",
     "TlsFiles",
     "TokenAudienceInvalid",
@@ -168,7 +175,7 @@ def test_star_import_gives_the_public_names() -> None:
 
 def test_star_import_works_on_a_bare_install() -> None:
     block = f"import sys\nfor name in {ON_DEMAND}: sys.modules[name] = None"
-    assert "clusterpass.users.sync" in loaded_after(f"{block}\nfrom clusterpass import *")
+    assert "clusterpass.users.sync.directory" in loaded_after(f"{block}\nfrom clusterpass import *")
 
 
 def test_what_an_extra_brings_says_which() -> None:

@@ -1,7 +1,8 @@
-"""A clock that never jumps and that goes on while the machine sleeps."""
+"""The clocks of this machine: one that never jumps, and one that tells the time of day."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,4 +17,14 @@ def _steady_clock() -> Callable[[], float]:
 
 
 steady_seconds: Final = _steady_clock()
-"""Seconds since some moment in the past."""
+"""Seconds since some moment in the past; goes on while the machine sleeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Both clocks, as decisions are handed them. The store's own time comes with its answers."""
+
+    steady: Callable[[], float] = steady_seconds
+    """Seconds of a clock that never jumps."""
+    wall: Callable[[], float] = time.time
+    """Seconds since the epoch, by this machine's clock."""

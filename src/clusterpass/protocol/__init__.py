@@ -1,1 +1,1 @@
-"""The language spoken to the store: key names, records, scripts and their replies. No I/O here."""
+"""What is said to the store: key names, record layouts, scripts and their replies. Does no I/O."""

@@ -1,8 +1,8 @@
-"""Every key name there is.
+"""Builds the name of every key that ClusterPass uses.
 
-One hash tag per subject: all that belongs to a subject lies in one slot, and one script can change
-it atomically. Names are percent-encoded between the braces, so a subject that itself holds braces
-can neither leave its slot nor reach another subject's.
+The hash tag is the subject: all keys of a subject lie in one slot, so one script can change them
+atomically. Names are percent-encoded between the braces, so a subject with braces in its name
+cannot leave its slot or reach another subject's.
 """
 
 import binascii
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from clusterpass.model.errors import ConfigurationError
@@ -20,14 +20,26 @@ DEFAULT_NAMESPACE: Final = "cp"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _PLAIN_IN_TAGS: Final = "@:+!*,;=()'"
 SLOTS: Final = 16_384
+"""The number of hash slots of every Redis or Valkey Cluster."""
 _SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
 SLOTS_WITH_CUTOFF: Final = (0, SLOTS // 3, 2 * SLOTS // 3)
-"""Three slots that on most clusters lie on three primaries."""
+"""The slots that hold the copies of the revocation cutoff: on most clusters on three primaries."""
+
+
+class SubjectKeys(NamedTuple):
+    """The keys that every call about a subject names, and their slot."""
+
+    sessions: bytes
+    activity: bytes
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """Builds key names under one namespace, so several applications can share a cluster."""
+    """Builds key names under one namespace, so that several applications can share a cluster.
+
+    Raises ConfigurationError unless the namespace is 1 to 32 letters, digits or any of ``_.-``.
+    """
 
     namespace: str = DEFAULT_NAMESPACE
 
@@ -38,81 +50,84 @@ class Keyspace:
             )
 
     def sessions(self, subject: str) -> bytes:
-        """Hash, the whole of a subject:
+        """The key of the hash that holds the sessions of ``subject`` and all that concerns them.
+
+        The fields of the hash:
 
             session id (16 bytes)   live record or tombstone
-            session id + "d"        details as JSON: claims, a long device name
+            session id + "d"        details as JSON: claims, a long device name, acr, amr, act
             session id + "e"        elevation: a step-up that is in force
             "c"  live claims   "b"  bans   "g"  generation   "h", "h" + byte  history
+            "o" + id (8 bytes) + byte   result of an operation that may be repeated
 
-        All is one key, as a call with a second key that may be missing fails while its slot
-        migrates.
+        A single key holds all of this because a call that names a missing second key fails while
+        the slot migrates.
         """
         return self._tagged(subject, "")
 
     def activity(self, subject: str) -> bytes:
-        """Hash: session id -> second of its last use, where that is later than its refresh.
+        """The key of the hash that maps a session id of ``subject`` to the second of its last use.
 
-        Beside the sessions and under another prefix, so that a note of a session's use is no change
-        of what a cache watches. Whoever reads both can do without it while the slot migrates.
+        Only uses later than the last refresh are in this hash. Its prefix differs from that of the
+        sessions, so that noting a use does not invalidate the caches that watch sessions. A reader
+        of both keys must do without this one while the slot migrates.
         """
-        return self.sessions_and_activity(subject)[1]
+        return self.keys_of(subject).activity
 
-    def sessions_and_activity(self, subject: str) -> tuple[bytes, bytes]:
-        """Both keys, in the order in which scripts take them."""
-        key = self.sessions(subject)
-        return key, self.activity_beside(key)
-
-    def activity_beside(self, key: bytes) -> bytes:
-        """The key of the activity beside the ``key`` of a subject's sessions."""
-        tag = len(self.namespace) + 1
-        return key[:tag] + b"active:" + key[tag:]
+    def keys_of(self, subject: str) -> SubjectKeys:
+        """The keys of ``subject`` in the order in which scripts take them, and their slot."""
+        tag = quote(subject, safe=_PLAIN_IN_TAGS).encode("ascii")
+        prefix = self.namespace.encode("ascii")
+        # The tag holds no brace, and is what the slot depends on; that of nothing is the whole key.
+        sessions = prefix + b":{" + tag + b"}"
+        slot = binascii.crc_hqx(tag or sessions, 0) % SLOTS
+        return SubjectKeys(sessions, prefix + b":active:{" + tag + b"}", slot)
 
     def sessions_prefix(self) -> bytes:
-        """With what all keys of :meth:`sessions` begin, and few others that change seldom."""
+        """The prefix of every key of :meth:`sessions`; few others have it, and seldom change."""
         return f"{self.namespace}:{{".encode()
 
     def online(self, slot: int) -> bytes:
-        """Sorted set: who is online among the subjects of ``slot``; it lies in that slot."""
-        return self.online_before_tag() + slot_tags()[slot] + self.online_behind_tag()
+        """The key, in ``slot``, of the sorted set of that slot's subjects who are online."""
+        return f"{self.namespace}:online:{{".encode() + slot_tags()[slot] + b"}"
 
     def online_before_tag(self) -> bytes:
-        """What stands before the tag in the name of such a set."""
+        """The part before the tag in every key of :meth:`online`."""
         return f"{self.namespace}:online:{{".encode()
 
     def online_behind_tag(self) -> bytes:
-        """What stands behind it."""
+        """The part after the tag in every key of :meth:`online`."""
         return b"}"
 
     def not_before(self, slot: int) -> bytes:
-        """One copy of the time before which every session has ended, in ``slot``."""
+        """The key of the copy in ``slot`` of the time before which every session has ended."""
         return self.not_before_prefix() + slot_tags()[slot] + b"}"
 
     def not_before_prefix(self) -> bytes:
-        """With what the keys of all copies begin."""
+        """The prefix of every key of :meth:`not_before`."""
         return f"{self.namespace}:not-before:{{".encode()
 
     def user(self, username: str) -> bytes:
-        """Hash: the directory's entry of a user: password hash, state."""
+        """The key of the hash of a directory user: password hash, disabled, creation time."""
         return self._tagged(username, ":user")
 
     def attempts_by_account(self, username: str) -> bytes:
-        """Counter: recent login attempts for an account."""
+        """The key of the counter of recent login attempts for an account."""
         return self._tagged(username, kind="attempts-account:")
 
     def attempts_by_address(self, address: str) -> bytes:
-        """Counter: recent login attempts from an address."""
+        """The key of the counter of recent login attempts from an address."""
         return self._tagged(address, kind="attempts-address:")
 
     def probe(self, slot: int) -> bytes:
-        """A key in ``slot`` that holds nothing: asked to learn whether its owner answers.
+        """A key in ``slot`` that holds nothing; reading it tells whether the slot's owner answers.
 
-        Only the doctor's trial writes it, for some seconds.
+        Only the trial write of ``clusterpass doctor`` writes this key, for some seconds.
         """
         return f"{self.namespace}:probe:{{".encode() + slot_tags()[slot] + b"}"
 
     def all_users_pattern(self) -> str:
-        """The glob that finds the directory's entries; for administration, never for requests."""
+        """The glob by which SCAN finds all directory users; never for requests."""
         return f"{self.namespace}:{{*}}:user"
 
     def _tagged(self, name: str, suffix: str = "", kind: str = "") -> bytes:
@@ -121,7 +136,7 @@ class Keyspace:
 
 
 def slot_of(key: bytes) -> int:
-    """The slot of a key: CRC-16 of its hash tag (Redis Cluster specification, "hash tags")."""
+    """The hash slot of ``key``: the CRC-16 of its hash tag, as Redis Cluster specifies it."""
     _, opened, rest = key.partition(b"{")
     tag, closed, _ = rest.partition(b"}")
     return binascii.crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
@@ -129,7 +144,7 @@ def slot_of(key: bytes) -> int:
 
 @cache
 def slot_tags() -> Sequence[bytes]:
-    """For each slot a tag of four letters that lies in it."""
+    """A hash tag of four letters for each slot, by the number of the slot."""
     tags = [b""] * SLOTS
     for letters in product(_SLOT_ALPHABET, repeat=4):
         tag = "".join(letters).encode()

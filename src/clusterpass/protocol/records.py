@@ -1,41 +1,49 @@
-"""The packed session record and the tombstone: what the fields of a subject's hash hold.
+"""The packed session record and the tombstone, the values of a subject's hash.
 
-A record takes at most 64 bytes, so that the hash keeps its compact encoding. The first byte is the
-schema number; from 128 up it is a tombstone. All numbers are big-endian; times are seconds of the
+A value takes at most 64 bytes, so that the hash keeps its compact encoding. The first byte is the
+schema number, 128 or more for a tombstone. All numbers are big-endian; times are seconds of the
 server's clock, except ``created``, which is milliseconds so that logins keep their order.
 
     live        schema 2 | flags 1 | created 6 | absolute end 4 | refreshed 4 | idle seconds 4 |
                 rotation 4 | refresh digest 16 | burst 1 | burst span 2 | device 0..21
     tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54
 
-``flags``: three bits, and in the upper five the place of the login among those of its millisecond.
-``burst``: how many refreshes followed each other within the grace; ``burst span``: seconds from the
-first of them to ``refreshed``. ``device``: a name, or a kind of device, NUL, and a name. When a
-session was used last stands elsewhere: what a cache watches does not change with every use.
+``flags``: three bits; the upper five bits order the logins of one millisecond. ``burst``: how many
+refreshes followed each other within the grace period; ``burst span``: seconds from the first of
+them to ``refreshed``. ``device``: a name, or a device type, NUL, and a name. The last use is stored
+under another key, so that caches that watch sessions are not invalidated by every use.
 
-The schemas 1 (without burst and span) and 129 (without a note) are read as well.
+Schema 1 (without burst and burst span) and schema 129 (without a note) are read as well.
 ``scripts/_include/record.lua`` reads and writes the same layout; a test compares the two.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
 
 LIVE_SCHEMA: Final = 2
+"""The schema number of the live records that this release writes."""
 TOMBSTONE_SCHEMA: Final = 130
+"""The schema number of the tombstones that this release writes."""
 HAS_DETAILS: Final = 1
+"""Flag: the session has details in a field of their own."""
 BY_PASSWORD: Final = 2
+"""Flag: the login was by password alone, which needs no details."""
 IMPERSONATED: Final = 4
+"""Flag: the session was opened by another user who impersonates the subject."""
 _FLAGS: Final = 8
 LONGEST_RECORD: Final = 64
+"""Bytes of the longest value that leaves the hash in its compact encoding."""
 _LIVE: Final = struct.Struct(">BB6sIIII16sBH")
 _LIVE_1: Final = struct.Struct(">BB6sIIII16s")
 _TOMBSTONE: Final = struct.Struct(">BBII")
 LONGEST_SHORT_DEVICE: Final = LONGEST_RECORD - _LIVE.size
+"""Bytes of the longest device that fits a live record."""
 LONGEST_NOTE: Final = LONGEST_RECORD - _TOMBSTONE.size
+"""Bytes of the longest note that fits a tombstone."""
 REASON_NUMBERS: Final[dict[RevocationReason, int]] = {
     "logged_out": 1,
     "replaced": 2,
@@ -45,60 +53,71 @@ REASON_NUMBERS: Final[dict[RevocationReason, int]] = {
     "expired": 6,
     "idle": 7,
 }
+"""The number under which a tombstone stores each reason for the end of a session."""
 _REASONS: Final = {number: reason for reason, number in REASON_NUMBERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRecord:
-    """A live session as stored."""
+    """A live session as the store holds it; times are those of the server's clock."""
 
     created_milliseconds: int
+    """The time of the login, in milliseconds since the epoch."""
     absolute_end: int
+    """The second at which the session ends, however much it is used."""
     refreshed_at: int
+    """The second of the last refresh, or of the login."""
     idle_seconds: int
+    """Seconds without use after which the session ends; 0: no idle limit."""
     rotation: int
-    refresh_digest: bytes
+    """How many refresh tokens of the session were exchanged."""
+    refresh_digest: bytes = field(repr=False)
+    """The digest of the current refresh token, 16 bytes."""
     device: str
+    """A device name, or a device type, NUL, and a name."""
     flags: int = 0
+    """``HAS_DETAILS``, ``BY_PASSWORD``, ``IMPERSONATED``, and the login's order in five bits."""
     burst: int = 0
+    """How many refreshes followed each other within the grace period, 255 at most."""
     burst_span: int = 0
+    """Seconds from the first refresh of the burst to ``refreshed_at``."""
     seen_at: int = 0
-    """The second in which its use was noted last; it stands beside the record."""
+    """The second of the last use that was noted beside the record; 0: none."""
+    active_at: int = field(init=False, repr=False, compare=False)
+    """The second of the last refresh or of the last use that was noted, whichever is later."""
+    ends_at: int = field(init=False, repr=False, compare=False)
+    """The second at which the session ends unless it is used before."""
 
-    @property
-    def active_at(self) -> int:
-        """The second in which the session was used last, as far as that was noted."""
-        return max(self.refreshed_at, self.seen_at)
-
-    @property
-    def ends_at(self) -> int:
-        """The second at which the session ends unless it is used."""
-        if not self.idle_seconds:
-            return self.absolute_end
-        return min(self.absolute_end, self.active_at + self.idle_seconds)
+    def __post_init__(self) -> None:
+        # Reckoned once: a verify needs both several times.
+        active_at, ends_at = max(self.refreshed_at, self.seen_at), self.absolute_end
+        if self.idle_seconds and active_at + self.idle_seconds < ends_at:
+            ends_at = active_at + self.idle_seconds
+        object.__setattr__(self, "active_at", active_at)
+        object.__setattr__(self, "ends_at", ends_at)
 
     @property
     def login_order(self) -> tuple[int, int]:
-        """Where the login stands among those of the subject."""
+        """The sort key that puts the logins of one subject in their order."""
         return self.created_milliseconds, self.flags // _FLAGS
 
     @property
     def device_type(self) -> str:
-        """The kind of device, or nothing."""
+        """The device type, or an empty text when the login gave none."""
         kind, separator, _ = self.device.partition("\0")
         return kind if separator else ""
 
     @property
     def device_name(self) -> str:
-        """The name, where it is short enough to stand in the record."""
+        """The device name, or an empty text when the name is in the details or there is none."""
         return self.device.rpartition("\0")[2]
 
     def has(self, flag: int) -> bool:
-        """Whether ``flag`` is set."""
+        """Whether ``flag`` (such as ``HAS_DETAILS``) is set in the record."""
         return bool(self.flags & flag)
 
     def pack(self) -> bytes:
-        """The bytes as stored."""
+        """The record as stored: 43 bytes and the device, in schema 2; drops ``seen_at``."""
         head = _LIVE.pack(
             LIVE_SCHEMA,
             self.flags,
@@ -116,25 +135,29 @@ class LiveRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What remains of a session that was ended, until its tokens have expired."""
+    """What is kept of a session that has ended, until its tokens would have expired."""
 
     reason: RevocationReason
+    """Why the session ended."""
     ended_at: int
+    """The second in which the session ended."""
     keep_until: int
+    """The second from which the tombstone may be removed."""
     note: str = ""
-    """Which device replaced it, or why an administrator ended it."""
+    """The device that replaced the session, or what an administrator wrote."""
 
     def pack(self) -> bytes:
-        """The bytes as stored."""
+        """The tombstone as stored: 10 bytes and the note, in schema 130."""
         number = REASON_NUMBERS[self.reason]
         head = _TOMBSTONE.pack(TOMBSTONE_SCHEMA, number, self.ended_at, self.keep_until)
         return head + self.note.encode()
 
 
 def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
-    """What ``value`` says; ``seen_at``: the second in which the use of it was noted last.
+    """The record or tombstone that ``value``, a field of a subject's hash, holds.
 
-    Raises UnreadableRecord when it was written by a later release, or by something else.
+    ``seen_at``: the second of the last use that was noted beside the record; 0: none. Raises
+    UnreadableRecord when a later release wrote ``value``, or something other than ClusterPass.
     """
     try:
         if value[0] in {129, TOMBSTONE_SCHEMA}:
@@ -149,7 +172,7 @@ def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
 
 
 def shorten_text(text: str, longest: int) -> bytes:
-    """``text`` in at most ``longest`` bytes of UTF-8, cut between two characters."""
+    """The beginning of ``text`` in at most ``longest`` bytes of UTF-8, whole characters only."""
     return text.encode()[:longest].decode(errors="ignore").encode()
 
 

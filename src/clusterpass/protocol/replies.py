@@ -1,4 +1,4 @@
-"""The typed replies of the scripts, and how what stands beside a record is read and written."""
+"""The typed replies of the scripts, and the values that are stored beside a session record."""
 
 import json
 import struct
@@ -17,17 +17,21 @@ _ENTRY: Final = struct.Struct(">BIH16s")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What does not fit a record; fixed at the login."""
+    """What a login brought that does not fit the record; never changed after the login."""
 
     claims: dict[str, Any]
+    """The claims of the login."""
     device: str | None = None
+    """The device name, where it is too long for the record."""
     level: str | None = None
+    """The authentication level of the login (``acr``)."""
     methods: tuple[str, ...] = ()
+    """The authentication methods of the login (``amr``)."""
     actor: tuple[str, str, str] | None = None
-    """Subject and session of who impersonates, and why."""
+    """The subject and the session id of the impersonator, and the reason given."""
 
     def encode(self) -> bytes:
-        """JSON, or nothing when there is nothing to say."""
+        """The details as stored: JSON in UTF-8, or no bytes when every member is empty."""
         members: dict[str, Any] = {
             "claims": self.claims,
             "device": self.device,
@@ -42,46 +46,63 @@ class Details:
 
 
 NO_DETAILS: Final = Details({})
+"""The details of a session that has no field of details."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elevation:
-    """A step-up: since when, until when, and what it proved."""
+    """A step-up: the user was authenticated again, more strongly, for a limited time."""
 
     authenticated_at: int
+    """The second of the step-up, on the server's clock."""
     ends_at: int
+    """The second at which the step-up is over."""
     level: str
+    """The authentication level that was reached (``acr``)."""
     methods: tuple[str, ...]
+    """The authentication methods that were used (``amr``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBan:
-    """A ban as stored; ``until`` 0: for good."""
+    """A ban of a subject as stored."""
 
     scope: str
+    """What the subject is banned from; empty: from everything."""
     level: int
+    """The level of the ban, as the administrator chose it."""
     until: int
+    """The second at which the ban ends; 0: never."""
     reason: str
+    """Why the subject was banned."""
     banned_at: int
+    """The second in which the ban began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A session as the store holds it, at the server's time ``now_milliseconds``."""
+    """A session as the store holds it, with what holds for the whole subject."""
 
     now_milliseconds: int
+    """The server's time of the reply, in milliseconds since the epoch."""
     record: LiveRecord | Tombstone | None
+    """The session's record; None when the store knows no such session."""
     details: Details = NO_DETAILS
+    """What the login brought that does not fit the record."""
     elevation: Elevation | None = None
+    """The latest step-up of the session, which may be over; None: there was none."""
     live_claims: Mapping[str, Any] = field(default_factory=dict)
+    """The live claims of the subject."""
     bans: tuple[StoredBan, ...] = ()
+    """The bans of the subject, by scope; some may be over."""
     generation: int = 0
-    """Milliseconds of the latest end of all sessions of the subject; 0: none is known."""
+    """The millisecond in which all sessions of the subject were last ended; 0: none is known."""
 
-    @property
-    def now(self) -> int:
-        """The server's time in whole seconds since the epoch."""
-        return self.now_milliseconds // 1000
+    now: int = field(init=False, repr=False, compare=False)
+    """The server's time of the reply, in whole seconds since the epoch."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.now_milliseconds // 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +110,37 @@ class HistoryLine:
     """One line of a subject's history as stored."""
 
     event: int
+    """The number of the kind of event, from 1."""
     at: int
+    """The second of the event, or of the latest refresh that the line counts."""
     count: int
+    """How many sessions or refreshes the line is about, 65535 at most."""
     session_id: bytes
+    """The session that the line is about, 16 bytes; zeros: several sessions or none."""
     address: bytes
+    """The client's IP address, 4 or 16 bytes; empty: not known."""
     text: str
+    """What was noted of the event: a device, a level, a scope and reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """All that the store holds of a subject."""
+    """The sessions and the history of a subject."""
 
     now_milliseconds: int
+    """The server's time of the reply, in milliseconds since the epoch."""
     sessions: dict[bytes, Stored]
+    """Every readable record and tombstone, by session id."""
     history: list[HistoryLine]
-    """In the order of their writing."""
+    """The lines in the order in which they were written."""
 
 
 def read_stored(raw: list[Any]) -> Stored:
-    """``{now, record, details, elevation, live claims, bans, last use, generation}``."""
+    """The session that a script answered in this form; raises UnreadableRecord.
+
+    ``raw``: ``[now in milliseconds, record, details, elevation, live claims, bans, second of the
+    last use, generation]``, where empty bytes and 0 mean none.
+    """
     now_milliseconds, record, details, elevation, live_claims, bans, seen_at, generation = raw
     return Stored(
         now_milliseconds,
@@ -121,12 +154,16 @@ def read_stored(raw: list[Any]) -> Stored:
 
 
 def used_at(raw: list[Any], second: int) -> list[Any]:
-    """What a script answered of a session, as if it had been used in that second."""
+    """A copy of ``raw``, as :func:`read_stored` takes it, with ``second`` as the last use."""
     return [*raw[:-2], second, raw[-1]]
 
 
 def read_listed(raw: list[Any]) -> Listed:
-    """``{now, fields, activity}`` of a script."""
+    """The sessions and the history that a script answered as fields of a subject.
+
+    ``raw``: ``[now in milliseconds, fields of the sessions, fields of the activity]``. A session in
+    a schema of a later release is left out; raises UnreadableRecord for a line of the history.
+    """
     now_milliseconds, flat, activity = raw
     fields = dict(_pairs(flat))
     seen = {name: int.from_bytes(value, "big") for name, value in _pairs(activity)}
@@ -144,7 +181,7 @@ def read_listed(raw: list[Any]) -> Listed:
 
 
 def read_details(value: bytes) -> Details:
-    """What :meth:`Details.encode` wrote; raises UnreadableRecord."""
+    """The details that :meth:`Details.encode` wrote; raises UnreadableRecord."""
     members = read_object(value)
     claims, device, level = members.get("claims", {}), members.get("device"), members.get("acr")
     methods, actor = members.get("amr", []), members.get("act")
@@ -160,7 +197,7 @@ def read_details(value: bytes) -> Details:
 
 
 def read_elevation(value: bytes) -> Elevation:
-    """A step-up as stored; raises UnreadableRecord."""
+    """The step-up in ``value``, a session's field of elevation; raises UnreadableRecord."""
     try:
         authenticated_at, ends_at = _ELEVATION.unpack_from(value)
         level, _, methods = value[_ELEVATION.size :].decode().partition("\0")
@@ -170,7 +207,7 @@ def read_elevation(value: bytes) -> Elevation:
 
 
 def read_bans(value: bytes) -> tuple[StoredBan, ...]:
-    """The bans as stored, by scope; raises UnreadableRecord."""
+    """The bans in ``value``, a subject's field, sorted by scope; raises UnreadableRecord."""
     try:
         bans = [
             StoredBan(scope, int(ban["l"]), int(ban["u"]), str(ban["r"]), int(ban["a"]))
@@ -182,7 +219,7 @@ def read_bans(value: bytes) -> tuple[StoredBan, ...]:
 
 
 def read_object(value: bytes) -> dict[str, Any]:
-    """A JSON object; raises UnreadableRecord."""
+    """The JSON object in ``value``; raises UnreadableRecord when it is none."""
     try:
         members = json.loads(value)
     except (ValueError, RecursionError):

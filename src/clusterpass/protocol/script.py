@@ -1,14 +1,15 @@
-"""Loads the Lua files of the package and describes calls of them.
+"""Loads the Lua scripts of the package, and describes one call of a script.
 
-``--@include NAME`` in a script stands for the text of ``_include/NAME.lua``. A call says what to
-send and how to read the reply; it sends nothing itself.
+The line ``--@include NAME`` in a script stands for the text of ``scripts/_include/NAME.lua``; an
+include may include others. ``scripts/README.md`` says how a script is laid out.
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Hashable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Final, Generic, TypeVar
 
 Reply = TypeVar("Reply")
@@ -18,70 +19,95 @@ _INCLUDE: Final = "--@include "
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One verb as the server runs it."""
+    """A Lua script as the server runs it, under the SHA-1 by which EVALSHA calls it."""
 
     name: str
-    source: bytes
+    source: bytes = field(repr=False)
+    """The text with all includes inserted, in UTF-8."""
     sha1: bytes
-    """Hexadecimal, as EVALSHA wants it."""
+    """The SHA-1 of ``source`` as 40 hexadecimal digits."""
     writes: bool
+    """Whether the script may write: its first line lacks the flag ``no-writes``."""
 
 
 @cache
 def load_script(name: str) -> Script:
-    """The script ``name``, its includes filled in; FileNotFoundError when there is none."""
-    folder = files("clusterpass.protocol") / "scripts"
-    lines: list[str] = []
-    for line in (folder / f"{name}.lua").read_text("utf-8").splitlines():
-        if line.startswith(_INCLUDE):
-            include = line.removeprefix(_INCLUDE).strip()
-            lines.extend((folder / "_include" / f"{include}.lua").read_text("utf-8").splitlines())
-        else:
-            lines.append(line)
+    """The packaged script ``name`` with its includes inserted.
+
+    Raises FileNotFoundError when there is no such script or include, ValueError when includes
+    include each other in a circle.
+    """
+    return assemble_script(files("clusterpass.protocol") / "scripts", name)
+
+
+def assemble_script(folder: Traversable, name: str) -> Script:
+    """The script ``name`` of ``folder``; each include is inserted once, where it is first needed.
+
+    Raises FileNotFoundError when there is no such script or include, ValueError when includes
+    include each other in a circle.
+    """
+    lines = list(_expand(folder, f"{name}.lua", (), set()))
     source = "\n".join(lines).encode()
     # SHA-1 is the name that EVALSHA gives to a script, not a protection.
     sha1 = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, source, sha1, writes="no-writes" not in lines[0])
 
 
+def _expand(
+    folder: Traversable, path: str, including: tuple[str, ...], included: set[str]
+) -> Iterator[str]:
+    if path in including:
+        raise ValueError(f"includes in a circle: {' > '.join((*including, path))}")
+    if path in included:
+        return
+    for line in folder.joinpath(*path.split("/")).read_text("utf-8").splitlines():
+        if line.startswith(_INCLUDE):
+            include = f"_include/{line.removeprefix(_INCLUDE).strip()}.lua"
+            yield from _expand(folder, include, (*including, path), included)
+        else:
+            yield line
+    included.add(path)
+
+
 @dataclass(slots=True)  # made with each call: freezing it would take as long as all the rest
 class Answer(Generic[Reply]):
-    """What a call came to."""
+    """The reply to one call, and how durable the write of that call is."""
 
-    reply: Reply
+    reply: Reply = field(repr=False)
+    """Typed, or as it came from the store, where it may hold a refresh digest."""
     durable: bool
-    """Whether more than the memory of one node has the write; False for reads."""
+    """Whether the write is in more than the memory of one node; False for reads."""
     node: Hashable = None
-    """Who answered; None when it was asked in the middle of a migration."""
+    """The node that answered; None when it was asked during a slot migration."""
     is_confirmed: bool = True
-    """Whether the write is as durable as it has to be."""
+    """Whether the write is as durable as the configuration demands."""
 
 
 @dataclass(slots=True)
 class ScriptCall(Generic[Reply]):
-    """A script, its keys (all in one slot) and arguments, and how to read its reply."""
+    """One call of a script: its keys (all in one slot), its arguments, and how to read its reply.
+
+    Making a call sends nothing: a flow yields the call, and the store's driver sends it.
+    """
 
     script: Script
     keys: tuple[bytes, ...]
-    """The first decides the slot; the script can do without the others."""
-    arguments: tuple[bytes | int, ...]
+    """The first key decides the slot; the script can do without the others."""
+    arguments: tuple[bytes | int, ...] = field(repr=False)
+    """What the script takes; may hold a refresh digest or a password hash."""
     read: Callable[[Any], Reply]
+    """Makes a typed reply of what the server sent; may raise UnreadableRecord."""
     confirm: bool = True
     """Whether a replica is asked to confirm a write."""
     insists: bool = False
-    """Whether a write is repeated within its time until it is confirmed."""
+    """Whether a write is repeated, within its deadline, until it is confirmed."""
     deadline: float | None = None
-    """Seconds after which the call is given up, where that is earlier than for others."""
+    """Seconds after which the call is given up, where that is earlier than the store's own."""
     slot: int | None = None
-    """Of the keys, where it was reckoned before."""
-    packed: bytes | None = None
-    """What a driver sent, where the same call may be made again."""
-
-    def __iter__(self) -> Generator["ScriptCall[Any]", Any, Answer[Reply]]:
-        """``answer = yield from call`` asks the driver that runs the flow."""
-        answer: Answer[Reply] = yield self
-        return answer
+    """The slot of the keys, where the caller has computed it already."""
+    packed: bytes | None = field(default=None, repr=False)
+    """The command as a driver sent it, kept for a retry; holds ``arguments``."""
 
 
 Flow = Generator[ScriptCall[Any], Any, Result]
-"""Decisions without I/O: yields calls, receives answers, returns a result."""
+"""Decisions without I/O: a generator that yields calls, receives answers, and returns a result."""

@@ -1,94 +1,114 @@
 """Makes tokens for a session that the store has accepted, on the store's clock."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from clusterpass.model.values import AccessToken, Actor, TokenPair
+from clusterpass.config import Config
+from clusterpass.model.values import AccessToken, TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
-from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import Authentication, actor_of, authentications, claims_of
-from clusterpass.tokens.identifiers import encode_session_id
-from clusterpass.tokens.refresh import RefreshToken
+from clusterpass.sessions.authentication import authentications
+from clusterpass.tokens.issuer import TokenIssuer
+from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
 _JITTER: Final = 0.05
 
 
-def make_pair(
-    context: Context, token: RefreshToken, stored: Stored, record: LiveRecord, *, durable: bool
-) -> TokenPair:
-    """Both tokens of a session."""
-    shown = authentications(context.config, stored, record)[0]
-    expires_at = _expires_at(context, stored, record, shown)
-    session_id = encode_session_id(token.session_id)
-    return TokenPair(
-        access_token=_issue(
-            context, token.subject, session_id, stored, shown=shown, expires_at=expires_at
-        ),
-        refresh_token=token.encode(),
-        expires_in=expires_at - stored.now,
-        session_id=session_id,
-        subject=token.subject,
-        durable=durable,
-        session_expires_in=record.ends_at - stored.now,
-    )
+class Minting:
+    """What makes the tokens of one manager.
 
+    A manager whose keys are public can verify only: then whatever makes a token raises
+    ConfigurationError, and verbs say so with :meth:`require_private_key` before anything is sent.
+    """
 
-def make_access_token(
-    context: Context,
-    subject: str,
-    session_id: str,
-    stored: Stored,
-    record: LiveRecord,
-    *,
-    durable: bool,
-) -> AccessToken:
-    """An access token alone, of a session that was stepped up."""
-    shown = authentications(context.config, stored, record)[0]
-    expires_at = _expires_at(context, stored, record, shown)
-    return AccessToken(
-        access_token=_issue(
-            context, subject, session_id, stored, shown=shown, expires_at=expires_at
-        ),
-        expires_in=expires_at - stored.now,
-        session_id=session_id,
-        subject=subject,
-        acr=shown.level,
-        durable=durable,
-    )
+    def __init__(self, config: Config, random_bytes: Callable[[int], bytes]) -> None:
+        """``random_bytes``: n unpredictable bytes."""
+        self._config = config
+        self._random_bytes = random_bytes
+        self._issuer: TokenIssuer | None = None
+        self._refresh_tokens: RefreshTokens | None = None
 
+    def require_private_key(self) -> RefreshTokens:
+        """What makes refresh tokens; raises ConfigurationError where no token can be made."""
+        if self._refresh_tokens is None:
+            self._make()
+        assert self._refresh_tokens is not None
+        return self._refresh_tokens
 
-def _issue(
-    context: Context,
-    subject: str,
-    session_id: str,
-    stored: Stored,
-    *,
-    shown: Authentication,
-    expires_at: int,
-) -> str:
-    return context.issuer.issue(
-        subject,
-        session_id,
-        issued_at=stored.now,
-        expires_at=expires_at,
-        claims=claims_of(stored),
-        authentication=_members(shown, actor_of(stored)),
-    )
+    def make_pair(
+        self,
+        token: RefreshToken,
+        session_id: str,
+        stored: Stored,
+        record: LiveRecord,
+        *,
+        durable: bool,
+    ) -> TokenPair:
+        """Both tokens of the session ``session_id``; ``token``: its refresh token."""
+        text, expires_at, _ = self._issue(token.subject, session_id, stored, record)
+        now = stored.now
+        return TokenPair(
+            access_token=text,
+            refresh_token=token.encode(),
+            expires_in=expires_at - now,
+            session_id=session_id,
+            subject=token.subject,
+            durable=durable,
+            session_expires_in=record.ends_at - now,
+        )
 
+    def make_access_token(
+        self, subject: str, session_id: str, stored: Stored, record: LiveRecord, *, durable: bool
+    ) -> AccessToken:
+        """An access token alone, of a session that was stepped up."""
+        text, expires_at, level = self._issue(subject, session_id, stored, record)
+        return AccessToken(
+            access_token=text,
+            expires_in=expires_at - stored.now,
+            session_id=session_id,
+            subject=subject,
+            acr=level,
+            durable=durable,
+        )
 
-def _members(shown: Authentication, actor: Actor | None) -> dict[str, Any]:
-    members: dict[str, Any] = {"auth_time": shown.time, "acr": shown.level}
-    if shown.methods:
-        members["amr"] = list(shown.methods)
-    if actor is not None:
-        members["act"] = {"sub": actor.subject, "sid": actor.session_id}
-    return members
+    def _issue(
+        self, subject: str, session_id: str, stored: Stored, record: LiveRecord
+    ) -> tuple[str, int, str]:
+        """The token, when it expires, and the level that it tells."""
+        if self._issuer is None:
+            self._make()
+        assert self._issuer is not None
+        shown = authentications(self._config, stored, record)[0]
+        members: dict[str, Any] = {"auth_time": shown.time, "acr": shown.level}
+        if shown.methods:
+            members["amr"] = list(shown.methods)
+        details = stored.details
+        if details.actor is not None:
+            members["act"] = {"sub": details.actor[0], "sid": details.actor[1]}
+        # Up to 5 % shorter, so that clients that logged in together do not come back together.
+        lifetime = self._config.access_lifetime
+        spread = int(lifetime * _JITTER)
+        jitter = int.from_bytes(self._random_bytes(4), "big") % (spread + 1)
+        now = stored.now
+        # A token must not say longer than it is true how strongly the user was authenticated.
+        expires_at = min(now + lifetime - jitter, record.ends_at, shown.ends_at)
+        claims = {**details.claims, **stored.live_claims} if stored.live_claims else details.claims
+        text = self._issuer.issue(
+            subject,
+            session_id,
+            issued_at=now,
+            expires_at=expires_at,
+            claims=claims,
+            authentication=members,
+        )
+        return text, expires_at, shown.level
 
-
-def _expires_at(context: Context, stored: Stored, record: LiveRecord, shown: Authentication) -> int:
-    # Up to 5 % shorter, so that clients that logged in together do not come back together.
-    lifetime = context.config.access_lifetime
-    spread = int(lifetime * _JITTER)
-    jitter = int.from_bytes(context.random_bytes(4), "big") % (spread + 1)
-    # A token must not say longer than it is true how strongly the user was authenticated.
-    return min(stored.now + lifetime - jitter, record.ends_at, shown.ends_at)
+    def _make(self) -> None:
+        config = self._config
+        self._issuer = TokenIssuer(
+            config.keys.signing_key,
+            issuer=config.issuer,
+            audience=config.audience,
+            random_bytes=self._random_bytes,
+        )
+        self._refresh_tokens = RefreshTokens(config.keys, self._random_bytes)

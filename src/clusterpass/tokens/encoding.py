@@ -7,9 +7,11 @@ import base64
 import binascii
 import json
 import math
+import re
 from typing import Any, Final, NoReturn
 
 _LARGEST_INTEGER_DIGITS: Final = 19
+_MORE_DIGITS: Final = re.compile(rb"[0-9]{20}")
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/   ")
 
 
@@ -43,7 +45,9 @@ def decode_json_object(data: bytes) -> dict[str, Any]:
     of range, NaN, halves of surrogate pairs, and nesting too deep for the parser.
     """
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        # Without so many digits in a row no integer can be too large: the parser need not ask us.
+        decoder = _STRICT_DECODER if _MORE_DIGITS.search(data) else _DECODER
+        value = decoder.decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if b"\\u" in data:
@@ -79,6 +83,11 @@ def _no_constant(name: str) -> NoReturn:
 
 
 _DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique_members,
+    parse_float=_finite_number,
+    parse_constant=_no_constant,
+)
+_STRICT_DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_unique_members,
     parse_int=_bounded_integer,
     parse_float=_finite_number,

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken
@@ -30,7 +30,9 @@ _HEAD: Final = struct.Struct(">B16sI32s16s")
 _LINK: Final = struct.Struct(">16sI32s")
 _LONGEST: Final = 512
 _TAG_BYTES: Final = 16
+_LAST_ROTATION: Final = 0xFFFFFFFF
 SECRET_BYTES: Final = 32
+DIGEST_BYTES: Final = 16
 CHAIN_LENGTH: Final = 4
 """How many successors of a presented token are tried when it was exchanged a moment ago."""
 
@@ -44,11 +46,11 @@ class RefreshToken:
     rotation: int
     secret: bytes = field(repr=False)
     tag: bytes = field(repr=False)
+    digest: bytes = field(init=False, repr=False)
+    """What the store keeps of the secret: 16 bytes of its SHA-256."""
 
-    @property
-    def digest(self) -> bytes:
-        """What the store keeps of the secret: 16 bytes."""
-        return hashlib.sha256(self.secret).digest()[:16]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(self.secret).digest()[:DIGEST_BYTES])
 
     def encode(self) -> str:
         """The token as clients carry it."""
@@ -73,11 +75,17 @@ class RefreshTokens:
 
     def is_genuine(self, token: RefreshToken) -> bool:
         """Whether ``token`` was made with one of the keys."""
-        return any(hmac.compare_digest(_tag(key, token), token.tag) for key in self._tag_keys)
+        signed = _signed_part(token.subject, token.session_id, token.rotation, token.secret)
+        for key in self._tag_keys:
+            tag = hmac.digest(key, signed, "sha256")[:_TAG_BYTES]
+            if hmac.compare_digest(tag, token.tag):
+                return True
+        return False
 
     def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
         """The one successor of ``token`` under the key of that number."""
-        secret = _derive(self._chain_keys[key], token)
+        link = _LINK.pack(token.session_id, token.rotation, token.secret)
+        secret = hmac.digest(self._chain_keys[key], link, "sha256")
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, key)
 
     def unique_successor(self, token: RefreshToken) -> RefreshToken:
@@ -88,22 +96,22 @@ class RefreshTokens:
     def chains(self, token: RefreshToken) -> bytes:
         """For each key, the digests of the next tokens after ``token``."""
         digests = []
-        for number in range(len(self._chain_keys)):
-            link = token
-            for _ in range(CHAIN_LENGTH):
-                link = self._next_link(link, number)
-                digests.append(link.digest)
+        for key in self._chain_keys:
+            secret = token.secret
+            for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
+                # Past the last number no token is ever presented; the digest only fills its place.
+                number = min(rotation, _LAST_ROTATION)
+                link = _LINK.pack(token.session_id, number, secret)
+                secret = hmac.digest(key, link, "sha256")
+                digests.append(hashlib.sha256(secret).digest()[:DIGEST_BYTES])
         return b"".join(digests)
-
-    def _next_link(self, token: RefreshToken, key: int) -> RefreshToken:
-        secret = _derive(self._chain_keys[key], token)
-        return RefreshToken(token.subject, token.session_id, token.rotation + 1, secret, b"")
 
     def _make(
         self, subject: str, session_id: bytes, rotation: int, secret: bytes, key: int = 0
     ) -> RefreshToken:
-        bare = RefreshToken(subject, session_id, rotation, secret, b"")
-        return replace(bare, tag=_tag(self._tag_keys[key], bare))
+        signed = _signed_part(subject, session_id, rotation, secret)
+        tag = hmac.digest(self._tag_keys[key], signed, "sha256")[:_TAG_BYTES]
+        return RefreshToken(subject, session_id, rotation, secret, tag)
 
 
 def looks_like_refresh_token(token: str) -> bool:
@@ -116,7 +124,7 @@ def parse_refresh_token(token: object) -> RefreshToken:
 
     Whether it is genuine, :meth:`RefreshTokens.is_genuine` tells.
     """
-    if not isinstance(token, str) or len(token) > _LONGEST or not looks_like_refresh_token(token):
+    if not isinstance(token, str) or len(token) > _LONGEST or not token.startswith(_PREFIX):
         raise InvalidRefreshToken(reason="malformed")
     try:
         data = decode_base64url(token[len(_PREFIX) :])
@@ -125,17 +133,11 @@ def parse_refresh_token(token: object) -> RefreshToken:
         check_subject(subject)
     except (ValueError, struct.error, InvalidInput):
         raise InvalidRefreshToken(reason="malformed") from None
-    if version != _VERSION or rotation == 0xFFFFFFFF:
+    if version != _VERSION or rotation == _LAST_ROTATION:
         raise InvalidRefreshToken(reason="malformed")
     return RefreshToken(subject, session_id, rotation, secret, tag)
 
 
-def _derive(key: bytes, token: RefreshToken) -> bytes:
-    link = _LINK.pack(token.session_id, token.rotation, token.secret)
-    return hmac.digest(key, link, "sha256")
-
-
-def _tag(key: bytes, token: RefreshToken) -> bytes:
-    link = _LINK.pack(token.session_id, token.rotation, token.secret)
-    message = bytes([_VERSION]) + link + token.subject.encode()
-    return hmac.digest(key, message, "sha256")[:_TAG_BYTES]
+def _signed_part(subject: str, session_id: bytes, rotation: int, secret: bytes) -> bytes:
+    """What the tag is made over."""
+    return bytes([_VERSION]) + _LINK.pack(session_id, rotation, secret) + subject.encode()

@@ -8,7 +8,7 @@ known key and that key's one algorithm; then the signature; only then is the pay
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -73,7 +73,11 @@ class TokenVerifier:
         somebody waited too long. Raises the InvalidToken that says what is wrong.
         """
         header, payload, signature = _split(token)
-        key = self._standard_headers.get(header) or self._key_named_by(header)
+        key = self._standard_headers.get(header)
+        if key is None:
+            if looks_like_refresh_token(token):
+                raise TokenTypeInvalid
+            key = self._key_named_by(header)
         try:
             signature_bytes = decode_base64url(signature)
         except ValueError:
@@ -85,7 +89,14 @@ class TokenVerifier:
         except ValueError:
             raise TokenMalformed from None
         claims = self._read(members)
-        self._check_times(claims, members.get("nbf", 0), allow_expired=allow_expired)
+        now = self._clock()
+        not_before = members.get("nbf", 0)
+        if type(not_before) is not int:
+            raise TokenMalformed
+        if max(claims.issued_at, not_before) > now + self._clock_leeway:
+            raise TokenNotYetValid
+        if not allow_expired and now >= claims.expires_at + self._expiry_leeway:
+            raise TokenExpired
         return claims
 
     def _key_named_by(self, header: str) -> SigningKey:
@@ -116,8 +127,8 @@ class TokenVerifier:
         audiences = (audience,) if isinstance(audience, str) else audience
         if (
             not isinstance(audiences, list | tuple)
-            or not all(isinstance(name, str) for name in audiences)
             or self._audience not in audiences
+            or (len(audiences) > 1 and not _are_strings(audiences))
         ):
             raise TokenAudienceInvalid
         subject, token_id, session_id = members.get("sub"), members.get("jti"), members.get("sid")
@@ -130,7 +141,9 @@ class TokenVerifier:
             and type(expires_at) is int
         ):
             raise TokenMalformed("The access token lacks a claim that it must have")
-        own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+        own: dict[str, Any] = {}
+        if not members.keys() <= _OWN_MEMBERS:
+            own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
         return AccessClaims(
             issuer=self._issuer,
             subject=subject,
@@ -142,20 +155,6 @@ class TokenVerifier:
             claims=MappingProxyType(own) if own else NO_CLAIMS,
             **_authentication(members),
         )
-
-    def _check_times(self, claims: AccessClaims, not_before: Any, *, allow_expired: bool) -> None:
-        now = self._clock()
-        if type(not_before) is not int:
-            raise TokenMalformed
-        if max(claims.issued_at, not_before) > now + self._clock_leeway:
-            raise TokenNotYetValid
-        if not allow_expired:
-            self.check_expiry(claims, now)
-
-    def check_expiry(self, claims: AccessClaims, now: float) -> None:
-        """Raises TokenExpired when ``now`` (seconds since the epoch) is past ``exp``."""
-        if now >= claims.expires_at + self._expiry_leeway:
-            raise TokenExpired
 
 
 def _authentication(members: dict[str, Any]) -> dict[str, Any]:
@@ -175,10 +174,14 @@ def _authentication(members: dict[str, Any]) -> dict[str, Any]:
         (auth_time is None or type(auth_time) is int)
         and isinstance(acr, str | None)
         and isinstance(amr, list)
-        and all(isinstance(method, str) for method in amr)
+        and (not amr or _are_strings(amr))
     ):
         raise TokenMalformed("The access token has an authentication that cannot be read")
     return {"auth_time": auth_time, "acr": acr, "amr": tuple(amr), "act": actor}
+
+
+def _are_strings(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _split(token: object) -> tuple[str, str, str]:
@@ -188,9 +191,9 @@ def _split(token: object) -> tuple[str, str, str]:
         raise TokenMissing
     if len(token) > LONGEST_TOKEN:
         raise TokenMalformed(f"The access token is longer than {LONGEST_TOKEN} characters")
-    if looks_like_refresh_token(token):
-        raise TokenTypeInvalid
     if not _COMPACT_JWS.fullmatch(token):
+        if looks_like_refresh_token(token):
+            raise TokenTypeInvalid
         raise TokenMalformed
     header, payload, signature = token.split(".")
     return header, payload, signature

@@ -18,7 +18,7 @@ from clusterpass.model.errors import UserExists, UserNotFound
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Flow, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
 from clusterpass.users.throttle import Throttle
@@ -186,5 +186,5 @@ def _ask(call: ScriptCall[Result]) -> Procedure[Result]:
 
 
 def _one_call(call: ScriptCall[Result]) -> Flow[Result]:
-    answer = yield from call
+    answer: Answer[Result] = yield call
     return answer.reply

@@ -14,7 +14,7 @@ from typing import Final
 from clusterpass.model.errors import ConfigurationError, TooManyAttempts
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.tokens.identifiers import check_subject
 
 _CUSTOMER_BITS: Final = 64
@@ -68,10 +68,10 @@ class Throttle:
     def forget(self, username: str) -> Flow[None]:
         """Make the account's count void, after a success."""
         check_subject(username)
-        yield from directory_calls.forget_attempts(self._keyspace.attempts_by_account(username))
+        yield directory_calls.forget_attempts(self._keyspace.attempts_by_account(username))
 
     def _count(self, key: bytes, most: int, window_seconds: int) -> Flow[None]:
-        answer = yield from directory_calls.count_attempt(
+        answer: Answer[int] = yield directory_calls.count_attempt(
             key, most=most, window_seconds=window_seconds
         )
         if answer.reply:

@@ -1,1 +1,1 @@
-"""One function for each script: what to send, and how its reply is read. Sends nothing."""
+"""One function for each script: what to send, and how to read the reply. Sends nothing."""

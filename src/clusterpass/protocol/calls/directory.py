@@ -1,35 +1,43 @@
-"""One function per script of the user directory and of the login throttle."""
+"""The calls of the user directory and of the login throttle."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from clusterpass.protocol.calls.statuses import AddUserStatus, ChangeUserStatus
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 
 @dataclass(frozen=True, slots=True)
 class StoredUser:
-    """A user of the directory."""
+    """A user of the directory as stored."""
 
     password_hash: str = field(repr=False)
+    """The password hash, with its algorithm and parameters."""
     disabled: bool
+    """Whether the user may not log in."""
     created_at: int
+    """The second in which the user was added, on the server's clock."""
 
 
 def add_user(
     keyspace: Keyspace, username: str, *, password_hash: str, operation: bytes
-) -> ScriptCall[Literal["OK", "EXISTS"]]:
-    """Add a user; see ``scripts/user_add.lua``."""
+) -> ScriptCall[AddUserStatus]:
+    """Add a user to the directory, unless there is one of that name.
+
+    ``operation``: the same for each repetition of a call, so that the repetition answers OK. The
+    script is ``scripts/user_add.lua``.
+    """
     return ScriptCall(
         load_script("user_add"),
         (keyspace.user(username),),
         (password_hash.encode(), operation),
-        lambda raw: cast("Literal['OK', 'EXISTS']", raw.decode()),
+        lambda raw: cast("AddUserStatus", raw.decode()),
     )
 
 
 def find_user(keyspace: Keyspace, username: str) -> ScriptCall[StoredUser | None]:
-    """Read a user; see ``scripts/user_find.lua``."""
+    """Read a user of the directory, None when there is none: ``scripts/user_find.lua``."""
     return ScriptCall(load_script("user_find"), (keyspace.user(username),), (), _read_user)
 
 
@@ -40,23 +48,30 @@ def change_user(
     field_name: Literal["password", "disabled"],
     value: str,
     expected: str = "",
-) -> ScriptCall[Literal["OK", "UNKNOWN", "CHANGED"]]:
-    """Change one field of a user; see ``scripts/user_change.lua``."""
+) -> ScriptCall[ChangeUserStatus]:
+    """Change one field of a directory user.
+
+    ``expected``: the value that the field must hold now; empty: any. The script is
+    ``scripts/user_change.lua``.
+    """
     return ScriptCall(
         load_script("user_change"),
         (keyspace.user(username),),
         (field_name.encode(), value.encode(), expected.encode()),
-        lambda raw: cast("Literal['OK', 'UNKNOWN', 'CHANGED']", raw.decode()),
+        lambda raw: cast("ChangeUserStatus", raw.decode()),
     )
 
 
 def count_attempt(key: bytes, *, most: int, window_seconds: int) -> ScriptCall[int]:
-    """Count an attempt; 0, or the seconds to wait; see ``scripts/attempt.lua``."""
+    """Count an attempt at ``key``; the reply is 0, or the seconds to wait for the next window.
+
+    The script is ``scripts/attempt.lua``.
+    """
     return ScriptCall(load_script("attempt"), (key,), (most, window_seconds), int)
 
 
 def forget_attempts(key: bytes) -> ScriptCall[int]:
-    """Forget a counter; see ``scripts/forget_attempts.lua``."""
+    """Reset the counter of attempts at ``key``: ``scripts/forget_attempts.lua``."""
     return ScriptCall(load_script("forget_attempts"), (key,), (), int)
 
 

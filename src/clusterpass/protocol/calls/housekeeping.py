@@ -1,33 +1,38 @@
-"""What each script that changes a subject is told: how long to keep what, and which keys."""
+"""The keys and the first argument of every script that changes a subject: how long to keep what."""
 
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
 _PACKED: Final = struct.Struct(">IBI6s8s")
 OPERATION_BYTES: Final = 8
+"""Bytes of the random id by which the store recognises a repeated call."""
 NO_OPERATION: Final = bytes(OPERATION_BYTES)
+"""The id of a call whose result is not kept for repetitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Housekeeping:
-    """How long a subject's traces are kept."""
+    """How long the store keeps what is left of a subject's sessions."""
 
     tombstone_seconds: int
+    """Seconds for which a tombstone is kept at least."""
     history_entries: int = 0
+    """Lines of history that are kept; 0: no history is written."""
     history_seconds: int = 0
+    """Seconds for which the history outlives everything else; 0: not at all."""
     cutoff_milliseconds: int = 0
-    """Sessions opened before this have ended."""
+    """The time, in milliseconds since the epoch, before which every session has ended."""
     indexed: bool = True
     """Whether the subject is counted among those who are online."""
 
     def pack(self, subject: str, operation: bytes = NO_OPERATION) -> bytes:
-        """The first argument of such a script."""
+        """The first argument of every script that changes ``subject``."""
         head = _PACKED.pack(
             self.tombstone_seconds,
             self.history_entries,
@@ -50,19 +55,23 @@ def change(
     operation: bytes = NO_OPERATION,
     insists: bool = False,
 ) -> ScriptCall[Reply]:
-    """A call of a script that changes ``subject``.
+    """The call of ``script``, which changes ``subject``; ``arguments`` are those after the first.
 
-    ``operation``: the same for each repetition of the call, so that it is recognised; ``insists``:
-    it is repeated until it is confirmed.
+    ``confirm``: a replica is asked to confirm the write. ``operation``: 8 bytes, the same for each
+    repetition of a call, so that the store recognises it. ``insists``: the call is repeated, within
+    its deadline, until the write is confirmed.
     """
-    keys: tuple[bytes, ...] = keyspace.sessions_and_activity(subject)
+    first = keeping.pack(subject, operation)
+    sessions, activity, slot = keyspace.keys_of(subject)
+    keys: tuple[bytes, ...] = (sessions, activity)
     if keeping.indexed:
-        keys = (*keys, keyspace.online(slot_of(keys[0])))
+        keys = (sessions, activity, keyspace.online(slot))
     return ScriptCall(
         load_script(script),
         keys,
-        (keeping.pack(subject, operation), *arguments),
+        (first, *arguments),
         read,
         confirm=confirm,
         insists=insists,
+        slot=slot,
     )

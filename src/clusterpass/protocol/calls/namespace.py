@@ -1,4 +1,4 @@
-"""One function per script about the whole namespace: the cutoff, and who is online."""
+"""The calls that concern the whole namespace: the revocation cutoff, and who is online."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +9,36 @@ from clusterpass.protocol.script import ScriptCall, load_script
 
 @dataclass(frozen=True, slots=True)
 class CountedSlots:
-    """Who is online in the first ``slots`` of those asked for."""
+    """How many subjects and sessions are online in the first slots of a list."""
 
     slots: int
+    """How many slots of the list were counted, from its beginning."""
     subjects: int
+    """Subjects with a live session in those slots."""
     sessions: int
+    """Live sessions in those slots, about: a few that have just ended may be counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageOfSlots:
-    """Subjects that are online; ``slots`` of those asked for are done."""
+    """Some of the subjects that are online in the slots of a list."""
 
     slots: int
+    """How many slots of the list are done, from its beginning."""
     cursor: int
-    """Where to go on in the slot after them."""
+    """Where to continue in the slot after those; 0: at its beginning."""
     subjects: tuple[str, ...]
+    """The subjects found; one may be found twice while the index changes."""
 
 
 def raise_cutoff(
     keyspace: Keyspace, slot: int, *, milliseconds: int | None, ahead: int
 ) -> ScriptCall[int]:
-    """Raise one copy of the cutoff; see ``scripts/not_before.lua``."""
+    """Raise the copy of the revocation cutoff in ``slot``; the reply is the cutoff in force.
+
+    ``milliseconds``: the new cutoff since the epoch; None: now. ``ahead``: by how many milliseconds
+    the cutoff may lie ahead of the server's clock. The script is ``scripts/not_before.lua``.
+    """
     argument = b"" if milliseconds is None else milliseconds
     return ScriptCall(
         load_script("not_before"),
@@ -41,7 +50,11 @@ def raise_cutoff(
 
 
 def read_cutoff(keyspace: Keyspace, slot: int, *, deadline: float) -> ScriptCall[int]:
-    """Read one copy of the cutoff; see ``scripts/read_not_before.lua``."""
+    """Read the copy of the revocation cutoff in ``slot``: milliseconds since the epoch; 0: none.
+
+    ``deadline``: seconds after which the call is given up. The script is
+    ``scripts/read_not_before.lua``.
+    """
     return ScriptCall(
         load_script("read_not_before"),
         (keyspace.not_before(slot),),
@@ -52,7 +65,10 @@ def read_cutoff(keyspace: Keyspace, slot: int, *, deadline: float) -> ScriptCall
 
 
 def count_online(keyspace: Keyspace, slots: Sequence[int]) -> ScriptCall[CountedSlots]:
-    """Count who is online; see ``scripts/online_count.lua``."""
+    """Count who is online in ``slots``, up to the first slot that the asked node does not own.
+
+    The script is ``scripts/online_count.lua``.
+    """
     return ScriptCall(
         load_script("online_count"),
         (keyspace.online(slots[0]),),
@@ -64,7 +80,11 @@ def count_online(keyspace: Keyspace, slots: Sequence[int]) -> ScriptCall[Counted
 def page_online(
     keyspace: Keyspace, slots: Sequence[int], *, cursor: int, most: int
 ) -> ScriptCall[PageOfSlots]:
-    """Read who is online; see ``scripts/online_page.lua``."""
+    """Read who is online in ``slots``, up to the first slot that the asked node does not own.
+
+    ``cursor``: where to begin in the first slot; 0: at its beginning. ``most``: about how many
+    subjects are wanted. The script is ``scripts/online_page.lua``.
+    """
     return ScriptCall(
         load_script("online_page"),
         (keyspace.online(slots[0]),),

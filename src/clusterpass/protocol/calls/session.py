@@ -1,13 +1,16 @@
-"""One function per session script: what to send, and the typed reply. Nothing is sent here."""
+"""The calls that open, read, refresh, note and end sessions, with their typed replies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
-from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text
+from clusterpass.protocol.calls.statuses import EndStatus, LoginStatus, RotateStatus
+from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
+from clusterpass.protocol.records import HAS_DETAILS, LONGEST_NOTE, REASON_NUMBERS, shorten_text
 from clusterpass.protocol.replies import (
+    NO_DETAILS,
     Details,
     Listed,
     Stored,
@@ -16,12 +19,10 @@ from clusterpass.protocol.replies import (
 )
 from clusterpass.protocol.script import ScriptCall, load_script
 
-LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN"]
-RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED"]
-EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN"]
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
+"""Which session a login ends when there are too many; refuse: none, and the login fails."""
 LONGEST_LINE: Final = 40
-"""Bytes of the text of a line of the history."""
+"""Bytes of the longest text in a line of the history."""
 _VERIFY: Final = load_script("verify")
 _EVENT_LOGIN: Final = 1
 _TOUCH_DEADLINE: Final = 0.5
@@ -31,25 +32,38 @@ _EVENT_IMPERSONATED: Final = 10
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """A session that is to be opened, and within which limits."""
+    """A session to be opened, and the limits within which it may be."""
 
     session_id: bytes
-    refresh_digest: bytes
+    """The random id of the session, 16 bytes."""
+    refresh_digest: bytes = field(repr=False)
+    """The digest of the first refresh token, 16 bytes."""
     absolute_seconds: int
+    """Seconds after which the session ends, however much it is used."""
     idle_seconds: int
+    """Seconds without use after which the session ends; 0: no idle limit."""
     flags: int = 0
+    """``HAS_DETAILS``, ``BY_PASSWORD`` and ``IMPERSONATED`` of ``protocol.records``."""
     device: str = ""
+    """The device as the record holds it: a name, or a device type, NUL, and a name."""
     details: Details
+    """What the login brings that does not fit the record."""
     most_sessions: int
+    """How many sessions the subject may have, this one included."""
     most_per_device: int = 0
+    """How many sessions the subject may have on one device type; 0: no limit."""
     overflow: Overflow = "oldest"
+    """What happens when the subject has the most sessions already."""
     replaced: bytes = b""
-    """The session that is to leave."""
+    """The id of a session that this one replaces; empty: none."""
     generation: int | None = None
+    """The generation that the caller saw when the login began; None: not compared."""
     address: bytes = b""
+    """The client's packed IP address, for the history; empty: not known."""
     is_impersonation: bool = False
+    """Whether another user opens the session in the name of the subject."""
     label: str = ""
-    """The device as the history and the tombstones of the replaced name it."""
+    """The device as the history and the tombstones of replaced sessions name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +71,53 @@ class Opened:
     """The outcome of a login."""
 
     status: LoginStatus
+    """Whether the session is open, and why not."""
     stored: Stored
+    """The session as the store holds it now."""
     replaced: tuple[bytes, ...]
+    """The ids of the sessions that were ended to make room."""
     listed: Listed | None
-    """The sessions that there are, of a login that was refused."""
+    """The subject's sessions, when the login was refused because of them; None otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedOne:
-    """The outcome of the end of one session."""
+    """The outcome of ending one session."""
 
     now_milliseconds: int
+    """The server's time of the reply, in milliseconds since the epoch."""
     status: EndStatus
+    """Whether the session ended now, had ended before, or is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedAll:
-    """The outcome of the end of several."""
+    """The outcome of ending several sessions of a subject."""
 
     now_milliseconds: int
+    """The server's time when they were ended, in milliseconds since the epoch."""
     ended: tuple[bytes, ...]
+    """The ids of the sessions that were live and ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The outcome of an exchange of a refresh token."""
+    """The outcome of exchanging a refresh token."""
 
     status: RotateStatus
+    """Whether the token was exchanged, and why not; never UNREADABLE."""
     stored: Stored
+    """The session after the exchange."""
     key: int = 0
-    """Which key derived the successor, of a token that was exchanged a moment ago."""
+    """With AGAIN: the number of the key that derived the token's successor."""
 
 
 def login(
     keyspace: Keyspace, keeping: Housekeeping, subject: str, opening: Opening
 ) -> ScriptCall[Opened]:
-    """Open a session; see ``scripts/login.lua``."""
+    """Open a session of ``subject`` within the limits of ``opening``: ``scripts/login.lua``."""
+    details = b"" if opening.details == NO_DETAILS else opening.details.encode()
+    label = opening.label
     return change(
         keyspace,
         keeping,
@@ -103,9 +128,9 @@ def login(
             opening.refresh_digest,
             opening.absolute_seconds,
             opening.idle_seconds,
-            opening.flags,
+            opening.flags | (HAS_DETAILS if details else 0),
             opening.device.encode(),
-            opening.details.encode(),
+            details,
             opening.most_sessions,
             opening.most_per_device,
             opening.overflow.encode(),
@@ -113,33 +138,32 @@ def login(
             b"" if opening.generation is None else opening.generation,
             opening.address,
             _EVENT_IMPERSONATED if opening.is_impersonation else _EVENT_LOGIN,
-            shorten_text(opening.label, LONGEST_LINE),
-            shorten_text(opening.label, LONGEST_NOTE),
+            shorten_text(label, LONGEST_LINE) if label else b"",
+            shorten_text(label, LONGEST_NOTE) if label else b"",
         ),
         read=_read_opened,
     )
 
 
 def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
-    """Read one session; see ``scripts/verify.lua``."""
-    keys = keyspace.sessions_and_activity(subject)
-    return ScriptCall(load_script("verify"), keys, (session_id,), read_stored)
+    """Read one session of ``subject``: ``scripts/verify.lua``."""
+    sessions, activity, slot = keyspace.keys_of(subject)
+    return ScriptCall(_VERIFY, (sessions, activity), (session_id,), read_stored, slot=slot)
 
 
 def read_session(
-    keyspace: Keyspace,
-    key: bytes,
-    *,
-    session_id: bytes,
-    slot: int,
-    deadline: float | None = None,
+    keys: SubjectKeys, *, session_id: bytes, deadline: float | None = None
 ) -> ScriptCall[list[Any]]:
-    """The same by the key of the sessions, and with the answer as it came.
+    """Read one session by the ``keys`` of its subject; the reply is left as it came.
 
-    ``read_stored`` reads it. An answer that is equal, but for its time, means the same.
+    ``read_stored`` makes a session of the reply. Replies that are equal, except for their first
+    member, the time, describe the same session. ``deadline``: seconds after which the call is given
+    up. The script is ``scripts/verify.lua``.
     """
-    keys = key, keyspace.activity_beside(key)
-    return ScriptCall(_VERIFY, keys, (session_id,), _as_it_came, slot=slot, deadline=deadline)
+    sessions, activity, slot = keys
+    return ScriptCall(
+        _VERIFY, (sessions, activity), (session_id,), list, slot=slot, deadline=deadline
+    )
 
 
 def rotate(
@@ -155,36 +179,34 @@ def rotate(
     chains: bytes = b"",
     address: bytes = b"",
 ) -> ScriptCall[Rotated]:
-    """Exchange a refresh token; see ``scripts/rotate.lua``."""
-    return change(
-        keyspace,
-        keeping,
-        subject,
-        "rotate",
-        arguments=(
-            session_id,
-            presented_digest,
-            rotation,
-            successor_digest,
-            grace,
-            chains,
-            address,
-        ),
-        read=_read_rotated,
-    )
+    """Exchange a refresh token for its successor; reading the reply may raise UnreadableRecord.
+
+    ``rotation``: how many exchanges came before the presented token. ``grace``: seconds in which
+    the token may be presented again. ``chains``: the digests of the tokens that may have come after
+    it, empty without a grace period. ``address``: the packed IP address, for the history. The
+    script is ``scripts/rotate.lua``.
+    """
+    arguments = session_id, presented_digest, rotation, successor_digest, grace, chains, address
+    return change(keyspace, keeping, subject, "rotate", arguments=arguments, read=_read_rotated)
 
 
 def touch(
     keyspace: Keyspace, keeping: Housekeeping, subject: str, *, session_id: bytes
 ) -> ScriptCall[int]:
-    """Note that a session is in use; see ``scripts/touch.lua``.
+    """Note that a session is in use; the reply is 1, or 0 when nothing was noted.
 
-    No replica is asked to confirm: what a failover loses of it, the next use writes again.
+    No replica is asked to confirm the write: after a failover the next use writes it again. The
+    script is ``scripts/touch.lua``.
     """
-    keys = keyspace.sessions_and_activity(subject)
-    arguments = session_id, keeping.tombstone_seconds
+    sessions, activity, slot = keyspace.keys_of(subject)
     return ScriptCall(
-        load_script("touch"), keys, arguments, int, confirm=False, deadline=_TOUCH_DEADLINE
+        load_script("touch"),
+        (sessions, activity),
+        (session_id, keeping.tombstone_seconds),
+        int,
+        confirm=False,
+        deadline=_TOUCH_DEADLINE,
+        slot=slot,
     )
 
 
@@ -199,7 +221,11 @@ def end_session(
     note: str = "",
     operation: bytes = NO_OPERATION,
 ) -> ScriptCall[EndedOne]:
-    """End one session; see ``scripts/end_session.lua``."""
+    """End one session of ``subject`` and leave a tombstone with ``reason`` and ``note``.
+
+    ``address``: the packed IP address, for the history. ``operation``: the same for each repetition
+    of a call. The script is ``scripts/end_session.lua``.
+    """
     return change(
         keyspace,
         keeping,
@@ -225,9 +251,11 @@ def end_all(
     operation: bytes = NO_OPERATION,
     up_to: int | None = None,
 ) -> ScriptCall[EndedAll]:
-    """End all sessions, all but one, or those of a kind of device; see ``scripts/end_all.lua``.
+    """End all sessions of ``subject``, all but one, or those of one device type.
 
-    ``up_to``: milliseconds since the epoch; only those that were opened up to then.
+    ``keep``: the id of the session to leave alone. ``device_type``: None stands for all types.
+    ``up_to``: only sessions opened up to that millisecond since the epoch. ``operation``: the same
+    for each repetition of a call. The script is ``scripts/end_all.lua``.
     """
     return change(
         keyspace,
@@ -249,13 +277,11 @@ def end_all(
 
 
 def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
-    """Read all of a subject; see ``scripts/list_sessions.lua``."""
-    keys = keyspace.sessions_and_activity(subject)
-    return ScriptCall(load_script("list_sessions"), keys, (), read_listed)
-
-
-def _as_it_came(raw: list[Any]) -> list[Any]:
-    return raw
+    """Read the sessions and the history of ``subject``: ``scripts/list_sessions.lua``."""
+    sessions, activity, slot = keyspace.keys_of(subject)
+    return ScriptCall(
+        load_script("list_sessions"), (sessions, activity), (), read_listed, slot=slot
+    )
 
 
 def _read_opened(raw: list[Any]) -> Opened:
@@ -270,4 +296,6 @@ def _read_opened(raw: list[Any]) -> Opened:
 
 def _read_rotated(raw: list[Any]) -> Rotated:
     status, stored, key = raw
+    if status == b"UNREADABLE":
+        raise UnreadableRecord
     return Rotated(cast("RotateStatus", status.decode()), read_stored(stored), key)

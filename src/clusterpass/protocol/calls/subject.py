@@ -1,11 +1,12 @@
-"""One function per script about a subject or the standing of a session. Nothing is sent here."""
+"""The calls that change a subject's bans and claims, or the standing of one of its sessions."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.session import LONGEST_LINE
+from clusterpass.protocol.calls.statuses import BanStatus, ElevateStatus
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import (
@@ -22,18 +23,24 @@ from clusterpass.protocol.script import ScriptCall, load_script
 class Elevated:
     """The outcome of a step-up."""
 
-    status: Literal["OK", "IMPERSONATED", "ENDED"]
+    status: ElevateStatus
+    """Whether the step-up is in force, and why not."""
     stored: Stored
+    """The session after the step-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Banned:
     """The outcome of a ban."""
 
-    status: Literal["OK", "FULL"]
+    status: BanStatus
+    """Whether the subject is banned, or has the most bans already."""
     now_milliseconds: int
+    """The server's time when the ban was first carried out, in milliseconds since the epoch."""
     ended: tuple[bytes, ...]
+    """The ids of the sessions that the ban ended."""
     bans: tuple[StoredBan, ...]
+    """All bans of the subject now."""
 
 
 def shorten(
@@ -45,7 +52,11 @@ def shorten(
     lifetime: int | None,
     idle_lifetime: int | None,
 ) -> ScriptCall[Stored]:
-    """Let a session end earlier; see ``scripts/shorten.lua``."""
+    """Let a session end earlier than it would; the reply is the session after the change.
+
+    ``lifetime``: seconds from now to the end; ``idle_lifetime``: seconds without use; None leaves
+    the limit as it is. The script is ``scripts/shorten.lua``.
+    """
     arguments = (
         session_id,
         b"" if lifetime is None else lifetime,
@@ -65,7 +76,11 @@ def elevate(
     methods: tuple[str, ...],
     address: bytes,
 ) -> ScriptCall[Elevated]:
-    """Note a step-up; see ``scripts/elevate.lua``."""
+    """Note that the user of a session was authenticated again, more strongly.
+
+    ``seconds``: for how long the step-up is in force; ``level`` and ``methods``: what it proved;
+    ``address``: the packed IP address, for the history. The script is ``scripts/elevate.lua``.
+    """
     proved = f"{level}\0{' '.join(methods)}".encode()
     line = shorten_text(level, LONGEST_LINE)
     return change(
@@ -74,7 +89,7 @@ def elevate(
         subject,
         "elevate",
         arguments=(session_id, seconds, proved, address, line),
-        read=lambda raw: Elevated(cast("Any", raw[0].decode()), read_stored(raw[1])),
+        read=lambda raw: Elevated(cast("ElevateStatus", raw[0].decode()), read_stored(raw[1])),
     )
 
 
@@ -90,9 +105,11 @@ def ban(
     operation: bytes = NO_OPERATION,
     begins: int | None = None,
 ) -> ScriptCall[Banned]:
-    """Ban a subject; see ``scripts/ban.lua``.
+    """Ban a subject from ``scope``, or from everything when that is empty.
 
-    ``begins``: milliseconds since the epoch, where that was before now.
+    ``seconds``: for how long; 0: for good. ``begins``: the beginning in milliseconds since the
+    epoch, where that was before now. ``operation``: the same for each repetition of a call. The
+    script is ``scripts/ban.lua``.
     """
     line = shorten_text(f"{scope} {reason}".strip(), LONGEST_LINE)
     return change(
@@ -111,7 +128,7 @@ def ban(
             b"" if begins is None else begins,
         ),
         read=lambda raw: Banned(
-            cast("Any", raw[0].decode()),
+            cast("BanStatus", raw[0].decode()),
             raw[1],
             tuple(raw[2]),
             read_bans(raw[3]) if raw[3] else (),
@@ -129,7 +146,10 @@ def unban(
     scope: str,
     operation: bytes = NO_OPERATION,
 ) -> ScriptCall[int]:
-    """Lift a ban; see ``scripts/unban.lua``."""
+    """Lift the ban from ``scope`` (empty: from everything); the reply is 1, or 0: there was none.
+
+    ``operation``: the same for each repetition of a call. The script is ``scripts/unban.lua``.
+    """
     line = shorten_text(scope, LONGEST_LINE)
     return change(
         keyspace,
@@ -145,7 +165,7 @@ def unban(
 def read_subject_bans(
     keyspace: Keyspace, subject: str
 ) -> ScriptCall[tuple[int, tuple[StoredBan, ...]]]:
-    """The server's time in seconds and the bans; see ``scripts/read_fields.lua``."""
+    """Read the server's time in seconds, and the subject's bans: ``scripts/read_fields.lua``."""
     return _read(
         keyspace, subject, b"b", lambda raw: (raw[0] // 1000, read_bans(raw[1]) if raw[1] else ())
     )
@@ -159,7 +179,12 @@ def set_claims(
     claims: bytes,
     operation: bytes = NO_OPERATION,
 ) -> ScriptCall[int]:
-    """Replace the live claims; see ``scripts/set_claims.lua``."""
+    """Replace the live claims of a subject by ``claims``, JSON; empty: none.
+
+    The reply is the number of live sessions that the claims now belong to; with 0 nothing is
+    stored. ``operation``: the same for each repetition of a call. The script is
+    ``scripts/set_claims.lua``.
+    """
     return change(
         keyspace,
         keeping,
@@ -172,17 +197,23 @@ def set_claims(
 
 
 def read_claims(keyspace: Keyspace, subject: str) -> ScriptCall[dict[str, Any]]:
-    """The live claims; see ``scripts/read_fields.lua``."""
+    """Read the live claims of a subject; empty: none. The script is ``scripts/read_fields.lua``."""
     return _read(keyspace, subject, b"c", lambda raw: read_object(raw[1]) if raw[1] else {})
 
 
 def read_generation(keyspace: Keyspace, subject: str) -> ScriptCall[int]:
-    """The generation; see ``scripts/read_fields.lua``."""
+    """Read the millisecond in which all sessions of a subject were last ended; 0: none is known.
+
+    The script is ``scripts/read_fields.lua``.
+    """
     return _read(keyspace, subject, b"g", lambda raw: int(raw[1] or 0))
 
 
 def settle(keyspace: Keyspace, keeping: Housekeeping, subject: str) -> ScriptCall[int]:
-    """Remove what has ended; see ``scripts/settle.lua``."""
+    """Remove what has ended of a subject; the reply is the number of live sessions.
+
+    The script is ``scripts/settle.lua``.
+    """
     return change(keyspace, keeping, subject, "settle", arguments=(), read=int)
 
 

@@ -1,9 +1,10 @@
 #!lua
--- Count an attempt in a window that begins with the first one; tell whether it may go on.
+-- Count an attempt in a window that begins with the first one, and tell whether it may go on.
 --
 -- KEYS     1 counter
 -- ARGV     1 most attempts in a window   2 length of the window in seconds
--- Returns  0 when the attempt may go on, otherwise the seconds until the window ends
+-- Returns  status, or the seconds until the window ends when there were too many attempts
+-- Status   0  the attempt may go on
 
 local count = redis.call('INCR', KEYS[1])
 local rest = redis.call('TTL', KEYS[1])

@@ -1,16 +1,18 @@
 #!lua flags=allow-oom
--- Ban a subject, from everything (which ends all sessions) or from one scope.
+-- Ban a subject from everything, which ends all sessions, or from one scope.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 scope ('' : everything)   3 level   4 seconds (0: for good)
---          5 reason   6 most bans   7 note for tombstones   8 line for the history
---          9 milliseconds of its beginning ('' : now)
--- Returns  {'OK' or 'FULL', when, in milliseconds, {session id, ...} ended, bans}
---          A repeated operation answers what it answered the first time, and what bans there are.
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 scope ('': everything)   3 level   4 seconds (0: for good)
+--          5 reason   6 most bans   7 note for the tombstones   8 line for the history
+--          9 milliseconds at which the ban begins ('': now)
+-- Returns  {status, milliseconds of the ban, {session id, ...} ended, bans as stored}
+-- Status   OK    the subject is banned, or the ban was over before it was carried out
+--          FULL  the subject has the most bans already; nothing was changed
 --
--- A ban from everything raises the generation, as the end of all sessions does.
---@include record
+-- A ban from everything raises the generation. A repeated operation answers what the first run
+-- answered, with the bans of today.
 --@include subject
+--@include repeats
 
 load()
 local _, ids, at_ms = repeated()
@@ -36,7 +38,7 @@ if not ids then
         write_bans(bans)
         leaving = scope == '' and all_sessions() or {}
         if scope == '' then
-            put('g', string.format('%.0f', math.max(generation() + 1, now_ms)))
+            raise_generation(now_ms)
         end
         for _, session in ipairs(leaving) do
             bury(session.id, BANNED, now, ARGV[7])

@@ -1,11 +1,13 @@
 #!lua
--- Note that the user of a session was authenticated again, more strongly, for a while.
+-- Note a step-up: the user of a session was authenticated again, more strongly, for a while.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 seconds   4 level NUL methods   5 address
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 seconds   4 level NUL methods   5 address
 --          6 line for the history
--- Returns  {'OK', 'IMPERSONATED' or 'ENDED', the session (see subject)}
---@include record
+-- Returns  {status, the session as described}
+-- Status   OK            the step-up is in force
+--          IMPERSONATED  the session is an impersonation, which cannot step up
+--          ENDED         the session is not live, or there is none
 --@include subject
 
 load()
@@ -19,7 +21,10 @@ if value and is_live(value) then
         status = 'OK'
         put(elevation_field(session_id),
             struct.pack('>I4I4', now, now + tonumber(ARGV[3])) .. ARGV[4])
-        mark_active(session_id)
+        if ACTIVITY then
+            activity[session_id] = now
+            redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+        end
         note(ELEVATION, session_id, now, 1, ARGV[5], ARGV[6])
     end
 end

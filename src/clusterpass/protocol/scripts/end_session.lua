@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
--- End one session of a subject and leave a tombstone.
+-- End one session of a subject, and leave a tombstone.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 reason (see record)   4 address   5 note
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 reason by number (see record)   4 address   5 note
 -- Returns  {now in milliseconds, status}
---          'ENDED'    it was live
---          'ALREADY'  it was ended or had expired
---          'UNKNOWN'  there is no such session
---          A repeated operation answers what it answered the first time.
---@include record
+-- Status   ENDED    the session was live
+--          ALREADY  the session had ended or expired
+--          UNKNOWN  there is no such session
+--
+-- A repeated operation answers what the first run answered.
 --@include subject
+--@include repeats
 
 local UNKNOWN, ALREADY, ENDED = 0, 1, 2
 local NAMES = {[UNKNOWN] = 'UNKNOWN', [ALREADY] = 'ALREADY', [ENDED] = 'ENDED'}

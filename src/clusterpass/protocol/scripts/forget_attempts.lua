@@ -1,8 +1,10 @@
 #!lua
--- Forget the attempts of a counter, after one that succeeded.
+-- Reset the counter of attempts, after one that succeeded.
 --
 -- KEYS     1 counter
--- Returns  0
+-- ARGV     none
+-- Returns  status
+-- Status   0  the counter is gone
 
 redis.call('DEL', KEYS[1])
 return 0

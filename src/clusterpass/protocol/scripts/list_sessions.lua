@@ -2,7 +2,9 @@
 -- Read every field of a subject.
 --
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates)
+-- ARGV     none
 -- Returns  {now in milliseconds, {field, value, ...}, {session id, second of its last use, ...}}
+--@include clock
 --@include record
 
 local now_ms = now_milliseconds()

@@ -1,24 +1,23 @@
 #!lua
 -- Open a session of a subject, within the policy.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 refresh digest   4 absolute seconds
---          5 idle seconds (0: none)   6 flags   7 device, as a record holds it
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 refresh digest   4 absolute seconds
+--          5 idle seconds (0: no idle limit)   6 flags   7 device, as a record holds it
 --          8 details as JSON (may be empty)   9 most sessions
---          10 most sessions of one kind of device (0: any)
+--          10 most sessions of one kind of device (0: no limit)
 --          11 overflow: 'oldest', 'least_recently_used' or 'refuse'
 --          12 session to replace (may be empty)   13 expected generation (may be empty)
 --          14 address   15 event   16 line for the history   17 note for tombstones of the replaced
--- Returns  {status, the session (see subject), {session id, ...} replaced,
---           all fields, all activity of the subject}
---          OK        the session is open
---          BANNED    the subject is banned
---          REFUSED   there are too many sessions; the last lists hold them
---          OVERTAKEN all sessions were revoked since the expected generation
+-- Returns  {status, the session as described, {session id, ...} replaced,
+--           all fields of the subject, all activity of the subject}; the last two only if REFUSED
+-- Status   OK         the session is open
+--          BANNED     the subject is banned from everything
+--          REFUSED    the subject has the most sessions already, and the policy refuses one more
+--          OVERTAKEN  all sessions were revoked since the expected generation
 --
--- A repeated call (same id) changes nothing and answers what has become of the session: one that
--- arrives late must neither undo a rotation nor bring an ended session back.
---@include record
+-- A repeated call (same session id) changes nothing and answers OK with the session as it is now: a
+-- call that arrives late must neither undo a rotation nor bring an ended session back.
 --@include subject
 
 local MOST_IMPERSONATIONS = 10
@@ -58,12 +57,12 @@ local function is_older(a, b)
     return first < second or (first == second and a.id < b.id)
 end
 table.sort(live, is_older)
--- Logins keep their order, also when the clock is that of another server now and lags.
+-- Logins keep their order, even when another server's clock, which lags, is read after a failover.
 local order, latest = record.created * 32 + now_part, live[#live]
 if latest and login_order(latest.record) >= order then
     order = login_order(latest.record) + 1
     if latest.record.created <= record.created then
-        order = math.min(order, record.created * 32 + 31) -- never ahead of a clock that is right
+        order = math.min(order, record.created * 32 + 31) -- not ahead of a correct clock
     end
 end
 set_login_order(record, order)

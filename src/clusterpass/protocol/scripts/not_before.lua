@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- End every session that was opened before a time, in the whole namespace. Never taken back.
+-- End every session of the namespace that was opened before a time. The time is never lowered.
 --
 -- KEYS     1 one copy of the time
--- ARGV     1 milliseconds since the epoch ('' : now)   2 by how many milliseconds the time may lie
---          ahead of this server's
--- Returns  the time that holds now, in milliseconds
---@include record
+-- ARGV     1 milliseconds since the epoch ('': now)
+--          2 by how many milliseconds the time may lie ahead of this server's clock
+-- Returns  the time in force, in milliseconds since the epoch
+--@include clock
 
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = now_milliseconds()
--- Whoever logged in within this millisecond did so before.
+-- A login within this very millisecond counts as earlier.
 local latest = now + tonumber(ARGV[2])
 local wanted = tonumber(ARGV[1])
 if not wanted or wanted > latest then

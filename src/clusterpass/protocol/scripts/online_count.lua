@@ -2,11 +2,11 @@
 -- Count who is online in the slots of a list, up to the first slot that this node does not own.
 --
 -- KEYS     1 online index of the first slot
--- ARGV     1 name of an index before its tag   2 name behind its tag   3 tags, four bytes each
+-- ARGV     1 name of an index before its tag   2 name after its tag   3 tags, four bytes each
 -- Returns  {slots counted, subjects, sessions}
---@include record
+--@include clock
+--@include scores
 
-local PER_SUBJECT, FIRST_SCORE = 512, 1e11
 local now = math.floor(now_milliseconds() / 1000)
 local bound = string.format('%.0f', (now + 1) * PER_SUBJECT)
 local first = string.format('%.0f', FIRST_SCORE)
@@ -25,7 +25,7 @@ for position = 1, #ARGV[3], 4 do
     if total then
         local live = redis.call('ZCOUNT', name, bound, '+inf')
         local most = tonumber(total)
-        -- What has ended and was not yet taken out: a bounded look.
+        -- Ended and not yet taken out; a bounded look.
         local ended = redis.call('ZRANGEBYSCORE', name, first, '(' .. bound, 'WITHSCORES',
             'LIMIT', 0, 100)
         for index = 2, #ended, 2 do

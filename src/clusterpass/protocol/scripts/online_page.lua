@@ -1,13 +1,13 @@
 #!lua flags=no-writes,allow-cross-slot-keys
--- Read who is online in the slots of a list, up to the first that this node does not own.
+-- Read who is online in the slots of a list, up to the first slot that this node does not own.
 --
 -- KEYS     1 online index of the first slot
--- ARGV     1 name of an index before its tag   2 name behind its tag   3 tags, four bytes each
---          4 where to go on in the first slot ('0': at its beginning)   5 most subjects, about
--- Returns  {slots done, where to go on in the next one, subject, ...}
---@include record
+-- ARGV     1 name of an index before its tag   2 name after its tag   3 tags, four bytes each
+--          4 cursor in the first slot ('0': from its beginning)   5 most subjects, about
+-- Returns  {slots done, cursor in the slot after them, subject, ...}
+--@include clock
+--@include scores
 
-local PER_SUBJECT = 512
 local now = math.floor(now_milliseconds() / 1000)
 local cursor, most = ARGV[4], tonumber(ARGV[5])
 local slots, found = 0, {}

@@ -1,10 +1,10 @@
 #!lua flags=no-writes
--- Read some fields that belong to the subject, not to one session.
+-- Read fields that belong to the subject, not to one session.
 --
 -- KEYS     1 sessions
 -- ARGV     names of fields
 -- Returns  {now in milliseconds, value or '', ...}
---@include record
+--@include clock
 
 local answer = {(now_milliseconds())}
 for index, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do

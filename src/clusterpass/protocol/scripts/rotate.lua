@@ -1,21 +1,21 @@
 #!lua
 -- Exchange a refresh token for its one successor.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 digest presented   4 rotation presented
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 digest presented   4 rotation presented
 --          5 digest of the successor   6 grace in seconds
 --          7 digests of the four tokens after the presented one, 16 bytes each, for each key that
 --            may have derived them (empty without a grace)
 --          8 address
--- Returns  {status, the session (see subject), key}
---          OK        the record now holds the successor
---          AGAIN     the token was exchanged a moment ago; ``key`` (from 0) derived its successor
---          UNKNOWN   no such session
---          ENDED     the record is a tombstone
---          REUSED    the token was exchanged before: the session was ended just now
+-- Returns  {status, the session as described, key}
+-- Status   OK          the record now holds the successor
+--          AGAIN       the token was exchanged a moment ago; ``key`` (from 0) derived its successor
+--          UNKNOWN     there is no such session
+--          ENDED       the record is a tombstone
+--          REUSED      the token was exchanged before: the session was ended just now
+--          UNREADABLE  the record is in a schema of a later release; the session is left alone
 --
--- A repeated call changes nothing: it answers AGAIN, or without a grace OK.
---@include record
+-- A repeated call changes nothing: the answer is AGAIN, or without a grace OK.
 --@include subject
 
 load()
@@ -73,7 +73,7 @@ if not is_live(value) then
     return answer('UNREADABLE')
 end
 local record = read_live(session_id)
--- Without a grace each successor is another one, so this is the same call once more.
+-- Without a grace every exchange has another successor, so this is the same call repeated.
 if grace == 0 and record.digest == successor and record.rotation == rotation + 1 then
     put(session_id, value)
     return answer('OK')
@@ -83,17 +83,17 @@ if key and is_fresh(record) then
     put(session_id, value)
     return answer('AGAIN', key)
 end
--- A genuine token that is ahead of its record: the store has lost the last exchange.
+-- A genuine token may be ahead of its record: the store has lost the last exchange.
 if (record.digest == presented and record.rotation == rotation) or rotation > record.rotation then
     local began = record.refreshed - record.burst_span
     if record.burst == 0 or now - record.refreshed > grace then
         began, record.burst = now, 0
     elseif now - began > grace then
-        -- Too long ago for a retry, but for the exchange before this one.
+        -- Only the exchange before this one is still recent enough for a retry.
         began, record.burst = record.refreshed, 1
     end
     record.burst = math.min(record.burst + 1, 255)
-    -- The clock may be that of a promoted replica, which lags.
+    -- The clock of a promoted replica may lag.
     record.burst_span = math.max(0, math.min(now - began, 65535))
     record.digest, record.rotation, record.refreshed = successor, rotation + 1, now
     put(session_id, pack_live(record))

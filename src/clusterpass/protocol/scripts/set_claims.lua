@@ -1,11 +1,11 @@
 #!lua
 -- Replace the live claims of a subject; they go with the subject's last session.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 claims as JSON ('' : none)
--- Returns  the number of live sessions that they now belong to
---@include record
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 claims as JSON ('': none)
+-- Returns  the number of live sessions that the claims now belong to
 --@include subject
+--@include repeats
 
 load()
 if repeated() then

@@ -1,10 +1,9 @@
 #!lua flags=allow-oom
--- Remove what has ended of a subject, and bring the index up to date.
+-- Remove what has ended of a subject, and bring the online index up to date.
 --
--- KEYS     see subject
--- ARGV     1 see subject
+-- KEYS     see arguments
+-- ARGV     1 see arguments
 -- Returns  the number of live sessions
---@include record
 --@include subject
 
 load()

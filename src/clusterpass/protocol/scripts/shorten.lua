@@ -1,11 +1,10 @@
 #!lua flags=allow-oom
--- Let a session end earlier than it would; it can never be made to end later.
+-- Let a session end earlier; a later end is ignored.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 session id   3 seconds from now to the end (may be empty)
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 session id   3 seconds from now to the end (may be empty)
 --          4 idle seconds (may be empty)
--- Returns  the session (see subject)
---@include record
+-- Returns  the session as described
 --@include subject
 
 load()

@@ -1,10 +1,13 @@
 #!lua
--- Note that a session is in use, outside the key that holds it: a cache that watches that key is
--- not disturbed.
+-- Note that a session is in use, outside the key that holds the session: a cache that watches that
+-- key is not invalidated.
 --
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates: nothing is noted)
--- ARGV     1 session id   2 seconds that a key outlives its session
--- Returns  1 when the use was noted, otherwise 0
+-- ARGV     1 session id   2 seconds by which a key outlives its session
+-- Returns  status
+-- Status   0  nothing was noted
+--          1  the use was noted
+--@include clock
 --@include record
 
 local now = math.floor(now_milliseconds() / 1000)
@@ -21,7 +24,7 @@ end
 redis.call('HSET', KEYS[2], id, struct.pack('>I4', now))
 record.active = now
 local keep_until = live_ends_at(record) + tonumber(ARGV[2])
--- Neither key may go before the session does.
+-- Neither key may expire before the session ends.
 if redis.call('TTL', KEYS[2]) < keep_until - now then
     redis.call('EXPIREAT', KEYS[2], keep_until)
 end

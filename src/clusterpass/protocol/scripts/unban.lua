@@ -1,11 +1,15 @@
 #!lua
 -- Lift a ban.
 --
--- KEYS     see subject
--- ARGV     1 see subject   2 scope ('' : the ban from everything)   3 line for the history
--- Returns  1 when there was one, otherwise 0
---@include record
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 scope ('': the ban from everything)   3 line for the history
+-- Returns  status
+-- Status   0  there was no such ban
+--          1  the ban is lifted
+--
+-- A repeated operation answers what the first run answered.
 --@include subject
+--@include repeats
 
 load()
 local found = repeated()
@@ -17,7 +21,7 @@ if not found then
         write_bans(bans)
         note(UNBAN, NO_SESSION, now, 1, '', ARGV[3])
         remember(found, {})
-        keeps_operations = true -- a ban that is repeated late must not come back
+        keeps_operations = true -- a late repetition of the ban must not restore it
     end
 end
 settle()

@@ -3,9 +3,9 @@
 --
 -- KEYS     1 user
 -- ARGV     1 password hash   2 id of this operation
--- Returns  'OK', or 'EXISTS' when another operation made the user
---
--- A repeated call (same operation) answers OK.
+-- Returns  status
+-- Status   OK      the user was added, by this call or by an earlier one of the same operation
+--          EXISTS  another operation added the user
 
 local made_by = redis.call('HGET', KEYS[1], 'operation')
 if made_by and made_by ~= ARGV[2] then

@@ -1,9 +1,12 @@
 #!lua
--- Change one field of a user, if the user is there and the field still holds what is expected.
+-- Change one field of a user, if the user is there and the field still holds the expected value.
 --
 -- KEYS     1 user
--- ARGV     1 field   2 new value   3 expected value ('' : whatever it is)
--- Returns  'OK', 'UNKNOWN' (no such user) or 'CHANGED' (the expectation fails)
+-- ARGV     1 field   2 new value   3 expected value ('': any)
+-- Returns  status
+-- Status   OK       the field holds the new value
+--          UNKNOWN  there is no such user
+--          CHANGED  the field holds another value than the expected one; nothing was changed
 
 local value = redis.call('HGET', KEYS[1], ARGV[1])
 if not value then

@@ -2,6 +2,7 @@
 -- Read a user.
 --
 -- KEYS     1 user
+-- ARGV     none
 -- Returns  {password hash or '', disabled '0' or '1', created at in seconds}
 
 local fields = redis.call('HMGET', KEYS[1], 'password', 'disabled', 'created_at')

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Read one session. It runs more often than all others together, so it includes nothing and takes
--- a record apart only where it must.
+-- Read one session. Verifying is by far the most frequent call, so this script includes nothing and
+-- unpacks a record only where it must.
 --
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates)
 -- ARGV     1 session id
@@ -16,7 +16,7 @@ if record and KEYS[2] then
     seen = noted and struct.unpack('>I4', noted) or 0
 elseif record and string.byte(record, 1) <= 2 then
     -- The record alone may say that the session was idle for too long, while its activity is on the
-    -- other side of a migration. Asked again, the call succeeds or is put off.
+    -- other node of a migration: the client then retries.
     local absolute_end, refreshed, idle = struct.unpack('>I4I4I4', record, 9)
     local now = tonumber(time[1])
     if idle > 0 and refreshed + idle <= now and absolute_end > now then

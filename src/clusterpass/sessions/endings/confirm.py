@@ -26,11 +26,13 @@ from clusterpass.tokens.identifiers import encode_session_id
 logger: Final = logging.getLogger("clusterpass.pending")
 
 
-class Confirmation:
+class Confirm:
     """Carries out orders."""
 
     def __init__(self, context: Context) -> None:
         self._context: Final = context
+        self._memory: Final = context.memory
+        self._random_bytes: Final = context.random_bytes
 
     def carry_out(self, order: Order, operation_id: str | None = None) -> Flow[Answer[Any]]:
         """The answer to an order that is confirmed; raises RevocationPending otherwise.
@@ -40,7 +42,7 @@ class Confirmation:
         """
         operation = self._operation(operation_id)
         try:
-            answer: Answer[Any] = yield from order.call(operation)
+            answer: Answer[Any] = yield order.call(operation)
         except StoreDenied:
             raise
         except StoreUnavailable as error:
@@ -55,15 +57,15 @@ class Confirmation:
         """Whether it is durable; raises RevocationPending when a copy is not confirmed."""
         if (yield from order.attempt()):
             return order.is_durable
-        context = self._context
-        context.pending_cutoffs += 1
+        memory = self._memory
+        memory.pending_cutoffs += 1
 
         def attempt() -> Flow[bool]:
             is_settled = yield from order.attempt()
-            context.pending_cutoffs -= is_settled
+            memory.pending_cutoffs -= is_settled
             return is_settled
 
-        is_retried = context.pending.add("cutoff", attempt)
+        is_retried = memory.pending.add("cutoff", attempt)
         reason = order.failure.reason if order.failure is not None else "unconfirmed"
         raise RevocationPending(reason=reason, is_retried=is_retried) from order.failure
 
@@ -71,7 +73,7 @@ class Confirmation:
         """The store shows a session alive that is over: say so, and end it there too."""
         if denial.is_pending:
             return
-        self._context.denials.rollbacks += 1
+        self._memory.denials.rollbacks += 1
         logger.warning(
             "the store shows session %s alive, which is over (%s): it has lost writes;"
             " it is ended again",
@@ -91,14 +93,14 @@ class Confirmation:
             note=denial.note,
             is_told=True,
         )
-        operation = self._context.random_bytes(OPERATION_BYTES)
-        self._context.pending.add(
+        operation = self._random_bytes(OPERATION_BYTES)
+        self._memory.pending.add(
             "repair", lambda: self._attempt(order, operation), once_for=session_id
         )
 
     def _operation(self, operation_id: str | None) -> bytes:
         if operation_id is None:
-            return self._context.random_bytes(OPERATION_BYTES)
+            return self._random_bytes(OPERATION_BYTES)
         try:
             operation = bytes.fromhex(operation_id)
         except (TypeError, ValueError):
@@ -109,14 +111,14 @@ class Confirmation:
 
     def _pending(self, order: Order, operation: bytes, reason: str | None) -> RevocationPending:
         order.enforce(operation, is_pending=True)
-        is_retried = self._context.pending.add(order.kind, lambda: self._attempt(order, operation))
+        is_retried = self._memory.pending.add(order.kind, lambda: self._attempt(order, operation))
         if not is_retried:
             # Nothing would ever end it: a subject must not be kept out here for good.
             order.release(operation)
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 
     def _attempt(self, order: Order, operation: bytes) -> Flow[bool]:
-        answer: Answer[Any] = yield from order.call(operation)
+        answer: Answer[Any] = yield order.call(operation)
         try:
             order.interpret(answer.reply)
         except (SessionNotFound, TooManyBans):

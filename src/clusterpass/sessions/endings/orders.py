@@ -24,7 +24,7 @@ from clusterpass.protocol.calls import (
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
-from clusterpass.protocol.script import Flow, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
@@ -72,6 +72,11 @@ class _Base:
     """Whether the listeners know."""
 
     @property
+    def _key(self) -> bytes:
+        """Of the sessions of the subject."""
+        return self.context.keyspace.sessions(self.subject)
+
+    @property
     def _short_note(self) -> str:
         """As tombstones keep it."""
         return shorten_text(self.note, LONGEST_NOTE).decode()
@@ -79,7 +84,7 @@ class _Base:
     def _seconds(self) -> int:
         if self.milliseconds is not None:
             return self.milliseconds // 1000
-        return self.context.epoch_seconds()
+        return int(self.context.clock.wall())
 
     def _note_time(self, milliseconds: int) -> None:
         if self.milliseconds is None:
@@ -88,10 +93,10 @@ class _Base:
     def _sweep(self, operation: bytes, sweep: Sweep) -> None:
         """Over are those that the store has ended, and all that were opened before."""
         for session_id in self.ended:
-            self.context.denials.add(session_id, sweep.denial)
+            self.context.memory.denials.add(session_id, sweep.denial)
         # Of those opened in the same millisecond, the ones that were there are among the ended.
         until = None if self.milliseconds is None else self.milliseconds - 1
-        self.context.sweep(self.subject, operation, sweep, until)
+        self.context.memory.sweep(self._key, operation, sweep, until)
 
     def _tell(self, session_ids: tuple[bytes, ...], reason: str) -> None:
         if self.is_told:
@@ -101,7 +106,7 @@ class _Base:
             SessionEvent(
                 self.event,
                 self.subject,
-                self.context.epoch_seconds(),
+                int(self.context.clock.wall()),
                 session_ids=tuple(encode_session_id(each) for each in session_ids),
                 address=self.address,
                 reason=reason or None,
@@ -124,7 +129,7 @@ class EndOne(_Base):
         """See :class:`Order`."""
         return session_calls.end_session(
             self.context.keyspace,
-            self.context.keeping,
+            self.context.keeping(),
             self.subject,
             session_id=self.session_id,
             reason=self.reason,
@@ -148,11 +153,11 @@ class EndOne(_Base):
             self.release(operation)
             return
         denial = Denial(self.reason, self._seconds(), self._short_note, is_pending)
-        self.context.deny(self.subject, self.session_id, denial)
+        self.context.memory.deny(self._key, self.session_id, denial)
 
     def release(self, operation: bytes) -> None:
         """See :class:`Order`."""
-        self.context.denials.lift(self.session_id)
+        self.context.memory.denials.lift(self.session_id)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,13 +171,13 @@ class EndAll(_Base):
     """When it was asked for, in seconds of the steady clock."""
 
     def __post_init__(self) -> None:
-        self.asked_at = self.context.cutoff.now()
+        self.asked_at = self.context.clock.steady()
 
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedAll]:
         """See :class:`Order`."""
         return session_calls.end_all(
             self.context.keyspace,
-            self.context.keeping,
+            self.context.keeping(),
             self.subject,
             keep=self.keep,
             reason="revoked",
@@ -197,7 +202,7 @@ class EndAll(_Base):
 
     def release(self, operation: bytes) -> None:
         """See :class:`Order`."""
-        self.context.forget_sweep(self.subject, operation)
+        self.context.memory.forget_sweep(self._key, operation)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,7 +218,7 @@ class AddBan(_Base):
         """See :class:`Order`."""
         return subject_calls.ban(
             self.context.keyspace,
-            self.context.keeping,
+            self.context.keeping(),
             self.subject,
             scope=self.scope,
             level=self.level,
@@ -240,13 +245,13 @@ class AddBan(_Base):
             at = self._seconds()
             until = at + self.seconds if self.seconds else 0
             ban = StoredBan(self.scope, self.level, until, self.note, at)
-            self.context.sweep(self.subject, operation, Sweep(denial, bans=(ban,)), None)
+            self.context.memory.sweep(self._key, operation, Sweep(denial, bans=(ban,)), None)
         else:
             self.release(operation)
 
     def release(self, operation: bytes) -> None:
         """See :class:`Order`."""
-        self.context.forget_sweep(self.subject, operation)
+        self.context.memory.forget_sweep(self._key, operation)
 
 
 class RaiseCutoff:
@@ -264,13 +269,13 @@ class RaiseCutoff:
 
     def attempt(self) -> Flow[bool]:
         """Raise the copies that are not confirmed; whether all are, now. Raises StoreDenied."""
-        context = self._context
+        keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
         self.failure = None
         for slot in list(self._left):
-            began = context.cutoff.now()
+            began = cutoff.now()
             try:
-                answer = yield from namespace_calls.raise_cutoff(
-                    context.keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
+                answer: Answer[int] = yield namespace_calls.raise_cutoff(
+                    keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
                 )
             except StoreDenied:
                 raise
@@ -279,7 +284,7 @@ class RaiseCutoff:
                 continue
             # The others take what the first one's clock admitted.
             self._milliseconds, self._ahead = answer.reply, _CLOCKS_APART
-            context.cutoff.learn(answer.reply, began)
+            cutoff.learn(answer.reply, began)
             if answer.is_confirmed:
                 self._left.remove(slot)
                 self._durable = self._durable and answer.durable

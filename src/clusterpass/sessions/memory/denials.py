@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from clusterpass.model.authentication_errors import InvalidToken, SessionExpired, SessionRevoked
+from clusterpass.model.forks import renew_in_child
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
@@ -107,8 +108,10 @@ class Denials:
         self, lock: Callable[[], AbstractContextManager[Any]], steady: Callable[[], float]
     ) -> None:
         """``lock``: makes a lock that one thread can hold several times; ``steady``: seconds."""
+        self._new_lock = lock
         self._lock = lock()
         self._steady = steady
+        renew_in_child(self)
         self._sessions: OrderedDict[bytes, Denial] = OrderedDict()
         self._sweeps: OrderedDict[bytes, dict[bytes, Sweep]] = OrderedDict()
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
@@ -216,9 +219,9 @@ class Denials:
                 self._generations.popitem(last=False)
             self.on_generation(key)
 
-    def begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+    def begin_anew(self) -> None:
         """What is pending is the parent's business; for the child of a fork."""
-        self._lock = lock()
+        self._lock = self._new_lock()
         with self._lock:
             for session_id in [each for each, one in self._sessions.items() if one.is_pending]:
                 del self._sessions[session_id]

@@ -1,11 +1,11 @@
 """What is kept in memory of one access token, and of the load that brings it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
 
 from clusterpass.model.values import Session
-from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.memory.leases import NEVER, Lease
 
@@ -15,7 +15,7 @@ class Loaded:
     """What the store answered about a session, and what was made of it."""
 
     session: Session
-    raw: list[Any]
+    raw: list[Any] = field(repr=False)  # holds the refresh digest
     """The answer without its time; an equal answer is the same session."""
     ahead: float
     """By how much the store's clock (seconds since the epoch) is ahead of the steady clock."""
@@ -35,27 +35,38 @@ class Remembered:
         "expires_at",
         "is_doubtful",
         "key",
+        "keys",
         "lease",
         "loaded",
         "looked_at",
         "session",
         "session_id",
+        "session_text",
         "size",
-        "slot",
         "subject",
         "token",
         "used_at",
     )
 
     def __init__(
-        self, token: str, subject: str, key: bytes, session_id: bytes, expires_at: int
+        self,
+        token: str,
+        subject: str,
+        keys: SubjectKeys,
+        session_id: bytes,
+        expires_at: int,
+        *,
+        session_text: str = "",
     ) -> None:
         self.token: Final = token
         self.subject: Final = subject
-        self.key: Final = key
-        """Of the subject's sessions."""
-        self.slot: Final = slot_of(key)
+        self.keys: Final = keys
+        """Those of the subject."""
+        self.key: Final = keys.sessions
+        """The key of the subject's sessions, by which changes are pushed."""
         self.session_id: Final = session_id
+        self.session_text: Final = session_text
+        """The session id as tokens carry it."""
         self.expires_at: Final = expires_at
         """``exp``, with its leeway, in seconds since the epoch."""
         self.call: ScriptCall[list[Any]] | None = None

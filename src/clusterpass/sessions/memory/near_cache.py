@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
@@ -76,6 +77,7 @@ class NearCache:
         """Why nothing is served from memory although it could be; empty otherwise."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
+        renew_in_child(self)
 
     # The hot path.
 
@@ -170,7 +172,7 @@ class NearCache:
         Without ``loading`` it is remembered only to be compared with what the store answers next.
         """
         with self._lock:
-            lease = self._lease_for(loading, node)
+            lease = None if loading is None else self._lease_for(loading, node)
             if lease is None and entry.lease.until > self._steady():
                 return  # what is served may be newer
             entry.lease = NEVER
@@ -192,8 +194,8 @@ class NearCache:
             self._insert(entry)
             entry.lease = ALWAYS
 
-    def _lease_for(self, loading: Loading | None, node: Hashable) -> Lease | None:
-        if loading is None or not loading.is_good or node is None:
+    def _lease_for(self, loading: Loading, node: Hashable) -> Lease | None:
+        if not loading.is_good or node is None:
             return None
         lease = self.leases.lease(node)
         return lease if lease is not None and lease.began <= loading.began else None
@@ -205,7 +207,9 @@ class NearCache:
         if entry.call is not None:
             size += _CALL_BYTES
         if entry.loaded is not None:
-            size += 2 * sum(len(part) for part in entry.loaded.raw if isinstance(part, bytes))
+            for part in entry.loaded.raw:
+                if isinstance(part, bytes):
+                    size += 2 * len(part)
         known = self._entries.get(entry.token)
         if known is not entry:
             if known is not None:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import PendingStats
 from clusterpass.protocol.script import Flow
 
@@ -44,7 +45,9 @@ class PendingEndings:
     ) -> None:
         """``jitter``: from 0 to 1, so that a fleet does not come back all at once."""
         self._steady = steady
+        self._new_lock = lock
         self._lock = lock()
+        renew_in_child(self)
         self._jitter = jitter
         self._waiting: list[Pending] = []
         self._once: set[bytes | None] = set()
@@ -121,9 +124,9 @@ class PendingEndings:
             refused=self._refused,
         )
 
-    def begin_anew(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+    def begin_anew(self) -> None:
         """The parent goes on with its own; for the child of a fork."""
-        self._lock = lock()
+        self._lock = self._new_lock()
         self._waiting = []
         self._once = set()
 

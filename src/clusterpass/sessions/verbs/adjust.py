@@ -7,7 +7,8 @@ from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import ImpersonationRefused, InvalidInput, SessionNotFound
 from clusterpass.model.values import AccessToken, Session, SessionEvent
 from clusterpass.protocol.calls import subject as subject_calls
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.replies import Stored
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import (
     check_level,
     check_lifetime,
@@ -15,16 +16,19 @@ from clusterpass.sessions.check_arguments import (
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.issue_tokens import make_access_token
 from clusterpass.sessions.present import describe_session, live_record, pack_address
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 
-class Standing:
+class Adjust:
     """The flows."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._config = context.config
+        self._keyspace = context.keyspace
+        self._keeping = context.keeping
+        self._minting = context.minting
+        self._tell = context.tell
 
     def elevate(
         self,
@@ -36,20 +40,19 @@ class Standing:
         address: str | None,
     ) -> Flow[AccessToken]:
         """Note that the user was authenticated again; an access token that says so."""
-        context = self._context
-        context.require_private_key()
+        self._minting.require_private_key()
         if not isinstance(session, Session):
             raise InvalidInput("the session must be a Session, as verify returns it")
-        check_level(context.config.levels, level)
+        check_level(self._config.levels, level)
         check_seconds("for_seconds", for_seconds, 1, DAY)
         methods = check_methods(amr)
         check_subject(session.subject)
         session_id = decode_session_id(session.session_id)
         if session_id is None:
             raise SessionUnknown
-        answer = yield from subject_calls.elevate(
-            context.keyspace,
-            context.keeping,
+        answer: Answer[subject_calls.Elevated] = yield subject_calls.elevate(
+            self._keyspace,
+            self._keeping(),
             session.subject,
             session_id=session_id,
             seconds=for_seconds,
@@ -63,7 +66,7 @@ class Standing:
             raise ImpersonationRefused(
                 "An impersonation cannot be stepped up", reason="impersonated"
             )
-        context.tell(
+        self._tell(
             SessionEvent(
                 "elevated",
                 session.subject,
@@ -73,8 +76,7 @@ class Standing:
                 reason=level,
             )
         )
-        return make_access_token(
-            context,
+        return self._minting.make_access_token(
             session.subject,
             encode_session_id(session_id),
             stored,
@@ -96,10 +98,9 @@ class Standing:
         wanted = decode_session_id(session_id)
         if wanted is None:
             raise SessionNotFound
-        context = self._context
-        answer = yield from subject_calls.shorten(
-            context.keyspace,
-            context.keeping,
+        answer: Answer[Stored] = yield subject_calls.shorten(
+            self._keyspace,
+            self._keeping(),
             subject,
             session_id=wanted,
             lifetime=lifetime,
@@ -109,4 +110,4 @@ class Standing:
         if stored.record is None:
             raise SessionNotFound
         record = live_record(stored)
-        return describe_session(context.config, subject, wanted, stored, record)
+        return describe_session(self._config, subject, session_id, stored, record)

@@ -7,26 +7,35 @@ from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Ended, RevokedBefore
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.replies import Stored
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.endings.orders import EndAll, EndOne, RaiseCutoff
-from clusterpass.sessions.present import pack_address, session_of
-from clusterpass.sessions.verbs.refresh import Rotation
-from clusterpass.tokens.identifiers import check_subject, decode_session_id
+from clusterpass.sessions.present import pack_address
+from clusterpass.sessions.verbs.refresh import Refresh
+from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
+from clusterpass.tokens.verifier import TokenVerifier
 
 _LATEST_TIME: Final = 2**32
 
 
-class Ending:
+class End:
     """The flows."""
 
-    def __init__(self, context: Context, rotation: Rotation, confirmation: Confirmation) -> None:
+    def __init__(self, context: Context, refresh: Refresh, confirm: Confirm) -> None:
         self._context = context
-        self._rotation = rotation
-        self._confirmation = confirmation
+        self._refresh = refresh
+        self._confirm = confirm
+        self._verifier = TokenVerifier(
+            context.config.keys,
+            issuer=context.config.issuer,
+            audience=context.config.audience,
+            clock_leeway=context.config.clock_leeway,
+            clock=context.clock.wall,
+        )
 
     def logout(
         self, token: str, *, address: str | None = None, operation_id: str | None = None
@@ -36,7 +45,7 @@ class Ending:
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
         else:
-            claims = self._context.verifier.verify(token, allow_expired=True)
+            claims = self._verifier.verify(token, allow_expired=True)
             subject, session_id = claims.subject, session_of(claims)
         order = EndOne(
             context=self._context,
@@ -47,7 +56,7 @@ class Ending:
             session_id=session_id,
             reason="logged_out",
         )
-        answer = yield from self._confirmation.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(order, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke(
@@ -68,7 +77,7 @@ class Ending:
             reason="revoked",
             must_exist=True,
         )
-        answer = yield from self._confirmation.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(order, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke_all(
@@ -97,7 +106,7 @@ class Ending:
             keep=kept,
             device_type=device_type,
         )
-        answer = yield from self._confirmation.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(order, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
@@ -107,17 +116,17 @@ class Ending:
         ):
             raise InvalidInput("time must be whole seconds since the epoch")
         order = RaiseCutoff(self._context, None if time is None else time * 1000)
-        durable = yield from self._confirmation.raise_cutoff(order)
-        return RevokedBefore(self._context.cutoff.milliseconds // 1000, durable)
+        durable = yield from self._confirm.raise_cutoff(order)
+        return RevokedBefore(self._context.memory.cutoff.milliseconds // 1000, durable)
 
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
         context = self._context
         if context.config.keys.can_sign:
-            token = self._rotation.genuine(refresh_token)
+            token = self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
         # Only the secret can prove the token here.
         token = parse_refresh_token(refresh_token)
-        answer = yield from session_calls.verify(
+        answer: Answer[Stored] = yield session_calls.verify(
             context.keyspace, token.subject, session_id=token.session_id
         )
         record = answer.reply.record

@@ -16,8 +16,11 @@ from clusterpass.protocol.calls import (
     subject as subject_calls,
 )
 from clusterpass.protocol.keyspace import SLOTS
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.replies import Listed
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.present import describe_live
+from clusterpass.sessions.read_cutoff import read_cutoff
 
 _SLOTS_AT_ONCE: Final = 1024
 _MOST_SUBJECTS: Final = 200
@@ -28,15 +31,18 @@ class Online:
     """The flows."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._config = context.config
+        self._keyspace = context.keyspace
+        self._keeping = context.keeping
+        self._memory = context.memory
 
     def count(self) -> Flow[OnlineCount]:
         """How many are online."""
         self._check_indexed()
         slot = subjects = sessions = 0
         while slot < SLOTS:
-            answer = yield from namespace_calls.count_online(
-                self._context.keyspace, range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS))
+            answer: Answer[namespace_calls.CountedSlots] = yield namespace_calls.count_online(
+                self._keyspace, range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS))
             )
             slot += answer.reply.slots
             subjects += answer.reply.subjects
@@ -46,26 +52,28 @@ class Online:
     def page(self, cursor: str | None, *, limit: int) -> Flow[OnlinePage]:
         """The sessions of some who are online."""
         subjects, following = yield from self._subjects(cursor, limit)
-        cutoff = yield from self._context.current_cutoff()
+        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
         sessions: list[Session] = []
         for subject in subjects:
-            asked_at = self._context.cutoff.now()
-            answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
-            sessions += self._context.describe_live(subject, answer.reply, cutoff, asked_at)
+            asked_at = self._memory.cutoff.now()
+            answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
+            key = self._keyspace.sessions(subject)
+            listed = self._memory.without_ended(key, answer.reply, asked_at)
+            sessions += describe_live(self._config, subject, listed, cutoff)
         return OnlinePage(tuple(sessions), following)
 
     def prune(self) -> Flow[int]:
         """Bring the index up to date; the number of subjects that are still online."""
         self._check_indexed()
-        yield from self._context.current_cutoff()
+        yield from read_cutoff(self._keyspace, self._memory.cutoff)
         cursor: str | None = None
         seen: set[str] = set()
         count = 0
         while True:
             subjects, cursor = yield from self._subjects(cursor, _MOST_SUBJECTS)
             for subject in set(subjects) - seen:
-                answer = yield from subject_calls.settle(
-                    self._context.keyspace, self._context.keeping, subject
+                answer: Answer[int] = yield subject_calls.settle(
+                    self._keyspace, self._keeping(), subject
                 )
                 count += 1 if answer.reply else 0
             seen = set(subjects)
@@ -79,8 +87,8 @@ class Online:
         slot, position = _parse_cursor(cursor)
         found: dict[str, None] = {}
         while slot < SLOTS and len(found) < limit:
-            answer = yield from namespace_calls.page_online(
-                self._context.keyspace,
+            answer: Answer[namespace_calls.PageOfSlots] = yield namespace_calls.page_online(
+                self._keyspace,
                 range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS)),
                 cursor=position,
                 most=limit - len(found),
@@ -90,7 +98,7 @@ class Online:
         return list(found), None if slot >= SLOTS else f"{slot}.{position}"
 
     def _check_indexed(self) -> None:
-        if not self._context.config.index_online:
+        if not self._config.index_online:
             raise InvalidInput("who is online is not tracked here: Config(index_online=False)")
 
 

@@ -1,4 +1,4 @@
-"""The flow that exchanges a refresh token (RFC 9700 section 4.14.2).
+"""The verb that exchanges a refresh token (RFC 9700 section 4.14.2).
 
 - A token that was not made here is refused at once: it can do a session no harm.
 - Within the grace the same token gets the very same successor, so a lost answer or a second tab
@@ -11,48 +11,51 @@ from clusterpass.model.authentication_errors import (
     SessionRevoked,
 )
 from clusterpass.model.reasons import explain_end
-from clusterpass.model.values import SessionEvent, TokenPair
+from clusterpass.model.values import Actor, SessionEvent, TokenPair
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.actor import require_live_actor
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirmation
-from clusterpass.sessions.issue_tokens import make_pair
+from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Denial
-from clusterpass.sessions.present import actor_of, live_record, pack_address
-from clusterpass.sessions.verbs.verify import Verification
+from clusterpass.sessions.present import live_record, pack_address
+from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 
 
-class Rotation:
-    """The flow."""
+class Refresh:
+    """The flow of a refresh."""
 
-    def __init__(
-        self, context: Context, verification: Verification, confirmation: Confirmation
-    ) -> None:
-        self._context = context
-        self._verification = verification
-        self._confirmation = confirmation
+    def __init__(self, context: Context, confirm: Confirm) -> None:
+        self._config = context.config
+        self._keyspace = context.keyspace
+        self._keeping = context.keeping
+        self._memory = context.memory
+        self._minting = context.minting
+        self._tell = context.tell
+        self._confirm = confirm
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
-        """A new pair."""
-        context = self._context
-        context.require_private_key()
-        packed_address = pack_address(address)
-        token = self.genuine(refresh_token)
-        known = context.denials.of_session(token.session_id)
+        """A new pair of tokens."""
+        tokens = self._minting.require_private_key()
+        packed_address = b"" if address is None else pack_address(address)
+        token = parse_refresh_token(refresh_token)
+        if not tokens.is_genuine(token):
+            raise InvalidRefreshToken(reason="mismatch")
+        known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
             # Not asked: a store that has lost the end would exchange the token.
             raise _refusal(known)
-        grace = context.config.refresh_grace
-        tokens = context.refresh_tokens
+        grace, cutoff = self._config.refresh_grace, self._memory.cutoff
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
-        cutoff = yield from context.current_cutoff()
-        asked_at = context.cutoff.now()
-        answer = yield from session_calls.rotate(
-            context.keyspace,
-            context.keeping,
+        if cutoff.is_due():
+            yield from read_cutoff(self._keyspace, cutoff)
+        asked_at = cutoff.now()
+        call = session_calls.rotate(
+            self._keyspace,
+            self._keeping(),
             token.subject,
             session_id=token.session_id,
             presented_digest=token.digest,
@@ -62,73 +65,75 @@ class Rotation:
             chains=tokens.chains(token) if grace else b"",
             address=packed_address,
         )
-        rotated = answer.reply
+        answer: Answer[session_calls.Rotated] = yield call
+        rotated, key = answer.reply, call.keys[0]
         stored = rotated.stored
-        key = context.keyspace.sessions(token.subject)
         if rotated.status not in {"OK", "AGAIN"}:
-            context.denials.learn_generation(key, stored.generation)
-            self._remember_end(token, rotated, is_confirmed=answer.is_confirmed)
-            self._refuse(token, rotated, address)
+            self._refuse(token, rotated, address, is_confirmed=answer.is_confirmed)
         record = live_record(stored)
-        denial = context.denials.judge(key, token.session_id, stored, asked_at)
-        if denial is not None:
-            self._confirmation.deny(token.subject, token.session_id, denial)
-            raise _refusal(denial)
-        actor = actor_of(stored)
-        if actor is not None:
-            try:
-                yield from self._verification.check_actor(actor, cutoff)
-            except SessionRevoked as error:
-                raise InvalidRefreshToken(
-                    reason=error.reason, note=error.note, ended_at=error.ended_at
-                ) from None
+        denials = self._memory.denials
+        if stored.generation or denials.concerns(key, token.session_id):
+            denial = denials.judge(key, token.session_id, stored, asked_at)
+            if denial is not None:
+                self._confirm.deny(token.subject, token.session_id, denial)
+                raise _refusal(denial)
+        if stored.details.actor is not None:
+            yield from self._check_actor(stored.details.actor, cutoff.milliseconds)
         if rotated.status == "AGAIN":
             successor = tokens.successor(token, key=rotated.key)
-        context.tell(self._event("refresh", token, stored.now, address))
-        return make_pair(context, successor, stored, record, durable=answer.durable)
+        session_id = encode_session_id(token.session_id)
+        self._tell(
+            SessionEvent(
+                "refresh", token.subject, stored.now, session_ids=(session_id,), address=address
+            )
+        )
+        return self._minting.make_pair(
+            successor, session_id, stored, record, durable=answer.durable
+        )
 
     def genuine(self, refresh_token: str) -> RefreshToken:
-        """The parts of a token that was made with one of our keys; InvalidRefreshToken."""
+        """The parts of a token that was made with one of our keys; raises InvalidRefreshToken."""
         token = parse_refresh_token(refresh_token)
-        if not self._context.refresh_tokens.is_genuine(token):
+        if not self._minting.require_private_key().is_genuine(token):
             raise InvalidRefreshToken(reason="mismatch")
         return token
 
-    def _remember_end(
-        self, token: RefreshToken, rotated: session_calls.Rotated, *, is_confirmed: bool
-    ) -> None:
-        record = rotated.stored.record
-        if not isinstance(record, Tombstone):
-            return
-        denial = Denial(record.reason, record.ended_at, record.note)
-        self._context.deny(token.subject, token.session_id, denial)
-        if rotated.status == "REUSED" and not is_confirmed:
-            self._confirmation.repair(token.subject, token.session_id, denial)
+    def _check_actor(self, actor: tuple[str, str, str], cutoff: int) -> Flow[None]:
+        try:
+            yield from require_live_actor(self._keyspace, Actor(*actor), cutoff)
+        except SessionRevoked as error:
+            raise InvalidRefreshToken(
+                reason=error.reason, note=error.note, ended_at=error.ended_at
+            ) from None
 
     def _refuse(
-        self, token: RefreshToken, rotated: session_calls.Rotated, address: str | None
+        self,
+        token: RefreshToken,
+        rotated: session_calls.Rotated,
+        address: str | None,
+        *,
+        is_confirmed: bool,
     ) -> None:
-        record = rotated.stored.record
+        record, key = rotated.stored.record, self._keyspace.sessions(token.subject)
+        self._memory.denials.learn_generation(key, rotated.stored.generation)
         if not isinstance(record, Tombstone):
             raise InvalidRefreshToken(reason="unknown_session")
-        if rotated.status == "REUSED":
-            event = self._event("reused", token, rotated.stored.now, address, record.note)
-            self._context.tell(event)
-            raise RefreshTokenReused(reason=record.note, ended_at=record.ended_at)
-        raise _refusal(Denial(record.reason, record.ended_at, record.note))
-
-    @staticmethod
-    def _event(
-        kind: str, token: RefreshToken, at: int, address: str | None, reason: str | None = None
-    ) -> SessionEvent:
-        return SessionEvent(
-            "refresh" if kind == "refresh" else "reused",
+        denial = Denial(record.reason, record.ended_at, record.note)
+        self._memory.deny(key, token.session_id, denial)
+        if rotated.status != "REUSED":
+            raise _refusal(denial)
+        if not is_confirmed:
+            self._confirm.repair(token.subject, token.session_id, denial)
+        event = SessionEvent(
+            "reused",
             token.subject,
-            at,
+            rotated.stored.now,
             session_ids=(encode_session_id(token.session_id),),
             address=address,
-            reason=reason,
+            reason=record.note,
         )
+        self._tell(event)
+        raise RefreshTokenReused(reason=record.note, ended_at=record.ended_at)
 
 
 def _refusal(denial: Denial) -> InvalidRefreshToken:

@@ -19,36 +19,44 @@ from clusterpass.model.values import (
 )
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.replies import Listed, StoredBan
+from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirmation
+from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.endings.orders import AddBan
-from clusterpass.sessions.present import describe_bans, describe_line
+from clusterpass.sessions.present import describe_bans, describe_line, describe_live
+from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
 
 
-class Subjects:
+class SubjectFlows:
     """The flows."""
 
-    def __init__(self, context: Context, confirmation: Confirmation) -> None:
+    def __init__(self, context: Context, confirm: Confirm) -> None:
         self._context = context
-        self._confirmation = confirmation
+        self._config = context.config
+        self._keyspace = context.keyspace
+        self._keeping = context.keeping
+        self._memory = context.memory
+        self._confirm = confirm
 
     def sessions(self, subject: str) -> Flow[list[Session]]:
         """Every live session, newest first."""
         check_subject(subject)
-        cutoff = yield from self._context.current_cutoff()
-        asked_at = self._context.cutoff.now()
-        answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
-        return self._context.describe_live(subject, answer.reply, cutoff, asked_at)
+        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
+        asked_at = self._memory.cutoff.now()
+        answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
+        key = self._keyspace.sessions(subject)
+        listed = self._memory.without_ended(key, answer.reply, asked_at)
+        return describe_live(self._config, subject, listed, cutoff)
 
     def history(self, subject: str) -> Flow[list[HistoryEntry]]:
         """What happened to the sessions of a subject, newest first."""
         check_subject(subject)
-        answer = yield from session_calls.list_sessions(self._context.keyspace, subject)
+        answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
         lines = [describe_line(line) for line in answer.reply.history]
         # The lines come in the order of their writing, which decides within a second.
         order = sorted(enumerate(lines), key=lambda entry: (entry[1].at, entry[0]), reverse=True)
@@ -57,16 +65,16 @@ class Subjects:
     def generation(self, subject: str) -> Flow[int]:
         """A number that each revoke_all raises."""
         check_subject(subject)
-        answer = yield from subject_calls.read_generation(self._context.keyspace, subject)
+        answer: Answer[int] = yield subject_calls.read_generation(self._keyspace, subject)
         return answer.reply
 
     def set_claims(self, subject: str, claims: Mapping[str, Any]) -> Flow[Applied]:
         """Replace the live claims."""
         check_subject(subject)
         checked = check_claims(claims, largest=LARGEST_LIVE_CLAIMS_BYTES)
-        answer = yield from subject_calls.set_claims(
-            self._context.keyspace,
-            self._context.keeping,
+        answer: Answer[int] = yield subject_calls.set_claims(
+            self._keyspace,
+            self._keeping(),
             subject,
             claims=encode_json(checked) if checked else b"",
             operation=self._context.random_bytes(OPERATION_BYTES),
@@ -78,7 +86,7 @@ class Subjects:
     def claims(self, subject: str) -> Flow[Mapping[str, Any]]:
         """The live claims."""
         check_subject(subject)
-        answer = yield from subject_calls.read_claims(self._context.keyspace, subject)
+        answer: Answer[dict[str, Any]] = yield subject_calls.read_claims(self._keyspace, subject)
         return MappingProxyType(answer.reply) if answer.reply else NO_CLAIMS
 
     def ban(
@@ -107,16 +115,16 @@ class Subjects:
             level=level,
             seconds=for_seconds or 0,
         )
-        answer = yield from self._confirmation.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(order, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def unban(self, subject: str, *, scope: str) -> Flow[Applied]:
         """Lift a ban."""
         check_subject(subject)
         _check_ban_scope(scope)
-        answer = yield from subject_calls.unban(
-            self._context.keyspace,
-            self._context.keeping,
+        answer: Answer[int] = yield subject_calls.unban(
+            self._keyspace,
+            self._keeping(),
             subject,
             scope=scope,
             operation=self._context.random_bytes(OPERATION_BYTES),
@@ -128,7 +136,9 @@ class Subjects:
     def bans(self, subject: str) -> Flow[tuple[Ban, ...]]:
         """The bans in force."""
         check_subject(subject)
-        answer = yield from subject_calls.read_subject_bans(self._context.keyspace, subject)
+        answer: Answer[tuple[int, tuple[StoredBan, ...]]] = yield subject_calls.read_subject_bans(
+            self._keyspace, subject
+        )
         now, bans = answer.reply
         return describe_bans(bans, now)
 
@@ -148,7 +158,7 @@ class Subjects:
         reason: str | None = None,
     ) -> None:
         ids = tuple(encode_session_id(each) for each in session_ids)
-        at = self._context.epoch_seconds()
+        at = int(self._context.clock.wall())
         self._context.tell(SessionEvent(kind, subject, at, session_ids=ids, reason=reason or None))
 
 

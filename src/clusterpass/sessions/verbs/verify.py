@@ -1,45 +1,37 @@
-"""The flow that checks an access token: first its signature, then its session.
+"""The verb that checks an access token: first its signature, then its session.
 
 What can be answered from memory is; the rules are those of ``memory.near_cache``. The session of
 an impersonation is not kept: it hangs on two subjects at once.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
-from clusterpass.model.authentication_errors import (
-    SessionExpired,
-    SessionRevoked,
-    SessionUnknown,
-    StepUpRequired,
-    TokenExpired,
-)
+from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired
 from clusterpass.model.errors import InvalidInput, StoreDenied, StoreUnavailable
-from clusterpass.model.values import Actor, Session
+from clusterpass.model.values import Session
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Stored, StoredBan, read_stored, used_at
+from clusterpass.protocol.replies import read_stored, used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.sessions.check_arguments import check_level, check_seconds
-from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirmation
-from clusterpass.sessions.memory.denials import Moment, denial_of
-from clusterpass.sessions.memory.entries import Loaded, Remembered
-from clusterpass.sessions.present import (
-    Authentication,
+from clusterpass.sessions.actor import require_live_actor
+from clusterpass.sessions.authentication import (
     authentications,
     claimed_authentication,
-    describe_claims,
-    describe_session,
-    live_record,
-    means_the_same_until,
-    session_of,
+    require_authentication,
 )
-from clusterpass.tokens.identifiers import decode_session_id
+from clusterpass.sessions.check_arguments import check_level, check_seconds
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.endings.confirm import Confirm
+from clusterpass.sessions.memory.denials import Moment
+from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.present import describe_claims, live_record
+from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.verbs.load import Loads
+from clusterpass.tokens.identifiers import session_of
+from clusterpass.tokens.verifier import TokenVerifier
 
-_NOTES_IN_AN_IDLE_LIFETIME: Final = 20
 _SHORT: Final = 0.05
 _LONGEST_AGE: Final = 10 * 366 * 86_400
 
@@ -51,14 +43,31 @@ class _Wanted:
     mode: VerificationMode
     level: str | None
     max_auth_age: int | None
+    outage_grace: float
 
 
-class Verification:
-    """The flow, and what it asks for."""
+class Verify:
+    """The flow of a verify."""
 
-    def __init__(self, context: Context, confirmation: Confirmation) -> None:
-        self._context = context
-        self._confirmation = confirmation
+    def __init__(self, context: Context, confirm: Confirm) -> None:
+        config = context.config
+        self._config = config
+        self._keyspace = context.keyspace
+        self._keeping = context.keeping
+        self._clock = context.clock
+        self._deadline = context.deadline
+        self._memory = context.memory
+        self._near = context.memory.near
+        self._cutoff = context.memory.cutoff
+        self._loads = Loads(context, confirm)
+        self._verifier = TokenVerifier(
+            config.keys,
+            issuer=config.issuer,
+            audience=config.audience,
+            clock_leeway=config.clock_leeway,
+            expiry_leeway=config.expiry_leeway,
+            clock=context.clock.wall,
+        )
 
     def verify(
         self,
@@ -70,125 +79,140 @@ class Verification:
         outage_grace: float | None = None,
     ) -> Flow[Session]:
         """The live session of an access token."""
-        context = self._context
+        wanted = self._wanted(level, max_auth_age, verification, outage_grace)
+        if wanted.mode == "stateless":
+            return self._by_token_alone(access_token, wanted)
+        entry = self._known(access_token)
+        if wanted.mode == "cached" and self._near.is_served(entry):
+            assert entry.session is not None and entry.loaded is not None
+            try:
+                self._check(entry.loaded, self._near.store_seconds(entry.loaded), wanted)
+            except StepUpRequired:
+                # Nobody is refused from memory: the user may have stepped up a moment ago.
+                return (yield from self._ask(entry, wanted))
+            return entry.session
+        return (yield from self._ask(entry, wanted))
+
+    def _wanted(
+        self,
+        level: str | None,
+        max_auth_age: int | None,
+        verification: VerificationMode | None,
+        outage_grace: float | None,
+    ) -> _Wanted:
+        config = self._config
         if outage_grace is None:
             # Who says how to verify wants that, and nothing less.
-            outage_grace = context.config.outage_grace if verification is None else 0
+            outage_grace = config.outage_grace if verification is None else 0
         else:
             check_grace(outage_grace, InvalidInput)
         if level is not None:
-            check_level(context.config.levels, level)
+            check_level(config.levels, level)
         if max_auth_age is not None:
             check_seconds("max_auth_age", max_auth_age, 0, _LONGEST_AGE)
-        mode = self._mode(verification)
-        if mode == "stateless":
-            return self._by_token_alone(access_token, level, max_auth_age)
-        entry = self._known(access_token)
-        wanted = _Wanted(mode, level, max_auth_age)
-        if mode != "cached" or not context.near.is_served(entry):
-            return (yield from self._ask_or_recall(entry, wanted, outage_grace))
-        assert entry.session is not None and entry.loaded is not None
-        now = context.near.store_seconds(entry.loaded)
-        try:
-            self._check_authentication(entry.loaded, now, level, max_auth_age)
-        except StepUpRequired:
-            # Nobody is refused from memory: the user may have stepped up a moment ago.
-            return (yield from self._ask_or_recall(entry, wanted, outage_grace))
-        return entry.session
-
-    def _mode(self, wanted: VerificationMode | None) -> VerificationMode:
-        usual = self._context.config.verification
-        if wanted is None or wanted == usual:
-            return usual
-        check_mode(wanted, InvalidInput)
-        if wanted == "cached":
-            raise InvalidInput("nothing is cached here: make it with Config(verification='cached')")
-        return wanted
+        mode = config.verification
+        if verification is not None and verification != mode:
+            check_mode(verification, InvalidInput)
+            if verification == "cached":
+                raise InvalidInput(
+                    "nothing is cached here: make it with Config(verification='cached')"
+                )
+            mode = verification
+        return _Wanted(mode, level, max_auth_age, outage_grace)
 
     def _known(self, access_token: str) -> Remembered:
         """The entry of a genuine token that has not expired by this machine's clock."""
-        context = self._context
-        entry = context.near.entry(access_token) if isinstance(access_token, str) else None
+        entry = self._near.entry(access_token) if isinstance(access_token, str) else None
         if entry is not None:
-            if context.clock() >= entry.expires_at:
+            if self._clock.wall() >= entry.expires_at:
                 raise TokenExpired
             return entry
-        claims = context.verifier.verify(access_token)
+        claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
-        key = context.keyspace.sessions(claims.subject)
-        expires_at = claims.expires_at + context.config.expiry_leeway
-        return Remembered(access_token, claims.subject, key, session_id, expires_at)
+        keys = self._keyspace.keys_of(claims.subject)
+        expires_at = claims.expires_at + self._config.expiry_leeway
+        return Remembered(
+            access_token,
+            claims.subject,
+            keys,
+            session_id,
+            expires_at,
+            session_text=claims.session_id,
+        )
 
-    def _ask_or_recall(
-        self, entry: Remembered, wanted: "_Wanted", outage_grace: float
-    ) -> Flow[Session]:
+    def _ask(self, entry: Remembered, wanted: _Wanted) -> Flow[Session]:
         """Ask the store; when it cannot be asked, answer what is known for certain, or by grace."""
+        near, cutoff, mode = self._near, self._cutoff, wanted.mode
+        loading = None
+        began = cutoff.now()
         try:
-            return (yield from self._ask(entry, wanted))
+            known_cutoff = cutoff.milliseconds
+            if cutoff.is_due():
+                known_cutoff = yield from read_cutoff(self._keyspace, cutoff)
+            loading = near.begin(entry.key) if mode == "cached" else None
+            sent_at = cutoff.now()
+            answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
+            loaded = self._loads.interpret(entry, answer.reply, mode, sent_at, known_cutoff)
+            session, now = loaded.session, answer.reply[0] // 1000
+            if session.act is not None:
+                yield from require_live_actor(self._keyspace, session.act, known_cutoff)
+            if wanted.level is not None or wanted.max_auth_age is not None:
+                self._check(loaded, now, wanted)
+            if now >= loaded.note_at and (yield from self._note_use(entry)):
+                reply = used_at(answer.reply, now)
+                loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
+            if loading is not None or loaded is not entry.loaded:
+                near.keep(entry, loaded, None if session.act else loading, answer.node)
         except StoreDenied:
             raise
         except StoreUnavailable:
-            self._refuse_if_over(entry)
-            if not outage_grace or not self._is_in_grace(entry, outage_grace):
+            recalled = self._recalled(entry, wanted)
+            if recalled is None:
                 raise
-        assert entry.loaded is not None and entry.session is not None
-        now = self._context.near.store_seconds(entry.loaded)
-        self._check_authentication(entry.loaded, now, wanted.level, wanted.max_auth_age)
-        self._context.grace_accepted += 1
-        return replace(entry.session, in_grace=True)
+            return recalled
+        finally:
+            if loading is not None:
+                near.end(loading)
+        return session
+
+    def _recalled(self, entry: Remembered, wanted: _Wanted) -> Session | None:
+        """The session by grace, while the store is away; None: there is none.
+
+        A process that has seen the session end needs no store to say so: raises why.
+        """
+        self._refuse_if_over(entry)
+        loaded = entry.loaded
+        if loaded is None or not wanted.outage_grace:
+            return None
+        if not self._is_in_grace(entry, wanted.outage_grace):
+            return None
+        self._check(loaded, self._near.store_seconds(loaded), wanted)
+        self._memory.grace_accepted += 1
+        return replace(loaded.session, in_grace=True)
 
     def _refuse_if_over(self, entry: Remembered) -> None:
-        """Who has seen a session end needs no store to say so."""
-        context = self._context
+        denials = self._memory.denials
         if entry.loaded is None:
-            denial = context.denials.of_session(entry.session_id)
+            denial = denials.of_session(entry.session_id)
         else:
-            now = context.cutoff.now()
-            moment = Moment(1000 * context.near.store_seconds(entry.loaded), now)
+            moment = Moment(1000 * self._near.store_seconds(entry.loaded), self._cutoff.now())
             record = live_record(read_stored([0, *entry.loaded.raw]))
-            denial = context.denials.without_store(entry.key, entry.session_id, record, moment)
+            denial = denials.without_store(entry.key, entry.session_id, record, moment)
         if denial is not None:
             raise denial.error()
 
     def _is_in_grace(self, entry: Remembered, seconds: float) -> bool:
-        context, loaded = self._context, entry.loaded
-        age = context.near.seconds_since_seen(entry)
+        near, loaded = self._near, entry.loaded
+        age = near.seconds_since_seen(entry)
         return (
             loaded is not None
             and age is not None
             and age <= seconds
             and loaded.session.act is None
-            and context.near.store_seconds(loaded) < loaded.fresh_until
-            and loaded.created_milliseconds >= context.cutoff.milliseconds
-            and not context.pending_cutoffs
+            and near.store_seconds(loaded) < loaded.fresh_until
+            and loaded.created_milliseconds >= self._cutoff.milliseconds
+            and not self._memory.pending_cutoffs
         )
-
-    def _ask(self, entry: Remembered, wanted: "_Wanted") -> Flow[Session]:
-        """Ask the store, and remember what it answers."""
-        context, near, mode = self._context, self._context.near, wanted.mode
-        began = context.cutoff.now()
-        cutoff = context.cutoff.milliseconds
-        if context.cutoff.is_due():
-            cutoff = yield from context.current_cutoff()
-        loading = near.begin(entry.key) if mode == "cached" else None
-        try:
-            sent_at = context.cutoff.now()
-            answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
-            loaded = self._interpret(entry, answer, mode, sent_at, cutoff)
-            session, now = loaded.session, answer.reply[0] // 1000
-            if session.act is not None:
-                yield from self.check_actor(session.act, cutoff)
-            self._check_authentication(loaded, now, wanted.level, wanted.max_auth_age)
-            if now >= loaded.note_at and (
-                yield from self._note_use(session.subject, entry.session_id)
-            ):
-                loaded = self._read(entry, used_at(answer.reply, now), sent_at, cutoff)
-            if loading is not None or loaded is not entry.loaded:
-                near.keep(entry, loaded, None if session.act else loading, answer.node)
-        finally:
-            if loading is not None:
-                near.end(loading)
-        return session
 
     def _call_of(
         self, entry: Remembered, mode: VerificationMode, elapsed: float
@@ -197,168 +221,50 @@ class Verification:
         has_begun = elapsed < _SHORT
         if entry.call is not None and has_begun:
             return entry.call
-        context = self._context
         call = session_calls.read_session(
-            context.keyspace,
-            entry.key,
+            entry.keys,
             session_id=entry.session_id,
-            slot=entry.slot,
-            deadline=None if has_begun else max(_SHORT, context.deadline - elapsed),
+            deadline=None if has_begun else max(_SHORT, self._deadline - elapsed),
         )
         if mode == "strict" and has_begun:
             entry.call = call
         return call
 
-    def _interpret(
-        self,
-        entry: Remembered,
-        answer: Answer[list[Any]],
-        mode: VerificationMode,
-        sent_at: float,
-        cutoff: int,
-    ) -> Loaded:
-        """What the answer of the store says; raises what says why the session is none."""
-        context = self._context
-        milliseconds, raw = answer.reply[0], answer.reply[1:]
-        now, ahead = milliseconds // 1000, milliseconds / 1000 - sent_at
-        known = entry.loaded
-        if (
-            known is not None
-            and known.raw == raw
-            and now < known.fresh_until
-            and known.created_milliseconds >= cutoff
-            and now < entry.expires_at
-            and not context.denials.concerns(entry.key, entry.session_id)
-        ):
-            return known if mode == "strict" else replace(known, ahead=ahead)
-        loaded = self._read(entry, answer.reply, sent_at, cutoff)
-        if now >= entry.expires_at:
-            raise TokenExpired
-        return loaded
-
-    def _read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
-        context = self._context
-        stored = read_stored(reply)
-        if not isinstance(stored.record, LiveRecord):
-            context.denials.learn_generation(entry.key, stored.generation)
-        try:
-            record = live_record(stored, cutoff)
-        except (SessionExpired, SessionRevoked) as end:
-            context.deny(entry.subject, entry.session_id, denial_of(end))
-            raise
-        except SessionUnknown:
-            context.near.changed(entry.key)
-            raise
-        stored = self._allowed(entry, stored, sent_at)
-        return Loaded(
-            describe_session(context.config, entry.subject, entry.session_id, stored, record),
-            reply[1:],
-            ahead=stored.now_milliseconds / 1000 - sent_at,
-            created_milliseconds=record.created_milliseconds,
-            fresh_until=means_the_same_until(stored, record),
-            note_at=record.active_at + self._note_interval(record.idle_seconds),
-        )
-
-    def _allowed(self, entry: Remembered, stored: Stored, sent_at: float) -> Stored:
-        """What the store shows alive, unless this process knows better; raises what it knows."""
-        denials = self._context.denials
-        if not stored.generation and not denials.concerns(entry.key, entry.session_id):
-            return stored
-        denial = denials.judge(entry.key, entry.session_id, stored, sent_at)
-        if denial is not None:
-            self._context.near.changed(entry.key)
-            self._confirmation.deny(entry.subject, entry.session_id, denial)
-            raise denial.error()
-        return _with_bans(stored, denials.pending_bans(entry.key))
-
-    def _by_token_alone(
-        self, access_token: str, level: str | None, max_auth_age: int | None
-    ) -> Session:
-        """The session as far as the token tells."""
-        context = self._context
-        claims = context.verifier.verify(access_token)
-        session_id = session_of(claims)
-        denial = context.denials.of_session(session_id)
-        if denial is not None:
-            raise denial.error()
-        session = describe_claims(context.config, claims)
-        found = (claimed_authentication(context.config, session),)
-        self._require(found, context.clock(), level, max_auth_age)
-        if context.config.verification == "stateless":
-            key = context.keyspace.sessions(claims.subject)
-            expires_at = claims.expires_at + context.config.expiry_leeway
-            entry = Remembered(access_token, claims.subject, key, session_id, expires_at)
-            context.near.keep_stateless(entry, session)
-        return session
-
-    def check_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
-        """An impersonation ends with the session of who impersonates."""
-        ended_at = 0
-        session_id = decode_session_id(actor.session_id)
-        if session_id is not None:
-            answer = yield from session_calls.verify(
-                self._context.keyspace, actor.subject, session_id=session_id
-            )
-            try:
-                live_record(answer.reply, cutoff)
-            except (SessionExpired, SessionRevoked) as end:
-                ended_at = end.ended_at
-            except SessionUnknown:
-                ended_at = answer.reply.now
-            else:
-                return
-        # Why it ended is the actor's business, not the subject's.
-        raise SessionRevoked(reason="revoked", ended_at=ended_at, note="the impersonation is over")
-
-    def _check_authentication(
-        self, loaded: Loaded, now: float, level: str | None, max_auth_age: int | None
-    ) -> None:
-        if level is None and max_auth_age is None:
-            return
-        stored = read_stored([int(now * 1000), *loaded.raw])
-        assert isinstance(stored.record, LiveRecord)
-        found = authentications(self._context.config, stored, stored.record)
-        self._require(found, now, level, max_auth_age)
-
-    def _require(
-        self,
-        found: tuple[Authentication, ...],
-        now: float,
-        level: str | None,
-        max_auth_age: int | None,
-    ) -> None:
-        """One and the same authentication must be strong enough and recent enough."""
-        config = self._context.config
-        lowest = -1 if level is None else config.levels.index(level)
-        for each in found:
-            if each.rank >= lowest and (max_auth_age is None or now - each.time <= max_auth_age):
-                return
-        acr_values = () if level is None else config.levels[lowest:]
-        raise StepUpRequired(acr_values=acr_values, max_age=max_auth_age)
-
-    def _note_interval(self, idle_seconds: int) -> float:
-        """Seconds after a note of a session's use after which another one is due."""
-        interval = self._context.config.activity_interval
-        if not interval:
-            return math.inf
-        if idle_seconds:
-            interval = min(interval, max(1, idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME))
-        return interval
-
-    def _note_use(self, subject: str, session_id: bytes) -> Flow[bool]:
+    def _note_use(self, entry: Remembered) -> Flow[bool]:
         """Whether the use was noted; a store that fails here does not make the session invalid."""
-        context = self._context
+        call = session_calls.touch(
+            self._keyspace, self._keeping(), entry.subject, session_id=entry.session_id
+        )
         try:
-            answer = yield from session_calls.touch(
-                context.keyspace, context.keeping, subject, session_id=session_id
-            )
+            answer: Answer[int] = yield call
         except StoreUnavailable:
             return False
         return bool(answer.reply)
 
+    def _by_token_alone(self, access_token: str, wanted: _Wanted) -> Session:
+        """The session as far as the token tells."""
+        config = self._config
+        claims = self._verifier.verify(access_token)
+        session_id = session_of(claims)
+        denial = self._memory.denials.of_session(session_id)
+        if denial is not None:
+            raise denial.error()
+        session = describe_claims(config, claims)
+        found = (claimed_authentication(config, session),)
+        now = self._clock.wall()
+        require_authentication(config, found, now, wanted.level, wanted.max_auth_age)
+        if config.verification == "stateless":
+            keys = self._keyspace.keys_of(claims.subject)
+            expires_at = claims.expires_at + config.expiry_leeway
+            entry = Remembered(access_token, claims.subject, keys, session_id, expires_at)
+            self._near.keep_stateless(entry, session)
+        return session
 
-def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:
-    """With the bans that the store may not know yet."""
-    known = {ban.scope for ban in stored.bans}
-    missing = tuple(ban for ban in pending if ban.scope not in known)
-    return replace(stored, bans=(*stored.bans, *missing)) if missing else stored
+    def _check(self, loaded: Loaded, now: float, wanted: _Wanted) -> None:
+        """Raises StepUpRequired unless the user was authenticated as is wanted."""
+        if wanted.level is None and wanted.max_auth_age is None:
+            return
+        stored = read_stored([int(now * 1000), *loaded.raw])
+        assert isinstance(stored.record, LiveRecord)
+        found = authentications(self._config, stored, stored.record)
+        require_authentication(self._config, found, now, wanted.level, wanted.max_auth_age)

@@ -8,20 +8,17 @@ closed, the next.
 import asyncio
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.exchanges.carry_out import command_of
-from clusterpass.store.exchanges.durability import is_durable, wait_of
+from clusterpass.store.exchanges.carry_out import command_of, first_answer, first_try
+from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.location import StoreLocation
-from clusterpass.store.outcomes import Replies, ServerError, Wait
-from clusterpass.store.topology.slots import SlotMap
 from clusterpass.store.wire.resp import pack_one
 
 Result = TypeVar("Result")
@@ -45,9 +42,7 @@ class AsyncStore(StoreBase):
             call = next(flow)
             while True:
                 try:
-                    answer = await (
-                        self._write(call) if call.script.writes else self._perform(call)
-                    )
+                    answer = await self._perform(call)
                 except ClusterPassError as error:
                     call = flow.throw(error)
                 else:
@@ -59,6 +54,19 @@ class AsyncStore(StoreBase):
     async def ping(self) -> None:
         """Return when a primary answers; StoreUnavailable otherwise."""
         await self._nodes().drive(self._reach(), self.search)
+
+    async def scan_names(self, pattern: str) -> AsyncIterator[bytes]:
+        """The keys that match a glob, on every primary; for administration: it visits all keys."""
+        await self.ping()
+        for address in self.slots.primaries():
+            cursor = b"0"
+            while True:
+                command = (b"SCAN", cursor, b"MATCH", pattern.encode(), b"COUNT", 1000)
+                cursor, names = await self._nodes().drive(ask_one(address, command), self.search)
+                for name in names:
+                    yield name
+                if cursor == b"0":
+                    break
 
     async def close(self) -> None:
         """Close every connection, then call ``on_close``. May be called again."""
@@ -90,40 +98,32 @@ class AsyncStore(StoreBase):
         self._latest = None
         self._keeper = None
 
-    async def _write(self, call: ScriptCall[Any]) -> Answer[Any]:
-        try:
-            return await self._perform(call)
-        finally:
-            self._note_change(call)
-
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        """The same as :meth:`Nodes.drive`, with a short cut for what nearly always happens."""
-        nodes = self._nodes()
-        shard = self.slots.shard(slot_of(call.keys[0]) if call.slot is None else call.slot)
-        if shard is None or shard.primary in self.gates.silent:
-            return await nodes.drive(self._carry_out(call), self.search)
+        """Carry out ``call``: the first try without a generator, all that may follow with one."""
+        nodes, slots, terms = self._nodes(), self.slots, self._terms
         began = time.monotonic()
         packed = call.packed
         if packed is None:
             packed = call.packed = pack_one(command_of(call, call.keys))
-        slots = self.slots
-        wait = wait_of(call, shard, slots, self.location.patience, self.durability)
-        if wait is not None:
-            outcome = await nodes.commit(shard.primary).ask(packed, 1, wait)
-        elif (connection := nodes.connection(shard.primary)) is not None:
-            outcome = await connection.ask(packed, 1)
-        else:
-            return await nodes.drive(self._carry_out(call), self.search)
-        if type(outcome) is Replies and type(outcome.values[0]) is not ServerError:
-            if call.script.writes:
-                if wait is not None and _is_good(wait, outcome.confirmed, slots):
-                    return Answer(call.read(outcome.values[0]), True, shard.primary)
-                if not call.confirm:
-                    return Answer(call.read(outcome.values[0]), False, shard.primary)
-            elif not self._doubts(shard.primary):
-                return Answer(call.read(outcome.values[0]), False, shard.primary)
-        steps = self._carry_out(call, began)
-        return await nodes.drive(steps, self.search, (shard.primary, outcome))
+        first = first_try(call, terms, slots)
+        try:
+            if first is None:
+                return await nodes.drive(self._carry_out(call), self.search)
+            node, wait = first
+            if wait is not None:
+                outcome = await nodes.commit(node).ask(packed, 1, wait)
+            elif (connection := nodes.connection(node)) is not None:
+                outcome = await connection.ask(packed, 1)
+            else:
+                return await nodes.drive(self._carry_out(call), self.search)
+            answer = first_answer(call, terms, slots, node, wait, outcome)
+            if answer is not None:
+                return answer
+            steps = self._carry_out(call, began)
+            return await nodes.drive(steps, self.search, (node, outcome))
+        finally:
+            if self._observer is not None and call.script.writes:
+                self._note_change(call)
 
     def _nodes(self) -> Nodes:
         """The connections of the event loop that is running."""
@@ -133,7 +133,7 @@ class AsyncStore(StoreBase):
             and nodes.loop is asyncio.get_running_loop()
             and keeper is not None
             and not keeper.done()
-            and (nodes.watch is not None or not self._wants_watch())
+            and (nodes.watch is not None or self._observer is None or not self._wants_watch())
         ):
             return nodes
         return self._enter(asyncio.get_running_loop())
@@ -167,10 +167,6 @@ class AsyncStore(StoreBase):
         if self._observer is None or not self._wants_watch():
             return None
         return Watch(self, self._observer, self._bound)
-
-
-def _is_good(wait: Wait, confirmed: Any, slots: SlotMap) -> bool:
-    return type(confirmed) is not ServerError and is_durable(wait, confirmed, slots)
 
 
 _inherited: Final[list[Any]] = []

@@ -1,14 +1,13 @@
 """What both stores know, and what they do up to the sockets: all that need not wait itself."""
 
-import os
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.agreement import most_agree_with
@@ -41,12 +40,10 @@ class StoreBase:
         self._terms = Terms(
             self._current, self._adopt, patience, time.monotonic, self.gates, self.durability
         )
-        self.on_fork: list[Callable[[], None]] = []
-        """Called in the child of a fork."""
         self._closed = False
         self._observer: Observer | None = None
         self._bound = 0.0
-        _all_stores.add(self)
+        renew_in_child(self)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -59,10 +56,20 @@ class StoreBase:
             raise ConfigurationError("embedded:// is opened by a session manager")
         return cls(location)
 
+    @property
+    def deadline(self) -> float:
+        """Seconds after which the store gives up a call, all retries included."""
+        return self.location.patience.deadline
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether the store is a cluster, whose primaries are replaced under a rising epoch."""
+        return self.location.is_cluster
+
     def observe(self, observer: Observer, bound: float) -> None:
         """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`."""
         self._observer, self._bound = observer, bound
-        self._terms = replace(self._terms, believes=self._believes)
+        self._terms = replace(self._terms, doubts=self._doubts, believes=self._believes)
 
     def confirm_by(self, durability: Durability) -> None:
         """What writes wait for, from now on."""
@@ -80,10 +87,6 @@ class StoreBase:
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
         self.gates.silent.clear()
-        for forget in self.on_fork:
-            forget()
-        if self._observer is not None:
-            self._observer.begin_anew()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless that was done while we waited for our turn."""
@@ -144,14 +147,3 @@ class StoreBase:
 
     def _doubts(self, node: Address) -> bool:
         return self._observer is not None and self._observer.doubts(node)
-
-
-_all_stores: Final[weakref.WeakSet[StoreBase]] = weakref.WeakSet()
-
-
-def _begin_anew_after_fork() -> None:
-    for store in list(_all_stores):
-        store.begin_anew()
-
-
-os.register_at_fork(after_in_child=_begin_anew_after_fork)

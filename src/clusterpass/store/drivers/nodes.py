@@ -113,7 +113,8 @@ class Nodes:
     def connection(self, address: Address) -> MultiplexedConnection | None:
         """The open connection that reads and pushes share, if there is one."""
         link = self._links.get(address)
-        return None if link is None or self._closed else link.open_connection
+        connection = None if link is None or self._closed else link.connection
+        return connection if connection is not None and connection.is_open else None
 
     async def drive(
         self,

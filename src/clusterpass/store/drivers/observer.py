@@ -37,6 +37,3 @@ class Observer(Protocol):
 
     def changed(self, key: bytes) -> None:
         """This process has changed ``key``, or may have."""
-
-    def begin_anew(self) -> None:
-        """Forget all; for the child of a fork."""

@@ -65,9 +65,53 @@ class Terms:
     """Monotonic, in seconds."""
     gates: Gates
     durability: Durability = "primary"
+    doubts: Callable[[Address], bool] | None = None
+    """Whether a node may have been replaced without its knowledge, as far as is known here."""
     believes: "Callable[[Address, float], Exchange[bool]] | None" = None
     """Whether what a node answered to a read may be taken; it may have been replaced without its
     knowledge. Otherwise it is asked for again."""
+
+
+def first_try(
+    call: ScriptCall[Any], terms: Terms, slots: SlotMap
+) -> tuple[Address, Wait | None] | None:
+    """Whom to send a call to at first, and what confirms it.
+
+    None where the exchange has to find that out. A driver that does not wish to make a generator
+    for each call begins with this, and :func:`first_answer` judges what came of it.
+    """
+    shard = slots.shards[slot_of(call.keys[0]) if call.slot is None else call.slot]
+    if shard is None or shard.primary in terms.gates.silent:
+        return None
+    wait = None
+    if call.script.writes and call.confirm:
+        wait = wait_of(call, shard, slots, terms.patience, terms.durability)
+    return shard.primary, wait
+
+
+def first_answer(  # noqa: PLR0917 (called with each call: names would cost time)
+    call: ScriptCall[Any],
+    terms: Terms,
+    slots: SlotMap,
+    node: Address,
+    wait: Wait | None,
+    outcome: Replies | Fault,
+) -> Answer[Any] | None:
+    """The answer that the first try brought; None: the exchange has to go on from ``outcome``."""
+    if type(outcome) is not Replies or type(outcome.values[0]) is ServerError:
+        return None
+    durable = False
+    if not call.script.writes:
+        if terms.doubts is not None and terms.doubts(node):
+            return None
+    elif call.confirm:
+        confirmed = outcome.confirmed
+        if wait is None or type(confirmed) is ServerError:
+            return None
+        if not is_durable(wait, confirmed, slots):
+            return None
+        durable = True
+    return Answer(call.read(outcome.values[0]), durable, node)
 
 
 def exchange(

@@ -22,7 +22,7 @@ class Shard:
 class SlotMap:
     """An immutable map from slots to shards; a new one is made at each change."""
 
-    __slots__ = ("_shards", "has_failed", "is_replicated", "taken_at", "version")
+    __slots__ = ("has_failed", "is_replicated", "shards", "taken_at", "version")
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SlotMap:
         ``is_replicated``: whether there are replicas, that have failed or not; None: not known.
         ``has_failed``: whether some node has.
         """
-        self._shards = shards
+        self.shards = shards
         self.version = version
         self.taken_at = taken_at
         self.is_replicated = is_replicated
@@ -90,8 +90,8 @@ class SlotMap:
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
         """The map after a node said that ``slot`` lies at ``address``."""
-        known = next((s for s in self._shards if s is not None and s.primary == address), None)
-        shards = list(self._shards)
+        known = next((s for s in self.shards if s is not None and s.primary == address), None)
+        shards = list(self.shards)
         shards[slot] = known or Shard(address, 1)
         return SlotMap(
             shards,
@@ -103,11 +103,11 @@ class SlotMap:
 
     def shard(self, slot: int) -> Shard | None:
         """The owner of ``slot``, or None while it is not known."""
-        return self._shards[slot]
+        return self.shards[slot]
 
     def primaries(self) -> list[Address]:
         """Every address that owns a slot."""
-        return sorted({shard.primary for shard in self._shards if shard is not None})
+        return sorted({shard.primary for shard in self.shards if shard is not None})
 
 
 def named_host(host: str, asked: Address) -> str:

@@ -8,31 +8,17 @@ batch left sends nothing.
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Any, Final
 
-from clusterpass.store.outcomes import (
-    Fault,
-    FaultKind,
-    Replies,
-    Wait,
-)
+from clusterpass.store.outcomes import Fault, FaultKind, Replies, Wait
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.multiplexed import Outcome
-from clusterpass.store.wire.resp import pack
+from clusterpass.store.wire.resp import pack_one
 
 _LARGEST_BATCH: Final = 256
-
-
-class _Write:
-    __slots__ = ("count", "future", "packed", "wait")
-
-    def __init__(
-        self, packed: bytes, count: int, wait: Wait, future: "asyncio.Future[Outcome]"
-    ) -> None:
-        self.packed = packed
-        self.count = count
-        self.wait = wait
-        self.future = future
+_Write = tuple[bytes, int, Wait, "asyncio.Future[Outcome]"]
+"""What to send, how many replies there are to it, what confirms it, and who waits for that."""
 
 
 class GroupCommit:
@@ -44,80 +30,90 @@ class GroupCommit:
         self._most_waiting = most_waiting
         self._queue: deque[_Write] = deque()
         self._idle = list(links)
-        self._working: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
+        self._opening: set[asyncio.Task[Outcome]] = set()
 
-    async def ask(self, packed: bytes, count: int, wait: Wait) -> Outcome:
+    def ask(self, packed: bytes, count: int, wait: Wait) -> "asyncio.Future[Outcome]":
         """The ``count`` replies to ``packed``, and the reply to ``wait``.
 
-        Raises StoreDenied, StoreFailed.
+        Awaiting the future raises StoreDenied, StoreFailed.
         """
-        if len(self._queue) >= self._most_waiting:
-            return Fault("busy")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        self._queue.append(_Write(packed, count, wait, future))
-        if self._idle:
-            task = loop.create_task(self._work(self._idle.pop()))
-            self._working.add(task)
-            task.add_done_callback(self._working.discard)
-        return await future
+        if len(self._queue) >= self._most_waiting:
+            future.set_result(Fault("busy"))
+            return future
+        self._queue.append((packed, count, wait, future))
+        if self._idle and not self._is_leaving:
+            # In the next turn of the loop: what others send in this one leaves together with it.
+            self._is_leaving = True
+            loop.call_soon(self._leave)
+        return future
 
     def close(self, why: FaultKind) -> None:
-        """Drop the connection; who waits gets a Fault of the kind ``why``."""
+        """Drop the connections; who waits gets a Fault of the kind ``why``."""
         for link in self._links:
             link.close(why)
 
-    async def _work(self, link: Link) -> None:
-        """Send batch after batch over ``link`` until nobody waits."""
-        batch: list[_Write] = []
-        try:
-            while batch := self._next_batch():
-                try:
-                    outcome = await _send(link, batch)
-                except Exception as error:  # noqa: BLE001 (handed to each who waits for it)
-                    _fail(batch, error)
-                else:
-                    _hand_out(batch, outcome)
-        finally:
-            self._idle.append(link)
-            # Something is left only when the task was cancelled.
-            for write in (*batch, *self._queue):
-                if not write.future.done():
-                    write.future.set_result(Fault("connection"))
+    def _leave(self) -> None:
+        """Send a batch over each connection that has none under way."""
+        self._is_leaving = False
+        while self._queue and self._idle:
+            batch: list[_Write] = []
+            parts: list[bytes] = []
+            replies, longest = 1, self._queue[0][2]
+            while self._queue and len(batch) < _LARGEST_BATCH:
+                write = self._queue.popleft()
+                if not write[3].done():  # cancelled meanwhile
+                    batch.append(write)
+                    parts.append(write[0])
+                    replies += write[1]
+                    # All wait for the same, but for a moment when the cluster has changed.
+                    longest = max(longest, write[2])
+            if batch:
+                parts.append(pack_one(longest))
+                self._send(self._idle.pop(), batch, b"".join(parts), replies)
+
+    def _send(self, link: Link, batch: list[_Write], packed: bytes, replies: int) -> None:
+        connection = link.connection
+        sent: asyncio.Future[Outcome]
+        if connection is not None and connection.is_open:
+            sent = connection.ask(packed, replies)
+        else:
+            task = asyncio.get_running_loop().create_task(link.ask(packed, replies))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+            sent = task
+        sent.add_done_callback(partial(self._answered, link, batch))
+
+    def _answered(self, link: Link, batch: list[_Write], sent: "asyncio.Future[Outcome]") -> None:
+        self._idle.append(link)
+        if sent.cancelled():  # the event loop ends: nothing more will leave
+            batch = [*batch, *self._queue]
             self._queue.clear()
+            outcome: Outcome = Fault("connection")
+        elif (error := sent.exception()) is not None:
+            for write in batch:
+                if not write[3].done():
+                    write[3].set_exception(error)
+            outcome = Fault("connection")
+        else:
+            outcome = sent.result()
+        if isinstance(outcome, Replies):
+            _hand_out(batch, outcome)
+        else:
+            for write in batch:
+                if not write[3].done():
+                    write[3].set_result(outcome)
+        if self._queue:
+            self._leave()
 
-    def _next_batch(self) -> list[_Write]:
-        batch: list[_Write] = []
-        while self._queue and len(batch) < _LARGEST_BATCH:
-            write = self._queue.popleft()
-            if not write.future.done():
-                batch.append(write)
-        return batch
 
-
-async def _send(link: Link, batch: list[_Write]) -> Outcome:
-    # All wait for the same, but for a moment when the cluster has changed: then for the most.
-    wait = pack((max(write.wait for write in batch),))
-    packed = b"".join([*(write.packed for write in batch), wait])
-    return await link.ask(packed, sum(write.count for write in batch) + 1)
-
-
-def _hand_out(batch: list[_Write], outcome: Outcome) -> None:
-    if isinstance(outcome, Fault):
-        for write in batch:
-            if not write.future.done():
-                write.future.set_result(outcome)
-        return
+def _hand_out(batch: list[_Write], outcome: Replies) -> None:
     confirmed: Any = outcome.values[-1]
     begin = 0
-    for write in batch:
-        values: list[Any] = outcome.values[begin : begin + write.count]
-        begin += write.count
-        if not write.future.done():
-            write.future.set_result(Replies(values, confirmed))
-
-
-def _fail(batch: list[_Write], error: Exception) -> None:
-    for write in batch:
-        if not write.future.done():
-            write.future.set_exception(error)
+    for _, count, _, future in batch:
+        values: list[Any] = outcome.values[begin : begin + count]
+        begin += count
+        if not future.done():
+            future.set_result(Replies(values, confirmed))

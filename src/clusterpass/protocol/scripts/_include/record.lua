@@ -1,19 +1,16 @@
--- The layout of clusterpass/protocol/records.py: sessions and tombstones, read and written.
+-- The layout of session records and tombstones, which clusterpass/protocol/records.py states.
+--
+-- Needs    nothing
+-- Gives    the flags and the reasons by number, SESSION_ID_BYTES, ACTIVITY_UNKNOWN;
+--          is_live, is_tombstone; parse_live, pack_live, parse_tombstone, seen_at;
+--          login_order, set_login_order, has_flag, live_ends_at, device_type, needs_activity;
+--          details_field, elevation_field
 
 local SESSION_ID_BYTES = 16
 local IMPERSONATED = 4
 local LOGGED_OUT, REPLACED, REVOKED, BANNED, REUSED, EXPIRED, IDLE = 1, 2, 3, 4, 5, 6, 7
 local LIVE_FORMAT, LIVE_BYTES = '>BBI6I4I4I4I4c16BI2', 43
 local LIVE_FORMAT_1, LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', 40
-
--- The server's clock in milliseconds: one clock judges every session. Also which 32nd of a
--- millisecond it is.
-local function now_milliseconds()
-    local time = redis.call('TIME')
-    local microseconds = tonumber(time[2])
-    return tonumber(time[1]) * 1000 + math.floor(microseconds / 1000),
-        math.floor(microseconds % 1000 * 32 / 1000)
-end
 
 local function is_tombstone(value)
     local schema = string.byte(value, 1)
@@ -25,7 +22,7 @@ local function is_live(value)
     return schema == 1 or schema == 2
 end
 
--- ``active`` is the second in which the session was seen last, as far as the record alone tells.
+-- ``active``: the second of the last use, as far as the record alone tells.
 local function parse_live(value)
     local record = {burst = 0, burst_span = 0}
     local schema
@@ -49,7 +46,7 @@ local function pack_live(record)
         record.burst_span) .. record.device
 end
 
--- The place of the login among those of its millisecond: the upper five bits of the flags.
+-- The upper five bits of the flags order the logins of one millisecond.
 local FLAGS = 8
 local function login_order(record)
     return record.created * 32 + math.floor(record.flags / FLAGS)
@@ -71,31 +68,31 @@ local function live_ends_at(record)
     return math.min(record.absolute_end, record.active + record.idle)
 end
 
--- What kind of device: the text before a NUL; a short name alone has no kind.
+-- The kind of device: the text before a NUL; a name without a NUL has no kind.
 local function device_type(record)
     return string.match(record.device, '^([^%z]*)%z') or ''
 end
 
--- The seconds of the end, and until which a tombstone is kept.
+-- The second in which the session ended, and the second until which its tombstone is kept.
 local function parse_tombstone(value)
     local _, _, ended_at, keep_until = struct.unpack('>BBI4I4', value)
     return ended_at, keep_until
 end
 
--- The second in which the session was seen, as its activity field says.
+-- The second of the last use, from a field of the activity key; 0: none is noted.
 local function seen_at(value)
     return value and struct.unpack('>I4', value) or 0
 end
 
--- Whether more must be known: the record alone says that the session was idle for too long, but
--- the activity is on the other side of a migration. Asked again, the call succeeds or is put off.
+-- Whether the record alone says that the session was idle for too long, so that its activity must
+-- be read. While the slot migrates the activity may be on the other node: the client then retries.
 local function needs_activity(record, now)
     return record.idle > 0 and live_ends_at(record) <= now and record.absolute_end > now
 end
 
 local ACTIVITY_UNKNOWN = 'TRYAGAIN the activity of a session cannot be read while its slot migrates'
 
--- The fields beside a session's own: what does not fit its record, and its step-up.
+-- The fields beside a session's record: its details, and its step-up.
 local function details_field(session_id)
     return session_id .. 'd'
 end

@@ -1,0 +1,65 @@
+"""Carries out pending revocations, in the background, until they are confirmed.
+
+- Nothing runs while nothing is pending.
+- A failure that is no outage of the store is logged, by its type, and the revocation is tried
+  again: none is ever given up silently.
+- A manager that is closed tries each once more, for a few seconds in all.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from clusterpass.managers.workers import AsyncWorker
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.protocol.script import Flow
+from clusterpass.sessions.memory.pending import Pending, PendingEndings
+
+_CLOSING_SECONDS: Final = 3.0
+logger: Final = logging.getLogger("clusterpass.pending")
+
+
+class AsyncConfirming:
+    """The pending revocations of one manager, and what carries them out."""
+
+    def __init__(self, queue: PendingEndings, run: Callable[[Flow[bool]], Awaitable[bool]]) -> None:
+        """``run``: carries out a flow."""
+        self._queue = queue
+        self._run = run
+        self._worker = AsyncWorker(self._work, name="clusterpass-pending")
+        queue.wake = self._wake
+
+    async def close(self) -> None:
+        """Try each pending revocation once more, for three seconds in all."""
+        until = time.monotonic() + _CLOSING_SECONDS
+        await self._worker.stop(_CLOSING_SECONDS)
+        for pending in self._queue.all():
+            if time.monotonic() < until:
+                await self._try(pending)
+
+    def _wake(self) -> None:
+        self._worker.wake()
+
+    async def _work(self) -> None:
+        while self._queue and not self._worker.is_stopping:
+            if (pending := self._queue.due()) is not None:
+                await self._try(pending)
+            else:
+                await self._worker.wait(self._queue.seconds_until_due())
+
+    async def _try(self, pending: Pending) -> None:
+        is_settled = False
+        try:
+            is_settled = await self._run(pending.attempt())
+        except StoreUnavailable:
+            is_settled = False
+        except ClusterPassError as error:
+            logger.error("a pending %s failed: %s; it is tried again", pending.kind, error.code)  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001 (one attempt has failed; the work goes on)
+            name = type(error).__name__
+            logger.error("a pending %s failed: %s; it is tried again", pending.kind, name)  # noqa: TRY400
+        if is_settled:
+            self._queue.settle(pending)
+        else:
+            self._queue.put_off(pending)

@@ -1,0 +1,54 @@
+"""Tells listeners what happened, in the background: no listener can slow or break a verb.
+
+What waits is bounded; when listeners cannot keep up, events are dropped, counted and logged.
+"""
+
+from collections import deque
+from typing import Final
+
+from clusterpass.managers.subscriptions import Subscriptions, call_listener_async
+from clusterpass.managers.workers import AsyncWorker
+from clusterpass.model.forks import renew_in_child
+from clusterpass.model.values import SessionEvent
+
+MOST_WAITING: Final = 10_000
+_CLOSING_SECONDS: Final = 5.0
+
+
+class AsyncListeners:
+    """The listeners of one manager, and the events that they are yet to be told."""
+
+    def __init__(self) -> None:
+        self.subscriptions: Final = Subscriptions()
+        self._waiting: deque[SessionEvent] = deque()
+        self._worker = AsyncWorker(self._work, name="clusterpass-listeners")
+        renew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Forget what waits, which the parent tells; for the child of a fork."""
+        self._waiting.clear()
+
+    def tell(self, event: SessionEvent) -> None:
+        """Hand ``event`` over; returns at once and never raises."""
+        if not self.subscriptions.by_kind.get(event.kind):
+            return
+        if len(self._waiting) >= MOST_WAITING or self._worker.is_stopping:
+            self.subscriptions.note_dropped()
+            return
+        self._waiting.append(event)
+        self._worker.wake()
+
+    async def close(self) -> None:
+        """Tell what still waits, for at most five seconds; nothing is told after that."""
+        if not await self._worker.stop(_CLOSING_SECONDS):
+            self.subscriptions.note_dropped()
+
+    async def _work(self) -> None:
+        while True:
+            while self._waiting:
+                event = self._waiting.popleft()
+                for listener in self.subscriptions.of(event):
+                    await call_listener_async(listener, event)
+            if self._worker.is_stopping:
+                return
+            await self._worker.wait()

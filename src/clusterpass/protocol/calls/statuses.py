@@ -1,0 +1,21 @@
+"""The statuses in the replies of the scripts, as the header of each script names them."""
+
+from typing import Literal
+
+LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN"]
+"""``scripts/login.lua``: open, banned, too many sessions, or all were revoked in the meantime."""
+RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "UNREADABLE"]
+"""``scripts/rotate.lua``: exchanged, exchanged a moment ago, or why the token was refused.
+
+UNREADABLE, a record of a later release, is raised as UnreadableRecord: the token may be good.
+"""
+EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN"]
+"""``scripts/end_session.lua``: the session ended now, had ended before, or is not known."""
+ElevateStatus = Literal["OK", "IMPERSONATED", "ENDED"]
+"""``scripts/elevate.lua``: stepped up, refused to an impersonation, or the session is not live."""
+BanStatus = Literal["OK", "FULL"]
+"""``scripts/ban.lua``: banned, or refused because the subject has the most bans already."""
+AddUserStatus = Literal["OK", "EXISTS"]
+"""``scripts/user_add.lua``: the user was added, or another operation had added the user before."""
+ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]
+"""``scripts/user_change.lua``: changed, no such user, or the field holds an unexpected value."""

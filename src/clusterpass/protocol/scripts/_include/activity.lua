@@ -1,0 +1,26 @@
+-- The activity key: when sessions were last used. It is apart from the sessions, so that noting a
+-- use does not invalidate the caches that watch them.
+--
+-- Needs    arguments, fields, record, sessions
+-- Gives    settle_activity
+--@include arguments
+--@include fields
+--@include record
+--@include sessions
+
+-- Drop what is noted of sessions that have ended or were refreshed since.
+local function settle_activity()
+    local latest = 0
+    for session_id, seen in pairs(activity) do
+        local value = fields[session_id]
+        if value and is_live(value) and read_live(session_id).refreshed < seen then
+            latest = math.max(latest, live_ends_at(read_live(session_id)))
+        else
+            activity[session_id] = nil
+            redis.call('HDEL', ACTIVITY, session_id)
+        end
+    end
+    if latest > 0 then
+        redis.call('EXPIREAT', ACTIVITY, latest + keep_seconds)
+    end
+end

@@ -1,0 +1,91 @@
+-- The history: a ring of lines. Line number n is in field 'h' .. char(n % size of the ring); the
+-- field 'h' holds the number of the newest line.
+--
+-- A line: event 1 | at 4 | count 2 | session id 16 | length of the address 1 | address | text
+--
+-- Needs    arguments, fields, record
+-- Gives    the events by number, NO_SESSION; note, fit_history, last_line
+--@include arguments
+--@include fields
+--@include record
+
+local LOGIN, REFRESH, LOGOUT, REPLACEMENT, REVOCATION, BAN, UNBAN, REUSE = 1, 2, 3, 4, 5, 6, 7, 8
+local ELEVATION, IMPERSONATION, CLAIMS_CHANGE, EXPIRY, IDLENESS = 9, 10, 11, 12, 13
+local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, IDLENESS}
+local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)
+local LONGEST_ENTRY = 64
+
+local function history_field(index)
+    return 'h' .. string.char(index)
+end
+
+-- Renumber the latest lines when the configured size of the ring has changed.
+local function fit_history()
+    if not fields['h'] then
+        return
+    end
+    local newest, size = tonumber(fields['h']), 0
+    for name in pairs(fields) do
+        if #name == 2 and string.sub(name, 1, 1) == 'h' then
+            size = math.max(size, string.byte(name, 2) + 1)
+        end
+    end
+    local has_wrapped = newest >= size
+    if size == history_entries or (size < history_entries and not has_wrapped) then
+        return
+    end
+    local lines = {}
+    for step = 1, size do
+        local name = history_field(has_wrapped and (newest + step) % size or step - 1)
+        lines[#lines + 1] = fields[name]
+        drop(name)
+    end
+    local surplus = math.max(#lines - history_entries, 0)
+    for number = surplus + 1, #lines do
+        put(history_field(number - surplus - 1), lines[number])
+    end
+    if #lines > surplus then
+        put('h', tostring(#lines - surplus - 1))
+    else
+        drop('h')
+    end
+end
+
+-- Write a line. All refreshes of a session share one line, which counts them.
+local function note(event, session_id, at, count, address, text)
+    if history_entries == 0 then
+        return
+    end
+    local name
+    if event == REFRESH then
+        local wanted = struct.pack('>B', event)
+        for field, value in pairs(fields) do
+            if #field == 2 and string.sub(field, 1, 1) == 'h' and string.sub(value, 1, 1) == wanted
+                and string.sub(value, 8, 23) == session_id then
+                name = field
+                local _, _, before = struct.unpack('>BI4I2', value)
+                count = math.min(before + count, 65535)
+            end
+        end
+    end
+    if not name then
+        local number = (tonumber(fields['h']) or -1) + 1
+        put('h', tostring(number))
+        name = history_field(number % history_entries)
+    end
+    local head = struct.pack('>BI4I2', event, at, math.min(count, 65535)) .. session_id
+        .. struct.pack('>B', #address) .. address
+    put(name, head .. string.sub(text, 1, LONGEST_ENTRY - #head))
+end
+
+-- The second of the latest line; 0: there is none.
+local function last_line()
+    local latest = 0
+    for name, value in pairs(fields) do
+        if #name == 2 and string.sub(name, 1, 1) == 'h' then
+            local _, at = struct.unpack('>BI4', value)
+            latest = math.max(latest, at)
+        end
+    end
+    return latest
+end

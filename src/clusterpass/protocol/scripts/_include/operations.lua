@@ -1,0 +1,44 @@
+-- The results of operations, kept for the calls that repeat them (see repeats).
+--
+-- Needs    arguments, fields
+-- Gives    operation_field; keeps_operations, settle_operations
+--@include arguments
+--@include fields
+
+local MOST_OPERATIONS = 8
+
+-- Part 0 of an operation is its result; the parts from 1 on hold the ids of the sessions it ended.
+local function operation_field(id, part)
+    return 'o' .. id .. string.char(part)
+end
+
+local function drop_operation(id)
+    local part = 0
+    while fields[operation_field(id, part)] do
+        drop(operation_field(id, part))
+        part = part + 1
+    end
+end
+
+-- A script sets this to true when the key must outlive its sessions for the sake of its operations.
+local keeps_operations = false
+
+-- Drop the operations whose time is over, and the oldest beyond MOST_OPERATIONS.
+local function settle_operations()
+    local known = {}
+    for name, value in pairs(fields) do
+        if #name == 10 and string.sub(name, 1, 1) == 'o' and string.byte(name, 10) == 0 then
+            local at = struct.unpack('>I4', value)
+            local id = string.sub(name, 2, 9)
+            known[#known + 1] = {id = id, rank = id == operation and at + 1 or at, at = at}
+        end
+    end
+    table.sort(known, function(a, b)
+        return a.rank > b.rank or (a.rank == b.rank and a.id < b.id)
+    end)
+    for index, each in ipairs(known) do
+        if each.at + keep_seconds <= now or index > MOST_OPERATIONS then
+            drop_operation(each.id)
+        end
+    end
+end

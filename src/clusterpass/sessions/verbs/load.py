@@ -1,0 +1,106 @@
+"""What an answer of the store says about a session, unless this process knows better."""
+
+import math
+from dataclasses import replace
+from typing import Any, Final
+
+from clusterpass.config import VerificationMode
+from clusterpass.model.authentication_errors import (
+    SessionExpired,
+    SessionRevoked,
+    SessionUnknown,
+    TokenExpired,
+)
+from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import Stored, StoredBan, read_stored
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.endings.confirm import Confirm
+from clusterpass.sessions.memory.denials import denial_of
+from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
+
+_NOTES_IN_AN_IDLE_LIFETIME: Final = 20
+
+
+class Loads:
+    """Reads answers to ``verify.lua``; nothing is sent here."""
+
+    def __init__(self, context: Context, confirm: Confirm) -> None:
+        self._config = context.config
+        self._memory = context.memory
+        self._denials = context.memory.denials
+        self._confirm = confirm
+
+    def interpret(
+        self,
+        entry: Remembered,
+        reply: list[Any],
+        mode: VerificationMode,
+        sent_at: float,
+        cutoff: int,
+    ) -> Loaded:
+        """The session that ``reply`` describes; raises the InvalidToken that says why it is none.
+
+        ``sent_at``: when the store was asked, in seconds of the steady clock; ``cutoff``:
+        milliseconds before which every session has ended.
+        """
+        now = reply[0] // 1000
+        known = entry.loaded
+        if (
+            known is not None
+            and known.raw == reply[1:]
+            and now < known.fresh_until
+            and known.created_milliseconds >= cutoff
+            and now < entry.expires_at
+            and not self._denials.concerns(entry.key, entry.session_id)
+        ):
+            return known if mode == "strict" else replace(known, ahead=reply[0] / 1000 - sent_at)
+        loaded = self.read(entry, reply, sent_at, cutoff)
+        if now >= entry.expires_at:
+            raise TokenExpired
+        return loaded
+
+    def read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
+        """The session that ``reply`` describes, whatever was known; raises as above."""
+        stored = read_stored(reply)
+        if not isinstance(stored.record, LiveRecord):
+            self._denials.learn_generation(entry.key, stored.generation)
+        try:
+            record = live_record(stored, cutoff)
+        except (SessionExpired, SessionRevoked) as end:
+            self._memory.deny(entry.key, entry.session_id, denial_of(end))
+            raise
+        except SessionUnknown:
+            self._memory.near.changed(entry.key)
+            raise
+        if stored.generation or self._denials.concerns(entry.key, entry.session_id):
+            stored = self._allowed(entry, stored, sent_at)
+        session = describe_session(self._config, entry.subject, entry.session_text, stored, record)
+        interval: float = self._config.activity_interval or math.inf
+        if record.idle_seconds:
+            often = max(1, record.idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME)
+            interval = interval if interval == math.inf else min(interval, often)
+        return Loaded(
+            session,
+            reply[1:],
+            ahead=stored.now_milliseconds / 1000 - sent_at,
+            created_milliseconds=record.created_milliseconds,
+            fresh_until=means_the_same_until(stored, record),
+            note_at=record.active_at + interval,
+        )
+
+    def _allowed(self, entry: Remembered, stored: Stored, sent_at: float) -> Stored:
+        """What the store shows alive, unless this process knows better; raises what it knows."""
+        denial = self._denials.judge(entry.key, entry.session_id, stored, sent_at)
+        if denial is not None:
+            self._memory.near.changed(entry.key)
+            self._confirm.deny(entry.subject, entry.session_id, denial)
+            raise denial.error()
+        return _with_bans(stored, self._denials.pending_bans(entry.key))
+
+
+def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:
+    """``stored`` with the bans that the store may not know yet."""
+    known = {ban.scope for ban in stored.bans}
+    missing = tuple(ban for ban in pending if ban.scope not in known)
+    return replace(stored, bans=(*stored.bans, *missing)) if missing else stored

@@ -1,0 +1,306 @@
+"""The suite that every store driver passes; for drivers of your own, with pytest.
+
+Derive a test class and say how a store is opened. The tests run against a real cluster::
+
+    from clusterpass.store_conformance import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        def open_store(self, url):
+            return MyStore.from_url(url)
+
+Drivers that are awaited are run in an event loop on a thread of its own. The members of a store
+are described in ``clusterpass.store.protocol``.
+"""
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from clusterpass.embedded import EmbeddedCluster
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.calls import directory as directory_calls
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.store.protocol import AwaitableStore, Store
+
+_SECONDS = 30.0
+
+
+class Opened:
+    """A store of either kind, with blocking calls."""
+
+    def __init__(self, open_store: Callable[[], Store | AwaitableStore]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+        async def opened() -> Store | AwaitableStore:
+            return open_store()
+
+        self.store = self._wait(opened())
+        self._is_awaited = inspect.iscoroutinefunction(type(self.store).run)
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """The result of ``flow``."""
+        return self._done(lambda: self.store.run(flow))
+
+    def run_all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
+        """The results of many flows that run at once."""
+        if not self._is_awaited:
+            with ThreadPoolExecutor(16) as threads:
+                return list(threads.map(self.store.run, flows))
+
+        async def gathered() -> list[Any]:
+            return await asyncio.gather(*(self.store.run(flow) for flow in flows))
+
+        return list(self._wait(gathered()))
+
+    def ping(self) -> None:
+        """Ask whether a primary answers."""
+        self._done(self.store.ping)
+
+    def names(self, pattern: str) -> set[bytes]:
+        """The keys that match a glob."""
+        found: Any = self.store.scan_names(pattern)
+        if not self._is_awaited:
+            return set(found)
+
+        async def collected() -> set[bytes]:
+            return {name async for name in found}
+
+        return set(self._wait(collected()))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._done(self.store.close)
+
+    def end(self) -> None:
+        """Close the store and end the thread of its event loop."""
+        self.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_SECONDS)
+        self._loop.close()
+
+    def _done(self, call: Callable[[], Any]) -> Any:
+        if not self._is_awaited:
+            return call()
+
+        async def awaited() -> Any:
+            return await call()
+
+        return self._wait(awaited())
+
+    def _wait(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_SECONDS)
+
+
+class Recorder:
+    """An observer that keeps what it is told."""
+
+    prefixes: Sequence[bytes] = (b"cp:{", b"cp:not-before:{")
+
+    def __init__(self) -> None:
+        self.refusal = ""
+        self.primaries: Set[Hashable] = frozenset()
+        self.pushing: set[Hashable] = set()
+        self.keys: set[bytes] = set()
+        self.own: set[bytes] = set()
+        self.answered: set[Hashable] = set()
+        self._beats = 0
+
+    def set_primaries(self, nodes: Set[Hashable]) -> None:
+        """Keep who owns the slots."""
+        self.primaries = frozenset(nodes)
+
+    def connected(self, node: Hashable) -> None:
+        """Keep that ``node`` pushes."""
+        self.pushing.add(node)
+
+    def lost(self, node: Hashable) -> None:
+        """Keep that ``node`` pushes no more."""
+        self.pushing.discard(node)
+
+    def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
+        """Keep which keys have changed."""
+        self.keys.update(keys or ())
+        return False
+
+    def beat_sent(self, node: Hashable) -> int:
+        """The number of a heartbeat."""
+        self._beats += 1
+        return self._beats
+
+    def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
+        """Keep that ``node`` answered a heartbeat."""
+        self.answered.add(node)
+        return False
+
+    def doubts(self, node: Hashable) -> bool:
+        """No node is ever doubted."""
+        return False
+
+    def changed(self, key: bytes) -> None:
+        """Keep which keys this process has changed."""
+        self.own.add(key)
+
+
+def _eventually(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + _SECONDS
+    while not condition():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def _answer(call: ScriptCall[Any]) -> Flow[Answer[Any]]:
+    answer: Answer[Any] = yield call
+    return answer
+
+
+def _reply(call: ScriptCall[Any]) -> Flow[Any]:
+    answer: Answer[Any] = yield call
+    return answer.reply
+
+
+class StoreConformance:
+    """The tests. A class that derives from this one says how a store is opened."""
+
+    def open_store(self, url: str) -> Store | AwaitableStore:
+        """The store at ``url``; a store that is awaited is opened in its event loop."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store_cluster(cls) -> Iterator[EmbeddedCluster]:
+        """Three primaries and three replicas."""
+        with EmbeddedCluster(nodes=6, node_timeout=1.0) as running:
+            yield running
+
+    @pytest.fixture
+    def opened(self, store_cluster: EmbeddedCluster) -> Iterator[Opened]:
+        """A store that is open."""
+        one = Opened(lambda: self.open_store(store_cluster.url))
+        yield one
+        one.end()
+
+    def _add(self, opened: Opened, name: str) -> ScriptCall[Any]:
+        return directory_calls.add_user(
+            opened.store.keyspace, name, password_hash=f"hash of {name}", operation=b"o" * 16
+        )
+
+    def _find(self, opened: Opened, name: str) -> ScriptCall[Any]:
+        return directory_calls.find_user(opened.store.keyspace, name)
+
+    def test_it_says_what_it_is(self, opened: Opened) -> None:
+        """The properties of a store of a cluster."""
+        assert 0 < opened.store.deadline <= 300
+        assert opened.store.has_epochs is True
+        assert opened.store.describe_durability()
+        assert opened.store.silent_nodes() == ()
+
+    def test_a_flow_is_run_to_its_end(self, opened: Opened) -> None:
+        """Calls of all shards, with the answers that belong to them."""
+        names = [f"flow-{number}" for number in range(50)]
+
+        def whole(name: str) -> Flow[tuple[str, str]]:
+            added: Answer[Any] = yield self._add(opened, name)
+            found: Answer[Any] = yield self._find(opened, name)
+            return added.reply, found.reply.password_hash
+
+        for name in names:
+            assert opened.run(whole(name)) == ("OK", f"hash of {name}")
+        pattern = opened.store.keyspace.all_users_pattern()
+        stored = {opened.store.keyspace.user(name) for name in names}
+        assert stored <= opened.names(pattern)
+
+    def test_what_a_flow_raises_is_raised(self, opened: Opened) -> None:
+        """An error of the flow's own."""
+
+        def failing() -> Flow[None]:
+            yield self._find(opened, "nobody")
+            raise LookupError("its own")
+
+        with pytest.raises(LookupError, match="its own"):
+            opened.run(failing())
+
+    def test_many_flows_at_once_get_their_own_answers(self, opened: Opened) -> None:
+        """No answer of one reaches another."""
+        opened.ping()
+        names = [f"many-{number}" for number in range(300)]
+        opened.run_all([_reply(self._add(opened, name)) for name in names])
+        found = opened.run_all([_reply(self._find(opened, name)) for name in names])
+        assert [each.password_hash for each in found] == [f"hash of {name}" for name in names]
+
+    def test_a_write_is_confirmed_by_a_replica(self, opened: Opened) -> None:
+        """``durable`` and ``is_confirmed`` of writes and of reads."""
+        written = opened.run(_answer(self._add(opened, "durable")))
+        assert (written.durable, written.is_confirmed) == (True, True)
+        assert opened.run(_answer(self._find(opened, "durable"))).durable is False
+
+    def test_a_write_need_not_wait(self, opened: Opened) -> None:
+        """``confirm_by("primary")``."""
+        opened.store.confirm_by("primary")
+        written = opened.run(_answer(self._add(opened, "fast")))
+        assert (written.durable, written.is_confirmed) == (False, True)
+        assert "primary" in opened.store.describe_durability()
+
+    def test_a_closed_store_is_unavailable(self, opened: Opened) -> None:
+        """After ``close``, which may be repeated."""
+        opened.ping()
+        opened.close()
+        opened.close()
+        with pytest.raises(StoreUnavailable):
+            opened.run(_reply(self._find(opened, "nobody")))
+        with pytest.raises(StoreUnavailable):
+            opened.ping()
+
+    def test_an_error_of_a_call_is_the_flows_to_handle(self, opened: Opened) -> None:
+        """StoreUnavailable is thrown into the flow."""
+
+        def careful() -> Flow[str]:
+            try:
+                yield self._find(opened, "nobody")
+            except StoreUnavailable as error:
+                return f"handled {type(error).__name__}"
+            return "answered"
+
+        assert opened.run(careful()) == "answered"
+        opened.close()
+        assert opened.run(careful()) == "handled StoreUnavailable"
+
+    def test_an_observer_hears_what_changes(
+        self, opened: Opened, store_cluster: EmbeddedCluster
+    ) -> None:
+        """Primaries, heartbeats, changes by others and by the store's own writes."""
+        recorder = Recorder()
+        opened.store.observe(recorder, 0.5)
+        opened.run(_reply(self._add(opened, "observed")))
+        _eventually(lambda: recorder.refusal or len(recorder.answered) == 3)
+        assert not recorder.refusal
+        assert len(recorder.primaries) == 3
+        assert recorder.primaries <= recorder.pushing
+        assert opened.store.keyspace.user("observed") in recorder.own
+        key = opened.store.keyspace.sessions("somebody")
+        with store_cluster.client(store_cluster.primary_of(key)) as client:
+            client.set(key, "changed by others")
+        _eventually(lambda: key in recorder.keys)
+
+    def test_a_primary_that_is_replaced_is_found(
+        self, opened: Opened, store_cluster: EmbeddedCluster
+    ) -> None:
+        """A shard's primary dies: calls go on, after the failover, without a change of the URL."""
+        key = opened.store.keyspace.user("replaced")
+        assert opened.run(_reply(self._add(opened, "replaced"))) == "OK"
+        store_cluster.kill(store_cluster.primary_of(key))
+        until = time.monotonic() + _SECONDS
+        while True:
+            try:
+                found = opened.run(_reply(self._find(opened, "replaced")))
+                break
+            except StoreUnavailable:
+                assert time.monotonic() < until, "the shard did not come back in time"
+        assert found.password_hash == "hash of replaced"  # noqa: S105 (no secret)

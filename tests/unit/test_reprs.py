@@ -1,0 +1,124 @@
+"""What is stored or sent may be printed: no digest of a token and no password hash is shown."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import clusterpass.protocol
+from clusterpass.protocol.calls import directory, session
+from clusterpass.protocol.calls.directory import StoredUser
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.replies import NO_DETAILS, Listed, Stored, read_stored
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.sessions.memory.entries import Loaded
+
+DIGEST = b"refresh-digest-1"
+HASH = "$argon2id$v=19$password-hash"
+KEYSPACE, KEEPING, ID = Keyspace(), Housekeeping(60), b"session-id-of-16"
+RECORD = LiveRecord(1, 2, 3, 4, 5, DIGEST, "phone")
+STORED = Stored(9, RECORD)
+RAW = [9, RECORD.pack(), b"", b"", b"", b"", 0, b""]
+OPENING = session.Opening(
+    session_id=ID,
+    refresh_digest=DIGEST,
+    absolute_seconds=6,
+    idle_seconds=0,
+    details=NO_DETAILS,
+    most_sessions=5,
+)
+
+
+def sent(call: ScriptCall[Any]) -> ScriptCall[Any]:
+    """The call as a driver leaves it."""
+    call.packed = b"|".join(part for part in call.arguments if isinstance(part, bytes))
+    return call
+
+
+LOGIN = sent(session.login(KEYSPACE, KEEPING, "alice", OPENING))
+ROTATE = sent(
+    session.rotate(
+        KEYSPACE,
+        KEEPING,
+        "alice",
+        session_id=ID,
+        presented_digest=DIGEST,
+        rotation=0,
+        successor_digest=DIGEST,
+        chains=DIGEST * 4,
+    )
+)
+ADD_USER = sent(directory.add_user(KEYSPACE, "alice", password_hash=HASH, operation=ID))
+CHANGE_USER = sent(
+    directory.change_user(KEYSPACE, "alice", field_name="password", value=HASH, expected=HASH)
+)
+SHOWN: dict[str, Callable[[], object]] = {
+    "LiveRecord": lambda: RECORD,
+    "Stored": lambda: STORED,
+    "stored as read": lambda: read_stored(RAW),
+    "Listed": lambda: Listed(9, {ID: STORED}, []),
+    "Opening": lambda: OPENING,
+    "Opened": lambda: session.Opened("OK", STORED, (), Listed(9, {ID: STORED}, [])),
+    "Rotated": lambda: session.Rotated("OK", STORED),
+    "StoredUser": lambda: StoredUser(HASH, disabled=False, created_at=5),
+    "call of login": lambda: LOGIN,
+    "call of rotate": lambda: ROTATE,
+    "call of user_add": lambda: ADD_USER,
+    "call of user_change": lambda: CHANGE_USER,
+    "Answer": lambda: Answer(STORED, durable=False),
+    "Answer with what came": lambda: Answer(RAW, durable=False),
+}
+
+
+def every_class() -> list[type[Any]]:
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(clusterpass.protocol.__path__, "clusterpass.protocol.")
+    ]
+    return [
+        value
+        for name in names
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == name
+    ]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_nothing_secret_is_printed(name: str) -> None:
+    value = SHOWN[name]()
+    for printed in (repr(value), str(value), f"{[value]}"):
+        assert type(value).__name__ in printed
+        assert DIGEST.decode() not in printed
+        assert HASH not in printed
+
+
+def test_what_is_sent_does_hold_the_secrets() -> None:
+    """The test above would see them."""
+    for call, secret in ((LOGIN, DIGEST), (ROTATE, DIGEST), (ADD_USER, HASH.encode())):
+        assert secret in call.arguments
+        assert call.packed is not None
+        assert secret in call.packed
+        assert secret.decode() in repr((call.arguments, call.packed))
+
+
+def test_every_member_that_is_secret_by_its_name_or_holds_anything_is_hidden() -> None:
+    found = every_class()
+    assert {LiveRecord, StoredUser, ScriptCall, Answer, session.Opening} <= set(found)
+    for kind in found:
+        for member in dataclasses.fields(kind):
+            if member.name in {"arguments", "packed", "reply"} or any(
+                word in member.name for word in ("digest", "hash", "secret", "password")
+            ):
+                assert not member.repr, f"{kind.__name__}.{member.name}"
+    (raw,) = (member for member in dataclasses.fields(Loaded) if member.name == "raw")
+    assert not raw.repr, "what is remembered of a session holds the record"
+
+
+def test_a_script_is_printed_by_its_name() -> None:
+    assert "name='login'" in repr(LOGIN)
+    assert len(repr(LOGIN)) < 600, "the source is left out"
