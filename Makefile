@@ -49,11 +49,12 @@ run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000
 demo: $(RUN_READY) ## Kill a server and a database node; nobody is logged out
 	@exec $(BIN)/clusterpass demo
 
-lint: setup ## Style, types and who may import whom
+lint: setup ## Style, types, who may import whom, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_sync.py --check
 
 check: lint ## Style, types, units and documents, within two minutes
 	$(BIN)/pytest $(PARALLEL) tests/unit tests/docs
