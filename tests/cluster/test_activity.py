@@ -159,7 +159,7 @@ def test_a_slot_that_migrates_is_put_off_and_not_a_logout(cluster, config, subje
                     "MIGRATE", target.host, target.port, scene.beside, 0, 5000
                 )
                 with pytest.raises(StoreUnavailable) as put_off:
-                    manager.verify(scene.pair.access_token)
+                    manager.verify(scene.pair.access_token, verification="strict")
                 assert put_off.value.reason == "moving"
                 for key in scene.node.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
                     scene.node.execute_command("MIGRATE", target.host, target.port, key, 0, 5000)

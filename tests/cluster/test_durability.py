@@ -123,6 +123,7 @@ ENDINGS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_an_end_that_no_replica_confirms_is_pending_and_in_force(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str, ending: str

@@ -34,6 +34,7 @@ from clusterpass.model.errors import (
     StoreFailed,
     StoreUnavailable,
 )
+from tests.ports import free_port
 
 from .conftest import REDIS_SERVER, Facade
 
@@ -78,11 +79,6 @@ def guarded() -> Iterator[EmbeddedCluster]:
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def on_every_node(cluster: EmbeddedCluster, *command: str) -> None:

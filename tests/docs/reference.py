@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from clusterpass import __version__
-from clusterpass.cli import _COMMANDS
+from clusterpass.cli import COMMANDS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
 from clusterpass.service.settings.service import PREFIX, Settings
@@ -45,7 +45,7 @@ def settings_page() -> str:
 def commands_page() -> str:
     """docs/reference/cli.md."""
     lines = ["# Command line", "", "<!-- Made by: python -m tests.docs.reference -->", ""]
-    group = make_group(_COMMANDS, version=__version__)
+    group = make_group(COMMANDS, version=__version__)
     _describe(group, "clusterpass", None, lines)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -70,7 +70,7 @@ def doctor_page() -> str:
     lines = [head.rstrip(), "", mark, ""]
     modules = dict.fromkeys(check.function.__module__ for check in CHECKS.values())
     for module in modules:
-        about = (sys.modules[module].__doc__ or "").splitlines()[0]
+        about = (sys.modules[module].__doc__ or "").splitlines()[0].rstrip(".")
         lines += [f"## {about}", ""]
         for check in CHECKS.values():
             if check.function.__module__ == module:

@@ -13,7 +13,8 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.local_servers import ServerProcess, free_port, generate_password, write_keys
+from clusterpass.cli.local_service import ServerProcess
+from clusterpass.cli.local_setup import free_port, generate_password, write_keys
 
 from .chromium import launched
 

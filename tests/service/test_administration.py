@@ -111,7 +111,7 @@ async def test_acts_need_a_recent_authentication_and_reads_do_not(start, setting
     admin = Administrator(office, await office.login(root))
     async with asyncio.timeout(20):
         while (await admin.ask("GET", "/verify?max_auth_age=2")).status_code == 200:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
     for method, path, body in ACTS:
         refused = await admin.ask(method, path, body)
         assert (refused.status_code, refused.json()["error"]) == (401, "step_up_required")

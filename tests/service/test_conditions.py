@@ -30,7 +30,7 @@ async def _is_older_than(service, tokens, seconds):
     """Return when the authentication of the session is older than that."""
     async with asyncio.timeout(20):
         while (await _verify(service, tokens, max_auth_age=seconds)).status_code == 200:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
 
 async def test_a_level_that_is_not_reached_is_challenged(service, alice, manager):

@@ -55,12 +55,13 @@ async def is_fit(page) -> bool:
 async def stale(page, manager) -> None:
     """Return when the login of the browser is no recent one any more."""
     cookies = {cookie["name"]: cookie["value"] for cookie in await page.context.cookies()}
-    while True:
-        try:
-            manager.verify(cookies["clusterpass-access"], max_auth_age=1)
-        except StepUpRequired:
-            return
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                manager.verify(cookies["clusterpass-access"], max_auth_age=1)
+            except StepUpRequired:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

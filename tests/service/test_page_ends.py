@@ -118,8 +118,9 @@ async def test_by_its_absolute_end(start, settings, alice):
     await browser.login(alice)
     (session,) = await sessions.sessions(alice)
     await sessions.shorten(alice, session.session_id, lifetime=1)
-    while await sessions.sessions(alice):
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while await sessions.sessions(alice):
+            await asyncio.sleep(0.02)
     text = await browser.text()
     assert re.search(f"Your session expired{WHEN}. Please log in again.", text)
     assert browser.tokens == {}

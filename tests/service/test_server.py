@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import COMMAND, PASSWORD, bearer, command_environment, free_port
+from tests.ports import free_port
+
+from .conftest import COMMAND, PASSWORD, bearer, command_environment
 
 
 def is_gone(pid: int) -> bool:
@@ -72,7 +74,7 @@ def test_a_killed_worker_is_replaced(serve):
                 break
         except httpx.TransportError:
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.02)
     assert server.children() != [worker]
 
 
