@@ -16,7 +16,8 @@ from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.exchanges.carry_out import command_of, first_answer, first_try
+from clusterpass.store.exchanges.commands import command_of
+from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.wire.resp import pack_one

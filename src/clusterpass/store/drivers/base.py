@@ -11,11 +11,12 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.agreement import most_agree_with
-from clusterpass.store.exchanges.carry_out import Terms, exchange
-from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.look_up import ask_any, count_replicas, look_up
 from clusterpass.store.exchanges.steps import Exchange, LookUp
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
@@ -34,11 +35,11 @@ class StoreBase:
         self.durability: Durability = "replicated"
         """What writes wait for; set before the first call."""
         patience = location.patience
-        self.gates = Gates(
+        self.breakers = CircuitBreakers(
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
         self._terms = Terms(
-            self._current, self._adopt, patience, time.monotonic, self.gates, self.durability
+            self._current, self._adopt, patience, time.monotonic, self.breakers, self.durability
         )
         self._closed = False
         self._observer: Observer | None = None
@@ -82,11 +83,11 @@ class StoreBase:
 
     def silent_nodes(self) -> tuple[str, ...]:
         """Nodes that did not answer when they were asked last."""
-        return tuple(sorted(str(node) for node in list(self.gates.silent)))
+        return tuple(sorted(str(node) for node in list(self.breakers.silent)))
 
     def begin_anew(self) -> None:
         """Share nothing with the parent: for the child of a fork."""
-        self.gates.silent.clear()
+        self.breakers.silent.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless that was done while we waited for our turn."""
@@ -101,7 +102,7 @@ class StoreBase:
         )
         if slots is not None:
             self.slots = slots
-            self.gates.keep_only({*slots.primaries()})
+            self.breakers.keep_only({*slots.primaries()})
 
     def _candidates(self) -> list[Address]:
         """Whom to ask for the slots: first who owns some, last who is silent.
@@ -113,13 +114,13 @@ class StoreBase:
         others = list(set(self.location.seeds) - set(primaries))
         chance.shuffle(primaries)
         chance.shuffle(others)
-        silent = self.gates.silent
+        silent = self.breakers.silent
         return sorted([*primaries, *others], key=lambda node: node in silent)
 
     def _carry_out(
         self, call: ScriptCall[Any], began: float | None = None
     ) -> Exchange[Answer[Any]]:
-        return exchange(call, self._terms, began=began)
+        return carry_out(call, self._terms, began=began)
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
         """After a write, whatever came of it: what is remembered of its key may be wrong."""

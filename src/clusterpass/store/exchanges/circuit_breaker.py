@@ -27,7 +27,7 @@ _MOST_BUDGET: Final = 200.0
 
 
 @dataclass(slots=True)
-class _Gate:
+class _Breaker:
     """A node that is silent."""
 
     since: float
@@ -41,7 +41,7 @@ class _Gate:
     waiting: int = 0
 
 
-class Gates:
+class CircuitBreakers:
     """For all nodes of a store. Threads may meet here: the worst is one try too many."""
 
     def __init__(self, clock: Callable[[], float], *, patience: float, most_waiting: int) -> None:
@@ -49,7 +49,7 @@ class Gates:
         self._clock = clock
         self._patience = patience
         self._most_waiting = most_waiting
-        self.silent: Final[dict[Hashable, _Gate]] = {}
+        self.silent: Final[dict[Hashable, _Breaker]] = {}
         """The nodes that do not answer: looked at by those who have no time to ask."""
         self.refused = 0
         """Callers that were refused without a try."""
@@ -58,14 +58,14 @@ class Gates:
 
     def admit(self, node: Hashable, seconds: float) -> Verdict:
         """Whether a caller may ask ``node`` now; ``seconds``: how long its try may take."""
-        gate = self.silent.get(node)
-        if gate is None:
+        breaker = self.silent.get(node)
+        if breaker is None:
             return "go"
         now = self._clock()
-        if now >= gate.next_try and now >= gate.trying_until:
-            gate.trying_until = now + seconds
+        if now >= breaker.next_try and now >= breaker.trying_until:
+            breaker.trying_until = now + seconds
             return "try"
-        if now - gate.since >= self._patience or gate.waiting >= self._most_waiting:
+        if now - breaker.since >= self._patience or breaker.waiting >= self._most_waiting:
             self.refused += 1
             return "refuse"
         return "wait"
@@ -78,13 +78,13 @@ class Gates:
     def failed(self, node: Hashable, kind: str) -> None:
         """It did not answer; ``kind``: in which way."""
         now = self._clock()
-        gate = self.silent.get(node)
-        if gate is None:
-            gate = self.silent[node] = _Gate(now, kind, now)
-        gate.kind = kind
-        gate.trying_until = 0.0
-        gate.next_try = now + chance.uniform(gate.pause / 2, gate.pause)
-        gate.pause = min(gate.pause * 2, _LONGEST_TRY)
+        breaker = self.silent.get(node)
+        if breaker is None:
+            breaker = self.silent[node] = _Breaker(now, kind, now)
+        breaker.kind = kind
+        breaker.trying_until = 0.0
+        breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)
+        breaker.pause = min(breaker.pause * 2, _LONGEST_TRY)
 
     def keep_only(self, nodes: set[Hashable]) -> None:
         """The others are none of ours any more."""
@@ -93,17 +93,17 @@ class Gates:
 
     def begin_to_wait(self, node: Hashable) -> bool:
         """A caller waits for ``node``; False when it is not silent."""
-        gate = self.silent.get(node)
-        if gate is None:
+        breaker = self.silent.get(node)
+        if breaker is None:
             return False
-        gate.waiting += 1
+        breaker.waiting += 1
         return True
 
     def end_to_wait(self, node: Hashable) -> None:
         """It does no more."""
-        gate = self.silent.get(node)
-        if gate is not None and gate.waiting:
-            gate.waiting -= 1
+        breaker = self.silent.get(node)
+        if breaker is not None and breaker.waiting:
+            breaker.waiting -= 1
 
     def may_retry(self) -> bool:
         """Whether the budget of retries has one left; it is used up by that."""
@@ -121,10 +121,10 @@ class Gates:
 
     def kind_of(self, node: Hashable) -> str:
         """In which way ``node`` does not answer."""
-        gate = self.silent.get(node)
-        return "circuit_open" if gate is None else gate.kind
+        breaker = self.silent.get(node)
+        return "circuit_open" if breaker is None else breaker.kind
 
     def seconds_silent(self, node: Hashable) -> float | None:
         """For how long ``node`` has not answered; None while it does."""
-        gate = self.silent.get(node)
-        return None if gate is None else self._clock() - gate.since
+        breaker = self.silent.get(node)
+        return None if breaker is None else self._clock() - breaker.since
