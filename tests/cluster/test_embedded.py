@@ -118,7 +118,7 @@ def test_private_files(six: EmbeddedCluster) -> None:
 
 
 def test_starting_twice_is_refused(six: EmbeddedCluster) -> None:
-    with pytest.raises(EmbeddedClusterError, match="started already"):
+    with pytest.raises(EmbeddedClusterError, match="already running"):
         six.start()
 
 
@@ -139,7 +139,7 @@ def test_killed_primary_is_replaced_and_comes_back_as_replica(six: EmbeddedClust
     assert new == heir == six.primary_of(key)
     with six.client(new) as client:
         assert client.get(key) == b"kept"
-    with pytest.raises(EmbeddedClusterError, match="not become healthy in time"):
+    with pytest.raises(EmbeddedClusterError, match="waiting until the cluster is healthy"):
         six.wait_until_healthy(timeout=0.05)
     six.restart(old)
     six.wait_until_healthy(timeout=20)
@@ -288,7 +288,7 @@ def test_killed_supervisor_takes_the_servers_along() -> None:
     os.kill(cluster._run.supervisor.pid, signal.SIGKILL)
     eventually(lambda: all_gone(pids), "servers ended")
     assert not cluster.running
-    with pytest.raises(EmbeddedClusterError, match="supervisor has ended"):
+    with pytest.raises(EmbeddedClusterError, match="supervisor has exited"):
         cluster.kill(cluster.nodes[0] if cluster.running else Node(0, "", 0, 0, folder))
     cluster.stop()
     assert not folder.exists()
@@ -313,11 +313,11 @@ def test_persistent_cluster_is_resumed(tmp_path: Path) -> None:
         owner, url = cluster.primary_of("kept"), cluster.url
         with cluster.client(owner) as client:
             client.set("kept", "value")
-        with pytest.raises(EmbeddedClusterError, match=r"runs in .* already"):
+        with pytest.raises(EmbeddedClusterError, match="already running in"):
             EmbeddedCluster(nodes=6, data_folder=folder, persistent=True).start()
-    with pytest.raises(EmbeddedClusterError, match="holds a persistent cluster"):
+    with pytest.raises(EmbeddedClusterError, match="contains a persistent cluster"):
         EmbeddedCluster(nodes=6, data_folder=folder).start()
-    with pytest.raises(ConfigurationError, match="has 6, not 3"):
+    with pytest.raises(ConfigurationError, match="has 6 nodes, not 3"):
         EmbeddedCluster(nodes=3, data_folder=folder, persistent=True).start()
     with EmbeddedCluster(nodes=6, data_folder=folder, persistent=True) as cluster:
         assert cluster.url == url
@@ -402,13 +402,13 @@ def test_one_node_is_a_standalone_server() -> None:
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"nodes": 2}, "three primaries at least"),
+        ({"nodes": 2}, "fewer than three primaries"),
         ({"nodes": 0}, "nodes must be"),
         ({"node_timeout": 0}, "node_timeout"),
         ({"startup_timeout": 0}, "startup_timeout"),
-        ({"settings": {"port": "1"}}, "'port' is chosen"),
-        ({"settings": {"save": "1 1\nport 3"}}, "one directive"),
-        ({"username": "me"}, "needs a password"),
+        ({"settings": {"port": "1"}}, "'port' is set by"),
+        ({"settings": {"save": "1 1\nport 3"}}, "value on one line"),
+        ({"username": "me"}, "requires a password"),
         ({"password": ""}, "password"),
         ({"username": "a b", "password": "x"}, "username"),
         ({"tls": TlsFiles("/absent", "/absent", "/absent")}, "ca_file /absent"),
@@ -423,14 +423,14 @@ def test_wrong_directive_shows_the_log_and_cleans_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(EmbeddedClusterError, match=r"(?s)ended at once.*no-such-directive"):
+    with pytest.raises(EmbeddedClusterError, match=r"(?s)exited at once.*no-such-directive"):
         EmbeddedCluster(nodes=3, settings={"no-such-directive": "1"}).start()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_start_that_takes_too_long_is_given_up() -> None:
     cluster = EmbeddedCluster(nodes=3, startup_timeout=0.3)  # servers need 2 s by themselves
-    with pytest.raises(EmbeddedClusterError, match="in time"):
+    with pytest.raises(EmbeddedClusterError, match=r"in time|Timed out"):
         cluster.start()
     assert not cluster.running
 
@@ -450,7 +450,7 @@ def test_server_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("place", ["/dev/null/x", "/proc/absent/x"])
 def test_folder_that_cannot_be_made(place: str) -> None:
-    with pytest.raises(EmbeddedClusterError, match="data folder cannot be made"):
+    with pytest.raises(EmbeddedClusterError, match="data folder cannot be created"):
         EmbeddedCluster(nodes=1, data_folder=place).start()
 
 
@@ -477,7 +477,7 @@ def test_password_by_settings() -> None:
     with EmbeddedCluster(nodes=3, settings=settings, password="secret") as cluster:
         assert cluster.url.startswith("redis+cluster://:secret@127.0.0.1:")
     wrong = EmbeddedCluster(nodes=1, settings=settings, password="other")
-    with pytest.raises(EmbeddedClusterError, match="refuses our user or password"):
+    with pytest.raises(EmbeddedClusterError, match="rejects the user or the password"):
         wrong.start()
 
 

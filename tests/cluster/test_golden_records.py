@@ -30,7 +30,7 @@ class Scene:
 
     def ask(self, call: ScriptCall[Any]) -> Any:
         def flow() -> Any:
-            answer = yield from call
+            answer = yield call
             return answer.reply
 
         return self._manager.store.run(flow())

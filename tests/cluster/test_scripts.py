@@ -225,7 +225,7 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     keyspace = Keyspace()
 
     def flow(call):
-        answer = yield from call
+        answer = yield call
         return answer.reply
 
     def login():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.cli.local_servers import write_keys
+from clusterpass.cli.local_setup import write_keys
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "flask_account" / "app.py"
 PASSWORD = "correct horse battery"

@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_one_sentence(cluster_url, keys_file):
         outcome = run(cluster_url, keys_file, "serve", "--port", str(port))
     assert outcome.returncode == 1
     assert outcome.stderr == (
-        f"clusterpass: port {port} on 127.0.0.1 is taken by another program;"
+        f"clusterpass: port {port} on 127.0.0.1 is in use by another process;"
         " choose another with --port\n"
     )
 

@@ -135,7 +135,7 @@ class Tries:
             return (yield from self._recover(error, address, outcome, wait, asking))
         durable = is_durable(wait, outcome.confirmed, slots)
         answer = Answer(
-            # The reply to the script is the last one: ASKING, where it was sent, stands before.
+            # The last reply is that to the script; a reply to ASKING may come before it.
             call.read(outcome.values[-1]),
             durable,
             None if asking else address,
@@ -208,8 +208,10 @@ def _first_error(
     believes: "Callable[[Address, float], Exchange[bool]] | None",
     until: float,
 ) -> Exchange[ServerError | None]:
-    """The first error among the replies of ``node``, or an error of our own where the reply to a
-    read may come from a replaced primary; None: the replies may be used."""
+    """The first error among the replies of ``node``; None: the replies may be used.
+
+    A reply to a read that may come from a replaced primary counts as the error MASTERDOWN.
+    """
     for value in outcome.values:
         if isinstance(value, ServerError):
             return value

@@ -1,11 +1,9 @@
-"""What ``dev`` and ``demo`` share: free ports, a demo user, servers as processes of their own."""
+"""Run ``clusterpass serve`` as a child process on 127.0.0.1, and send requests to it."""
 
 import http.client
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,41 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from clusterpass.cli.keys import write_secret
 from clusterpass.model.errors import LocalServerFailed
-from clusterpass.tokens.keyring import KeyRing
 
-_PASSWORD_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # noqa: S105 (no look-alikes)
+_START_SECONDS: Final = 20
+_STOP_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a server answered, and how long it took in seconds."""
+    """The answer to an HTTP request, and how many seconds it took.
+
+    ``body`` is the JSON object of the answer; empty if the answer is not one.
+    """
 
     status: int
     body: dict[str, Any]
     seconds: float
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def generate_password() -> str:
-    """A password of 16 letters and digits (80 bits)."""
-    return "".join(secrets.choice(_PASSWORD_ALPHABET) for _ in range(16))
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def write_keys(path: Path) -> None:
-    """Write a new signing key to ``path``, readable by the owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    write_secret(path, KeyRing.generate().private_jwks_text())
 
 
 def ask(
@@ -60,7 +40,11 @@ def ask(
     body: Mapping[str, Any] | None = None,
     timeout: float = 10.0,
 ) -> HttpAnswer:
-    """Ask a server on 127.0.0.1; OSError when it does not answer. ``timeout`` in seconds."""
+    """Send one HTTP request to the server on ``port`` of 127.0.0.1.
+
+    ``token``: sent as a bearer token. ``body``: sent as JSON. ``timeout``: in seconds. Raises
+    OSError when the server does not answer with HTTP in time.
+    """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     payload = None
     if body is not None:
@@ -85,7 +69,10 @@ def ask(
 def await_condition(
     condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05
 ) -> None:
-    """Return once ``condition`` holds; LocalServerFailed(``failure``) after so many seconds."""
+    """Wait until ``condition`` holds, asking again after every ``pause`` seconds.
+
+    Raises LocalServerFailed with the message ``failure`` after ``seconds``.
+    """
     give_up_at = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up_at:
@@ -94,7 +81,7 @@ def await_condition(
 
 
 def is_healthy(port: int) -> bool:
-    """Whether a service answers on ``port``."""
+    """Whether the service on ``port`` of 127.0.0.1 answers its health check."""
     try:
         return ask(port, "GET", "/healthz", timeout=1.0).status == 200
     except OSError:
@@ -102,10 +89,10 @@ def is_healthy(port: int) -> bool:
 
 
 class ServerProcess:
-    """A ``clusterpass serve`` of its own process group on 127.0.0.1."""
+    """A ``clusterpass serve`` on 127.0.0.1, in a process group of its own."""
 
     def __init__(self, name: str, port: int, settings: Mapping[str, str], log: Path) -> None:
-        """``settings``: CLUSTERPASS_* variables; ``log``: where its output goes."""
+        """``settings``: its CLUSTERPASS_* variables; ``log``: the file that receives its output."""
         self.name = name
         self.port = port
         self._settings = settings
@@ -113,29 +100,33 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; LocalServerFailed with the end of its log when it does not answer in 20 s."""
+        """Start the server and wait until it is healthy.
+
+        Raises LocalServerFailed, with the last line of the log if the process has exited, when
+        that takes more than 20 s.
+        """
         with self._log.open("ab") as output:
             self._process = self._spawn(output)
         await_condition(
             lambda: is_healthy(self.port) or not self.running,
-            seconds=20,
-            failure=f"Server {self.name} did not start; see {self._log}",
+            seconds=_START_SECONDS,
+            failure=f"server {self.name} did not start within {_START_SECONDS} s; see {self._log}",
         )
         if not self.running:
-            raise LocalServerFailed(f"Server {self.name} did not start: {self._last_line()}")
+            raise LocalServerFailed(f"server {self.name} did not start: {self._last_line()}")
 
     def kill(self) -> None:
-        """SIGKILL, for it and its workers: no goodbye of any kind."""
+        """Send SIGKILL to the server and its workers, so that they cannot shut down in order."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL for what is left after 5 seconds."""
+        """Send SIGTERM, and SIGKILL to whatever is left after 5 s."""
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGKILL)
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether the server process is running."""
         return self._process is not None and self._process.poll() is None
 
     def _spawn(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -144,7 +135,7 @@ class ServerProcess:
         }
         environment |= self._settings
         command = [sys.executable, "-m", "clusterpass", "serve"]
-        return subprocess.Popen(  # noqa: S603 (our own program)
+        return subprocess.Popen(  # noqa: S603 - the program that runs now
             [*command, "--host", "127.0.0.1", "--port", str(self.port)],
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -162,7 +153,7 @@ class ServerProcess:
             self._process.poll()
             return
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             return  # the caller goes on to SIGKILL
 

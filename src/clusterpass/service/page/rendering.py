@@ -1,9 +1,9 @@
-"""The page as HTML: templates, notices, and the headers that keep it safe.
+"""HTML responses: templates, notices, and the security headers of a page.
 
-- Jinja2 escapes whatever is put into a template; no template uses ``safe``.
-- No script runs and nothing is loaded from elsewhere: the Content-Security-Policy forbids both.
-- Referrer-Policy is same-origin, not no-referrer: with that, browsers send ``Origin: null`` with
-  our own forms.
+- Jinja2 escapes every value in a template; no template uses ``safe``.
+- No script runs and nothing is loaded from another host: the Content-Security-Policy forbids both.
+- Referrer-Policy is same-origin, not no-referrer: under no-referrer, browsers send ``Origin: null``
+  with the page's own forms.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from clusterpass.service.page.device import device_icon, plural
+from clusterpass.service.page.device_types import device_icon, plural
 from clusterpass.service.page.sentences import (
     Notice,
     is_moment,
@@ -23,7 +23,11 @@ from clusterpass.service.page.sentences import (
     readable,
 )
 
-STYLE: Final = files(__package__).joinpath("static/page.css").read_bytes()
+_STYLE_SHEETS: Final = ("layout.css", "lists.css", "forms.css")
+"""Served as one, in this order."""
+STYLE: Final = b"\n".join(
+    files(__package__).joinpath("static", name).read_bytes() for name in _STYLE_SHEETS
+)
 STYLE_VERSION: Final = hashlib.sha256(STYLE).hexdigest()[:16]
 STYLE_PATH: Final = "/page/page.css"
 _HEADERS: Final = {
@@ -34,17 +38,17 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_SENTENCES: Final = {
-    "out": "You are logged out.",
-    "outpending": "You are logged out. Until a second server has noted it, we keep trying.",
-    "stopped": "You act for nobody any more. Log in again as yourself.",
+_NOTICES: Final = {
+    "out": "You have been logged out.",
+    "outpending": "You have been logged out. The logout is still being copied to a second server.",
+    "stopped": "You have stopped impersonating. Log in again with your own account.",
     "ended": "The device was logged out.",
-    "gone": "That device was logged out already.",
-    "noothers": "No other device was logged in.",
-    "noall": "No device was logged in.",
-    "banned": "The ban is in force.",
+    "gone": "That device had already been logged out.",
+    "noothers": "No other devices were logged in.",
+    "noall": "No devices were logged in.",
+    "banned": "The user was banned.",
     "lifted": "The ban was lifted.",
-    "unbanned": "There was no such ban any more.",
+    "unbanned": "That ban had already ended.",
 }
 _GOOD: Final = frozenset({"out", "outpending", "ended", "banned", "lifted"})
 _COUNTS: Final = {
@@ -56,20 +60,20 @@ _COUNTS: Final = {
 def render(
     template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> Response:
-    """A page made from ``template``."""
+    """Return the HTML response made from ``template``."""
     text = _environment.get_template(template).render(values)
     return HTMLResponse(text, status, headers={**_HEADERS, **(headers or {})})
 
 
 def notice(code: str | None) -> Notice | None:
-    """The notice of a code; None for one that is not known."""
+    """Return the notice that ``code`` stands for; None for an unknown code."""
     kind, _, count = (code or "").partition("-")
     if kind in _COUNTS and count:
         one, many = _COUNTS[kind]
         return Notice((one if int(count) == 1 else many.format(int(count)),), is_good=True)
-    if kind not in _SENTENCES:
+    if kind not in _NOTICES:
         return None
-    return Notice((_SENTENCES[kind],), kind in _GOOD)
+    return Notice((_NOTICES[kind],), kind in _GOOD)
 
 
 _environment: Final = Environment(

@@ -1,7 +1,6 @@
-"""The story that ``clusterpass demo`` tells: each step asks, compares and keeps the figures.
+"""The steps of ``clusterpass demo``: each acts, compares the answer and measures the time.
 
-A step holds when the answer is the expected one; the story goes on after one that does not, so
-that everything is seen. Nothing here prints.
+A step that is answered otherwise than expected does not stop the scenario. Nothing here prints.
 """
 
 import signal
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clusterpass.cli.local_servers import HttpAnswer, ServerProcess, ask
+from clusterpass.cli.local_service import HttpAnswer, ServerProcess, ask
 from clusterpass.embedded import EmbeddedCluster, Node
 
 FAILOVER_LIMIT_SECONDS = 20.0
@@ -18,7 +17,10 @@ FAILOVER_LIMIT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried."""
+    """One step: what was done, what was expected, and what the answer was.
+
+    ``seconds``: how long it took. ``held``: whether the answer was the expected one.
+    """
 
     title: str
     asked: str
@@ -28,13 +30,16 @@ class Step:
     held: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields of the step by name, for JSON."""
         return asdict(self)
 
 
 @dataclass(slots=True)
-class Story:
-    """Two servers over one cluster, and a user with a password."""
+class Scenario:
+    """Two servers on one cluster, and a user who logs in.
+
+    ``sessions_key``: the key of the user's sessions; its slot decides which node is killed.
+    """
 
     cluster: EmbeddedCluster
     first: ServerProcess
@@ -47,46 +52,53 @@ class Story:
     _killed: Node | None = None
 
     def steps(self) -> Iterator[Step]:
-        """Tell it, a step at a time."""
+        """Carry out the scenario, one step at a time."""
         yield self._log_in()
         if not self.access_token:
             return
-        yield self._verify("Known where it logged in", self.first)
-        yield self._verify("Known on the other server", self.second)
+        yield self._verify("is accepted", self.first)
+        yield self._verify("is accepted", self.second)
         yield self._kill_server()
-        yield self._verify("Still known on the other server", self.second)
+        yield self._verify("is still accepted", self.second)
         yield from self._kill_primary()
         yield self._refresh()
         yield self._log_out()
-        yield self._verify_refused("Refused where it logged out", self.second)
+        yield self._verify_refused("is refused", self.second)
         yield self._start_server_again()
-        yield self._verify_refused("Refused on the restarted server", self.first)
+        yield self._verify_refused("is refused", self.first)
         yield self._start_node_again()
-        yield self._verify_refused("Still refused on one server", self.first)
-        yield self._verify_refused("Still refused on the other", self.second)
+        yield self._verify_refused("is still refused", self.first)
+        yield self._verify_refused("is still refused", self.second)
         yield self._refresh_refused()
 
     def _log_in(self) -> Step:
         body = {"username": self.username, "password": self.password, "device": "demo"}
         step, answer = self._ask(
-            f"Log in on {self.first.name}", self.first, "POST", "/login", "200", body=body
+            f"Log in on server {self.first.name}", self.first, "POST", "/login", "200", body=body
         )
         self.access_token = answer.body.get("access_token", "")
         self.refresh_token = answer.body.get("refresh_token", "")
         return step
 
-    def _verify(self, title: str, server: ServerProcess) -> Step:
+    def _verify(self, outcome: str, server: ServerProcess) -> Step:
+        title = f"The session {outcome} by server {server.name}"
         expected = f"200 {self.username}"
         return self._ask(title, server, "GET", "/verify", expected, token=self.access_token)[0]
 
-    def _verify_refused(self, title: str, server: ServerProcess) -> Step:
+    def _verify_refused(self, outcome: str, server: ServerProcess) -> Step:
+        title = f"The session {outcome} by server {server.name}"
         expected = "401 session_revoked: logged_out"
         return self._ask(title, server, "GET", "/verify", expected, token=self.access_token)[0]
 
     def _refresh(self) -> Step:
         body = {"refresh_token": self.refresh_token}
         step, answer = self._ask(
-            "Refresh on the survivor", self.second, "POST", "/refresh", "200", body=body
+            f"Refresh the tokens on server {self.second.name}",
+            self.second,
+            "POST",
+            "/refresh",
+            "200",
+            body=body,
         )
         self.access_token = answer.body.get("access_token", self.access_token)
         self.refresh_token = answer.body.get("refresh_token", self.refresh_token)
@@ -95,13 +107,13 @@ class Story:
     def _refresh_refused(self) -> Step:
         body = {"refresh_token": self.refresh_token}
         expected = "401 invalid_refresh_token: logged_out"
-        title = "The refresh token is dead too"
+        title = "The refresh token is refused as well"
         return self._ask(title, self.first, "POST", "/refresh", expected, body=body)[0]
 
     def _log_out(self) -> Step:
-        # Only one node has the shard now: it is over at once, but not acknowledged before the
-        # killed node is back and has it too.
-        title = f"Log out on {self.second.name}"
+        # Only one node of the shard is left: the session is revoked at once, but the revocation is
+        # not acknowledged until the killed node is back and has it as well.
+        title = f"Log out on server {self.second.name}: revoked, but not yet on a second node"
         expected = "503 revocation_pending"
         return self._ask(title, self.second, "POST", "/logout", expected, token=self.access_token)[
             0
@@ -110,14 +122,14 @@ class Story:
     def _kill_server(self) -> Step:
         began = time.monotonic()
         self.first.kill()
-        gone = not self.first.running
+        ended = not self.first.running
         return Step(
             f"Kill server {self.first.name}",
             f"SIGKILL to server {self.first.name}",
-            "gone",
-            "gone" if gone else "still running",
+            "ended",
+            "ended" if ended else "still running",
             time.monotonic() - began,
-            gone,
+            ended,
         )
 
     def _kill_primary(self) -> Iterator[Step]:
@@ -126,10 +138,10 @@ class Story:
         self.cluster.kill(primary, signal.SIGKILL)
         self._killed = primary
         yield Step(
-            "Kill the node that holds the session",
+            "Kill the database node that holds the session",
             f"SIGKILL to the primary on port {primary.port}",
-            "gone",
-            "gone",
+            "ended",
+            "ended",
             time.monotonic() - began,
             True,
         )
@@ -142,37 +154,38 @@ class Story:
                 break
             time.sleep(0.02)
         gap = time.monotonic() - began
-        # 503 asks a client to wait; any other answer would have made it log in again.
-        waited = [text for text in seen if not text.startswith(("200", "503"))]
+        # A client retries after a 503; any other error would make it log in again.
+        wrong = [text for text in seen if not text.startswith(("200", "503"))]
         yield Step(
-            "Known again without a new login",
-            f"GET /verify on server {self.second.name}, until it is answered",
-            f"only 503 and then 200 {self.username}",
-            f"{', then '.join(seen)}; a gap of {gap:.1f} s",
+            "The session is accepted again after the failover, without a new login",
+            f"GET /verify on server {self.second.name}, until it answers 200",
+            f"200 {self.username}, after nothing but 503",
+            f"{', then '.join(seen)}, after {gap:.1f} s",
             gap,
-            seen[-1] == f"200 {self.username}" and not waited,
+            seen[-1] == f"200 {self.username}" and not wrong,
         )
 
     def _start_server_again(self) -> Step:
         began = time.monotonic()
         self.first.start()
         title = f"Start server {self.first.name} again"
-        return Step(title, title, "running", "running", time.monotonic() - began, True)
+        command = f"clusterpass serve --port {self.first.port}"
+        return Step(title, command, "running", "running", time.monotonic() - began, True)
 
     def _start_node_again(self) -> Step:
         killed = self._killed
         if killed is None:
-            raise RuntimeError("no node was killed before")
+            raise RuntimeError("no node has been killed")
         began = time.monotonic()
         self.cluster.restart(killed)
         self.cluster.wait_until_healthy(timeout=30)
         owner = self.cluster.primary_of(self.sessions_key)
         held = owner.port != killed.port
         return Step(
-            "The killed node comes back",
-            f"restart the node on port {killed.port}",
-            "a replica now",
-            "a replica now" if held else "a primary again",
+            "The killed node comes back as a replica",
+            f"start of the node on port {killed.port}",
+            "a replica",
+            "a replica" if held else "the primary again",
             time.monotonic() - began,
             held,
         )
@@ -198,7 +211,10 @@ class Story:
 
 
 def _describe(request: Callable[[], HttpAnswer]) -> tuple[str, HttpAnswer]:
-    """The answer in a few words: status, then subject, or error and reason."""
+    """Send ``request``; the answer in a few words, and the answer itself.
+
+    The words are the status and the subject, or the status, the error and its reason.
+    """
     began = time.monotonic()
     try:
         answer = request()
