@@ -20,7 +20,7 @@ from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.verify import Verify
-from clusterpass.store.exchanges import carry_out as exchange
+from clusterpass.store.exchanges import first_try, tries
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
 from tests.staleness.leases_off import switch_leases_off
@@ -28,13 +28,15 @@ from tests.staleness.leases_off import switch_leases_off
 
 def wait_is_off() -> None:
     """Nobody waits for a replica, and all is called durable."""
-    exchange.wait_of = lambda *_: None
-    exchange.is_durable = lambda *_: True
+    for module in (first_try, tries):
+        module.wait_of = lambda *_: None
+        module.is_durable = lambda *_: True
 
 
 def wait_is_not_counted() -> None:
     """WAIT is sent, but what it answers is not looked at (or another shard is asked)."""
-    exchange.is_durable = lambda *_: True
+    for module in (first_try, tries):
+        module.is_durable = lambda *_: True
 
 
 def ends_are_not_remembered() -> None:

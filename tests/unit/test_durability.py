@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from clusterpass.model.errors import StoreFailed
-from clusterpass.store.exchanges.carry_out import Terms, exchange
-from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective, has_to_be_durable, is_durable, wait_of
 from clusterpass.store.exchanges.steps import LookUp, Send
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
@@ -102,13 +103,13 @@ def test_it_is_said_what_writes_really_wait_for():
 
 
 def terms_of(slots: list[SlotMap], durability: str) -> Terms:
-    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
-    return Terms(lambda: slots[0], lambda _: None, PATIENCE, lambda: 100.0, gates, durability)
+    breakers = CircuitBreakers(lambda: 100.0, patience=2.5, most_waiting=256)
+    return Terms(lambda: slots[0], lambda _: None, PATIENCE, lambda: 100.0, breakers, durability)
 
 
 def test_before_the_first_write_to_one_server_its_replicas_are_counted():
     slots = [SlotMap.single(A)]
-    steps = exchange(call_of(WRITE), terms_of(slots, "replicated"))
+    steps = carry_out(call_of(WRITE), terms_of(slots, "replicated"))
     assert next(steps) == LookUp(1, None, 102.5, counts_replicas=True)
     slots[0] = slots[0].with_replicas(1, 100.0)
     assert steps.send(None) == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
@@ -124,7 +125,7 @@ def test_one_server_that_had_a_replica_is_expected_to_have_one():
 
 
 def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
-    steps = exchange(call_of(WRITE), terms_of([REPLICATED], "fsync"))
+    steps = carry_out(call_of(WRITE), terms_of([REPLICATED], "fsync"))
     next(steps)
     error = ServerError("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is off")
     with pytest.raises(StoreFailed, match="appendonly yes"):
@@ -150,17 +151,17 @@ class Ending:
 
     def __init__(self, slots: SlotMap) -> None:
         self.now, self.slots = 100.0, slots
-        self.gates = Gates(lambda: self.now, patience=2.5, most_waiting=256)
+        self.breakers = CircuitBreakers(lambda: self.now, patience=2.5, most_waiting=256)
         call = dataclasses.replace(call_of(WRITE), insists=True)
         terms = Terms(
             lambda: self.slots,
             lambda _: None,
             PATIENCE,
             lambda: self.now,
-            self.gates,
+            self.breakers,
             "replicated",
         )
-        self._steps = exchange(call, terms)
+        self._steps = carry_out(call, terms)
         self.step = next(self._steps)
         self.sent = 1
 
@@ -223,9 +224,11 @@ def test_a_replica_that_is_on_its_way_is_waited_for():
 
 
 def test_a_login_does_not_insist():
-    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
-    terms = Terms(lambda: REPLICATED, lambda _: None, PATIENCE, lambda: 100.0, gates, "replicated")
-    steps = exchange(call_of(WRITE), terms)
+    breakers = CircuitBreakers(lambda: 100.0, patience=2.5, most_waiting=256)
+    terms = Terms(
+        lambda: REPLICATED, lambda _: None, PATIENCE, lambda: 100.0, breakers, "replicated"
+    )
+    steps = carry_out(call_of(WRITE), terms)
     next(steps)
     with pytest.raises(StopIteration) as stop:
         outcome = steps.send(Replies([b"value"], 0))

@@ -11,10 +11,11 @@ from redis.crc import key_slot
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.script import Answer, Script, ScriptCall
 from clusterpass.store.exchanges.agreement import most_agree_with
-from clusterpass.store.exchanges.carry_out import Terms, exchange
-from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.look_up import ask_any, ask_one, look_up
 from clusterpass.store.exchanges.steps import LookUp, Pause, Send
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import Shard, SlotMap
@@ -54,16 +55,18 @@ class Drive:
         self.slots = slots
         self.result: Answer[Any] | None = None
         self.step: Any = None
-        self.gates = Gates(lambda: self.now, patience=patience.deadline, most_waiting=256)
+        self.breakers = CircuitBreakers(
+            lambda: self.now, patience=patience.deadline, most_waiting=256
+        )
         self.terms = Terms(
             lambda: self.slots,
             self._adopt,
             patience,
             lambda: self.now,
-            self.gates,
+            self.breakers,
             "replicated",
         )
-        self._steps = exchange(call_of(script), self.terms)
+        self._steps = carry_out(call_of(script), self.terms)
         self.answer(None)
 
     def _adopt(self, slots: SlotMap) -> None:
@@ -215,9 +218,9 @@ def test_keys_on_both_sides_of_a_migration_become_one_key():
 def test_a_write_that_needs_no_confirmation_waits_for_none():
     call = dataclasses.replace(call_of(WRITE), confirm=False)
     slots = owned_by(A, replicas=1)
-    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
-    terms = Terms(lambda: slots, lambda _: None, PATIENCE, lambda: 100.0, gates, "replicated")
-    steps = exchange(call, terms)
+    breakers = CircuitBreakers(lambda: 100.0, patience=2.5, most_waiting=256)
+    terms = Terms(lambda: slots, lambda _: None, PATIENCE, lambda: 100.0, breakers, "replicated")
+    steps = carry_out(call, terms)
     assert next(steps) == Send(A, (by_name(WRITE),))
     with pytest.raises(StopIteration) as end:
         steps.send(Replies([b"value"]))
@@ -227,8 +230,10 @@ def test_a_write_that_needs_no_confirmation_waits_for_none():
 def test_a_call_may_be_given_up_earlier_than_others():
     call = dataclasses.replace(call_of(READ), deadline=0.25)
     slots, now = owned_by(A), [100.0]
-    gates = Gates(lambda: now[0], patience=2.5, most_waiting=256)
-    steps = exchange(call, Terms(lambda: slots, lambda _: None, PATIENCE, lambda: now[0], gates))
+    breakers = CircuitBreakers(lambda: now[0], patience=2.5, most_waiting=256)
+    steps = carry_out(
+        call, Terms(lambda: slots, lambda _: None, PATIENCE, lambda: now[0], breakers)
+    )
     step = next(steps)
     with pytest.raises(StoreUnavailable):
         while True:
@@ -547,11 +552,17 @@ def test_a_read_that_is_not_believed_is_asked_again():
         return next(believed)
         yield
 
-    gates = Gates(lambda: 0.0, patience=2.5, most_waiting=256)
+    breakers = CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256)
     terms = Terms(
-        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes=believes
+        lambda: slots,
+        lambda _: None,
+        PATIENCE,
+        lambda: 0.0,
+        breakers,
+        "replicated",
+        believes=believes,
     )
-    steps = exchange(call_of(READ), terms)
+    steps = carry_out(call_of(READ), terms)
     assert steps.send(None) == Send(A, (by_name(READ),))
     assert steps.send(Replies([b"from the past"])) == LookUp(1, suspect=A, until=2.5)
     slots = owned_by(B, version=2)
@@ -566,11 +577,17 @@ def test_a_write_stands_or_falls_with_its_confirmation():
         raise AssertionError("not asked")
 
     slots = owned_by(A, replicas=1)
-    gates = Gates(lambda: 0.0, patience=2.5, most_waiting=256)
+    breakers = CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256)
     terms = Terms(
-        lambda: slots, lambda _: None, PATIENCE, lambda: 0.0, gates, "replicated", believes=believes
+        lambda: slots,
+        lambda _: None,
+        PATIENCE,
+        lambda: 0.0,
+        breakers,
+        "replicated",
+        believes=believes,
     )
-    steps = exchange(call_of(WRITE), terms)
+    steps = carry_out(call_of(WRITE), terms)
     steps.send(None)
     with pytest.raises(StopIteration) as stop:
         steps.send(Replies([b"value"], 1))
