@@ -2,12 +2,14 @@
 
 - The response for a token and a query is reused while the manager's cache returns the very same
   session object for the token: a changed session is another object, an ended one is none.
-- Only 200 responses are cached, and no query whose outcome depends on the time; everything else is
-  passed to the application.
+- Only 200 responses are cached, and only for queries of conditions that the session alone decides: a
+  parameter that is not on the list (``verification=strict``, ``max_auth_age``, one that is yet to
+  be invented) is passed to the application each time.
 """
 
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +22,10 @@ SESSION: Final = "clusterpass.session"
 """The key in an ASGI scope of a list: the route appends the session that it returned."""
 _MOST_RESPONSES: Final = 10_000
 _LONGEST_QUERY: Final = 512
-_DEPENDS_ON_TIME: Final = b"max_auth_age"
+_CACHEABLE: Final = frozenset({"level", "scope", "not_banned", "ban_level", "outage_grace"})
+"""The parameters that ask something of the session, which does not change while it is cached.
+
+``outage_grace`` matters only while the session is not cached."""
 Recall = Callable[[str], Session | None]
 
 
@@ -73,7 +78,7 @@ class WarmVerify:
     ) -> None:
         authorization, query = key
         token = _bearer(authorization)
-        if token is None or len(query) > _LONGEST_QUERY or _DEPENDS_ON_TIME in query:
+        if token is None or not _may_be_cached(query):
             await self._app(scope, receive, send)
             return
         messages: list[Message] = []
@@ -106,6 +111,19 @@ class _Response:
         self.token = token
         self.session = session
         self.headers = [each for each in head["headers"] if each[0].lower() != REQUEST_ID]
+
+
+def _may_be_cached(query: bytes) -> bool:
+    """Return whether every parameter of ``query`` is on the list of those that may be cached."""
+    if not query:
+        return True
+    if len(query) > _LONGEST_QUERY:
+        return False
+    try:
+        names = parse_qs(query.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        return False
+    return names.keys() <= _CACHEABLE
 
 
 def _bearer(authorization: bytes | None) -> str | None:
