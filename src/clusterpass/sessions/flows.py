@@ -12,9 +12,9 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.login import Login

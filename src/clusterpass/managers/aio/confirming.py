@@ -14,7 +14,7 @@ from typing import Final
 from clusterpass.managers.workers import AsyncWorker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.memory.pending import Pending, PendingEndings
+from clusterpass.sessions.memory.pending import PendingRevocation, PendingRevocations
 
 _CLOSING_SECONDS: Final = 3.0
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -23,7 +23,9 @@ logger: Final = logging.getLogger("clusterpass.pending")
 class AsyncConfirming:
     """The pending revocations of one manager, and what carries them out."""
 
-    def __init__(self, queue: PendingEndings, run: Callable[[Flow[bool]], Awaitable[bool]]) -> None:
+    def __init__(
+        self, queue: PendingRevocations, run: Callable[[Flow[bool]], Awaitable[bool]]
+    ) -> None:
         """``run``: carries out a flow."""
         self._queue = queue
         self._run = run
@@ -48,7 +50,7 @@ class AsyncConfirming:
             else:
                 await self._worker.wait(self._queue.seconds_until_due())
 
-    async def _try(self, pending: Pending) -> None:
+    async def _try(self, pending: PendingRevocation) -> None:
         is_settled = False
         try:
             is_settled = await self._run(pending.attempt())

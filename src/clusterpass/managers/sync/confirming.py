@@ -15,7 +15,7 @@ from typing import Final
 from clusterpass.managers.workers import Worker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.memory.pending import Pending, PendingEndings
+from clusterpass.sessions.memory.pending import PendingRevocation, PendingRevocations
 
 _CLOSING_SECONDS: Final = 3.0
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -24,7 +24,7 @@ logger: Final = logging.getLogger("clusterpass.pending")
 class Confirming:
     """The pending revocations of one manager, and what carries them out."""
 
-    def __init__(self, queue: PendingEndings, run: Callable[[Flow[bool]], bool]) -> None:
+    def __init__(self, queue: PendingRevocations, run: Callable[[Flow[bool]], bool]) -> None:
         """``run``: carries out a flow."""
         self._queue = queue
         self._run = run
@@ -49,7 +49,7 @@ class Confirming:
             else:
                 self._worker.wait(self._queue.seconds_until_due())
 
-    def _try(self, pending: Pending) -> None:
+    def _try(self, pending: PendingRevocation) -> None:
         is_settled = False
         try:
             is_settled = self._run(pending.attempt())

@@ -11,7 +11,7 @@ from clusterpass.sessions.memory.leases import NEVER, Lease
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class CachedSession:
     """What the store answered about a session, and what was made of it."""
 
     session: Session
@@ -26,7 +26,7 @@ class Loaded:
     """Seconds since the epoch, on the store's clock, from which a use is to be noted."""
 
 
-class Remembered:
+class CachedToken:
     """One access token."""
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Remembered:
         self.deadline = -inf
         """When the store has to be asked again in any case."""
         self.session: Session | None = None
-        self.loaded: Loaded | None = None
+        self.loaded: CachedSession | None = None
         self.is_doubtful = False
         """Whether the session may have changed since it was seen."""
         self.used_at = -inf
@@ -84,10 +84,10 @@ class Remembered:
         self.size = 0
 
     def __repr__(self) -> str:
-        return "<Remembered>"  # never the token
+        return "<CachedToken>"  # never the token
 
 
-class Loading:
+class PendingLoad:
     """A load that is under way."""
 
     __slots__ = ("began", "is_good", "key")

@@ -20,7 +20,7 @@ from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.memory.pending import PendingEndings
+from clusterpass.sessions.memory.pending import PendingRevocations
 
 
 class Memory:
@@ -52,7 +52,7 @@ class Memory:
         )
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
-        self.pending: Final = PendingEndings(clock.steady, lock, jitter)
+        self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
         self.pending_cutoffs = 0
         """Cutoffs of which a copy is not confirmed."""
         self.grace_accepted = 0

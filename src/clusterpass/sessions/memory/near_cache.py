@@ -21,7 +21,7 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import Loaded, Loading, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken, PendingLoad
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases
 from clusterpass.sessions.memory.rate import Rate
 
@@ -64,9 +64,9 @@ class NearCache:
         self._clock = clock
         self._new_lock = lock
         self._lock = lock()
-        self._entries: dict[str, Remembered] = {}
-        self._by_key: dict[bytes, Remembered | tuple[Remembered, ...]] = {}
-        self._loading: dict[bytes, list[Loading]] = {}
+        self._entries: dict[str, CachedToken] = {}
+        self._by_key: dict[bytes, CachedToken | tuple[CachedToken, ...]] = {}
+        self._loading: dict[bytes, list[PendingLoad]] = {}
         self._bytes = 0
         self._hits = 0
         self._misses = 0
@@ -102,7 +102,7 @@ class NearCache:
 
     # Questions.
 
-    def entry(self, token: str) -> Remembered | None:
+    def entry(self, token: str) -> CachedToken | None:
         """What is known of ``token``: at least that its signature was good."""
         return self._entries.get(token)
 
@@ -114,7 +114,7 @@ class NearCache:
                 self.leases.describe(node, now) for node in sorted(self.leases.primaries, key=str)
             )
 
-    def is_served(self, entry: Remembered) -> bool:
+    def is_served(self, entry: CachedToken) -> bool:
         """Whether the session of ``entry`` may be served from memory now."""
         now = self._steady()
         if now < entry.lease.until and now < entry.deadline:
@@ -123,13 +123,13 @@ class NearCache:
             return True
         return False
 
-    def seconds_since_seen(self, entry: Remembered) -> float | None:
+    def seconds_since_seen(self, entry: CachedToken) -> float | None:
         """How long ago the session of ``entry`` was known to live; None when that is not known."""
         if entry.loaded is None or entry.is_doubtful or entry.used_at < self._flushed_at:
             return None
         return self._steady() - entry.used_at
 
-    def store_seconds(self, loaded: Loaded) -> float:
+    def store_seconds(self, loaded: CachedSession) -> float:
         """The store's time now (seconds since the epoch), reckoned from when it was asked."""
         return self._steady() + loaded.ahead
 
@@ -147,15 +147,15 @@ class NearCache:
 
     # Loads.
 
-    def begin(self, key: bytes) -> Loading:
+    def begin(self, key: bytes) -> PendingLoad:
         """Announce a load of ``key``, before it is sent."""
-        loading = Loading(key, self.leases.events)
+        loading = PendingLoad(key, self.leases.events)
         self._misses += 1
         with self._lock:
             self._loading.setdefault(key, []).append(loading)
         return loading
 
-    def end(self, loading: Loading) -> None:
+    def end(self, loading: PendingLoad) -> None:
         """The load is over, whatever it brought."""
         with self._lock:
             others = self._loading.get(loading.key)
@@ -165,7 +165,7 @@ class NearCache:
                     del self._loading[loading.key]
 
     def keep(
-        self, entry: Remembered, loaded: Loaded, loading: Loading | None, node: Hashable
+        self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
     ) -> None:
         """Remember what a load brought that ``node`` answered; served if nothing changed since.
 
@@ -186,7 +186,7 @@ class NearCache:
             if lease is not None:
                 entry.lease = lease
 
-    def keep_stateless(self, entry: Remembered, session: Session) -> None:
+    def keep_stateless(self, entry: CachedToken, session: Session) -> None:
         """Remember what a token alone says, until it expires."""
         with self._lock:
             entry.session = session
@@ -194,7 +194,7 @@ class NearCache:
             self._insert(entry)
             entry.lease = ALWAYS
 
-    def _lease_for(self, loading: Loading, node: Hashable) -> Lease | None:
+    def _lease_for(self, loading: PendingLoad, node: Hashable) -> Lease | None:
         if not loading.is_good or node is None:
             return None
         lease = self.leases.lease(node)
@@ -202,7 +202,7 @@ class NearCache:
 
     # What fills and empties it.
 
-    def _insert(self, entry: Remembered) -> None:
+    def _insert(self, entry: CachedToken) -> None:
         size = _ENTRY_BYTES + len(entry.token) + len(entry.key)
         if entry.call is not None:
             size += _CALL_BYTES
@@ -247,13 +247,13 @@ class NearCache:
             if not self._entries:
                 return
 
-    def _to_the_end(self, entry: Remembered) -> None:
+    def _to_the_end(self, entry: CachedToken) -> None:
         entry.looked_at = entry.used_at
         # For a moment a thread that reads without the lock does not find it, and asks the store.
         del self._entries[entry.token]
         self._entries[entry.token] = entry
 
-    def _remove(self, entry: Remembered) -> None:
+    def _remove(self, entry: CachedToken) -> None:
         entry.lease = NEVER
         self._entries.pop(entry.token, None)
         self._bytes -= entry.size

@@ -21,7 +21,7 @@ _LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Pending:
+class PendingRevocation:
     """One of them."""
 
     kind: str
@@ -34,7 +34,7 @@ class Pending:
     attempts: int = 0
 
 
-class PendingEndings:
+class PendingRevocations:
     """The queue of a manager. Times are seconds of the steady clock."""
 
     def __init__(
@@ -49,7 +49,7 @@ class PendingEndings:
         self._lock = lock()
         renew_in_child(self)
         self._jitter = jitter
-        self._waiting: list[Pending] = []
+        self._waiting: list[PendingRevocation] = []
         self._once: set[bytes | None] = set()
         self._confirmed = 0
         self._refused = 0
@@ -76,18 +76,18 @@ class PendingEndings:
             if once_for is not None:
                 self._once.add(once_for)
             next_at = now + self._spread(_FIRST_PAUSE)
-            self._waiting.append(Pending(kind, attempt, now, next_at, once_for))
+            self._waiting.append(PendingRevocation(kind, attempt, now, next_at, once_for))
         self.wake()
         return True
 
-    def due(self) -> Pending | None:
+    def due(self) -> PendingRevocation | None:
         """One whose time has come; the one that has waited for longest."""
         now = self._steady()
         with self._lock:
             ready = [each for each in self._waiting if each.next_at <= now]
             return min(ready, key=_next_at, default=None)
 
-    def all(self) -> list[Pending]:
+    def all(self) -> list[PendingRevocation]:
         """All that wait."""
         with self._lock:
             return list(self._waiting)
@@ -98,7 +98,7 @@ class PendingEndings:
             first = min(self._waiting, key=_next_at, default=None)
         return None if first is None else max(0.0, first.next_at - self._steady())
 
-    def settle(self, pending: Pending) -> None:
+    def settle(self, pending: PendingRevocation) -> None:
         """It is confirmed, or has come to nothing."""
         with self._lock:
             if pending in self._waiting:
@@ -106,7 +106,7 @@ class PendingEndings:
                 self._once.discard(pending.once_for)
                 self._confirmed += 1
 
-    def put_off(self, pending: Pending) -> None:
+    def put_off(self, pending: PendingRevocation) -> None:
         """It is not; it is tried again later, each time later."""
         with self._lock:
             pending.attempts += 1
@@ -134,7 +134,7 @@ class PendingEndings:
         return pause * (0.5 + self._jitter() / 2)
 
 
-def _next_at(pending: Pending) -> float:
+def _next_at(pending: PendingRevocation) -> float:
     return pending.next_at
 
 

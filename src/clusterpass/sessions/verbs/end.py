@@ -11,9 +11,9 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
-from clusterpass.sessions.endings.orders import EndAll, EndOne, RaiseCutoff
 from clusterpass.sessions.present import pack_address
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.revocations.kinds import EndAll, EndOne, RaiseCutoff
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
@@ -47,7 +47,7 @@ class End:
         else:
             claims = self._verifier.verify(token, allow_expired=True)
             subject, session_id = claims.subject, session_of(claims)
-        order = EndOne(
+        revocation = EndOne(
             context=self._context,
             subject=subject,
             event="logged_out",
@@ -56,7 +56,7 @@ class End:
             session_id=session_id,
             reason="logged_out",
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke(
@@ -68,7 +68,7 @@ class End:
         wanted = decode_session_id(session_id)
         if wanted is None:
             raise SessionNotFound
-        order = EndOne(
+        revocation = EndOne(
             context=self._context,
             subject=subject,
             event="revoked",
@@ -77,7 +77,7 @@ class End:
             reason="revoked",
             must_exist=True,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke_all(
@@ -98,7 +98,7 @@ class End:
             kept = decode_session_id(keep)
             if kept is None:
                 raise SessionNotFound("The session to keep is not a session id")
-        order = EndAll(
+        revocation = EndAll(
             context=self._context,
             subject=subject,
             event="revoked",
@@ -106,7 +106,7 @@ class End:
             keep=kept,
             device_type=device_type,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
@@ -115,8 +115,8 @@ class End:
             not isinstance(time, int) or isinstance(time, bool) or not 0 < time < _LATEST_TIME
         ):
             raise InvalidInput("time must be whole seconds since the epoch")
-        order = RaiseCutoff(self._context, None if time is None else time * 1000)
-        durable = yield from self._confirm.raise_cutoff(order)
+        revocation = RaiseCutoff(self._context, None if time is None else time * 1000)
+        durable = yield from self._confirm.raise_cutoff(revocation)
         return RevokedBefore(self._context.memory.cutoff.milliseconds // 1000, durable)
 
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:

@@ -14,10 +14,10 @@ from clusterpass.model.authentication_errors import (
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import denial_of
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
+from clusterpass.sessions.revocations.confirm import Confirm
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
 
@@ -33,12 +33,12 @@ class Loads:
 
     def interpret(
         self,
-        entry: Remembered,
+        entry: CachedToken,
         reply: list[Any],
         mode: VerificationMode,
         sent_at: float,
         cutoff: int,
-    ) -> Loaded:
+    ) -> CachedSession:
         """The session that ``reply`` describes; raises the InvalidToken that says why it is none.
 
         ``sent_at``: when the store was asked, in seconds of the steady clock; ``cutoff``:
@@ -60,7 +60,9 @@ class Loads:
             raise TokenExpired
         return loaded
 
-    def read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
+    def read(
+        self, entry: CachedToken, reply: list[Any], sent_at: float, cutoff: int
+    ) -> CachedSession:
         """The session that ``reply`` describes, whatever was known; raises as above."""
         stored = read_stored(reply)
         if not isinstance(stored.record, LiveRecord):
@@ -80,7 +82,7 @@ class Loads:
         if record.idle_seconds:
             often = max(1, record.idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME)
             interval = interval if interval == math.inf else min(interval, often)
-        return Loaded(
+        return CachedSession(
             session,
             reply[1:],
             ahead=stored.now_milliseconds / 1000 - sent_at,
@@ -89,7 +91,7 @@ class Loads:
             note_at=record.active_at + interval,
         )
 
-    def _allowed(self, entry: Remembered, stored: Stored, sent_at: float) -> Stored:
+    def _allowed(self, entry: CachedToken, stored: Stored, sent_at: float) -> Stored:
         """What the store shows alive, unless this process knows better; raises what it knows."""
         denial = self._denials.judge(entry.key, entry.session_id, stored, sent_at)
         if denial is not None:

@@ -91,7 +91,7 @@ class Login:
         policy = self._config.policy if policy is None else policy
         if not isinstance(policy, SessionPolicy):
             raise InvalidInput("policy must be a SessionPolicy")
-        wanted = session_calls.Opening(
+        wanted = session_calls.NewSession(
             session_id=self._random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=absolute,
@@ -136,7 +136,7 @@ class Login:
         if subject in self._config.protected_subjects:
             raise ImpersonationRefused("This subject cannot be impersonated", reason="protected")
         yield from self._check_actor(actor)
-        wanted = session_calls.Opening(
+        wanted = session_calls.NewSession(
             session_id=self._random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=for_seconds,
@@ -169,7 +169,7 @@ class Login:
         live_record(answer.reply, cutoff)
 
     def _open(
-        self, subject: str, wanted: session_calls.Opening, event: SessionEvent
+        self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
     ) -> Flow[TokenPair]:
         token = self._minting.require_private_key().first(subject, wanted.session_id)
         wanted.refresh_digest = token.digest

@@ -17,10 +17,10 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.actor import require_live_actor
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.sessions.present import live_record, pack_address
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 

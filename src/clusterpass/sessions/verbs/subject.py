@@ -23,10 +23,10 @@ from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
-from clusterpass.sessions.endings.orders import AddBan
 from clusterpass.sessions.present import describe_bans, describe_line, describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.revocations.kinds import AddBan
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
@@ -106,7 +106,7 @@ class SubjectFlows:
         check_ban_level(level)
         if for_seconds is not None:
             check_seconds("for_seconds", for_seconds, 1, LONGEST_LIFETIME)
-        order = AddBan(
+        revocation = AddBan(
             context=self._context,
             subject=subject,
             event="banned",
@@ -115,7 +115,7 @@ class SubjectFlows:
             level=level,
             seconds=for_seconds or 0,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def unban(self, subject: str, *, scope: str) -> Flow[Applied]:

@@ -23,11 +23,11 @@ from clusterpass.sessions.authentication import (
 )
 from clusterpass.sessions.check_arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Moment
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_claims, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import session_of
 from clusterpass.tokens.verifier import TokenVerifier
@@ -120,7 +120,7 @@ class Verify:
             mode = verification
         return _Wanted(mode, level, max_auth_age, outage_grace)
 
-    def _known(self, access_token: str) -> Remembered:
+    def _known(self, access_token: str) -> CachedToken:
         """The entry of a genuine token that has not expired by this machine's clock."""
         entry = self._near.entry(access_token) if isinstance(access_token, str) else None
         if entry is not None:
@@ -131,7 +131,7 @@ class Verify:
         session_id = session_of(claims)
         keys = self._keyspace.keys_of(claims.subject)
         expires_at = claims.expires_at + self._config.expiry_leeway
-        return Remembered(
+        return CachedToken(
             access_token,
             claims.subject,
             keys,
@@ -140,7 +140,7 @@ class Verify:
             session_text=claims.session_id,
         )
 
-    def _ask(self, entry: Remembered, wanted: _Wanted) -> Flow[Session]:
+    def _ask(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
         """Ask the store; when it cannot be asked, answer what is known for certain, or by grace."""
         near, cutoff, mode = self._near, self._cutoff, wanted.mode
         loading = None
@@ -175,7 +175,7 @@ class Verify:
                 near.end(loading)
         return session
 
-    def _recalled(self, entry: Remembered, wanted: _Wanted) -> Session | None:
+    def _recalled(self, entry: CachedToken, wanted: _Wanted) -> Session | None:
         """The session by grace, while the store is away; None: there is none.
 
         A process that has seen the session end needs no store to say so: raises why.
@@ -190,7 +190,7 @@ class Verify:
         self._memory.grace_accepted += 1
         return replace(loaded.session, in_grace=True)
 
-    def _refuse_if_over(self, entry: Remembered) -> None:
+    def _refuse_if_over(self, entry: CachedToken) -> None:
         denials = self._memory.denials
         if entry.loaded is None:
             denial = denials.of_session(entry.session_id)
@@ -201,7 +201,7 @@ class Verify:
         if denial is not None:
             raise denial.error()
 
-    def _is_in_grace(self, entry: Remembered, seconds: float) -> bool:
+    def _is_in_grace(self, entry: CachedToken, seconds: float) -> bool:
         near, loaded = self._near, entry.loaded
         age = near.seconds_since_seen(entry)
         return (
@@ -215,7 +215,7 @@ class Verify:
         )
 
     def _call_of(
-        self, entry: Remembered, mode: VerificationMode, elapsed: float
+        self, entry: CachedToken, mode: VerificationMode, elapsed: float
     ) -> ScriptCall[list[Any]]:
         """``elapsed``: seconds of the verify's time that are gone."""
         has_begun = elapsed < _SHORT
@@ -230,7 +230,7 @@ class Verify:
             entry.call = call
         return call
 
-    def _note_use(self, entry: Remembered) -> Flow[bool]:
+    def _note_use(self, entry: CachedToken) -> Flow[bool]:
         """Whether the use was noted; a store that fails here does not make the session invalid."""
         call = session_calls.touch(
             self._keyspace, self._keeping(), entry.subject, session_id=entry.session_id
@@ -256,11 +256,11 @@ class Verify:
         if config.verification == "stateless":
             keys = self._keyspace.keys_of(claims.subject)
             expires_at = claims.expires_at + config.expiry_leeway
-            entry = Remembered(access_token, claims.subject, keys, session_id, expires_at)
+            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at)
             self._near.keep_stateless(entry, session)
         return session
 
-    def _check(self, loaded: Loaded, now: float, wanted: _Wanted) -> None:
+    def _check(self, loaded: CachedSession, now: float, wanted: _Wanted) -> None:
         """Raises StepUpRequired unless the user was authenticated as is wanted."""
         if wanted.level is None and wanted.max_auth_age is None:
             return

@@ -19,8 +19,8 @@ from clusterpass.model.errors import (
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.orders import EndOne, Order, RaiseCutoff
 from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.revocations.kinds import EndOne, RaiseCutoff, Revocation
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -34,40 +34,42 @@ class Confirm:
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
 
-    def carry_out(self, order: Order, operation_id: str | None = None) -> Flow[Answer[Any]]:
-        """The answer to an order that is confirmed; raises RevocationPending otherwise.
+    def carry_out(
+        self, revocation: Revocation, operation_id: str | None = None
+    ) -> Flow[Answer[Any]]:
+        """The answer to an revocation that is confirmed; raises RevocationPending otherwise.
 
-        ``operation_id``: of the same order when it was given before. Raises InvalidInput, and
-        what says that the order has come to nothing.
+        ``operation_id``: of the same revocation when it was given before. Raises InvalidInput, and
+        what says that the revocation has come to nothing.
         """
         operation = self._operation(operation_id)
         try:
-            answer: Answer[Any] = yield order.call(operation)
+            answer: Answer[Any] = yield revocation.call(operation)
         except StoreDenied:
             raise
         except StoreUnavailable as error:
-            raise self._pending(order, operation, error.reason) from error
-        order.interpret(answer.reply)
+            raise self._pending(revocation, operation, error.reason) from error
+        revocation.interpret(answer.reply)
         if answer.is_confirmed:
-            order.enforce(operation, is_pending=False)
+            revocation.enforce(operation, is_pending=False)
             return answer
-        raise self._pending(order, operation, "unconfirmed")
+        raise self._pending(revocation, operation, "unconfirmed")
 
-    def raise_cutoff(self, order: RaiseCutoff) -> Flow[bool]:
+    def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Whether it is durable; raises RevocationPending when a copy is not confirmed."""
-        if (yield from order.attempt()):
-            return order.is_durable
+        if (yield from revocation.attempt()):
+            return revocation.is_durable
         memory = self._memory
         memory.pending_cutoffs += 1
 
         def attempt() -> Flow[bool]:
-            is_settled = yield from order.attempt()
+            is_settled = yield from revocation.attempt()
             memory.pending_cutoffs -= is_settled
             return is_settled
 
         is_retried = memory.pending.add("cutoff", attempt)
-        reason = order.failure.reason if order.failure is not None else "unconfirmed"
-        raise RevocationPending(reason=reason, is_retried=is_retried) from order.failure
+        reason = revocation.failure.reason if revocation.failure is not None else "unconfirmed"
+        raise RevocationPending(reason=reason, is_retried=is_retried) from revocation.failure
 
     def deny(self, subject: str, session_id: bytes, denial: Denial) -> None:
         """The store shows a session alive that is over: say so, and end it there too."""
@@ -84,7 +86,7 @@ class Confirm:
 
     def repair(self, subject: str, session_id: bytes, denial: Denial) -> None:
         """End a session again that the store shows alive although it is over."""
-        order = EndOne(
+        revocation = EndOne(
             context=self._context,
             subject=subject,
             event="revoked",
@@ -95,7 +97,7 @@ class Confirm:
         )
         operation = self._random_bytes(OPERATION_BYTES)
         self._memory.pending.add(
-            "repair", lambda: self._attempt(order, operation), once_for=session_id
+            "repair", lambda: self._attempt(revocation, operation), once_for=session_id
         )
 
     def _operation(self, operation_id: str | None) -> bytes:
@@ -109,20 +111,24 @@ class Confirm:
             raise InvalidInput("operation_id must be 16 hexadecimal digits, not all of them 0")
         return operation
 
-    def _pending(self, order: Order, operation: bytes, reason: str | None) -> RevocationPending:
-        order.enforce(operation, is_pending=True)
-        is_retried = self._memory.pending.add(order.kind, lambda: self._attempt(order, operation))
+    def _pending(
+        self, revocation: Revocation, operation: bytes, reason: str | None
+    ) -> RevocationPending:
+        revocation.enforce(operation, is_pending=True)
+        is_retried = self._memory.pending.add(
+            revocation.kind, lambda: self._attempt(revocation, operation)
+        )
         if not is_retried:
             # Nothing would ever end it: a subject must not be kept out here for good.
-            order.release(operation)
+            revocation.release(operation)
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 
-    def _attempt(self, order: Order, operation: bytes) -> Flow[bool]:
-        answer: Answer[Any] = yield order.call(operation)
+    def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
+        answer: Answer[Any] = yield revocation.call(operation)
         try:
-            order.interpret(answer.reply)
+            revocation.interpret(answer.reply)
         except (SessionNotFound, TooManyBans):
-            order.release(operation)
+            revocation.release(operation)
             return True
-        order.enforce(operation, is_pending=not answer.is_confirmed)
+        revocation.enforce(operation, is_pending=not answer.is_confirmed)
         return answer.is_confirmed

@@ -33,7 +33,7 @@ _CLOCKS_APART: Final = 60_000
 """Milliseconds by which the clocks of primaries may differ."""
 
 
-class Order(Protocol):
+class Revocation(Protocol):
     """One of them."""
 
     @property
@@ -57,7 +57,7 @@ class Order(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Base:
+class _SubjectRevocation:
     context: Context
     subject: str
     event: EventKind
@@ -115,7 +115,7 @@ class _Base:
 
 
 @dataclass(slots=True, kw_only=True)
-class EndOne(_Base):
+class EndOne(_SubjectRevocation):
     """The end of one session."""
 
     session_id: bytes
@@ -126,7 +126,7 @@ class EndOne(_Base):
     """What the store answered last."""
 
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedOne]:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         return session_calls.end_session(
             self.context.keyspace,
             self.context.keeping(),
@@ -148,7 +148,7 @@ class EndOne(_Base):
             self._tell((self.session_id,), self.note)
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """See :class:`Order`. Of a session that was dead already, the store says why."""
+        """See :class:`Revocation`. Of a session that was dead already, the store says why."""
         if self.status in {"ALREADY", "UNKNOWN"} and not is_pending:
             self.release(operation)
             return
@@ -156,12 +156,12 @@ class EndOne(_Base):
         self.context.memory.deny(self._key, self.session_id, denial)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         self.context.memory.denials.lift(self.session_id)
 
 
 @dataclass(slots=True, kw_only=True)
-class EndAll(_Base):
+class EndAll(_SubjectRevocation):
     """The end of all sessions of a subject, but one or those of other devices."""
 
     keep: bytes | None
@@ -174,7 +174,7 @@ class EndAll(_Base):
         self.asked_at = self.context.clock.steady()
 
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedAll]:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         return session_calls.end_all(
             self.context.keyspace,
             self.context.keeping(),
@@ -188,25 +188,25 @@ class EndAll(_Base):
         )
 
     def interpret(self, reply: session_calls.EndedAll) -> None:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         self._note_time(reply.now_milliseconds)
         self.ended = reply.ended
         if reply.ended:
             self._tell(reply.ended, self.note)
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         denial = Denial("revoked", self._seconds(), self._short_note, is_pending)
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(operation, sweep)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         self.context.memory.forget_sweep(self._key, operation)
 
 
 @dataclass(slots=True, kw_only=True)
-class AddBan(_Base):
+class AddBan(_SubjectRevocation):
     """A ban; one from everything ends all sessions."""
 
     scope: str
@@ -215,7 +215,7 @@ class AddBan(_Base):
     kind: str = "ban"
 
     def call(self, operation: bytes) -> ScriptCall[subject_calls.Banned]:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         return subject_calls.ban(
             self.context.keyspace,
             self.context.keeping(),
@@ -250,7 +250,7 @@ class AddBan(_Base):
             self.release(operation)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """See :class:`Revocation`."""
         self.context.memory.forget_sweep(self._key, operation)
 
 
