@@ -1,8 +1,10 @@
-"""Endings are acknowledged when they are as durable as they have to be; before, they are pending.
+"""Confirms revocations: each is either durable or reported to its caller as pending.
 
-"Login may degrade, revocation may not": who ends a session gets either the word that it cannot come
-back, or :class:`RevocationPending`. In the second case this process keeps to the ending at once,
-and carries it out again until it is confirmed.
+- A revocation succeeds only when it is as durable as ``Config.durability`` demands, so that a
+  failover cannot undo it. Otherwise its caller gets :class:`RevocationPending`.
+- This process enforces a pending revocation at once, and retries it until it is confirmed.
+- When the store reports a session as live that this process knows has ended, the store has lost
+  writes, and the session is ended there again.
 """
 
 import logging
@@ -27,7 +29,7 @@ logger: Final = logging.getLogger("clusterpass.pending")
 
 
 class Confirm:
-    """Carries out orders."""
+    """Carries out revocations, and queues those that are not confirmed."""
 
     def __init__(self, context: Context) -> None:
         self._context: Final = context
@@ -37,10 +39,11 @@ class Confirm:
     def carry_out(
         self, revocation: Revocation, operation_id: str | None = None
     ) -> Flow[Answer[Any]]:
-        """The answer to an revocation that is confirmed; raises RevocationPending otherwise.
+        """Carry out ``revocation`` and return the answer of the store once it is confirmed.
 
-        ``operation_id``: of the same revocation when it was given before. Raises InvalidInput, and
-        what says that the revocation has come to nothing.
+        ``operation_id``: 16 hexadecimal digits that identify a repeated call; None: a new one.
+        Raises RevocationPending when the revocation is not confirmed, InvalidInput for an
+        invalid ``operation_id``, and SessionNotFound or TooManyBans when the store refuses it.
         """
         operation = self._operation(operation_id)
         try:
@@ -56,7 +59,10 @@ class Confirm:
         raise self._pending(revocation, operation, "unconfirmed")
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
-        """Whether it is durable; raises RevocationPending when a copy is not confirmed."""
+        """Raise every copy of the cutoff; return whether all copies are durable.
+
+        Raises RevocationPending when a copy is not confirmed.
+        """
         if (yield from revocation.attempt()):
             return revocation.is_durable
         memory = self._memory
@@ -72,20 +78,20 @@ class Confirm:
         raise RevocationPending(reason=reason, is_retried=is_retried) from revocation.failure
 
     def deny(self, subject: str, session_id: bytes, denial: Denial) -> None:
-        """The store shows a session alive that is over: say so, and end it there too."""
+        """Log that the store reports an ended session as live, and end the session there again."""
         if denial.is_pending:
             return
         self._memory.denials.rollbacks += 1
         logger.warning(
-            "the store shows session %s alive, which is over (%s): it has lost writes;"
-            " it is ended again",
+            "the store reports session %s as live, which has ended (%s): the store lost writes;"
+            " the session is being ended again",
             encode_session_id(session_id),
             denial.reason,
         )
         self.repair(subject, session_id, denial)
 
     def repair(self, subject: str, session_id: bytes, denial: Denial) -> None:
-        """End a session again that the store shows alive although it is over."""
+        """Queue a revocation of a session that has ended but that the store reports as live."""
         revocation = EndOne(
             context=self._context,
             subject=subject,
@@ -108,7 +114,7 @@ class Confirm:
         except (TypeError, ValueError):
             operation = b""
         if len(operation) != OPERATION_BYTES or operation == NO_OPERATION:
-            raise InvalidInput("operation_id must be 16 hexadecimal digits, not all of them 0")
+            raise InvalidInput("operation_id must be 16 hexadecimal digits, not all zero")
         return operation
 
     def _pending(
@@ -119,7 +125,7 @@ class Confirm:
             revocation.kind, lambda: self._attempt(revocation, operation)
         )
         if not is_retried:
-            # Nothing would ever end it: a subject must not be kept out here for good.
+            # Nothing would ever settle it, and this process must not refuse the subject for good.
             revocation.release(operation)
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 

@@ -1,4 +1,7 @@
-"""Flows that end sessions: a logout, and revocations of every scope."""
+"""Flows that end sessions: a logout, and revocations of one, of all, or of old sessions.
+
+Every flow raises RevocationPending when the store has not confirmed the revocation.
+"""
 
 from typing import Final
 
@@ -23,7 +26,7 @@ _LATEST_TIME: Final = 2**32
 
 
 class End:
-    """The flows."""
+    """The flows that end sessions."""
 
     def __init__(self, context: Context, refresh: Refresh, confirm: Confirm) -> None:
         self._context = context
@@ -40,7 +43,10 @@ class End:
     def logout(
         self, token: str, *, address: str | None = None, operation_id: str | None = None
     ) -> Flow[Ended]:
-        """End the session of an access token, expired or not, or of a refresh token."""
+        """End the session of a refresh token, or of an access token even if it has expired.
+
+        Raises InvalidToken or InvalidRefreshToken when the token is not genuine.
+        """
         packed_address = pack_address(address)
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
@@ -62,7 +68,7 @@ class End:
     def revoke(
         self, subject: str, session_id: str, *, reason: str, operation_id: str | None = None
     ) -> Flow[Ended]:
-        """End one session of ``subject``."""
+        """End one session of ``subject``; raise SessionNotFound when there is no such session."""
         check_subject(subject)
         check_reason(reason)
         wanted = decode_session_id(session_id)
@@ -89,7 +95,10 @@ class End:
         reason: str,
         operation_id: str | None = None,
     ) -> Flow[Ended]:
-        """End every session of ``subject`` but ``keep``, or those of one kind of device."""
+        """End every session of ``subject``, or those on ``device_type``, except ``keep``.
+
+        Raises InvalidInput, and SessionNotFound when ``keep`` is not a session id.
+        """
         check_subject(subject)
         check_reason(reason)
         check_device_type(device_type)
@@ -97,7 +106,7 @@ class End:
         if keep is not None:
             kept = decode_session_id(keep)
             if kept is None:
-                raise SessionNotFound("The session to keep is not a session id")
+                raise SessionNotFound("The session to keep does not exist: its id is malformed")
         revocation = EndAll(
             context=self._context,
             subject=subject,
@@ -110,11 +119,14 @@ class End:
         return Ended(len(answer.reply.ended), answer.durable)
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
-        """End every session of the namespace that was opened before ``time``."""
+        """End every session of the namespace that was opened before ``time``.
+
+        ``time``: seconds since the epoch; None: now. Raises InvalidInput.
+        """
         if time is not None and (
             not isinstance(time, int) or isinstance(time, bool) or not 0 < time < _LATEST_TIME
         ):
-            raise InvalidInput("time must be whole seconds since the epoch")
+            raise InvalidInput("time must be a whole number of seconds since the epoch")
         revocation = RaiseCutoff(self._context, None if time is None else time * 1000)
         durable = yield from self._confirm.raise_cutoff(revocation)
         return RevokedBefore(self._context.memory.cutoff.milliseconds // 1000, durable)
@@ -124,7 +136,7 @@ class End:
         if context.config.keys.can_sign:
             token = self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
-        # Only the secret can prove the token here.
+        # Without a private key only the stored digest of the secret can authenticate the token.
         token = parse_refresh_token(refresh_token)
         answer: Answer[Stored] = yield session_calls.verify(
             context.keyspace, token.subject, session_id=token.session_id
