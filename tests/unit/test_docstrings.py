@@ -55,13 +55,8 @@ def test_no_docstring_begins_with_a_word_that_points_elsewhere(path: Path) -> No
     "begin", ["It", "One of them", "The same", "See", "This one", "Those", "These"]
 )
 def test_each_of_these_words_is_found(begin: str) -> None:
-    module = f'"""{begin} of a module."""
-'
-    members = f'class A:
-    """{begin}."""
-    def b(self):
-        """{begin} is."""
-'
+    module = f'"""{begin} of a module."""\n'
+    members = f'class A:\n    """{begin}."""\n    def b(self):\n        """{begin} is."""\n'
     assert len(dangling(module + members)) == 3
 
 
