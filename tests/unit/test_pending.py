@@ -1,4 +1,4 @@
-"""Endings that are not confirmed yet: the queue, and what carries them out."""
+"""Pending revocations: the queue, and the workers that retry them."""
 
 import asyncio
 import threading

@@ -234,7 +234,7 @@ class StoreUnavailable(ClusterPassError):
 
 
 class StoreDenied(StoreUnavailable):
-    """The session store rejected the user, the password or a command; check its ACL."""
+    """The session store denied access; check the user, the password and the ACL."""
 
     code = "store_denied"
 

@@ -1,7 +1,7 @@
 """The values that the public verbs take and return: frozen, and compared by content.
 
-Times are whole seconds since the epoch (UTC) by the store's clock, unless a docstring says
-otherwise. No ``repr`` shows a token.
+Times are whole seconds since the epoch by the store's clock, unless stated otherwise. No ``repr``
+shows a token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -166,8 +166,7 @@ class Session:
 class TooManySessions(ClusterPassError):
     """The maximum number of sessions is reached; end one of them first.
 
-    ``sessions`` holds the live sessions, newest first. A login that passes the id of one of them as
-    ``replace`` ends that session and takes its place.
+    ``sessions``: the live ones, newest first; a login can pass the id of one as ``replace``.
     """
 
     code = "too_many_sessions"
@@ -269,8 +268,7 @@ class SessionEvent:
     subject: str
     """The user whose sessions the event concerns."""
     at: int
-    """When the event happened: by the store's clock, or by this machine's for revocations, bans
-    and changes of claims."""
+    """When: by the store's clock, or by this machine's for revocations, bans and claims."""
     session_ids: tuple[str, ...] = ()
     """The sessions that were opened, changed or ended."""
     device: str | None = None

@@ -22,7 +22,8 @@ from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTE
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
-from clusterpass.sessions.revocations.kinds import EndOne, RaiseCutoff, Revocation
+from clusterpass.sessions.revocations.kinds import EndOne, Revocation
+from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")

@@ -1,4 +1,4 @@
-"""The kinds of revocations: what each sends to the store, and what it enforces in this process.
+"""The revocations of one subject: what each sends to the store, and what it enforces here.
 
 - A revocation keeps one operation id for all its attempts, so the store recognises a retry.
 - The reply is interpreted once the store has carried out the revocation, even when no replica has
@@ -7,31 +7,24 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from clusterpass.model.errors import (
     SessionNotFound,
-    StoreDenied,
-    StoreUnavailable,
     TooManyBans,
 )
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.protocol.calls import (
-    namespace as namespace_calls,
     session as session_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
-
-_CLOCKS_APART: Final = 60_000
-"""The largest difference that is tolerated between the clocks of primaries, in milliseconds."""
 
 
 class Revocation(Protocol):
@@ -264,51 +257,3 @@ class AddBan(_SubjectRevocation):
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
         self.context.memory.forget_sweep(self._key, operation)
-
-
-class RaiseCutoff:
-    """The revocation of all sessions of the namespace that were opened before a cutoff.
-
-    The store holds the cutoff in three copies, in different slots.
-    """
-
-    def __init__(self, context: Context, milliseconds: int | None) -> None:
-        """``milliseconds``: the cutoff, in milliseconds since the epoch; None: now."""
-        self._context = context
-        self._milliseconds = milliseconds
-        self._ahead = 0
-        self._left = list(SLOTS_WITH_CUTOFF)
-        self._durable = True
-        self.failure: StoreUnavailable | None = None
-        """Why the latest attempt could not reach a copy; None when it reached every copy."""
-
-    def attempt(self) -> Flow[bool]:
-        """Raise the copies that are not confirmed; return whether all are confirmed now.
-
-        Raises StoreDenied when the store rejects the credentials or the command.
-        """
-        keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
-        self.failure = None
-        for slot in list(self._left):
-            began = cutoff.now()
-            try:
-                answer: Answer[int] = yield namespace_calls.raise_cutoff(
-                    keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
-                )
-            except StoreDenied:
-                raise
-            except StoreUnavailable as error:
-                self.failure = error
-                continue
-            # The other copies take the time that the first one accepted by its own clock.
-            self._milliseconds, self._ahead = answer.reply, _CLOCKS_APART
-            cutoff.learn(answer.reply, began)
-            if answer.is_confirmed:
-                self._left.remove(slot)
-                self._durable = self._durable and answer.durable
-        return not self._left
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether every copy would survive the loss of a node."""
-        return self._durable and not self._left
