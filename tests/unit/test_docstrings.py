@@ -10,8 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src" / "clusterpass"
 FILES = sorted(ROOT.rglob("*.py"))
 DANGLING = re.compile(r"(It|One of them|The same|See|This one|Those|These)\b")
-NOT_YET = {"doctor", "service", "store"}
-"""Packages in which some docstrings still begin with these words; remove one that passes."""
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -47,8 +45,7 @@ def dangling(source: str) -> list[str]:
     "path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix().removesuffix(".py")
 )
 def test_no_docstring_begins_with_a_word_that_points_elsewhere(path: Path) -> None:
-    if path.relative_to(ROOT).parts[0] not in NOT_YET:
-        assert dangling(path.read_text("utf-8")) == []
+    assert dangling(path.read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize(
