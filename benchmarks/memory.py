@@ -104,7 +104,7 @@ def _user(prefix: str, number: int) -> str:
 def _login(
     keyspace: Keyspace, keeping: Housekeeping, user: str
 ) -> ScriptCall[session_calls.Opened]:
-    opening = session_calls.Opening(
+    opening = session_calls.NewSession(
         session_id=os.urandom(16),
         refresh_digest=os.urandom(16),
         absolute_seconds=30 * DAY,

@@ -14,10 +14,10 @@ from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Ended
 from clusterpass.protocol.script import load_script
-from clusterpass.sessions.endings import orders
 from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.revocations import kinds
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.store.exchanges import first_try, tries
@@ -49,18 +49,18 @@ def ends_are_not_remembered() -> None:
 
 def pending_is_not_enforced() -> None:
     """What could not be carried out yet is not in force here either."""
-    for order in (orders.EndOne, orders.EndAll, orders.AddBan):
-        _only_when_confirmed(order)
+    for revocation in (kinds.EndOne, kinds.EndAll, kinds.AddBan):
+        _only_when_confirmed(revocation)
 
 
-def _only_when_confirmed(order: Any) -> None:
-    whole = order.enforce
+def _only_when_confirmed(revocation: Any) -> None:
+    whole = revocation.enforce
 
     def enforce(self: Any, operation: bytes, *, is_pending: bool) -> None:
         if not is_pending:
             whole(self, operation, is_pending=False)
 
-    order.enforce = enforce
+    revocation.enforce = enforce
 
 
 def sweeps_never_end() -> None:

@@ -187,7 +187,7 @@ def test_a_note_is_no_change_of_what_a_cache_watches(engine, open_manager, confi
 
 def test_the_least_recently_used_is_not_guessed(scene):
     """Without the notes a login that must let one leave is put off."""
-    opening = session_calls.Opening(
+    opening = session_calls.NewSession(
         session_id=b"n" * 16,
         refresh_digest=b"d" * 16,
         absolute_seconds=600,

@@ -63,7 +63,7 @@ class Scene:
         return self.ask(call)
 
     def login(self, **limits: Any) -> Any:
-        opening = session_calls.Opening(
+        opening = session_calls.NewSession(
             session_id=b"n" * 16,
             refresh_digest=b"d" * 16,
             absolute_seconds=600,

@@ -61,8 +61,8 @@ READERS = {
 KEEPING = Housekeeping(60)
 
 
-def opening(session_id: bytes, digest: bytes) -> session_calls.Opening:
-    return session_calls.Opening(
+def opening(session_id: bytes, digest: bytes) -> session_calls.NewSession:
+    return session_calls.NewSession(
         session_id=session_id,
         refresh_digest=digest,
         absolute_seconds=600,

@@ -135,7 +135,7 @@ async def test_scopes_are_required_and_told(service, alice, manager):
     assert refused.json()["reason"] == "insufficient_scope"
     assert refused.headers["www-authenticate"] == (
         'Bearer error="insufficient_scope",'
-        ' error_description="The session has not the scope that is required.",'
+        ' error_description="The session does not have the required scope.",'
         ' scope="admin:all"'
     )
     assert "x-auth-subject" not in refused.headers

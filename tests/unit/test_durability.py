@@ -39,6 +39,7 @@ def wait(slots: SlotMap, durability: str, script=WRITE, patience: Patience = PAT
         (b"3 c:3@4 master,fail - 0 0 1 disconnected\n", 0, True),
         (b"3 c:3@4 master - 0 0 1 connected\n", 0, False),
         (b"3 :0@0 slave,fail,noaddr 1 0 0 1 disconnected\n", 0, True),
+        (b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave 1 0 0 1 connected\n", 2, True),
     ],
 )
 def test_replicas_that_failed_are_still_expected(more, replicas, is_replicated):
@@ -50,6 +51,8 @@ def test_replicas_that_failed_are_still_expected(more, replicas, is_replicated):
 
 REPLICATED = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n")
 FAILED = parsed(NODES + b"3 c:3@4 slave,fail 1 0 0 1 connected\n")
+TWICE = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave 1 0 0 1 connected\n")
+HALF = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave,fail 1 0 0 1 connected\n")
 ALONE = parsed(NODES)
 
 
@@ -59,6 +62,9 @@ ALONE = parsed(NODES)
         (REPLICATED, "replicated", (b"WAIT", 1, 250), True),
         (REPLICATED, "fsync", (b"WAITAOF", 1, 1, 250), True),
         (REPLICATED, "primary", None, False),
+        (TWICE, "replicated", (b"WAIT", 2, 250), True),
+        (TWICE, "fsync", (b"WAITAOF", 1, 2, 250), True),
+        (HALF, "replicated", (b"WAIT", 1, 250), True),
         (FAILED, "replicated", None, True),
         (FAILED, "fsync", (b"WAITAOF", 1, 0, 250), True),
         (ALONE, "replicated", None, False),
@@ -83,6 +89,13 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
         (None, 0, REPLICATED, False),
         ((b"WAIT", 1, 250), 0, REPLICATED, False),
         ((b"WAIT", 1, 250), 1, REPLICATED, True),
+        ((b"WAIT", 2, 250), 1, TWICE, False),
+        ((b"WAIT", 2, 250), 2, TWICE, True),
+        ((b"WAIT", 1, 250), 1, HALF, False),
+        ((b"WAIT", 1, 250), 1, REPLICATED.moved(0, Address("new", 9)), False),
+        ((b"WAITAOF", 1, 2, 250), [1, 1], TWICE, False),
+        ((b"WAITAOF", 1, 2, 250), [1, 2], TWICE, True),
+        ((b"WAITAOF", 1, 1, 250), [1, 1], HALF, False),
         ((b"WAITAOF", 1, 1, 250), [1, 1], REPLICATED, True),
         ((b"WAITAOF", 1, 1, 250), [1, 0], REPLICATED, False),
         ((b"WAITAOF", 1, 1, 250), [0, 1], REPLICATED, False),
@@ -92,7 +105,7 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
     ],
 )
 def test_what_counts_as_durable(command, confirmed, slots, durable):
-    assert is_durable(command, confirmed, slots) is durable
+    assert is_durable(command, confirmed, slots, slots.shard(0)) is durable
 
 
 def test_it_is_said_what_writes_really_wait_for():

@@ -12,7 +12,7 @@ REMEMBERED_STEPS = 4
 LONGEST_NOTE = 54
 LONGEST_TEXT = 40
 MOST_BANS = 32
-IMPERSONATION_OVER = "the impersonation is over"
+IMPERSONATION_OVER = "the impersonation has ended"
 TIMES_OUT = {"expired": "session_expired", "idle": "session_idle"}
 
 

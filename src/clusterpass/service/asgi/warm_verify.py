@@ -2,9 +2,9 @@
 
 - The response for a token and a query is reused while the manager's cache returns the very same
   session object for the token: a changed session is another object, an ended one is none.
-- Only 200 responses are cached, and only for queries of conditions that the session alone decides: a
-  parameter that is not on the list (``verification=strict``, ``max_auth_age``, one that is yet to
-  be invented) is passed to the application each time.
+- Only 200 responses are cached, and only for queries of conditions that the session alone decides:
+  a parameter that is not on the list (``verification=strict``, ``max_auth_age``, one that is yet
+  to be invented) is passed to the application each time.
 """
 
 from collections.abc import Callable

@@ -117,14 +117,15 @@ class AsyncStore(StoreBase):
         try:
             if first is None:
                 return await nodes.drive(self._carry_out(call), self.search)
-            node, wait = first
+            shard, wait = first
+            node = shard.primary
             if wait is not None:
                 outcome = await nodes.commit(node).ask(packed, 1, wait)
             elif (connection := nodes.connection(node)) is not None:
                 outcome = await connection.ask(packed, 1)
             else:
                 return await nodes.drive(self._carry_out(call), self.search)
-            answer = first_answer(call, terms, slots, node, wait, outcome)
+            answer = first_answer(call, terms, slots, shard, wait, outcome)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)

@@ -1,8 +1,8 @@
 """Which confirmation a write waits for, and whether the confirmation suffices. Pure.
 
 WAIT and WAITAOF confirm the last write of their own connection only, so they follow the script on
-the same connection. A primary without replicas has nothing to wait for: its writes are as durable
-as they can be.
+the same connection. They wait for every replica, as any of them may be promoted. A primary without
+replicas has nothing to wait for: its writes are as durable as they can be.
 """
 
 from typing import Any, Final
@@ -39,24 +39,30 @@ def wait_of(
         return None
     milliseconds = int(patience.replica_wait * 1000)
     if durability == "replicated":
-        return (_WAIT, 1, milliseconds) if shard.replicas else None
+        return (_WAIT, shard.replicas, milliseconds) if shard.replicas else None
     if durability == "fsync":
-        return _WAIT_FOR_DISK, 1, int(bool(shard.replicas)), milliseconds
+        return _WAIT_FOR_DISK, 1, shard.replicas, milliseconds
     return None
 
 
-def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap) -> bool:
-    """Whether a write is in more than the memory of one node.
+def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap, shard: Shard | None) -> bool:
+    """Whether a write survives whichever replica of ``shard`` is promoted.
 
-    ``confirmed``: the reply to ``wait``. A write on the primary's disk alone counts where the store
-    is known to have no replicas.
+    ``confirmed``: the reply to ``wait``. Every replica must have confirmed, and none may have
+    failed: the one that did not may be on the winning side of a partition. A write on the primary's
+    disk alone counts where the store is known to have no replicas.
     """
-    if wait is None:
+    if wait is None or shard is None:
         return False
     if wait[0] == _WAIT:
-        return isinstance(confirmed, int) and confirmed > 0
-    on_disk, replicas = confirmed
-    return bool(on_disk) and bool(replicas or slots.is_replicated is False)
+        on_disk, replicas = 1, confirmed
+    else:
+        on_disk, replicas = confirmed
+        if slots.is_replicated is False:
+            return bool(on_disk)
+    if not on_disk or not isinstance(replicas, int):
+        return False
+    return shard.is_whole and replicas >= shard.replicas > 0
 
 
 def has_to_be_durable(

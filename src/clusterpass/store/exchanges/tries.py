@@ -133,7 +133,7 @@ class Tries:
             terms.breakers.answered(address)
         if error is not None:
             return (yield from self._recover(error, address, outcome, wait, asking))
-        durable = is_durable(wait, outcome.confirmed, slots)
+        durable = is_durable(wait, outcome.confirmed, slots, slots.shard(self._slot))
         answer = Answer(
             # The last reply is that to the script; a reply to ASKING may come before it.
             call.read(outcome.values[-1]),
@@ -149,10 +149,10 @@ class Tries:
             if terms.clock() - slots.taken_at > age:
                 until = self.give_up_at
                 yield LookUp(slots.version, suspect=None, until=until, counts_replicas=True)
-        # Where a node has failed and no replica is left, no confirmation will come soon.
+        # Where a replica has failed, or none is left, no confirmation will come soon.
         shard = terms.current().shard(self._slot)
-        is_there = shard is not None and shard.replicas > 0
-        may_come = wait is not None or is_there or not slots.has_failed
+        is_there = shard is not None and shard.is_whole and shard.replicas > 0
+        may_come = is_there or not slots.has_failed
         if call.insists and may_come and not answer.is_confirmed:
             self.unconfirmed = answer
             return Fault("unconfirmed")

@@ -18,6 +18,9 @@ class Shard:
     primary: Address
     replicas: int
     """The number of replicas that have not failed."""
+    is_whole: bool = True
+    """Whether no replica has failed, and none is unknown: then all that could be promoted can
+    confirm a write. A failed replica counts until the cluster forgets it, as it may come back."""
 
 
 class SlotMap:
@@ -59,7 +62,7 @@ class SlotMap:
         """
         (address,) = self.primaries()
         is_replicated = replicas > 0 or self.is_replicated is True
-        shards: list[Shard | None] = [Shard(address, replicas)]
+        shards: list[Shard | None] = [Shard(address, replicas, is_whole=replicas > 0)]
         return SlotMap(
             shards * SLOTS,
             self.version + 1,
@@ -82,12 +85,14 @@ class SlotMap:
         Replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out replicas that have not
         replicated anything yet. ``taken_at``: seconds of a monotonic clock.
         """
-        replicas, is_replicated, has_failed = _count_replicas(nodes)
+        replicas, failed, is_replicated = _count_replicas(nodes)
+        has_failed = failed is not None
         shards: list[Shard | None] = [None] * SLOTS
         for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else ""
             address = Address(named_host(host, asked), primary[1])
-            shard = Shard(address, replicas.get(primary[2], 0))
+            is_whole = failed is None or primary[2] not in failed
+            shard = Shard(address, replicas.get(primary[2], 0), is_whole)
             shards[first : last + 1] = [shard] * (last - first + 1)
         return cls(shards, version, taken_at, is_replicated=is_replicated, has_failed=has_failed)
 
@@ -95,7 +100,7 @@ class SlotMap:
         """The map after a MOVED error: ``address`` owns ``slot``."""
         known = next((s for s in self.shards if s is not None and s.primary == address), None)
         shards = list(self.shards)
-        shards[slot] = known or Shard(address, 1)
+        shards[slot] = known or Shard(address, 1, is_whole=False)
         return SlotMap(
             shards,
             self.version + 1,
@@ -125,21 +130,24 @@ def count_connected_replicas(role: Any) -> int:
     return 0
 
 
-def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], bool, bool]:
-    """The number of working replicas by the id of their primary, whether the cluster has replicas,
-    and whether any node has failed.
+def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], set[bytes] | None, bool]:
+    """The number of working replicas by the id of their primary; the ids of the primaries of which
+    a replica has failed (None: no node has failed at all); and whether the cluster has replicas.
 
     A failed primary that owns no slots counts as a replica: it was replaced, and returns as one.
     """
     counts: dict[bytes, int] = {}
+    failed: set[bytes] = set()
     is_replicated = any_failed = False
     for member in parse_members(nodes.decode(errors="replace")):
         any_failed = any_failed or member.has_failed
         if member.is_replica:
             is_replicated = True
-            if not member.has_failed:
-                primary = (member.primary_id or "").encode()
+            primary = (member.primary_id or "").encode()
+            if member.has_failed:
+                failed.add(primary)
+            else:
                 counts[primary] = counts.get(primary, 0) + 1
         elif member.has_failed and not member.slots and not member.moving:
             is_replicated = True
-    return counts, is_replicated, any_failed
+    return counts, failed if any_failed else None, is_replicated

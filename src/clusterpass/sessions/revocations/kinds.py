@@ -1,63 +1,60 @@
-"""Endings that must not be lost: what each asks of the store, and what it means in this process.
+"""The revocations of one subject: what each sends to the store, and what it enforces here.
 
-An *order* has one operation id, however often it is carried out. It is interpreted when the store
-has carried it out, even if no replica has confirmed that yet. Carried out again after a rollback,
-it spares what was opened since its first time.
+- A revocation keeps one operation id for all its attempts, so the store recognises a retry.
+- The reply is interpreted once the store has carried out the revocation, even when no replica has
+  confirmed it yet.
+- A retry after a rollback spares the sessions that were opened after the first attempt.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from clusterpass.model.errors import (
     SessionNotFound,
-    StoreDenied,
-    StoreUnavailable,
     TooManyBans,
 )
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.protocol.calls import (
-    namespace as namespace_calls,
     session as session_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
 
-_CLOCKS_APART: Final = 60_000
-"""Milliseconds by which the clocks of primaries may differ."""
 
-
-class Order(Protocol):
-    """One of them."""
+class Revocation(Protocol):
+    """A revocation of sessions of one subject."""
 
     @property
     def kind(self) -> str:
-        """A word for it."""
+        """The kind of the revocation, for the log."""
 
     def call(self, operation: bytes) -> ScriptCall[Any]:
-        """What carries it out."""
+        """Return the call that carries out the revocation under the id ``operation``."""
 
     def interpret(self, reply: Any) -> None:
-        """It was carried out: tell the listeners, the first time.
+        """Take note of the reply of the store; the first time, report the event to the listeners.
 
-        Raises what says that it has come to nothing.
+        Raises SessionNotFound or TooManyBans when the store refused the revocation.
         """
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """Keep to it in this process."""
+        """Enforce the revocation in this process.
+
+        ``is_pending``: whether the store may not have carried it out durably yet.
+        """
 
     def release(self, operation: bytes) -> None:
-        """It has come to nothing: keep to it no more."""
+        """Stop enforcing the revocation: the store refused it, or nothing retries it."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Base:
+class _SubjectRevocation:
     context: Context
     subject: str
     event: EventKind
@@ -65,20 +62,20 @@ class _Base:
     address: str | None = None
     packed_address: bytes = b""
     milliseconds: int | None = None
-    """When the store carried it out first."""
+    """When the store first carried out the revocation, in milliseconds since the epoch."""
     ended: tuple[bytes, ...] = ()
-    """The sessions that it ended, as far as the store has told."""
+    """The ids of the sessions that the store has ended, according to its replies."""
     is_told: bool = False
-    """Whether the listeners know."""
+    """Whether the event was reported to the listeners."""
 
     @property
     def _key(self) -> bytes:
-        """Of the sessions of the subject."""
+        """The key of the subject's sessions."""
         return self.context.keyspace.sessions(self.subject)
 
     @property
     def _short_note(self) -> str:
-        """As tombstones keep it."""
+        """The note as a tombstone holds it, truncated."""
         return shorten_text(self.note, LONGEST_NOTE).decode()
 
     def _seconds(self) -> int:
@@ -91,10 +88,10 @@ class _Base:
             self.milliseconds = milliseconds
 
     def _sweep(self, operation: bytes, sweep: Sweep) -> None:
-        """Over are those that the store has ended, and all that were opened before."""
+        """Deny the sessions that the store has ended, and all that were opened before them."""
         for session_id in self.ended:
             self.context.memory.denials.add(session_id, sweep.denial)
-        # Of those opened in the same millisecond, the ones that were there are among the ended.
+        # Sessions opened in the same millisecond are denied only if they are among the ended.
         until = None if self.milliseconds is None else self.milliseconds - 1
         self.context.memory.sweep(self._key, operation, sweep, until)
 
@@ -115,18 +112,18 @@ class _Base:
 
 
 @dataclass(slots=True, kw_only=True)
-class EndOne(_Base):
-    """The end of one session."""
+class EndOne(_SubjectRevocation):
+    """The revocation of one session: a logout, a revocation or a repair."""
 
     session_id: bytes
     reason: RevocationReason
     must_exist: bool = False
-    kind: str = "end of a session"
+    kind: str = "revocation of a session"
     status: str = ""
-    """What the store answered last."""
+    """The status of the latest reply."""
 
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedOne]:
-        """See :class:`Order`."""
+        """Return the call of ``end_session.lua`` under the id ``operation``."""
         return session_calls.end_session(
             self.context.keyspace,
             self.context.keeping(),
@@ -139,7 +136,7 @@ class EndOne(_Base):
         )
 
     def interpret(self, reply: session_calls.EndedOne) -> None:
-        """Raises SessionNotFound where there has to be one."""
+        """Take note of the reply; raise SessionNotFound if a session was required to exist."""
         self.status = reply.status
         if reply.status == "UNKNOWN" and self.must_exist:
             raise SessionNotFound
@@ -148,7 +145,10 @@ class EndOne(_Base):
             self._tell((self.session_id,), self.note)
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """See :class:`Order`. Of a session that was dead already, the store says why."""
+        """Deny the session, unless the store confirms that it had ended before.
+
+        The store tells the reason for a session that had ended before.
+        """
         if self.status in {"ALREADY", "UNKNOWN"} and not is_pending:
             self.release(operation)
             return
@@ -156,25 +156,27 @@ class EndOne(_Base):
         self.context.memory.deny(self._key, self.session_id, denial)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """Stop denying the session if the denial is pending."""
         self.context.memory.denials.lift(self.session_id)
 
 
 @dataclass(slots=True, kw_only=True)
-class EndAll(_Base):
-    """The end of all sessions of a subject, but one or those of other devices."""
+class EndAll(_SubjectRevocation):
+    """The revocation of all sessions of a subject, except one or those of other device types."""
 
     keep: bytes | None
+    """The id of the session that is spared; None: none."""
     device_type: str | None
-    kind: str = "end of all sessions"
+    """The device type whose sessions are revoked; None: all."""
+    kind: str = "revocation of all sessions"
     asked_at: float = field(init=False)
-    """When it was asked for, in seconds of the steady clock."""
+    """When the revocation was requested, in seconds of the steady clock."""
 
     def __post_init__(self) -> None:
         self.asked_at = self.context.clock.steady()
 
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedAll]:
-        """See :class:`Order`."""
+        """Return the call of ``end_all.lua`` under the id ``operation``."""
         return session_calls.end_all(
             self.context.keyspace,
             self.context.keeping(),
@@ -188,34 +190,37 @@ class EndAll(_Base):
         )
 
     def interpret(self, reply: session_calls.EndedAll) -> None:
-        """See :class:`Order`."""
+        """Take note of the ended sessions; the first time, report them to the listeners."""
         self._note_time(reply.now_milliseconds)
         self.ended = reply.ended
         if reply.ended:
             self._tell(reply.ended, self.note)
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """See :class:`Order`."""
+        """Deny the sessions of the subject that were open when the store revoked them."""
         denial = Denial("revoked", self._seconds(), self._short_note, is_pending)
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(operation, sweep)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """Stop denying sessions because of this revocation."""
         self.context.memory.forget_sweep(self._key, operation)
 
 
 @dataclass(slots=True, kw_only=True)
-class AddBan(_Base):
-    """A ban; one from everything ends all sessions."""
+class AddBan(_SubjectRevocation):
+    """A ban. A ban from everything ends all sessions of the subject."""
 
     scope: str
+    """The scope that the subject is banned from; empty: everything."""
     level: int
+    """The severity of the ban, 1 to 1000."""
     seconds: int
+    """The duration of the ban in seconds; 0: until it is lifted."""
     kind: str = "ban"
 
     def call(self, operation: bytes) -> ScriptCall[subject_calls.Banned]:
-        """See :class:`Order`."""
+        """Return the call of ``ban.lua`` under the id ``operation``."""
         return subject_calls.ban(
             self.context.keyspace,
             self.context.keeping(),
@@ -229,7 +234,7 @@ class AddBan(_Base):
         )
 
     def interpret(self, reply: subject_calls.Banned) -> None:
-        """Raises TooManyBans where there is no room for it."""
+        """Take note of the reply; raise TooManyBans when the subject has the maximum number."""
         if reply.status == "FULL":
             raise TooManyBans
         self._note_time(reply.now_milliseconds)
@@ -237,7 +242,7 @@ class AddBan(_Base):
         self._tell(reply.ended, f"{self.scope} {self.note}".strip())
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """From everything: its sessions are over. From a scope: verify tells of it meanwhile."""
+        """Deny all sessions for a ban from everything; add a pending scope ban to sessions."""
         denial = Denial("banned", self._seconds(), self._short_note, is_pending)
         if not self.scope:
             self._sweep(operation, Sweep(denial))
@@ -250,47 +255,5 @@ class AddBan(_Base):
             self.release(operation)
 
     def release(self, operation: bytes) -> None:
-        """See :class:`Order`."""
+        """Stop denying sessions because of this revocation."""
         self.context.memory.forget_sweep(self._key, operation)
-
-
-class RaiseCutoff:
-    """The end of all sessions of the namespace that were opened before a time; in three copies."""
-
-    def __init__(self, context: Context, milliseconds: int | None) -> None:
-        """``milliseconds`` since the epoch; None: now."""
-        self._context = context
-        self._milliseconds = milliseconds
-        self._ahead = 0
-        self._left = list(SLOTS_WITH_CUTOFF)
-        self._durable = True
-        self.failure: StoreUnavailable | None = None
-        """Of the latest attempt, where a copy could not be reached."""
-
-    def attempt(self) -> Flow[bool]:
-        """Raise the copies that are not confirmed; whether all are, now. Raises StoreDenied."""
-        keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
-        self.failure = None
-        for slot in list(self._left):
-            began = cutoff.now()
-            try:
-                answer: Answer[int] = yield namespace_calls.raise_cutoff(
-                    keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
-                )
-            except StoreDenied:
-                raise
-            except StoreUnavailable as error:
-                self.failure = error
-                continue
-            # The others take what the first one's clock admitted.
-            self._milliseconds, self._ahead = answer.reply, _CLOCKS_APART
-            cutoff.learn(answer.reply, began)
-            if answer.is_confirmed:
-                self._left.remove(slot)
-                self._durable = self._durable and answer.durable
-        return not self._left
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether each copy survives the loss of a node."""
-        return self._durable and not self._left
