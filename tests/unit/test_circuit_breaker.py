@@ -5,7 +5,7 @@ import pytest
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import LookUp, Pause, Send
+from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
@@ -99,7 +99,7 @@ def test_retries_have_a_budget(breakers, clock):
 
 
 def run_until_sent_or_over(steps, clock, step):
-    while isinstance(step, LookUp | Pause):
+    while isinstance(step, LookUp | Pause | Drop):
         if isinstance(step, Pause):
             clock.now += step.seconds
         step = steps.send(None)

@@ -105,10 +105,10 @@ def test_verify_of_a_session_that_was_opened_before_the_cutoff() -> None:
 
 def test_cutoff_that_no_copy_tells_is_no_permission() -> None:
     flow = life().verify(access_token())
-    asked = {next(flow).keys}
-    for _ in range(2):
-        asked.add(flow.throw(StoreUnavailable()).keys)
-    assert len(asked) == 3
+    calls = [next(flow)]
+    calls += [flow.throw(StoreUnavailable()) for _ in range(3)]
+    assert len({call.keys for call in calls}) == 3
+    assert [call.deadline for call in calls] == [0.3, 0.3, 0.3, None], "the last is patient"
     with pytest.raises(StoreUnavailable):
         flow.throw(StoreUnavailable())
 

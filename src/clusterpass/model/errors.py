@@ -219,7 +219,8 @@ class StoreUnavailable(ClusterPassError):
 
     ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
-    long that calls to it now fail at once) or ``closed``.
+    long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
+    majority of the primaries says that it was not) or ``closed``.
     """
 
     code = "store_unavailable"

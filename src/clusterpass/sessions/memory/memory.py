@@ -50,6 +50,7 @@ class Memory:
             steady=clock.steady,
             clock=clock.wall,
             lock=lock,
+            serves=config.verification == "cached",
         )
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
