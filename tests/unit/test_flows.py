@@ -37,6 +37,7 @@ from clusterpass.model.values import (
     SessionEvent,
     TokenPair,
 )
+from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
@@ -203,12 +204,13 @@ def housekeeping(own: Life, subject: str = "alice") -> bytes:
 
 
 def told_to_end(own: Life, call: ScriptCall[Any]) -> tuple[Any, ...]:
-    """The arguments of a script that ends sessions, once its operation id is seen to be one."""
+    """The arguments of a script that ends sessions, once its operation is seen to be one."""
     packed = call.arguments[0]
     assert isinstance(packed, bytes)
-    operation = packed[15:23]
+    operation, fingerprint = packed[15:23], packed[23:31]
     assert operation != NO_OPERATION
-    assert packed == own.flows.context.keeping().pack("alice", operation)
+    assert fingerprint != NO_FINGERPRINT
+    assert packed == own.flows.context.keeping().pack("alice", operation, fingerprint)
     return call.arguments[1:]
 
 
@@ -799,7 +801,9 @@ def test_administration_refuses_a_bad_subject_before_it_asks(subject: Any) -> No
 def test_revoke_all() -> None:
     own = life()
     ended, (call,) = drive(
-        own.revoke_all("alice", keep=None), [NOW * 1000, [SESSION_ID] * 7], durable=False
+        own.revoke_all("alice", keep=None),
+        [b"OK", NOW * 1000, [SESSION_ID] * 7],
+        durable=False,
     )
     assert ended == Ended(7, False)
     assert call.script.name == "end_all"
@@ -809,7 +813,7 @@ def test_revoke_all() -> None:
 
 def test_revoke_all_but_one() -> None:
     flow = administration().revoke_all("alice", keep=encode_session_id(SESSION_ID))
-    _, (call,) = drive(flow, [NOW * 1000, []])
+    _, (call,) = drive(flow, [b"OK", NOW * 1000, []])
     assert call.arguments[1] == SESSION_ID
 
 
