@@ -158,13 +158,15 @@ class Account:
     lines: list[Line] = field(default_factory=list)
     wiped: int = 0
     """How often everything was revoked."""
+    has_operations: bool = False
+    """Whether a call with an operation id was made; the id is kept for longer than a run lasts."""
 
     def living(self, now: int) -> list[Life]:
         return [life for life in self.lives if not life.how_it_ended(now)]
 
     def is_forgotten(self) -> bool:
         """There is nothing left for whose sake it would be kept."""
-        return not (self.lives or self.bans or self.wiped)
+        return not (self.lives or self.bans or self.wiped or self.has_operations)
 
 
 class Model:
@@ -430,6 +432,7 @@ class Model:
 
     def revoke(self, subject: str, session_id: str, now: int, *, reason: str = "") -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         lives = [life for life in account.lives if life.session_id == session_id]
         if not lives:
             raise Refused("SessionNotFound")
@@ -446,6 +449,7 @@ class Model:
         reason: str = "",
     ) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         leaving = [
             life
             for life in account.living(now)
@@ -506,6 +510,7 @@ class Model:
         for_seconds: int | None,
     ) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         scopes = account.bans.keys() - {""}
         if scope and scope not in scopes and len(scopes) >= MOST_BANS:
             raise Refused("TooManyBans")
@@ -521,6 +526,7 @@ class Model:
 
     def lift(self, subject: str, now: int, *, scope: str) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         if scope not in account.bans:
             return 0
         del account.bans[scope]
