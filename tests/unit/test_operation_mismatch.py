@@ -123,7 +123,7 @@ def test_a_caller_that_repeats_a_pending_request_releases_it_when_refused(verb: 
     assert is_accepted(own)
 
 
-@pytest.mark.parametrize(("verb", "refused"), itertools.permutations(MISMATCH, 2))
+@pytest.mark.parametrize(("verb", "refused"), list(itertools.permutations(MISMATCH, 2)))
 def test_a_refused_request_takes_nothing_from_another_with_its_id(verb: str, refused: str) -> None:
     """What waits under the same id in this process is not released with it."""
     own = life()
