@@ -12,9 +12,8 @@ from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
 from clusterpass.tokens.identifiers import encode_session_id
 
-from .test_flows import (
+from .driven_flows import (
     KEYSPACE,
-    LATER,
     NOW,
     SESSION_ID,
     Life,
@@ -29,6 +28,8 @@ from .test_flows import (
 
 OPERATION = "0123456789abcdef"
 KEY = KEYSPACE.sessions("alice")
+LATER = live(created_milliseconds=NOW * 1000 + 999)
+"""In the very moment of the store's answer."""
 MISMATCH = {
     "revoke": end_of_one(b"MISMATCH"),
     "logout": end_of_one(b"MISMATCH"),
