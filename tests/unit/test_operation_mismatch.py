@@ -34,6 +34,7 @@ MISMATCH = {
     "revoke": end_of_one(b"MISMATCH"),
     "logout": end_of_one(b"MISMATCH"),
     "revoke_all": [b"MISMATCH", NOW * 1000, []],
+    "revoke_all for a reason": [b"MISMATCH", NOW * 1000, []],
     "ban": [b"MISMATCH", NOW * 1000, [], b""],
     "ban from a scope": [b"MISMATCH", NOW * 1000, [], b""],
 }
@@ -49,9 +50,10 @@ def start(own: Life, verb: str, operation_id: str = OPERATION) -> Generator[Any,
             return end.revoke("alice", session_id, reason="", operation_id=operation_id)
         case "logout":
             return end.logout(access_token(), operation_id=operation_id)
-        case "revoke_all":
+        case "revoke_all" | "revoke_all for a reason":
+            reason = verb.removeprefix("revoke_all")
             return end.revoke_all(
-                "alice", keep=None, device_type=None, reason="", operation_id=operation_id
+                "alice", keep=None, device_type=None, reason=reason, operation_id=operation_id
             )
         case "ban":
             return subject.ban("alice", scope="", operation_id=operation_id, **ban)
