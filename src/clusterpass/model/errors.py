@@ -204,11 +204,7 @@ class TooManyBans(ClusterPassError):
 
 
 class OperationMismatch(ClusterPassError):
-    """The operation id or idempotency key was used for another request; choose a new one.
-
-    Nothing was changed. An id belongs to the first request about a subject that brings it: the
-    method and every argument except the client's address.
-    """
+    """The operation id or key belongs to another request; nothing was changed. Choose a new one."""
 
     code = "operation_mismatch"
     status = 422

@@ -56,7 +56,7 @@ class Confirm:
         except StoreUnavailable as error:
             raise self._pending(revocation, operation, error.reason) from error
         try:
-            revocation.interpret(answer.reply)
+            _interpret(revocation, answer.reply)
         except OperationMismatch:
             # An earlier call may have been enforced here before the id was used elsewhere.
             revocation.release(operation)
@@ -140,7 +140,7 @@ class Confirm:
     def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
         answer: Answer[Any] = yield revocation.call(operation)
         try:
-            revocation.interpret(answer.reply)
+            _interpret(revocation, answer.reply)
         except (SessionNotFound, TooManyBans):
             revocation.release(operation)
             return True
@@ -153,3 +153,13 @@ class Confirm:
             return True
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
         return answer.is_confirmed
+
+
+def _interpret(revocation: Revocation, reply: Any) -> None:
+    """Let the revocation take note of a reply; raise OperationMismatch if the store refused its id.
+
+    Raises SessionNotFound and TooManyBans as :meth:`Revocation.interpret` does.
+    """
+    if reply.status == "MISMATCH":
+        raise OperationMismatch
+    revocation.interpret(reply)

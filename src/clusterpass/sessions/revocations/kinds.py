@@ -10,7 +10,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clusterpass.model.errors import OperationMismatch, SessionNotFound, TooManyBans
+from clusterpass.model.errors import SessionNotFound, TooManyBans
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.protocol.calls import (
@@ -39,8 +39,7 @@ class Revocation(Protocol):
     def interpret(self, reply: Any) -> None:
         """Take note of the reply of the store; the first time, report the event to the listeners.
 
-        Raises OperationMismatch, SessionNotFound or TooManyBans when the store refused the
-        revocation.
+        Raises SessionNotFound or TooManyBans when the store refused the revocation.
         """
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
@@ -146,12 +145,7 @@ class EndOne(_SubjectRevocation):
         )
 
     def interpret(self, reply: session_calls.EndedOne) -> None:
-        """Take note of the reply; raise SessionNotFound if a session was required to exist.
-
-        Raises OperationMismatch when the operation id belongs to another request.
-        """
-        if reply.status == "MISMATCH":
-            raise OperationMismatch
+        """Take note of the reply; raise SessionNotFound if a session was required to exist."""
         self.status = reply.status
         if reply.status == "UNKNOWN" and self.must_exist:
             raise SessionNotFound
@@ -210,12 +204,7 @@ class EndAll(_SubjectRevocation):
         )
 
     def interpret(self, reply: session_calls.EndedAll) -> None:
-        """Take note of the ended sessions; the first time, report them to the listeners.
-
-        Raises OperationMismatch when the operation id belongs to another request.
-        """
-        if reply.status == "MISMATCH":
-            raise OperationMismatch
+        """Take note of the ended sessions; the first time, report them to the listeners."""
         self._note_time(reply.now_milliseconds)
         self.ended = reply.ended
         if reply.ended:
@@ -269,12 +258,7 @@ class AddBan(_SubjectRevocation):
         )
 
     def interpret(self, reply: subject_calls.Banned) -> None:
-        """Take note of the reply; raise TooManyBans when the subject has the maximum number.
-
-        Raises OperationMismatch when the operation id belongs to another request.
-        """
-        if reply.status == "MISMATCH":
-            raise OperationMismatch
+        """Take note of the reply; raise TooManyBans when the subject has the maximum number."""
         if reply.status == "FULL":
             raise TooManyBans
         self._note_time(reply.now_milliseconds)
