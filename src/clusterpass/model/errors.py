@@ -33,6 +33,7 @@
     ├── LoginOvertaken                login_overtaken           409
     ├── TooManySessions               too_many_sessions         409
     ├── TooManyBans                   too_many_bans             409
+    ├── OperationMismatch             operation_mismatch        422
     ├── TooManyAttempts               too_many_attempts         429
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
@@ -200,6 +201,13 @@ class TooManyBans(ClusterPassError):
 
     code = "too_many_bans"
     status = 409
+
+
+class OperationMismatch(ClusterPassError):
+    """The operation id or key belongs to another request; nothing was changed. Choose a new one."""
+
+    code = "operation_mismatch"
+    status = 422
 
 
 class TooManyAttempts(ClusterPassError):

@@ -219,8 +219,8 @@ class AsyncSessionManager:
         ``address``: the client's IP address, for the history. ``operation_id``: identifies a
         repeated call, as :meth:`revoke` describes. One round trip (``end_session.lua``); two for a
         refresh token when only public keys are configured. Raises InvalidToken or
-        InvalidRefreshToken when the token is not genuine, and RevocationPending when the logout is
-        not confirmed.
+        InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
+        was used for another request, and RevocationPending when the logout is not confirmed.
         """
         return await self.store.run(
             self._flows.end.logout(token, address=address, operation_id=operation_id)
@@ -257,7 +257,9 @@ class AsyncSessionManager:
         Raises RevocationPending when the revocation is not as durable as ``Config.durability``
         demands, or the store cannot be reached. The revocation is then in force in this process at
         once, and is retried until it is confirmed. ``operation_id`` makes a repeated call safe:
-        pass the one that the error carries, or 16 hexadecimal digits of your own.
+        pass the one that the error carries, or 16 hexadecimal digits of your own. An id belongs to
+        the first call about ``subject`` that brings it; with another verb or other arguments the
+        call raises OperationMismatch and changes nothing.
         """
         return await self.store.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
@@ -278,8 +280,8 @@ class AsyncSessionManager:
         told, at most 200 bytes. ``operation_id``: identifies a repeated call, as :meth:`revoke`
         describes. Without a ``device_type`` the revocation raises the subject's
         :meth:`generation`. One round trip (``end_all.lua``). Raises InvalidInput, SessionNotFound
-        when ``keep`` is not a session id, and RevocationPending when the revocation is not
-        confirmed.
+        when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
+        another request, and RevocationPending when the revocation is not confirmed.
         """
         return await self.store.run(
             self._flows.end.revoke_all(
