@@ -1,0 +1,39 @@
+"""A sample of mutants, the same for the same seed and the same code."""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from . import lua_source, python_source
+from .layers import sources_of
+from .mutant import SUBTLE, Mutant
+
+
+def draw(
+    tree: Path, layers: Sequence[str], *, seed: int, count: int, subtle: bool
+) -> Iterator[tuple[str, Mutant]]:
+    """``count`` mutants, drawn from the layers in turn; fewer when the layers have no more."""
+    left = {layer: _shuffled(tree, layer, seed, subtle=subtle) for layer in layers}
+    drawn = 0
+    while drawn < count and any(left.values()):
+        for layer in layers:
+            if left[layer] and drawn < count:
+                yield layer, left[layer].pop()
+                drawn += 1
+
+
+def mutants_of_layer(tree: Path, layer: str, *, subtle: bool) -> list[Mutant]:
+    """Every mutant of a layer."""
+    maker = lua_source if layer == "lua" else python_source
+    return [
+        mutant
+        for path in sources_of(tree, layer)
+        for mutant in maker.mutants_of(path, (tree / path).read_bytes())
+        if not subtle or mutant.kind in SUBTLE
+    ]
+
+
+def _shuffled(tree: Path, layer: str, seed: int, *, subtle: bool) -> list[Mutant]:
+    mutants = mutants_of_layer(tree, layer, subtle=subtle)
+    random.Random(f"{seed} {layer} {subtle}").shuffle(mutants)
+    return mutants
