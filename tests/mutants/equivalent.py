@@ -13,8 +13,9 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 TEXT_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich_repr__"})
 # Only a type checker reads these.
 TYPING_CALLS = frozenset({"cast", "TypeVar", "ParamSpec", "NewType", "assert_never", "Protocol"})
-# ``slots`` saves memory; ``frozen`` forbids what mypy forbids already; ``strict`` states that two lengths agree; a thread's ``name`` shows in a
-# debugger, and ``daemon`` when the interpreter ends without a close.
+# ``slots`` saves memory; ``frozen`` forbids what mypy forbids already; ``strict`` states that two
+# lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters only to a program
+# that ends without a close.
 QUIET_KEYWORDS = {
     "dataclass": frozenset({"slots", "frozen"}),
     "zip": frozenset({"strict"}),

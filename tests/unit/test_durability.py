@@ -232,3 +232,16 @@ def test_a_login_does_not_insist():
         while isinstance(outcome, LookUp):
             outcome = steps.send(None)
     assert not stop.value.value.durable
+
+
+def test_a_shard_whose_own_replica_is_there_is_not_given_up_because_another_shard_has_failed():
+    two_failed = b"4 d:4@5 slave,fail 2 0 0 1 disconnected\n"
+    ending = Ending(parsed(NODES + two_failed))
+    assert ending.slots.has_failed
+    assert ending.step == Send(A, (by_name(WRITE),))
+    ending.slots = parsed(NODES + two_failed + b"3 c:3@4 slave 1 0 0 1 connected\n")
+    ending.go_on(Replies([b"value"]))
+    assert ending.step == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
+    with pytest.raises(StopIteration) as stop:
+        ending.go_on(Replies([b"value"], 1))
+    assert stop.value.value.is_confirmed
