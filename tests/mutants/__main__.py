@@ -18,7 +18,6 @@ def main() -> int:
     options = _options()
     layers = options.layer or list(LAYERS)
     outcomes: list[Outcome] = []
-    end = time.monotonic() + options.minutes * 60
     with scratch_copy() as copy:
         drawn = list(
             draw(copy.tree, layers, seed=options.seed, count=options.count, subtle=options.subtle)
@@ -27,6 +26,7 @@ def main() -> int:
             print("\n".join(f"{layer:9} {mutant.describe()}" for layer, mutant in drawn))
             return 0
         recorded = record(copy)
+        end = time.monotonic() + options.minutes * 60
         for number, (layer, mutant) in enumerate(drawn, 1):
             if time.monotonic() > end:
                 print(f"stopped after {number - 1} of {len(drawn)} mutants: the time is up")

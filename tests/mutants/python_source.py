@@ -119,7 +119,7 @@ class _Finder(ast.NodeVisitor):
                 here, there = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
                 self._between(node.values[0], node.values[1], Kind.LOGIC, here, there)
             case ast.UnaryOp(op=ast.Not()):
-                self._replace(node, Kind.NOT, self._text(node.operand))
+                self._replace(node, Kind.NOT, f"({self._text(node.operand)})")
             case ast.Constant():
                 self._constant(node)
             case ast.Call():
@@ -203,12 +203,9 @@ class _Finder(ast.NodeVisitor):
 
     def _add(self, line: int, kind: Kind, start: int, end: int, after: str) -> None:
         before = self.source[start:end].decode()
-        mutant = Mutant(self.path, line, kind, start, end, before, after, self._lines, self._names)
-        try:
-            compile(mutant.apply(self.source), self.path, "exec", dont_inherit=True)
-        except SyntaxError:
-            return
-        self.mutants.append(mutant)
+        self.mutants.append(
+            Mutant(self.path, line, kind, start, end, before, after, self._lines, self._names)
+        )
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -18,8 +18,21 @@ def draw(
     while drawn < count and any(left.values()):
         for layer in layers:
             if left[layer] and drawn < count:
-                yield layer, left[layer].pop()
-                drawn += 1
+                mutant = left[layer].pop()
+                if is_code(tree, mutant):
+                    yield layer, mutant
+                    drawn += 1
+
+
+def is_code(tree: Path, mutant: Mutant) -> bool:
+    """Whether the change leaves a module that Python takes; a script is tried when it runs."""
+    if mutant.path.endswith(".lua"):
+        return True
+    try:
+        compile(mutant.apply((tree / mutant.path).read_bytes()), mutant.path, "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def mutants_of_layer(tree: Path, layer: str, *, subtle: bool) -> list[Mutant]:

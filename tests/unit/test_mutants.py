@@ -1,0 +1,134 @@
+"""What the mutants of tests/mutants look like; scores come from running them."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import lua_source, python_source
+from tests.mutants.layers import LAYERS, sources_of
+from tests.mutants.mutant import SUBTLE, Kind, Mutant
+from tests.mutants.sample import draw, is_code, mutants_of_layer
+
+ROOT = Path(__file__).parents[2]
+
+
+def changes(code: str) -> dict[Kind, set[str]]:
+    """Each kind of change with the modules that it leads to."""
+    source = code.encode()
+    found: dict[Kind, set[str]] = {}
+    for mutant in python_source.mutants_of("module.py", source):
+        found.setdefault(mutant.kind, set()).add(mutant.apply(source).decode())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        (Kind.COMPARISON, "x = a == b", {"x = a != b"}),
+        (Kind.COMPARISON, "x = a is not b", {"x = a is b"}),
+        (Kind.COMPARISON, "x = 'é' in b", {"x = 'é' not in b"}),
+        (Kind.COMPARISON, "x = a < b <= c", {"x = a >= b <= c", "x = a < b > c"}),
+        (Kind.BOUNDARY, "x = a < b <= c", {"x = a <= b <= c", "x = a < b < c"}),
+        (Kind.NUMBER, "x = 5", {"x = 6"}),
+        (Kind.NUMBER, "x = 0.5", {"x = 1.5"}),
+        (Kind.FLAG, "x = f(True)", {"x = f(False)"}),
+        (Kind.NAME, "x = 'OK'", {"x = 'OK_'"}),
+        (Kind.LOGIC, "x = a and b", {"x = a or b"}),
+        (Kind.NOT, "x = not a", {"x = (a)"}),
+        (Kind.CONDITION, "if a:\n    b()", {"if not (a):\n    b()"}),
+        (Kind.CONDITION, "x = b if a else c", {"x = b if not (a) else c"}),
+        (Kind.LOOP, "for a in b:\n    continue", {"for a in b:\n    break"}),
+        (Kind.CALL, "f()", {"pass"}),
+        (Kind.RAISE, "if a:\n    raise E(5)", {"if a:\n    pass"}),
+        (Kind.RETURN, "def f():\n    return a", {"def f():\n    return None"}),
+        (Kind.ARGUMENT, "x = f(a, b)", {"x = f(a)"}),
+        (Kind.KEYWORD, "x = f(a, b=c, d=e)", {"x = f(a, d=e)", "x = f(a, b=c)"}),
+        (Kind.KEYWORD, "x = f(b=c, d=e)", {"x = f(d=e)", "x = f(b=c)"}),
+    ],
+)
+def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
+    assert changes(before)[kind] == after
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""A text."""',
+        "x: Literal[5]",
+        "def f(a: Literal[5]) -> Literal[6]: ...",
+        "log.warning('five', 5)",
+        "def __repr__(self):\n    return 'x' + 5",
+        "x = cast('T', y)",
+        "import a.b5",
+        "raise",
+        "x = f'{a:5}'",
+        "if TYPE_CHECKING:\n    f(5)",
+        "@dataclass(frozen=True)\nclass A: ...",
+        "x = 'a text for people'",
+    ],
+)
+def test_what_nobody_could_notice_is_left_alone(code: str) -> None:
+    assert changes(code) == {}
+
+
+def test_the_lines_are_those_that_must_run_for_the_change_to_show() -> None:
+    code = "LIMIT = 5\n\n\ndef f(a=7):\n    g(a)\n    if (\n        a == 3\n    ):\n        h()\n"
+    by_before = {one.before: one for one in python_source.mutants_of("m.py", code.encode())}
+    assert (by_before["5"].lines, by_before["5"].names) == ((), ("LIMIT",))
+    assert by_before["7"].lines == (5, 6), "a default shows where the function runs"
+    assert by_before["3"].lines == (6, 7, 8)
+    assert by_before["h()"].lines == (9,)
+
+
+def test_changes_of_a_script() -> None:
+    source = b"-- not 5 == 6\nif not a and b <= 10 then\n    put('a < b', c)\nend\n"
+    found = [(one.kind, one.line, one.after) for one in lua_source.mutants_of("s.lua", source)]
+    assert found == [
+        (Kind.NOT, 2, ""),
+        (Kind.LOGIC, 2, "or"),
+        (Kind.BOUNDARY, 2, "<"),
+        (Kind.COMPARISON, 2, ">"),
+        (Kind.NUMBER, 2, "11"),
+        (Kind.CALL, 3, ""),
+    ]
+
+
+def test_a_seed_says_which_sample() -> None:
+    def sample(seed: int, *, subtle: bool) -> list[tuple[str, Mutant]]:
+        return list(draw(ROOT, list(LAYERS), seed=seed, count=22, subtle=subtle))
+
+    assert sample(1, subtle=False) == sample(1, subtle=False)
+    assert sample(1, subtle=False) != sample(2, subtle=False)
+    assert {mutant.kind for _, mutant in sample(1, subtle=True)} <= SUBTLE
+    assert [layer for layer, _ in sample(1, subtle=False)] == [*LAYERS, *LAYERS]
+
+
+def test_every_layer_has_mutants_that_are_other_code() -> None:
+    for layer in LAYERS:
+        mutants = mutants_of_layer(ROOT, layer, subtle=False)
+        assert len(mutants) > 100, layer
+        assert not any("/sync/" in one.path for one in mutants), "those are generated"
+        for one in mutants[:: len(mutants) // 20]:
+            source = (ROOT / one.path).read_bytes()
+            assert one.apply(source) != source
+            if one.path.endswith(".py") and is_code(ROOT, one):
+                assert ast.dump(ast.parse(one.apply(source))) != ast.dump(ast.parse(source))
+
+
+def test_every_module_belongs_to_a_layer_or_is_left_out_on_purpose() -> None:
+    package = ROOT / "src/clusterpass"
+    covered = {path for layer in LAYERS for path in sources_of(ROOT, layer)}
+    left_out = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if path.relative_to(ROOT).as_posix() not in covered
+        and "sync" not in path.relative_to(package).parts
+    }
+    assert left_out == {
+        "__init__.py",
+        "__main__.py",
+        "embedded",
+        "pytest_plugin.py",
+        "store_conformance.py",
+    }
