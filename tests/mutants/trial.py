@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from .chosen_plugin import CHOSEN
 from .layers import needs_cluster
 from .mutant import Mutant
 from .process import run_limited
@@ -80,11 +81,14 @@ def _run(copy: ScratchCopy, recorded: Recorded, tests: Sequence[str]) -> tuple[V
 def _pytest(copy: ScratchCopy, recorded: Recorded, tests: Sequence[str]) -> tuple[int | None, str]:
     names = Path(copy.tree.parent) / "tests.txt"
     names.write_text("\n".join(tests))
+    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE"]
-    command += ["-p", "no:cacheprovider", "-o", f"timeout={LONGEST_TEST}", f"@{names}"]
+    command += ["-p", "no:cacheprovider", "-p", "tests.mutants.chosen_plugin"]
+    command += ["-o", f"timeout={LONGEST_TEST}", *files]
+    environment = {**copy.environment(), CHOSEN: str(names)}
     expected = sum(recorded.seconds.get(test, 30.0) for test in tests)
     status, output = run_limited(
-        command, cwd=copy.tree, environment=copy.environment(), seconds=60 + 4 * expected
+        command, cwd=copy.tree, environment=environment, seconds=60 + 4 * expected
     )
     found = FAILED.search(output)
     return status, found.group(1) if found else output[-200:].strip()
