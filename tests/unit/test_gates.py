@@ -132,6 +132,20 @@ def test_a_call_that_comes_too_late_is_refused_at_once(gates, clock):
     assert refusal.value.retry_after >= 1
 
 
+def test_a_call_that_has_waited_is_told_what_for(gates, clock):
+    gates.failed(A, "timeout")
+    clock.now += 1
+    assert gates.admit(A, 60) == "try", "somebody else's, which takes long"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, gates)
+    steps = exchange(call_of(READ), terms)
+    assert not isinstance(next(steps), Send)
+    clock.now += 1.6
+    with pytest.raises(StoreUnavailable) as refusal:
+        for _ in range(5):
+            assert not isinstance(steps.send(None), Send)
+    assert refusal.value.reason == "timeout"
+
+
 def test_a_new_owner_has_a_gate_of_its_own(gates, clock):
     gates.failed(A, "timeout")
     terms = Terms(lambda: owned_by(B), lambda _: None, PATIENCE, clock, gates)
