@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -33,12 +34,15 @@ def choose_tests(
         tests = recorded.in_files(fallback)
         if not tests:
             return list(fallback)
+    # Each function once before any of them with other parameters, most of which are other engines.
+    seen: Counter[str] = Counter()
+    ranked = []
+    for test in sorted(tests, key=lambda one: (recorded.seconds[one], one)):
+        function = test.split("[")[0]
+        ranked.append((needs_cluster(test), test not in named, seen[function], len(ranked), test))
+        seen[function] += 1
     chosen, total = [], 0.0
-
-    def rank(test: str) -> tuple[bool, bool, float, str]:
-        return needs_cluster(test), test not in named, recorded.seconds[test], test
-
-    for test in sorted(tests, key=rank):
+    for *_, test in sorted(ranked):
         total += recorded.seconds[test]
         if chosen and total > most_seconds:
             break
