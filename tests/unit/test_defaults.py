@@ -31,7 +31,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "refresh_grace": 30,
         "clock_leeway": 30,
         "expiry_leeway": 0,
-        "policy": SessionPolicy(50, 0, "oldest"),
+        "policy": SessionPolicy(max_sessions=50, max_per_device=0, overflow="oldest"),
         "levels": ("1", "2", "3"),
         "protected_subjects": frozenset(),
         "history_entries": 20,
