@@ -29,6 +29,12 @@ SCRIPT_TESTS = (
     "tests/cluster/test_step_up.py",
     "tests/cluster/test_online.py",
     "tests/cluster/test_golden_records.py",
+    "tests/cluster/test_revocation.py",
+    "tests/cluster/test_policies.py",
+    "tests/cluster/test_live_claims.py",
+    "tests/cluster/test_lifetimes.py",
+    "tests/cluster/test_explained_ends.py",
+    "tests/cluster/test_impersonation.py",
 )
 LAYERS: dict[str, Layer] = {
     "model": Layer(("model", "config.py", "limits.py", "web")),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import lua_source, python_source
+from .equivalent import is_reviewed
 from .layers import sources_of
 from .mutant import SUBTLE, Mutant
 
@@ -25,11 +26,17 @@ def draw(
 
 
 def is_code(tree: Path, mutant: Mutant) -> bool:
-    """Whether the change leaves a module that Python takes; a script is tried when it runs."""
+    """Whether the change leaves a module that Python takes, and one that does something else.
+
+    A script is tried when it runs.
+    """
+    source = (tree / mutant.path).read_bytes()
+    if is_reviewed(mutant, source):
+        return False
     if mutant.path.endswith(".lua"):
         return True
     try:
-        compile(mutant.apply((tree / mutant.path).read_bytes()), mutant.path, "exec")
+        compile(mutant.apply(source), mutant.path, "exec")
     except SyntaxError:
         return False
     return True

@@ -15,6 +15,7 @@ from clusterpass import (
     TokenVerifier,
     UserDirectory,
 )
+from clusterpass.model.statistics import ManagerStats, PendingStats
 from clusterpass.store.location import Patience
 from clusterpass.users.passwords import PasswordHasher
 
@@ -50,6 +51,13 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "account_window": 300,
         "address_attempts": 100,
         "address_window": 300,
+    },
+    ManagerStats: {
+        "durability": "",
+        "pending": PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0),
+        "rollbacks": 0,
+        "grace_accepted": 0,
+        "silent_nodes": (),
     },
     Patience: {
         "timeout": 0.5,
