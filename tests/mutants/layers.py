@@ -35,6 +35,7 @@ SCRIPT_TESTS = (
     "tests/cluster/test_lifetimes.py",
     "tests/cluster/test_explained_ends.py",
     "tests/cluster/test_impersonation.py",
+    "tests/service/test_directory.py",
 )
 LAYERS: dict[str, Layer] = {
     "model": Layer(("model", "config.py", "limits.py", "web")),

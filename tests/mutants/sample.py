@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from . import lua_source, python_source
@@ -14,15 +15,19 @@ def draw(
     tree: Path, layers: Sequence[str], *, seed: int, count: int, subtle: bool
 ) -> Iterator[tuple[str, Mutant]]:
     """``count`` mutants, drawn from the layers in turn; fewer when the layers have no more."""
-    left = {layer: _shuffled(tree, layer, seed, subtle=subtle) for layer in layers}
+    left = {
+        layer: filter(partial(is_code, tree), _shuffled(tree, layer, seed, subtle=subtle))
+        for layer in layers
+    }
     drawn = 0
-    while drawn < count and any(left.values()):
-        for layer in layers:
-            if left[layer] and drawn < count:
-                mutant = left[layer].pop()
-                if is_code(tree, mutant):
-                    yield layer, mutant
-                    drawn += 1
+    while left and drawn < count:
+        for layer in list(left)[: count - drawn]:
+            mutant = next(left[layer], None)
+            if mutant is None:
+                del left[layer]
+            else:
+                yield layer, mutant
+                drawn += 1
 
 
 def is_code(tree: Path, mutant: Mutant) -> bool:
@@ -56,4 +61,4 @@ def mutants_of_layer(tree: Path, layer: str, *, subtle: bool) -> list[Mutant]:
 def _shuffled(tree: Path, layer: str, seed: int, *, subtle: bool) -> list[Mutant]:
     mutants = mutants_of_layer(tree, layer, subtle=subtle)
     random.Random(f"{seed} {layer} {subtle}").shuffle(mutants)
-    return mutants
+    return mutants[::-1]

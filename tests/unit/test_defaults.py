@@ -8,6 +8,7 @@ import pytest
 
 from clusterpass import (
     Config,
+    ConfigurationError,
     EmbeddedCluster,
     SessionManager,
     SessionPolicy,
@@ -91,3 +92,13 @@ def test_members_that_nobody_sets(kind: type[Any]) -> None:
 def test_arguments_that_nobody_passes(called: Any, expected: dict[str, Any]) -> None:
     parameters = inspect.signature(called).parameters
     assert {name: parameters[name].default for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", [member.name for member in dataclasses.fields(ThrottlePolicy)])
+def test_what_a_throttle_may_be(name: str) -> None:
+    most = 1_000_000 if name.endswith("attempts") else DAY
+    for allowed in (1, most):
+        assert getattr(ThrottlePolicy(**{name: allowed}), name) == allowed
+    for refused in (0, most + 1):
+        with pytest.raises(ConfigurationError):
+            ThrottlePolicy(**{name: refused})

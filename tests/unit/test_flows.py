@@ -19,6 +19,7 @@ from clusterpass.model.authentication_errors import (
     TokenExpired,
     TokenMalformed,
     TokenMissing,
+    TokenNotYetValid,
     TokenSignatureInvalid,
 )
 from clusterpass.model.clock import Clock
@@ -824,6 +825,14 @@ def test_keys_of_a_call_belong_to_the_subject_of_the_token_alone() -> None:
 
 def test_text_of_a_session_id_is_what_tokens_carry() -> None:
     assert encode_session_id(SESSION_ID) == encode_base64url(SESSION_ID)
+
+
+def test_the_configured_leeways_reach_the_verifier() -> None:
+    own = life(expiry_leeway=5, clock_leeway=0)
+    assert first_call(own.verify(access_token(expires_at=NOW - 4))).script.name == "verify"
+    refuse_at_once(TokenExpired, own.verify(access_token(expires_at=NOW - 5)))
+    assert first_call(own.verify(access_token(issued_at=NOW))).script.name == "verify"
+    refuse_at_once(TokenNotYetValid, own.verify(access_token(issued_at=NOW + 1)))
 
 
 def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:

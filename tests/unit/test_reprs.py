@@ -147,7 +147,7 @@ def test_no_public_value_prints_a_token_or_a_key() -> None:
         (kind.__name__, member.name): member.repr
         for kind in kinds
         for member in dataclasses.fields(kind)
-        if member.name.endswith(("token", "password", "secret", "keys", "digest", "hash"))
+        if member.name.endswith(("token", "password", "secret", "keys", "digest", "hash", "tag"))
     }
     assert {("TokenPair", "access_token"), ("TokenPair", "refresh_token")} <= set(secret)
     assert {name for name, is_shown in secret.items() if is_shown} == set()
