@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo test lint bench faults soak recovery mutants setup test-setup clean
+.PHONY: help run demo check test test-all lint bench faults soak recovery mutants setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -47,14 +49,21 @@ run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000
 demo: $(RUN_READY) ## Kill a server and a database node; nobody is logged out
 	@exec $(BIN)/clusterpass demo
 
-lint: setup ## Style, types and who may import whom
+lint: setup ## Style, types, who may import whom, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_sync.py --check
 
-test: test-setup lint ## Everything, against real clusters
-	$(BIN)/pytest
+check: lint ## Style, types, units and documents, within two minutes
+	$(BIN)/pytest $(PARALLEL) tests/unit tests/docs
+
+test: test-setup lint ## All kinds of tests against real clusters, a sample by a printed seed
+	$(BIN)/pytest $(PARALLEL)
+
+test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
+	$(BIN)/pytest $(PARALLEL) --everything
 
 bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of an hour
 	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null
@@ -73,7 +82,7 @@ recovery: test-setup ## What users notice of a failover; writes docs/why/failove
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks.recovery
 
-mutants: test-setup ## Change the code COUNT (60) times with SEED (1), see whether tests notice; an hour
+mutants: test-setup ## Change the code COUNT (60) times with SEED (1), see whether tests notice
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,mutants]'
 	$(BIN)/python -m tests.mutants --seed $(or $(SEED),1) --count $(or $(COUNT),60) $(MUTANTS)
 

@@ -56,15 +56,15 @@ def run(*, rounds: int = 100, calls: int = 50, many_rounds: int = 50) -> Report:
         )
     return Report(
         name="drivers",
-        title="The drivers beside redis-py's cluster clients",
+        title="The drivers compared with redis-py's cluster clients",
         text=(
-            "The script call of a strict verify: our store with its routing, deadline and reply "
-            "parsing beside `RedisCluster.evalsha` with its defaults, and tuned so that a stopped "
-            f"node does not hang it for long ({_TIMEOUT} s timeouts, {_RETRIES} jittered retries). "
-            "Ratios of throughput: above 1, ours does more. *By a loop on another thread*: the "
-            "call is handed to the asynchronous store, which a synchronous manager might use too. "
-            "The first column is time for one call in us; with many tasks, all that was done "
-            "divided by the calls."
+            "The script call of a strict verify: our store with its routing, deadline and "
+            "reply parsing, compared with `RedisCluster.evalsha` with its defaults, and tuned "
+            f"so that a stopped node does not block it for long ({_TIMEOUT} s timeouts, "
+            f"{_RETRIES} jittered retries). Ratios of throughput: above 1, ours is faster. *By "
+            "a loop on another thread*: the call is handed to the asynchronous store, as a "
+            "synchronous manager could do. The first column is the time of one call in us; "
+            "with many tasks, the total time divided by the number of calls."
         ),
         columns=("callers", "ours", "ours : redis-py defaults", "ours : redis-py tuned"),
         rows=rows,

@@ -31,11 +31,12 @@ def run(*, rounds: int = 20, calls: int = 500) -> Report:
         name="durable_logins",
         title="Logins that a replica has confirmed",
         text=(
-            f"{CALLERS} tasks log users in; every login is asserted to be durable. The peers run "
-            "the same flow (the same script call, the same tokens made and signed) over redis-py, "
-            "and wait for each login by itself, on a connection that no other login uses "
-            "meanwhile. Times are all that was done divided by the logins, in us. What the flow "
-            "itself takes, which is the same for all, bounds the ratio: about two thirds of ours."
+            f"{CALLERS} tasks log users in; every login is asserted to be durable. The peers "
+            "run the same flow (the same script call, the same tokens made and signed) over "
+            "redis-py, and wait for each login separately, on a connection that no other login "
+            "uses meanwhile. Times are the total time divided by the number of logins, in us. "
+            "The flow itself takes the same time for all, about two thirds of ours, and so "
+            "limits the ratio."
         ),
         columns=("candidate", "us a login", "this : ours"),
         rows=[

@@ -122,11 +122,12 @@ def _report(name: str, title: str, loads: dict[str, list[Load]], version: str) -
         name=name,
         title=title,
         text=(
-            "One worker each, 32 connections, the load generator and the databases on the same "
-            "two cores, without access logs. Ours answers from memory; the constant has a body "
-            "and headers of the same size. fastapi-users keeps its users in memory. The ratio is "
-            "that of requests a second, the median of the rounds with the lowest and the highest. "
-            f"Processor time is that of the server's processes. Measured on {time.strftime('%F')}."
+            "One worker each, 32 connections, no access logs; the load generator and the "
+            "databases share the two cores. Ours answers from memory; the constant has a body "
+            "and headers of the same size. fastapi-users keeps its users in memory. The ratio "
+            "compares requests per second: the median of the rounds, with the lowest and the "
+            "highest. Processor time is that of the server's processes. Measured on "
+            f"{time.strftime('%F')}."
         ),
         columns=("server", "requests/s", "processor us/request", "ours : this"),
         rows=rows,

@@ -50,13 +50,14 @@ def run(*, rounds: int = 150, calls: int = 30) -> Report:
             goals.append(Goal("EdDSA, ours : bare signature and JSON", bare.median, at_most=1.2))
     return Report(
         name="jose",
-        title="Checking an access token for the first time",
+        title="The first check of an access token",
         text=(
-            "`TokenVerifier.verify` (signature, type, issuer, audience, times, duplicate members, "
-            "canonical base64url; an error for each) beside `jwt.decode` of PyJWT and `jwt.decode` "
-            "of joserfc with a claims registry, each with a prepared key and the same claims "
-            "required. *Signature alone* is what the cryptography takes of ours, *bare* that and "
-            "`json.loads` of the payload. A manager checks a token once. Times in us."
+            "`TokenVerifier.verify` (signature, type, issuer, audience, times, duplicate "
+            "members, canonical base64url; a distinct error for each) compared with "
+            "`jwt.decode` of PyJWT and `jwt.decode` of joserfc with a claims registry, each "
+            "with a prepared key and the same claims required. *Signature alone* is the part "
+            "of ours that the cryptography takes; *bare* adds `json.loads` of the payload. A "
+            "manager checks a token once. Times in us."
         ),
         columns=(
             "algorithm",

@@ -51,15 +51,16 @@ def run(*, users: int = 200_000) -> Report:
         name=name,
         title=title,
         text=(
-            "The growth of `used_memory` of one server, divided by the sessions, after logins by "
-            "the real script, device `iPhone`, no claims. It counts all: the key, its expiry, the "
-            "hash tables, the allocator's rounding. The last columns look at one key of one user. "
-            "The first rows are sessions alone (`history_entries=0`, `index_online=False`), the "
-            "last what logins write by default: a line of history each, and a user's place in the "
-            "index of who is online. "
-            "The goals are those for short names, such as numbers. Names from 10 characters on "
-            "cost 16 bytes more, as Debian's allocator rounds the key's name up to 32 bytes then, "
-            "for the naive key too where it is that long."
+            "The growth of `used_memory` of one server, divided by the number of sessions, "
+            "after logins by the real script with the device `iPhone` and no claims. It "
+            "includes everything: the key, its expiry, the hash tables, the rounding of the "
+            "allocator. The last columns describe one key of one user. The first rows are "
+            "sessions alone (`history_entries=0`, `index_online=False`); the last are what "
+            "logins write by default, with one entry of history each and the user's place in "
+            "the index of who is online. The goals apply to short names, such as numbers. "
+            "Names of 10 characters or more cost 16 bytes more, because Debian's allocator "
+            "then rounds the name of the key up to 32 bytes; for the naive key too, if its "
+            "name is that long."
         ),
         columns=("stored", "bytes a session", "encoding", "MEMORY USAGE of a key", "key name"),
         rows=rows,
@@ -103,7 +104,7 @@ def _user(prefix: str, number: int) -> str:
 def _login(
     keyspace: Keyspace, keeping: Housekeeping, user: str
 ) -> ScriptCall[session_calls.Opened]:
-    opening = session_calls.Opening(
+    opening = session_calls.NewSession(
         session_id=os.urandom(16),
         refresh_digest=os.urandom(16),
         absolute_seconds=30 * DAY,

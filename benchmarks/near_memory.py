@@ -49,12 +49,12 @@ def run(*, sizes: tuple[int, ...] = (100_000, 1_000_000)) -> Report:
             )
     return Report(
         name="near_memory",
-        title="Memory of a verify from memory",
+        title="Memory of the near cache",
         text=(
             "An `AsyncSessionManager` logs users in, each with one session, and verifies each "
-            "token. The growth of the process' resident memory, the tokens themselves included, "
-            "divided by the entries; and what `stats().cache.bytes` reckons, by which "
-            "`cache_bytes` bounds it. Tokens are signed with EdDSA."
+            "token. The growth of the process' resident memory, including the tokens "
+            "themselves, divided by the number of entries; and the estimate of "
+            "`stats().cache.bytes`, which `cache_bytes` limits. Tokens are signed with EdDSA."
         ),
         columns=("entries", "bytes an entry", "reckoned", "MiB in all", "characters a token"),
         rows=rows,

@@ -160,14 +160,15 @@ def run(*, node_timeouts: Sequence[float], repetitions: int, seed: int) -> Repor
         program="python -m benchmarks.recovery",
         title="Failover",
         text=(
-            f"A process asks each of three shards {_RATE:g} times a second, whether it is answered "
-            "or not: four strict verifies to one login, from eight threads a shard or as tasks of "
-            "one event loop. Then a primary is killed, or stopped by a signal for good. *Replaced* "
-            "is the time until the cluster has another primary, *recovered* the time until the "
-            "last call on its shard that failed, or took a quarter of a second, was over; *full* "
-            "the time until 95 % of the throughput of before. The other two shards: calls that "
-            "failed, and the 99th percentile of their latency until then : before. The worst of "
-            f"{repetitions} faults, in brackets the median."
+            f"A process sends calls to each of three shards {_RATE:g} times a second, whether "
+            "or not earlier ones were answered: four strict verifies for each login, from "
+            "eight threads per shard or as tasks of one event loop. Then a primary is killed, "
+            "or stopped by a signal for good. *Replaced* is the time until the cluster has "
+            "another primary, *recovered* the time until the end of the last call on its shard "
+            "that failed or took a quarter of a second, *full* the time until throughput is "
+            "back at 95 % of what it was. For the other two shards: calls that failed, and the "
+            "99th percentile of their latency until then, divided by that of before. The worst "
+            f"of {repetitions} faults, in brackets the median."
         ),
         columns=(
             "node timeout s",

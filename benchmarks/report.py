@@ -110,10 +110,11 @@ def page(reports: Iterable[Report]) -> str:
 
 <!-- Made by: python -m benchmarks -->
 
-`make bench` makes all of it again. Candidates take turns in many short rounds on the same machine
-and over the loopback interface; a ratio is taken within each round, and the median of all rounds is
-stated, with the quartiles beside it. **Absolute numbers on shared machines mean nothing**: read the
-ratios. These were made on a shared two-core machine, servers and clients on the same cores.
+`make bench` repeats every measurement. Candidates alternate in many short rounds on the same
+machine and over the loopback interface. A ratio is computed within each round; the tables show the
+median of all rounds, and the quartiles in brackets. **Absolute numbers on shared machines mean
+nothing**: compare the ratios. These were measured on a shared two-core machine, with servers and
+clients on the same cores.
 
 {versions()}.
 """

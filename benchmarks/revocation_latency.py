@@ -36,14 +36,14 @@ def run(*, revocations: int = 300) -> Report:
             goals.append(Goal(f"p99 in ms, {what}", percentiles[98] * 1000, at_most=most * 1000))
     return Report(
         name="revocation_latency",
-        title="A revocation as another process sees it",
+        title="How fast another process sees a revocation",
         text=(
-            f"One process revokes {revocations} sessions, one after the other; another one holds "
-            "each of them in memory and asks for it again and again. Milliseconds from the "
-            "acknowledgement of the revocation to the first refusal, the time of that verify "
-            "included; 0 where it was refused before the acknowledgement came. Under full load the "
-            f"verifying process runs {_BUSY_TASKS} more tasks that verify as fast as they can, and "
-            "the revoking one logs users in and out meanwhile."
+            f"One process revokes {revocations} sessions, one after the other; another process "
+            "holds each of them in memory and verifies it again and again. Milliseconds from "
+            "the acknowledgement of the revocation to the first refusal, including the time of "
+            "that verify; 0 where the refusal came before the acknowledgement. Under full load "
+            f"the verifying process runs {_BUSY_TASKS} more tasks that verify as fast as they "
+            "can, while the revoking one logs users in and out."
         ),
         columns=("the process that verifies", "p50 ms", "p90 ms", "p99 ms", "longest ms"),
         rows=rows,

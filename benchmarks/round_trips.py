@@ -72,8 +72,8 @@ def run(*, times: int = 200) -> Report:
         title="Commands and packets of each verb",
         text=(
             f"`INFO COMMANDSTATS` of all primaries before and after {times} calls of each verb, "
-            "without the commands that the scripts themselves call, and what the client handed to "
-            "its sockets meanwhile. A write carries its `WAIT` in the same packet."
+            "without the commands that the scripts themselves call, and what the client wrote "
+            "to its sockets meanwhile. A write carries its `WAIT` in the same packet."
         ),
         columns=("verb", "commands for one call", "packets sent for one call"),
         rows=rows,

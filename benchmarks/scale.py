@@ -53,17 +53,17 @@ async def _run(sizes: tuple[int, ...], rounds: int, calls: int) -> Report:
                 rows.append([*row, f"{own:.2f}"])
     return Report(
         name="scale",
-        title="With the number of live sessions",
+        title="Growth with the number of live sessions",
         text=(
-            f"Two clusters of six nodes: one with {sizes[0]:,} live sessions of as many users, one "
-            "with the number in the first column. The same verbs take turns on both, with "
-            f"{_CALLERS} tasks, each time for a user chosen at random (verifies: among {_HELD:,} "
-            "tokens drawn at random); the ratio is the time on "
-            "the full one to that on the other, so that the noise of the machine falls out. "
-            "`verify` is from memory where the manager holds the token. History and the index of "
-            "who is online are on, as by default; logins let both clusters grow a little. The last "
-            "column is the servers' own time for the script of a refresh (`INFO COMMANDSTATS`), in "
-            "the same ratio: what grows with the size grows there."
+            f"Two clusters of six nodes: one with {sizes[0]:,} live sessions of as many users, "
+            "one with the number in the first column. The same verbs alternate between both, "
+            f"with {_CALLERS} tasks, each time for a user chosen at random (verifies: among "
+            f"{_HELD:,} tokens drawn at random). The ratio is the time on the full cluster to "
+            "that on the other, so the noise of the machine cancels out. `verify` is answered "
+            "from memory if the manager holds the token. History and the index of who is "
+            "online are on, as by default; logins let both clusters grow a little. The last "
+            "column is the servers' own time for the script of a refresh (`INFO "
+            "COMMANDSTATS`), as the same ratio: what grows with the size grows there."
         ),
         columns=(
             "live sessions",

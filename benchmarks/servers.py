@@ -36,8 +36,8 @@ def run(*, rounds: int = 3, seconds: int = 2) -> Report:
         name=name,
         title=title,
         text=(
-            "Requests per second of a route that answers a greeting: one worker, 32 connections, "
-            "without access logs, the load generator on the same cores. The median of "
+            "Requests per second of a route that returns a greeting: one worker, 32 "
+            "connections, no access logs, the load generator on the same cores. The median of "
             f"{rounds} rounds, with the lowest and the highest."
         ),
         columns=("application", "granian : uvicorn"),

@@ -45,15 +45,15 @@ def run(*, rounds: int = 40, calls: int = 2000) -> Report:
                     goals.append(Goal(f"{what}, {loop}", ratio.median, at_least=AT_LEAST))
     return Report(
         name="strict_async",
-        title="Strict verify of an event loop",
+        title="A strict verify in an event loop",
         text=(
-            '`AsyncSessionManager.verify(token, verification="strict")` beside '
-            "`redis.asyncio.RedisCluster.evalsha` with the same script, keys and arguments, which "
-            "yields the bare reply. Ours includes the routing, the comparison with what is known "
-            "of the token, and the session. All calls go to one slot, hence one node. Times are "
-            "all that was done divided by the calls, in us; processor time is that of this "
-            "process alone. The node itself takes about 10 us for a call, 5 of them for the "
-            "script: on two cores that bounds what a client that needs less can win."
+            '`AsyncSessionManager.verify(token, verification="strict")` compared with '
+            "`redis.asyncio.RedisCluster.evalsha` with the same script, keys and arguments, "
+            "which returns the bare reply. Ours includes routing, the comparison with what is "
+            "known of the token, and the session. All calls go to one slot, hence to one node. "
+            "Times are the total time divided by the number of calls, in us; processor time is "
+            "that of this process alone. The node itself takes about 10 us for a call, 5 of "
+            "them for the script: on two cores that limits how much a leaner client can gain."
         ),
         columns=(
             "loop",

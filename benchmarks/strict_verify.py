@@ -43,20 +43,19 @@ def run(*, rounds: int = 300, calls: int = 15) -> Report:
                 goals.append(Goal(f"{what}, sum", sum_ratio.median, at_most=MOST))
     return Report(
         name="strict_verify",
-        title="Strict verify beside a bare script call and a signature check",
+        title="A strict verify compared with a bare script call and a signature check",
         text=(
             '`SessionManager.verify` with `verification="strict"` on six nodes, one thread. It '
-            "remembers that the token's signature was good, and asks the store each time. The "
-            "peers send the same script with the same keys and arguments, by a client that is "
-            "connected to the owner of the slot "
-            "(`redis.Redis`: no routing, no deadline, no retry over nodes) or by redis-py's "
-            "cluster client, and check the signature with `TokenVerifier.verify`. *In turn*: one "
-            "program that does both for each request, as any real one must. *Sum*: both measured "
-            "by themselves, in loops of nothing else. The sum is less than the work takes in turn, "
-            "as code that is run in a loop stays in the processor's caches and code that is run "
-            "between two calls of a server does not; any program that checks a signature for each "
-            "request pays that difference, and it makes the sum move more from run to run. Times "
-            "in us."
+            "remembers that the signature of the token was valid, and asks the store each "
+            "time. The peers send the same script with the same keys and arguments, through a "
+            "client that is connected to the owner of the slot (`redis.Redis`: no routing, no "
+            "deadline, no retries on other nodes) or through redis-py's cluster client, and "
+            "check the signature with `TokenVerifier.verify`. *In turn*: one program that does "
+            "both for each request, as any real one must. *Sum*: both measured separately, "
+            "each in a loop of its own. The sum is less than the work takes in turn, because "
+            "code in a tight loop stays in the processor's caches, and code between two calls "
+            "to a server does not. Any program that checks a signature for each request pays "
+            "that difference, and it makes the sum vary more from run to run. Times in us."
         ),
         columns=(
             "algorithm",

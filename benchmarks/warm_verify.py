@@ -59,11 +59,12 @@ def run(*, rounds: int = 200) -> Report:
         name="warm_verify",
         title="A verify from memory",
         text=(
-            "`SessionManager.verify` of a token that was verified before, beside the decoding of a "
-            "token (with issuer, audience, and the same claims required), beside "
-            "`verify_jwt_in_request` of Flask-JWT-Extended within a test request, which asks a "
-            "Redis on this machine, and beside a function that finds a token in a dictionary and "
-            "looks at its expiry. Only ours and the Redis one would notice a revocation."
+            "`SessionManager.verify` of a token that was verified before, compared with "
+            "decoding a token (with issuer, audience, and the same claims required), with "
+            "`verify_jwt_in_request` of Flask-JWT-Extended in a test request, which asks a "
+            "Redis on this machine, and with a function that looks up a token in a dictionary "
+            "and checks its expiry. Only ours and the one with Redis would notice a "
+            "revocation."
         ),
         columns=("candidate", "us", "this : ours"),
         rows=rows,

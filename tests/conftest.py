@@ -9,6 +9,11 @@ import pytest
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 
+from .ports import keep_to_own_ports
+
+pytest_plugins = ["tests.selection", "tests.scheduling"]
+
+keep_to_own_ports()
 _numbers = itertools.count()
 
 # A job in the background of a shell ignores SIGINT, and all its children would; ours must not.

@@ -1,6 +1,6 @@
 """ClusterPass: distributed JWT sessions on a Redis / Valkey Cluster.
 
-The public names are the ones below; everything else may change between releases.
+``__all__`` lists the public names; everything else may change between releases.
 """
 
 from importlib import import_module
@@ -120,8 +120,8 @@ if TYPE_CHECKING:
     from clusterpass.users.sync.throttle import LoginThrottle as LoginThrottle
     from clusterpass.users.throttle import ThrottlePolicy as ThrottlePolicy
 
-# Names are imported when they are first used: a resource server that only verifies tokens never
-# loads a driver, a program that starts a cluster never loads a web framework.
+# Names are imported on first use: a resource server that only verifies tokens never loads a
+# driver, and a program that starts a cluster never loads a web framework.
 _HOMES = {
     "AccessClaims": "model.values",
     "AccessToken": "model.values",

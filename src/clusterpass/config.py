@@ -1,6 +1,8 @@
-"""The configuration: frozen, validated once, passed in. Nothing here reads the environment.
+"""The configuration of a session manager: frozen, validated once, passed in as an argument.
 
-Durations are seconds. What would be unsafe is refused with a ConfigurationError that says why.
+- Nothing here reads the environment.
+- Durations are in seconds.
+- An unsafe value or combination is refused with a ConfigurationError that says why.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ _DURABILITIES: Final = frozenset(get_args(Durability))
 
 
 def _name(name: str, value: object) -> None:
+    """Raise ConfigurationError unless ``value`` may stand in ``iss`` or ``aud``."""
     if (
         not isinstance(value, str)
         or not 0 < len(value) <= 255
@@ -28,13 +31,13 @@ def _name(name: str, value: object) -> None:
 
 
 def check_mode(mode: object, error: type[ClusterPassError] = ConfigurationError) -> None:
-    """Raises ``error`` unless ``mode`` is a way to verify."""
+    """Raise ``error`` unless ``mode`` is a :data:`VerificationMode`."""
     if not isinstance(mode, str) or mode not in _MODES:
         raise error("verification must be 'cached', 'strict' or 'stateless'")
 
 
 def check_grace(seconds: object, error: type[ClusterPassError]) -> None:
-    """Raises ``error`` unless ``seconds`` is a grace for outages."""
+    """Raise ``error`` unless ``seconds`` is an ``outage_grace``: a number from 0 to 3600."""
     if (
         isinstance(seconds, bool)
         or not isinstance(seconds, int | float)
@@ -45,69 +48,75 @@ def check_grace(seconds: object, error: type[ClusterPassError]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a session manager needs to know.
+    """The settings of a session manager.
 
-    Raises ConfigurationError when a value is out of its range or the combination is not safe.
+    Raises ConfigurationError when a value is out of range or a combination is unsafe.
     """
 
     issuer: str
-    """``iss``: who issues the tokens, usually the URL of the auth service."""
+    """The issuer of the tokens (``iss``), usually the URL of the auth service."""
     audience: str = ""
-    """``aud``: whom the tokens are meant for; the issuer itself unless given."""
+    """The audience of the tokens (``aud``); the issuer unless given."""
     keys: KeyRing = field(repr=False)
-    """The keys; the first private one signs, all of them verify."""
+    """The key ring: the first private key signs, and all keys verify."""
     access_lifetime: int = 15 * 60
-    """Seconds that an access token lives (10 to one day)."""
+    """Seconds for which an access token is valid (10 to one day)."""
     absolute_lifetime: int = 30 * DAY
-    """Seconds after the login at which a session ends in any case (at most ten years)."""
+    """Seconds after the login at which a session ends, however it is used (10 to ten years)."""
     idle_lifetime: int = 7 * DAY
-    """Seconds without any use after which a session ends; 0: no such limit. As not every use is
-    noted, it may end up to a twentieth earlier."""
+    """Seconds without use after which a session ends (at most ten years; 0: no idle limit). As not
+    every use is recorded, a session may end up to a twentieth of this time earlier."""
     remember_lifetime: int = 90 * DAY
-    """The absolute lifetime of a login with ``remember=True``."""
+    """The absolute lifetime, in seconds, of a login with ``remember=True`` (10 to ten years)."""
     remember_idle_lifetime: int = 30 * DAY
-    """The idle lifetime of a login with ``remember=True``; 0: no such limit."""
+    """The idle lifetime, in seconds, of a login with ``remember=True`` (at most ten years; 0: no
+    idle limit)."""
     activity_interval: int = 300
-    """Seconds between two notes of a session's use (0: refreshes only; at most a day)."""
+    """Seconds between two records of a session's use (at most one day; 0: only refreshes are
+    recorded)."""
     refresh_grace: int = 30
-    """Seconds in which a refresh token may be presented again and gets the very same successor
-    (0: single use without exception; otherwise 5 to 300)."""
+    """Seconds during which a used refresh token may be presented again and gets the identical
+    successor (5 to 300; 0: single use without exception)."""
     clock_leeway: int = 30
-    """Seconds that ``iat`` and ``nbf`` may lie in the future (0 to 300)."""
+    """Seconds by which ``iat`` and ``nbf`` may lie in the future (0 to 300)."""
     expiry_leeway: int = 0
-    """Seconds that an access token is accepted past ``exp`` (0 to 5)."""
+    """Seconds after ``exp`` for which an access token is still accepted (0 to 5)."""
     policy: SessionPolicy = _DEFAULT_POLICY
+    """The session policy of every login that brings none of its own."""
     levels: tuple[str, ...] = ("1", "2", "3")
-    """The levels of authentication (``acr``), ascending; a login has the first."""
+    """The authentication levels (``acr``), ascending; a new login has the first."""
     protected_subjects: frozenset[str] = frozenset()
-    """Who can never be impersonated."""
+    """Subjects that can never be impersonated."""
     history_entries: int = 20
-    """Lines of history for each subject (0 to 100); the same in every process that shares the
-    store, as each keeps no more than its own number."""
+    """History entries kept for each subject (0 to 100). All processes that share the store need the
+    same number, as each process trims the history to its own."""
     history_lifetime: int = 0
-    """Seconds that the history outlives its last line, once no session is left."""
+    """Seconds for which the history is kept after its last entry once the subject has no session
+    (at most ten years)."""
     index_online: bool = True
-    """Whether the store keeps track of who is online."""
+    """Whether the store keeps an index of online subjects."""
     verification: VerificationMode = "cached"
-    """How access tokens are verified. ``cached``: from memory while nothing has changed, and from
-    the store otherwise; ``strict``: by asking the store each time; ``stateless``: by the token
+    """How access tokens are verified. ``cached``: from memory while the session is unchanged, and
+    from the store otherwise; ``strict``: by asking the store each time; ``stateless``: by the token
     alone, so that a revoked session is accepted until its access token expires."""
     staleness_bound: float = 0.5
-    """Seconds after which no verify accepts a session whose end was acknowledged, also when the
-    cluster cannot be reached (0.05 to 60). Four heartbeats in this time go to each primary."""
+    """Seconds after an acknowledged revocation within which ``cached`` verification accepts the
+    session at most, even when the cluster cannot be reached (0.05 to 60). ``outage_grace`` is the
+    one exception. Each primary gets four heartbeats in this time."""
     durability: Durability = "replicated"
-    """What a write waits for. ``replicated``: that a replica has it (WAIT), so that it survives the
-    loss of any one node; ``fsync``: that it is on the disk of the primary, and of a replica where
-    there is one (WAITAOF; Redis 7.2 or Valkey, with ``appendonly yes``); ``primary``: nothing.
-    Where there is no replica to ask, ``replicated`` is as much as ``primary``."""
+    """What a write waits for. ``replicated``: a replica has the write (WAIT), so that the write
+    survives the loss of any one node; ``fsync``: the write is on the disk of the primary, and of a
+    replica where there is one (WAITAOF; Redis 7.2 or Valkey, with ``appendonly yes``); ``primary``:
+    nothing. In a store without replicas, ``replicated`` equals ``primary``."""
     outage_grace: float = 0.0
-    """Seconds: while the store cannot be asked, a verify accepts a session that this process itself
-    saw alive no longer ago (0: it accepts none, and raises StoreUnavailable; at most an hour). For
-    what only reads; a revocation made meanwhile is not seen."""
+    """Stale-while-error: while the store cannot be reached, verify accepts a session that this
+    process saw alive at most so many seconds ago (at most one hour; 0: verify raises
+    StoreUnavailable). A revocation made elsewhere meanwhile is not seen, so the grace is for
+    read-only use."""
     cache_entries: int = 100_000
-    """Access tokens that are remembered, at most (1 to 100 million)."""
+    """The most access tokens that the cache holds (1 to 100 million)."""
     cache_bytes: int = 256 * 1024 * 1024
-    """About how many bytes of memory they may take (1 MiB to 1 TiB)."""
+    """The approximate memory limit of the cache, in bytes (1 MiB to 1 TiB)."""
 
     def __post_init__(self) -> None:
         _name("issuer", self.issuer)

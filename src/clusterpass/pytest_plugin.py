@@ -1,12 +1,12 @@
-"""Fixtures for the tests of applications: a real cluster for the whole run.
-
-Rules of this module
-- pytest loads it in every run of every project that has ClusterPass installed: importing it costs
-  nothing, and nothing is started before a test asks for it.
+"""A pytest plugin for the tests of applications: one real cluster for the whole test run.
 
 Fixtures: ``clusterpass_cluster`` (an EmbeddedCluster) and ``clusterpass_url`` (its store URL).
-Settings: ``clusterpass_nodes`` (6) and ``clusterpass_node_timeout`` (seconds, 1.0); a failover
-takes about 1.5 times the node timeout plus 1 s.
+Settings: ``clusterpass_nodes`` (default 6) and ``clusterpass_node_timeout`` (in seconds, default
+1.0). A failover takes about 1.5 times the node timeout plus 1 s.
+
+Rules of this module
+- pytest imports the plugin in every test run of every project that has ClusterPass installed. The
+  import is therefore cheap, and nothing is started until a test uses a fixture.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Make the settings known."""
-    parser.addini("clusterpass_nodes", "Nodes of the test cluster (1, or 3 and more).", default="6")
+    """Register the settings of the plugin with pytest."""
+    parser.addini(
+        "clusterpass_nodes", "Number of nodes of the test cluster: 1, or at least 3.", default="6"
+    )
     parser.addini(
         "clusterpass_node_timeout",
         "Seconds of silence after which a node of the test cluster counts as failed.",
@@ -30,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def clusterpass_cluster(pytestconfig: pytest.Config) -> "Iterator[EmbeddedCluster]":
-    """A running cluster, stopped after the last test; its data is shared by all tests."""
+    """A running cluster, shared by all tests and stopped after the last one."""
     from clusterpass.embedded import EmbeddedCluster  # noqa: PLC0415 - loaded on demand
 
     try:

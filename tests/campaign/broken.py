@@ -14,13 +14,13 @@ from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Ended
 from clusterpass.protocol.script import load_script
-from clusterpass.sessions.endings import orders
 from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.revocations import kinds
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.verify import Verify
-from clusterpass.store.exchanges import carry_out as exchange
+from clusterpass.store.exchanges import first_try, tries
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
 from tests.staleness.leases_off import switch_leases_off
@@ -28,13 +28,15 @@ from tests.staleness.leases_off import switch_leases_off
 
 def wait_is_off() -> None:
     """Nobody waits for a replica, and all is called durable."""
-    exchange.wait_of = lambda *_: None
-    exchange.is_durable = lambda *_: True
+    for module in (first_try, tries):
+        module.wait_of = lambda *_: None
+        module.is_durable = lambda *_: True
 
 
 def wait_is_not_counted() -> None:
     """WAIT is sent, but what it answers is not looked at (or another shard is asked)."""
-    exchange.is_durable = lambda *_: True
+    for module in (first_try, tries):
+        module.is_durable = lambda *_: True
 
 
 def ends_are_not_remembered() -> None:
@@ -47,18 +49,18 @@ def ends_are_not_remembered() -> None:
 
 def pending_is_not_enforced() -> None:
     """What could not be carried out yet is not in force here either."""
-    for order in (orders.EndOne, orders.EndAll, orders.AddBan):
-        _only_when_confirmed(order)
+    for revocation in (kinds.EndOne, kinds.EndAll, kinds.AddBan):
+        _only_when_confirmed(revocation)
 
 
-def _only_when_confirmed(order: Any) -> None:
-    whole = order.enforce
+def _only_when_confirmed(revocation: Any) -> None:
+    whole = revocation.enforce
 
     def enforce(self: Any, operation: bytes, *, is_pending: bool) -> None:
         if not is_pending:
             whole(self, operation, is_pending=False)
 
-    order.enforce = enforce
+    revocation.enforce = enforce
 
 
 def sweeps_never_end() -> None:

@@ -129,9 +129,13 @@ class Buses:
                     continue
                 client.config_set("masterauth", _WRONG_PASSWORD)
                 self._cut.append(node)
+            # Another replica, on the side of its primary, comes back at once.
             with self._cluster.client(primary) as client:
                 client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            with self._cluster.client(node) as client:
                 await_that(
-                    lambda client=client: client.info("replication")["connected_slaves"] == 0,
+                    lambda client=client: (
+                        client.info("replication")["master_link_status"] == "down"
+                    ),
                     "the replica is cut off",
                 )

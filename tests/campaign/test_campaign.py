@@ -10,6 +10,7 @@ from .campaign import Plan, plan_of, run, summary
 from .faults import FAULTS
 
 pytestmark = pytest.mark.timeout(300)
+SAMPLED_BUILDS = 5
 _MOST_FAULTS = 9
 
 
@@ -23,6 +24,7 @@ def test_a_short_campaign_breaks_no_promise(tmp_path: Path) -> None:
     assert all(done[verb] for verb in ("login", "verify", "refresh", "logout", "revoke")), done
 
 
+@pytest.mark.sampled(SAMPLED_BUILDS)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_build_is_found_out(tmp_path: Path, name: str) -> None:
     """Within nine faults."""

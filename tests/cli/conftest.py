@@ -20,6 +20,8 @@ from clusterpass.cli import main
 from ..service.conftest import COMMAND, command_environment
 
 NOBODY_LISTENS = "redis+cluster://127.0.0.1:1"
+IMPATIENT = f"{NOBODY_LISTENS}?timeout=0.3&deadline=0.5"
+"""The store is away, and nobody waits for it long."""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass import SubjectBanned
 
-from .conftest import NOBODY_LISTENS, assert_refused
+from .conftest import IMPATIENT, assert_refused
 
 
 def test_a_ban_from_everything(process, manager):
@@ -22,10 +22,10 @@ def test_a_ban_from_everything(process, manager):
     checked = process("bans", "check", "alice")
     assert (checked.returncode, checked.stdout) == (3, "The account is banned: fraud.\n")
     assert process("bans", "check", "alice", "--scope", "anything").returncode == 3
-    assert process("bans", "lift", "alice").stdout.startswith("lifted")
+    assert process("bans", "lift", "alice").stdout.startswith("lifted the ban of alice")
     checked = process("bans", "check", "alice")
     assert (checked.returncode, checked.stdout) == (0, "not banned\n")
-    assert process("bans", "lift", "alice").stdout == "there was no such ban\n"
+    assert process("bans", "lift", "alice").stdout == "there is no ban of alice\n"
 
 
 def test_bans_in_a_table_and_as_json(run, manager):
@@ -36,7 +36,7 @@ def test_bans_in_a_table_and_as_json(run, manager):
     (spam,) = [row for row in rows if row.startswith("comments:*")]
     assert re.fullmatch(r"comments:\*  3  .* UTC  .* UTC  spam", spam)
     (good,) = [row for row in rows if row.startswith("uploads")]
-    assert re.fullmatch(r"uploads  .* UTC  for good +-", good)
+    assert re.fullmatch(r"uploads  .* UTC  permanent +-", good)
     found = json.loads(run("bans", "list", "alice", "--json").stdout)
     assert {(ban["scope"], ban["level"], ban["reason"]) for ban in found} == {
         ("comments:*", 3, "spam"),
@@ -109,13 +109,13 @@ def test_without_a_confirmation_it_says_so(run, url):
     told = run("bans", "add", "alice", **unasked).stdout
     assert told == "banned alice, ended 0 sessions (not confirmed by a replica)\n"
     assert run("bans", "lift", "alice", **unasked).stdout == (
-        "lifted (not confirmed by a replica)\n"
+        "lifted the ban of alice (not confirmed by a replica)\n"
     )
 
 
 @pytest.mark.parametrize("command", ["add", "lift", "list", "check"])
 def test_a_store_that_is_away_is_told_soon_and_is_no_ban(run, command):
     began = time.monotonic()
-    outcome = run("bans", command, "alice", CLUSTERPASS_STORE_URL=NOBODY_LISTENS)
+    outcome = run("bans", command, "alice", CLUSTERPASS_STORE_URL=IMPATIENT)
     assert_refused(outcome, saying="cannot be reached")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 10

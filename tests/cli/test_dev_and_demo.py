@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.cli.local_servers import ask, await_condition, free_port
+from clusterpass.cli.local_service import ask, await_condition
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "clusterpass"]
 ENVIRONMENT = {
@@ -60,7 +61,7 @@ class Dev:
 
     def await_ready(self) -> None:
         await_condition(
-            lambda: "Ctrl-C stops everything" in self.text() or self.process.poll() is not None,
+            lambda: "Press Ctrl-C to stop" in self.text() or self.process.poll() is not None,
             seconds=60,
             failure=self.text(),
         )
@@ -174,7 +175,9 @@ def test_the_demo_holds_and_leaves_nothing(tmp_path: Path):
     assert told["held"] is True
     titles = [step["title"] for step in told["steps"]]
     assert len(titles) == 16
-    gap = next(step for step in told["steps"] if step["title"].startswith("Known again"))
+    gap = next(
+        step for step in told["steps"] if step["title"].startswith("The session is accepted again")
+    )
     assert 0 < gap["seconds"] < 20
     assert all(step["held"] for step in told["steps"])
     assert time.monotonic() - began < 60, "the story is told in under a minute"

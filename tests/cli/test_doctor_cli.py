@@ -17,7 +17,7 @@ def test_a_cluster_for_people(process, url):
     assert "3 primaries" in first
     assert "3 replicas" in first
     assert "Valkey" in first
-    assert last.endswith(" 0 problems, 0 warnings, 3 notes, 0 not looked at.")
+    assert last.endswith(" 0 problems, 0 warnings, 3 notes, 0 not inspected.")
     for identifier in HERE:
         assert f"NOTE {identifier}\n" in done.stdout
         assert f"See: docs/reference/doctor.md#{identifier}\n" in done.stdout

@@ -14,6 +14,7 @@ import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
 from clusterpass.embedded import TlsFiles
+from tests.selection import ENGINES
 
 REDIS_SERVER = shutil.which("redis-server") or "/usr/bin/redis-server"
 
@@ -72,17 +73,7 @@ def single_server() -> Iterator[EmbeddedCluster]:
         yield running
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        ("cluster", "sync"),
-        ("cluster", "async"),
-        ("redis_cluster", "sync"),
-        ("redis_cluster", "async"),
-        ("single_server", "sync"),
-    ],
-    ids="-".join,
-)
+@pytest.fixture(scope="session", params=ENGINES, ids="-".join)
 def engine(request: pytest.FixtureRequest) -> tuple[EmbeddedCluster, str]:
     name, style = request.param
     return request.getfixturevalue(name), style

@@ -159,7 +159,7 @@ def test_a_slot_that_migrates_is_put_off_and_not_a_logout(cluster, config, subje
                     "MIGRATE", target.host, target.port, scene.beside, 0, 5000
                 )
                 with pytest.raises(StoreUnavailable) as put_off:
-                    manager.verify(scene.pair.access_token)
+                    manager.verify(scene.pair.access_token, verification="strict")
                 assert put_off.value.reason == "moving"
                 for key in scene.node.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
                     scene.node.execute_command("MIGRATE", target.host, target.port, key, 0, 5000)
@@ -187,7 +187,7 @@ def test_a_note_is_no_change_of_what_a_cache_watches(engine, open_manager, confi
 
 def test_the_least_recently_used_is_not_guessed(scene):
     """Without the notes a login that must let one leave is put off."""
-    opening = session_calls.Opening(
+    opening = session_calls.NewSession(
         session_id=b"n" * 16,
         refresh_digest=b"d" * 16,
         absolute_seconds=600,

@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_start_status_stop_and_start_again(folder: Path) -> None:
     first = run("status", "--data", folder)
     assert (first.returncode, first.stdout) == (1, "")
-    assert first.stderr == f"No cluster runs in {folder}.\n"
+    assert first.stderr == f"No cluster is running in {folder}.\n"
 
     started = run("start", "--data", folder, "--node-timeout", "1")
     assert started.returncode == 0, started.stderr
@@ -92,7 +92,7 @@ def test_start_status_stop_and_start_again(folder: Path) -> None:
     again = run("start", "--data", folder)
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr == (
-        f"Error: A cluster runs in {folder} already."
+        f"Error: A cluster is already running in {folder}."
         f" Stop it with: clusterpass cluster stop --data {folder}\n"
     )
 
@@ -118,7 +118,7 @@ def test_start_status_stop_and_start_again(folder: Path) -> None:
     assert read_state(folder) is None
     assert all(gone(pid) for pid in pids)
     idle = run("stop", "--data", folder)
-    assert (idle.returncode, idle.stdout) == (0, f"No cluster runs in {folder}.\n")
+    assert (idle.returncode, idle.stdout) == (0, f"No cluster is running in {folder}.\n")
 
     assert run("start", "--data", folder).returncode == 0
     resumed = running(folder)
@@ -137,7 +137,7 @@ def test_default_folder_and_dead_node(tmp_path: Path) -> None:
         eventually(lambda: running(folder).nodes[2].pid is None, "the death was noticed")
         status = run("status", cwd=tmp_path)
         assert status.returncode == 1
-        assert "ended" in status.stdout
+        assert "exited" in status.stdout
         assert "Not healthy: " in status.stdout
         facts = json.loads(run("status", "--json", cwd=tmp_path).stdout)
         assert (facts["running"], facts["healthy"]) == (True, False)
@@ -211,10 +211,10 @@ def test_interrupted_start_leaves_nothing(folder: Path) -> None:
 
 def test_errors_are_one_sentence(folder: Path) -> None:
     for arguments, what in (
-        (["--nodes", "2"], "three primaries at least"),
+        (["--nodes", "2"], "fewer than three primaries"),
         (["--server", "/absent"], "not an executable file"),
-        (["--server", sys.executable, "--nodes", "1"], "ended at once. See "),
-        (["--data", "/dev/null/x"], "cannot be made"),
+        (["--server", sys.executable, "--nodes", "1"], "exited at once. See "),
+        (["--data", "/dev/null/x"], "cannot be created"),
     ):
         done = run("start", "--data", folder, *arguments)
         assert (done.returncode, done.stdout) == (1, "")

@@ -385,7 +385,7 @@ def test_bad_subjects_are_refused_before_anything_is_sent(manager, bad):
         {"claims": {"x": "y" * 4096}},
         {"claims": {"x": float("nan")}},
         {"claims": {1: 2}},
-        {"claims": {"x": object()}},
+        {"claims": {"x": {1}}},
         {"claims": ["x"]},
     ],
     ids=str,

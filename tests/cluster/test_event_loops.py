@@ -85,8 +85,9 @@ async def test_a_watch_that_was_cancelled_begins_again(cluster, config, subject)
             if task.get_name() == "clusterpass-connections":
                 task.cancel()
         await asyncio.sleep(0)
-        while manager.recall(pair.access_token):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while manager.recall(pair.access_token):
+                await asyncio.sleep(0.01)
         await served(manager, pair.access_token)
 
 

@@ -86,7 +86,7 @@ ENDS = [
         reuse,
         "reused",
         "recent",
-        "A used refresh token was presented again, so the session was ended; log in again.",
+        "A refresh token was used twice, so the session was ended; log in again.",
     ),
 ]
 each_end = pytest.mark.parametrize(

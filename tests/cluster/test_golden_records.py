@@ -30,7 +30,7 @@ class Scene:
 
     def ask(self, call: ScriptCall[Any]) -> Any:
         def flow() -> Any:
-            answer = yield from call
+            answer = yield call
             return answer.reply
 
         return self._manager.store.run(flow())
@@ -63,7 +63,7 @@ class Scene:
         return self.ask(call)
 
     def login(self, **limits: Any) -> Any:
-        opening = session_calls.Opening(
+        opening = session_calls.NewSession(
             session_id=b"n" * 16,
             refresh_digest=b"d" * 16,
             absolute_seconds=600,

@@ -1,6 +1,6 @@
 """The synchronous manager under gunicorn: forked workers, threads, greenlets."""
 
-import socket
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,6 +14,7 @@ import pytest
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 from tests.cluster.stored import eventually
+from tests.ports import free_port
 
 APPLICATION = """
     import os
@@ -47,9 +48,7 @@ def keys() -> KeyRing:
 def gunicorn(folder: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
     """The address of a server that answers; ended by its process id."""
     (folder / "application.py").write_text(textwrap.dedent(APPLICATION))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = folder / "gunicorn.log"
     command = [sys.executable, "-m", "gunicorn", "application:app", "--bind", f"127.0.0.1:{port}"]
     with log.open("w") as output:
@@ -71,6 +70,7 @@ def environment_of(cluster: EmbeddedCluster, keys: KeyRing, folder: Path, token:
         "STORE_URL": cluster.url,
         "TOKEN": token,
         "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
 

@@ -156,7 +156,7 @@ def test_it_ends_with_the_actors_session(engine, manager, support, actor, subjec
     with pytest.raises(SessionRevoked) as over:
         manager.verify(acting.access_token)
     # Why the actor's has ended is not the subject's to know.
-    assert (over.value.reason, over.value.note) == ("revoked", "the impersonation is over")
+    assert (over.value.reason, over.value.note) == ("revoked", "the impersonation has ended")
     with pytest.raises(InvalidRefreshToken) as refusal:
         manager.refresh(acting.refresh_token)
     assert (refusal.value.reason, refusal.value.note) == (over.value.reason, over.value.note)

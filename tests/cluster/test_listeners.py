@@ -335,7 +335,11 @@ def test_too_much_for_a_listener_is_dropped_and_counted(own, subject, caplog):
     heard.wait_for(["refresh"] * MOST_WAITING)
 
 
-@pytest.mark.parametrize("kind", ["nonsense", "", "LOGIN", None, 7, ["login"], Heard()], ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    ["nonsense", "", "LOGIN", None, 7, ["login"], Heard()],
+    ids=["nonsense", "empty", "capitals", "none", "number", "list", "listener"],
+)
 def test_a_kind_that_is_none_is_refused(own, kind):
     with pytest.raises(InvalidInput):
         own.on(kind)

@@ -381,6 +381,7 @@ def await_replica(racers: Threads | Tasks, subject: str) -> None:
         assert time.monotonic() < deadline, "no replica confirms"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("moment", ["between rounds", "within a round"])
 def test_there_is_one_lineage_while_primaries_die_and_come_back(
     open_racers: Callable[..., Threads | Tasks],

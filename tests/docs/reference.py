@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from clusterpass import __version__
-from clusterpass.cli import _COMMANDS
+from clusterpass.cli import COMMANDS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
 from clusterpass.service.settings.service import PREFIX, Settings
@@ -25,10 +25,10 @@ def settings_page() -> str:
         "",
         "<!-- Made by: python -m tests.docs.reference -->",
         "",
-        "Each is read from the environment under the name in the first column, or from a TOML",
-        "file (`--config FILE` or `CLUSTERPASS_CONFIG`) under the same name without the prefix, in",
-        "lower case. The environment wins. `clusterpass serve` refuses to start on a wrong one and",
-        "says which. Durations are seconds.",
+        "Each setting is read from the environment, under the name in the first column, or from a",
+        "TOML file (`--config FILE` or `CLUSTERPASS_CONFIG`), under the same name in lower case",
+        "without the prefix. The environment takes precedence. `clusterpass serve` does not start",
+        "with an invalid setting, and says which one it is. Durations are in seconds.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
@@ -45,7 +45,7 @@ def settings_page() -> str:
 def commands_page() -> str:
     """docs/reference/cli.md."""
     lines = ["# Command line", "", "<!-- Made by: python -m tests.docs.reference -->", ""]
-    group = make_group(_COMMANDS, version=__version__)
+    group = make_group(COMMANDS, version=__version__)
     _describe(group, "clusterpass", None, lines)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -70,7 +70,7 @@ def doctor_page() -> str:
     lines = [head.rstrip(), "", mark, ""]
     modules = dict.fromkeys(check.function.__module__ for check in CHECKS.values())
     for module in modules:
-        about = (sys.modules[module].__doc__ or "").splitlines()[0]
+        about = (sys.modules[module].__doc__ or "").splitlines()[0].rstrip(".")
         lines += [f"## {about}", ""]
         for check in CHECKS.values():
             if check.function.__module__ == module:

@@ -95,6 +95,13 @@ def test_a_workflow_calls_targets_that_the_makefile_has(workflow):
     assert called <= targets()
 
 
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_documents_name_targets_that_the_makefile_has(path):
+    command = re.compile(r"(?:`|^ *)(?:[A-Z]+=\S+ )*make ([a-z-]+)(?=`| {2,}| &&| [A-Z]+=|$)", re.M)
+    commands = command.findall(path.read_text("utf-8"))
+    assert set(commands) <= targets()
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_may_write_nothing(workflow):
     described = yaml.safe_load(workflow.read_text("utf-8"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.cli.local_servers import write_keys
+from clusterpass.cli.local_setup import write_keys
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "flask_account" / "app.py"
 PASSWORD = "correct horse battery"
@@ -16,7 +16,8 @@ def program(cluster_url, tmp_path_factory):
     keys_file = tmp_path_factory.mktemp("account") / "keys.json"
     write_keys(keys_file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORE_URL", cluster_url)
+        # All tests log in from one address, and it is throttled.
+        patch.setenv("STORE_URL", f"{cluster_url}?namespace=examples")
         patch.setenv("KEYS_FILE", str(keys_file))
         patch.setenv("RECENT", "2")
         names = runpy.run_path(str(PROGRAM))

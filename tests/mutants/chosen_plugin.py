@@ -1,4 +1,5 @@
-"""A plugin of pytest: runs the chosen tests of the files that it was given, in the chosen order.
+"""A plugin of pytest: runs the chosen tests of the files that it was given, in the chosen order,
+and writes down the last one that began.
 
 Names on the command line would not do: some parameters hold what pytest reads as something else.
 """
@@ -9,6 +10,12 @@ from pathlib import Path
 import pytest
 
 CHOSEN = "CLUSTERPASS_MUTANTS_CHOSEN"
+LAST = "CLUSTERPASS_MUTANTS_LAST"
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Write down which test runs: with ``-x`` the last one is the one that failed or hangs."""
+    Path(os.environ[LAST]).write_text(nodeid)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,8 +1,9 @@
 """The layers of the code, their sources, and the tests that may find a change in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 PACKAGE = Path("src/clusterpass")
 # Written by scripts/generate_sync.py: a change of the source is generated into them.
@@ -16,7 +17,7 @@ class Layer:
     sources: tuple[str, ...]
     """Folders and files under src/clusterpass."""
     fallback: tuple[str, ...] = ()
-    """Tests for code that coverage sees nowhere, because it runs in other processes."""
+    """Files of tests for code that coverage sees nowhere, because it runs in other processes."""
 
 
 SCRIPT_TESTS = (
@@ -50,16 +51,28 @@ LAYERS: dict[str, Layer] = {
     "doctor": Layer(("doctor",)),
     "cli": Layer(("cli",), ("tests/cli/test_doctor_cli.py", "tests/cli/test_dev_and_demo.py")),
 }
-# Tests whose coverage is recorded. Left out: those that read the source instead of running it, and
-# those that take minutes, whose findings would cost more than they tell.
-SLOW_OR_TEXTUAL = frozenset(
+# Folders of which every test file, at any depth, is recorded ...
+TEST_FOLDERS: Final = (
+    "tests/unit",
+    "tests/security",
+    "tests/store",
+    "tests/cli",
+    "tests/cluster",
+    "tests/cluster/durability",
+    "tests/cluster/store_faults",
+    "tests/service",
+    "tests/service/administration",
+)
+# ... but these files and folders: they read the source instead of running it, or they take minutes,
+# so that their findings would cost more than they tell.
+SLOW_OR_TEXTUAL: Final = frozenset(
     {
         "tests/cluster/test_acl.py",
         "tests/cluster/test_cluster_cli.py",
-        "tests/cluster/test_embedded.py",
+        "tests/cluster/embedded",
         "tests/cluster/test_failover.py",
         "tests/cluster/test_gunicorn.py",
-        "tests/cluster/test_model.py",
+        "tests/cluster/model",
         "tests/cluster/test_nothing_leaks.py",
         "tests/cli/test_dev_and_demo.py",
         "tests/service/test_page_browser.py",
@@ -73,7 +86,10 @@ SLOW_OR_TEXTUAL = frozenset(
         "tests/unit/test_wheel.py",
     }
 )
-TEST_FOLDERS = ("unit", "security", "store", "cli", "cluster", "service")
+
+
+class NothingThere(Exception):
+    """A path that this module names does not exist, or no test file is in it."""
 
 
 def sources_of(tree: Path, layer: str) -> Iterator[str]:
@@ -87,14 +103,32 @@ def sources_of(tree: Path, layer: str) -> Iterator[str]:
                 yield file.relative_to(tree).as_posix()
 
 
-def recorded_tests(tree: Path) -> list[str]:
+def check_paths(tree: Path) -> None:
+    """Raises ``NothingThere`` unless every path that this module names is in the tree."""
+    layers = LAYERS.values()
+    named = [(PACKAGE / source).as_posix() for layer in layers for source in layer.sources]
+    named += [(PACKAGE / folder).as_posix() for folder in GENERATED]
+    named += [test for layer in layers for test in layer.fallback]
+    missing = [path for path in [*named, *SLOW_OR_TEXTUAL] if not (tree / path).exists()]
+    if missing:
+        raise NothingThere(f"not there: {', '.join(sorted(set(missing)))}")
+    recorded_tests(tree)
+
+
+def recorded_tests(tree: Path, folders: Sequence[str] = TEST_FOLDERS) -> list[str]:
     """The test files whose coverage decides which tests run, those without a cluster first."""
-    return [
-        file.relative_to(tree).as_posix()
-        for folder in TEST_FOLDERS
-        for file in sorted((tree / "tests" / folder).glob("test_*.py"))
-        if file.relative_to(tree).as_posix() not in SLOW_OR_TEXTUAL
-    ]
+    files: dict[str, None] = {}
+    for folder in folders:
+        found = [one.relative_to(tree) for one in sorted((tree / folder).rglob("test_*.py"))]
+        kept = [one.as_posix() for one in found if not _is_left_out(one)]
+        if not kept:
+            raise NothingThere(f"no test file in {folder}")
+        files.update(dict.fromkeys(kept))
+    return list(files)
+
+
+def _is_left_out(file: Path) -> bool:
+    return any(one.as_posix() in SLOW_OR_TEXTUAL for one in (file, *file.parents))
 
 
 def needs_cluster(test: str) -> bool:

@@ -22,5 +22,5 @@ def survivor_lines(outcomes: Sequence[Outcome]) -> list[str]:
     return [
         f"- {one.mutant.describe()} ({one.verdict}; {one.tests} tests)"
         for one in outcomes
-        if one.verdict in {Verdict.SURVIVED, Verdict.NO_TEST}
+        if one.verdict in {Verdict.SURVIVED, Verdict.DOUBTFUL, Verdict.NO_TEST}
     ]

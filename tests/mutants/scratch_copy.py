@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.selection import SEED_VARIABLE
+
 from .mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
+# The same tests on every day: the recording and the trials must leave out the same.
+SELECTION_SEED = "1"
 IGNORED = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", ".clusterpass", "build", "dist"
 )
@@ -49,6 +53,7 @@ class ScratchCopy:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(self.tree / "src"), str(self.tree), *kept]),
             "PYTHONDONTWRITEBYTECODE": "1",
+            SEED_VARIABLE: SELECTION_SEED,
         }
 
     @contextmanager

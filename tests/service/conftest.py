@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,12 +16,16 @@ from typing import Any
 import httpx
 import pytest
 
-from clusterpass import KeyRing, SessionManager, ThrottlePolicy, UserDirectory
+from clusterpass import KeyRing, PasswordHasher, SessionManager, ThrottlePolicy, UserDirectory
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.request_log import make_logger
 from clusterpass.service.settings.service import Settings, load_settings
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
+CHEAP_KIB = 32
+_HASHING: dict[str, int] = PasswordHasher.__init__.__kwdefaults__
+_REAL_KIB = _HASHING["memory_kib"]
 _numbers = itertools.count()
 
 
@@ -31,6 +34,22 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CLUSTERPASS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services in this process hash passwords with little memory.
+
+    A service as a process hashes as it does in production; a hash that is stored already costs it
+    what that one was made with.
+    """
+    monkeypatch.setitem(_HASHING, "memory_kib", CHEAP_KIB)
+
+
+@pytest.fixture
+def real_hashes(cheap_hashes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the hashing itself: as in production."""
+    monkeypatch.setitem(_HASHING, "memory_kib", _REAL_KIB)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +72,11 @@ def settings(cluster_url: str, keys_file: Path) -> Settings:
 def directory(cluster_url: str, keys_file: Path) -> Iterator[UserDirectory]:
     config = load_settings(None, {"keys_file": keys_file}).session_config()
     with SessionManager.from_url(cluster_url, config) as sessions:
-        yield UserDirectory(sessions, throttle=ThrottlePolicy(account_attempts=1000))
+        yield UserDirectory(
+            sessions,
+            hasher=PasswordHasher(memory_kib=CHEAP_KIB),
+            throttle=ThrottlePolicy(account_attempts=1000),
+        )
 
 
 @pytest.fixture
@@ -116,12 +139,6 @@ async def service(start: Callable[[Settings], Any], settings: Settings) -> Servi
     return await start(settings)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class ServerProcess:
     """``clusterpass serve`` as a process."""
@@ -165,7 +182,7 @@ def serve(
             except httpx.TransportError:
                 assert process.poll() is None, log_file.read_text()
                 assert time.monotonic() < deadline, log_file.read_text()
-                time.sleep(0.05)
+                time.sleep(0.02)
 
     yield started
     for server in running:

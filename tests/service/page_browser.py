@@ -137,9 +137,10 @@ def expired(service: Service, browser: Browser) -> str:
 async def stale(service: Service, browser: Browser) -> None:
     """Return when the authentication of the browser's session is not of this very second."""
     sessions = service.app.state.service.sessions
-    while True:
-        try:
-            await sessions.verify(browser.tokens[ACCESS], max_auth_age=0)
-        except StepUpRequired:
-            return
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await sessions.verify(browser.tokens[ACCESS], max_auth_age=0)
+            except StepUpRequired:
+                return
+            await asyncio.sleep(0.02)

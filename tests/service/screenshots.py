@@ -13,7 +13,8 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.local_servers import ServerProcess, free_port, generate_password, write_keys
+from clusterpass.cli.local_service import ServerProcess
+from clusterpass.cli.local_setup import free_port, generate_password, write_keys
 
 from .chromium import launched
 
@@ -69,7 +70,7 @@ async def take(page: Page, path: Path, moments: tuple[str, ...]) -> None:
     log_out = page.get_by_role("banner").get_by_role("button", name="Log out")
     if await log_out.count():
         await log_out.click()
-        await page.get_by_text("You are logged out.").wait_for()
+        await page.get_by_text("You have been logged out.").wait_for()
     await page.context.close()
 
 
@@ -96,7 +97,7 @@ async def take_all(server: str, strict: str, password: str) -> None:
         await log_in(page, ADMINISTRATOR, password)
         await page.goto(f"{server}/page/subject?name={USERNAME}")
         await page.get_by_text("Ban this user").click()
-        await page.get_by_text("Begin").click()
+        await page.get_by_text("Start", exact=True).click()
         await page.get_by_role("region", name="Recent activity").evaluate("each => each.remove()")
         await take(page, IMAGES / "page-administration.png", OTHERS)
 

@@ -30,7 +30,7 @@ async def _is_older_than(service, tokens, seconds):
     """Return when the authentication of the session is older than that."""
     async with asyncio.timeout(20):
         while (await _verify(service, tokens, max_auth_age=seconds)).status_code == 200:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
 
 async def test_a_level_that_is_not_reached_is_challenged(service, alice, manager):
@@ -135,7 +135,7 @@ async def test_scopes_are_required_and_told(service, alice, manager):
     assert refused.json()["reason"] == "insufficient_scope"
     assert refused.headers["www-authenticate"] == (
         'Bearer error="insufficient_scope",'
-        ' error_description="The session has not the scope that is required.",'
+        ' error_description="The session does not have the required scope.",'
         ' scope="admin:all"'
     )
     assert "x-auth-subject" not in refused.headers

@@ -23,7 +23,7 @@ from .conftest import PASSWORD
 CHEAP = PasswordHasher(memory_kib=64)
 
 
-def test_the_default_hash_is_argon2id_as_recommended():
+def test_the_default_hash_is_argon2id_as_recommended(real_hashes):
     assert PasswordHasher().hash(PASSWORD).startswith("$argon2id$v=19$m=47104,t=1,p=1$")
 
 
@@ -158,10 +158,11 @@ def test_a_login_says_how_the_user_was_authenticated_and_from_where(directory, a
     assert [each.session_id for each in manager.sessions(alice)] == [second.session_id]
 
 
-def test_a_login_hashes_anew_when_the_parameters_changed(directory, new_name):
+def test_a_login_hashes_anew_when_the_parameters_changed(directory, real_hashes, new_name):
     name = new_name()
     weak = UserDirectory(directory._sessions, hasher=CHEAP)
     weak.add(name, PASSWORD)
+    directory = UserDirectory(directory._sessions)
     directory.login(name, PASSWORD)
     key = directory._store.keyspace.user(name)
     assert key

@@ -252,7 +252,7 @@ async def test_a_session_can_be_shortened_and_then_ends(service, alice):
     assert answer.json()["current"] is True
     async with asyncio.timeout(20):
         while (ended := await _verify(service, tokens)).status_code == 200:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
     assert (ended.status_code, ended.json()["error"]) == (401, "session_expired")
     assert (ended.json()["reason"], ended.json()["ended_at"]) == (
         "session_expired",

@@ -91,7 +91,7 @@ async def test_a_logout_in_the_page_that_is_pending(start, settings, fragile, al
     answer = await browser.click("/page/logout")
     assert answer.status_code == 303
     assert not browser.tokens
-    assert "You are logged out." in words(await browser.get())
+    assert "You have been logged out." in words(await browser.get())
     fragile.resume(replica)
 
 
@@ -104,7 +104,7 @@ async def test_other_devices_that_are_pending(start, settings, fragile, alice):
     fragile.pause(replica)
     answer = await browser.click("/page/sessions/revoke-others")
     assert answer.status_code == 503
-    assert "over here already" in words(answer)
+    assert "The change is in effect here" in words(answer)
     assert "Log in" in words(await other.get())
     fragile.resume(replica)
 

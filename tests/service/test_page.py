@@ -41,7 +41,7 @@ async def test_login_leads_to_the_page_that_says_who_and_where(browser, alice):
     assert (answer.status_code, answer.headers["location"], answer.content) == (303, "/", b"")
     text = await browser.text()
     assert f"Logged in as {alice}" in text
-    assert "This device Chrome on Linux here Logged in" in text
+    assert "This device Chrome on Linux current session Logged in" in text
     assert "You are not logged in anywhere else." in text
     assert "Log out all other devices" not in text
 
@@ -106,7 +106,8 @@ async def test_another_device_can_be_logged_out(browser, new_browser, alice):
     assert "The device was logged out. " not in await browser.text()
     refused = await other.get()
     assert re.search(
-        r"You were logged out here on \d+ \w+ \d{4}, \d\d:\d\d UTC, by you on another device or by",
+        r"You were logged out on this device on \d+ \w+ \d{4}, \d\d:\d\d UTC,"
+        r" by you from another device or by",
         words(refused),
     )
     assert refused.status_code == 200
@@ -131,7 +132,7 @@ async def test_logout_ends_the_session_and_the_cookies(browser, service, alice):
     answer = await browser.click("/page/logout")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert browser.tokens == {}
-    assert "You are logged out. User name" in await browser.text()
+    assert "You have been logged out. User name" in await browser.text()
     dead = await service.client.get("/verify", headers={"Authorization": f"Bearer {token}"})
     assert dead.json()["reason"] == "logged_out"
 
@@ -145,7 +146,7 @@ async def test_a_session_that_is_gone_already_is_no_fault(browser, service, alic
     for path in (action, "/page/sessions/%F0%9F%98%80/revoke", f"/page/sessions/{'A' * 22}/revoke"):
         answer = await browser.post(path, {"form_token": forms[action]})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        assert "That device was logged out already." in await browser.text()
+        assert "That device had already been logged out." in await browser.text()
 
 
 async def test_wrong_password_and_unknown_user_get_the_same_page(browser, alice):
@@ -154,7 +155,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_page(browser, alice)
     impossible = await browser.login("a\nb", "no no no")
     for answer in (wrong, unknown, impossible):
         assert answer.status_code == 401
-        assert "The user name or the password is wrong." in words(answer)
+        assert "The user name or password is incorrect." in words(answer)
         assert 'role="alert"' in answer.text
         assert "set-cookie" not in answer.headers
     assert wrong.text.replace(alice, "") == unknown.text.replace("x" * len(alice), "")
@@ -166,7 +167,7 @@ async def test_empty_fields_are_asked_for(browser):
     for fields in ({}, {"username": "a"}, {"username": "a", "password": ""}):
         answer = await browser.post("/page/login", fields)
         assert answer.status_code == 400
-        assert "Enter your user name and your password." in words(answer)
+        assert "Enter your user name and password." in words(answer)
 
 
 async def test_too_many_attempts(start, settings, alice):
@@ -198,7 +199,7 @@ async def test_a_form_after_the_session_ended_changes_nothing(browser, alice, se
     )
     answer = await browser.post("/page/logout", {"form_token": token})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert "You logged out here on " in await browser.text()
+    assert "You logged out on this device on " in await browser.text()
 
 
 async def test_there_is_no_page_where_there_is_no_login(start, settings):
@@ -236,7 +237,7 @@ async def test_each_session_says_how_long_it_lasts(browser, alice, service):
     await service.login(alice, device="other")
     await browser.login(alice)
     text = await browser.text()
-    assert text.count("Last active ") == text.count("Kept logged in until ") == 2
+    assert text.count("Last active ") == text.count("Session expires ") == 2
 
 
 async def test_all_devices_of_a_kind_can_be_logged_out(browser, new_browser, alice):
@@ -256,7 +257,7 @@ async def test_all_devices_of_a_kind_can_be_logged_out(browser, new_browser, ali
     await browser.click("/page/sessions/revoke-kind", kind="computer")
     text = await browser.text()
     assert "One other device was logged out." in text
-    assert "This device Chrome on Linux here" in text
+    assert "This device Chrome on Linux current session" in text
     assert "Log out all tablets" not in text  # the only kind: "all other devices" says the same
 
 
@@ -277,7 +278,7 @@ async def test_bans_from_something_are_shown(browser, service, alice):
     await bans.add(alice, scope="uploads")
     text = await browser.text()
     assert re.search(r"Banned from comments:\* until \d+ \w+ \d{4}, \d\d:\d\d UTC: rude", text)
-    assert "Banned from uploads, for good." in text
+    assert "Banned from uploads, permanently." in text
 
 
 async def test_an_idle_limit_of_none_keeps_cookies_until_the_end(start, settings, alice):

@@ -44,10 +44,10 @@ async def browser(service, root):
 
 
 async def test_only_administrators_are_led_there(service, browser, alice):
-    assert "Who is online" in await browser.text()
+    assert "Online users" in await browser.text()
     other = Browser(service)
     await other.login(alice)
-    assert "Who is online" not in await other.text()
+    assert "Online users" not in await other.text()
 
 
 async def test_everybody_who_is_online_is_on_one_of_the_pages(browser, service, alice):
@@ -59,7 +59,8 @@ async def test_everybody_who_is_online_is_on_one_of_the_pages(browser, service, 
         answer = await browser.get(path)
         assert answer.status_code == 200
         seen, pages = seen + answer.text, pages + 1
-        assert ("user" in words(answer).partition("Look up")[0].lower()) == (pages == 1)
+        head = words(answer).partition("Look up")[0]
+        assert bool(re.search(r"\d users?, ", head)) == (pages == 1)
         following = re.search(r'href="(/page/online\?cursor=[^"]*)"', answer.text)
         path = following and following[1].replace("&amp;", "&")
     assert f'href="{page_of(alice)}"' in seen
@@ -78,15 +79,15 @@ async def test_all_about_a_subject(browser, service, sessions, alice):
     await sessions.claims.set(alice, {"plan": "gold", "city": "Zürich"})
     await sessions.bans.add(alice, scope="comments", reason="rude", for_seconds=3600)
     text = await browser.text(page_of(alice))
-    assert "Logged in (1) Kitchen radio" in text
-    assert "From comments rude Since" in text
+    assert "Devices (1) Kitchen radio" in text
+    assert "Banned from comments rude Since" in text
     assert '{ "plan": "gold", "city": "Zürich" }' in text
     assert "Banned: comments rude" in text and "Logged in on Kitchen radio" in text
 
 
 async def test_a_subject_that_is_not_known(browser, new_name):
     text = await browser.text(page_of(new_name()))
-    assert "Not logged in anywhere." in text and "No ban is in force." in text
+    assert "This user is not logged in." in text and "No active bans." in text
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 256])
@@ -105,7 +106,7 @@ async def test_any_name_finds_its_page_again(browser, service, sessions, new_nam
     back = await browser.post("/page/subject/revoke", form)
     assert back.status_code == 303
     text = await browser.text(back.headers["location"])
-    assert "The device was logged out." in text and "Not logged in anywhere." in text
+    assert "The device was logged out." in text and "This user is not logged in." in text
 
 
 async def test_one_session_is_logged_out(browser, service, alice):
@@ -115,7 +116,7 @@ async def test_one_session_is_logged_out(browser, service, alice):
     answer = await browser.click("/page/subject/revoke", page_of(alice))  # the newest
     assert (answer.status_code, answer.headers["location"]) == (303, page_of(alice))
     assert "The device was logged out." in await browser.text(page_of(alice))
-    assert "You were logged out here" in await two.text()
+    assert "You were logged out on this device" in await two.text()
     assert f"Logged in as {alice}" in await one.text()
 
 
@@ -129,7 +130,7 @@ async def test_a_session_that_is_gone_already(browser, service, alice):
     await service.client.post("/logout", headers=bearer(tokens))
     for changed in ({}, {"session_id": "x"}, {"session_id": "A" * 22}):
         await browser.post("/page/subject/revoke", form | changed)
-        assert "That device was logged out already." in await browser.text(page_of(alice))
+        assert "That device had already been logged out." in await browser.text(page_of(alice))
 
 
 async def test_all_sessions_are_logged_out_with_a_reason(browser, service, alice):
@@ -144,7 +145,7 @@ async def test_all_sessions_are_logged_out_with_a_reason(browser, service, alice
     assert "by an administrator: We lost the keys." in await user.text()
     token = dict(await browser.forms())["/page/logout"]
     await browser.post("/page/subject/revoke-all", {"form_token": token, "subject": alice})
-    assert "No device was logged in." in await browser.text(page_of(alice))
+    assert "No devices were logged in." in await browser.text(page_of(alice))
 
 
 async def test_a_ban_and_its_end(browser, service, sessions, alice):
@@ -154,7 +155,7 @@ async def test_a_ban_and_its_end(browser, service, sessions, alice):
         "/page/subject/ban", page_of(alice), reason="Spam", duration="day", scope=""
     )
     text = await browser.text(page_of(alice))
-    assert "The ban is in force." in text and "From everything Spam Since" in text
+    assert "The user was banned." in text and "Banned from everything Spam Since" in text
     (ban,) = await sessions.bans.list(alice)
     assert ban.until - ban.banned_at == 86_400
     assert ": Spam" in await user.text()
@@ -172,13 +173,13 @@ async def test_a_ban_from_one_thing_for_good(browser, service, sessions, alice):
     )
     (ban,) = await sessions.bans.list(alice)
     assert (ban.scope, ban.until) == ("uploads", None)
-    assert "Banned from uploads, for good." in await user.text()
+    assert "Banned from uploads, permanently." in await user.text()
     form = {"scope": "uploads"}
     await browser.click("/page/subject/lift", page_of(alice), **form)
     assert "Banned from" not in await user.text()
     token = dict(await browser.forms(page_of(alice)))["/page/subject/ban"]
     await browser.post("/page/subject/lift", {"form_token": token, "subject": alice, **form})
-    assert "There was no such ban any more." in await browser.text(page_of(alice))
+    assert "That ban had already ended." in await browser.text(page_of(alice))
 
 
 async def test_nobody_bans_themselves_by_mistake(browser, sessions, root):
@@ -227,19 +228,22 @@ async def test_support_acts_as_a_user_until_it_stops(browser, service, sessions,
     for cookie in answer.headers.get_list("set-cookie"):
         assert "Max-Age=300" in cookie
     text = await browser.text()
-    assert f"Support: {root} acts as {alice}" in text
+    assert f"{root} is impersonating {alice}" in text
     assert f"Logged in as {alice}" in text
-    assert "Who is online" not in text
+    assert "Online users" not in text
     assert "<b>" not in (await browser.get()).text
 
     seen = await user.text()
-    assert f"Support: {root} acts here" in seen
-    assert "Support logged in here: " in seen
+    assert f"Support session by {root}" in seen
+    assert "Support logged in to this account: " in seen
 
     answer = await browser.click("/page/logout")
     assert browser.tokens == {}
-    assert "You act for nobody any more. Log in again as yourself." in await browser.text()
-    assert f"Support: {root} acts here" not in await user.text()
+    assert (
+        "You have stopped impersonating. Log in again with your own account."
+        in await browser.text()
+    )
+    assert f"Support session by {root}" not in await user.text()
     assert await sessions.sessions(root) == []
 
 
@@ -248,13 +252,13 @@ async def test_the_user_can_end_what_support_does(browser, service, alice):
     await user.login(alice)
     await browser.click("/page/subject/impersonate", page_of(alice), reason="Help", minutes="5")
     await user.click("/page/sessions/[^/]{22}/revoke")
-    assert "You were logged out here" in await browser.text()
+    assert "You were logged out on this device" in await browser.text()
     assert browser.tokens == {}
 
 
 async def test_nobody_acts_as_themselves(browser, root):
-    assert "Act as this user" not in await browser.text(page_of(root))
-    assert "Act as this user" in await browser.text(page_of(f"{root}x"))
+    assert "Impersonate this user" not in await browser.text(page_of(root))
+    assert "Impersonate this user" in await browser.text(page_of(f"{root}x"))
     token = dict(await browser.forms())["/page/logout"]
     answer = await browser.post(
         "/page/subject/impersonate",
@@ -282,7 +286,7 @@ async def test_after_a_while_the_password_is_asked_for(start, administration, ro
     asked = await browser.click("/page/subject/revoke-all", page_of(alice), reason="Lost <b>")
     assert asked.status_code == 200
     text = words(asked)
-    assert "Confirm that it is you" in text
+    assert "Confirm your identity" in text
     assert f"You are about to log out all devices of {alice} ." in text
     assert "<b>" not in asked.text
     assert f"Logged in as {alice}" in await user.text()
@@ -292,7 +296,7 @@ async def test_after_a_while_the_password_is_asked_for(start, administration, ro
     empty = await browser.post("/page/confirm", form)
     assert (empty.status_code, "Enter your password." in words(empty)) == (400, True)
     wrong = await browser.post("/page/confirm", form | {"password": "wrong password"})
-    assert (wrong.status_code, "The password is wrong." in words(wrong)) == (401, True)
+    assert (wrong.status_code, "The password is incorrect." in words(wrong)) == (401, True)
     assert "wrong password" not in wrong.text
     assert f"Logged in as {alice}" in await user.text()
 
@@ -304,7 +308,7 @@ async def test_after_a_while_the_password_is_asked_for(start, administration, ro
     assert browser.tokens[REFRESH] == before[REFRESH]
     assert "One device was logged out." in await browser.text(page_of(alice))
     assert "by an administrator: Lost <b>" in await user.text()
-    assert "Confirmed with the password on Chrome on Linux" in await browser.text()
+    assert "Password confirmed on Chrome on Linux" in await browser.text()
 
 
 async def test_the_users_own_acts_ask_for_nothing(start, administration, alice):

@@ -70,7 +70,7 @@ async def test_for_other_users_the_pages_do_not_exist(service, sessions, alice, 
     for path in PAGES:
         answer = await browser.get(path)
         assert answer.status_code == 404
-        assert "There is nothing here" in words(answer)
+        assert "Page not found" in words(answer)
     for path in FORMS:
         assert (await browser.post(path, form)).status_code == 404
     assert await unharmed(service, {"access_token": tokens.access_token}, victim)
@@ -101,7 +101,7 @@ async def test_an_administrator_cannot_be_acted_for(start, settings, directory, 
     directory.add(second, PASSWORD)
     service = await start(settings.model_copy(update={"administrators": (root, second)}), ADDRESS)
     browser = await logged_in(service, root)
-    assert "Act as this user" not in await browser.text(f"/page/subject?name={second}")
+    assert "Impersonate this user" not in await browser.text(f"/page/subject?name={second}")
     answer = await browser.post(
         "/page/subject/impersonate", everything(second, await own_token(browser))
     )
@@ -124,7 +124,7 @@ async def test_an_impersonated_administrator_is_none(
     acting.http.cookies = browser.http.cookies
     text = await acting.text()
     assert f"Logged in as {second}" in text
-    assert "Who is online" not in text
+    assert "Online users" not in text
     form = everything(alice, await own_token(acting))
     for path in PAGES:
         assert (await acting.get(path)).status_code == 404

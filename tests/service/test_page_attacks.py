@@ -4,14 +4,15 @@ import pytest
 
 from clusterpass import Config, KeyRing
 from clusterpass.model.errors import RequestRefused
-from clusterpass.service.page.forms import FORM_PATHS, make_form_token, require_form_token
+from clusterpass.service.page.forms import FORM_PATHS
+from clusterpass.web.csrf import make_form_token, require_form_token
 
 from .conftest import PASSWORD, bearer
 from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, words
 
 SCRIPT = "<script>alert(1)</script>\"'><b>"
 OTHERS = "/page/sessions/revoke-others"
-NOT_FROM_HERE = "The form was not sent from this page. Nothing was changed."
+NOT_FROM_HERE = "The form was submitted from another site. Nothing was changed."
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ async def test_two_headers_of_one_name_are_refused(service, alice, name):
 async def test_over_plain_http_the_page_says_that_it_needs_https(service, alice):
     answer = await Browser(service).login(alice, headers={"Origin": "http://auth.example"})
     assert answer.status_code == 403
-    assert "This page works over HTTPS only" in words(answer)
+    assert "This page requires HTTPS" in words(answer)
 
 
 @pytest.mark.parametrize("fields", [{}, {"form_token": ""}, {"form_token": "é" * 64}])
@@ -93,7 +94,9 @@ async def test_without_the_form_token_nothing_is_done(browser, service, alice, f
     for path in ("/page/logout", OTHERS, f"/page/sessions/{other['session_id']}/revoke"):
         answer = await browser.post(path, fields)
         assert answer.status_code == 403
-        assert "The form was out of date. Nothing was changed." in words(answer)
+        assert "The form has expired. Nothing was changed; reload the page and try again." in words(
+            answer
+        )
     assert (await service.client.get("/verify", headers=bearer(other))).status_code == 200
 
 
@@ -109,9 +112,9 @@ async def test_the_form_token_of_another_session_does_not_fit(browser, service, 
 
 def test_the_form_token_depends_on_the_signing_key():
     one, two = (Config(issuer="x", keys=KeyRing.generate(kid="k")) for _ in range(2))
-    require_form_token(one, "sid", {"form_token": make_form_token(one, "sid")})
+    require_form_token(one, "sid", make_form_token(one, "sid"))
     with pytest.raises(RequestRefused):
-        require_form_token(two, "sid", {"form_token": make_form_token(one, "sid")})
+        require_form_token(two, "sid", make_form_token(one, "sid"))
 
 
 async def test_another_users_session_cannot_be_ended(browser, service, directory, new_name):
@@ -231,7 +234,7 @@ async def test_a_crooked_form_is_refused(service, body):
     headers = {**SAME_SITE, "Content-Type": "application/x-www-form-urlencoded"}
     answer = await service.client.post("/page/login", content=body, headers=headers)
     assert answer.status_code == 400
-    assert "The form cannot be read." in words(answer) or "a field twice" in words(answer)
+    assert "The form data is malformed." in words(answer) or "sent more than once" in words(answer)
 
 
 async def test_forms_are_no_json_and_no_files(service, alice):

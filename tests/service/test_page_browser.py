@@ -71,7 +71,7 @@ async def test_one_browser_logs_out_another(new_page, alice):
         await log_in(one, alice, "wrong password")
         await (
             one.get_by_role("alert")
-            .get_by_text("The user name or the password is wrong.")
+            .get_by_text("The user name or password is incorrect.")
             .wait_for()
         )
         await log_in(one, alice)
@@ -87,11 +87,11 @@ async def test_one_browser_logs_out_another(new_page, alice):
         assert await others(one).count() == 0
 
         await two.reload()
-        await two.get_by_text("by you on another device or by an administrator.").wait_for()
+        await two.get_by_text("by you from another device or by an administrator.").wait_for()
         assert await two.get_by_role("heading", name="Log in").is_visible()
 
         await one.get_by_role("banner").get_by_role("button", name="Log out").click()
-        await one.get_by_text("You are logged out.").wait_for()
+        await one.get_by_text("You have been logged out.").wait_for()
         await one.go_back()
         await one.reload()
         assert await one.get_by_role("heading", name="Log in").is_visible()
@@ -105,7 +105,7 @@ async def test_one_browser_logs_out_all_others(new_page, alice):
         await one.get_by_text("2 other devices were logged out.").wait_for()
         for page in (two, three):
             await page.reload()
-            await page.get_by_text("You were logged out here on").wait_for()
+            await page.get_by_text("You were logged out on this device on").wait_for()
 
 
 async def test_the_page_needs_no_script(new_page, alice):
@@ -113,7 +113,7 @@ async def test_the_page_needs_no_script(new_page, alice):
         await log_in(page, alice)
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
         await page.get_by_role("button", name="Log out").click()
-        await page.get_by_text("You are logged out.").wait_for()
+        await page.get_by_text("You have been logged out.").wait_for()
 
 
 async def test_no_script_can_read_the_cookies(new_page, alice):
@@ -157,7 +157,7 @@ async def test_another_site_can_neither_send_a_form_nor_frame_the_page(new_page,
         await evil.goto("http://evil.example/")
         assert "Logged in as" not in await evil.frames[1].content()
         await evil.get_by_role("button", name="Win").click()
-        await evil.get_by_text("The form was not sent from this page.").wait_for()
+        await evil.get_by_text("The form was submitted from another site.").wait_for()
         await page.reload()
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
 
@@ -214,7 +214,7 @@ async def test_the_keyboard_is_enough(new_page, alice, sessions_of):
         assert await others(page).all_inner_texts()
         await page.keyboard.press("Tab")
         await page.keyboard.press("Space")
-        await page.get_by_text("You are logged out.").wait_for()
+        await page.get_by_text("You have been logged out.").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

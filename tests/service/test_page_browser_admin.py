@@ -55,12 +55,13 @@ async def is_fit(page) -> bool:
 async def stale(page, manager) -> None:
     """Return when the login of the browser is no recent one any more."""
     cookies = {cookie["name"]: cookie["value"] for cookie in await page.context.cookies()}
-    while True:
-        try:
-            manager.verify(cookies["clusterpass-access"], max_auth_age=1)
-        except StepUpRequired:
-            return
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                manager.verify(cookies["clusterpass-access"], max_auth_age=1)
+            except StepUpRequired:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -68,7 +69,7 @@ async def test_one_device_too_many(new_page, alice, sessions_of, scheme):
     sessions_of(alice, ["w" * 128, "Safari on iPhone", "Kitchen radio"])
     async with new_page(**SMALL, color_scheme=scheme) as page:
         await log_in(page, alice)
-        await page.get_by_text("You are logged in on as many devices as allowed").wait_for()
+        await page.get_by_text("You have reached the maximum number of devices").wait_for()
         assert await is_fit(page)
         leave = page.get_by_role("button", name="Log out that device and log in here")
         await page.get_by_label("Password").fill(PASSWORD)
@@ -88,7 +89,7 @@ async def test_an_administrator_acts_after_a_confirmation(
     sessions_of(alice, ["Kitchen radio"])
     async with new_page(**SMALL, color_scheme=scheme) as page:
         await log_in(page, ROOT)
-        await page.get_by_role("link", name="Who is online").click()
+        await page.get_by_role("link", name="Online users").click()
         assert await is_fit(page)
         await page.get_by_label("User name").fill(alice)
         await page.get_by_role("button", name="Look up").click()
@@ -98,13 +99,13 @@ async def test_an_administrator_acts_after_a_confirmation(
         assert await is_fit(page)
         await page.locator("#support-reason").fill("A ticket")
         await stale(page, manager)
-        await page.get_by_role("button", name="Act as this user").click()
-        await page.get_by_role("heading", name="Confirm that it is you").wait_for()
+        await page.get_by_role("button", name="Impersonate this user").click()
+        await page.get_by_role("heading", name="Confirm your identity").wait_for()
         assert await is_fit(page)
         await page.keyboard.type(PASSWORD)  # the browser puts the focus there by itself
         await page.keyboard.press("Enter")
-        await page.get_by_role("heading", name=f"acts as {alice}").wait_for()
+        await page.get_by_role("heading", name=f"is impersonating {alice}").wait_for()
         assert await is_fit(page)
-        await page.get_by_role("button", name="Stop").click()
-        await page.get_by_text("You act for nobody any more.").wait_for()
+        await page.get_by_role("button", name="Stop impersonating").click()
+        await page.get_by_text("You have stopped impersonating.").wait_for()
         assert await is_fit(page)

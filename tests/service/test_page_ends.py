@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from clusterpass import RevocationPending
 from clusterpass.model.bans import Ban
-from clusterpass.service.page.ended import Ending, explain
+from clusterpass.service.page.session_end import SessionEnd, explain
 
 from .conftest import bearer
 from .page_browser import ACCESS, ADDRESS, CHROME, IPHONE, REFRESH, Browser, expired, words
@@ -49,7 +50,7 @@ async def test_by_a_newer_login(start, settings, alice, returning):
     await new.login(alice)
     text = await returning(old)
     assert re.search(
-        f"You were logged out here{WHEN}? by a newer login on Safari on iPhone\\.", text
+        f"You were logged out on this device{WHEN}? by a newer login on Safari on iPhone\\.", text
     )
 
 
@@ -68,7 +69,9 @@ async def test_by_an_administrator(service, sessions, alice, returning):
     await sessions.revoke(alice, session.session_id, reason=f"Lost phone {SCRIPT}")
     text = await returning(browser)
     assert re.search(
-        f"You were logged out here{WHEN}? by an administrator: Lost phone {re.escape(SCRIPT)}", text
+        f"You were logged out on this device{WHEN}? by an administrator:"
+        f" Lost phone {re.escape(SCRIPT)}",
+        text,
     )
 
 
@@ -78,7 +81,9 @@ async def test_on_another_device(service, alice, returning):
     await other.login(alice)
     await other.click("/page/sessions/revoke-others")
     text = await returning(browser)
-    assert re.search(f"You were logged out here{WHEN}?, by you on another device or by", text)
+    assert re.search(
+        f"You were logged out on this device{WHEN}?, by you from another device or by", text
+    )
 
 
 async def test_in_another_tab(service, alice, returning):
@@ -87,7 +92,7 @@ async def test_in_another_tab(service, alice, returning):
     tokens = browser.tokens
     await browser.click("/page/logout")
     browser.set_tokens(access=tokens[ACCESS], refresh=tokens[REFRESH])
-    assert re.search(f"You logged out here{WHEN}?\\.", await returning(browser))
+    assert re.search(f"You logged out on this device{WHEN}?\\.", await returning(browser))
 
 
 async def test_by_a_ban(service, sessions, alice, returning):
@@ -113,10 +118,11 @@ async def test_by_its_absolute_end(start, settings, alice):
     await browser.login(alice)
     (session,) = await sessions.sessions(alice)
     await sessions.shorten(alice, session.session_id, lifetime=1)
-    while await sessions.sessions(alice):
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while await sessions.sessions(alice):
+            await asyncio.sleep(0.02)
     text = await browser.text()
-    assert re.search(f"Your login reached its end{WHEN}. Please log in again.", text)
+    assert re.search(f"Your session expired{WHEN}. Please log in again.", text)
     assert browser.tokens == {}
 
 
@@ -150,20 +156,24 @@ async def test_another_session_of_the_user_reads_no_reason(service, alice):
 
 @pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked", "banned", "reused"])
 def test_without_a_time_and_a_note_the_sentence_is_whole(reason):
-    sentence = "".join(part for part in explain(Ending(reason)) if isinstance(part, str))
+    sentence = "".join(part for part in explain(SessionEnd(reason)) if isinstance(part, str))
     assert re.fullmatch(r"(You|Your) [^{}]*[a-z]\.", sentence)
     assert "  " not in sentence and " ." not in sentence
 
 
 def test_what_is_not_known_is_an_expired_session():
-    for ending in (Ending(), Ending("malformed"), Ending("a later release's", 5, "note")):
+    for ending in (
+        SessionEnd(),
+        SessionEnd("malformed"),
+        SessionEnd("a later release's", 5, "note"),
+    ):
         assert explain(ending) == ("Your session has expired. Please log in again.",)
 
 
 def test_idle_and_banned_for_good():
-    assert explain(Ending("idle"))[0] == "You were logged out here"
+    assert explain(SessionEnd("idle"))[0] == "You were logged out on this device"
     ban = Ban(scope="", level=1, until=None, reason="x", banned_at=1)
-    assert ", for good" in explain(Ending("banned", 1, "x", ban))
+    assert ", permanently" in explain(SessionEnd("banned", 1, "x", ban))
 
 
 async def test_the_device_that_replaced_is_named_as_it_called_itself(start, settings, alice):
@@ -172,3 +182,26 @@ async def test_the_device_that_replaced_is_named_as_it_called_itself(start, sett
     await old.login(alice)
     await Browser(service, user_agent=CHROME).login(alice)
     assert "<bdi>Chrome on Linux</bdi>" in (await old.get()).text
+
+
+@pytest.mark.parametrize(
+    ("is_retried", "text"),
+    [
+        (True, "This is retried automatically; you do not need to repeat it."),
+        (False, "Your change could not be confirmed. Try again in a moment."),
+    ],
+)
+async def test_a_revocation_that_is_pending_says_whether_it_is_retried(
+    service, sessions, alice, monkeypatch, is_retried, text
+):
+    browser = Browser(service)
+    await browser.login(alice)
+    await service.login(alice)
+
+    async def unconfirmed(*_, **__):
+        raise RevocationPending(is_retried=is_retried)
+
+    monkeypatch.setattr(sessions, "revoke_all", unconfirmed)
+    answer = await browser.click("/page/sessions/revoke-others")
+    assert answer.status_code == 503
+    assert text in words(answer)

@@ -3,7 +3,7 @@
 import pytest
 
 from clusterpass.model.values import HistoryEntry, Session
-from clusterpass.service.page.history import tell
+from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.sentences import Moment, Quoted, compose, times
 
 from .page_browser import ADDRESS, FIREFOX, Browser, expired, words
@@ -21,7 +21,7 @@ def said(sentence) -> str:
 
 
 def told(line, *more, sessions=()) -> str:
-    return said(tell([line, *more], sessions)[0].sentence)
+    return said(describe_history([line, *more], sessions)[0].sentence)
 
 
 LOGIN = entry("login", "Firefox on Windows", session_id=SID)
@@ -32,39 +32,42 @@ LOGIN = entry("login", "Firefox on Windows", session_id=SID)
     [
         (entry("login", "Chrome on Linux"), "Logged in on Chrome on Linux"),
         (entry("login"), "Logged in"),
-        (entry("refresh", session_id=SID), "Refreshed once on Firefox on Windows"),
-        (entry("refresh", session_id=SID, count=2), "Refreshed twice on Firefox on Windows"),
-        (entry("refresh", session_id=SID, count=12), "Refreshed 12 times on Firefox on Windows"),
-        (entry("refresh", session_id="B" * 22), "Refreshed once on a device"),
+        (entry("refresh", session_id=SID), "Session renewed once on Firefox on Windows"),
+        (entry("refresh", session_id=SID, count=2), "Session renewed twice on Firefox on Windows"),
+        (
+            entry("refresh", session_id=SID, count=12),
+            "Session renewed 12 times on Firefox on Windows",
+        ),
+        (entry("refresh", session_id="B" * 22), "Session renewed once on a device"),
         (entry("logged_out", session_id=SID), "Logged out on Firefox on Windows"),
         (
             entry("replaced", "Safari on iPhone", session_id=SID),
-            "Firefox on Windows was replaced by a newer login on Safari on iPhone",
+            "Firefox on Windows was logged out by a newer login on Safari on iPhone",
         ),
         (
             entry("replaced", "Safari on iPhone", count=3),
-            "3 devices were replaced by a newer login on Safari on iPhone",
+            "3 devices were logged out by a newer login on Safari on iPhone",
         ),
-        (entry("replaced"), "A device was replaced by a newer login"),
+        (entry("replaced"), "A device was logged out by a newer login"),
         (entry("revoked", session_id=SID), "Firefox on Windows was logged out"),
         (entry("revoked", "Lost", count=2), "2 devices were logged out: Lost"),
         (entry("banned", "Spam"), "Banned: Spam"),
         (entry("banned"), "Banned"),
-        (entry("unbanned", "comments"), "The ban was lifted: comments"),
+        (entry("unbanned", "comments"), "Ban lifted: comments"),
         (
             entry("reused", "stale", session_id=SID),
-            "Firefox on Windows was logged out because a key of its login was used a second time",
+            "Firefox on Windows was logged out because a session token was used twice",
         ),
         (
             entry("elevated", "1", session_id=SID),
-            "Confirmed with the password on Firefox on Windows",
+            "Password confirmed on Firefox on Windows",
         ),
-        (entry("impersonated", "root: help"), "Support logged in here: root: help"),
+        (entry("impersonated", "root: help"), "Support logged in to this account: root: help"),
         (entry("claims_changed"), "Permissions were changed"),
-        (entry("expired", session_id=SID), "The login on Firefox on Windows reached its end"),
+        (entry("expired", session_id=SID), "The session on Firefox on Windows expired"),
         (
             entry("idle", session_id=SID),
-            "Firefox on Windows was logged out after a long time without use",
+            "Firefox on Windows was logged out due to inactivity",
         ),
         (entry("something new"), "something new"),
     ],
@@ -76,14 +79,14 @@ def test_each_line_is_a_sentence(line, sentence):
 def test_a_live_session_names_its_device_when_the_login_is_forgotten():
     session = Session("alice", SID, "Kitchen radio", 1, 1, 2)
     assert told(entry("refresh", session_id=SID), sessions=[session]) == (
-        "Refreshed once on Kitchen radio"
+        "Session renewed once on Kitchen radio"
     )
 
 
 def test_what_support_does_is_told_apart():
     begin = entry("impersonated", "root: help", session_id=SID)
-    assert told(entry("logged_out", session_id=SID), begin) == "Support logged out here"
-    assert told(entry("revoked", "x", session_id=SID), begin) == "Support was logged out here"
+    assert told(entry("logged_out", session_id=SID), begin) == "Support logged out"
+    assert told(entry("revoked", "x", session_id=SID), begin) == "Support was logged out"
     assert told(entry("revoked", "x", session_id="B" * 22), begin) == "A device was logged out: x"
     assert told(entry("revoked", "x"), begin) == "A device was logged out: x"
 
@@ -108,7 +111,7 @@ async def test_recent_activity_is_on_the_page(service, alice):
     activity = (await browser.text()).partition("Recent activity ")[2]
     wanted = [
         "Firefox on Windows was logged out",
-        "Refreshed once on Chrome on Linux",
+        "Session renewed once on Chrome on Linux",
         "Logged in on Chrome on Linux",
         "Logged in on Firefox on Windows",
     ]
@@ -149,4 +152,4 @@ async def test_without_a_history_it_says_so(start, settings, alice, monkeypatch)
         return []
 
     monkeypatch.setattr(service.app.state.service.sessions, "history", nothing)
-    assert "Recent activity Nothing is kept." in await browser.text()
+    assert "Recent activity No recent activity." in await browser.text()

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from clusterpass.service.page.device import device_icon, device_name, device_type
+from clusterpass.service.page.device_types import device_icon
+from clusterpass.web.device import device_name, device_type
 
 from .conftest import PASSWORD, bearer
 from .page_browser import (
@@ -18,7 +19,7 @@ from .page_browser import (
     words,
 )
 
-FULL = "You are logged in on as many devices as allowed"
+FULL = "You have reached the maximum number of devices"
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_one_device_too_many_lets_the_user_pick_one_that_leaves(strict, al
     assert "iPhone" not in words(wrong)
     again = await third.post("/page/login", fields | {"replace": ""})
     assert again.status_code == 409
-    assert "Pick the device that is to be logged out." in words(again)
+    assert "Choose the device to log out." in words(again)
 
     answer = await third.post("/page/login", fields | {"replace": phone})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -157,7 +158,7 @@ async def test_a_ban_is_told_to_who_knows_the_password(service, alice):
     assert wrong.status_code == 401
     assert "banned" not in wrong.text
     await bans.add(alice)
-    assert "This account is banned, for good." in words(await browser.login(alice))
+    assert "This account is banned, permanently." in words(await browser.login(alice))
 
 
 _managers = []
@@ -176,7 +177,10 @@ async def test_a_login_that_was_overtaken_is_to_be_tried_again(start, settings, 
     answer = await Browser(service).login(alice)
     assert answer.status_code == 409
     assert "set-cookie" not in answer.headers
-    assert "All your devices were logged out just now. Please log in again." in words(answer)
+    assert (
+        "All your devices were logged out while you were logging in. Please log in again."
+        in words(answer)
+    )
 
 
 @pytest.mark.parametrize(

@@ -82,16 +82,16 @@ async def test_a_refresh_token_that_comes_back_late_ends_the_session(start, sett
     assert f"Logged in as {alice}" in await browser.text()
     owner = browser.tokens
     browser.set_tokens(access=before[ACCESS], refresh=before[REFRESH])
-    assert "a key of this login was used a second time." in await browser.text()
+    assert "a session token was used twice." in await browser.text()
     assert browser.tokens == {}
-    assert "second time" not in await browser.text()
+    assert "used twice" not in await browser.text()
     browser.set_tokens(access=owner[ACCESS], refresh=owner[REFRESH])
     text = await browser.text()
-    assert "You were logged out here on " in text
-    assert "Somebody may have copied it" in text
+    assert "You were logged out on this device on " in text
+    assert "Someone may have copied it" in text
     assert browser.tokens == {}
     await browser.login(alice)
-    assert "used a second time" in (await browser.text()).partition("Recent activity")[2]
+    assert "session token was used twice" in (await browser.text()).partition("Recent activity")[2]
 
 
 async def test_a_store_that_is_away_logs_nobody_out(start, settings, keys_file, browser, alice):
@@ -101,12 +101,12 @@ async def test_a_store_that_is_away_logs_nobody_out(start, settings, keys_file, 
     other = Browser(away)
     other.set_tokens(access=browser.tokens[ACCESS], refresh=browser.tokens[REFRESH])
     answers = [
-        (await other.get(), "You are still logged in; nobody was logged out."),
-        (await other.post("/page/logout", {"form_token": token}), "You are still logged in here."),
-        (await other.login(alice), "You could not be logged in just now."),
+        (await other.get(), "You have not been logged out."),
+        (await other.post("/page/logout", {"form_token": token}), "You are still logged in."),
+        (await other.login(alice), "You could not be logged in."),
     ]
     other.set_tokens(access="")
-    answers.append((await other.get(), "You are still logged in; nobody was logged out."))
+    answers.append((await other.get(), "You have not been logged out."))
     for answer, sentence in answers:
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1

@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import COMMAND, PASSWORD, bearer, command_environment, free_port
+from tests.ports import free_port
+
+from .conftest import COMMAND, PASSWORD, bearer, command_environment
 
 
 def is_gone(pid: int) -> bool:
@@ -72,7 +74,7 @@ def test_a_killed_worker_is_replaced(serve):
                 break
         except httpx.TransportError:
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.02)
     assert server.children() != [worker]
 
 
@@ -116,7 +118,7 @@ def test_a_port_that_is_taken_is_one_sentence(cluster_url, keys_file):
         outcome = run(cluster_url, keys_file, "serve", "--port", str(port))
     assert outcome.returncode == 1
     assert outcome.stderr == (
-        f"clusterpass: port {port} on 127.0.0.1 is taken by another program;"
+        f"clusterpass: port {port} on 127.0.0.1 is in use by another process;"
         " choose another with --port\n"
     )
 

@@ -110,12 +110,14 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     for name, value in {**chosen, **policy}.items():
         monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
     monkeypatch.setenv("CLUSTERPASS_LEVELS", "low, high")
+    monkeypatch.setenv("CLUSTERPASS_AUDIENCE", "https://api.example")
     monkeypatch.setenv("CLUSTERPASS_ADMINISTRATORS", "alice, a/b é")
     monkeypatch.setenv("CLUSTERPASS_PROTECTED_SUBJECTS", "carol,")
     config = load_settings(None, {"keys_file": keys_file}).session_config()
     assert {name: getattr(config, name) for name in chosen} == chosen
     assert {name: getattr(config.policy, name) for name in policy} == policy
     assert config.levels == ("low", "high")
+    assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}
 
 

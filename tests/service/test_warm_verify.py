@@ -92,13 +92,33 @@ async def test_each_query_has_its_own_answer(service, alice, manager):
     assert (await verify(service, tokens)).status_code == 200
 
 
-async def test_what_depends_on_the_time_is_not_repeated(service, alice):
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?max_auth_age=300",
+        "?verification=strict",
+        "?verification=%73trict",
+        "?level=1&verification=strict",
+        "?%76erification=strict",
+    ],
+)
+async def test_what_the_session_alone_does_not_decide_is_asked_each_time(service, alice, query):
     tokens = await service.login(alice)
     await warm(service, tokens)
     lines = len(service.lines())
     for _ in range(5):
-        assert (await verify(service, tokens, "?max_auth_age=300")).status_code == 200
+        assert (await verify(service, tokens, query)).status_code == 200
     assert len(service.lines()) == lines + 5
+
+
+async def test_a_strict_verify_asks_the_store_each_time(service, alice, manager):
+    tokens = await service.login(alice)
+    await warm(service, tokens)
+    for _ in range(3):
+        assert (await verify(service, tokens, "?verification=strict")).status_code == 200
+    manager.revoke_all(alice)
+    answer = await verify(service, tokens, "?verification=strict")
+    assert (answer.status_code, answer.json()["error"]) == (401, "session_revoked")
 
 
 async def test_strict_asks_the_store(service, alice, manager):

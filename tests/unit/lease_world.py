@@ -15,7 +15,7 @@ from typing import Any
 from clusterpass.model.values import Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
 
@@ -61,7 +61,7 @@ class World:
             clock=lambda: 1_000.0 + self.now,
             lock=threading.RLock,
         )
-        self.entry = Remembered(TOKEN, "alice", SubjectKeys(KEY, b"", 0), b"s" * 16, FAR)
+        self.entry = CachedToken(TOKEN, "alice", SubjectKeys(KEY, b"", 0), b"s" * 16, FAR)
         self.known_owner = "a"
         self.served = 0
         self.cache.set_primaries(frozenset({"a", "b", "c"}))
@@ -195,9 +195,9 @@ class World:
         later = [at for version, at in self.acknowledged.items() if version > served]
         return self.now - min(later) if later else 0.0
 
-    def _loaded(self, version: int) -> Loaded:
+    def _loaded(self, version: int) -> CachedSession:
         session = Session("alice", "s", str(version), 0, 0, FAR)
-        return Loaded(
+        return CachedSession(
             session,
             [str(version).encode()],
             ahead=1_000.0,

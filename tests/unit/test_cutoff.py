@@ -8,7 +8,7 @@ from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.read_cutoff import read_cutoff
 
-from .test_flows import KEYSPACE, life
+from .driven_flows import KEYSPACE, life
 
 
 class Time:

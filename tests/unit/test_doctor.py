@@ -1,16 +1,18 @@
 """What the doctor says of what was seen; the seeing is tested on real clusters."""
 
 import dataclasses
+import importlib
+import pkgutil
 import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from clusterpass.doctor import CHECKS, judge
+from clusterpass.doctor import CHECKS, Check, checks, judge
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
-from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot, Trial, is_loopback
+from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
 from clusterpass.model.errors import InvalidInput
 from clusterpass.store.location import Address
 from clusterpass.store.topology.members import Member, parse_members
@@ -65,7 +67,7 @@ def members(hosts: str = "abcbca") -> tuple[Member, ...]:
     )
 
 
-def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> NodeSeen:
+def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> NodeSnapshot:
     own = tuple(
         dataclasses.replace(each, flags=each.flags | {"myself"}) if each.id == member.id else each
         for each in all_of_them
@@ -80,7 +82,7 @@ def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> Nod
         "tracking": "",
         "certificate_expires_at": time.time() + 90 * 86_400,
     }
-    return NodeSeen(
+    return NodeSnapshot(
         address=Address(member.host, member.port), id=member.id, members=own, **(facts | more)
     )
 
@@ -289,9 +291,9 @@ def test_this_machine_s_clock():
 
 def test_what_cannot_be_seen_is_not_claimed():
     for settings_, said in (
-        (None, "could not be seen"),
-        (CONFIG | {"save": ""}, "comes back empty."),
-        (CONFIG | {"save": "3600 1"}, "only snapshots"),
+        (None, "whether there are snapshots is unknown"),
+        (CONFIG | {"save": ""}, "comes back empty, unless a replica takes over first."),
+        (CONFIG | {"save": "3600 1"}, "only a snapshot"),
     ):
         node = {"info": INFO | {"aof_enabled": "0"}, "settings": settings_}
         (finding,) = judge(sound(node=node), only=["persistence"]).findings
@@ -321,6 +323,17 @@ def test_the_json_holds_what_people_read():
     assert said["counts"] == {"problem": 3, "warning": 0, "note": 0, "unseen": 1}
     assert said["findings"][0]["reference"] == "docs/reference/doctor.md#hosts"
     assert {node["version"] for node in said["nodes"]} == {"Valkey 9.1.2"}
+
+
+def test_every_check_is_listed_once():
+    defined = [
+        each
+        for module in pkgutil.iter_modules(checks.__path__, f"{checks.__name__}.")
+        for each in vars(importlib.import_module(module.name)).values()
+        if isinstance(each, Check)
+    ]
+    assert sorted(map(id, defined)) == sorted(map(id, checks.ALL_CHECKS))
+    assert tuple(CHECKS.values()) == checks.ALL_CHECKS
 
 
 def test_every_check_says_what_is_at_stake():

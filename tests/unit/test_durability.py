@@ -5,17 +5,18 @@ import dataclasses
 import pytest
 
 from clusterpass.model.errors import StoreFailed
-from clusterpass.store.exchanges.carry_out import Terms, exchange
-from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective, has_to_be_durable, is_durable, wait_of
 from clusterpass.store.exchanges.steps import LookUp, Send
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 from clusterpass.tokens.identifiers import encode_session_id
 
-from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of
-from .test_flows import SESSION_ID, access_token, first_call, life, refresh_token
+from .driven_call import PATIENCE, READ, WRITE, A, by_name, call_of
+from .driven_flows import SESSION_ID, access_token, first_call, life, refresh_token
 
 NODES = b"1 a:1@2 myself,master - 0 0 1 connected 0-16382\n2 b:2@3 master - 0 0 2 connected 16383\n"
 SLOTS = [[0, 16382, [b"a", 1, b"1", []]], [16383, 16383, [b"b", 2, b"2", []]]]
@@ -40,6 +41,7 @@ def wait(slots: SlotMap, durability: str, script=WRITE, patience: Patience = PAT
         (b"3 c:3@4 master,fail - 0 0 1 disconnected\n", 0, True),
         (b"3 c:3@4 master - 0 0 1 connected\n", 0, False),
         (b"3 :0@0 slave,fail,noaddr 1 0 0 1 disconnected\n", 0, True),
+        (b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave 1 0 0 1 connected\n", 2, True),
     ],
 )
 def test_replicas_that_failed_are_still_expected(more, replicas, is_replicated):
@@ -51,6 +53,8 @@ def test_replicas_that_failed_are_still_expected(more, replicas, is_replicated):
 
 REPLICATED = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n")
 FAILED = parsed(NODES + b"3 c:3@4 slave,fail 1 0 0 1 connected\n")
+TWICE = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave 1 0 0 1 connected\n")
+HALF = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave,fail 1 0 0 1 connected\n")
 ALONE = parsed(NODES)
 
 
@@ -60,6 +64,9 @@ ALONE = parsed(NODES)
         (REPLICATED, "replicated", (b"WAIT", 1, 250), True),
         (REPLICATED, "fsync", (b"WAITAOF", 1, 1, 250), True),
         (REPLICATED, "primary", None, False),
+        (TWICE, "replicated", (b"WAIT", 2, 250), True),
+        (TWICE, "fsync", (b"WAITAOF", 1, 2, 250), True),
+        (HALF, "replicated", (b"WAIT", 1, 250), True),
         (FAILED, "replicated", None, True),
         (FAILED, "fsync", (b"WAITAOF", 1, 0, 250), True),
         (ALONE, "replicated", None, False),
@@ -84,6 +91,13 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
         (None, 0, REPLICATED, False),
         ((b"WAIT", 1, 250), 0, REPLICATED, False),
         ((b"WAIT", 1, 250), 1, REPLICATED, True),
+        ((b"WAIT", 2, 250), 1, TWICE, False),
+        ((b"WAIT", 2, 250), 2, TWICE, True),
+        ((b"WAIT", 1, 250), 1, HALF, False),
+        ((b"WAIT", 1, 250), 1, REPLICATED.moved(0, Address("new", 9)), False),
+        ((b"WAITAOF", 1, 2, 250), [1, 1], TWICE, False),
+        ((b"WAITAOF", 1, 2, 250), [1, 2], TWICE, True),
+        ((b"WAITAOF", 1, 1, 250), [1, 1], HALF, False),
         ((b"WAITAOF", 1, 1, 250), [1, 1], REPLICATED, True),
         ((b"WAITAOF", 1, 1, 250), [1, 0], REPLICATED, False),
         ((b"WAITAOF", 1, 1, 250), [0, 1], REPLICATED, False),
@@ -93,7 +107,7 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
     ],
 )
 def test_what_counts_as_durable(command, confirmed, slots, durable):
-    assert is_durable(command, confirmed, slots) is durable
+    assert is_durable(command, confirmed, slots, slots.shard(0)) is durable
 
 
 def test_it_is_said_what_writes_really_wait_for():
@@ -104,13 +118,13 @@ def test_it_is_said_what_writes_really_wait_for():
 
 
 def terms_of(slots: list[SlotMap], durability: str) -> Terms:
-    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
-    return Terms(lambda: slots[0], lambda _: None, PATIENCE, lambda: 100.0, gates, durability)
+    breakers = CircuitBreakers(lambda: 100.0, patience=2.5, most_waiting=256)
+    return Terms(lambda: slots[0], lambda _: None, PATIENCE, lambda: 100.0, breakers, durability)
 
 
 def test_before_the_first_write_to_one_server_its_replicas_are_counted():
     slots = [SlotMap.single(A)]
-    steps = exchange(call_of(WRITE), terms_of(slots, "replicated"))
+    steps = carry_out(call_of(WRITE), terms_of(slots, "replicated"))
     assert next(steps) == LookUp(1, None, 102.5, counts_replicas=True)
     slots[0] = slots[0].with_replicas(1, 100.0)
     assert steps.send(None) == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
@@ -126,7 +140,7 @@ def test_one_server_that_had_a_replica_is_expected_to_have_one():
 
 
 def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
-    steps = exchange(call_of(WRITE), terms_of([REPLICATED], "fsync"))
+    steps = carry_out(call_of(WRITE), terms_of([REPLICATED], "fsync"))
     next(steps)
     error = ServerError("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is off")
     with pytest.raises(StoreFailed, match="appendonly yes"):
@@ -152,17 +166,17 @@ class Ending:
 
     def __init__(self, slots: SlotMap) -> None:
         self.now, self.slots = 100.0, slots
-        self.gates = Gates(lambda: self.now, patience=2.5, most_waiting=256)
+        self.breakers = CircuitBreakers(lambda: self.now, patience=2.5, most_waiting=256)
         call = dataclasses.replace(call_of(WRITE), insists=True)
         terms = Terms(
             lambda: self.slots,
             lambda _: None,
             PATIENCE,
             lambda: self.now,
-            self.gates,
+            self.breakers,
             "replicated",
         )
-        self._steps = exchange(call, terms)
+        self._steps = carry_out(call, terms)
         self.step = next(self._steps)
         self.sent = 1
 
@@ -225,9 +239,11 @@ def test_a_replica_that_is_on_its_way_is_waited_for():
 
 
 def test_a_login_does_not_insist():
-    gates = Gates(lambda: 100.0, patience=2.5, most_waiting=256)
-    terms = Terms(lambda: REPLICATED, lambda _: None, PATIENCE, lambda: 100.0, gates, "replicated")
-    steps = exchange(call_of(WRITE), terms)
+    breakers = CircuitBreakers(lambda: 100.0, patience=2.5, most_waiting=256)
+    terms = Terms(
+        lambda: REPLICATED, lambda _: None, PATIENCE, lambda: 100.0, breakers, "replicated"
+    )
+    steps = carry_out(call_of(WRITE), terms)
     next(steps)
     with pytest.raises(StopIteration) as stop:
         outcome = steps.send(Replies([b"value"], 0))

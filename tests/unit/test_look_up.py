@@ -57,7 +57,7 @@ def test_who_owns_slots_comes_first(store):
 
 def test_who_is_silent_comes_last(store):
     store.slots = owned_by(*SEEDS[:3])
-    store.gates.failed(SEEDS[1], "timeout")
+    store.breakers.failed(SEEDS[1], "timeout")
     for _ in range(30):
         order = asked(store)
         assert set(order[:2]) == {SEEDS[0], SEEDS[2]}

@@ -115,11 +115,11 @@ async def test_late_replies_end_the_connection_for_all():
 async def test_a_stalled_loop_blames_nobody():
     """The reply lies unread while the loop does nothing for longer than the limit."""
     async with fake_node(echo) as (_, address):
-        connection = await connect(address, limit=0.2)
+        connection = await connect(address, limit=0.1)
         for _ in range(3):
             asking = connection.ask(request(b"x"), 1)
             await asyncio.sleep(0.01)
-            time.sleep(0.5)
+            time.sleep(0.25)
             assert await asking == Replies([b"x"])
         connection.end()
 

@@ -9,7 +9,7 @@ import pytest
 from clusterpass.model.values import Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
 
@@ -43,20 +43,22 @@ class Scene:
     def beat(self) -> None:
         self.cache.beat_answered(NODE, self.cache.beat_sent(NODE), 0, 0)
 
-    def entry(self, token="token", subject="alice", expires_at=WALL + 900) -> Remembered:
+    def entry(self, token="token", subject="alice", expires_at=WALL + 900) -> CachedToken:
         key = b"cp:{%b}" % subject.encode()
-        return Remembered(token, subject, SubjectKeys(key, b"", 0), b"s" * 16, expires_at)
+        return CachedToken(token, subject, SubjectKeys(key, b"", 0), b"s" * 16, expires_at)
 
-    def loaded(self, subject="alice", **changed) -> Loaded:
+    def loaded(self, subject="alice", **changed) -> CachedSession:
         values = {
             "ahead": WALL - self.now,
             "created_milliseconds": 1,
             "fresh_until": WALL + 10_000,
             "note_at": inf,
         } | changed
-        return Loaded(Session(subject, "s", None, 0, 0, 0), [b"raw"], **values)
+        return CachedSession(Session(subject, "s", None, 0, 0, 0), [b"raw"], **values)
 
-    def keep(self, entry: Remembered, loaded: Loaded | None = None, node: str = NODE) -> None:
+    def keep(
+        self, entry: CachedToken, loaded: CachedSession | None = None, node: str = NODE
+    ) -> None:
         loading = self.cache.begin(entry.key)
         self.cache.keep(entry, loaded or self.loaded(entry.subject), loading, node)
         self.cache.end(loading)

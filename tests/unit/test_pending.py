@@ -1,4 +1,4 @@
-"""Endings that are not confirmed yet: the queue, and what carries them out."""
+"""Pending revocations: the queue, and the workers that retry them."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.sessions.memory import pending as module
-from clusterpass.sessions.memory.pending import PendingEndings
+from clusterpass.sessions.memory.pending import PendingRevocations
 
 
 class Clock:
@@ -26,8 +26,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def queue(clock: Clock) -> PendingEndings:
-    return PendingEndings(clock, threading.RLock, lambda: 1.0)
+def queue(clock: Clock) -> PendingRevocations:
+    return PendingRevocations(clock, threading.RLock, lambda: 1.0)
 
 
 def never():
@@ -85,9 +85,9 @@ def test_a_child_of_a_fork_has_none(queue):
 
 
 @pytest.fixture
-def hurried(monkeypatch) -> PendingEndings:
+def hurried(monkeypatch) -> PendingRevocations:
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
-    return PendingEndings(time.monotonic, threading.RLock, lambda: 1.0)
+    return PendingRevocations(time.monotonic, threading.RLock, lambda: 1.0)
 
 
 FAILURES = [StoreUnavailable(reason="timeout"), StoreFailed("broken"), OSError("x"), False, True]

@@ -20,7 +20,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import NO_DETAILS, Listed, Stored, read_stored
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.memory.entries import Loaded
+from clusterpass.sessions.memory.entries import CachedSession
 
 DIGEST = b"refresh-digest-1"
 HASH = "$argon2id$v=19$password-hash"
@@ -28,7 +28,7 @@ KEYSPACE, KEEPING, ID = Keyspace(), Housekeeping(60), b"session-id-of-16"
 RECORD = LiveRecord(1, 2, 3, 4, 5, DIGEST, "phone")
 STORED = Stored(9, RECORD)
 RAW = [9, RECORD.pack(), b"", b"", b"", b"", 0, b""]
-OPENING = session.Opening(
+NEW_SESSION = session.NewSession(
     session_id=ID,
     refresh_digest=DIGEST,
     absolute_seconds=6,
@@ -44,7 +44,7 @@ def sent(call: ScriptCall[Any]) -> ScriptCall[Any]:
     return call
 
 
-LOGIN = sent(session.login(KEYSPACE, KEEPING, "alice", OPENING))
+LOGIN = sent(session.login(KEYSPACE, KEEPING, "alice", NEW_SESSION))
 ROTATE = sent(
     session.rotate(
         KEYSPACE,
@@ -66,7 +66,7 @@ SHOWN: dict[str, Callable[[], object]] = {
     "Stored": lambda: STORED,
     "stored as read": lambda: read_stored(RAW),
     "Listed": lambda: Listed(9, {ID: STORED}, []),
-    "Opening": lambda: OPENING,
+    "NewSession": lambda: NEW_SESSION,
     "Opened": lambda: session.Opened("OK", STORED, (), Listed(9, {ID: STORED}, [])),
     "Rotated": lambda: session.Rotated("OK", STORED),
     "StoredUser": lambda: StoredUser(HASH, disabled=False, created_at=5),
@@ -112,14 +112,14 @@ def test_what_is_sent_does_hold_the_secrets() -> None:
 
 def test_every_member_that_is_secret_by_its_name_or_holds_anything_is_hidden() -> None:
     found = every_class()
-    assert {LiveRecord, StoredUser, ScriptCall, Answer, session.Opening} <= set(found)
+    assert {LiveRecord, StoredUser, ScriptCall, Answer, session.NewSession} <= set(found)
     for kind in found:
         for member in dataclasses.fields(kind):
             if member.name in {"arguments", "packed", "reply"} or any(
                 word in member.name for word in ("digest", "hash", "secret", "password")
             ):
                 assert not member.repr, f"{kind.__name__}.{member.name}"
-    (raw,) = (member for member in dataclasses.fields(Loaded) if member.name == "raw")
+    (raw,) = (member for member in dataclasses.fields(CachedSession) if member.name == "raw")
     assert not raw.repr, "what is remembered of a session holds the record"
 
 

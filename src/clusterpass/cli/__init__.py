@@ -1,8 +1,22 @@
-"""The command line: ``clusterpass COMMAND``.
+"""The ``clusterpass`` command line: its entry point, and how errors reach the user.
 
-- A command's module is imported when the command is used: making keys loads no web framework.
-- What is foreseen is one sentence on the standard error and exit status 1; no traceback.
-- Where the output cannot hold a character, its escape is written.
+What is where:
+
+- ``__init__``: ``main``, the table of commands, and the exit status of every error.
+- ``group``: the root group; it imports the module of a command when that command runs.
+- ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``serve``, ``sessions``,
+  ``users``: one module per command. ``demo`` is a package.
+- ``store_connection``: the ``--config`` option, and the session manager it opens.
+- ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
+- ``time_arguments``: times and durations as the user types them.
+- ``help_text``: the examples at the end of a help page.
+- ``local_setup`` and ``local_service``: what ``dev`` and ``demo`` need on this machine.
+
+Rules of this package:
+
+- Only the module of the command that runs is imported: ``clusterpass keys`` loads no web framework.
+- An expected error is one sentence on standard error and exit status 1, without a traceback.
+- A character that the output's encoding cannot represent is printed as an escape sequence.
 """
 
 import io
@@ -12,47 +26,51 @@ from typing import Final, NoReturn
 from clusterpass import __version__
 from clusterpass.model.errors import ClusterPassError, RevocationPending
 
-_COMMANDS: Final = {
-    "bans": ("clusterpass.cli.bans", "Ban subjects, lift and list bans."),
-    "claims": ("clusterpass.cli.claims", "Show and change live claims."),
-    "cluster": ("clusterpass.cli.cluster", "Start, stop and show a local cluster."),
-    "demo": ("clusterpass.cli.demo.command", "Show what ClusterPass does, on this machine."),
+COMMANDS: Final = {
+    "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
+    "claims": ("clusterpass.cli.claims", "Show and replace the live claims of a subject."),
+    "cluster": ("clusterpass.cli.cluster", "Start, inspect and stop a cluster on this machine."),
+    "demo": ("clusterpass.cli.demo.command", "Watch sessions survive a crash and a failover."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
-    "doctor": ("clusterpass.cli.doctor", "Look at a deployment: what would break a promise?"),
-    "keys": ("clusterpass.cli.keys", "Make and publish signing keys."),
+    "doctor": ("clusterpass.cli.doctor", "Check a deployment for problems and risks."),
+    "keys": ("clusterpass.cli.keys", "Generate signing keys and export their public part."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
-    "sessions": ("clusterpass.cli.sessions", "List, show and revoke sessions."),
-    "users": ("clusterpass.cli.users", "Add, list, disable and enable users."),
+    "sessions": ("clusterpass.cli.sessions", "List, inspect and revoke sessions."),
+    "users": ("clusterpass.cli.users", "Manage the users of the built-in directory."),
 }
-"""The module of each command, which holds it under the command's name, and what it is for."""
+"""Each command's module, which defines an object of the command's name, and its one-line help."""
 _MISSING: Final = 'pip install "clusterpass[server]"'
 
 
 def main() -> None:
-    """The entry point of the console script; ends the process with the command's status."""
+    """Run the command line and exit the process with the command's status.
+
+    The exit status is 1 for an expected error, 2 for wrong usage, 130 after Ctrl-C, and otherwise
+    the one that the command chose.
+    """
     try:
-        import click  # noqa: PLC0415 (it is no dependency of the library)
+        import click  # noqa: PLC0415 - the library itself does not depend on click
 
         from clusterpass.cli.group import make_group  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        _fail(f"the command line needs click; install it with: {_MISSING}", 1)
+        _fail(f"the command line needs the package click; install it with: {_MISSING}", 1)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = make_group(_COMMANDS, version=__version__).main(
+        status = make_group(COMMANDS, version=__version__).main(
             prog_name="clusterpass", standalone_mode=False
         )
     except click.exceptions.Abort:
-        _fail("stopped", 130)
+        _fail("aborted", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except RevocationPending:
         _fail(
-            "it is not confirmed: a replica is missing, or the store cannot be reached; run the"
-            " command again",
+            "the revocation is not confirmed: no replica acknowledged it, or the store cannot be"
+            " reached; run the command again",
             1,
         )
     except ClusterPassError as error:
@@ -60,7 +78,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "clusterpass":
             raise
-        _fail(f"this command needs {error.name}; install it with: {_MISSING}", 1)
+        _fail(f"this command needs the package {error.name}; install it with: {_MISSING}", 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 

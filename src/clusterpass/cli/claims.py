@@ -1,4 +1,4 @@
-"""``clusterpass claims``: what live sessions say of a subject, changed without a new login."""
+"""``clusterpass claims``: change what the live sessions of a subject claim, without a new login."""
 
 import json
 import sys
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.store import config_option, confirmed, counted, open_sessions, print_json
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import confirmed, counted, print_json, printable
+from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
 
 
@@ -14,7 +16,11 @@ from clusterpass.model.errors import InvalidInput
 @config_option
 @click.pass_context
 def claims(context: click.Context, config: Path | None) -> None:
-    """Show and change the live claims of a subject."""
+    """Show and replace the live claims of a subject.
+
+    Live claims apply to every session of the subject at once, on top of the claims that each login
+    was given. They last as long as the subject has a session.
+    """
     context.obj = config
 
 
@@ -22,17 +28,28 @@ def claims(context: click.Context, config: Path | None) -> None:
 @click.argument("subject")
 @click.pass_obj
 def get(config: Path | None, subject: str) -> None:
-    """Print the live claims of SUBJECT as JSON."""
+    """Print the live claims of SUBJECT as a JSON object."""
     with open_sessions(config) as manager:
         print_json(dict(manager.claims.get(subject)))
 
 
-@claims.command("set")
+@claims.command(
+    "set",
+    epilog=examples(
+        """clusterpass claims set alice '{"plan": "pro"}'""",
+        "clusterpass claims set alice - < claims.json",
+        "clusterpass claims set alice '{}'    # remove all live claims",
+    ),
+)
 @click.argument("subject")
 @click.argument("text", metavar="JSON")
 @click.pass_obj
 def set_claims(config: Path | None, subject: str, text: str) -> None:
-    """Replace the live claims of SUBJECT by the object JSON (-: from the standard input)."""
+    """Replace the live claims of SUBJECT.
+
+    JSON is an object with the new claims, or - to read it from standard input. Claims that it does
+    not mention are removed.
+    """
     try:
         members = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError):
@@ -42,8 +59,8 @@ def set_claims(config: Path | None, subject: str, text: str) -> None:
     with open_sessions(config) as manager:
         applied = manager.claims.set(subject, members)
     if applied.count == 0 and members:
-        click.echo("nobody of that name is logged in: nothing was kept")
+        click.echo(f"{printable(subject)} has no live session, so nothing was stored")
     else:
         click.echo(
-            f"{counted(applied.count, 'session')} changed{confirmed(durable=applied.durable)}"
+            f"updated {counted(applied.count, 'session')}{confirmed(durable=applied.durable)}"
         )

@@ -1,8 +1,8 @@
-"""``clusterpass cluster``: a local cluster that runs on by itself, bound to a data folder.
+"""``clusterpass cluster``: a cluster on this machine that keeps running in the background.
 
 Rules of this module
-- Output is for people, except with ``--json``; errors are one sentence on standard error.
-- Exit status: 0 done or healthy, 1 not running or failed, 2 wrong usage.
+- Output is text for people, except with ``--json``. Errors are one sentence on standard error.
+- Exit status: 0 done or healthy, 1 not running, unhealthy or failed, 2 wrong usage.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from clusterpass.cli.help_text import examples
 from clusterpass.model.errors import ClusterPassError
 
 DEFAULT_FOLDER: Final = Path(".clusterpass/cluster")
@@ -23,27 +24,49 @@ _data_option = click.option(
     type=click.Path(path_type=Path),
     default=DEFAULT_FOLDER,
     show_default=True,
-    help="The folder of the cluster's data.",
+    help="Folder with the data of the cluster.",
 )
 
 
 @click.group()
 def cluster() -> None:
-    """Run a cluster on this machine."""
+    """Start, inspect and stop a cluster on this machine.
+
+    The cluster runs in the background until it is stopped, and keeps its data in a folder. It is
+    meant for development: all nodes listen on 127.0.0.1.
+    """
 
 
-@cluster.command()
-@click.option("--nodes", type=int, help="1 (standalone) or at least 3.  [default: as before, or 6]")
+@cluster.command(
+    epilog=examples(
+        "clusterpass cluster start", "clusterpass cluster start --nodes 3 --data /tmp/c"
+    )
+)
+@click.option(
+    "--nodes",
+    type=int,
+    help="Number of servers: 1 for a standalone server, at least 3 for a cluster."
+    "  [default: as in the data folder, else 6]",
+)
 @_data_option
-@click.option("--server", type=click.Path(), help="The server program.  [default: found]")
+@click.option(
+    "--server",
+    type=click.Path(),
+    help="Server program to run.  [default: the bundled valkey-server, else one on the PATH]",
+)
 @click.option(
     "--node-timeout",
     type=float,
     metavar="SECONDS",
-    help="Silence after which a node counts as failed.  [default: as before, or 2]",
+    help="Silence after which the others treat a node as failed."
+    "  [default: as in the data folder, else 2]",
 )
 def start(nodes: int | None, data: Path, server: str | None, node_timeout: float | None) -> None:
-    """Start the cluster, or resume it with its data."""
+    """Start the cluster, and print its URL.
+
+    If the data folder holds a cluster that was stopped, it is resumed with its data and its ports.
+    The URL on the last line is what CLUSTERPASS_STORE_URL takes.
+    """
     from clusterpass.embedded import start_detached  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
@@ -55,10 +78,14 @@ def start(nodes: int | None, data: Path, server: str | None, node_timeout: float
 
 @cluster.command()
 @_data_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
 def status(context: click.Context, data: Path, *, as_json: bool) -> None:
-    """Show every node; the exit status is 0 if all is well."""
+    """Show the state of every node.
+
+    The exit status is 0 if the cluster serves every slot and can fail over, and 1 if it cannot or
+    does not run.
+    """
     from clusterpass.embedded import read_state  # noqa: PLC0415 - quick --help
     from clusterpass.embedded.report import report_on  # noqa: PLC0415 - quick --help
     from clusterpass.store.location import redact_store_url  # noqa: PLC0415 - quick --help
@@ -70,7 +97,7 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({"running": False, "healthy": False}))
         else:
-            click.echo(f"No cluster runs in {data}.", err=True)
+            click.echo(f"No cluster is running in {data}.", err=True)
         context.exit(1)
     if as_json:
         facts = {
@@ -88,7 +115,7 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
         click.echo(row.format("node", "port", "pid", "role", "slots", "primary", "link"))
         for node in report.nodes:
             slots = ",".join(f"{first}-{last}" for first, last in node.slots)
-            pid = node.pid or "ended"
+            pid = node.pid or "exited"
             primary = node.primary_port or "-"
             line = row.format(
                 node.index, node.port, pid, node.role, slots or "-", primary, node.link
@@ -101,17 +128,18 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
 @cluster.command()
 @_data_option
 def stop(data: Path) -> None:
-    """Stop the cluster; its data is kept."""
+    """Stop the cluster, and keep its data for the next start."""
     from clusterpass.embedded import stop_detached  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         was_running = stop_detached(data)
-    click.echo(f"Stopped the cluster in {data}." if was_running else f"No cluster runs in {data}.")
+    message = "Stopped the cluster" if was_running else "No cluster is running"
+    click.echo(f"{message} in {data}.")
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Turn an error of ours into one line on standard error and exit status 1."""
+    """Turn a ClusterPassError into one line on standard error and exit status 1."""
     try:
         yield
     except ClusterPassError as error:

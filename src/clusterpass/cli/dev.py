@@ -1,6 +1,7 @@
-"""``clusterpass dev``: a real cluster, the service and two users, from one command.
+"""``clusterpass dev``: a real cluster, the auth service and two users, from one command.
 
-Everything it makes lies in its data folder and is made anew at each start; Ctrl-C ends it all.
+Every file goes into one data folder and is created anew at each start. Press Ctrl-C to stop
+everything.
 """
 
 import socket
@@ -9,40 +10,55 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.local_servers import await_condition, generate_password, is_healthy, write_keys
-from clusterpass.config import Config
-from clusterpass.embedded import EmbeddedCluster
-from clusterpass.managers.sync.manager import SessionManager
+from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.local_service import await_condition, is_healthy
+from clusterpass.cli.local_setup import generate_password, write_keys
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.tokens.keyring import KeyRing
-from clusterpass.users.sync.directory import UserDirectory
 
 _USERNAME = "demo"
 _ADMINISTRATOR = "admin"
 
 
-@click.command()
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--nodes", default=6, show_default=True, type=click.IntRange(1, 30))
+@click.command(epilog=examples("clusterpass dev --port 8080"))
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="TCP port of the service.",
+)
+@click.option(
+    "--nodes",
+    default=6,
+    show_default=True,
+    type=click.IntRange(1, 30),
+    help="Number of Valkey servers: 1 for a standalone server, at least 3 for a cluster.",
+)
 @click.option(
     "--data",
     "data_folder",
     default=".clusterpass/dev",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where all its files go.",
+    help="Folder for keys and cluster data; overwritten at each start.",
 )
 def dev(port: int, nodes: int, data_folder: Path) -> None:
-    """Start a local cluster and the service on 127.0.0.1, with a user and an administrator."""
-    from pydantic import SecretStr  # noqa: PLC0415 (the service's dependencies, only here)
+    """Run a local cluster and the auth service together, for development.
 
-    from clusterpass.service.server import serve  # noqa: PLC0415 (only here is it needed)
+    Both listen on 127.0.0.1. A user and an administrator are created with new passwords, which are
+    printed together with commands to try. Ctrl-C stops everything; no data survives a restart.
+    """
+    from pydantic import SecretStr  # noqa: PLC0415 - loaded by this command alone
+
+    from clusterpass.service.server import serve  # noqa: PLC0415
     from clusterpass.service.settings.service import Settings  # noqa: PLC0415
 
     _refuse_taken_port(port)
     keys_file = data_folder / "keys.json"
     write_keys(keys_file)
-    click.echo(f"Starting a Valkey cluster of {nodes} nodes ...")
+    what = "a standalone Valkey server" if nodes == 1 else f"a Valkey cluster of {nodes} nodes"
+    click.echo(f"Starting {what} ...")
     with EmbeddedCluster(nodes=nodes, data_folder=data_folder / "cluster") as cluster:
         issuer = f"http://127.0.0.1:{port}"
         passwords = {name: generate_password() for name in (_USERNAME, _ADMINISTRATOR)}
@@ -63,7 +79,7 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
         announcement = _announcement(issuer, passwords, cluster)
         threading.Thread(target=_announce, args=(port, announcement), daemon=True).start()
         serve(settings)
-    click.echo("Stopped: the service and every node of the cluster.")
+    click.echo("Stopped the service and the cluster.")
 
 
 def _refuse_taken_port(port: int) -> None:
@@ -73,13 +89,15 @@ def _refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise ConfigurationError(
-                f"Port {port} on 127.0.0.1 is taken; choose another: make run PORT={port + 1}"
+                f"port {port} on 127.0.0.1 is taken by another program; choose another with --port"
             ) from None
 
 
 def _announce(port: int, announcement: str) -> None:
     await_condition(
-        lambda: is_healthy(port), seconds=60, failure=f"The service on port {port} did not start"
+        lambda: is_healthy(port),
+        seconds=60,
+        failure=f"the service on port {port} did not start within 60 s",
     )
     click.echo(announcement)
 
@@ -89,7 +107,7 @@ def _announcement(address: str, passwords: dict[str, str], cluster: EmbeddedClus
     ports = ", ".join(str(node.port) for node in cluster.nodes)
     login = f'{{"username": "{_USERNAME}", "password": "{password}", "device": "terminal"}}'
     return f"""
-ClusterPass is at {address}  (cluster nodes on ports {ports})
+ClusterPass is running at {address} (cluster nodes on ports {ports})
 
     user      {_USERNAME}
     password  {password}
@@ -97,7 +115,8 @@ ClusterPass is at {address}  (cluster nodes on ports {ports})
     administrator  {_ADMINISTRATOR}
     password       {passwords[_ADMINISTRATOR]}
 
-Try it: open {address} in a browser (as {_ADMINISTRATOR} also {address}/page/online), or paste
+Open {address} in a browser (as {_ADMINISTRATOR} also {address}/page/online), or paste this
+into a shell:
 
     ANSWER=$(curl -s {address}/login -H 'Content-Type: application/json' -d '{login}')
     TOKEN=$(printf %s "$ANSWER" | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
@@ -108,5 +127,5 @@ Try it: open {address} in a browser (as {_ADMINISTRATOR} also {address}/page/onl
     curl -sw '\\n' {address}/logout   -H "Authorization: Bearer $TOKEN" -X POST
     curl -sw '\\n' {address}/verify   -H "Authorization: Bearer $TOKEN"
 
-Ctrl-C stops everything.
+Press Ctrl-C to stop everything.
 """

@@ -1,7 +1,7 @@
-"""``clusterpass doctor``: looks at a deployment and says what would break a promise.
+"""``clusterpass doctor``: check a deployment for anything that breaks a guarantee of ClusterPass.
 
-Exit status: 0 nothing that breaks a promise, 1 a problem (with ``--strict`` also a warning or
-something that could not be looked at), 2 there was nothing to be seen, or wrong usage.
+Exit status: 0 no problem, 1 a problem (with ``--strict`` also a warning or something that could not
+be inspected), 2 the deployment could not be inspected at all, or wrong usage.
 """
 
 from collections import Counter
@@ -11,14 +11,16 @@ from typing import Final, get_args
 
 import click
 
-from clusterpass.cli.store import counted, json_option, print_json, printable
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import counted, json_option, print_json, printable
+from clusterpass.cli.store_connection import config_option
 from clusterpass.config import Durability
-from clusterpass.doctor import CHECKS, Finding, Report, Wishes, examine
+from clusterpass.doctor import CHECKS, DoctorOptions, Finding, Report, examine
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.service.settings.service import load_settings
 from clusterpass.store.location import redact_store_url
 
-_CANNOT_LOOK: Final = 2
+_NOT_INSPECTED: Final = 2
 _FEW: Final = 4
 _MARKS: Final = {
     "problem": ("PROBLEM", "red"),
@@ -30,25 +32,54 @@ _PLURALS: Final = {"primary": "primaries", "replica": "replicas"}
 _a_check = click.Choice(sorted(CHECKS))
 
 
-class _CannotLook(click.ClickException):
-    exit_code = _CANNOT_LOOK
+class _CannotInspect(click.ClickException):
+    exit_code = _NOT_INSPECTED
 
 
-@click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with settings.")
-@click.option("--store", metavar="URL", help="The store to look at.  [default: that of --config]")
-@click.option("--write", is_flag=True, help="Write a key on each primary, for ten seconds.")
-@click.option("--user", help="Whose rights to look at, by ACL DRYRUN.  [default: who looks]")
+@click.command(
+    epilog=examples(
+        "clusterpass doctor --store redis+cluster://10.0.0.1:6379 --write",
+        "clusterpass doctor --strict --ignore hosts --ignore persistence",
+    )
+)
+@config_option
+@click.option(
+    "--store", metavar="URL", help="URL of the store to inspect.  [default: from the settings]"
+)
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Also make a trial write on each primary: one key, which expires after 10 seconds.",
+)
+@click.option(
+    "--user",
+    help="ACL user whose permissions to check, with ACL DRYRUN."
+    "  [default: the user of the store URL]",
+)
 @click.option(
     "--durability",
     type=click.Choice(get_args(Durability)),
-    help="What the application's writes wait for.  [default: that of --config]",
+    help="Durability that the application is configured with.  [default: from the settings]",
 )
 @click.option(
-    "--only", multiple=True, type=_a_check, metavar="CHECK", help="Nothing else; several."
+    "--only",
+    multiple=True,
+    type=_a_check,
+    metavar="CHECK",
+    help="Run this check only. Can be repeated.",
 )
-@click.option("--ignore", multiple=True, type=_a_check, metavar="CHECK", help="Not this; several.")
-@click.option("--strict", is_flag=True, help="Exit status 1 for warnings and unseen things too.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    type=_a_check,
+    metavar="CHECK",
+    help="Skip this check. Can be repeated.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with status 1 also for a warning, or for something that could not be inspected.",
+)
 @json_option
 @click.pass_context
 def doctor(
@@ -64,21 +95,26 @@ def doctor(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Look at a deployment and say what would break a promise.
+    """Check a deployment for anything that breaks a guarantee of ClusterPass.
 
-    It asks every node of the cluster and changes nothing. What it may not see it says. The exit
-    status is 0 without problems, 1 with some, and 2 when there is nothing to be seen. A password in
-    --store can be read by others on this machine; CLUSTERPASS_STORE_URL keeps it to you.
+    The doctor queries every node of the cluster and changes nothing, apart from the trial write
+    of --write. If the servers refuse a query, the report lists what could not be checked.
+
+    The exit status is 0 if there is no problem, 1 if there is one, and 2 if no node could be
+    inspected.
+
+    Other users of this machine can see a password in --store while the command runs. Set
+    CLUSTERPASS_STORE_URL instead. docs/reference/doctor.md explains every check.
     """
     try:
         if store is None or durability is None:
             settings = load_settings(config)
             store = store or settings.store_url.get_secret_value()
             durability = durability or settings.durability
-        wishes = Wishes(durability=durability, write=write, user=user)
-        report = examine(store, wishes, only=only, ignore=ignore)
+        options = DoctorOptions(durability=durability, write=write, user=user)
+        report = examine(store, options, only=only, ignore=ignore)
     except ClusterPassError as error:
-        raise _CannotLook(error.message) from None
+        raise _CannotInspect(error.message) from None
     if as_json:
         print_json(report.as_json())
     else:
@@ -99,7 +135,7 @@ def _print(report: Report, store: str) -> None:
     click.echo(
         f"\n{counted(report.checks, 'check')}: {counted(report.count('problem'), 'problem')},"
         f" {counted(report.count('warning'), 'warning')}, {counted(report.count('note'), 'note')},"
-        f" {report.count('unseen')} not looked at."
+        f" {report.count('unseen')} not inspected."
     )
 
 
@@ -113,14 +149,15 @@ def _print_finding(finding: Finding, nodes: int) -> None:
     click.echo(f"{click.style(mark, fg=colour, bold=True)} {finding.id}")
     click.echo(f"  {printable(finding.found)}")
     if finding.nodes:
-        click.echo(f"  On:  {_places(finding.nodes, nodes)}")
+        click.echo(f"  On:  {_node_list(finding.nodes, nodes)}")
     click.echo(f"  Do:  {printable(finding.remedy)}")
     click.echo(f"  See: {finding.reference}")
 
 
-def _places(places: Sequence[str], nodes: int) -> str:
-    if len(places) == nodes and nodes > _FEW:
+def _node_list(addresses: Sequence[str], nodes: int) -> str:
+    """The first few of ``addresses``, or that they are all ``nodes`` of the deployment."""
+    if len(addresses) == nodes and nodes > _FEW:
         return f"all {nodes} nodes"
-    places = sorted(places)
-    shown = ", ".join(places[:_FEW])
-    return shown if len(places) <= _FEW else f"{shown} and {len(places) - _FEW} more"
+    addresses = sorted(addresses)
+    shown = ", ".join(addresses[:_FEW])
+    return shown if len(addresses) <= _FEW else f"{shown} and {len(addresses) - _FEW} more"

@@ -1,4 +1,4 @@
-"""The group of all commands; it loads each when it is used, and lists them without loading any."""
+"""The root click group: it imports a command when it runs, and lists all without importing any."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,31 +7,33 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by the names of their modules."""
+    """A click group whose commands are imported on first use."""
 
     def __init__(self, commands: Mapping[str, tuple[str, str]]) -> None:
-        """``commands``: name -> (module, what it is for)."""
-        super().__init__("clusterpass", help="Sessions on a Redis / Valkey Cluster.")
+        """``commands``: the module and the one-line help of each command, by its name."""
+        super().__init__(
+            "clusterpass", help="Distributed JWT sessions on a Redis or Valkey Cluster."
+        )
         self._lazy = commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, sorted."""
+        """The names of all commands, sorted."""
         return sorted(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, loaded now; None when there is none of that name."""
+        """The command called ``cmd_name``, imported now; None if there is none."""
         if cmd_name not in self._lazy:
             return None
         command: click.Command = getattr(import_module(self._lazy[cmd_name][0]), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from what is known of them."""
+        """Write the list of commands with their one-line help, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._lazy[name][1]) for name in sorted(self._lazy)])
 
 
 def make_group(commands: Mapping[str, tuple[str, str]], *, version: str) -> click.Group:
-    """The group; ``version`` is printed by ``--version``."""
+    """The root group over ``commands``; ``--version`` prints ``version``."""
     group = LazyGroup(commands)
     return click.version_option(version, prog_name="clusterpass")(group)

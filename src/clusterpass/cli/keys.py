@@ -1,4 +1,4 @@
-"""``clusterpass keys``: make signing keys, publish their public halves."""
+"""``clusterpass keys``: generate signing keys and export their public part."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from typing import cast, get_args
 
 import click
 
+from clusterpass.cli.help_text import examples
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.keys import SigningAlgorithm
@@ -14,51 +15,60 @@ from clusterpass.tokens.keys import SigningAlgorithm
 
 @click.group()
 def keys() -> None:
-    """Make and publish signing keys."""
+    """Generate signing keys and export their public part."""
 
 
-@keys.command()
+@keys.command(epilog=examples("clusterpass keys generate --output keys.json"))
 @click.option(
     "--algorithm",
     type=click.Choice(get_args(SigningAlgorithm)),
     default="EdDSA",
     show_default=True,
-    help="HS256 is a shared secret: whoever can verify can also sign.",
+    help="Signing algorithm. HS256 is a shared secret: whoever can verify tokens can issue them.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=Path("keys.json"),
     show_default=True,
-    help="The file to make; one that exists is never overwritten.",
+    help="File to create. An existing file is never overwritten.",
 )
 def generate(algorithm: str, output: Path) -> None:
-    """Make a new private key in a file that only its owner can read."""
+    """Generate a private signing key, readable by its owner only.
+
+    The output is a JWK Set. CLUSTERPASS_KEYS_FILE tells the service where it is.
+    """
     ring = KeyRing.generate(cast("SigningAlgorithm", algorithm))
     write_secret(output, ring.private_jwks_text())
-    click.echo(f"wrote {output}: one {algorithm} key, kid {ring.signing_key.kid}", err=True)
+    click.echo(f"wrote one {algorithm} key to {output}, key id {ring.signing_key.kid}", err=True)
 
 
-@keys.command()
+@keys.command(epilog=examples("clusterpass keys public keys.json > jwks.json"))
 @click.argument("file", type=click.Path(path_type=Path))
 def public(file: Path) -> None:
-    """Print the public halves of the keys in FILE, as a JWK Set to give away."""
+    """Print the public part of the keys in FILE as a JWK Set.
+
+    Whoever has it can verify tokens but cannot issue any. FILE is what "keys generate" created.
+    """
     jwks = KeyRing.load(file).public_jwks()
     if not jwks["keys"]:
-        raise ConfigurationError(f"{file} holds a shared secret (HS256), which has no public half")
+        raise ConfigurationError(f"{file} holds a shared secret (HS256), which has no public part")
     click.echo(json.dumps(jwks, indent=2))
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Make the file ``path`` for its owner only; ConfigurationError when it is there already."""
-    # Made with its mode, and only if it is not there: never readable by others for a moment.
+    """Create the file ``path`` with mode 0600 and write ``text`` into it.
+
+    Raises ConfigurationError if the file exists already or cannot be created.
+    """
+    # Created with its final mode: at no moment can others read it.
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ConfigurationError(
-            f"{path} exists and is not overwritten; name another file with --output"
+            f"{path} exists already and is not overwritten; choose another file with --output"
         ) from None
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror})") from None
+        raise ConfigurationError(f"{path} cannot be created: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

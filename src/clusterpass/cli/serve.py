@@ -2,25 +2,27 @@
 
 from pathlib import Path
 
+import argon2  # noqa: F401 - if it is missing, say so now, not from a crashing worker
 import click
 
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.store_connection import config_option
 from clusterpass.service.server import serve as run_server
 from clusterpass.service.settings.service import load_settings
 
 
-@click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="A TOML file with settings; without it CLUSTERPASS_CONFIG names one, or there is none.",
+@click.command(
+    epilog=examples("clusterpass serve --config clusterpass.toml --port 8000 --workers 4")
 )
-@click.option("--host", help="The address to listen on.")
-@click.option("--port", type=int, help="The TCP port to listen on.")
-@click.option("--workers", type=int, help="Worker processes.")
+@config_option
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="TCP port to listen on.  [default: 8000]")
+@click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
 def serve(config: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
-    """Run the auth service until it is told to stop (SIGTERM, Ctrl-C).
+    """Run the auth service until it is stopped with SIGTERM or Ctrl-C.
 
-    Every setting can also come from the environment (CLUSTERPASS_PORT=8000) or from the file.
+    An option here overrides the environment (CLUSTERPASS_PORT=8000), which overrides the TOML
+    file. The other settings come from those two; docs/reference/settings.md lists them all.
     """
     settings = load_settings(config, {"host": host, "port": port, "workers": workers})
     several = "s" if settings.workers > 1 else ""

@@ -1,37 +1,36 @@
-"""``clusterpass sessions``: who is logged in where, and ending it, for an administrator."""
+"""``clusterpass sessions``: see who is logged in where, and revoke sessions."""
 
 import dataclasses
-import json
-import math
-import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from clusterpass.cli.store import (
-    config_option,
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import (
     confirmed,
     counted,
     json_option,
     moment,
-    open_sessions,
     print_facts,
     print_json,
     print_table,
-    printable,
 )
-from clusterpass.model.bans import Ban
+from clusterpass.cli.session_output import (
+    TABLE_HEAD,
+    as_members,
+    ban_text,
+    claims_text,
+    session_facts,
+    table_row,
+)
+from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.time_arguments import parse_time
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Session
 
-_HEAD: Final = ("SUBJECT", "SESSION", "DEVICE", "TYPE", "LOGGED IN", "LAST USED", "ENDS", "ACTOR")
-# Fewer digits are a date without dashes, more are milliseconds: neither is taken for seconds.
-_EPOCH_SECONDS: Final = re.compile(r"[0-9]{9,10}")
-
-# An id is base64url: one in sixty-four looks like an option.
+# A session id is base64url: one in sixty-four begins with "-" and looks like an option.
 _IDS_MAY_BEGIN_WITH_A_DASH: Final = {"ignore_unknown_options": True}
 
 
@@ -39,15 +38,29 @@ _IDS_MAY_BEGIN_WITH_A_DASH: Final = {"ignore_unknown_options": True}
 @config_option
 @click.pass_context
 def sessions(context: click.Context, config: Path | None) -> None:
-    """List, show and revoke sessions."""
+    """List, inspect and revoke sessions.
+
+    A subject is the user as the application names it: the "sub" of its tokens.
+    """
     context.obj = config
 
 
-@sessions.command("list")
+@sessions.command(
+    "list",
+    epilog=examples(
+        "clusterpass sessions list alice", "clusterpass sessions list --all --json > online.json"
+    ),
+)
 @click.argument("subject", required=False)
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
-@click.option("--cursor", help="Where the page before ended.")
-@click.option("--all", "every", is_flag=True, help="All pages.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 200),
+    default=50,
+    show_default=True,
+    help="Approximate number of subjects per page.",
+)
+@click.option("--cursor", help="Start after the page that printed this cursor.")
+@click.option("--all", "every", is_flag=True, help="List all pages.")
 @json_option
 @click.pass_obj
 def list_sessions(
@@ -59,13 +72,15 @@ def list_sessions(
     every: bool,
     as_json: bool,
 ) -> None:
-    """List the live sessions of SUBJECT, or of those who are online.
+    """List the live sessions of SUBJECT, or of every subject.
 
-    Without SUBJECT it shows the sessions of about --limit subjects and, if there are more, the
-    cursor of the next page.
+    Without SUBJECT, the list comes in pages of about --limit subjects, and the cursor of the next
+    page is printed on standard error.
     """
     if subject is not None and cursor is not None:
-        raise InvalidInput("give SUBJECT or --cursor: the sessions of one subject have no pages")
+        raise InvalidInput(
+            "use SUBJECT or --cursor, not both: the sessions of one subject fit on one page"
+        )
     found: list[Session] = []
     following: str | None = None
     with open_sessions(config) as manager:
@@ -81,16 +96,16 @@ def list_sessions(
     if as_json:
         print_json({"sessions": [as_members(each) for each in found], "next_cursor": following})
         return
-    print_table(_HEAD, [_row(each) for each in found])
+    print_table(TABLE_HEAD, [table_row(each) for each in found])
     if following is not None:
-        click.echo(f"more: --cursor {following}", err=True)
+        click.echo(f"next page: --cursor {following}", err=True)
 
 
 @sessions.command()
 @json_option
 @click.pass_obj
 def count(config: Path | None, as_json: bool) -> None:
-    """Count who is online."""
+    """Count the subjects that are online, and their sessions."""
     with open_sessions(config) as manager:
         found = manager.online.count()
     if as_json:
@@ -105,7 +120,11 @@ def count(config: Path | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(config: Path | None, subject: str, session_id: str | None, as_json: bool) -> None:
-    """Show all that is known of SUBJECT's sessions, or of one of them."""
+    """Show everything known about the sessions of SUBJECT, or about one of them.
+
+    Bans and live claims of SUBJECT are shown as well. SESSION_ID is in the output of "sessions
+    list".
+    """
     with open_sessions(config) as manager:
         found = [
             each
@@ -129,13 +148,13 @@ def show(config: Path | None, subject: str, session_id: str | None, as_json: boo
         [
             ("subject", subject),
             *([("live sessions", str(len(found)))] if session_id is None else []),
-            ("live claims", _text(claims)),
-            *(("banned from", _ban_text(ban)) for ban in bans),
+            ("live claims", claims_text(claims)),
+            *(("banned from", ban_text(ban)) for ban in bans),
         ]
     )
     for each in found:
         click.echo()
-        print_facts(_facts(each))
+        print_facts(session_facts(each))
 
 
 @sessions.command()
@@ -143,7 +162,7 @@ def show(config: Path | None, subject: str, session_id: str | None, as_json: boo
 @json_option
 @click.pass_obj
 def history(config: Path | None, subject: str, as_json: bool) -> None:
-    """Show what happened to SUBJECT's sessions, newest first."""
+    """Show the history of SUBJECT's sessions, newest entry first."""
     with open_sessions(config) as manager:
         entries = manager.history(subject)
     if as_json:
@@ -165,12 +184,18 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
     )
 
 
-@sessions.command(context_settings=_IDS_MAY_BEGIN_WITH_A_DASH)
+@sessions.command(
+    context_settings=_IDS_MAY_BEGIN_WITH_A_DASH,
+    epilog=examples(
+        'clusterpass sessions revoke alice --all --reason "password leaked"',
+        "clusterpass sessions revoke alice --device-type phone",
+    ),
+)
 @click.argument("subject")
 @click.argument("session_id", required=False)
-@click.option("--device-type", help="All sessions on devices of this type.")
-@click.option("--all", "every", is_flag=True, help="All sessions.")
-@click.option("--reason", default="", help="What the user is told.")
+@click.option("--device-type", help="Revoke all sessions of SUBJECT on devices of this type.")
+@click.option("--all", "every", is_flag=True, help="Revoke all sessions of SUBJECT.")
+@click.option("--reason", default="", help="Text shown to the user.")
 @click.pass_obj
 def revoke(
     config: Path | None,
@@ -181,9 +206,12 @@ def revoke(
     every: bool,
     reason: str,
 ) -> None:
-    """End one session of SUBJECT, those on one type of device, or all."""
+    """Revoke one session of SUBJECT, those on one type of device, or all of them.
+
+    Give exactly one of SESSION_ID, --device-type and --all.
+    """
     if [session_id is not None, device_type is not None, every].count(True) != 1:
-        raise InvalidInput("give one of SESSION_ID, --device-type and --all")
+        raise InvalidInput("give exactly one of SESSION_ID, --device-type and --all")
     with open_sessions(config) as manager:
         if session_id is not None:
             ended = manager.revoke(subject, session_id, reason=reason)
@@ -192,25 +220,32 @@ def revoke(
     click.echo(f"ended {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}")
 
 
-@sessions.command("revoke-before")
+@sessions.command(
+    "revoke-before",
+    epilog=examples(
+        "clusterpass sessions revoke-before",
+        "clusterpass sessions revoke-before 2026-11-25T10:00:00Z --yes",
+    ),
+)
 @click.argument("when", metavar="[TIME]", required=False)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
-    """End every session of everybody that was opened before TIME.
+    """Revoke every session, of every subject, that was opened before TIME.
 
-    TIME is ISO 8601 (2026-11-25T10:00:00Z; UTC unless it says otherwise) or seconds since the
-    epoch; now, if it is missing or yet to come. It cannot be taken back.
+    TIME is in ISO 8601 (2026-11-25T10:00:00Z; UTC unless it has an offset) or a Unix time in
+    seconds. Without TIME, or with a TIME in the future, the current time is used. This
+    cannot be undone.
     """
-    timestamp = None if when is None else _parse_time(when)
+    timestamp = None if when is None else parse_time(when)
     if not yes:
         now = int(time.time())
         shown = moment(now if timestamp is None else min(timestamp, now))
-        click.confirm(f"End every session that was opened before {shown}?", abort=True)
+        click.confirm(f"Revoke every session that was opened before {shown}?", abort=True)
     with open_sessions(config) as manager:
         revoked = manager.revoke_before(timestamp)
     click.echo(
-        f"every session that was opened before {moment(revoked.time)} has ended"
+        f"revoked every session that was opened before {moment(revoked.time)}"
         f"{confirmed(durable=revoked.durable)}"
     )
 
@@ -218,83 +253,10 @@ def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
 @sessions.command()
 @click.pass_obj
 def prune(config: Path | None) -> None:
-    """Take those who are not online any more out of the list."""
+    """Remove subjects without a live session from the list of who is online.
+
+    Until then "sessions count" may include them, above all after "sessions revoke-before".
+    """
     with open_sessions(config) as manager:
         remaining = manager.online.prune()
     click.echo(f"{counted(remaining, 'subject')} online")
-
-
-def as_members(session: Session) -> dict[str, Any]:
-    """A session for JSON."""
-    return {
-        field.name: _plain(getattr(session, field.name)) for field in dataclasses.fields(session)
-    }
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return dict(value) if hasattr(value, "keys") else value
-
-
-def _row(session: Session) -> tuple[str, ...]:
-    return (
-        session.subject,
-        session.session_id,
-        session.device or "-",
-        session.device_type or "-",
-        moment(session.created_at),
-        moment(session.active_at),
-        moment(session.expires_at),
-        session.act.subject if session.act else "-",
-    )
-
-
-def _facts(session: Session) -> list[tuple[str, str]]:
-    facts = [
-        ("session", session.session_id),
-        ("device", session.device or "-"),
-        ("type", session.device_type or "-"),
-        ("logged in", moment(session.created_at)),
-        ("refreshed", moment(session.refreshed_at)),
-        ("last used", moment(session.active_at)),
-        ("ends", moment(session.expires_at)),
-        ("authenticated", f"{moment(session.auth_time)}, level {session.acr}"),
-        ("methods", " ".join(session.amr) or "-"),
-        ("claims", _text(dict(session.claims))),
-    ]
-    if session.act:
-        facts.append(("impersonated by", f"{session.act.subject}: {session.act.reason}"))
-    return facts
-
-
-def _text(claims: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={_value_text(value)}" for name, value in claims.items()) or "-"
-
-
-def _value_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _ban_text(ban: Ban) -> str:
-    until = "for good" if ban.until is None else f"until {moment(ban.until)}"
-    reason = f": {ban.reason}" if ban.reason else ""
-    return f"{ban.scope or 'everything'}, level {ban.level}, {until}{reason}"
-
-
-def _parse_time(text: str) -> int:
-    """Seconds since the epoch; a part of a second counts as a whole one, to spare nobody."""
-    if _EPOCH_SECONDS.fullmatch(text):
-        return int(text)
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(
-            f"{printable(text)} is no time: write 2026-11-25T10:00:00Z, or seconds since the epoch"
-        ) from None
-    seconds = math.ceil((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-    if seconds <= 0:
-        raise InvalidInput(f"{printable(text)} is before 1970: no session is that old")
-    return seconds

@@ -1,6 +1,5 @@
-"""``clusterpass users``: the directory of users, for an administrator."""
+"""``clusterpass users``: the built-in user directory, for an administrator."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +8,16 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.store import config_option, counted, open_sessions, printable
+from clusterpass import UserDirectory
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import counted, json_option, print_json, printable
+from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
-from clusterpass.users.sync.directory import UserDirectory
 
 _from_stdin = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from the first line of the input."
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from the first line of standard input instead of asking for it.",
 )
 
 
@@ -22,16 +25,21 @@ _from_stdin = click.option(
 @config_option
 @click.pass_context
 def users(context: click.Context, config: Path | None) -> None:
-    """Add, list, disable and enable users."""
+    """Manage the users of the built-in directory, which POST /login checks passwords against."""
     context.obj = config
 
 
-@users.command()
+@users.command(
+    epilog=examples(
+        "clusterpass users add alice",
+        "clusterpass users add alice --password-stdin < password.txt",
+    )
+)
 @click.argument("name")
 @_from_stdin
 @click.pass_obj
 def add(config: Path | None, name: str, password_stdin: bool) -> None:
-    """Add the user NAME."""
+    """Add the user NAME. The password is asked for, unless --password-stdin is given."""
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         directory.add(name, password)
@@ -39,10 +47,10 @@ def add(config: Path | None, name: str, password_stdin: bool) -> None:
 
 
 @users.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one list of objects.")
+@json_option
 @click.pass_obj
 def list_users(config: Path | None, as_json: bool) -> None:
-    """List all users by name."""
+    """List all users, sorted by name."""
     with _directory(config) as directory:
         found = directory.list()
     if as_json:
@@ -50,7 +58,7 @@ def list_users(config: Path | None, as_json: bool) -> None:
             {"name": user.name, "disabled": user.disabled, "created_at": user.created_at}
             for user in found
         ]
-        click.echo(json.dumps(entries, indent=2))
+        print_json(entries)
         return
     for user in found:
         since = datetime.fromtimestamp(user.created_at, UTC).strftime("%Y-%m-%d")
@@ -62,7 +70,7 @@ def list_users(config: Path | None, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def disable(config: Path | None, name: str) -> None:
-    """Refuse NAME from now on and end all sessions of NAME."""
+    """Refuse logins of user NAME from now on, and end the user's sessions."""
     with _directory(config) as directory:
         ended = directory.disable(name)
     click.echo(f"disabled {printable(name)}, ended {counted(ended.count, 'session')}")
@@ -72,7 +80,7 @@ def disable(config: Path | None, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def enable(config: Path | None, name: str) -> None:
-    """Admit NAME again."""
+    """Let the disabled user NAME log in again."""
     with _directory(config) as directory:
         directory.enable(name)
     click.echo(f"enabled {printable(name)}")
@@ -83,7 +91,7 @@ def enable(config: Path | None, name: str) -> None:
 @_from_stdin
 @click.pass_obj
 def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
-    """Set another password for NAME and end all sessions of NAME."""
+    """Change the password of user NAME, and end the user's sessions."""
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         ended = directory.set_password(name, password)
@@ -105,5 +113,5 @@ def _new_password(*, from_stdin: bool) -> str:
     try:
         line = sys.stdin.buffer.readline(4096).decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidInput("the password on the standard input is not UTF-8") from None
+        raise InvalidInput("the password on standard input is not valid UTF-8") from None
     return line.removesuffix("\n").removesuffix("\r")

@@ -1,25 +1,28 @@
-"""Looks at a real deployment and says what in it would break a promise.
+"""The doctor checks a deployment for anything that breaks a guarantee of ClusterPass.
 
-- It looks, it changes nothing; only where a trial write is asked for, it writes one key a node.
-- What it may not see it says: a managed cluster that forbids CONFIG is no failure, and no clean
-  bill either.
-- Looking (:mod:`.collect`, :mod:`.line`) and judging (the modules of checks) are kept apart:
-  checks are pure functions of a :class:`~.snapshot.Snapshot`.
+- The doctor only reads. The one exception is the trial write, which is off unless asked for and
+  leaves one key per primary for ten seconds.
+- Whatever the servers refuse to tell becomes a finding of severity ``unseen``. A managed cluster
+  that forbids CONFIG neither fails the examination nor passes it unnoticed.
+- Queries and judgement are separate: ``collect``, ``node_connection`` and ``trial_write`` query the
+  nodes, and the checks are pure functions of the resulting ``snapshot``.
+- ``checks`` lists all checks; ``findings`` defines what a check and a finding are;
+  ``examination`` runs the checks and sorts their findings.
 - No password and no key material enters a finding.
 """
 
-from clusterpass.doctor.collect import Wishes, look_at
-from clusterpass.doctor.examination import Report, examine, judge
-from clusterpass.doctor.findings import CHECKS, Check, Finding, Severity
+from clusterpass.doctor.collect import DoctorOptions, collect_snapshot
+from clusterpass.doctor.examination import CHECKS, Report, examine, judge
+from clusterpass.doctor.findings import Check, Finding, Severity
 
 __all__ = [
     "CHECKS",
     "Check",
+    "DoctorOptions",
     "Finding",
     "Report",
     "Severity",
-    "Wishes",
+    "collect_snapshot",
     "examine",
     "judge",
-    "look_at",
 ]

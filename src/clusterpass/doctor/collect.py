@@ -1,8 +1,8 @@
-"""Asks a deployment everything that checks may want to know. I/O only; nothing is judged here.
+"""Query every node of a deployment for what the checks need. I/O only; nothing is judged here.
 
-- The nodes are asked side by side, each over a connection of its own.
-- What a node refuses to tell is None in what was seen, never an error.
-- The settings are asked for by name: CONFIG GET * would answer passwords.
+- The nodes are queried in parallel, each over a connection of its own.
+- Whatever a node refuses to tell is None in the snapshot, never an error.
+- Settings are requested by name, because CONFIG GET * returns passwords.
 """
 
 import ssl
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import Durability
-from clusterpass.doctor.node_connection import REFUSALS, Line, why
-from clusterpass.doctor.snapshot import Clock, NodeSeen, Snapshot
-from clusterpass.doctor.trial_write import try_a_write
+from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
+from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
+from clusterpass.doctor.trial_write import write_on_trial
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
@@ -36,7 +36,7 @@ SETTINGS: Final = (
     *("hash-max-listpack-entries", "hash-max-listpack-value"),
     *("tls-replication", "tls-cluster"),
 )
-"""None of them is a secret."""
+"""The settings that are requested; none of them is a secret."""
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
 _JUDGE_RIGHTS: Final = b"""
@@ -52,26 +52,26 @@ return allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What is asked for beyond looking."""
+class DoctorOptions:
+    """What the doctor needs to know, and may do, beyond the store URL."""
 
     durability: Durability = "replicated"
-    """What the application's writes wait for."""
+    """The durability that the application is configured with."""
     write: bool = False
-    """Whether to write a key on each primary, which expires after ten seconds."""
+    """Whether to write a key on each primary; it expires after ten seconds."""
     user: str | None = None
-    """Whose rights are looked at, if not those of the store URL's user."""
+    """The ACL user whose permissions are checked; None for the user of the store URL."""
 
 
-def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
-    """All that can be seen from here.
+def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapshot:
+    """Query the deployment at ``location`` and return everything that its nodes told.
 
-    Raises StoreUnavailable when no node answers, StoreDenied when they let us not in, and
-    ConfigurationError for ``embedded://``, which is not there to be looked at.
+    Raises StoreUnavailable if no node answers, StoreDenied if the servers refuse the user, and
+    ConfigurationError for ``embedded://``, which names no existing deployment.
     """
     if location.is_embedded:
         raise ConfigurationError(
-            "embedded:// starts a cluster of its own; give the URL of the one to look at"
+            "embedded:// starts a cluster of its own; give the URL of the cluster to inspect"
         )
     context = tls_context(location)
     asked, members, slots = _first_answer(location, context)
@@ -86,8 +86,8 @@ def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
     if not places:
         places = [asked]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        looks = [pool.submit(_look, location, context, wishes, each) for each in places]
-        nodes = tuple(look.result() for look in looks)
+        queries = [pool.submit(_query_node, location, context, options, each) for each in places]
+        nodes = tuple(query.result() for query in queries)
     by_address = {address: identifier for identifier, address in addresses.items()}
     return Snapshot(
         nodes=tuple(replace(node, id=by_address.get(node.address, "")) for node in nodes),
@@ -97,11 +97,11 @@ def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
         is_cluster=bool(members),
         has_tls=location.tls_files is not None,
         has_password=location.password is not None,
-        user=wishes.user or location.username or "default",
+        user=options.user or location.username or "default",
         namespace=location.keyspace.namespace,
-        durability=wishes.durability,
+        durability=options.durability,
         patience=location.patience,
-        has_tried=wishes.write,
+        has_tried=options.write,
         taken_at=time.time(),
     )
 
@@ -109,28 +109,28 @@ def look_at(location: StoreLocation, wishes: Wishes) -> Snapshot:
 def _first_answer(
     location: StoreLocation, context: ssl.SSLContext | None
 ) -> tuple[Address, tuple[Member, ...], Mapping[str, Address]]:
-    """Who answered, the members of its cluster, and where the cluster says that they are."""
+    """The seed that answered, the members of its cluster, and the address of each by node id."""
     failures: list[tuple[Address, Exception]] = []
     for seed in location.seeds:
         try:
-            with Line(location, seed, context) as line:
-                text = line.text("CLUSTER", "NODES")
-                slots = line.ask("CLUSTER", "SLOTS")
-        except REFUSALS as error:
+            with NodeConnection(location, seed, context) as node:
+                text = node.text("CLUSTER", "NODES")
+                slots = node.ask("CLUSTER", "SLOTS")
+        except CONNECTION_FAILURES as error:
             failures.append((seed, error))
             continue
         members = parse_members(text) if text is not None else ()
         if text is None and isinstance(slots, ServerError) and slots.code == "NOPERM":
             raise StoreDenied(
-                "The session store's user may not use CLUSTER NODES and CLUSTER SLOTS: there is"
-                " nothing to be seen without them"
+                "the user of the session store may not run CLUSTER NODES and CLUSTER SLOTS, without"
+                " which the doctor cannot find the nodes; grant +cluster|nodes +cluster|slots"
             )
         return seed, members, _addresses(slots, seed)
-    told = "; ".join(f"{address}: {why(failure)}" for address, failure in failures)
+    reasons = "; ".join(f"{address}: {describe_failure(failure)}" for address, failure in failures)
     for _, failure in failures:
         if isinstance(failure, StoreDenied):
-            raise StoreDenied(told, reason=failure.reason)
-    raise StoreUnavailable(f"no node of the store URL can be asked: {told}")
+            raise StoreDenied(reasons, reason=failure.reason)
+    raise StoreUnavailable(f"no node of the store URL can be inspected: {reasons}")
 
 
 def _addresses(slots: Any, asked: Address) -> dict[str, Address]:
@@ -142,51 +142,56 @@ def _addresses(slots: Any, asked: Address) -> dict[str, Address]:
     return found
 
 
-def _look(
-    location: StoreLocation, context: ssl.SSLContext | None, wishes: Wishes, address: Address
-) -> NodeSeen:
+def _query_node(
+    location: StoreLocation,
+    context: ssl.SSLContext | None,
+    options: DoctorOptions,
+    address: Address,
+) -> NodeSnapshot:
     try:
-        with Line(location, address, context) as line:
-            seen = _ask_all(line, location, wishes, address)
-        if wishes.write and seen.role != "replica":
-            trial = try_a_write(location, address, context, seen)
+        with NodeConnection(location, address, context) as node:
+            seen = _query_all(node, location, options, address)
+        if options.write and seen.role != "replica":
+            trial = write_on_trial(location, address, context, seen)
             seen = replace(seen, trial=trial)
         if location.password is not None:
             seen = replace(seen, is_open=_is_open(location, context, address))
-    except REFUSALS as error:
-        return NodeSeen(address=address, refusal=why(error))
+    except CONNECTION_FAILURES as error:
+        return NodeSnapshot(address=address, refusal=describe_failure(error))
     return seen
 
 
-def _ask_all(line: Line, location: StoreLocation, wishes: Wishes, address: Address) -> NodeSeen:
-    clock, round_trip = _clock(line)
-    nodes, standing = line.text("CLUSTER", "NODES"), line.text("CLUSTER", "INFO")
-    info = line.text("INFO")
-    allowed = _rights(line, location.keyspace, wishes)
-    return NodeSeen(
+def _query_all(
+    node: NodeConnection, location: StoreLocation, options: DoctorOptions, address: Address
+) -> NodeSnapshot:
+    clock, round_trip = _clock(node)
+    nodes, standing = node.text("CLUSTER", "NODES"), node.text("CLUSTER", "INFO")
+    info = node.text("INFO")
+    allowed = _rights(node, location.keyspace, options)
+    return NodeSnapshot(
         address=address,
         info=None if info is None else _pairs(info),
-        settings=_settings(line),
+        settings=_settings(node),
         members=() if nodes is None else parse_members(nodes),
         cluster_info={} if standing is None else _pairs(standing),
         clock=clock,
         round_trip=round_trip,
-        denied=None if allowed is None else tuple(sorted(_needed(wishes).keys() - allowed)),
+        denied=None if allowed is None else tuple(sorted(_needed(options).keys() - allowed)),
         allowed_beyond=tuple(sorted(TOO_WIDE.keys() & (allowed or ()))),
-        certificate_expires_at=_expiry(line),
-        tracking=_tracking(line, location.keyspace),
+        certificate_expires_at=_expiry(node),
+        tracking=_tracking(node, location.keyspace),
     )
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """The lines ``name:value`` of INFO."""
+    """The lines ``name:value`` in the reply to INFO, as a mapping."""
     lines = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
     return {name: value for name, colon, value in lines if colon}
 
 
-def _settings(line: Line) -> dict[str, str] | None:
-    # One by one: servers before 7.0 take one name only.
-    replies = line.ask_together(*(("CONFIG", "GET", name) for name in SETTINGS))
+def _settings(node: NodeConnection) -> dict[str, str] | None:
+    # One command per name: servers before 7.0 accept only one.
+    replies = node.ask_together(*(("CONFIG", "GET", name) for name in SETTINGS))
     if all(isinstance(reply, ServerError) for reply in replies):
         return None
     found: dict[str, str] = {}
@@ -200,12 +205,16 @@ def _text(value: bytes) -> str:
     return value.decode(errors="replace")
 
 
-def _clock(line: Line) -> tuple[Clock | None, float | None]:
-    """By the quickest of a few answers, in whose middle the server is taken to have looked."""
+def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
+    """The clock of the node and the shortest round trip in seconds, by the fastest of a few
+    replies.
+
+    The node is assumed to have read its clock in the middle of that round trip.
+    """
     best: tuple[float, float] | None = None
     for _ in range(_SAMPLES):
         sent_at, begun = time.time(), time.monotonic()
-        reply = line.ask("TIME")
+        reply = node.ask("TIME")
         took = time.monotonic() - begun
         if isinstance(reply, ServerError):
             return None, None
@@ -217,32 +226,32 @@ def _clock(line: Line) -> tuple[Clock | None, float | None]:
     return Clock(best[1], best[0] / 2), best[0]
 
 
-def _needed(wishes: Wishes) -> dict[str, str]:
+def _needed(options: DoctorOptions) -> dict[str, str]:
     needed = {**ALWAYS, **FOR_USERS}
-    return {**needed, **FOR_FSYNC} if wishes.durability == "fsync" else needed
+    return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
 
 
-def _rights(line: Line, keyspace: Keyspace, wishes: Wishes) -> set[str] | None:
-    """The commands that the user may use, among those that matter; None: it cannot be asked."""
-    commands = {**_needed(wishes), **TOO_WIDE}
+def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) -> set[str] | None:
+    """The commands of interest that the user may run; None if the server does not tell."""
+    commands = {**_needed(options), **TOO_WIDE}
     calls = [call.format(key=_key(keyspace, name)) for name, call in commands.items()]
-    if wishes.user is not None:
-        replies = line.ask_together(
-            *(("ACL", "DRYRUN", wishes.user, *call.split()) for call in calls)
+    if options.user is not None:
+        replies = node.ask_together(
+            *(("ACL", "DRYRUN", options.user, *call.split()) for call in calls)
         )
         if isinstance(replies[0], ServerError):
-            # A user that does not exist may do nothing.
+            # A user that does not exist may run nothing.
             return set() if "not found" in replies[0].message else None
         return {each for each, reply in zip(commands, replies, strict=True) if reply == b"OK"}
-    answers = line.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
+    answers = node.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
     if isinstance(answers, ServerError):
-        # Who may not use EVAL has at least that right missing.
-        return _needed(wishes).keys() - {"eval"} if answers.code == "NOPERM" else None
+        # A user that may not run EVAL lacks at least that permission.
+        return _needed(options).keys() - {"eval"} if answers.code == "NOPERM" else None
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
 
 
 def _key(keyspace: Keyspace, command: str) -> str:
-    """A key of ours on which the command is used."""
+    """A key of ClusterPass on which ``command`` is used."""
     if command.startswith("z"):
         return keyspace.online(0).decode()
     if command in {"get", "set"}:
@@ -252,22 +261,22 @@ def _key(keyspace: Keyspace, command: str) -> str:
     return keyspace.sessions("doctor").decode()
 
 
-def _expiry(line: Line) -> float | None:
-    """Of the node's certificate."""
-    shown = None if line.tls is None else line.tls.getpeercert()
+def _expiry(node: NodeConnection) -> float | None:
+    """When the certificate of the node expires, as a Unix time; None without TLS."""
+    shown = None if node.tls is None else node.tls.getpeercert()
     return None if not shown else float(ssl.cert_time_to_seconds(str(shown["notAfter"])))
 
 
 def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: Address) -> bool:
-    """Whether somebody without a password is answered."""
+    """Whether the node also serves clients that give no password."""
     nobody = replace(location, username=None, password=None)
     try:
-        with Line(nobody, address, context) as line:
-            return not isinstance(line.ask("PING"), ServerError)
-    except REFUSALS:
+        with NodeConnection(nobody, address, context) as node:
+            return not isinstance(node.ask("PING"), ServerError)
+    except CONNECTION_FAILURES:
         return False
 
 
-def _tracking(line: Line, keyspace: Keyspace) -> str:
-    reply = line.ask(*tracking([keyspace.sessions_prefix()]))
+def _tracking(node: NodeConnection, keyspace: Keyspace) -> str:
+    reply = node.ask(*tracking([keyspace.sessions_prefix()]))
     return f"{reply.code} {reply.message}" if isinstance(reply, ServerError) else ""

@@ -1,46 +1,42 @@
-"""From a store URL to a report: look, judge, sort."""
+"""Examine a deployment: collect a snapshot, run the checks, sort the findings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
-from clusterpass.doctor.checks import (  # noqa: F401 - each adds its checks to the list
-    access,
-    clients,
-    memory,
-    operation,
-    replication,
-    shape,
-)
-from clusterpass.doctor.collect import Wishes, look_at
-from clusterpass.doctor.findings import CHECKS, SEVERITIES, Finding, Severity
+from clusterpass.doctor.checks import ALL_CHECKS
+from clusterpass.doctor.collect import DoctorOptions, collect_snapshot
+from clusterpass.doctor.findings import SEVERITIES, Check, Finding, Severity
 from clusterpass.doctor.snapshot import Snapshot
 from clusterpass.model.errors import InvalidInput
 from clusterpass.store.location import parse_store_url
 
-_DEFAULT: Final = Wishes()
+CHECKS: Final[Mapping[str, Check]] = MappingProxyType({check.id: check for check in ALL_CHECKS})
+"""All checks by id, in the order in which they run."""
+_DEFAULT: Final = DoctorOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found, the worst first."""
+    """The findings of an examination, the worst first."""
 
     seen: Snapshot
     findings: tuple[Finding, ...]
     checks: int
-    """How many checks were carried out."""
+    """How many checks ran."""
 
     def count(self, severity: Severity) -> int:
-        """How many findings are of this kind."""
+        """How many findings have this severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def is_good(self) -> bool:
-        """Whether there is no problem; warnings and notes are none."""
+        """Whether no finding is a problem. Warnings, notes and unseen findings do not count."""
         return self.count("problem") == 0
 
     def as_json(self) -> Mapping[str, Any]:
-        """All of it, for programs; the names are stable."""
+        """The report as JSON values. The names of its members are stable."""
         return {
             "good": self.is_good,
             "counts": {severity: self.count(severity) for severity in SEVERITIES},
@@ -62,25 +58,29 @@ class Report:
 
 def examine(
     store_url: str,
-    wishes: Wishes = _DEFAULT,
+    options: DoctorOptions = _DEFAULT,
     *,
     only: Collection[str] = (),
     ignore: Collection[str] = (),
 ) -> Report:
-    """Look at the deployment behind ``store_url`` and judge it.
+    """Query every node of the deployment at ``store_url`` and run the checks.
 
-    ``only``, ``ignore``: ids of checks to carry out, or to leave out. Blocks for as long as the
-    slowest node takes: some round trips, or the store URL's ``timeout``.
+    ``only``: ids of the checks to run; empty for all. ``ignore``: ids of checks to skip. Blocks
+    until the slowest node has answered: a few round trips, or the ``timeout`` of the store URL.
 
-    Raises ConfigurationError for a URL that is not understood, InvalidInput for an unknown check,
-    and StoreUnavailable or StoreDenied when there is nothing to be seen.
+    Raises ConfigurationError if the URL is invalid, InvalidInput if a check does not exist,
+    StoreUnavailable if no node answers, and StoreDenied if the servers refuse the user.
     """
     _refuse_unknown({*only, *ignore})
-    return judge(look_at(parse_store_url(store_url), wishes), only=only, ignore=ignore)
+    return judge(collect_snapshot(parse_store_url(store_url), options), only=only, ignore=ignore)
 
 
 def judge(seen: Snapshot, *, only: Collection[str] = (), ignore: Collection[str] = ()) -> Report:
-    """The same of what was seen already. Raises InvalidInput for an unknown check."""
+    """Run the checks on a snapshot, without any I/O.
+
+    ``only``: ids of the checks to run; empty for all. ``ignore``: ids of checks to skip. Raises
+    InvalidInput if a check does not exist.
+    """
     _refuse_unknown({*only, *ignore})
     chosen = [
         check for name, check in CHECKS.items() if name not in ignore and (not only or name in only)
@@ -93,4 +93,4 @@ def judge(seen: Snapshot, *, only: Collection[str] = (), ignore: Collection[str]
 def _refuse_unknown(names: Collection[str]) -> None:
     unknown = sorted(set(names) - CHECKS.keys())
     if unknown:
-        raise InvalidInput(f"there is no check {unknown[0]!r}; there are: {', '.join(CHECKS)}")
+        raise InvalidInput(f"there is no check {unknown[0]!r}; the checks are: {', '.join(CHECKS)}")

@@ -1,35 +1,37 @@
-"""What a check is, what it finds, and the list of all checks."""
+"""What a check is, and what a finding is."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
 
 Severity = Literal["problem", "warning", "note", "unseen"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "warning", "note", "unseen")
-"""The worst first. problem: a promise is broken, or will be by the next fault; warning: it costs
-users something, or may grow into a problem; note: good to know; unseen: it could not be looked at.
+"""All severities, the worst first.
+
+problem: a guarantee is broken, or the next fault will break it. warning: users are affected, or it
+may become a problem. note: worth knowing. unseen: the doctor could not inspect it.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that a check has found."""
+    """One result of a check."""
 
     severity: Severity
     found: str
-    """A sentence: what is so."""
+    """What the check found, in a sentence."""
     remedy: str
-    """A sentence: what to do."""
+    """What to do about the finding, in a sentence."""
     nodes: tuple[str, ...] = ()
-    """The nodes that it is about, as host:port; empty: the deployment as a whole."""
+    """The nodes concerned, as host:port; empty for the deployment as a whole."""
     id: str = ""
-    """Of the check, which adds it."""
+    """The id of the check; :meth:`Check.judge` fills it in."""
 
     @property
     def reference(self) -> str:
-        """Where it is explained, within the project's documents."""
+        """The section of the documentation that explains the check."""
         return f"docs/reference/doctor.md#{self.id}"
 
 
@@ -38,50 +40,45 @@ Judgement = Callable[[Snapshot], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Looks for one thing; its name is the id of its findings."""
+    """A named question about a deployment, and the function that answers it."""
 
     id: str
     title: str
-    """What is looked at."""
+    """The question, as a phrase that begins with Whether, How or What."""
     breaks: str
-    """What is at stake: a few sentences for the documents."""
+    """Why the question matters, for the documentation."""
     function: Judgement
 
     def judge(self, seen: Snapshot) -> Iterator[Finding]:
-        """What it finds."""
+        """The findings of this check in ``seen``, each with the id of the check."""
         return (replace(finding, id=self.id) for finding in self.function(seen))
 
 
-CHECKS: Final[dict[str, Check]] = {}
-"""All checks, by id, in the order in which they are carried out."""
+def check(identifier: str, title: str) -> Callable[[Judgement], Check]:
+    """A decorator that turns a function into a :class:`Check`.
 
+    The docstring of the function becomes :attr:`Check.breaks`.
+    """
 
-def check(identifier: str, title: str) -> Callable[[Judgement], Judgement]:
-    """Adds a function to the list; its docstring says what is at stake."""
+    def make(function: Judgement) -> Check:
+        return Check(identifier, title, " ".join((function.__doc__ or "").split()), function)
 
-    def add(function: Judgement) -> Judgement:
-        assert identifier not in CHECKS
-        CHECKS[identifier] = Check(
-            identifier, title, " ".join((function.__doc__ or "").split()), function
-        )
-        return function
-
-    return add
+    return make
 
 
 def about(
-    nodes: Collection[NodeSeen], severity: Severity, found: str, remedy: str
+    nodes: Collection[NodeSnapshot], severity: Severity, found: str, remedy: str
 ) -> Iterator[Finding]:
-    """A finding about ``nodes``, if there are any."""
+    """One finding about ``nodes``; none if ``nodes`` is empty."""
     if nodes:
         yield Finding(severity=severity, found=found, remedy=remedy, nodes=names(nodes))
 
 
-def names(nodes: Iterable[NodeSeen]) -> tuple[str, ...]:
-    """The addresses of ``nodes``."""
+def names(nodes: Iterable[NodeSnapshot]) -> tuple[str, ...]:
+    """The addresses of ``nodes``, as host:port."""
     return tuple(str(node.address) for node in nodes)
 
 
 def shown(count: int, noun: str) -> str:
-    """Such as "1 node" and "2 nodes"."""
+    """A number with its noun, for example "1 node" or "2,000 nodes"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

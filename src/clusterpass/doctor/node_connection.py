@@ -1,7 +1,8 @@
-"""A connection to one node on which everything may be asked, one thing after the other.
+"""A blocking connection to one node, for the queries of the doctor.
 
-It speaks what the event loops' transport speaks (RESP3, one stream for replies and pushes), so what
-works here works there. Every wait is bounded by the store URL's ``timeout``.
+The connection speaks the protocol of the asyncio transport (RESP3, with replies and push messages
+in one stream), so whatever works here works there. The ``timeout`` of the store URL bounds every
+wait.
 """
 
 import socket
@@ -16,12 +17,16 @@ from clusterpass.store.wire.handshake import greeting, judge_greeting
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push, pack
 
 _CHUNK: Final = 65_536
-REFUSALS: Final = (OSError, ProtocolError, StoreDenied, StoreFailed, StoreUnavailable)
-"""What a node that cannot be asked raises."""
+CONNECTION_FAILURES: Final = (OSError, ProtocolError, StoreDenied, StoreFailed, StoreUnavailable)
+"""The exceptions that a node raises which cannot be queried."""
 
 
-class Line:
-    """Opened by ``with``; raises one of REFUSALS when the node does not let us in."""
+class NodeConnection:
+    """A connection to one node, open inside a ``with`` block.
+
+    Entering the block raises one of :data:`CONNECTION_FAILURES` if the node cannot be reached or
+    refuses the user.
+    """
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class Line:
         context: ssl.SSLContext | None,
         more_time: float = 0.0,
     ) -> None:
-        """``context``: for TLS; ``more_time``: seconds that an answer may take beyond timeout."""
+        """``context``: for TLS, or None. ``more_time``: seconds added to the timeout of replies."""
         self._timeout = location.patience.timeout + more_time
         self._location = location
         self._address = address
@@ -38,10 +43,10 @@ class Line:
         self._decoder = Decoder()
         self._socket: socket.socket | None = None
         self.pushes: Final[list[Any]] = []
-        """What the node pushed between the replies."""
+        """The push messages that arrived so far."""
 
     def __enter__(self) -> Self:
-        """Connect and greet."""
+        """Connect and authenticate."""
         target = self._location.reached_at.get(self._address, self._address)
         connection = socket.create_connection((target.host, target.port), self._timeout)
         self._socket = connection
@@ -77,28 +82,28 @@ class Line:
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
-        """The connection, if it is one over TLS."""
+        """The TLS socket; None without TLS."""
         return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
 
     def ask(self, *command: Any) -> Any:
-        """The reply, or the :class:`ServerError` that the node answered."""
+        """Send one command; the reply, which may be a :class:`ServerError`."""
         return self.ask_together(command)[0]
 
     def ask_together(self, *commands: Any) -> list[Any]:
-        """The replies to several commands in one packet."""
+        """Send several commands in one packet; their replies in order."""
         assert self._socket is not None
         self._socket.sendall(pack(commands))
         return [self._read() for _ in commands]
 
     def text(self, *command: Any) -> str | None:
-        """The reply as text; None where the node refuses to tell."""
+        """Send one command; the reply as text, or None if the node answers with an error."""
         reply = self.ask(*command)
         if isinstance(reply, ServerError):
             return None
         return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
 
     def wait_for_push(self) -> bool:
-        """Whether the node pushes something, or has, before the timeout."""
+        """Wait for a push message; False if none has arrived before the timeout."""
         while not self.pushes:
             try:
                 self._take(self._receive())
@@ -129,25 +134,25 @@ class Line:
         return data
 
 
-def why(error: BaseException) -> str:
-    """Why a node could not be asked, for people."""
+def describe_failure(error: BaseException) -> str:
+    """Why a node could not be queried, as the end of a sentence for people."""
     match error:
         case StoreUnavailable(reason="loading"):
-            told = "it is loading its data"
+            reason = "the node is loading its data"
         case StoreUnavailable(reason="busy"):
-            told = "it has no room for another connection (maxclients)"
+            reason = "the node accepts no more connections (maxclients)"
         case StoreDenied() | StoreFailed() | StoreUnavailable():
-            told = error.message
+            reason = error.message
         case ssl.SSLCertVerificationError():
-            told = f"its certificate is not accepted: {error.verify_message}"
+            reason = f"the certificate is not accepted: {error.verify_message}"
         case ssl.SSLError():
-            told = f"no TLS: {error.reason or 'the handshake failed'}"
+            reason = f"TLS handshake failed: {error.reason or 'no reason given'}"
         case TimeoutError():
-            told = "it does not answer in time"
+            reason = "no answer within the timeout"
         case ProtocolError():
-            told = "what listens there does not speak the protocol"
+            reason = "whatever listens there does not speak the Redis protocol"
         case OSError():
-            told = error.strerror or str(error) or type(error).__name__
+            reason = error.strerror or str(error) or type(error).__name__
         case _:
-            told = type(error).__name__
-    return told
+            reason = type(error).__name__
+    return reason

@@ -1,4 +1,4 @@
-"""What was seen of a deployment, as plain data: the only thing that checks look at."""
+"""A snapshot of a deployment as plain data: the only input of the checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,10 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far a server's clock is ahead of ours, in seconds, and how sure that is."""
+    """How far the clock of a server is ahead of this machine's, in seconds.
+
+    ``uncertainty``: the greatest error of ``ahead``, in seconds.
+    """
 
     ahead: float
     uncertainty: float
@@ -24,58 +27,59 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A key that was written, on a primary."""
+    """The outcome of a trial write on one primary."""
 
     replicas: int | None = None
-    """How many replicas confirmed it; None: the write was refused."""
+    """How many replicas confirmed the write; None if the write or WAIT was refused."""
     was_pushed: bool | None = None
-    """Whether the node told a watching connection of it; None: it was not watched."""
+    """Whether the node sent an invalidation message; None if it refused to track the key."""
     refusal: str = ""
+    """Why the write failed; empty if it succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NodeSeen:
-    """One node: what it said, and what it would not say. Equal to itself alone."""
+class NodeSnapshot:
+    """What one node told, and what it refused to tell. Equal only to itself."""
 
     address: Address
     id: str = ""
     refusal: str = ""
-    """Why nothing could be asked of it; empty when it answered."""
+    """Why the node could not be queried; empty if it answered."""
     info: Mapping[str, str] | None = None
-    """The answer to INFO; None: it may not be seen."""
+    """The reply to INFO; None if the node refused it."""
     settings: Mapping[str, str] | None = None
-    """The answer to CONFIG GET; None: it may not be seen."""
+    """The reply to CONFIG GET; None if the node refused it."""
     members: tuple[Member, ...] = ()
-    """Its own view of the cluster."""
+    """The cluster as this node sees it; empty outside a cluster."""
     cluster_info: Mapping[str, str] = field(default_factory=dict)
     clock: Clock | None = None
     round_trip: float | None = None
-    """Seconds, the shortest of a few."""
+    """The shortest of a few round trips, in seconds; None if TIME was refused."""
     denied: tuple[str, ...] | None = None
-    """The commands that the user may not use; None: it could not be asked."""
+    """The required commands that the user may not run; None if the node did not tell."""
     allowed_beyond: tuple[str, ...] = ()
-    """Commands that destroy, or reach beyond our keys, and that the user may use."""
+    """Commands that the user may run, although ClusterPass does not need them and they can harm."""
     tracking: str | None = None
-    """Why it does not push what changes; empty: it does; None: it was not asked."""
+    """Why the node refuses CLIENT TRACKING; empty if it accepts; None if that was not tried."""
     is_open: bool = False
-    """Whether it also lets in who gives no password, although we gave one."""
+    """Whether the node also serves clients that give no password, although the URL has one."""
     certificate_expires_at: float | None = None
-    """Seconds since the epoch; None: no TLS."""
+    """When the certificate expires, as a Unix time; None without TLS."""
     trial: Trial | None = None
 
     @property
     def answered(self) -> bool:
-        """Whether it could be asked anything."""
+        """Whether the node could be queried."""
         return not self.refusal
 
     @property
     def myself(self) -> Member | None:
-        """Its own line."""
+        """The node as a member of the cluster, as it sees itself; None outside a cluster."""
         return next((member for member in self.members if member.is_myself), None)
 
     @property
     def role(self) -> Role:
-        """What it says it is."""
+        """The role that the node reports."""
         if self.myself is not None:
             return "primary" if self.myself.is_primary else "replica"
         named = (self.info or {}).get("role", "")
@@ -83,78 +87,78 @@ class NodeSeen:
 
     @property
     def version(self) -> str | None:
-        """Such as "Valkey 9.1.2" and "Redis 7.0.15"; None when it is not told."""
+        """The server version, such as "Valkey 9.1.2" or "Redis 7.0.15"; None if not told."""
         info = self.info or {}
         if "valkey_version" in info:
             return f"Valkey {info['valkey_version']}"
         return f"Redis {info['redis_version']}" if "redis_version" in info else None
 
     def number(self, name: str) -> int | None:
-        """A number of INFO; None where it is not told."""
+        """The field ``name`` of INFO as a whole number; None if not told."""
         return whole((self.info or {}).get(name))
 
     def setting(self, name: str) -> str | None:
-        """A setting; None where it may not be seen or does not exist."""
+        """The setting ``name``; None if the node refused it or does not have it."""
         return None if self.settings is None else self.settings.get(name)
 
     def setting_number(self, name: str) -> int | None:
-        """The same as a number."""
+        """The setting ``name`` as a whole number; None if the node did not tell one."""
         return whole(self.setting(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A deployment."""
+    """Everything that the nodes of one deployment told."""
 
-    nodes: tuple[NodeSeen, ...]
-    """Every member of the cluster that has an address; or the one server."""
+    nodes: tuple[NodeSnapshot, ...]
+    """Every member of the cluster that has an address, or the single server."""
     members: tuple[Member, ...] = ()
-    """The cluster as the node sees it that is asked for it, with addresses."""
+    """The cluster as the first seed that answered sees it; empty outside a cluster."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
-    """By node id: where each is reached."""
+    """The address at which clients reach each member, by node id."""
     asked_for_cluster: bool = True
-    """Whether the store URL says that it is one."""
+    """Whether the store URL is one for a cluster."""
     is_cluster: bool = True
-    """Whether it is one."""
+    """Whether the servers form a cluster."""
     has_tls: bool = False
     has_password: bool = False
     user: str = "default"
-    """Whose rights were looked at."""
+    """The ACL user whose permissions were checked."""
     namespace: str = "cp"
     durability: Durability = "replicated"
     patience: Patience = _PATIENCE
     has_tried: bool = False
-    """Whether a trial write was asked for."""
+    """Whether a trial write was requested."""
     taken_at: float = 0.0
-    """Seconds since the epoch."""
+    """When the snapshot was taken, as a Unix time."""
 
     @property
-    def answering(self) -> tuple[NodeSeen, ...]:
-        """The nodes that could be asked."""
+    def answering(self) -> tuple[NodeSnapshot, ...]:
+        """The nodes that could be queried."""
         return tuple(node for node in self.nodes if node.answered)
 
     @property
-    def primaries(self) -> tuple[NodeSeen, ...]:
-        """Those that are primaries and answered."""
+    def primaries(self) -> tuple[NodeSnapshot, ...]:
+        """The primaries that could be queried."""
         return tuple(node for node in self.answering if node.role == "primary")
 
     @property
-    def replicas(self) -> tuple[NodeSeen, ...]:
-        """Those that are replicas and answered."""
+    def replicas(self) -> tuple[NodeSnapshot, ...]:
+        """The replicas that could be queried."""
         return tuple(node for node in self.answering if node.role == "replica")
 
     @property
     def is_local(self) -> bool:
-        """Whether all of it is on this machine."""
+        """Whether every node is on this machine."""
         return bool(self.nodes) and all(is_loopback(node.address.host) for node in self.nodes)
 
     def host_of(self, member: Member) -> str:
-        """The host of a member."""
+        """The host at which clients reach ``member``."""
         address = self.addresses.get(member.id)
         return member.host if address is None else address.host
 
     def name_of(self, member: Member) -> str:
-        """host:port of a member."""
+        """The address of ``member`` as host:port."""
         return str(self.addresses.get(member.id, Address(member.host, member.port)))
 
     def owners(self) -> tuple[Member, ...]:
@@ -162,12 +166,12 @@ class Snapshot:
         return tuple(each for each in self.members if each.is_primary and each.slots)
 
     def replicas_of(self, primary: Member) -> tuple[Member, ...]:
-        """Its replicas, failed or not."""
+        """The replicas of ``primary``, whether failed or not."""
         return tuple(each for each in self.members if each.primary_id == primary.id)
 
 
 def whole(text: str | None) -> int | None:
-    """``text`` as a whole number, or None."""
+    """``text`` as a whole number; None if it is not one."""
     try:
         return None if text is None else int(text)
     except ValueError:
@@ -175,7 +179,7 @@ def whole(text: str | None) -> int | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine, as far as its name tells."""
+    """Whether ``host`` is a loopback address or a name for one."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,39 +1,39 @@
-"""The trial write: what a promise rests on, tried for once. It leaves nothing for long.
+"""The trial write: find out whether a primary replicates a write and sends invalidation messages.
 
-It is our own key, in a slot that the node owns, with ten seconds to live; and it is written as a
-session is: by a script, with the WAIT on the same connection, watched by a connection that is told
-of changes.
+The key is in a slot that the primary owns and expires after ten seconds. The key is written as a
+session is: by a script, followed by WAIT on the same connection, while another connection tracks
+the key.
 """
 
 import ssl
 from typing import Final
 
-from clusterpass.doctor.node_connection import REFUSALS, Line, why
-from clusterpass.doctor.snapshot import NodeSeen, Trial
+from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
+from clusterpass.doctor.snapshot import NodeSnapshot, Trial
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.handshake import tracking
 
-_LIVES_FOR: Final = 10
+_TTL_SECONDS: Final = 10
 _SCRIPT: Final = b"return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
-_LONGEST_WAIT: Final = 0.25
+_LONGEST_WAIT_SECONDS: Final = 0.25
 
 
-def try_a_write(
-    location: StoreLocation, address: Address, context: ssl.SSLContext | None, seen: NodeSeen
+def write_on_trial(
+    location: StoreLocation, address: Address, context: ssl.SSLContext | None, seen: NodeSnapshot
 ) -> Trial | None:
-    """What came of it; None for a node that owns no slot."""
+    """Write a key on the primary at ``address``; the outcome, or None if the node owns no slot."""
     key = _key(location.keyspace, seen)
     if key is None:
         return None
     patience = location.patience
-    seconds = patience.replica_wait or min(_LONGEST_WAIT, patience.timeout / 2)
+    seconds = patience.replica_wait or min(_LONGEST_WAIT_SECONDS, patience.timeout / 2)
     milliseconds = max(1, int(1000 * seconds))
     try:
         return _try(location, address, context, key, milliseconds)
-    except REFUSALS as error:
-        return Trial(refusal=f"{why(error)}.")
+    except CONNECTION_FAILURES as error:
+        return Trial(refusal=f"{describe_failure(error)}.")
 
 
 def _try(
@@ -44,12 +44,12 @@ def _try(
     milliseconds: int,
 ) -> Trial:
     with (
-        Line(location, address, context) as watching,
-        Line(location, address, context, milliseconds / 1000) as line,
+        NodeConnection(location, address, context) as watching,
+        NodeConnection(location, address, context, milliseconds / 1000) as writing,
     ):
         watched = watching.ask(*tracking([key]))
-        written, replicas = line.ask_together(
-            (b"EVAL", _SCRIPT, 1, key, b"trial", _LIVES_FOR),
+        written, replicas = writing.ask_together(
+            (b"EVAL", _SCRIPT, 1, key, b"trial", _TTL_SECONDS),
             (b"WAIT", 1, milliseconds),
         )
         if isinstance(written, ServerError):
@@ -64,7 +64,7 @@ def _try(
     )
 
 
-def _key(keyspace: Keyspace, seen: NodeSeen) -> bytes | None:
+def _key(keyspace: Keyspace, seen: NodeSnapshot) -> bytes | None:
     myself = seen.myself
     if myself is None:
         return keyspace.probe(0)

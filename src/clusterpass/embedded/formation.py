@@ -1,8 +1,8 @@
-"""Making one cluster out of servers that were started empty.
+"""Join servers that were started empty into one cluster.
 
 Rules of this module
-- Every step waits for exactly what the next one needs, by asking until a deadline.
-- Replicas are dealt out to the primaries in turn: node ``primaries + k`` copies primary
+- Every step polls for exactly what the next one needs, until a deadline.
+- Replicas are assigned to the primaries in turn: node ``primaries + k`` replicates primary
   ``k % primaries``.
 """
 
@@ -11,44 +11,50 @@ from collections.abc import Callable, Sequence
 
 import redis
 
+from clusterpass.embedded.options import Node, Options
+from clusterpass.embedded.topology import SLOTS, Client, view, why_unhealthy
 from clusterpass.model.errors import EmbeddedClusterError
-
-from .options import Node, Options
-from .topology import SLOTS, Client, view, why_unhealthy
 
 POLL_SECONDS = 0.02
 Members = Sequence[tuple[Node, Client]]
 
 
 def await_condition(missing: Callable[[], str | None], deadline: float, goal: str) -> None:
-    """Call ``missing`` until it returns None; it says what is missing.
+    """Call ``missing`` until it returns None instead of what is missing.
 
-    ``deadline`` is a time of the monotonic clock. Raises EmbeddedClusterError with the last answer.
+    ``deadline``: on the monotonic clock, in seconds. ``goal``: a clause that says what is awaited.
+    Raises EmbeddedClusterError, with the last answer, after the deadline.
     """
     while (lack := missing()) is not None:
         if time.monotonic() >= deadline:
-            raise EmbeddedClusterError(f"The cluster did not become {goal} in time: {lack}.")
+            raise EmbeddedClusterError(f"Timed out waiting until {goal}: {lack}.")
         time.sleep(POLL_SECONDS)
 
 
 def form_cluster(members: Members, options: Options, deadline: float) -> None:
-    """Give out slots and replicas and wait until the cluster is healthy.
+    """Assign slots and replicas and wait until the cluster is healthy.
 
-    Raises EmbeddedClusterError if that does not succeed before ``deadline`` (monotonic clock).
+    ``deadline``: on the monotonic clock, in seconds. Raises EmbeddedClusterError if that fails or
+    takes longer.
     """
     try:
         _give_out_slots(members, options.primaries)
         _introduce(members)
-        await_condition(lambda: _strangers(members), deadline, "acquainted")
+        await_condition(lambda: _strangers(members), deadline, "all nodes know each other")
         _attach_replicas(members, options.primaries)
     except redis.RedisError as error:
-        raise EmbeddedClusterError(f"The cluster cannot be formed: {error}.") from error
+        raise EmbeddedClusterError(
+            f"The servers cannot be joined into a cluster: {error}."
+        ) from error
     await_healthy(members, options, deadline)
 
 
 def await_healthy(members: Members, options: Options, deadline: float) -> None:
-    """Wait until the cluster can serve every slot and fail over. Raises EmbeddedClusterError."""
-    await_condition(lambda: why_unhealthy(members, options), deadline, "healthy")
+    """Wait until the cluster serves every slot and can fail over.
+
+    ``deadline``: on the monotonic clock, in seconds. Raises EmbeddedClusterError after that.
+    """
+    await_condition(lambda: why_unhealthy(members, options), deadline, "the cluster is healthy")
 
 
 def _give_out_slots(members: Members, primaries: int) -> None:
@@ -68,7 +74,7 @@ def _introduce(members: Members) -> None:
 
 
 def _strangers(members: Members) -> str | None:
-    """Which node does not know all others yet."""
+    """The first node that does not know all others yet, in a sentence; None if there is none."""
     for node, client in members:
         known = view(client)
         if known is None:

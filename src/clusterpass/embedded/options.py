@@ -1,8 +1,8 @@
-"""What an embedded cluster is made of, checked before anything is started.
+"""The options of an embedded cluster, checked before anything is started.
 
 Rules of this module
-- Everything here is plain data; nothing touches processes or the network.
-- A wrong option is a ConfigurationError that names the option and the remedy.
+- Everything here is plain data: no processes, no network.
+- An invalid option raises a ConfigurationError that names the option and what to do.
 """
 
 import re
@@ -23,9 +23,9 @@ _OWN_DIRECTIVES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files for TLS: the authority's certificate, the servers' certificate and its key.
+    """PEM files for TLS: the CA certificate, the servers' certificate and its private key.
 
-    The certificate must hold the IP address 127.0.0.1.
+    The servers' certificate must be valid for the IP address 127.0.0.1.
     """
 
     ca_file: str | Path
@@ -35,10 +35,10 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One server process. Two nodes are equal if they are the same place of the same cluster.
+    """One server of an embedded cluster. Equality ignores the process id.
 
-    ``port`` is the client port, ``bus_port`` the cluster bus (0 for a standalone server), ``pid``
-    the process id when this object was made, None if the process had ended.
+    ``port``: the client port. ``bus_port``: the port of the cluster bus; 0 for a standalone server.
+    ``pid``: the process id when this object was created; None if the server was not running.
     """
 
     index: int
@@ -50,22 +50,22 @@ class Node:
 
     @property
     def address(self) -> str:
-        """``host:port``."""
+        """The client address as ``host:port``."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Access:
-    """How a client gets into a server."""
+    """The credentials and the CA file with which a client connects to a server."""
 
     username: str | None = None
     password: str | None = None
     ca_file: str | None = None
-    """The authority for TLS; None: no TLS."""
+    """The path of the CA certificate; None without TLS."""
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """What ``Options.url`` put into ``url``."""
+        """The credentials and the CA file in a URL from :meth:`Options.url`."""
         parts = urlsplit(url)
         user, _, password = parts.netloc.rpartition("@")[0].partition(":")
         ca_file = dict(parse_qsl(parts.query)).get("ca_file")
@@ -74,7 +74,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The checked options of a cluster."""
+    """The options of an embedded cluster.
+
+    Raises ConfigurationError if an option is invalid.
+    """
 
     nodes: int = 6
     node_timeout: float = 2.0
@@ -88,24 +91,30 @@ class Options:
     def __post_init__(self) -> None:
         if self.nodes == 2 or self.nodes < 1:
             raise ConfigurationError(
-                "nodes must be 1 (one standalone server) or at least 3: a cluster needs three"
-                " primaries at least, because fewer have no majority to fail over."
+                "nodes must be 1 (a standalone server) or at least 3: a cluster with fewer than"
+                " three primaries has no majority for a failover."
             )
         if not 0.05 <= self.node_timeout <= 3600:
-            raise ConfigurationError("node_timeout must lie between 0.05 and 3600 seconds.")
+            raise ConfigurationError("node_timeout must be between 0.05 and 3600 seconds.")
         if self.startup_timeout <= 0:
             raise ConfigurationError("startup_timeout must be a positive number of seconds.")
         if self.username is not None and not re.fullmatch(r"[^\s\0\"'\\]+", self.username):
-            raise ConfigurationError("username must not be empty or hold spaces or quotes.")
+            raise ConfigurationError(
+                "username must not be empty or contain spaces, quotes or backslashes."
+            )
         if self.username is not None and self.password is None:
-            raise ConfigurationError("username needs a password.")
+            raise ConfigurationError("username requires a password.")
         if self.password is not None and not re.fullmatch(r"[^\r\n\0]+", self.password):
-            raise ConfigurationError("password must not be empty or hold a line break.")
+            raise ConfigurationError("password must not be empty or contain line breaks.")
         for name, value in self.settings.items():
             if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.search(r"[\r\n\0]", value):
-                raise ConfigurationError(f"settings: {name!r} is not one directive of one line.")
+                raise ConfigurationError(
+                    f"settings: {name!r} must be a directive name with a value on one line."
+                )
             if _OWN_DIRECTIVES.fullmatch(name):
-                raise ConfigurationError(f"settings: {name!r} is chosen by the cluster itself.")
+                raise ConfigurationError(
+                    f"settings: {name!r} is set by the embedded cluster and cannot be changed."
+                )
         if self.tls is not None:
             for role, path in asdict(self.tls).items():
                 if not Path(path).is_file():
@@ -115,17 +124,17 @@ class Options:
 
     @property
     def access(self) -> Access:
-        """How a client gets into these servers."""
+        """The credentials and the CA file with which a client connects to these servers."""
         ca_file = None if self.tls is None else str(self.tls.ca_file)
         return Access(self.username, self.password, ca_file)
 
     @property
     def primaries(self) -> int:
-        """How many primaries the cluster is formed with."""
+        """The number of primaries that a new cluster has."""
         return 1 if self.nodes == 1 else max(3, self.nodes // 2)
 
     def url(self, ports: list[int]) -> str:
-        """The address of the cluster, with user, password and CA file where there are any."""
+        """The store URL for servers on ``ports``, with user, password and CA file, if any."""
         scheme = "redis" if self.tls is None else "rediss"
         if self.nodes > 1:
             scheme += "+cluster"

@@ -1,10 +1,10 @@
-"""The program's end of the line to its supervisor process.
+"""Launch the supervisor process and send requests to it.
 
 Rules of this module
-- One request at a time, from any thread, each answered within ``ANSWER_SECONDS``.
-- Only the process that launched the supervisor may speak to it: a forked child closes nothing,
-  ends nothing and is refused.
-- A supervisor that is forgotten (garbage, end of the program) is told to stop.
+- Requests are sent one at a time, from any thread, and each is answered within ``ANSWER_SECONDS``.
+- Only the process that launched the supervisor may use it. In a forked child, requests are refused
+  and nothing is closed or stopped.
+- When the object is garbage-collected or the program ends, the supervisor is told to stop.
 """
 
 import contextlib
@@ -23,26 +23,29 @@ from typing import Any, Final
 
 from clusterpass.model.errors import EmbeddedClusterError
 
-ANSWER_SECONDS: Final = 20.0  # starting an interpreter on a busy machine is the slowest answer
-STOP_SECONDS: Final = 15.0  # more than the grace which the supervisor gives its servers
+ANSWER_SECONDS: Final = 20.0  # the slowest: starting the interpreter on a busy machine
+STOP_SECONDS: Final = 15.0  # longer than the supervisor waits for its servers
 SCRIPT: Final = Path(__file__).with_name("supervisor.py")
 
 
 class FolderInUse(EmbeddedClusterError):
-    """Another cluster runs in this data folder."""
+    """Another cluster is running in the data folder."""
 
 
 class SupervisorProcess:
-    """A running supervisor."""
+    """A running supervisor process, and the pipes to it."""
 
     def __init__(self, folder: Path, *, temporary: bool = False, daemon: bool = False) -> None:
-        """Launch it over ``folder`` and wait until it holds the folder's lock.
+        """Launch the supervisor of ``folder`` and wait until it holds the lock of the folder.
 
-        ``temporary``: it removes the folder at its end. ``daemon``: it does not stay our child, so
-        that it can outlive us after ``detach``. Raises FolderInUse, or EmbeddedClusterError.
+        ``temporary``: whether the supervisor removes the folder when it ends. ``daemon``: whether
+        the supervisor leaves this process's children, so that it can outlive it after ``detach``.
+        Raises FolderInUse if another supervisor holds the lock, else EmbeddedClusterError.
         """
         if not sys.executable:
-            raise EmbeddedClusterError("The path of the Python interpreter is not known.")
+            raise EmbeddedClusterError(
+                "The path of the Python interpreter is unknown (sys.executable is empty)."
+            )
         argv = [sys.executable, "-I", "-S", "-B", str(SCRIPT), str(folder)]
         argv += ["--temporary"] * temporary + ["--daemon"] * daemon
         self.folder: Final = folder
@@ -52,7 +55,7 @@ class SupervisorProcess:
         self._requests = 0
         try:
             with (folder / "supervisor.log").open("wb") as log:
-                self._process = subprocess.Popen(  # noqa: S603 - our own script
+                self._process = subprocess.Popen(  # noqa: S603 - the supervisor script
                     argv,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -73,13 +76,13 @@ class SupervisorProcess:
         if not hello["ok"]:
             self._finalizer()
             if hello["error"] == "locked":
-                raise FolderInUse(f"A cluster runs in {folder} already.")
-            raise EmbeddedClusterError(f"The supervisor cannot work: {hello['error']}.")
+                raise FolderInUse(f"A cluster is already running in {folder}.")
+            raise EmbeddedClusterError(f"The supervisor cannot start: {hello['error']}.")
         self.pid: Final[int] = hello["pid"]
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """Whether the supervisor still answers."""
         if not self._finalizer.alive:
             return False
         try:
@@ -89,9 +92,12 @@ class SupervisorProcess:
         return True
 
     def request(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for one operation and return its answer. Raises EmbeddedClusterError."""
+        """Send one request and return the answer.
+
+        Raises EmbeddedClusterError if the operation fails, or the supervisor does not answer.
+        """
         if os.getpid() != self._owner:
-            raise EmbeddedClusterError("The cluster belongs to the process that started it.")
+            raise EmbeddedClusterError("Only the process that started the cluster can control it.")
         with self._lock:
             self._requests += 1
             request = {"id": self._requests, "op": operation, **arguments}
@@ -102,28 +108,30 @@ class SupervisorProcess:
             try:
                 self._process.stdin.write(message)
             except OSError as error:
-                raise EmbeddedClusterError("The supervisor has ended.") from error
+                raise EmbeddedClusterError("The supervisor has exited.") from error
             while True:
                 answer = self._receive()
-                if answer.pop("id") == request["id"]:  # not one whose asker was interrupted
+                if (
+                    answer.pop("id") == request["id"]
+                ):  # skip answers to requests that were interrupted
                     break
         if not answer.pop("ok"):
             raise EmbeddedClusterError(answer["error"])
         return answer
 
     def spawn(self, node: int, server: Path, folder: Path) -> int:
-        """Run ``server`` with the configuration in ``folder``; its process id."""
+        """Start ``server`` as server ``node`` with the configuration in ``folder``; its pid."""
         argv = [str(server), str(folder / "server.conf")]
         log = str(folder / "server.log")
         pid: int = self.request("spawn", node=node, argv=argv, folder=str(folder), log=log)["pid"]
         return pid
 
     def signal(self, node: int, number: int) -> None:
-        """Send a signal to the server of ``node``; no effect if it has ended."""
+        """Send the signal ``number`` to server ``node``; no effect if it has exited."""
         self.request("signal", node=node, signal=int(number))
 
     def pids(self) -> dict[int, int | None]:
-        """The process id of each spawned server, None where it has ended."""
+        """The process id of every server by node index; None if the server has exited."""
         nodes: Mapping[str, Mapping[str, Any]] = self.request("status")["nodes"]
         return {
             int(index): entry["pid"] if entry["exit"] is None else None
@@ -131,14 +139,17 @@ class SupervisorProcess:
         }
 
     def detach(self) -> None:
-        """Let it live on without us; this object is of no use afterwards."""
+        """Let the supervisor outlive this process. The object cannot be used afterwards."""
         self.request("detach")
         if self._finalizer.detach() is not None:
             _close(self._process)
             self._process.wait()
 
     def stop(self) -> None:
-        """End all servers and the supervisor, and wait for that. Idempotent, silent in a fork."""
+        """Stop all servers and the supervisor, and wait until they have exited.
+
+        No effect if the supervisor has been stopped before, or in a forked child.
+        """
         if os.getpid() == self._owner:
             with self._lock:
                 self._finalizer()
@@ -152,7 +163,7 @@ class SupervisorProcess:
                 raise EmbeddedClusterError("The supervisor does not answer.")
             chunk = self._process.stdout.read(65536)
             if not chunk:
-                raise EmbeddedClusterError("The supervisor has ended." + self._last_words())
+                raise EmbeddedClusterError("The supervisor has exited." + self._last_words())
             self._buffer += chunk
         line, self._buffer = self._buffer.split(b"\n", 1)
         answer: dict[str, Any] = json.loads(line)
@@ -166,7 +177,7 @@ class SupervisorProcess:
 
 
 def _end(process: "subprocess.Popen[bytes]", owner: int, *, daemon: bool) -> None:
-    """Tell the supervisor to stop and wait until it has; a forked child leaves it alone."""
+    """Stop the supervisor and wait until it has exited; no effect in a forked child."""
     if os.getpid() != owner:
         return
     assert process.stdin is not None
@@ -176,11 +187,11 @@ def _end(process: "subprocess.Popen[bytes]", owner: int, *, daemon: bool) -> Non
         process.stdin.close()
     deadline = time.monotonic() + STOP_SECONDS
     output = process.stdout.fileno()
-    while True:  # the pipe ends when the supervisor does
+    while True:  # the pipe closes when the supervisor exits
         remaining = deadline - time.monotonic()
         if remaining <= 0 or not _readable(output, remaining):
             if not daemon and process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # its group: the servers too
+                os.killpg(process.pid, signal.SIGKILL)  # the process group includes the servers
             break
         if not os.read(output, 65536):
             break

@@ -1,21 +1,32 @@
-"""How a detached cluster fares, node by node.
+"""The state of a detached cluster, node by node.
 
 Rules of this module
-- It only asks; a node that does not answer is a finding, not an error.
+- Nothing is changed, only queried. A node that does not answer is part of the report, not an error.
 """
 
 from dataclasses import dataclass
 
-from .options import Access, Node, Options
-from .state import ClusterState
-from .topology import Client, complaint, connect, replica_link_up, view, why_unhealthy
+from clusterpass.embedded.options import Access, Node, Options
+from clusterpass.embedded.state import ClusterState
+from clusterpass.embedded.topology import (
+    Client,
+    complaint,
+    connect,
+    replica_link_up,
+    view,
+    why_unhealthy,
+)
 
 CLIENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node: ``role`` is primary, replica, standalone or unknown; ``link`` is up or down."""
+    """The state of one node.
+
+    ``role``: primary, replica, standalone or unknown. ``link``: up or down; for a replica, the link
+    to its primary. ``pid``: None if the server has exited.
+    """
 
     index: int
     port: int
@@ -28,14 +39,20 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class ClusterReport:
-    """All nodes, and what is wrong: None if the cluster serves everything and may fail over."""
+    """The state of every node of a cluster.
+
+    ``problem``: what is wrong, or None if the cluster serves every slot and can fail over.
+    """
 
     problem: str | None
     nodes: tuple[NodeReport, ...]
 
 
 def report_on(state: ClusterState) -> ClusterReport:
-    """Ask every node of a running cluster. Raises EmbeddedClusterError if it refuses our user."""
+    """Query every node of a running cluster.
+
+    Raises EmbeddedClusterError if a node rejects the user, the password or the certificate.
+    """
     access = Access.of_url(state.url)
     members = [(node, connect(node, access, timeout=CLIENT_SECONDS)) for node in state.nodes]
     try:

@@ -1,10 +1,10 @@
-"""From options to running servers.
+"""Start the servers of a cluster, or resume them with their data.
 
 Rules of this module
-- The folder is looked at and changed only while our supervisor holds its lock.
-- Data of a persistent cluster is resumed or refused, never removed. What a start that did not
-  finish, or a cluster without persistence, left behind is replaced.
-- Whatever fails, nothing is left running.
+- The data folder is read and changed only while the supervisor of this run holds its lock.
+- The data of a persistent cluster is resumed or refused, never removed. The remains of an
+  unfinished start, or of a cluster without persistence, are replaced.
+- If a start fails, no process is left running.
 """
 
 import re
@@ -15,28 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from clusterpass.embedded.conf import free_ports, log_tail, port_is_free, write_configuration
+from clusterpass.embedded.formation import await_healthy, form_cluster
+from clusterpass.embedded.options import HOST, Node, Options
+from clusterpass.embedded.process import SupervisorProcess
+from clusterpass.embedded.state import make_record, nodes_of, read_record, resolve
+from clusterpass.embedded.topology import Client, complaint, connect, process_id
 from clusterpass.model.errors import ConfigurationError, EmbeddedClusterError
 
-from .conf import free_ports, log_tail, port_is_free, write_configuration
-from .formation import await_healthy, form_cluster
-from .options import HOST, Node, Options
-from .process import SupervisorProcess
-from .state import make_record, nodes_of, read_record, resolve
-from .topology import Client, complaint, connect, process_id
-
 ATTEMPTS: Final = 3
-CLIENT_SECONDS: Final = 1.0  # an idle server of this machine answers in well under 1 ms
+CLIENT_SECONDS: Final = 1.0  # an idle local server answers in well under 1 ms
 _PORT_TAKEN: Final = re.compile(r"ddress already in use|Failed listening on port")
 _NO_TLS: Final = re.compile(r"Failed finding TLS support|connection type tls|>>> 'tls-")
 
 
 class _PortTaken(EmbeddedClusterError):
-    """A port was taken by another program."""
+    """Another program took the port of a server."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Running servers and what belongs to them."""
+    """The running servers of a cluster, their supervisor, and a client for each."""
 
     options: Options
     server: Path
@@ -47,11 +46,11 @@ class Run:
     clients: tuple[Client, ...]
 
     def members(self) -> list[tuple[Node, Client]]:
-        """Each node with a client for short questions."""
+        """Every node with a client that has a short timeout."""
         return list(zip(self.nodes, self.clients, strict=True))
 
     def close(self) -> None:
-        """End everything and remove what is temporary. Idempotent."""
+        """Stop everything and remove a temporary folder. Can be called repeatedly."""
         for client in self.clients:
             client.close()
         self.supervisor.stop()
@@ -59,12 +58,18 @@ class Run:
             _remove(self.folder)
 
     def start_node(self, node: Node, deadline: float) -> None:
-        """Run the server of ``node`` and wait until it answers. Raises EmbeddedClusterError."""
+        """Start the server of ``node`` and wait until it answers.
+
+        ``deadline``: on the monotonic clock, in seconds. Raises EmbeddedClusterError after that.
+        """
         self.supervisor.spawn(node.index, self.server, node.folder)
         self._await_answers([node.index], deadline)
 
     def start_nodes(self, deadline: float) -> None:
-        """Run all servers and wait until they answer. Raises EmbeddedClusterError."""
+        """Configure and start all servers, and wait until they answer.
+
+        ``deadline``: on the monotonic clock, in seconds. Raises EmbeddedClusterError after that.
+        """
         for node in self.nodes:
             write_configuration(node, self.options)
             log = node.folder / "server.log"
@@ -75,7 +80,7 @@ class Run:
         self._await_answers([node.index for node in self.nodes], deadline)
 
     def record(self, *, formed: bool) -> None:
-        """Have the record of the cluster written."""
+        """Have the supervisor write the record; ``formed``: whether the cluster is complete."""
         state = make_record(self.nodes, self.options, self.server, formed=formed)
         self.supervisor.request("state", state=state)
 
@@ -87,16 +92,18 @@ class Run:
                 index
                 for index, lack in lacks.items()
                 if lack is not None or process_id(self.clients[index]) != pids[index]
-            ]  # a server that is not ours may answer where ours found the port taken
+            ]  # another server may answer if the port was taken
             if not waiting:
                 return
             for index in waiting:
                 if pids[index] is None:
-                    raise self._failure(self.nodes[index], "ended at once")
+                    raise self._failure(self.nodes[index], "exited at once")
             if time.monotonic() >= deadline:
                 first = waiting[0]
                 raise self._failure(
-                    self.nodes[first], f"is not up in time: {lacks[first] or 'another one answers'}"
+                    self.nodes[first],
+                    "did not start in time:"
+                    f" {lacks[first] or 'another server answers on its port'}",
                 )
             time.sleep(0.01)
 
@@ -108,9 +115,9 @@ class Run:
             kind = _PortTaken
             hint = f" Port {node.port} or {node.bus_port} is taken by another program."
         elif self.options.tls is not None and _NO_TLS.search(tail):
-            hint = f" {self.server} is built without TLS; name another one with server=."
+            hint = f" {self.server} is built without TLS; choose another program with server=."
         elif re.search(r">>> '(cluster-port|shutdown-timeout)", tail):
-            hint = f" {self.server} is too old: version 7.0 or newer is needed."
+            hint = f" {self.server} is too old: version 7.0 or later is required."
         return kind(
             f"Server {node.index} ({node.address}) {what}.{hint}"
             f" See {node.folder / 'server.log'}:\n{tail}"
@@ -118,10 +125,11 @@ class Run:
 
 
 def launch(options: Options, server: Path, data_folder: Path | None, *, daemon: bool) -> Run:
-    """Start and form the cluster, or resume the persistent one of ``data_folder``.
+    """Start a new cluster, or resume the persistent cluster in ``data_folder``.
 
-    Without ``data_folder`` a private temporary one is made. Raises EmbeddedClusterError, or
-    ConfigurationError if the options do not fit what the folder holds.
+    ``data_folder``: None for a private temporary folder. ``daemon``: whether the cluster is to be
+    detached. Raises EmbeddedClusterError if the start fails, and ConfigurationError if the options
+    contradict the folder.
     """
     deadline = time.monotonic() + options.startup_timeout
     folder = _make_folder(data_folder)
@@ -138,7 +146,9 @@ def launch(options: Options, server: Path, data_folder: Path | None, *, daemon: 
     except BaseException as error:
         run.close()
         if isinstance(error, OSError):
-            raise EmbeddedClusterError(f"{folder} cannot be used: {error}.") from error
+            raise EmbeddedClusterError(
+                f"The data folder {folder} cannot be used: {error}."
+            ) from error
         raise
     return run
 
@@ -151,8 +161,8 @@ def _start(run: Run, deadline: float) -> None:
             for port in (node.port, node.bus_port):
                 if port and not port_is_free(port):
                     raise EmbeddedClusterError(
-                        f"Port {port}, which the cluster in {run.folder} is bound to, is taken by"
-                        " another program; end that, or use another data folder."
+                        f"Port {port}, which the cluster in {run.folder} needs, is taken by another"
+                        " program; stop that program, or use another data folder."
                     )
         run.start_nodes(deadline)
         await_healthy(run.members(), run.options, deadline)
@@ -178,12 +188,15 @@ def _start(run: Run, deadline: float) -> None:
 
 
 def _resumable(run: Run) -> tuple[Node, ...] | None:
-    """The nodes of the persistent cluster in the folder; None if there is none to resume."""
+    """The nodes of the persistent cluster in the folder; None if there is none to resume.
+
+    Raises EmbeddedClusterError or ConfigurationError if there is one that cannot be resumed.
+    """
     record = read_record(run.folder)
     if record is None:
         if any(run.folder.glob("node-*")):
             raise EmbeddedClusterError(
-                f"{run.folder} holds servers' data but no record of their cluster;"
+                f"{run.folder} contains data of servers but no record of their cluster;"
                 " use another data folder."
             )
         return None
@@ -192,13 +205,13 @@ def _resumable(run: Run) -> tuple[Node, ...] | None:
         return None
     if not run.options.persistent:
         raise EmbeddedClusterError(
-            f"{run.folder} holds a persistent cluster; resume it with persistent=True,"
+            f"{run.folder} contains a persistent cluster; resume it with persistent=True,"
             " or use another data folder."
         )
     nodes = nodes_of(run.folder, record["nodes"])
     if len(nodes) != run.options.nodes:
         raise ConfigurationError(
-            f"nodes: the cluster in {run.folder} has {len(nodes)}, not {run.options.nodes}."
+            f"nodes: the cluster in {run.folder} has {len(nodes)} nodes, not {run.options.nodes}."
         )
     if record["tls"] != (run.options.tls is not None):
         raise ConfigurationError(
@@ -229,7 +242,7 @@ def _make_folder(data_folder: Path | None) -> Path:
         folder = resolve(data_folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise EmbeddedClusterError(f"The data folder cannot be made: {error}.") from error
+        raise EmbeddedClusterError(f"The data folder cannot be created: {error}.") from error
     return folder
 
 
@@ -240,5 +253,7 @@ def _remove_nodes(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     deadline = time.monotonic() + 2
-    while folder.exists() and time.monotonic() < deadline:  # a dying server may still write
+    while (
+        folder.exists() and time.monotonic() < deadline
+    ):  # a server that is exiting may still write
         shutil.rmtree(folder, ignore_errors=True)

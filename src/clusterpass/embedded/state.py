@@ -1,9 +1,9 @@
 """The record of a cluster in its data folder: ``cluster.json``, written by the supervisor.
 
 Rules of this module
-- Whether a cluster runs is decided by the folder's lock alone, never by the record: a record may
-  outlive its cluster, also by a crash.
-- The record has mode 0600; its URL may hold a password.
+- Only the lock of the folder decides whether a cluster is running. The record may outlive its
+  cluster, for example after a crash.
+- The record has mode 0600, because its URL may contain a password.
 """
 
 import fcntl
@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from clusterpass.embedded.options import HOST, Node, Options
 from clusterpass.model.errors import EmbeddedClusterError
-
-from .options import HOST, Node, Options
 
 RECORD: Final = "cluster.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """A running detached cluster, as its data folder tells."""
+    """A running detached cluster, according to its data folder.
+
+    ``node_timeout``: in seconds.
+    """
 
     url: str
     supervisor_pid: int
@@ -33,14 +35,14 @@ class ClusterState:
 
 
 def resolve(data_folder: str | Path) -> Path:
-    """The absolute path of a data folder."""
+    """The absolute path of ``data_folder``, with ``~`` expanded."""
     return Path(data_folder).expanduser().absolute()
 
 
 def read_state(data_folder: str | Path) -> ClusterState | None:
-    """The cluster that runs in ``data_folder``, or None if none does (or is only starting).
+    """The cluster that is running in ``data_folder``; None if there is none, or it is starting.
 
-    Raises EmbeddedClusterError if the folder's record cannot be read.
+    Raises EmbeddedClusterError if the record in the folder cannot be read.
     """
     folder = resolve(data_folder)
     if not is_locked(folder):
@@ -59,7 +61,10 @@ def read_state(data_folder: str | Path) -> ClusterState | None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a supervisor lives in ``folder``."""
+    """Whether a supervisor holds the lock of ``folder``.
+
+    Raises EmbeddedClusterError if the lock file cannot be read.
+    """
     try:
         with (folder / "lock").open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -73,9 +78,9 @@ def is_locked(folder: Path) -> bool:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of the present or last cluster of ``folder``, or None.
+    """The record of the cluster that is or was running in ``folder``; None without a record.
 
-    Raises EmbeddedClusterError if it is damaged.
+    Raises EmbeddedClusterError if the record cannot be read.
     """
     path = folder / RECORD
     try:
@@ -93,7 +98,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def make_record(
     nodes: Sequence[Node], options: Options, server: Path, *, formed: bool
 ) -> dict[str, Any]:
-    """What the supervisor is to write; it adds its own process id and the servers'."""
+    """The record for the supervisor to write; the supervisor adds all process ids."""
     return {
         "formed": formed,
         "persistent": options.persistent,
@@ -109,7 +114,7 @@ def make_record(
 
 
 def nodes_of(folder: Path, entries: Sequence[dict[str, Any]]) -> tuple[Node, ...]:
-    """The nodes that the entries of a record describe."""
+    """The nodes that ``entries`` of a record describe."""
     return tuple(
         Node(
             index=int(entry["index"]),

@@ -2,24 +2,25 @@
 
 Rules of this program
 - Standard library only, one thread, no import of the package around it.
-- It holds an exclusive lock on ``<folder>/lock`` from its first to its last moment: whoever can
-  take that lock knows that no cluster runs there.
-- Attached, it lives as long as its parent: at the end of its standard input, or when its parent
-  process is gone, it ends all servers. ``detach`` cuts that line; then SIGTERM or the line
-  ``stop`` in the pipe ``<folder>/control`` ends it.
-- Servers never outlive it: it ends them (SIGTERM, SIGCONT, after a grace SIGKILL), and on Linux the
-  kernel kills them when the supervisor itself is killed. Other systems lack that last resort.
-- Requests come as one JSON object a line on standard input; each gets one line of answer on
-  standard output: ``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``. A request's ``id``
-  returns in its answer. The operations:
+- The supervisor holds an exclusive lock on ``<folder>/lock`` for its whole life. Whoever can take
+  that lock knows that no cluster is running there.
+- An attached supervisor lives as long as its parent: when its standard input closes, or its parent
+  process exits, the supervisor stops all servers. After ``detach``, only SIGTERM or the line
+  ``stop`` in the named pipe ``<folder>/control`` stops it.
+- Servers never outlive the supervisor. The supervisor stops them (SIGTERM, SIGCONT, and SIGKILL
+  after a grace period), and on Linux the kernel kills them if the supervisor itself is killed.
+  Other systems lack that last resort.
+- Every line on standard input is a request, a JSON object. Every request is answered with one line
+  on standard output: ``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``, with the ``id`` of
+  the request. The operations:
 
     {"op": "spawn", "node": 0, "argv": [...], "folder": "...", "log": "..."}   -> pid
-    {"op": "signal", "node": 0, "signal": 9}                  no effect on a process that has ended
+    {"op": "signal", "node": 0, "signal": 9}        no effect on a server that has exited
     {"op": "status"}                                -> nodes: {"0": {"pid": 12, "exit": null}, ...}
-    {"op": "reset"}                                 ends all servers and forgets them
-    {"op": "state", "state": {...}}                 kept in <folder>/cluster.json, with live pids
-    {"op": "detach"}
-    {"op": "stop"}
+    {"op": "reset"}                                 stop all servers and forget them
+    {"op": "state", "state": {...}}                 keep it in <folder>/cluster.json, with live pids
+    {"op": "detach"}                                outlive the parent
+    {"op": "stop"}                                  stop all servers and exit
 """
 
 import argparse
@@ -45,7 +46,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """What a server process runs before its program, so that the kernel ties it to us (Linux)."""
+    """A function for a server process to run before exec, so that it dies with the supervisor.
+
+    None on systems other than Linux.
+    """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -60,7 +64,7 @@ def die_with_parent() -> Callable[[], None] | None:
 
 
 class Supervisor:
-    """The servers of one data folder."""
+    """The supervisor of one data folder, and the servers that are its children."""
 
     def __init__(self, folder: Path, *, watch_parent: bool) -> None:
         self.folder = folder
@@ -68,16 +72,16 @@ class Supervisor:
         self.attached = True
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.state: dict[str, Any] | None = None
-        self.ending = False
+        self.stopping = False
         self.before_exec = die_with_parent()
         self.wake_read, self.wake_write = os.pipe()
         for end in (self.wake_read, self.wake_write):
             os.set_blocking(end, False)
 
     def take_lock(self) -> bool:
-        """Take the lock of the folder, or False if another supervisor holds it."""
+        """Take the lock of the folder; False if another supervisor holds it."""
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + LOCK_SECONDS  # somebody may be testing it for a moment
+        deadline = time.monotonic() + LOCK_SECONDS  # a status query may hold it briefly
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,26 +93,28 @@ class Supervisor:
                 return True
 
     def open_control(self) -> int:
-        """Make the pipe through which a detached supervisor is told to stop; its reading end."""
+        """Create the named pipe that receives the command to stop; return its reading end."""
         path = self.folder / "control"
         path.unlink(missing_ok=True)
         os.mkfifo(path, 0o600)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so it never reaches its end
+        os.open(
+            path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # so that the pipe never reports end of file
         return reader
 
     def run(self) -> None:
-        """Serve until told to stop; then leave no process behind."""
+        """Answer requests until told to stop; then stop all servers."""
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.on_end_signal)
+            signal.signal(number, self.on_stop_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         control = self.open_control()
         self.answer({"id": 0, "ok": True, "pid": os.getpid()})
         buffer = b""
         try:
-            while not self.ending:
+            while not self.stopping:
                 lifeline = [0] if self.attached else []
                 ready, _, _ = select.select(
                     [self.wake_read, control, *lifeline], [], [], PARENT_CHECK_SECONDS
@@ -130,18 +136,18 @@ class Supervisor:
                 if self.parent is not None and os.getppid() != self.parent:
                     return
         finally:
-            self.end_servers()
+            self.stop_servers()
             (self.folder / "control").unlink(missing_ok=True)
 
-    def on_end_signal(self, *_: object) -> None:
-        self.ending = True
+    def on_stop_signal(self, *_: object) -> None:
+        self.stopping = True
 
     def answer(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # a parent that is gone shows at the lifeline
+        with contextlib.suppress(OSError):  # standard input shows whether the parent is gone
             os.write(1, json.dumps(message).encode() + b"\n")
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what one line asks for."""
+        """Carry out one request; its answer."""
         number = request.pop("id")
         try:
             answer = getattr(self, "do_" + request.pop("op"))(**request)
@@ -156,7 +162,7 @@ class Supervisor:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(log, flags, 0o600)
         try:
-            self.children[node] = subprocess.Popen(  # noqa: S603 - from our own program
+            self.children[node] = subprocess.Popen(  # noqa: S603 - from the parent program
                 argv,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -170,7 +176,7 @@ class Supervisor:
         return {"pid": self.children[node].pid}
 
     def do_signal(self, node: int, signal: int) -> dict[str, Any]:
-        self.children[node].send_signal(signal)  # looks first whether the process has ended
+        self.children[node].send_signal(signal)  # checks first whether the process has exited
         return {}
 
     def do_status(self) -> dict[str, Any]:
@@ -182,7 +188,7 @@ class Supervisor:
         return {"nodes": nodes}
 
     def do_reset(self) -> dict[str, Any]:
-        self.end_servers()
+        self.stop_servers()
         self.children.clear()
         return {}
 
@@ -196,7 +202,7 @@ class Supervisor:
         return {}
 
     def cut_lifeline(self) -> None:
-        """Live on without a parent."""
+        """Close the connection to the parent, so that the supervisor outlives it."""
         self.parent = None
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1):
@@ -204,18 +210,18 @@ class Supervisor:
         os.close(nothing)
 
     def do_stop(self) -> dict[str, Any]:
-        self.ending = True
+        self.stopping = True
         return {}
 
     def reap(self) -> None:
-        """Collect the servers that have ended, and note it in the state file."""
+        """Reap the servers that have exited, and update the state file."""
         running = [child for child in self.children.values() if child.returncode is None]
         if any([child.poll() is not None for child in running]):  # noqa: C419 - poll them all
             with contextlib.suppress(OSError):
                 self.write_state()
 
     def write_state(self) -> None:
-        """Replace ``cluster.json`` in one step."""
+        """Replace ``cluster.json`` atomically."""
         if self.state is None:
             return
         for entry in self.state["nodes"]:
@@ -231,8 +237,11 @@ class Supervisor:
             os.fsync(stream.fileno())
         fresh.replace(target)
 
-    def end_servers(self) -> None:
-        """End every server: politely, then by force. Stopped ones are woken to hear it."""
+    def stop_servers(self) -> None:
+        """Stop every server with SIGTERM, and with SIGKILL after a grace period.
+
+        SIGCONT wakes paused servers, so that they can react to SIGTERM.
+        """
         running = [child for child in self.children.values() if child.poll() is None]
         for child in running:
             child.send_signal(signal.SIGTERM)
@@ -248,11 +257,20 @@ class Supervisor:
 
 
 def main() -> int:
-    """Run one supervisor; the exit status is 0 when everything was ended in order."""
+    """Run one supervisor.
+
+    The exit status is 0 after an orderly stop, 2 if the folder is locked, and 1 on other errors.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--temporary", action="store_true", help="remove the folder at the end")
-    parser.add_argument("--daemon", action="store_true", help="do not stay a child of the caller")
+    parser.add_argument(
+        "--temporary", action="store_true", help="remove the folder when the supervisor ends"
+    )
+    parser.add_argument(
+        "--daemon",
+        action="store_true",
+        help="fork, so that the supervisor is not a child of the caller",
+    )
     options = parser.parse_args()
     if options.daemon and os.fork():
         os._exit(0)

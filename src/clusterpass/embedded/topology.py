@@ -1,8 +1,8 @@
-"""What the nodes of a cluster say about it, asked live.
+"""Query the nodes of a cluster about its topology and health.
 
 Rules of this module
-- Answers of different nodes may differ; a claim with a higher configuration epoch wins.
-- A node that does not answer in time has no say; it is never an error by itself.
+- If the answers of nodes differ, the claim with the highest configuration epoch wins.
+- A node that does not answer in time is ignored; that alone is no error.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,16 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from clusterpass.embedded.options import Access, Node, Options
 from clusterpass.model.errors import EmbeddedClusterError
 from clusterpass.store.topology.members import Member, parse_members
-
-from .options import Access, Node, Options
 
 SLOTS: Final = 16384
 Client = redis.Redis
 
 
 def connect(node: Node, access: Access, *, timeout: float, retries: int = 0) -> Client:
-    """A client of one server, with the right user, password and TLS. ``timeout`` in seconds."""
+    """A new client of ``node``, with the right user, password and TLS. ``timeout``: in seconds."""
     return redis.Redis(
         host=node.host,
         port=node.port,
@@ -38,7 +37,7 @@ def connect(node: Node, access: Access, *, timeout: float, retries: int = 0) -> 
 
 
 def ask(client: Client, *command: str) -> str | None:
-    """The text that a server answers to ``command``, or None if it gives none now."""
+    """The reply to ``command`` as text; None if there is an error or no reply."""
     try:
         answer = client.execute_command(*command)
     except (redis.RedisError, OSError):
@@ -47,15 +46,15 @@ def ask(client: Client, *command: str) -> str | None:
 
 
 def view(client: Client) -> tuple[Member, ...] | None:
-    """The cluster as one server sees it, or None if it does not answer."""
+    """The members of the cluster as one server sees them; None if it does not answer."""
     text = ask(client, "CLUSTER", "NODES")
     return None if text is None else parse_members(text)
 
 
 def owner_of(slot: int, views: Sequence[tuple[Member, ...]]) -> tuple[Member, tuple[Member, ...]]:
-    """The owner of ``slot`` by the highest epoch claimed, and the view that says so.
+    """The owner of ``slot`` with the highest configuration epoch, and the view that names it.
 
-    Raises LookupError if no view knows an owner.
+    Raises LookupError if no view names an owner.
     """
     claims = [
         (member, members)
@@ -64,16 +63,36 @@ def owner_of(slot: int, views: Sequence[tuple[Member, ...]]) -> tuple[Member, tu
         if member.is_primary and member.owns(slot)
     ]
     if not claims:
-        raise LookupError(f"no owner of slot {slot} is known")
+        raise LookupError(f"the owner of slot {slot} is unknown")
     return max(claims, key=lambda claim: (claim[0].epoch, "myself" in claim[0].flags))
 
 
-def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> str | None:
-    """What is missing for the whole cluster to serve and to be able to fail over, or None.
+def shard_of(
+    slot: int, clients: Sequence[Client], nodes: Sequence[Node]
+) -> tuple[Node, tuple[Node, ...]]:
+    """The owner of ``slot`` and its replicas that are not marked as failed, among ``nodes``.
 
-    Healthy means that every node answers, says ``cluster_state:ok`` with all slots, sees every
-    other node connected and without suspicion, agrees with the others about owners and replicas,
-    and that every replica's link is up.
+    ``clients``: of the nodes to ask. Raises EmbeddedClusterError if no node that answers knows the
+    owner.
+    """
+    by_port = {node.port: node for node in nodes}
+    views = [seen for client in clients if (seen := view(client)) is not None]
+    try:
+        owner, members = owner_of(slot, views)
+    except LookupError:
+        raise EmbeddedClusterError(
+            f"No node that answers knows the owner of slot {slot}."
+        ) from None
+    replicas = [one for one in members if one.primary_id == owner.id and not one.failing]
+    return by_port[owner.port], tuple(by_port[one.port] for one in replicas)
+
+
+def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> str | None:
+    """Why the cluster is not healthy, in a clause; None if it is.
+
+    In a healthy cluster every node answers, reports ``cluster_state:ok`` with all slots, is
+    connected to every other node and suspects none, and agrees with the others about owners and
+    replicas. Every replica is connected to its primary and in sync.
     """
     maps: set[frozenset[tuple[str, str | None, tuple[tuple[int, int], ...]]]] = set()
     for node, client in clients:
@@ -85,7 +104,7 @@ def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> s
         if members is None or state is None:
             return f"{node.address} does not answer"
         if "cluster_state:ok" not in state or f"cluster_slots_ok:{SLOTS}" not in state:
-            return f"{node.address} does not serve all slots"
+            return f"{node.address} does not see all slots served"
         doubt = _doubt(members, options)
         if doubt is not None:
             return f"{node.address} {doubt}"
@@ -93,7 +112,7 @@ def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> s
         if not myself.is_primary and not replica_link_up(client):
             return f"the replica {node.address} is not in sync"
         maps.add(frozenset((one.id, one.primary_id, one.slots) for one in members))
-    return None if len(maps) <= 1 else "the nodes do not agree with each other yet"
+    return None if len(maps) <= 1 else "the nodes do not agree on owners and replicas yet"
 
 
 def _doubt(members: tuple[Member, ...], options: Options) -> str | None:
@@ -101,23 +120,26 @@ def _doubt(members: tuple[Member, ...], options: Options) -> str | None:
         return f"knows {len(members)} of {options.nodes} nodes"
     for member in members:
         if member.failing or not (member.connected or "myself" in member.flags):
-            return f"does not see port {member.port}"
+            return f"cannot reach the node on port {member.port}"
     if sum(member.is_primary and bool(member.slots) for member in members) != options.primaries:
-        return f"does not know {options.primaries} primaries"
+        return f"does not see {options.primaries} primaries with slots"
     if sum(member.is_primary for member in members) != options.primaries:
-        return "sees a node without a part"
+        return "sees a primary without slots"
     return None
 
 
 def complaint(client: Client) -> str | None:
-    """Why the server does not serve us at this moment, or None if it does.
+    """Why the server does not answer PING at this moment; None if it does.
 
-    Raises EmbeddedClusterError if waiting would not help: wrong password or certificate.
+    Raises EmbeddedClusterError if waiting would not help, because the server rejects the user, the
+    password or the certificate.
     """
     try:
         client.ping()
     except redis.AuthenticationError as error:
-        raise EmbeddedClusterError(f"The server refuses our user or password: {error}.") from None
+        raise EmbeddedClusterError(
+            f"The server rejects the user or the password: {error}."
+        ) from None
     except (redis.RedisError, OSError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise EmbeddedClusterError(f"The certificate is not accepted: {error}.") from None
@@ -126,7 +148,7 @@ def complaint(client: Client) -> str | None:
 
 
 def process_id(client: Client) -> int | None:
-    """The process id of the server that answers, or None if none does."""
+    """The process id that the server reports; None if it does not answer."""
     try:
         return int(client.info("server")["process_id"])
     except (redis.RedisError, OSError):
@@ -134,7 +156,7 @@ def process_id(client: Client) -> int | None:
 
 
 def replica_link_up(client: Client) -> bool:
-    """Whether this replica is connected to its primary and in sync."""
+    """Whether the replica is connected to its primary and in sync."""
     try:
         return client.info("replication").get("master_link_status") == "up"
     except (redis.RedisError, OSError):

@@ -1,1 +1,4 @@
-"""The session managers that applications use, synchronous and asynchronous."""
+"""The session managers that applications use.
+
+``aio`` holds the asynchronous one, ``sync`` the synchronous one, which is generated from it.
+"""

@@ -1,4 +1,4 @@
-"""From a store URL to a store; ``embedded://`` starts a local cluster first."""
+"""Opens the store at a URL. A URL that begins with ``embedded://`` starts a local cluster first."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,19 +13,20 @@ Opened_co = TypeVar("Opened_co", covariant=True)
 
 
 class Driver(Protocol[Opened_co]):
-    """The class of a store."""
+    """A class of stores."""
 
     def __call__(
         self, location: StoreLocation, on_close: Callable[[], None] | None = None
     ) -> Opened_co:
-        """A store at ``location``."""
+        """Return a store at ``location``; ``on_close`` is called when the store is closed."""
 
 
 def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
-    """The store at ``url``, made by ``driver``.
+    """Return the store at ``url``, created by ``driver``.
 
-    ``embedded://`` blocks while its cluster starts, which takes seconds; the cluster is stopped
-    when the store is closed. Raises ConfigurationError when the URL cannot be understood.
+    An ``embedded://`` URL blocks for some seconds while its cluster starts; the cluster is stopped
+    when the store is closed. Raises ConfigurationError for an invalid URL, and
+    EmbeddedClusterError when the cluster does not start.
     """
     location = parse_store_url(url)
     if not location.is_embedded:
@@ -41,7 +42,7 @@ def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
 def _start(location: StoreLocation) -> EmbeddedCluster:
     nodes = location.embedded_options.get("nodes", _DEFAULT_NODES)
     if not nodes.isdecimal() or not 1 <= len(nodes) <= 2:
-        raise ConfigurationError("nodes of embedded:// must be a whole number")
+        raise ConfigurationError("the option nodes of an embedded:// URL must be a whole number")
     data_folder = location.embedded_options.get("data") or None
     cluster = EmbeddedCluster(
         nodes=int(nodes), data_folder=data_folder, persistent=data_folder is not None

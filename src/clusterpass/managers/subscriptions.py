@@ -1,6 +1,7 @@
-"""Which listeners want to know of which events, and how one of them is called.
+"""Which listeners subscribe to which kinds of events, and how a listener is called.
 
-A listener that raises is logged, by its name and the error's type; the others are still told.
+An exception of a listener is logged, by the listener's name and the error's type. The other
+listeners are still called.
 """
 
 import asyncio
@@ -16,22 +17,25 @@ from clusterpass.model.values import EventKind, SessionEvent
 Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]
 AnyListener = TypeVar("AnyListener", bound=Callable[[SessionEvent], Any])
 _NEVER_TOLD: Final = frozenset({"expired", "idle"})
-"""Nobody does what happens by itself; the history has it."""
+"""Kinds that only the history has: sessions that expire cause no event."""
 logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class Subscriptions:
-    """The listeners of a manager, by the kind of event that they want to know of."""
+    """The listeners of a manager, by the kind of event that they subscribe to."""
 
     def __init__(self) -> None:
         self.by_kind: dict[str, tuple[Listener, ...]] = {}
-        """Read without a lock; replaced, never changed."""
+        """The listeners of each kind. Read without a lock, so it is replaced and never mutated."""
         self._lock = threading.Lock()
         self.dropped = 0
-        """Events that nobody was told, as too many were waiting."""
+        """The number of events that were dropped because listeners were too slow."""
 
     def add(self, kinds: tuple[str, ...], listener: AnyListener) -> AnyListener:
-        """``listener`` itself, which from now on is told events of ``kinds`` (none: all)."""
+        """Call ``listener`` for events of ``kinds`` (none: of all kinds); return ``listener``.
+
+        Raises InvalidInput when ``listener`` is not callable.
+        """
         if not callable(listener):
             raise InvalidInput("a listener must be callable")
         with self._lock:
@@ -42,7 +46,7 @@ class Subscriptions:
         return listener
 
     def remove(self, listener: Callable[[SessionEvent], Any]) -> None:
-        """Tell ``listener`` nothing more; no error when it was never told anything."""
+        """Stop calling ``listener``; do nothing if it was never added."""
         with self._lock:
             self.by_kind = {
                 kind: tuple(each for each in listeners if each is not listener)
@@ -50,36 +54,36 @@ class Subscriptions:
             }
 
     def of(self, event: SessionEvent) -> tuple[Listener, ...]:
-        """The listeners that want to know of ``event``."""
+        """Return the listeners that subscribe to the kind of ``event``."""
         return self.by_kind.get(event.kind, ())
 
     def note_dropped(self) -> None:
-        """Count an event that is told nobody."""
+        """Count a dropped event; log the first and every thousandth."""
         self.dropped += 1
         if self.dropped == 1 or self.dropped % 1000 == 0:
             logger.warning("listeners are too slow: %d events dropped", self.dropped)
 
 
 def check_kinds(kinds: tuple[object, ...]) -> None:
-    """Raises InvalidInput unless each of ``kinds`` is a kind of event that listeners are told."""
+    """Raise InvalidInput unless listeners can subscribe to each of ``kinds``."""
     told = [kind for kind in get_args(EventKind) if kind not in _NEVER_TOLD]
     for kind in kinds:
         if kind not in told:
-            raise InvalidInput(f"there is no event {kind!r}; there are {', '.join(told)}")
+            raise InvalidInput(f"there is no event {kind!r}; use one of {', '.join(told)}")
 
 
 def call_listener(listener: Listener, event: SessionEvent) -> None:
-    """Tell ``listener`` of ``event``; a coroutine function runs in an event loop of its own."""
+    """Call ``listener`` with ``event``; a coroutine function runs in its own event loop."""
     try:
         answer = cast("object", listener(event))
         if inspect.isawaitable(answer):
             asyncio.run(_finish(answer))
-    except BaseException as error:  # noqa: BLE001 (also SystemExit: a listener must not end us)
+    except BaseException as error:  # noqa: BLE001 (not even SystemExit may escape)
         _log_failure(listener, error)
 
 
 async def call_listener_async(listener: Listener, event: SessionEvent) -> None:
-    """Tell ``listener`` of ``event``; a plain function runs on a thread, beside the event loop."""
+    """Call ``listener`` with ``event``; a plain function runs on a thread, off the event loop."""
     try:
         await _call(listener, event)
     except asyncio.CancelledError as error:
@@ -87,7 +91,7 @@ async def call_listener_async(listener: Listener, event: SessionEvent) -> None:
         if task is not None and task.cancelling():
             raise
         _log_failure(listener, error)  # raised by the listener itself
-    except BaseException as error:  # noqa: BLE001 (also SystemExit: a listener must not end us)
+    except BaseException as error:  # noqa: BLE001 (not even SystemExit may escape)
         _log_failure(listener, error)
 
 
@@ -106,6 +110,6 @@ async def _finish(answer: Awaitable[Any]) -> None:
 
 
 def _log_failure(listener: Listener, error: BaseException) -> None:
-    # Without the error's own message, which may hold what the event holds.
+    # The error's message is left out, as it may quote data of the event.
     name = getattr(listener, "__qualname__", type(listener).__name__)
     logger.error("listener %s failed: %s", name, type(error).__name__)

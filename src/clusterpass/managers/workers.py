@@ -1,7 +1,8 @@
-"""Work beside the verbs of a manager: on a thread, or in a task of the event loop.
+"""Background work of a manager: on a thread, or in a task of the event loop.
 
-Both workers have the same verbs, awaited in one case; what they run is written once. A worker
-starts when it is first woken. After a fork the child has no worker until it wakes one.
+- Both workers have the same interface, which is awaited in one case.
+- A worker starts when it is first woken, and ends when its work returns.
+- After a fork the child has no worker until it wakes one.
 """
 
 import asyncio
@@ -16,25 +17,28 @@ logger: Final = logging.getLogger("clusterpass.workers")
 
 
 class Worker:
-    """Runs ``work`` on a daemon thread of its own."""
+    """Runs ``work`` on its own daemon thread."""
 
     def __init__(self, work: Callable[[], None], *, name: str) -> None:
-        """``work``: returns when there is nothing left to do, or when :attr:`is_stopping`."""
+        """``work``: returns when there is nothing left to do, or when :attr:`is_stopping` is set.
+
+        ``name``: the name of the thread.
+        """
         self._work = work
         self._name = name
         self.begin_anew()
         renew_in_child(self)
 
     def begin_anew(self) -> None:
-        """Forget the thread; for the child of a fork, where it does not run."""
+        """Forget the thread, which does not exist in a forked child; called there."""
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self.is_stopping = False
-        """Whether the work is to end soon; a worker that was stopped never starts again."""
+        """Whether the work has to return soon. A stopped worker never starts again."""
 
     def wake(self) -> None:
-        """Let the work go on now. Returns at once; does nothing after :meth:`stop`."""
+        """Start or resume the work, and return at once. Does nothing after :meth:`stop`."""
         self._changed.set()
         with self._lock:
             if self._thread is None and not self.is_stopping:
@@ -42,17 +46,17 @@ class Worker:
                 try:
                     thread.start()
                 except RuntimeError:  # no more threads, as at the end of the interpreter
-                    logger.error("no thread can be started for %s", self._name)  # noqa: TRY400
+                    logger.error("cannot start a thread for %s", self._name)  # noqa: TRY400
                     return
                 self._thread = thread
 
     def wait(self, seconds: float | None = None) -> None:
-        """Return when the worker is woken, or after ``seconds``. Called by the work itself."""
+        """Wait until the worker is woken, or for ``seconds``. Called by the work itself."""
         self._changed.wait(seconds)
         self._changed.clear()
 
     def stop(self, seconds: float) -> bool:
-        """Ask the work to end, and wait for that for ``seconds``; whether it has ended."""
+        """Ask the work to end, and wait ``seconds`` for that; return whether it has ended."""
         self.is_stopping = True
         self._changed.set()
         thread = self._thread
@@ -72,24 +76,27 @@ class Worker:
 
 
 class AsyncWorker:
-    """Runs ``work`` in a task of the event loop that woke it first."""
+    """Runs ``work`` in a task of the event loop that first wakes it."""
 
     def __init__(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
-        """``work``: returns when there is nothing left to do, or when :attr:`is_stopping`."""
+        """``work``: returns when there is nothing left to do, or when :attr:`is_stopping` is set.
+
+        ``name``: the name of the thread.
+        """
         self._work = work
         self._name = name
         self.begin_anew()
         renew_in_child(self)
 
     def begin_anew(self) -> None:
-        """Forget the task; for the child of a fork, where it does not run."""
+        """Forget the task, which does not run in a forked child; called there."""
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
-        """Whether the work is to end soon; a worker that was stopped never starts again."""
+        """Whether the work has to return soon. A stopped worker never starts again."""
 
     def wake(self) -> None:
-        """Let the work go on now. Returns at once; does nothing after :meth:`stop`."""
+        """Start or resume the work, and return at once. Does nothing after :meth:`stop`."""
         loop = asyncio.get_running_loop()
         task = self._task
         if task is None or task.done() or task.get_loop().is_closed():
@@ -103,7 +110,7 @@ class AsyncWorker:
                 task.get_loop().call_soon_threadsafe(self._changed.set)
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Return when the worker is woken, or after ``seconds``. Called by the work itself."""
+        """Wait until the worker is woken, or for ``seconds``. Called by the work itself."""
         assert self._changed is not None
         try:
             async with asyncio.timeout(seconds):
@@ -114,10 +121,10 @@ class AsyncWorker:
             self._changed.clear()
 
     async def stop(self, seconds: float) -> bool:
-        """Ask the work to end, and wait for that for ``seconds``; whether it has ended.
+        """Ask the work to end, and wait ``seconds`` for that; return whether it has ended.
 
-        A task that goes on after that is cancelled. The task of another event loop is cancelled at
-        once, as nobody here can wait for it.
+        A task that is still running then is cancelled. A task of another event loop is cancelled at
+        once, as this loop cannot wait for it.
         """
         self.is_stopping = True
         task = self._task

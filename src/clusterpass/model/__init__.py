@@ -1,1 +1,4 @@
-"""What everything else is said in: errors, values, policies, scopes and clocks. Knows nobody."""
+"""Errors, values, policies, scopes and clocks: the vocabulary that every other package imports.
+
+This package imports nothing from the rest of ClusterPass but ``clusterpass.limits``.
+"""

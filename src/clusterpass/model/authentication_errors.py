@@ -1,6 +1,6 @@
-"""The errors that mean 401: who is asking could not be established.
+"""The errors with HTTP status 401: the caller could not be authenticated.
 
-The tree of all errors, and the rules that hold for each, stand in ``errors.py``.
+The module ``errors`` draws the whole tree of errors and states the rules for all of them.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from clusterpass.model.reasons import RevocationReason, explain_end
 
 
 class AuthenticationError(ClusterPassError):
-    """Who is asking could not be established."""
+    """The caller could not be authenticated."""
 
     code = "authentication_failed"
     status = 401
@@ -24,12 +24,13 @@ class InvalidCredentials(AuthenticationError):
 
 
 class InvalidRefreshToken(AuthenticationError):
-    """The refresh token is not accepted; log in again.
+    """The refresh token is not valid; log in again.
 
-    ``reason`` says why: ``malformed``, ``mismatch`` (it was not made here), ``unknown_session``,
-    or why the session ended: ``logged_out``, ``replaced``, ``revoked``, ``banned``, ``reused``,
-    ``expired`` or ``idle``; ``note`` is the tombstone's: by which device, for what reason;
-    ``ended_at``: when, in seconds since the epoch, 0 when that is not known.
+    ``reason`` is ``malformed``, ``mismatch`` (the token was not issued by this service),
+    ``unknown_session``, or the reason why the session ended: ``logged_out``, ``replaced``,
+    ``revoked``, ``banned``, ``reused``, ``expired`` or ``idle``. ``note`` names the device that
+    replaced the session, or the reason that was given for the revocation. ``ended_at`` is the time
+    at which the session ended, in seconds since the epoch; 0 when that time is unknown.
     """
 
     code = "invalid_refresh_token"
@@ -48,11 +49,12 @@ class InvalidRefreshToken(AuthenticationError):
 
 
 class RefreshTokenReused(InvalidRefreshToken):
-    """The refresh token was used before; its session was ended, as it may have been stolen.
+    """The refresh token had already been used, so its session was ended; log in again.
 
-    RFC 9700 section 4.14.2. ``reason``: ``recent`` (the last one before the live one, past its
-    grace: most likely a client that lost an answer), ``stale`` (an older one) or ``foreign`` (of
-    another branch than the live one: somebody else refreshed).
+    A token that is presented twice may have been stolen (RFC 9700 section 4.14.2). ``reason`` is
+    ``recent`` (the token that the current one replaced, presented after its grace period; the
+    client most likely lost a response), ``stale`` (an older token) or ``foreign`` (the current
+    token does not descend from this one: another client has refreshed the session).
     """
 
     code = "refresh_token_reused"
@@ -73,14 +75,14 @@ class StepUpRequired(AuthenticationError):
         acr_values: Sequence[str] = (),
         max_age: int | None = None,
     ) -> None:
-        """``acr_values``: the levels that would do; ``max_age``: seconds since authentication."""
+        """``acr_values``: the sufficient levels; ``max_age``: the maximum age in seconds."""
         super().__init__(message, reason="insufficient_user_authentication")
         self.acr_values: Final = tuple(acr_values)
         self.max_age: Final = max_age
 
     @property
     def challenge(self) -> str:
-        """The value of ``WWW-Authenticate`` (RFC 9470 section 3)."""
+        """The value of the ``WWW-Authenticate`` header (RFC 9470 section 3)."""
         parts = [
             'Bearer error="insufficient_user_authentication"',
             f'error_description="{self.message}"',
@@ -93,7 +95,10 @@ class StepUpRequired(AuthenticationError):
 
 
 class InvalidToken(AuthenticationError):
-    """The access token is not accepted (RFC 6750 section 3.1, ``invalid_token``)."""
+    """The access token is not valid.
+
+    RFC 6750 section 3.1 calls this error ``invalid_token``.
+    """
 
     code = "invalid_token"
 
@@ -113,42 +118,45 @@ class TokenMalformed(InvalidToken):
 
 
 class TokenKeyUnknown(InvalidToken):
-    """The access token names a key that is not known here."""
+    """The access token is signed with an unknown key."""
 
     code = "token_key_unknown"
     default_reason = "unknown_key"
 
 
 class TokenSignatureInvalid(InvalidToken):
-    """The signature of the access token does not fit."""
+    """The signature of the access token is not valid."""
 
     code = "token_signature_invalid"
     default_reason = "bad_signature"
 
 
 class TokenTypeInvalid(InvalidToken):
-    """The token is of another type than an access token (RFC 9068 section 4)."""
+    """The token is not an access token.
+
+    The ``typ`` header of an access token must be ``at+jwt`` (RFC 9068 section 4).
+    """
 
     code = "token_type_invalid"
     default_reason = "wrong_type"
 
 
 class TokenIssuerInvalid(InvalidToken):
-    """The access token comes from another issuer."""
+    """The access token was not issued by the expected issuer."""
 
     code = "token_issuer_invalid"
     default_reason = "wrong_issuer"
 
 
 class TokenAudienceInvalid(InvalidToken):
-    """The access token is meant for another audience."""
+    """The access token is intended for another audience."""
 
     code = "token_audience_invalid"
     default_reason = "wrong_audience"
 
 
 class TokenNotYetValid(InvalidToken):
-    """The access token is not valid yet; check the clocks."""
+    """The access token is not valid yet; check that the clocks are synchronised."""
 
     code = "token_not_yet_valid"
     default_reason = "not_yet_valid"
@@ -162,17 +170,18 @@ class TokenExpired(InvalidToken):
 
 
 class SessionUnknown(InvalidToken):
-    """The session is not known; log in again."""
+    """The session does not exist; log in again."""
 
     code = "session_unknown"
     default_reason = "unknown_session"
 
 
 class SessionExpired(InvalidToken):
-    """The session has reached its end; log in again.
+    """The session has expired; log in again.
 
-    ``reason`` is ``session_expired`` (its absolute limit) or ``session_idle`` (it was not used for
-    too long); ``ended_at`` is when, in seconds since the epoch.
+    ``reason`` is ``session_expired`` (the session reached its absolute lifetime) or
+    ``session_idle`` (the session was not used for its idle lifetime). ``ended_at`` is the time at
+    which the session ended, in seconds since the epoch.
     """
 
     code = "session_expired"
@@ -181,7 +190,7 @@ class SessionExpired(InvalidToken):
     def __init__(
         self, message: str | None = None, *, is_idle: bool = False, ended_at: int = 0
     ) -> None:
-        idle = "The session was not used for too long; log in again."
+        idle = "The session expired after a period of inactivity; log in again."
         super().__init__(
             message or (idle if is_idle else None), reason="session_idle" if is_idle else None
         )
@@ -189,11 +198,11 @@ class SessionExpired(InvalidToken):
 
 
 class SessionRevoked(InvalidToken):
-    """The session was ended; log in again.
+    """The session has ended; log in again.
 
-    ``reason`` is ``logged_out``, ``replaced``, ``revoked``, ``banned`` or ``reused``; ``ended_at``
-    is the server's time of the end, in seconds since the epoch; ``note`` says by which device it
-    was replaced, or the reason that an administrator gave.
+    ``reason`` is ``logged_out``, ``replaced``, ``revoked``, ``banned`` or ``reused``. ``ended_at``
+    is the time at which the session ended, by the store's clock, in seconds since the epoch.
+    ``note`` names the device that replaced the session, or the reason that an administrator gave.
     """
 
     code = "session_revoked"

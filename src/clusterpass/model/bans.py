@@ -1,4 +1,4 @@
-"""What a subject is banned from."""
+"""Bans: what a subject may not do, how severe the ban is, and for how long."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,21 @@ from clusterpass.model.scopes import covers
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """What a subject is banned from."""
+    """A ban of one subject, from everything or from one scope."""
 
     scope: str
-    """What is forbidden; empty: everything."""
+    """The scope that the subject is banned from; empty: everything."""
     level: int
-    """How severe, by the application's own count."""
+    """The severity of the ban, 1 to 1000, on a scale that the application defines."""
     until: int | None
-    """When it ends by itself; None: never."""
+    """When the ban expires, in seconds since the epoch; None: never."""
     reason: str
+    """What the banned user is told."""
     banned_at: int
+    """When the ban was set, in seconds since the epoch."""
 
     def forbids(self, scope: str, level: int = 1) -> bool:
-        """Whether it is from everything, or from ``scope`` with ``level`` or more."""
+        """Return whether the ban forbids everything, or ``scope`` with at least ``level``."""
         if not self.scope:
             return True
         return bool(scope) and self.level >= level and covers((self.scope,), scope)

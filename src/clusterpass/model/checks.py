@@ -1,4 +1,4 @@
-"""Checks of what the model's values are asked with; each raises InvalidInput."""
+"""Checks of scopes and ban levels. Each returns its argument or raises InvalidInput."""
 
 import re
 from typing import Final
@@ -10,7 +10,7 @@ _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 
 
 def check_scope(scope: object) -> str:
-    """``scope`` itself: one scope token (RFC 6749 section 3.3); raises InvalidInput."""
+    """Return ``scope`` if it is a scope token (RFC 6749 section 3.3); raise InvalidInput if not."""
     if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
         raise InvalidInput(
             "a scope must be 1 to 255 printable ASCII characters without space, quote or backslash"
@@ -19,7 +19,7 @@ def check_scope(scope: object) -> str:
 
 
 def check_ban_level(level: object) -> int:
-    """``level`` itself: a whole number from 1 to 1000; raises InvalidInput."""
+    """Return ``level`` if it is a whole number from 1 to 1000; raise InvalidInput if not."""
     if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= MOST_BAN_LEVEL:
         raise InvalidInput(f"level must be a whole number from 1 to {MOST_BAN_LEVEL}")
     return level

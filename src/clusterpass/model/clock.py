@@ -1,4 +1,4 @@
-"""The clocks of this machine: one that never jumps, and one that tells the time of day."""
+"""The two clocks of this machine: a monotonic one for intervals, and the wall clock."""
 
 import time
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Final
 
 
 def _steady_clock() -> Callable[[], float]:
-    # Linux stops CLOCK_MONOTONIC while the machine is suspended; what was known before would then
-    # be taken for fresh. Elsewhere the monotonic clock is the best there is.
+    # Linux stops CLOCK_MONOTONIC while the machine is suspended, so entries cached before the
+    # suspension would look fresh after it. Other systems offer nothing better than monotonic().
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     if boot_time is None:
         return time.monotonic
@@ -17,14 +17,17 @@ def _steady_clock() -> Callable[[], float]:
 
 
 steady_seconds: Final = _steady_clock()
-"""Seconds since some moment in the past; goes on while the machine sleeps."""
+"""Seconds of a monotonic clock that keeps running while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Both clocks, as decisions are handed them. The store's own time comes with its answers."""
+    """Both clocks, injected so that decisions can be tested.
+
+    The store's own time is not among them; each reply of the store carries it.
+    """
 
     steady: Callable[[], float] = steady_seconds
-    """Seconds of a clock that never jumps."""
+    """Returns seconds of the monotonic clock."""
     wall: Callable[[], float] = time.time
-    """Seconds since the epoch, by this machine's clock."""
+    """Returns seconds since the epoch, by this machine's clock."""

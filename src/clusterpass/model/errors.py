@@ -1,4 +1,4 @@
-"""Every error that ClusterPass raises, in one tree.
+"""Every error that ClusterPass raises, as one tree.
 
     ClusterPassError
     ├── ConfigurationError            configuration_invalid     500
@@ -43,10 +43,10 @@
     └── EmbeddedClusterError          embedded_cluster_failed   500
 
 Rules of this module
-- The docstring's first line is the default public message; it never holds a token, a password or
-  a key, and neither does a message given at the place of raising.
-- ``code`` is stable: programs may compare it. ``reason`` is finer, where a code has several causes.
-- ``status`` is the HTTP status that fits.
+- The first line of a class's docstring is its default message, which end users may see.
+- No message holds a token, a password or a key, whether it is the default or given on raising.
+- ``code`` is stable, so programs may compare it. ``reason`` tells apart the causes of one code.
+- ``status`` is the HTTP status of the response that reports the error.
 """
 
 from typing import Any, ClassVar, Final
@@ -55,20 +55,20 @@ from clusterpass.model.bans import Ban
 
 
 class ClusterPassError(Exception):
-    """Something in ClusterPass failed."""
+    """An error occurred in ClusterPass."""
 
     code: ClassVar[str] = "clusterpass_error"
     status: ClassVar[int] = 500
     default_reason: ClassVar[str | None] = None
 
     def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
-        """``message`` replaces the docstring's first line, ``reason`` the class's default."""
+        """``message`` replaces the docstring's first line, ``reason`` the default of the class."""
         self.message: Final = message or (type(self).__doc__ or self.code).splitlines()[0]
         self.reason: Final = reason or self.default_reason
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copied and pickled with all that it says, whatever its constructor takes."""
+        """Copy or pickle the error with all its attributes, whatever its constructor takes."""
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -81,35 +81,35 @@ def _restore(
 
 
 class ConfigurationError(ClusterPassError, ValueError):
-    """The configuration is not safe to start with."""
+    """The configuration is invalid or unsafe."""
 
     code = "configuration_invalid"
 
 
 class KeyRejected(ConfigurationError):
-    """A signing or verification key was refused."""
+    """A signing or verification key was rejected."""
 
     code = "key_rejected"
 
 
 class InvalidInput(ClusterPassError, ValueError):
-    """An argument is not acceptable."""
+    """An argument is not valid."""
 
     code = "invalid_input"
     status = 400
 
 
 class RequestRefused(ClusterPassError):
-    """The request was refused because it seems to come from another site."""
+    """The request was refused because it appears to come from another site."""
 
     code = "request_refused"
     status = 403
 
 
 class AdministratorRequired(ClusterPassError):
-    """Only an administrator may do this, in a session of their own.
+    """Only an administrator may do this, and not while impersonating a user.
 
-    ``reason`` is ``impersonated`` for an administrator whose session is not their own.
+    ``reason`` is ``impersonated`` when the session is an impersonation.
     """
 
     code = "administrator_required"
@@ -119,7 +119,7 @@ class AdministratorRequired(ClusterPassError):
 class SubjectBanned(ClusterPassError):
     """The account is banned.
 
-    ``ban`` says from what, until when and why.
+    ``ban`` holds the scope of the ban, its end and its reason.
     """
 
     code = "subject_banned"
@@ -133,22 +133,22 @@ class SubjectBanned(ClusterPassError):
 
 
 class ScopeMissing(ClusterPassError):
-    """The session has not the scope that is required.
+    """The session does not have the required scope.
 
-    RFC 6750 section 3.1.
+    RFC 6750 section 3.1 calls this error ``insufficient_scope``.
     """
 
     code = "scope_missing"
     status = 403
 
     def __init__(self, message: str | None = None, *, scope: str) -> None:
-        """``scope``: the one that is required."""
+        """``scope``: the scope that is required."""
         super().__init__(message, reason="insufficient_scope")
         self.scope: Final = scope
 
     @property
     def challenge(self) -> str:
-        """The value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
+        """The value of the ``WWW-Authenticate`` header (RFC 6750 section 3)."""
         return (
             f'Bearer error="insufficient_scope", error_description="{self.message}",'
             f' scope="{self.scope}"'
@@ -156,10 +156,11 @@ class ScopeMissing(ClusterPassError):
 
 
 class ImpersonationRefused(ClusterPassError):
-    """This impersonation is not allowed.
+    """The impersonation is not allowed.
 
-    ``reason``: ``protected`` (the subject may not be impersonated), ``nested`` (who asks is being
-    impersonated), ``self``, or ``impersonated`` (the session may not do this).
+    ``reason`` is ``protected`` (the subject may not be impersonated), ``nested`` (the caller's
+    session is itself an impersonation), ``self`` (actor and subject are the same), or
+    ``impersonated`` (the operation is not available in an impersonation).
     """
 
     code = "impersonation_refused"
@@ -167,42 +168,42 @@ class ImpersonationRefused(ClusterPassError):
 
 
 class SessionNotFound(ClusterPassError):
-    """There is no such session of this subject."""
+    """The subject has no such session."""
 
     code = "session_not_found"
     status = 404
 
 
 class UserNotFound(ClusterPassError):
-    """There is no such user."""
+    """The user does not exist."""
 
     code = "user_not_found"
     status = 404
 
 
 class UserExists(ClusterPassError):
-    """There is a user of that name already."""
+    """A user with this name already exists."""
 
     code = "user_exists"
     status = 409
 
 
 class LoginOvertaken(ClusterPassError):
-    """All sessions were revoked while this login was under way; start it again."""
+    """All sessions were revoked while this login was in progress; log in again."""
 
     code = "login_overtaken"
     status = 409
 
 
 class TooManyBans(ClusterPassError):
-    """The subject has as many bans as can be kept; lift one first."""
+    """The subject has the maximum number of bans; lift one first."""
 
     code = "too_many_bans"
     status = 409
 
 
 class TooManyAttempts(ClusterPassError):
-    """Too many attempts; wait before you try again."""
+    """Too many attempts; wait before trying again."""
 
     code = "too_many_attempts"
     status = 429
@@ -214,11 +215,11 @@ class TooManyAttempts(ClusterPassError):
 
 
 class StoreUnavailable(ClusterPassError):
-    """The session store cannot be reached at the moment; nobody was logged out, try again.
+    """The session store is temporarily unavailable; no session was ended. Please try again.
 
-    ``reason`` names the kind of fault: ``timeout``, ``connection``, ``cluster_down``,
-    ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has been silent for so
-    long that nobody waits for it any more) or ``closed``.
+    ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
+    ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
+    long that calls to it now fail at once) or ``closed``.
     """
 
     code = "store_unavailable"
@@ -227,24 +228,25 @@ class StoreUnavailable(ClusterPassError):
     def __init__(
         self, message: str | None = None, *, reason: str | None = None, retry_after: int = 1
     ) -> None:
-        """``retry_after``: seconds after which a client should ask again."""
+        """``retry_after``: seconds after which the client should retry."""
         super().__init__(message, reason=reason)
         self.retry_after: Final = retry_after
 
 
 class StoreDenied(StoreUnavailable):
-    """The session store refuses our user, password or command; check its ACL."""
+    """The session store denied access; check the user, the password and the ACL."""
 
     code = "store_denied"
 
 
 class RevocationPending(StoreUnavailable):
-    """The end is not confirmed yet; it is in force here, and is tried until it is confirmed.
+    """The revocation is in force on this server, but not confirmed yet; it is being retried.
 
-    Raised by what ends sessions: it would not survive the loss of one node yet, or the store could
-    not be reached. ``reason``: ``unconfirmed``, or the kind of fault. ``operation_id``: given to
-    the same verb again it makes a repetition harmless; ``is_retried``: False when too many endings
-    wait already: then it is not in force here either, and has to be asked for again.
+    Logouts, revocations and bans raise this error while the loss of one node could undo them, or
+    while the store cannot be reached. ``reason`` is ``unconfirmed`` or the kind of failure.
+    ``operation_id``: pass it to the same verb to repeat the call safely. ``is_retried`` is False
+    when too many revocations are pending: this one is then neither retried nor in force, and the
+    caller has to repeat it.
     """
 
     code = "revocation_pending"
@@ -258,14 +260,14 @@ class RevocationPending(StoreUnavailable):
         operation_id: str = "",
         is_retried: bool = True,
     ) -> None:
-        """``retry_after``: seconds after which a client may ask again."""
+        """``retry_after``: seconds after which the client may repeat the call."""
         super().__init__(message, reason=reason, retry_after=retry_after)
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
 
 
 class StoreFailed(ClusterPassError):
-    """The session store answered an error that is no passing fault."""
+    """The session store returned an error that a retry will not resolve."""
 
     code = "store_failed"
 
@@ -277,7 +279,7 @@ class UnreadableRecord(ClusterPassError):
 
 
 class LocalServerFailed(ClusterPassError):
-    """A server on this machine did not start."""
+    """A local server did not start."""
 
     code = "local_server_failed"
 

@@ -1,7 +1,7 @@
-"""What the child of a fork must not share with its parent: locks, threads, connections, queues.
+"""Fork safety: a child process shares no lock, thread, connection or queue with its parent.
 
-An object that holds such things says :func:`renew_in_child` when it is made; in the child its
-``begin_anew`` is called before any other code of the program runs there.
+An object that holds such things calls :func:`renew_in_child` when it is created. In each child its
+``begin_anew`` then runs before any other code of the program.
 """
 
 import os
@@ -10,12 +10,13 @@ from typing import Final, Protocol
 
 
 class Renewed(Protocol):
-    """An object that can start over."""
+    """An object that can replace what it shares with a parent process."""
 
     def begin_anew(self) -> None:
-        """Replace what is shared with the parent; nothing of the parent's is closed or waited for.
+        """Replace what is shared with the parent, without closing or waiting for any of it.
 
-        Called in the child, where no other thread runs and any lock may be held for ever.
+        This method runs in the child, where there is no other thread and where any lock may be
+        held forever.
         """
 
 
@@ -23,9 +24,9 @@ _registered: Final[weakref.WeakKeyDictionary[Renewed, None]] = weakref.WeakKeyDi
 
 
 def renew_in_child(held: Renewed) -> None:
-    """Call ``held.begin_anew()`` in each child of a fork, as long as ``held`` is alive.
+    """Call ``held.begin_anew()`` in each forked child, as long as ``held`` is alive.
 
-    Objects are renewed in the order in which they were registered.
+    Objects are renewed in the order of their registration.
     """
     _registered[held] = None
 

@@ -1,6 +1,6 @@
-"""Lists and dictionaries that cannot be changed, for values that several callers share.
+"""Immutable lists and dictionaries, for values that several callers share.
 
-They are lists and dictionaries still: they compare, print and serialise as such.
+Both are subclasses of the built-in types, and compare, print and serialise like them.
 """
 
 from collections.abc import Mapping
@@ -9,33 +9,33 @@ from typing import Any, NoReturn
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
-    raise TypeError("claims cannot be changed: they are shared; make a copy with copy.deepcopy")
+    raise TypeError("claims are shared and cannot be changed; use a copy from copy.deepcopy")
 
 
 class FrozenList(list[Any]):
-    """A list that cannot be changed."""
+    """A list whose mutating methods raise TypeError."""
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = clear = extend = insert = pop = remove = reverse = sort = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is an ordinary list."""
+        """Copy or pickle the list as an ordinary one."""
         return list, (list(self),)
 
 
 class FrozenDict(dict[str, Any]):
-    """A dictionary that cannot be changed."""
+    """A dictionary whose mutating methods raise TypeError."""
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is an ordinary dictionary."""
+        """Copy or pickle the dictionary as an ordinary one."""
         return dict, (dict(self),)
 
 
 def frozen(claims: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``claims``, with nothing in it that could be changed."""
+    """Return ``claims`` as a read-only mapping in which every list and dictionary is immutable."""
     return MappingProxyType({name: _frozen(value) for name, value in claims.items()})
 
 

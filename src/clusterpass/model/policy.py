@@ -1,6 +1,6 @@
-"""How many sessions a subject may have at once, and which one leaves for a new one.
+"""How many sessions a subject may have at once, and which one a new login replaces.
 
-The limits are judged inside the store, so that racing logins cannot exceed them.
+The store enforces the limits atomically, so concurrent logins cannot exceed them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Overflow = Literal["oldest", "least_recently_used", "refuse"]
 
 
 def check_whole(name: str, value: object, at_least: int, at_most: int) -> None:
-    """Raises ConfigurationError unless ``value`` is a whole number in the range."""
+    """Raise ConfigurationError unless ``value`` is a whole number within the range."""
     if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
         raise ConfigurationError(
             f"{name} must be a whole number from {at_least} to {at_most}, not {value!r}"
@@ -21,18 +21,19 @@ def check_whole(name: str, value: object, at_least: int, at_most: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPolicy:
-    """How many sessions a subject may have, and what happens to one more.
+    """The limits on the sessions of one subject, and what happens when a login exceeds them.
 
-    Raises ConfigurationError when a value is out of its range.
+    The constructor raises ConfigurationError when a value is out of range.
     """
 
     max_sessions: int = 50
-    """Of a subject, on all devices (1 to 500)."""
+    """The maximum number of sessions of a subject on all devices, 1 to 500."""
     max_per_device: int = 0
-    """Of a subject, on devices of one type (1 to 500; 0: no such limit)."""
+    """The maximum number of sessions of a subject on one device type, 1 to 500; 0: no limit."""
     overflow: Overflow = "oldest"
-    """``oldest``: the session whose login is the longest ago leaves; ``least_recently_used``: the
-    one whose last use is; ``refuse``: the login is refused with TooManySessions."""
+    """What a login over the limit does: ``oldest`` ends the session with the earliest login,
+    ``least_recently_used`` the session with the earliest last use, and ``refuse`` raises
+    TooManySessions."""
 
     def __post_init__(self) -> None:
         check_whole("max_sessions", self.max_sessions, 1, 500)
@@ -45,10 +46,10 @@ class SessionPolicy:
 
     @classmethod
     def single_session(cls) -> Self:
-        """The newest login wins: every earlier session of the subject is replaced."""
+        """Return the policy under which a login replaces every earlier session of the subject."""
         return cls(max_sessions=1)
 
     @classmethod
     def one_per_device(cls, *, max_sessions: int = 50) -> Self:
-        """The newest login of a device type wins: one phone, one tablet, one browser."""
+        """Return the policy under which a login replaces the session on the same device type."""
         return cls(max_sessions=max_sessions, max_per_device=1)

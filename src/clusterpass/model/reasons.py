@@ -1,4 +1,4 @@
-"""Why a session ended, and the sentence that says so."""
+"""The reasons why a session ends, and the sentence that tells a user about each."""
 
 from typing import Final, Literal
 
@@ -15,15 +15,21 @@ _SENTENCES: Final[dict[RevocationReason, tuple[str, str]]] = {
     "revoked": ("The session was revoked", "The session was revoked: {note}"),
     "banned": ("The account was banned", "The account was banned: {note}"),
     "reused": (
-        "A used refresh token was presented again, so the session was ended",
-        "A used refresh token was presented again, so the session was ended",
+        "A refresh token was used twice, so the session was ended",
+        "A refresh token was used twice, so the session was ended",
     ),
-    "expired": ("The session has reached its end", "The session has reached its end"),
-    "idle": ("The session was not used for too long", "The session was not used for too long"),
+    "expired": ("The session has expired", "The session has expired"),
+    "idle": (
+        "The session expired after a period of inactivity",
+        "The session expired after a period of inactivity",
+    ),
 }
 
 
 def explain_end(reason: RevocationReason, note: str = "") -> str:
-    """One sentence about why a session is over."""
+    """Return one sentence that tells a user why the session ended.
+
+    ``note``: the device of the newer login, or the reason of a revocation or a ban; empty: none.
+    """
     plain, with_note = _SENTENCES[reason]
     return (with_note.format(note=note) if note else plain) + "; log in again."

@@ -1,8 +1,8 @@
-"""Scopes: what a session may do, as names with parts, and with a wildcard for the rest.
+"""Scopes: what a session may do, as names of parts separated by colons, with wildcards.
 
 A granted ``orders:*`` covers ``orders:write`` and ``orders:write:all``; ``*`` covers everything;
-``orders:*:read`` covers ``orders:eu:read``. A star stands for whole parts only: ``orders:wr*`` is
-a name like any other. There is no role database: a role is a set of scopes that the application
+``orders:*:read`` covers ``orders:eu:read``. A star matches whole parts only, so ``orders:wr*`` is
+an ordinary name. There is no database of roles: a role is a set of scopes that the application
 writes into the claim ``scope`` (RFC 9068 section 2.2.3).
 """
 
@@ -11,7 +11,10 @@ from typing import Any
 
 
 def granted_scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """The scopes in the claim ``scope``: one text with spaces, or a list of texts."""
+    """Return the scopes in the claim ``scope``: a string separated by spaces, or a list of strings.
+
+    Anything else grants no scope.
+    """
     value = claims.get("scope")
     if isinstance(value, str):
         return tuple(value.split())
@@ -21,7 +24,7 @@ def granted_scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def covers(granted: Iterable[str], wanted: str) -> bool:
-    """Whether one of ``granted`` covers ``wanted``."""
+    """Return whether at least one scope of ``granted`` covers ``wanted``."""
     parts = wanted.split(":")
     return any(_covers(scope.split(":"), parts) for scope in granted)
 

@@ -1,4 +1,4 @@
-"""What a manager counts: its cache, its leases, its pending revocations."""
+"""Statistics of a manager: its near cache, its leases and its pending revocations."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,54 +6,55 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """What the near cache of a manager holds, and what it did since the manager was made."""
+    """The contents of a manager's near cache, and its counters since the manager was created."""
 
     entries: int
-    """Access tokens that are remembered."""
+    """The number of access tokens in the cache."""
     bytes: int
-    """About how much memory they take."""
+    """The estimated memory of all entries, in bytes."""
     hits: int
-    """Verifies that were answered from memory. Threads that meet may count one for two."""
+    """Verifies answered from memory. Concurrent threads may lose a count."""
     misses: int
-    """Verifies that asked the store and could have been answered from memory."""
+    """Cached verifies that had to ask the store."""
     evictions: int
-    """Entries that left because others needed the room."""
+    """Entries removed to make room for others."""
     invalidations: int
-    """Changes of keys that the cluster pushed, of sessions that are remembered or not."""
+    """Invalidations that the cluster pushed, whether or not their key was in the cache."""
     invalidations_per_second: float
-    """The same, over the last ten seconds."""
+    """The rate of invalidations over the last ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStats:
-    """What may be served from memory of one primary's sessions, and why."""
+    """The lease of one primary: whether its sessions may be served from memory, and why."""
 
     address: str
     is_connected: bool
-    """Whether it pushes what changes."""
+    """Whether the connection on which the node pushes invalidations is up."""
     has_lease: bool
-    """Whether its sessions may be served from memory now."""
+    """Whether the node's sessions may be served from memory now."""
     lease_seconds: float
-    """For how long, if no heartbeat is answered any more."""
+    """Seconds until the lease expires, if no further heartbeat is answered."""
     beat_age: float | None
-    """Seconds since the latest heartbeat that it answered had been sent; None: none yet."""
+    """Seconds since the latest answered heartbeat was sent; None: none was answered yet."""
     epoch: int | None
-    """The cluster's epoch as it told it last."""
+    """The cluster epoch that the node reported last; None: none yet."""
     is_outdated: bool
-    """Whether others tell a higher epoch."""
+    """Whether other nodes report a higher epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingStats:
-    """The endings that no replica has confirmed yet, of one manager."""
+    """The revocations of one manager that are not confirmed yet."""
 
     waiting: int
+    """The number of pending revocations."""
     oldest_seconds: float
-    """How long the oldest of them has waited; 0 without one."""
+    """Seconds for which the oldest pending revocation has waited; 0 when none is pending."""
     confirmed: int
-    """Those that were confirmed later, or had come to nothing."""
+    """Revocations that were settled by a retry: confirmed, or found to be void."""
     refused: int
-    """Those that nobody retries, as too many were waiting."""
+    """Revocations that are not retried because too many were pending."""
 
 
 NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0)
@@ -61,24 +62,24 @@ NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerStats:
-    """How a manager verifies, and how its near cache does."""
+    """How a manager verifies sessions, and what its cache and its revocations are doing."""
 
     verification: str
     """``cached``, ``strict`` or ``stateless``."""
     staleness_bound: float
-    """Seconds."""
+    """``Config.staleness_bound``, in seconds."""
     cache: CacheStats
     nodes: tuple[NodeStats, ...]
-    """The primaries; empty until the first verify, and where nothing is served from memory."""
+    """The primaries; empty before the first verify, and when nothing is served from memory."""
     refusal: str
-    """Why nothing can be served from memory although it is wanted; empty otherwise."""
+    """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
     durability: str = ""
-    """What a write waits for: ``replicated``, ``fsync`` or ``primary``. Where there are no replicas
-    to ask, ``replicated`` is as much as ``primary``, and this says so."""
+    """What a write waits for: ``replicated``, ``fsync`` or ``primary``. Without replicas
+    ``replicated`` means no more than ``primary``, and this text says so."""
     pending: PendingStats = NOTHING_PENDING
     rollbacks: int = 0
-    """How many times the store showed a session alive that this process had seen end."""
+    """How many times the store reported a session as live that this process had seen end."""
     grace_accepted: int = 0
-    """Verifies that were answered although the store could not be asked."""
+    """Verifies answered from memory under ``outage_grace`` while the store was unavailable."""
     silent_nodes: tuple[str, ...] = ()
-    """Nodes that did not answer when they were asked last."""
+    """Nodes that did not answer the latest call to them."""

@@ -1,7 +1,7 @@
-"""The values that go in and out of the public verbs: frozen, compared by content.
+"""The values that the public verbs take and return: frozen, and compared by content.
 
-Times are whole seconds since the epoch (UTC) on the store's clock, unless a name says otherwise.
-Nothing here prints a token: ``repr`` leaves them out.
+Times are whole seconds since the epoch by the store's clock, unless stated otherwise. No ``repr``
+shows a token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ SESSION_ID_BYTES: Final = 16
 
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
-# In the order of the numbers that the store holds: new ones go to the end.
+# The store holds a kind as its place in this list, from 1: new kinds are appended.
 EventKind = Literal[
     "login",
     "refresh",
@@ -43,44 +43,57 @@ def _no_claims() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts in a session that is another's (RFC 8693 section 4.1)."""
+    """The user who acts in an impersonation of another (RFC 8693 section 4.1)."""
 
     subject: str
+    """The subject of the actor."""
     session_id: str
+    """The actor's own session, with which the impersonation ends."""
     reason: str = ""
-    """Why; known to who asks the store, not told in tokens."""
+    """Why the actor impersonates. The store holds the reason, tokens do not carry it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says (RFC 9068 section 2.2)."""
+    """The claims of a verified access token (RFC 9068 section 2.2)."""
 
     issuer: str
+    """``iss``: the issuer of the token."""
     subject: str
+    """``sub``: the user that the token was issued for."""
     audience: tuple[str, ...]
+    """``aud``: the services that the token is intended for."""
     issued_at: int
+    """``iat``: when the token was issued."""
     expires_at: int
+    """``exp``: when the token expires."""
     token_id: str
-    """``jti``: this token, among all of its session."""
+    """``jti``: the unique id of the token."""
     session_id: str
     """``sid``: the session that the token belongs to."""
     claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
-    """The application's own claims."""
+    """The application's own claims, as the token carries them."""
     auth_time: int | None = None
-    """When the user was authenticated last."""
+    """When the user last authenticated; None: the token does not say."""
     acr: str | None = None
-    """How strongly (OpenID Connect Core section 2)."""
+    """The level of authentication (OpenID Connect Core section 2); None: the token does not say."""
     amr: tuple[str, ...] = ()
-    """By which methods (RFC 8176)."""
+    """The methods of authentication (RFC 8176)."""
     act: Actor | None = None
-    """Who acts for the subject, of an impersonation."""
+    """The actor of an impersonation; None for an ordinary session."""
 
     def has_scope(self, scope: str) -> bool:
-        """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
+        """Return whether the claim ``scope`` covers ``scope``. No round trip.
+
+        Raises InvalidInput when ``scope`` is not a scope token (RFC 6749 section 3.3).
+        """
         return covers(granted_scopes(self.claims), check_scope(scope))
 
     def require_scope(self, scope: str) -> None:
-        """Return when :meth:`has_scope`; raises ScopeMissing, InvalidInput. No round trip."""
+        """Return if the claim ``scope`` covers ``scope``; raise ScopeMissing if not. No round trip.
+
+        Raises InvalidInput when ``scope`` is not a scope token (RFC 6749 section 3.3).
+        """
         if not self.has_scope(scope):
             raise ScopeMissing(scope=scope)
 
@@ -90,48 +103,58 @@ class Session:
     """A live session of a subject: one login on one device."""
 
     subject: str
+    """The user whose session this is."""
     session_id: str
+    """The id of the session, the same for its whole life."""
     device: str | None
+    """The name of the device, as the application gave it."""
     created_at: int
-    """When the login happened."""
+    """When the user logged in."""
     refreshed_at: int
-    """When its tokens were made last: at the login, or at the latest refresh."""
+    """When tokens were last issued: at the login or at the latest refresh."""
     expires_at: int
-    """When the session ends unless it is used: its absolute or its idle limit."""
+    """When the session ends if it is not used: the earlier of its absolute and idle limits."""
     claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
-    """The application's own claims: those of the login, under the subject's live ones."""
+    """The application's own claims: those of the login, overridden by the subject's live claims."""
     device_type: str | None = None
-    """The kind of device, as the application named it: ``phone``, ``web``."""
+    """The type of device, as the application named it: ``phone``, ``web``."""
     active_at: int = 0
-    """When it was used last, to within ``Config.activity_interval``."""
+    """When the session was last used, accurate to ``Config.activity_interval``."""
     auth_time: int = 0
-    """When the user was authenticated last: at the login, or at the latest step-up in force."""
+    """When the user last authenticated: at the login, or at the latest step-up in force."""
     acr: str = ""
     """The level of authentication in force: one of ``Config.levels``."""
     amr: tuple[str, ...] = ()
-    """By which methods (RFC 8176)."""
+    """The methods of the authentication in force (RFC 8176)."""
     act: Actor | None = None
-    """Who acts in this session, when it is an impersonation."""
+    """The actor of an impersonation; None for an ordinary session."""
     bans: tuple[Ban, ...] = ()
-    """What the subject is banned from."""
+    """The bans of the subject that are in force."""
     is_stateless: bool = False
-    """Whether all this is only what the token says: the store was not asked."""
+    """Whether the values come from the access token alone, without asking the store."""
     in_grace: bool = False
-    """Whether the store could not be asked: this is how the session was when it was seen last."""
+    """Whether the store was unavailable, so that the values are the last ones known."""
 
     def has_scope(self, scope: str) -> bool:
-        """Whether the claim ``scope`` covers ``scope``; no round trip. Raises InvalidInput."""
+        """Return whether the claim ``scope`` covers ``scope``. No round trip.
+
+        Raises InvalidInput when ``scope`` is not a scope token (RFC 6749 section 3.3).
+        """
         return covers(granted_scopes(self.claims), check_scope(scope))
 
     def require_scope(self, scope: str) -> None:
-        """Return when :meth:`has_scope`; raises ScopeMissing, InvalidInput. No round trip."""
+        """Return if the claim ``scope`` covers ``scope``; raise ScopeMissing if not. No round trip.
+
+        Raises InvalidInput when ``scope`` is not a scope token (RFC 6749 section 3.3).
+        """
         if not self.has_scope(scope):
             raise ScopeMissing(scope=scope)
 
     def require_not_banned(self, scope: str, level: int = 1) -> None:
-        """Return unless the subject is banned from ``scope`` with ``level`` or more.
+        """Return if no ban forbids ``scope`` at ``level``; raise SubjectBanned otherwise.
 
-        Raises SubjectBanned, InvalidInput. No round trip: the bans came with the session.
+        No round trip: the session carries its bans. Raises InvalidInput when ``scope`` is not a
+        scope token (RFC 6749 section 3.3) or ``level`` is not a whole number from 1 to 1000.
         """
         check_scope(scope)
         check_ban_level(level)
@@ -141,9 +164,9 @@ class Session:
 
 
 class TooManySessions(ClusterPassError):
-    """There are as many sessions as allowed; end one of them first.
+    """The maximum number of sessions is reached; end one of them first.
 
-    ``sessions`` are the live ones, newest first; log in with ``replace`` to let one go.
+    ``sessions``: the live ones, newest first; a login can pass the id of one as ``replace``.
     """
 
     code = "too_many_sessions"
@@ -156,113 +179,122 @@ class TooManySessions(ClusterPassError):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login or a refresh hands out (RFC 6749 section 5.1)."""
+    """The tokens that a login or a refresh issues (RFC 6749 section 5.1)."""
 
     access_token: str = field(repr=False)
+    """The signed JWT that authenticates requests."""
     refresh_token: str = field(repr=False)
+    """The token that can be exchanged once for a new pair."""
     expires_in: int
     """Seconds until the access token expires."""
     session_id: str
     subject: str
     durable: bool
-    """Whether a replica has confirmed the write; False where there is no replica to ask."""
+    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
     session_expires_in: int = 0
-    """Seconds until the session ends unless it is used: how long a client keeps the pair."""
+    """Seconds until the session ends if it is not used; a client can discard the pair then."""
     token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a step-up hands out: an access token of the same session."""
+    """The access token that a step-up issues for the same session (RFC 9470)."""
 
     access_token: str = field(repr=False)
     expires_in: int
-    """Seconds until it expires, which is no later than the step-up does."""
+    """Seconds until the access token expires, at the latest together with the step-up."""
     session_id: str
     subject: str
     acr: str
     durable: bool
-    """Whether a replica has confirmed the write; False where there is no replica to ask."""
+    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
     token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a logout or a revocation did."""
+    """The outcome of a logout, a revocation or a ban."""
 
     count: int
-    """How many live sessions it ended; 0 when they were dead already."""
+    """The number of live sessions that were ended; 0 when none was live."""
     durable: bool
-    """Whether a replica has confirmed the write; False where there is no replica to ask."""
+    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a change of a subject did."""
+    """The outcome of a change to a subject's live claims or bans."""
 
     count: int
-    """How many live sessions, or bans, it concerned."""
+    """The number of live sessions, or bans, that the change applied to."""
     durable: bool
-    """Whether a replica has confirmed the write; False where there is no replica to ask."""
+    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RevokedBefore:
-    """What a revocation of the whole namespace did."""
+    """The outcome of a revocation of the whole namespace."""
 
     time: int
-    """Sessions that were opened before this second have ended."""
+    """The second before which every session has ended."""
     durable: bool
-    """Whether a replica has confirmed each copy; False where there is no replica to ask."""
+    """Whether replicas confirmed every copy; False when there is no replica to confirm one."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of a subject's history."""
+    """One entry in the history of a subject."""
 
     kind: EventKind
+    """What happened."""
     at: int
-    """When; of refreshes, when the latest was."""
+    """When the event happened; for refreshes, which share an entry, the time of the latest."""
     count: int
-    """How many times, or how many sessions it concerned."""
+    """How many times the event happened, or the number of sessions that it affected."""
     session_id: str | None
-    """The session; None when it concerned several, or none."""
+    """The session; None when the event affected several sessions, or none."""
     address: str | None
+    """The client's IP address; None when it is unknown."""
     text: str
-    """The device of a login, the reason of a revocation or a ban; cut short."""
+    """The device of a login, or the reason of a revocation or a ban; may be truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """What listeners are told."""
+    """An event that a manager reports to its listeners."""
 
     kind: EventKind
+    """What happened."""
     subject: str
+    """The user whose sessions the event concerns."""
     at: int
-    """When, by the store's clock; of ends, bans and changes of claims by this machine's."""
+    """When: by the store's clock, or by this machine's for revocations, bans and claims."""
     session_ids: tuple[str, ...] = ()
+    """The sessions that were opened, changed or ended."""
     device: str | None = None
     device_type: str | None = None
     address: str | None = None
     reason: str | None = None
-    """A revocation's or a ban's reason, the class of a reuse, the level of a step-up."""
+    """The reason of a revocation or a ban, the class of a reuse, or the level of a step-up."""
     actor: Actor | None = None
-    """Who impersonates."""
+    """The actor of an impersonation."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineCount:
-    """How many are online."""
+    """The numbers of subjects and sessions that are online."""
 
     subjects: int
+    """The number of subjects with at least one session."""
     sessions: int
-    """At most: a session that ended by itself counts until its subject's next change."""
+    """An upper bound: an expired session counts until the next change to its subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnlinePage:
-    """Some of those who are online."""
+    """One page of the sessions that are online."""
 
     sessions: tuple[Session, ...]
+    """The live sessions of the subjects on the page."""
     next_cursor: str | None
-    """For the next page; None after the last one."""
+    """The cursor of the next page; None on the last page."""

@@ -1,7 +1,7 @@
-"""The ASGI application: routes, errors and middleware put together.
+"""The ASGI application: routes, error handlers and middleware.
 
-Everything that can be wrong with the settings is found when the application is made; the store is
-opened when a worker's event loop starts, and closed with it.
+The settings are validated when the application is created. The store is opened when a worker's
+event loop starts, and closed with it.
 """
 
 import asyncio
@@ -22,54 +22,73 @@ from clusterpass import (
     ClusterPassError,
     Config,
 )
-from clusterpass.service.api import administration, tokens as token_routes
+from clusterpass.service.api import (
+    administration,
+    health_and_keys,
+    sessions,
+    tokens as token_routes,
+    verify,
+)
 from clusterpass.service.api.dependencies import Service
 from clusterpass.service.api.openapi import openapi_document
-from clusterpass.service.api.password_check import PasswordCheck, load_check, make_doorkeeper
-from clusterpass.service.api.sessions import router
+from clusterpass.service.api.password_check import PasswordCheck, load_check, make_authenticator
 from clusterpass.service.asgi.body_limits import BodyLimits
-from clusterpass.service.asgi.end_with_parent import end_with_parent
-from clusterpass.service.asgi.request_log import FACTS, RequestLog, describe_fault, make_logger
-from clusterpass.service.asgi.safe_headers import HeadAsGet, SafeHeaders
+from clusterpass.service.asgi.exit_with_parent import exit_with_parent
+from clusterpass.service.asgi.head_as_get import HeadAsGet
+from clusterpass.service.asgi.request_log import (
+    LOG_FIELDS,
+    RequestLog,
+    describe_exception,
+    make_logger,
+)
+from clusterpass.service.asgi.security_headers import SecurityHeaders
 from clusterpass.service.asgi.warm_verify import Recall, WarmVerify
-from clusterpass.service.bodies import problems
+from clusterpass.service.bodies.problem_responses import (
+    of_http_exception,
+    of_validation,
+    problem_response,
+)
 from clusterpass.service.page.forms import FORM_PATHS
 from clusterpass.service.page.routes import mount_page
 from clusterpass.service.settings.service import Settings
+from clusterpass.web.problems import of_error
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def create_app(settings: Settings, *, logger: Any = None, parent: int | None = None) -> FastAPI:
-    """The application; raises ConfigurationError when it could not work safely.
+    """Return the application; raise ConfigurationError when the settings are unsafe or invalid.
 
-    ``logger``: a structlog logger; by default one that writes to the standard output. ``parent``:
-    the process without which this one is to end.
+    ``logger``: a structlog logger; by default, one that writes to standard output. ``parent``: the
+    id of the parent process; this process exits when the parent does.
     """
     config = settings.session_config()
     check = load_check(settings.password_check)
     app = _Application(
         title="ClusterPass",
-        description="Sessions that are known on every server, and dead everywhere at once.",
+        description="Distributed JWT sessions: valid on every server, revoked on all of them at"
+        " once.",
         version=clusterpass.__version__,
         lifespan=_lifespan(settings, config, check, parent),
-        docs_url=None,  # its scripts would come from another host
+        docs_url=None,  # it loads scripts from another host
         redoc_url=None,
-        openapi_url=None,  # served below, with the errors described
+        openapi_url=None,  # served below, including error responses
         redirect_slashes=False,
     )
     app.include_router(token_routes.router)
-    app.include_router(router)
+    app.include_router(verify.router)
+    app.include_router(sessions.router)
+    app.include_router(health_and_keys.router)
     app.include_router(administration.router)
     if settings.login_enabled:
         app.include_router(token_routes.login_router)
         mount_page(app)
-    _add_description(app)
+    _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SecurityHeaders)
     if settings.log_warm_verifies:
         app.add_middleware(WarmVerify, recall=app.recall, adds_id=False)
     app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
@@ -79,16 +98,16 @@ def create_app(settings: Settings, *, logger: Any = None, parent: int | None = N
 
 
 class _Application(FastAPI):
-    """With something in front of all that FastAPI does."""
+    """A FastAPI application with one ASGI application in front of its middleware."""
 
     outermost: WarmVerify | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle one ASGI connection."""
         await (self.outermost or super().__call__)(scope, receive, send)
 
     def recall(self) -> Recall:
-        """What recalls the session of a token; there is one once the lifespan has begun."""
+        """Return the lookup of cached sessions by token; available once the lifespan has begun."""
         service: Service = self.state.service
         return service.sessions.recall
 
@@ -99,21 +118,21 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store_url = settings.store_url.get_secret_value()
-        async with AsyncSessionManager.from_url(store_url, config) as sessions:
-            doorkeeper = make_doorkeeper(settings, sessions, check)
-            app.state.service = Service(settings, sessions, doorkeeper, config.keys.public_jwks())
-            watch = asyncio.create_task(end_with_parent(parent)) if parent else None
+        async with AsyncSessionManager.from_url(store_url, config) as manager:
+            authenticator = make_authenticator(settings, manager, check)
+            app.state.service = Service(settings, manager, authenticator, config.keys.public_jwks())
+            watch = asyncio.create_task(exit_with_parent(parent)) if parent else None
             try:
                 yield
             finally:
                 if watch is not None:
                     watch.cancel()
-                await doorkeeper.close()
+                await authenticator.close()
 
     return lifespan
 
 
-def _add_description(app: FastAPI) -> None:
+def _add_openapi(app: FastAPI) -> None:
     document: dict[str, Any] = {}
 
     async def openapi(_: Request) -> Response:
@@ -127,38 +146,38 @@ def _add_description(app: FastAPI) -> None:
 def _add_error_handlers(app: FastAPI) -> None:
     async def library_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ClusterPassError)
-        facts = request.scope.get(FACTS, {})
-        facts["error"] = error.code
+        fields = request.scope.get(LOG_FIELDS, {})
+        fields["error"] = error.code
         if error.reason is not None:
-            facts["reason"] = error.reason
-        problem = problems.of_error(error)
+            fields["reason"] = error.reason
+        problem = of_error(error)
         if problem.status == 500:
-            facts.update(describe_fault(error))
-        return problem.response()
+            fields.update(describe_exception(error))
+        return problem_response(problem)
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = problems.of_http_exception(error).response()
+        response = problem_response(of_http_exception(error))
         if error.status_code == 405:
             response.headers["Allow"] = ", ".join(_methods_at(app.routes, request))
         return response
 
-    async def unexpected_content(_: Request, error: Exception) -> Response:
+    async def invalid_request(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problems.of_validation(error).response()
+        return problem_response(of_validation(error))
 
     app.add_exception_handler(ClusterPassError, library_error)
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(RequestValidationError, unexpected_content)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid_request)
 
 
 def _methods_at(routes: list[BaseRoute], request: Request) -> list[str]:
-    """Every method that the path knows; the router itself names those of its first route only."""
-    known = {
+    """Return every method that the path supports; the router reports its first match only."""
+    supported = {
         method
         for method in _METHODS
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
         )
     }
-    return sorted(known | {"HEAD"} if "GET" in known else known)
+    return sorted(supported | {"HEAD"} if "GET" in supported else supported)

@@ -1,7 +1,7 @@
-"""Runs the application on granian: one process that watches, and the workers that serve.
+"""Runs the application on granian: one supervising process, and the workers that serve requests.
 
-- What can be wrong is found before a worker starts: settings, keys, the password check, the port.
-- SIGTERM and SIGINT end the workers gracefully; whoever does not end in time is killed.
+- Settings, keys, the password check and the port are checked before a worker starts.
+- SIGTERM and SIGINT shut the workers down gracefully; one that does not stop in time is killed.
 """
 
 import errno
@@ -26,12 +26,12 @@ _GRACE_SECONDS: Final = 10
 
 
 def serve(settings: Settings, *, announce: Callable[[], None] | None = None) -> None:
-    """Serve until a signal says stop. Raises ConfigurationError when it could not start.
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError when the service cannot start.
 
-    ``announce`` is called once when the port is open.
+    ``announce`` is called once, when the port is open.
     """
     if settings.password_check:
-        # As with `python -m`: what lies in the working directory can be named.
+        # As with `python -m`, modules in the working directory can be imported.
         sys.path.insert(0, str(Path.cwd()))
     create_app(settings)
     address = _free_address(settings.host, settings.port)
@@ -60,15 +60,17 @@ def serve(settings: Settings, *, announce: Callable[[], None] | None = None) -> 
 
 
 def _free_address(host: str, port: int) -> str:
-    """The IP address of ``host``, on which ``port`` is free; ConfigurationError otherwise."""
+    """Return the IP address of ``host``; raise ConfigurationError unless ``port`` is free there."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        raise ConfigurationError(f"host: {host} is no address of this machine") from None
+        raise ConfigurationError(
+            f"host: {host} cannot be resolved to an address; name one of this machine"
+        ) from None
     with socket.socket(family, kind, protocol) as probe:
-        # Let a port in TIME_WAIT pass, but not one that somebody listens on.
+        # Accept a port in TIME_WAIT, but not one that another process listens on.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -79,7 +81,7 @@ def _free_address(host: str, port: int) -> str:
 
 def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program; choose another with --port"
+        return f"port {port} on {host} is in use by another process; choose another with --port"
     if error.errno == errno.EACCES:
-        return f"port {port} needs privileges; choose one above 1023 with --port"
+        return f"port {port} requires privileges; choose one above 1023 with --port"
     return f"host: cannot listen on {host} ({error.strerror})"

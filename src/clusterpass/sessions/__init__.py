@@ -1,1 +1,4 @@
-"""Decisions about sessions, as flows: no I/O, no clock and no randomness of their own."""
+"""Decisions about sessions, as flows: generators that yield calls and receive answers.
+
+A flow does no I/O. Clocks and sources of randomness are passed to it.
+"""

@@ -1,4 +1,7 @@
-"""An impersonation hangs on the session of its actor: whether that one lives."""
+"""Checks that the actor of an impersonation still has a live session.
+
+An impersonation ends together with the session of its actor.
+"""
 
 from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
 from clusterpass.model.values import Actor
@@ -11,10 +14,10 @@ from clusterpass.tokens.identifiers import decode_session_id
 
 
 def require_live_actor(keyspace: Keyspace, actor: Actor, cutoff: int) -> Flow[None]:
-    """Return when the actor's session lives; one round trip.
+    """Return if the actor's session is live; raise SessionRevoked if not. One round trip.
 
-    ``cutoff``: milliseconds before which every session has ended. Raises SessionRevoked, of the
-    impersonation, otherwise.
+    ``cutoff``: milliseconds since the epoch before which every session has ended. The error tells
+    the end of the impersonation, not the reason why the actor's session ended.
     """
     ended_at = 0
     session_id = decode_session_id(actor.session_id)
@@ -30,5 +33,5 @@ def require_live_actor(keyspace: Keyspace, actor: Actor, cutoff: int) -> Flow[No
             ended_at = answer.reply.now
         else:
             return
-    # Why it ended is the actor's business, not the subject's.
-    raise SessionRevoked(reason="revoked", ended_at=ended_at, note="the impersonation is over")
+    # The subject must not learn why the actor's session ended.
+    raise SessionRevoked(reason="revoked", ended_at=ended_at, note="the impersonation has ended")

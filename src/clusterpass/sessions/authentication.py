@@ -1,4 +1,4 @@
-"""How strongly and how recently the user of a session was authenticated, and what is demanded."""
+"""How strongly and how recently the user of a session authenticated, and what a caller requires."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,28 +10,32 @@ from clusterpass.protocol.records import BY_PASSWORD, LiveRecord
 from clusterpass.protocol.replies import Stored
 
 PASSWORD: Final = ("pwd",)
+"""The methods of an authentication by password alone (RFC 8176)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """One time that the user of a session was authenticated."""
+    """One authentication of the user of a session: a login or a step-up."""
 
     time: int
+    """When the user authenticated, in seconds since the epoch."""
     level: str
+    """The level of the authentication (``acr``)."""
     rank: int
-    """The place of ``level`` among ``Config.levels``; -1 when it is none of them any more."""
+    """The position of ``level`` in ``Config.levels``; -1 when it is no longer among them."""
     methods: tuple[str, ...]
+    """The methods of the authentication (RFC 8176)."""
     ends_at: int
-    """The second from which on it is of no use."""
+    """When the authentication expires, in seconds since the epoch."""
 
 
 def authentications(
     config: Config, stored: Stored, record: LiveRecord
 ) -> tuple[Authentication, ...]:
-    """The authentications in force, the strongest first and of equals the latest.
+    """Return the authentications in force, the strongest first; of equals, the latest first.
 
-    Those of the login and of a step-up are kept apart: a password that is asked for again does not
-    make a stronger login recent.
+    The authentications of the login and of a step-up are separate: a password that is entered
+    again does not make a stronger login more recent.
     """
     amr = stored.details.methods or (PASSWORD if record.flags & BY_PASSWORD else ())
     level = stored.details.level or config.levels[0]
@@ -48,7 +52,7 @@ def authentications(
 
 
 def claimed_authentication(config: Config, session: Session) -> Authentication:
-    """The authentication that a token tells of."""
+    """Return the authentication that an access token claims, as ``session`` holds it."""
     rank = _rank(config, session.acr)
     return Authentication(session.auth_time, session.acr, rank, session.amr, session.expires_at)
 
@@ -60,9 +64,10 @@ def require_authentication(
     level: str | None,
     max_auth_age: int | None,
 ) -> None:
-    """Return when one of ``found`` is both strong enough and recent enough.
+    """Return if one of ``found`` is both strong and recent enough; raise StepUpRequired if not.
 
-    ``now``: seconds since the epoch. Raises StepUpRequired (RFC 9470 section 3).
+    ``now``: seconds since the epoch. ``level``: the lowest level that is sufficient; None: any.
+    ``max_auth_age``: the oldest authentication allowed, in seconds; None: any. RFC 9470 section 3.
     """
     lowest = -1 if level is None else config.levels.index(level)
     for each in found:

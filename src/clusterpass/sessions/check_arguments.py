@@ -1,4 +1,4 @@
-"""What callers may give the verbs besides a subject; InvalidInput for what cannot be."""
+"""Checks of the arguments of verbs. Each returns its argument or raises InvalidInput."""
 
 import re
 from collections.abc import Sequence
@@ -14,21 +14,27 @@ _MOST_METHODS: Final = 8
 
 
 def check_seconds(name: str, value: object, at_least: int, at_most: int) -> int:
-    """``value`` itself: whole seconds in the range; raises InvalidInput."""
+    """Return ``value`` if it is whole seconds from ``at_least`` to ``at_most``.
+
+    Raises InvalidInput otherwise, with ``name`` in the message.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
-        raise InvalidInput(f"{name} must be whole seconds from {at_least} to {at_most}")
+        raise InvalidInput(f"{name} must be a whole number of seconds from {at_least} to {at_most}")
     return value
 
 
 def check_lifetime(name: str, value: object, *, may_be_zero: bool = False) -> int:
-    """``value`` itself: 10 seconds to ten years, or 0 where that means none; InvalidInput."""
+    """Return ``value`` if it is a lifetime: 10 seconds to ten years, or 0 if ``may_be_zero``.
+
+    Raises InvalidInput otherwise, with ``name`` in the message.
+    """
     if may_be_zero and type(value) is int and value == 0:
         return 0
     return check_seconds(name, value, _SHORTEST_LIFETIME, LONGEST_LIFETIME)
 
 
 def check_device_type(kind: object) -> str | None:
-    """``kind`` itself: None or a short name; raises InvalidInput."""
+    """Return ``kind`` if it is None or a short name; raise InvalidInput if not."""
     if kind is None:
         return None
     if not isinstance(kind, str) or not _DEVICE_TYPE.fullmatch(kind):
@@ -37,14 +43,17 @@ def check_device_type(kind: object) -> str | None:
 
 
 def check_level(levels: Sequence[str], level: object) -> str:
-    """``level`` itself, one of ``levels``; raises InvalidInput."""
+    """Return ``level`` if it is one of ``levels``; raise InvalidInput if not."""
     if not isinstance(level, str) or level not in levels:
-        raise InvalidInput(f"a level must be one of {', '.join(levels)}")
+        raise InvalidInput(f"level must be one of {', '.join(levels)}")
     return level
 
 
 def check_methods(methods: object) -> tuple[str, ...]:
-    """Authentication methods (RFC 8176), as a tuple; raises InvalidInput."""
+    """Return ``methods`` as a tuple if they are at most 8 short names (RFC 8176).
+
+    Raises InvalidInput otherwise.
+    """
     if (
         isinstance(methods, str)
         or not isinstance(methods, Sequence)
@@ -52,13 +61,16 @@ def check_methods(methods: object) -> tuple[str, ...]:
         or not all(isinstance(method, str) and _METHOD.fullmatch(method) for method in methods)
     ):
         raise InvalidInput(
-            f"amr must be a sequence of at most {_MOST_METHODS} short names, as 'pwd', 'otp'"
+            f"amr must be a sequence of at most {_MOST_METHODS} short names, such as 'pwd', 'otp'"
         )
     return tuple(methods)
 
 
 def check_reason(reason: object, *, may_be_empty: bool = True) -> str:
-    """``reason`` itself: text of at most 200 bytes without control characters; InvalidInput."""
+    """Return ``reason`` if it is text of at most 200 bytes without control characters.
+
+    Raises InvalidInput otherwise.
+    """
     if not isinstance(reason, str):
         raise InvalidInput("reason must be a string")
     if not reason and not may_be_empty:

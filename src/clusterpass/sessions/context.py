@@ -1,4 +1,4 @@
-"""The parts that verbs are made of. Each verb takes those it needs, by name, when it is made."""
+"""The dependencies of the verbs. Each verb takes the ones it needs when it is created."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,27 +14,30 @@ from clusterpass.sessions.memory.memory import Memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The parts of one manager."""
+    """The dependencies that all verbs of one manager share."""
 
     config: Config
     keyspace: Keyspace
     clock: Clock
     random_bytes: Callable[[int], bytes]
-    """n unpredictable bytes."""
+    """Returns n unpredictable bytes."""
     tell: Callable[[SessionEvent], None]
-    """Hands an event to the listeners."""
+    """Reports an event to the listeners."""
     deadline: float
-    """Seconds after which the store gives up a call."""
+    """Seconds after which the store gives up on a call."""
     memory: Memory
     minting: Minting
 
     @property
     def tombstone_seconds(self) -> int:
-        """How long an ended session is remembered: until its access tokens have expired."""
+        """Seconds for which the store keeps the tombstone of an ended session.
+
+        The tombstone outlives every access token of the session by a minute.
+        """
         return self.config.access_lifetime + self.config.expiry_leeway + 60
 
     def keeping(self) -> Housekeeping:
-        """How long the traces of a subject are kept, by what is known now."""
+        """Return the current retention settings, which each call that changes a subject carries."""
         config = self.config
         return Housekeeping(
             config.access_lifetime + config.expiry_leeway + 60,

@@ -1,4 +1,4 @@
-"""All flows over sessions, built once for each manager."""
+"""All flows of a manager, with the dependencies that they share."""
 
 import secrets
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.login import Login
@@ -28,7 +28,7 @@ _DEFAULT_CLOCK: Final = Clock()
 
 
 class Flows:
-    """The flows by subject; a manager hands each to its store."""
+    """The flows of one manager, grouped by topic. A manager passes each flow to its store."""
 
     def __init__(
         self,
@@ -43,12 +43,14 @@ class Flows:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = _system_random.random,
     ) -> None:
-        """``deadline``: seconds after which the store gives up a call; ``tell``: the listeners;
+        """``deadline``: seconds after which the store gives up on a call.
 
-        ``lock``: makes a lock that a thread can hold several times; ``has_epochs``: whether the
-        store is a cluster; ``random_bytes``: n unpredictable bytes; ``jitter``: from 0 to 1.
+        ``tell``: reports an event to the listeners. ``lock``: creates a reentrant lock.
+        ``has_epochs``: whether the store is a cluster. ``random_bytes``: returns n unpredictable
+        bytes. ``jitter``: returns a random number from 0 to 1.
 
-        Raises ConfigurationError when a call may be repeated after the grace of its token.
+        Raises ConfigurationError when ``Config.refresh_grace`` is not longer than ``deadline``: a
+        retried refresh could then arrive after the grace and count as reuse.
         """
         if config.refresh_grace and config.refresh_grace <= deadline:
             raise ConfigurationError(
@@ -79,7 +81,7 @@ class Flows:
         self.online: Final = Online(context)
 
     def stats(self) -> ManagerStats:
-        """How sessions are verified, and what that stands on."""
+        """Return how sessions are verified, and the statistics of cache, leases and revocations."""
         config, memory = self.context.config, self.memory
         return ManagerStats(
             verification=config.verification,

@@ -1,4 +1,4 @@
-"""Makes tokens for a session that the store has accepted, on the store's clock."""
+"""Issues the tokens of a session that the store has accepted, with times by the store's clock."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,21 +15,21 @@ _JITTER: Final = 0.05
 
 
 class Minting:
-    """What makes the tokens of one manager.
+    """Issues the access and refresh tokens of one manager.
 
-    A manager whose keys are public can verify only: then whatever makes a token raises
-    ConfigurationError, and verbs say so with :meth:`require_private_key` before anything is sent.
+    A manager that has only public keys can verify but not issue tokens. Verbs that issue tokens
+    call :meth:`require_private_key`, which raises ConfigurationError, before they send anything.
     """
 
     def __init__(self, config: Config, random_bytes: Callable[[int], bytes]) -> None:
-        """``random_bytes``: n unpredictable bytes."""
+        """``random_bytes``: returns n unpredictable bytes."""
         self._config = config
         self._random_bytes = random_bytes
         self._issuer: TokenIssuer | None = None
         self._refresh_tokens: RefreshTokens | None = None
 
     def require_private_key(self) -> RefreshTokens:
-        """What makes refresh tokens; raises ConfigurationError where no token can be made."""
+        """Return the refresh tokens; raise ConfigurationError when there is no private key."""
         if self._refresh_tokens is None:
             self._make()
         assert self._refresh_tokens is not None
@@ -44,7 +44,10 @@ class Minting:
         *,
         durable: bool,
     ) -> TokenPair:
-        """Both tokens of the session ``session_id``; ``token``: its refresh token."""
+        """Return the token pair of the session ``session_id``.
+
+        ``token``: the refresh token; ``durable``: whether a replica confirmed the write.
+        """
         text, expires_at, _ = self._issue(token.subject, session_id, stored, record)
         now = stored.now
         return TokenPair(
@@ -60,7 +63,7 @@ class Minting:
     def make_access_token(
         self, subject: str, session_id: str, stored: Stored, record: LiveRecord, *, durable: bool
     ) -> AccessToken:
-        """An access token alone, of a session that was stepped up."""
+        """Return an access token alone, for a session that was stepped up (RFC 9470)."""
         text, expires_at, level = self._issue(subject, session_id, stored, record)
         return AccessToken(
             access_token=text,
@@ -74,7 +77,7 @@ class Minting:
     def _issue(
         self, subject: str, session_id: str, stored: Stored, record: LiveRecord
     ) -> tuple[str, int, str]:
-        """The token, when it expires, and the level that it tells."""
+        """Return the access token, when it expires (seconds since the epoch), and its level."""
         if self._issuer is None:
             self._make()
         assert self._issuer is not None
@@ -85,12 +88,12 @@ class Minting:
         details = stored.details
         if details.actor is not None:
             members["act"] = {"sub": details.actor[0], "sid": details.actor[1]}
-        # Up to 5 % shorter, so that clients that logged in together do not come back together.
+        # Up to 5 % shorter, so that clients that logged in together do not refresh together.
         lifetime = self._config.access_lifetime
         spread = int(lifetime * _JITTER)
         jitter = int.from_bytes(self._random_bytes(4), "big") % (spread + 1)
         now = stored.now
-        # A token must not say longer than it is true how strongly the user was authenticated.
+        # A token must not outlive the authentication that it claims.
         expires_at = min(now + lifetime - jitter, record.ends_at, shown.ends_at)
         claims = {**details.claims, **stored.live_claims} if stored.live_claims else details.claims
         text = self._issuer.issue(

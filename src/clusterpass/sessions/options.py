@@ -1,4 +1,4 @@
-"""What a login may say besides its subject; declared once for every verb that logs somebody in."""
+"""The options of a login, declared once for every verb that opens a session for a user."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -7,34 +7,34 @@ from clusterpass.model.policy import SessionPolicy
 
 
 class SessionOptions(TypedDict, total=False):
-    """The options that a caller of any login may choose."""
+    """The options of every login."""
 
     device: str | None
-    """A name to recognise the session by, at most 128 bytes."""
+    """A device name by which the user recognises the session, at most 128 bytes."""
     device_type: str | None
-    """The kind of device (``phone``), at most 16 letters, digits or any of ``_.-``."""
+    """The type of device (``phone``), at most 16 letters, digits or any of ``_.-``."""
     claims: Mapping[str, Any] | None
-    """Plain JSON of at most 4096 bytes, carried in each access token of the session."""
+    """Plain JSON of at most 4096 bytes, which every access token of the session carries."""
     policy: SessionPolicy | None
-    """The policy of this login, instead of ``Config.policy``."""
+    """The policy of this login, overriding ``Config.policy``."""
     replace: str | None
-    """The id of a session of the subject that ends in favour of this one."""
+    """The id of a session of the subject that the new session replaces."""
     remember: bool
-    """Whether to use the longer lifetimes of the configuration ("remember me")."""
+    """Whether to use the longer "remember me" lifetimes of the configuration."""
     lifetime: int | None
-    """Seconds after which the session ends in any case, instead of the configuration's."""
+    """The absolute lifetime in seconds, overriding the configuration."""
     idle_lifetime: int | None
-    """Seconds without use after which it ends, instead of the configuration's; 0: never."""
+    """The idle lifetime in seconds, overriding the configuration; 0: no idle limit."""
     acr: str | None
-    """The level of the authentication, one of ``Config.levels``; None: the first of them."""
+    """The level of the authentication, one of ``Config.levels``; None: the lowest level."""
     address: str | None
     """The client's IP address, for the history."""
 
 
 class LoginOptions(SessionOptions, total=False):
-    """The options of ``SessionManager.login``, where the application has authenticated the user."""
+    """The options of ``SessionManager.login``, for a user whom the application authenticated."""
 
     amr: Sequence[str]
-    """The methods by which the user was authenticated (RFC 8176), at most 8 short names."""
+    """The methods of the authentication (RFC 8176), at most 8 short names."""
     generation: int | None
-    """What ``SessionManager.generation`` returned before the user was authenticated."""
+    """The result of ``SessionManager.generation``, read before the user was authenticated."""

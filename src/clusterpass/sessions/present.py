@@ -1,4 +1,4 @@
-"""From what the store holds to what callers see."""
+"""Converts stored records to the values that callers see."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -23,13 +23,14 @@ from clusterpass.sessions.authentication import authentications
 from clusterpass.tokens.identifiers import encode_session_id
 
 _KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
-"""The kinds of events by the number that the store holds, from 1."""
+"""The kinds of events in the order of their stored numbers, which begin at 1."""
 
 
 def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
-    """The record of a live session.
+    """Return the record of ``stored`` if its session is live.
 
-    Raises SessionUnknown, SessionExpired or SessionRevoked, which say why there is none.
+    ``cutoff_milliseconds``: milliseconds since the epoch before which every session has ended.
+    Raises SessionUnknown, SessionExpired or SessionRevoked otherwise.
     """
     record = stored.record
     if record is None:
@@ -48,7 +49,7 @@ def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
 def describe_session(
     config: Config, subject: str, session_id: str, stored: Stored, record: LiveRecord
 ) -> Session:
-    """A session as callers see it."""
+    """Return the session that ``stored`` and its live ``record`` describe."""
     claims: Mapping[str, Any] = stored.details.claims
     if stored.live_claims:
         claims = {**claims, **stored.live_claims}
@@ -73,7 +74,7 @@ def describe_session(
 
 
 def describe_claims(config: Config, claims: AccessClaims) -> Session:
-    """A session as far as its access token tells."""
+    """Return the session that the claims of a verified access token describe by themselves."""
     return Session(
         subject=claims.subject,
         session_id=claims.session_id,
@@ -92,7 +93,10 @@ def describe_claims(config: Config, claims: AccessClaims) -> Session:
 
 
 def means_the_same_until(stored: Stored, record: LiveRecord) -> int:
-    """The second until which ``stored`` describes the same session, if it does not change."""
+    """Return the second until which ``stored`` describes the same session unless it is changed.
+
+    The description changes when the session, a ban or a step-up expires.
+    """
     until = record.ends_at
     for ban in stored.bans:
         if stored.now < ban.until < until:
@@ -103,7 +107,7 @@ def means_the_same_until(stored: Stored, record: LiveRecord) -> int:
 
 
 def describe_bans(bans: tuple[StoredBan, ...], now: int) -> tuple[Ban, ...]:
-    """The bans in force at ``now``, in seconds since the epoch."""
+    """Return the bans of ``bans`` that are in force at ``now``, in seconds since the epoch."""
     return tuple(
         Ban(ban.scope, ban.level, ban.until or None, ban.reason, ban.banned_at)
         for ban in bans
@@ -114,7 +118,10 @@ def describe_bans(bans: tuple[StoredBan, ...], now: int) -> tuple[Ban, ...]:
 def describe_live(
     config: Config, subject: str, listed: Listed, cutoff_milliseconds: int
 ) -> list[Session]:
-    """The live sessions of a subject, newest first."""
+    """Return the live sessions of a subject, newest first.
+
+    ``cutoff_milliseconds``: milliseconds since the epoch before which every session has ended.
+    """
     live = []
     for session_id, stored in listed.sessions.items():
         record = stored.record
@@ -132,7 +139,7 @@ def describe_live(
 
 
 def describe_line(line: HistoryLine) -> HistoryEntry:
-    """A line of the history as callers see it."""
+    """Return the history entry that a stored line describes."""
     return HistoryEntry(
         kind=_KINDS[line.event - 1] if 1 <= line.event <= len(_KINDS) else "login",
         at=line.at,
@@ -144,9 +151,10 @@ def describe_line(line: HistoryLine) -> HistoryEntry:
 
 
 def pack_address(address: object) -> bytes:
-    """The 4 or 16 bytes of an IP address; empty for None and for a name (of a Unix socket).
+    """Return the 4 or 16 bytes of an IP address.
 
-    Raises InvalidInput for what is no string.
+    The result is empty for None and for text that is not an IP address, such as the path of a Unix
+    socket. Raises InvalidInput when ``address`` is not a string.
     """
     if address is None:
         return b""

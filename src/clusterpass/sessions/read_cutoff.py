@@ -1,4 +1,4 @@
-"""Reads the time before which every session has ended, when what is known of it is too old."""
+"""Reads the cutoff, before which every session has ended, when the known value is too old."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.cutoff import Cutoff
 
 _DEADLINE: Final = 0.3
-"""Seconds for one copy; then the next one is asked."""
+"""Seconds to wait for one copy before the next one is read."""
 
 
 def read_cutoff(keyspace: Keyspace, cutoff: Cutoff) -> Flow[int]:
-    """The cutoff in milliseconds since the epoch, as it was known a moment ago at the earliest.
+    """Return the cutoff in milliseconds since the epoch, at most ``Config.staleness_bound`` old.
 
-    Usually no round trip; about two in ``Config.staleness_bound`` for the whole process. Raises
-    StoreUnavailable when no copy can be read: a cutoff that is not known might be missed.
+    Usually no round trip: the whole process makes about two in each staleness bound. Raises
+    StoreUnavailable when no copy can be read, as a newer cutoff could then be missed.
     """
     if cutoff.is_due():
         with cutoff.asking():
@@ -37,7 +37,7 @@ def _ask(keyspace: Keyspace, cutoff: Cutoff) -> Flow[None]:
         except StoreUnavailable as error:
             failure = error
         else:
-            cutoff.copy = copy  # and stay with the one that answers
+            cutoff.copy = copy  # keep to the copy that answers
             cutoff.learn(answer.reply, began)
             return
     if failure is not None:

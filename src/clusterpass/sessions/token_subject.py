@@ -1,4 +1,4 @@
-"""Whose session a token belongs to, whatever has become of the session."""
+"""Finds the subject of a token, whether or not its session is live."""
 
 from clusterpass.config import Config
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
@@ -6,10 +6,11 @@ from clusterpass.tokens.verifier import TokenVerifier
 
 
 def subject_of_token(config: Config, token: str) -> str:
-    """The subject that an access token, expired or not, or a refresh token names. No round trip.
+    """Return the subject of a refresh token, or of an access token even if it has expired.
 
-    The signature of an access token is checked; a refresh token is only parsed, as its secret is
-    the store's to check. Raises InvalidToken or InvalidRefreshToken for what is no such token.
+    No round trip. The signature of an access token is verified. A refresh token is only parsed, as
+    only the store can check its secret. Raises InvalidToken or InvalidRefreshToken when ``token``
+    is not valid.
     """
     if looks_like_refresh_token(token):
         return parse_refresh_token(token).subject

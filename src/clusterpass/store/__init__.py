@@ -1,1 +1,1 @@
-"""Everything that does I/O with a Redis-protocol server."""
+"""The session store: drivers, routing and connections for a Redis-protocol server."""

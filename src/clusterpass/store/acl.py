@@ -1,7 +1,8 @@
-"""What a user of the store has to be allowed: the commands that we send, by purpose. Pure.
+"""The commands that a user of the store needs the right to run, by purpose. Pure.
 
-The names are those of ACL rules: ``cluster|slots`` is a command with a subcommand. Beside each
-stands a call by which a server can judge the right: whole, as some refuse to judge others.
+The names are those of ACL rules: ``cluster|slots`` is a command with a subcommand. Each name maps
+to a sample call for ACL DRYRUN. Each sample has all its arguments, as some servers refuse to judge
+an incomplete call.
 """
 
 from collections.abc import Mapping
@@ -43,11 +44,11 @@ ALWAYS: Final[Mapping[str, str]] = {
     "zrevrange": "zrevrange {key} 1 2",
     "zscan": "zscan {key} 0",
 }
-"""For a manager: what scripts call, too."""
+"""Commands that a session manager sends, and commands that its scripts call."""
 FOR_USERS: Final[Mapping[str, str]] = {"scan": "scan 0"}
-"""Only to list the users of the directory."""
+"""Commands that only a listing of the user directory needs."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
-"""Only with ``durability="fsync"``."""
+"""Commands that only ``durability="fsync"`` needs."""
 TOO_WIDE: Final[Mapping[str, str]] = {
     "flushall": "flushall",
     "config|set": "config set timeout 0",
@@ -55,4 +56,4 @@ TOO_WIDE: Final[Mapping[str, str]] = {
     "keys": "keys *",
     "debug": "debug sleep 0",
 }
-"""What an application has no need of, and could do harm with."""
+"""Commands that an application does not need and could do harm with."""

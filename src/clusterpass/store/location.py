@@ -1,4 +1,4 @@
-"""Store URLs: where the store is, how to speak to it, and how patient to be.
+"""Store URLs: addresses, credentials, TLS and limits of a store, in one string.
 
     redis+cluster://[user:password@]host:port[,host:port...][?option=value&...]
     redis://[user:password@]host[:port]           one server, no cluster
@@ -6,10 +6,12 @@
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
 
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
-(seconds for a verb with all its retries), ``replica_wait`` (seconds that a write waits for a
-replica), ``max_connections`` (per node, for threads), ``max_pending`` (calls under way to one node,
+(seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for a
+replica), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one node,
 for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and for TLS
 ``ca_file``, ``cert_file``, ``key_file``.
+
+Every value is checked when the URL is parsed. No message quotes a password.
 """
 
 import math
@@ -34,7 +36,7 @@ _SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<
 
 
 class Address(NamedTuple):
-    """Where a server listens. A tuple, as it is looked up with each call."""
+    """The host and port of a server. A tuple, as every call looks one up in a dictionary."""
 
     host: str
     port: int
@@ -45,25 +47,28 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to wait, in seconds; the defaults ride out a stopped node without hanging."""
+    """Time limits in seconds, and limits of calls and connections for one node.
+
+    The defaults last through the failover of a stopped node without blocking callers for long.
+    """
 
     timeout: float = 0.5
-    """For one attempt at one node."""
+    """Seconds for one attempt at one node."""
     deadline: float = 2.5
-    """For a verb with all its retries."""
+    """Seconds for a call with all its retries."""
     replica_wait: float = 0.25
-    """For a replica's confirmation of a write; 0: none is asked for."""
+    """Seconds that a write waits for a replica's confirmation; 0: no confirmation is asked for."""
     max_connections: int = 64
-    """To each node, in one process with threads."""
+    """Connections to each node, in one process with threads."""
     max_pending: int = 10_000
-    """Calls to one node that may be under way, or wait, in one event loop."""
+    """Calls to one node that may be in flight or queued, in one event loop."""
     max_waiting: int = 256
-    """Calls that may wait for one node that does not answer; the others are refused at once."""
+    """Calls that may wait for one node that does not answer; further calls are refused at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLocation:
-    """A store URL taken apart."""
+    """The parts of a store URL. The password is left out of the repr."""
 
     seeds: tuple[Address, ...]
     is_cluster: bool
@@ -71,17 +76,20 @@ class StoreLocation:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls_files: Mapping[str, str] | None = None
-    """None: no TLS."""
+    """TLS files by option name; empty: the system's certificate authorities; None: no TLS."""
     keyspace: Keyspace = field(default_factory=Keyspace)
     patience: Patience = Patience()
     embedded_options: Mapping[str, str] = field(default_factory=dict)
     reached_at: Mapping[Address, Address] = field(default_factory=dict)
-    """Where this client connects to instead, for addresses that it cannot reach as the cluster
-    names them: behind a port forwarding or an address translation."""
+    """The addresses to connect to in place of those that the cluster names, where the client is
+    behind port forwarding or address translation."""
 
 
 def parse_store_url(url: str) -> StoreLocation:
-    """The parts of ``url``; ConfigurationError names the part that is wrong, never the password."""
+    """The parts of ``url``.
+
+    Raises ConfigurationError that names the part that is wrong, and never quotes the password.
+    """
     scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
     if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(
@@ -89,7 +97,7 @@ def parse_store_url(url: str) -> StoreLocation:
             " rediss:// or embedded://"
         )
     authority, _, query = rest.partition("?")
-    if "@" in query:  # most likely the password holds a "?": quote nothing of what follows
+    if "@" in query:  # most likely a "?" in the password: the message quotes nothing of it
         raise ConfigurationError(
             "percent-encode the user, the password and the option values of the store URL:"
             " ? is %3F, @ is %40"
@@ -216,12 +224,12 @@ def _readable(tls_files: dict[str, str]) -> dict[str, str]:
 def _is_file(path: str) -> bool:
     try:
         return Path(path).is_file()
-    except OSError:  # a folder that we may not enter, a name that is too long
+    except OSError:  # no right to enter the folder, or too long a name
         return False
 
 
 def redact_store_url(url: str) -> str:
-    """``url`` without its password, for messages."""
+    """``url`` with ``***`` in place of the password, for messages and logs."""
     parts = urlsplit(url)
     user_info, separator, location = parts.netloc.rpartition("@")
     if separator:

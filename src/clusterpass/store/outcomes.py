@@ -1,11 +1,13 @@
-"""What is sent to a server, and what a driver makes of the answer: replies, or a fault."""
+"""Commands, and the outcome of sending them: replies or a fault. Pure values."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Command = tuple[bytes | int, ...]
+"""A command and its arguments."""
 Wait = Command
-"""A command that waits until what was written before it on its connection is confirmed."""
+"""WAIT or WAITAOF: a command that waits until the earlier writes of its connection are confirmed.
+"""
 FaultKind = Literal[
     "timeout",
     "connection",
@@ -22,7 +24,7 @@ FaultKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
-    """An error that a server answered, as ``CODE message``."""
+    """An error reply of a server, ``CODE message`` on the wire."""
 
     code: str
     message: str
@@ -30,17 +32,17 @@ class ServerError:
 
 @dataclass(slots=True)
 class Replies:
-    """One reply for each command: a value, or a :class:`ServerError`."""
+    """The replies to commands, in order: values or :class:`ServerError`, one for each command."""
 
     values: list[Any]
     confirmed: Any = 0
-    """The reply to the command that waits, where one was sent."""
+    """The reply to the :data:`Wait` that followed the commands; 0 where none was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The node could not be asked, or did not answer in time."""
+    """A request that got no reply, or one that a retry may cure."""
 
     kind: FaultKind
     stale: bool = False
-    """The connection had been idle and turned out to be closed: nothing is known of the node."""
+    """Whether the connection was found closed after idling, which says nothing about the node."""

@@ -1,7 +1,8 @@
-"""What a session manager needs of a store: the interface that every driver has.
+"""The interface between a session manager and a store, which every driver implements.
 
-``SyncStore`` and ``AsyncStore`` are the drivers that come with the library. A driver of your own
-has these members, and passes the suite in ``clusterpass.store_conformance``.
+``SyncStore`` and ``AsyncStore`` are the drivers of the library. Any other driver has to have the
+members of :class:`Store` or :class:`AwaitableStore`, and to pass the conformance suite in
+``clusterpass.store_conformance``.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -16,74 +17,81 @@ Result = TypeVar("Result")
 
 
 class StoreBehaviour(Protocol):
-    """What stores have in common, blocking or not."""
+    """The members that blocking and awaitable stores share."""
 
     @property
     def keyspace(self) -> Keyspace:
-        """The names of the keys that this store uses."""
+        """The key names of this store, under its namespace."""
 
     @property
     def deadline(self) -> float:
-        """Seconds after which the store gives up a call, all retries included."""
+        """Seconds after which the store gives up a call, retries included."""
 
     @property
     def has_epochs(self) -> bool:
-        """Whether the store is a cluster, whose primaries are replaced under a rising epoch."""
+        """Whether the store is a cluster: each failover there raises the cluster's epoch."""
 
     def observe(self, observer: Observer, bound: float) -> None:
-        """Tell ``observer`` what changes, from the first call on.
+        """Report changes of the store to ``observer``, from the first call on.
 
-        ``bound``: seconds after which it may rely on nothing that it was not told again. Called at
-        most once, before the first call. Raises ConfigurationError where nothing can be watched.
+        ``bound``: the staleness bound, in seconds. An observer that was told nothing for that long
+        relies on nothing. A manager calls this method at most once, before the first call. Raises
+        ConfigurationError where the store cannot be watched.
         """
 
     def confirm_by(self, durability: Durability) -> None:
-        """Let every write wait for ``durability`` from now on; called before the first call."""
+        """Make every write wait for ``durability``. A manager sets this before the first call."""
 
     def describe_durability(self) -> str:
-        """What writes really wait for, in words for people."""
+        """The durability that writes get in fact, as text for an operator."""
 
     def silent_nodes(self) -> tuple[str, ...]:
-        """The nodes that did not answer when they were asked last."""
+        """The nodes, as ``host:port``, that did not answer the latest request to them."""
 
 
 class Store(StoreBehaviour, Protocol):
-    """A store whose calls block the calling thread; safe to share between threads."""
+    """A store whose calls block the calling thread. Threads may share one store."""
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: send each call that it yields, and send it the Answer.
+        """Run ``flow`` to its end: carry out each call that it yields and send back the Answer.
 
-        Returns its result, and raises what it raises. An error of the library in a call is thrown
-        into the flow: StoreUnavailable when there is no answer by the deadline, StoreDenied,
-        StoreFailed.
+        Returns the result of the flow and raises what the flow raises. An error in a call is thrown
+        into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or
+        StoreFailed when a retry would not help.
         """
 
     def ping(self) -> None:
-        """Return when a primary answers; raises StoreUnavailable otherwise."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
-        """The keys that match a glob, on every primary; for administration only."""
+        """The keys that match the glob ``pattern``, from every primary.
+
+        The scan visits all keys of the store: for administration only.
+        """
 
     def close(self) -> None:
-        """Close all connections; calls raise StoreUnavailable after that. May be repeated."""
+        """Close all connections. Later calls raise StoreUnavailable; closing again does nothing."""
 
 
 class AwaitableStore(StoreBehaviour, Protocol):
-    """A store whose calls are awaited, by any number of tasks."""
+    """A store whose calls are awaited. Any number of tasks may share one store."""
 
     async def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: send each call that it yields, and send it the Answer.
+        """Run ``flow`` to its end: carry out each call that it yields and send back the Answer.
 
-        Returns its result, and raises what it raises. An error of the library in a call is thrown
-        into the flow: StoreUnavailable when there is no answer by the deadline, StoreDenied,
-        StoreFailed.
+        Returns the result of the flow and raises what the flow raises. An error in a call is thrown
+        into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or
+        StoreFailed when a retry would not help.
         """
 
     async def ping(self) -> None:
-        """Return when a primary answers; raises StoreUnavailable otherwise."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
 
     def scan_names(self, pattern: str) -> AsyncIterator[bytes]:
-        """The keys that match a glob, on every primary; for administration only."""
+        """The keys that match the glob ``pattern``, from every primary.
+
+        The scan visits all keys of the store: for administration only.
+        """
 
     async def close(self) -> None:
-        """Close all connections; calls raise StoreUnavailable after that. May be repeated."""
+        """Close all connections. Later calls raise StoreUnavailable; closing again does nothing."""

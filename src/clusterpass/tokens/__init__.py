@@ -1,1 +1,4 @@
-"""JOSE without I/O: keys, access tokens, refresh tokens. Clock and randomness are arguments."""
+"""Keys, access tokens and refresh tokens (JOSE), without I/O except for loading a key file.
+
+Clocks and sources of randomness are arguments.
+"""

@@ -1,6 +1,7 @@
-"""Strict base64url and strict JSON, as signed tokens need them.
+"""Strict base64url and strict JSON, as signed tokens require.
 
-One text has one meaning: no padding, no stray bits, no duplicate members, no huge numbers.
+Every value has one encoding and every encoding one meaning: padding, stray bits, duplicate members
+and huge numbers are rejected.
 """
 
 import base64
@@ -16,42 +17,42 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/   ")
 
 
 def encode_base64url(data: bytes) -> str:
-    """``data`` as base64url without padding (RFC 7515 section 2)."""
+    """Encode ``data`` as base64url without padding (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def decode_base64url(text: str) -> bytes:
-    """The bytes of canonical, unpadded base64url; ValueError for any other spelling."""
+    """Decode canonical base64url without padding; raise ValueError for any other text."""
     try:
         standard = text.encode("ascii").translate(_TO_STANDARD) + b"=" * (-len(text) % 4)
         data = binascii.a2b_base64(standard, strict_mode=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise ValueError("not base64url") from error
-    # Unused bits in the last character would give one signature several spellings.
+    # Unused bits in the last character would give one signature several encodings.
     if binascii.b2a_base64(data, newline=False) != standard:
         raise ValueError("not canonical base64url")
     return data
 
 
 def encode_json(value: Any) -> bytes:
-    """Compact JSON in ASCII; ValueError or TypeError for what JSON cannot say."""
+    """Encode ``value`` as compact ASCII JSON; raise ValueError or TypeError if that fails."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def decode_json_object(data: bytes) -> dict[str, Any]:
-    """A JSON object (RFC 8259) in UTF-8; ValueError for anything doubtful.
+    """Decode a JSON object (RFC 8259) in UTF-8; raise ValueError for anything ambiguous.
 
-    Refused: duplicate members (RFC 7515 section 4), integers of more than 19 digits, numbers out
-    of range, NaN, halves of surrogate pairs, and nesting too deep for the parser.
+    Rejected are duplicate members (RFC 7515 section 4), integers of more than 19 digits, numbers
+    out of range, NaN, lone surrogates, and nesting too deep for the parser.
     """
     try:
-        # Without so many digits in a row no integer can be too large: the parser need not ask us.
+        # Without 20 digits in a row no integer can be too large, so the faster decoder will do.
         decoder = _STRICT_DECODER if _MORE_DIGITS.search(data) else _DECODER
         value = decoder.decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if b"\\u" in data:
-        # An escaped half of a surrogate pair is no text: it could not be written again.
+        # A lone surrogate is not valid Unicode and could not be encoded again.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 (a parser speaks ValueError)

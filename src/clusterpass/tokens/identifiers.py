@@ -1,4 +1,4 @@
-"""What may serve as a subject, a session id or a device name."""
+"""The valid forms of subjects, session ids and device names."""
 
 import binascii
 import re
@@ -9,8 +9,8 @@ from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import AccessClaims
 
-# 16 bytes in base64url without padding. Of the last character only two bits count; with the others
-# set, one session id would have several spellings.
+# 16 bytes in base64url without padding. Only two bits of the last character carry data; if the
+# others could be set, one session id would have several encodings.
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -19,7 +19,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def check_subject(subject: object) -> str:
-    """``subject`` itself: text of 1 to 255 bytes in UTF-8 without control characters.
+    """Return ``subject`` if it is 1 to 255 bytes of UTF-8 text without control characters.
 
     Raises InvalidInput otherwise.
     """
@@ -27,7 +27,7 @@ def check_subject(subject: object) -> str:
 
 
 def check_device(device: object) -> str | None:
-    """``device`` itself: None, or text of 1 to 128 bytes in UTF-8 without control characters.
+    """Return ``device`` if it is None, or 1 to 128 bytes of UTF-8 text without control characters.
 
     Raises InvalidInput otherwise.
     """
@@ -35,20 +35,23 @@ def check_device(device: object) -> str | None:
 
 
 def encode_session_id(session_id: bytes) -> str:
-    """The 16 bytes of a session id as the text that tokens and callers carry."""
+    """Encode the 16 bytes of a session id as the text that tokens and callers use."""
     encoded = binascii.b2a_base64(session_id, newline=False).rstrip(b"=")
     return encoded.translate(_TO_URL_SAFE).decode("ascii")
 
 
 def decode_session_id(session_id: object) -> bytes | None:
-    """The 16 bytes of a session id, or None when the text cannot be one."""
+    """Decode a session id to its 16 bytes; return None when the text is not a session id."""
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         return None
     return binascii.a2b_base64(session_id.translate(_TO_STANDARD) + "==")
 
 
 def session_of(claims: AccessClaims) -> bytes:
-    """The session id of a genuine token; raises SessionUnknown when it can be none of ours."""
+    """Return the 16 bytes of the session id in the claims of a verified token.
+
+    Raises SessionUnknown when the claims name no valid session id or no valid subject.
+    """
     session_id = decode_session_id(claims.session_id)
     try:
         check_subject(claims.subject)
@@ -60,7 +63,10 @@ def session_of(claims: AccessClaims) -> bytes:
 
 
 def is_session_id(text: object) -> bool:
-    """Whether ``text`` has the form of a session id. No round trip: no session need have it."""
+    """Return whether ``text`` has the form of a session id; such a session need not exist.
+
+    No round trip.
+    """
     return isinstance(text, str) and _SESSION_ID.fullmatch(text) is not None
 
 
@@ -74,5 +80,5 @@ def _check_text(name: str, value: object, longest: int) -> str:
     if not 1 <= size <= longest:
         raise InvalidInput(f"{name} must take 1 to {longest} bytes in UTF-8, not {size}")
     if _CONTROL.search(value):
-        raise InvalidInput(f"{name} must not hold control characters")
+        raise InvalidInput(f"{name} must not contain control characters")
     return value

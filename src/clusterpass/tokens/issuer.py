@@ -1,4 +1,4 @@
-"""Makes access tokens: signed JWTs of the type ``at+jwt`` (RFC 9068)."""
+"""Issues access tokens: signed JWTs of the type ``at+jwt`` (RFC 9068)."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -31,11 +31,11 @@ RESERVED_CLAIMS: Final = frozenset(
         "nonce",
     ]
 )
-"""Names that the issuer itself gives a meaning to (RFC 7519, RFC 9068, RFC 8693, RFC 7800)."""
+"""Claim names that applications cannot set (RFC 7519, RFC 9068, RFC 8693, RFC 7800)."""
 
 
 class TokenIssuer:
-    """Holds a private key and signs access tokens with it."""
+    """Signs access tokens with one private key."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class TokenIssuer:
         audience: str,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """``random_bytes`` gives n unpredictable bytes, as ``secrets.token_bytes`` does."""
+        """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does."""
         self._key = key
         self._issuer = issuer
         self._audience = audience
@@ -62,10 +62,11 @@ class TokenIssuer:
         claims: Mapping[str, Any],
         authentication: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
-        """A compact JWS (RFC 7515 section 7.1); times in seconds since the epoch.
+        """Return a signed access token as a compact JWS (RFC 7515 section 7.1).
 
-        ``claims`` must have passed :func:`check_claims`; ``authentication`` holds ``auth_time``,
-        ``acr``, ``amr`` and ``act`` (RFC 9068 section 2.2.1, RFC 8693 section 4.1).
+        ``issued_at`` and ``expires_at`` are seconds since the epoch. ``claims`` must have passed
+        :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` and ``act``
+        (RFC 9068 section 2.2.1, RFC 8693 section 4.1).
         """
         payload = {
             **claims,
@@ -84,7 +85,7 @@ class TokenIssuer:
 
 
 def standard_header(key: SigningKey) -> str:
-    """The protected header that the issuer writes for ``key``, encoded."""
+    """Return the encoded protected header of the tokens that ``key`` signs."""
     header = {"alg": key.algorithm, "kid": key.kid, "typ": ACCESS_TOKEN_TYPE}
     return encode_base64url(encode_json(header))
 
@@ -100,20 +101,20 @@ def _is_deeper(value: object, levels: int) -> bool:
 def check_claims(
     claims: Mapping[str, Any], *, largest: int = LARGEST_CLAIMS_BYTES
 ) -> dict[str, Any]:
-    """A copy of an application's own claims, fit to be signed and stored.
+    """Return a copy of an application's own claims that can be signed and stored.
 
-    Raises InvalidInput when a name is reserved or not a string, a value is not plain JSON, the
-    whole takes more than ``largest`` bytes as JSON or is nested more than 32 levels deep.
+    Raises InvalidInput when a name is reserved or not a string, when a value is not plain JSON, and
+    when the claims take more than ``largest`` bytes as JSON or are nested more than 32 levels deep.
     """
     if not isinstance(claims, Mapping):
         raise InvalidInput("claims must be a mapping of names to JSON values")
     if not claims:
         return {}
     if not all(isinstance(name, str) for name in claims):
-        raise InvalidInput("each name of a claim must be a string")
+        raise InvalidInput("every claim name must be a string")
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
     if reserved:
-        raise InvalidInput(f"the claim {reserved[0]!r} is reserved: the issuer sets it")
+        raise InvalidInput(f"the claim {reserved[0]!r} is reserved for the issuer")
     if _is_deeper(claims, MOST_LEVELS_OF_CLAIMS):
         raise InvalidInput(f"claims may be nested {MOST_LEVELS_OF_CLAIMS} levels deep at most")
     try:
@@ -121,9 +122,9 @@ def check_claims(
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput("claims must be plain JSON: text, numbers, lists, mappings") from None
     if len(encoded) > largest:
-        raise InvalidInput(f"claims take {len(encoded)} bytes as JSON; at most {largest}")
+        raise InvalidInput(f"claims take {len(encoded)} bytes as JSON; the limit is {largest}")
     try:
-        # As a verifier will read them; and a copy that nobody can change meanwhile.
+        # Decoding checks that a verifier accepts the claims, and makes a copy of them.
         return decode_json_object(encoded)
     except ValueError as error:
-        raise InvalidInput(f"claims hold what no verifier would read: {error}") from None
+        raise InvalidInput(f"claims hold a value that no verifier accepts: {error}") from None

@@ -1,8 +1,8 @@
-"""The set of keys: which one signs, which ones verify, what is published.
+"""A set of keys: which key signs, which keys verify, and which are published.
 
-- The first private key signs; every key verifies. Keys are rolled by configuration: publish the
-  new one behind the old one, then move it to the front, then drop the old one.
-- A ``kid`` stands once; symmetric and asymmetric keys never share a ring.
+- The first private key signs; every key verifies. Keys are rotated by configuration: publish the
+  new key after the old one, then move it to the front, then remove the old one.
+- A ``kid`` is unique. Symmetric and asymmetric keys never share a ring.
 """
 
 import json
@@ -18,21 +18,25 @@ _MOST_KEYS: Final = 100
 
 
 class KeyRing:
-    """An immutable set of keys, found by ``kid``."""
+    """An immutable set of keys that are looked up by ``kid``."""
 
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Iterable[SigningKey]) -> None:
-        """``keys`` in order; raises KeyRejected if they may not stand together."""
+        """``keys``: at most 100, in order; the first private key signs.
+
+        Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
+        twice, and when symmetric and asymmetric keys are mixed.
+        """
         ring: dict[str, SigningKey] = {}
         for key in keys:
             if key.kid in ring:
-                raise KeyRejected(f"the kid {key.kid!r} stands twice in the key set")
+                raise KeyRejected(f"the kid {key.kid!r} appears twice in the key set")
             ring[key.kid] = key
         if not ring:
             raise KeyRejected("the key set is empty; make a key with: clusterpass keys generate")
         if len(ring) > _MOST_KEYS:
-            raise KeyRejected(f"the key set has {len(ring)} keys; at most {_MOST_KEYS} are read")
+            raise KeyRejected(f"the key set has {len(ring)} keys; the limit is {_MOST_KEYS}")
         if len({key.is_symmetric for key in ring.values()}) > 1:
             raise KeyRejected("a key set must not mix symmetric (HS256) and public keys")
         self._keys: Final[Mapping[str, SigningKey]] = ring
@@ -45,20 +49,27 @@ class KeyRing:
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
-        """A ring with one new private key: EdDSA, Ed25519, ES256, RS256 or HS256."""
+        """Return a ring with one new private key.
+
+        ``algorithm``: EdDSA, Ed25519, ES256, RS256 or HS256. ``kid``: by default the thumbprint of
+        the key (RFC 7638). Raises ConfigurationError for an unknown algorithm.
+        """
         return cls([SigningKey.generate(algorithm, kid=kid)])
 
     @classmethod
     def from_jwks(cls, jwks: Mapping[str, Any] | str | bytes) -> Self:
-        """A ring from a JWK Set (RFC 7517 section 5), private or public, as a mapping or JSON text.
+        """Return the ring of a private or public JWK Set (RFC 7517 section 5).
 
-        Raises KeyRejected when the text is no JWK Set or a key in it is weak or unfit.
+        ``jwks``: a mapping, or JSON as text or bytes. Raises KeyRejected when it is not a JWK Set,
+        and when a key in it is weak or unsuitable.
         """
         if isinstance(jwks, str | bytes):
             try:
                 jwks = decode_json_object(jwks.encode() if isinstance(jwks, str) else jwks)
             except ValueError:
-                raise KeyRejected("the key set is not a JSON object without duplicates") from None
+                raise KeyRejected(
+                    "the key set is not a JSON object, or has duplicate members"
+                ) from None
         keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
         if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
             raise KeyRejected('a key set is a JSON object with a list named "keys"')
@@ -66,7 +77,10 @@ class KeyRing:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """A ring from a file that holds a JWK Set; KeyRejected when it cannot be used."""
+        """Return the ring of a file that holds a JWK Set.
+
+        Raises KeyRejected when the file cannot be read, is not a JWK Set, or holds an unfit key.
+        """
         try:
             text = Path(path).read_bytes()
         except (OSError, ValueError) as error:
@@ -79,32 +93,32 @@ class KeyRing:
 
     @property
     def signing_key(self) -> SigningKey:
-        """The first private key; ConfigurationError when the ring can only verify."""
+        """The first private key; raises ConfigurationError when the ring has none."""
         for key in self._keys.values():
             if key.is_private:
                 return key
-        raise ConfigurationError("the key set holds no private key: it can verify, but not sign")
+        raise ConfigurationError("the key set has no private key, so it can verify but not sign")
 
     @property
     def can_sign(self) -> bool:
-        """Whether there is a private key."""
+        """Whether the ring has a private key."""
         return any(key.is_private for key in self._keys.values())
 
     def find(self, kid: str) -> SigningKey | None:
-        """The key of that ``kid``."""
+        """Return the key with the id ``kid``, or None when the ring has no such key."""
         return self._keys.get(kid)
 
     def all(self) -> tuple[SigningKey, ...]:
-        """All keys, in order."""
+        """Return all keys, in order."""
         return tuple(self._keys.values())
 
     def public_jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The JWK Set to publish: no private member, no symmetric key."""
+        """Return the JWK Set to publish, without private members and symmetric keys."""
         return {
             "keys": [key.jwk(private=False) for key in self._keys.values() if not key.is_symmetric]
         }
 
     def private_jwks_text(self) -> str:
-        """The whole set as JSON, private keys included: write it only where secrets live."""
+        """Return the whole set as JSON, private keys included. The text must be kept secret."""
         keys = [key.jwk(private=key.is_private) for key in self._keys.values()]
         return json.dumps({"keys": keys}, indent=2) + "\n"

@@ -1,7 +1,7 @@
 """One key with exactly one algorithm (RFC 8725 section 3.1), and the checks it must pass.
 
-joserfc does the cryptography and reads JWKs; what it leaves to its users is checked here: the
-lengths, the curve, ``use`` and ``key_ops``, and that no text of a public key serves as a secret.
+joserfc does the cryptography and parses JWKs. This module checks what joserfc leaves to its users:
+key lengths, the curve, ``use`` and ``key_ops``, and that no encoded public key serves as a secret.
 """
 
 import base64
@@ -23,7 +23,7 @@ from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.encoding import decode_base64url
 
 SigningAlgorithm = Literal["EdDSA", "Ed25519", "ES256", "RS256", "HS256"]
-"""``EdDSA`` and ``Ed25519`` (RFC 9864) are the same on the curve Ed25519, under two names."""
+"""``EdDSA`` and ``Ed25519`` (RFC 9864) name the same algorithm on the curve Ed25519."""
 
 _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "OKP": ("EdDSA", "Ed25519"),
@@ -31,7 +31,7 @@ _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "RSA": ("RS256",),
     "oct": ("HS256",),
 }
-# What is read of a key; other members are left out, so that none of them is ever published.
+# The members that are read from a key; others are dropped, so they are never published.
 _MEMBERS: Final = {
     "OKP": ("crv", "x", "d"),
     "EC": ("crv", "x", "y", "d"),
@@ -48,14 +48,19 @@ _PUBLIC_KEY_TEXT: Final = re.compile(rb"-----? ?BEGIN |ssh-(rsa|dss|ed25519) |ec
 
 
 class SigningKey:
-    """A key that signs or verifies with one algorithm; see :meth:`from_jwk`, :meth:`generate`."""
+    """A key that signs or verifies with exactly one algorithm.
+
+    :meth:`from_jwk` and :meth:`generate` create keys and check them.
+    """
 
     __slots__ = ("_key", "_model", "algorithm", "is_private", "kid")
 
     kid: str
+    """The id of the key, which tokens name in their header."""
     algorithm: SigningAlgorithm
+    """The only algorithm that the key is used with."""
     is_private: bool
-    """Whether it can sign."""
+    """Whether the key can sign."""
 
     def __init__(
         self, key: OctKey | RSAKey | ECKey | OKPKey, kid: str, algorithm: SigningAlgorithm
@@ -72,10 +77,10 @@ class SigningKey:
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
-        """A key from a JWK (RFC 7517).
+        """Return the key of a JWK (RFC 7517).
 
-        ``kid`` is required; ``alg`` may be left out, as each key type has one algorithm here.
-        Raises KeyRejected, naming the ``kid`` and what is wrong; never the key itself.
+        ``kid`` is required. ``alg`` is optional, as each key type has a default algorithm. Raises
+        KeyRejected, whose message names the ``kid`` and the problem but never key material.
         """
         kid = jwk.get("kid") if isinstance(jwk, Mapping) else None
         if not isinstance(kid, str) or not _KID.fullmatch(kid):
@@ -89,12 +94,16 @@ class SigningKey:
         key = _import_key(jwk, kid)
         _check_strength(key, jwk, kid)
         if isinstance(key, OKPKey) and OKPKey.import_key(key.public_key).get("x") != jwk.get("x"):
-            raise KeyRejected(f"key {kid!r} has two halves that do not belong together")
+            raise KeyRejected(f"key {kid!r} has a private and a public half that do not match")
         return cls(key, kid, algorithm)
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
-        """A new private key; ``kid`` is its thumbprint (RFC 7638) unless given."""
+        """Return a new private key.
+
+        ``kid``: by default the thumbprint of the key (RFC 7638). Raises ConfigurationError for an
+        unknown algorithm.
+        """
         if algorithm not in get_args(SigningAlgorithm):
             known = ", ".join(get_args(SigningAlgorithm))
             raise ConfigurationError(f"algorithm must be one of {known}, not {algorithm!r}")
@@ -114,34 +123,41 @@ class SigningKey:
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether who can verify can also sign (HS256)."""
+        """Whether the key is a shared secret (HS256), so that whoever verifies can also sign."""
         return isinstance(self._key, OctKey)
 
     def jwk(self, *, private: bool) -> dict[str, Any]:
-        """The key as a JWK; with ``private`` a secret that must be kept as one."""
+        """Return the key as a JWK (RFC 7517).
+
+        ``private``: include the private members; the result must then be kept secret. Raises
+        ConfigurationError for the public half of a symmetric key.
+        """
         if self.is_symmetric and not private:
-            raise ConfigurationError(f"key {self.kid!r} is symmetric: it has no public half")
+            raise ConfigurationError(f"key {self.kid!r} is symmetric and has no public half")
         members = dict(self._key.as_dict(private=private))
         members.pop("key_ops", None)
         return {**members, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of ``message``; ConfigurationError when the key is public."""
+        """Return the signature of ``message``; raise ConfigurationError when the key is public."""
         if not self.is_private:
-            raise ConfigurationError(f"key {self.kid!r} is public: it cannot sign")
+            raise ConfigurationError(f"key {self.kid!r} is public and cannot sign")
         return self._model.sign(message, self._key)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Whether ``signature`` was made for ``message`` with this key."""
+        """Return whether ``signature`` is the signature of ``message`` under this key."""
         return self._model.verify(message, signature, self._key)
 
     def derive_secret(self, purpose: str) -> bytes:
-        """32 bytes for another purpose, by HKDF-SHA256 (RFC 5869) from the private key.
+        """Derive 32 bytes for ``purpose`` from the private key by HKDF-SHA256 (RFC 5869).
 
-        The same on each server that holds the key; ConfigurationError when the key is public.
+        Every server that holds the key derives the same bytes. Raises ConfigurationError when the
+        key is public.
         """
         if not self.is_private:
-            raise ConfigurationError(f"key {self.kid!r} is public: nothing can be derived from it")
+            raise ConfigurationError(
+                f"key {self.kid!r} is public, so no secret can be derived from it"
+            )
         secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
         info = b"clusterpass " + purpose.encode()
         return HKDF(hashes.SHA256(), 32, None, info).derive(decode_base64url(secret))
@@ -171,10 +187,10 @@ def _import_key(jwk: Mapping[str, Any], kid: str) -> OctKey | RSAKey | ECKey | O
     members = {name: jwk[name] for name in _MEMBERS[jwk["kty"]] if name in jwk}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of is refused by the caller
+            warnings.simplefilter("ignore")  # the caller rejects what joserfc warns about
             return JWKRegistry.import_key({**members, "kty": jwk["kty"]})
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        # The library's message may quote the key: say what it is, not what it holds.
+        # The library's message may quote key material, so it is not passed on.
         raise KeyRejected(f"key {kid!r} is not a valid JWK of type {jwk['kty']}") from None
 
 
@@ -205,9 +221,9 @@ def _check_secret(secret: bytes, kid: str) -> None:
         )
     # A public key used as an HMAC secret is the classic algorithm confusion (RFC 8725 section 2.1).
     if _is_public_key_text(secret):
-        raise KeyRejected(f"key {kid!r} looks like an encoded public key, not like a secret")
+        raise KeyRejected(f"key {kid!r} looks like an encoded public key, not a secret")
     if len(set(secret)) < _SMALLEST_SECRET_VARIETY:
-        raise KeyRejected(f"key {kid!r} repeats few characters; it must be random bytes")
+        raise KeyRejected(f"key {kid!r} has too few distinct bytes; use random bytes")
 
 
 def _is_public_key_text(secret: bytes) -> bool:

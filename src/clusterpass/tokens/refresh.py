@@ -1,14 +1,15 @@
-"""Refresh tokens: opaque to clients, 256 secret bits, and the way to the slot.
+"""Refresh tokens: opaque to clients, with a 256-bit secret and the subject that locates the slot.
 
     "cpr_" base64url( version 2 | session id 16 | rotation 4 | secret 32 | tag 16 | subject 1..255 )
 
-- The store keeps 16 bytes of the secret's SHA-256, never the secret: its dump refreshes nothing.
+- The store keeps 16 bytes of the secret's SHA-256, never the secret, so a dump of the store yields
+  no usable token.
 - ``rotation`` counts the exchanges before this token.
-- ``tag`` is an HMAC over all the rest, under a key derived from a private key: what was not made
-  here is refused without a question to the store, and can do a session no harm.
-- A login's secret is random. A successor's is an HMAC of the one before it, under another such
-  key: who presents the same token again within the grace gets the very same successor, and nobody
-  had to store it.
+- ``tag`` is an HMAC over all other fields, under a key derived from a private key. A forged token
+  is rejected without asking the store, and cannot end a session.
+- The secret of a login is random. The secret of a successor is an HMAC of its predecessor's, under
+  another derived key: a client that presents one token twice within the grace gets the same
+  successor both times, and the store need not keep it.
 """
 
 import hashlib
@@ -34,35 +35,43 @@ _LAST_ROTATION: Final = 0xFFFFFFFF
 SECRET_BYTES: Final = 32
 DIGEST_BYTES: Final = 16
 CHAIN_LENGTH: Final = 4
-"""How many successors of a presented token are tried when it was exchanged a moment ago."""
+"""How many successors of a presented token are compared within the grace of its exchange."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token taken apart."""
+    """The fields of a refresh token."""
 
     subject: str
+    """The user whose session the token refreshes."""
     session_id: bytes
+    """The 16 bytes of the session id."""
     rotation: int
+    """The number of exchanges before this token."""
     secret: bytes = field(repr=False)
+    """The 32 secret bytes."""
     tag: bytes = field(repr=False)
+    """The 16 bytes of the HMAC over all other fields."""
     digest: bytes = field(init=False, repr=False)
-    """What the store keeps of the secret: 16 bytes of its SHA-256."""
+    """The first 16 bytes of the secret's SHA-256, which the store keeps."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", hashlib.sha256(self.secret).digest()[:DIGEST_BYTES])
 
     def encode(self) -> str:
-        """The token as clients carry it."""
+        """Return the token as the text that clients hold."""
         head = _HEAD.pack(_VERSION, self.session_id, self.rotation, self.secret, self.tag)
         return _PREFIX + encode_base64url(head + self.subject.encode())
 
 
 class RefreshTokens:
-    """Makes refresh tokens, recognises its own, and derives their successors."""
+    """Creates refresh tokens, authenticates them, and derives their successors."""
 
     def __init__(self, keys: KeyRing, random_bytes: Callable[[int], bytes]) -> None:
-        """Raises ConfigurationError when ``keys`` holds no private key."""
+        """``random_bytes``: returns n unpredictable bytes.
+
+        Raises ConfigurationError when ``keys`` holds no private key.
+        """
         private = [keys.signing_key, *(key for key in keys.all() if key.is_private)]
         distinct = list({key.kid: key for key in private}.values())
         self._tag_keys = [key.derive_secret("refresh token tag") for key in distinct]
@@ -70,11 +79,11 @@ class RefreshTokens:
         self._random_bytes = random_bytes
 
     def first(self, subject: str, session_id: bytes) -> RefreshToken:
-        """The token of a login."""
+        """Return the first refresh token of a new session."""
         return self._make(subject, session_id, 0, self._random_bytes(SECRET_BYTES))
 
     def is_genuine(self, token: RefreshToken) -> bool:
-        """Whether ``token`` was made with one of the keys."""
+        """Return whether the tag of ``token`` was made with one of the keys."""
         signed = _signed_part(token.subject, token.session_id, token.rotation, token.secret)
         for key in self._tag_keys:
             tag = hmac.digest(key, signed, "sha256")[:_TAG_BYTES]
@@ -83,23 +92,23 @@ class RefreshTokens:
         return False
 
     def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
-        """The one successor of ``token`` under the key of that number."""
+        """Return the successor of ``token`` that the private key number ``key`` derives."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
         secret = hmac.digest(self._chain_keys[key], link, "sha256")
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, key)
 
     def unique_successor(self, token: RefreshToken) -> RefreshToken:
-        """A successor of ``token`` that is another one each time."""
+        """Return a random successor of ``token``, a different one on every call."""
         secret = self._random_bytes(SECRET_BYTES)
         return self._make(token.subject, token.session_id, token.rotation + 1, secret)
 
     def chains(self, token: RefreshToken) -> bytes:
-        """For each key, the digests of the next tokens after ``token``."""
+        """Return the concatenated digests of the next ``CHAIN_LENGTH`` successors, for each key."""
         digests = []
         for key in self._chain_keys:
             secret = token.secret
             for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
-                # Past the last number no token is ever presented; the digest only fills its place.
+                # No token past the last number is ever presented; its digest is a placeholder.
                 number = min(rotation, _LAST_ROTATION)
                 link = _LINK.pack(token.session_id, number, secret)
                 secret = hmac.digest(key, link, "sha256")
@@ -115,14 +124,15 @@ class RefreshTokens:
 
 
 def looks_like_refresh_token(token: str) -> bool:
-    """Whether ``token`` claims to be a refresh token; nothing is verified."""
+    """Return whether ``token`` has the prefix of a refresh token; nothing is verified."""
     return token.startswith(_PREFIX)
 
 
 def parse_refresh_token(token: object) -> RefreshToken:
-    """The parts of ``token``; InvalidRefreshToken (``malformed``) when it is not one.
+    """Return the fields of ``token``, which is not authenticated here.
 
-    Whether it is genuine, :meth:`RefreshTokens.is_genuine` tells.
+    :meth:`RefreshTokens.is_genuine` authenticates a parsed token. Raises InvalidRefreshToken with
+    the reason ``malformed`` when ``token`` is not a refresh token.
     """
     if not isinstance(token, str) or len(token) > _LONGEST or not token.startswith(_PREFIX):
         raise InvalidRefreshToken(reason="malformed")
@@ -139,5 +149,5 @@ def parse_refresh_token(token: object) -> RefreshToken:
 
 
 def _signed_part(subject: str, session_id: bytes, rotation: int, secret: bytes) -> bytes:
-    """What the tag is made over."""
+    """Return the bytes that the tag authenticates."""
     return bytes([_VERSION]) + _LINK.pack(session_id, rotation, secret) + subject.encode()

@@ -1,9 +1,10 @@
-"""Verifies access tokens with public keys alone: all that a resource server needs.
+"""Verifies access tokens with public keys alone, which is all that a resource server needs.
 
-Order of the checks: length and alphabet before any decoding; then the header, which must name a
-known key and that key's one algorithm; then the signature; only then is the payload read
-(RFC 8725 section 3). Only the three header parameters that the issuer writes are accepted, so
-``jwk``, ``jku``, ``x5u``, ``crit`` and ``b64`` can play no part.
+- The length and the alphabet are checked before anything is decoded. The header must name a known
+  key and that key's one algorithm. The payload is read after the signature has been verified
+  (RFC 8725 section 3).
+- Only the header parameters that the issuer writes (``alg``, ``kid``, ``typ``) are accepted, so
+  ``jwk``, ``jku``, ``x5u``, ``crit`` and ``b64`` have no effect.
 """
 
 import re
@@ -31,6 +32,7 @@ from clusterpass.tokens.keys import SigningKey
 from clusterpass.tokens.refresh import looks_like_refresh_token
 
 LONGEST_TOKEN: Final = 12_288
+"""The longest access token that is accepted, in characters."""
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _OWN_MEMBERS: Final = frozenset(
     {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"} | {"auth_time", "acr", "amr", "act"}
@@ -38,10 +40,10 @@ _OWN_MEMBERS: Final = frozenset(
 
 
 class TokenVerifier:
-    """Checks signature, type, issuer, audience and times of an access token (RFC 9068 section 4).
+    """Verifies signature, type, issuer, audience and times of access tokens (RFC 9068 section 4).
 
-    It asks no store: a revoked session is not noticed before its token expires. A
-    ``SessionManager`` asks it first and the store second.
+    A verifier never asks the store, so it accepts the tokens of a revoked session until they
+    expire. A ``SessionManager`` verifies the token first and its session second.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class TokenVerifier:
         expiry_leeway: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Leeways in seconds: how far ``iat``/``nbf`` may lie ahead, ``exp`` behind.
+        """``issuer``, ``audience``: the required ``iss``, and the required member of ``aud``.
 
-        ``clock`` returns seconds since the epoch.
+        ``clock_leeway``: seconds by which ``iat`` and ``nbf`` may lie in the future.
+        ``expiry_leeway``: seconds by which ``exp`` may lie in the past. ``clock``: returns seconds
+        since the epoch.
         """
         self._keys = keys
         self._issuer = issuer
@@ -67,10 +71,10 @@ class TokenVerifier:
         self._standard_headers = {standard_header(key): key for key in keys.all()}
 
     def verify(self, token: str, *, allow_expired: bool = False) -> AccessClaims:
-        """The claims of ``token``.
+        """Return the claims of ``token`` if it is valid.
 
-        ``allow_expired`` leaves out the test of ``exp``: for a logout, which must not fail because
-        somebody waited too long. Raises the InvalidToken that says what is wrong.
+        ``allow_expired``: accept an expired token, so that a user can still log out with it.
+        Raises the subclass of InvalidToken that names the problem.
         """
         header, payload, signature = _split(token)
         key = self._standard_headers.get(header)
@@ -106,7 +110,7 @@ class TokenVerifier:
             raise TokenMalformed from None
         surplus = members.keys() - {"alg", "kid", "typ"}
         if surplus:
-            raise TokenMalformed("The access token has a header parameter that is not accepted")
+            raise TokenMalformed("The access token has a header parameter that is not allowed")
         token_type = members.get("typ")
         if not isinstance(token_type, str) or not _is_access_token_type(token_type):
             raise TokenTypeInvalid
@@ -117,7 +121,7 @@ class TokenVerifier:
         if key is None:
             raise TokenKeyUnknown
         if members.get("alg") != key.algorithm:
-            raise TokenSignatureInvalid("The access token names another algorithm than its key has")
+            raise TokenSignatureInvalid("The access token names a different algorithm from its key")
         return key
 
     def _read(self, members: dict[str, Any]) -> AccessClaims:
@@ -140,7 +144,7 @@ class TokenVerifier:
             and type(issued_at) is int
             and type(expires_at) is int
         ):
-            raise TokenMalformed("The access token lacks a claim that it must have")
+            raise TokenMalformed("The access token lacks a required claim")
         own: dict[str, Any] = {}
         if not members.keys() <= _OWN_MEMBERS:
             own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
@@ -158,7 +162,7 @@ class TokenVerifier:
 
 
 def _authentication(members: dict[str, Any]) -> dict[str, Any]:
-    """What the token says of the authentication; all of it may be missing."""
+    """Return the optional claims about the authentication (RFC 9068 section 2.2.1)."""
     auth_time, acr = members.get("auth_time"), members.get("acr")
     amr, act = members.get("amr", []), members.get("act")
     actor = None
@@ -168,7 +172,7 @@ def _authentication(members: dict[str, Any]) -> dict[str, Any]:
             and isinstance(act.get("sub"), str)
             and isinstance(act.get("sid"), str)
         ):
-            raise TokenMalformed("The access token has an actor that cannot be read")
+            raise TokenMalformed("The access token has an invalid actor (act)")
         actor = Actor(act["sub"], act["sid"])
     if not (
         (auth_time is None or type(auth_time) is int)
@@ -176,7 +180,9 @@ def _authentication(members: dict[str, Any]) -> dict[str, Any]:
         and isinstance(amr, list)
         and (not amr or _are_strings(amr))
     ):
-        raise TokenMalformed("The access token has an authentication that cannot be read")
+        raise TokenMalformed(
+            "The access token has invalid authentication claims (auth_time, acr, amr)"
+        )
     return {"auth_time": auth_time, "acr": acr, "amr": tuple(amr), "act": actor}
 
 

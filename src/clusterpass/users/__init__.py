@@ -1,1 +1,1 @@
-"""The user directory and the login throttle, for applications that have no users of their own."""
+"""The user directory and the login throttle, for applications without users of their own."""

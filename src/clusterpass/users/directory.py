@@ -1,11 +1,12 @@
-"""The user directory's decisions: procedures that take turns between the store and the hasher.
+"""The decisions of the user directory, as procedures that alternate between store and hasher.
 
-A procedure is a generator, one floor above the flows: it yields a flow for the store to run, or a
-:class:`PasswordWork` for the hasher, receives the result and decides. A driver of a few lines runs
-it to its end: one works in place, the other on threads beside the event loop.
+A procedure is a generator, one level above the flows. It yields a flow for the store to run, or a
+:class:`PasswordWork` for the hasher, and receives the result. A short driver runs it to its end:
+the synchronous one on the caller's thread, the asynchronous one with hashing on other threads.
 
-- An unknown user, a disabled one and a wrong password look alike: the same steps, the same error.
-- A hash is replaced only if it is still the one that was read, so a rehash undoes no change.
+- An unknown user, a disabled user and a wrong password are indistinguishable: all take the same
+  steps and raise the same error.
+- A hash is replaced only if it is still the one that was read, so a rehash never undoes a change.
 """
 
 from collections.abc import Callable, Generator
@@ -28,9 +29,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class PasswordWork(Generic[Result]):
-    """Work that keeps a CPU busy: hash or check a password."""
+    """CPU-bound work: hashing or checking a password."""
 
     run: Callable[[], Result] = field(repr=False)
+    """Does the work and returns its result."""
 
 
 Step = PasswordWork[Any] | Flow[Any]
@@ -42,21 +44,25 @@ class User:
     """A user of the directory, as an administrator sees it."""
 
     name: str
+    """The name, which is the subject of the user's sessions."""
     disabled: bool
+    """Whether the user may not log in."""
     created_at: int
-    """Seconds since the epoch, on the store's clock."""
+    """When the user was added, in seconds since the epoch by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A user whose password fitted, and the entry that it fitted."""
+    """A user whose password was correct, and the entry that it was checked against."""
 
     username: str
+    """The name of the user."""
     entry: StoredUser = field(repr=False)
+    """The entry as it was read before the check."""
 
 
 class Directory:
-    """The procedures over the directory."""
+    """The procedures of the user directory."""
 
     def __init__(
         self,
@@ -66,14 +72,14 @@ class Directory:
         *,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """``random_bytes``: n unpredictable bytes."""
+        """``random_bytes``: returns n unpredictable bytes."""
         self._keyspace = keyspace
         self._hasher = hasher
         self._throttle = throttle
         self._random_bytes = random_bytes
 
     def add(self, username: str, password: str) -> Procedure[None]:
-        """Add a user."""
+        """Add a user; raise UserExists when the name is taken, InvalidInput for a bad password."""
         check_subject(username)
         password_hash = yield from self._hash(password)
         status = yield from _ask(
@@ -81,7 +87,7 @@ class Directory:
                 self._keyspace,
                 username,
                 password_hash=password_hash,
-                # Tells this operation, when it is sent twice, from another one.
+                # Lets the store recognise a retry of this operation.
                 operation=self._random_bytes(16),
             )
         )
@@ -91,7 +97,10 @@ class Directory:
     def authenticate(
         self, username: str, password: str, *, address: str | None
     ) -> Procedure[Proven]:
-        """Check a password, within the throttle."""
+        """Check a password within the limits of the throttle; return the proof.
+
+        Raises InvalidCredentials, TooManyAttempts and InvalidInput.
+        """
         check_subject(username)
         check_password(password)
         yield self._throttle.admit(username, address=address)
@@ -104,37 +113,37 @@ class Directory:
         return Proven(username, entry)
 
     def confirm(self, proven: Proven, password: str) -> Procedure[bool]:
-        """Whether the proof still holds now, after a session was opened on it.
+        """Return whether the proof still holds after a session was opened on it.
 
-        A password may change, or a user be disabled, between the check and the opening: the change
-        ends the sessions that there are, and so would miss the one that is just being opened.
+        A password may be changed, or a user disabled, between the check and the opening of the
+        session. That change ends the existing sessions, and so would miss the new one.
         """
         entry = yield from self._find(proven.username)
         if entry is None or entry.disabled:
             return False
         if entry.password_hash == proven.entry.password_hash:
             return True
-        # Another hash may be the same password, hashed anew by this login or a parallel one.
+        # A different hash may be of the same password, rehashed by this login or a concurrent one.
         return (yield from self._fits(entry, password))
 
     def set_password(self, username: str, password: str) -> Procedure[None]:
-        """Replace a password."""
+        """Replace a password; raise UserNotFound, or InvalidInput for a bad password."""
         check_subject(username)
         password_hash = yield from self._hash(password)
         yield from self._change(username, "password", password_hash)
 
     def set_disabled(self, username: str, *, disabled: bool) -> Procedure[None]:
-        """Refuse or admit a user."""
+        """Disable or enable a user; raise UserNotFound when there is no such user."""
         check_subject(username)
         yield from self._change(username, "disabled", "1" if disabled else "0")
 
     def describe(self, username: str) -> Procedure[User | None]:
-        """A user, or None when there is none (any more)."""
+        """Return a user, or None when there is no such user."""
         entry = yield from self._find(username)
         return None if entry is None else User(username, entry.disabled, entry.created_at)
 
     def name_in_key(self, key: bytes) -> str | None:
-        """The user's name in the name of an entry; None when the key is no entry's."""
+        """Return the user's name in the key of an entry; None when ``key`` is not such a key."""
         before, after = self._keyspace.user("").split(b"}", 1)
         start, end = before, b"}" + after
         if not (key.startswith(start) and key.endswith(end)):
@@ -157,7 +166,7 @@ class Directory:
 
     def _rehash(self, username: str, entry: StoredUser, password: str) -> Procedure[None]:
         password_hash = yield from self._hash(password)
-        # Its outcome does not matter: when the entry has changed meanwhile, the change stands.
+        # The outcome does not matter: if the entry has changed meanwhile, the change stands.
         yield from _ask(
             directory_calls.change_user(
                 self._keyspace,

@@ -1,7 +1,7 @@
-"""Where passwords are hashed: on a few threads beside an event loop, or on the caller's thread.
+"""Where passwords are hashed: on a few threads next to an event loop, or on the caller's thread.
 
-What waits is bounded: when too many logins come at once, some are told to come back in a second,
-instead of all of them slowly.
+The queue is bounded. Under a burst of logins, some are refused with TooManyAttempts and a
+``retry_after`` of one second, instead of all becoming slow.
 """
 
 import asyncio
@@ -13,30 +13,36 @@ from typing import Any, Final, TypeVar
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, TooManyAttempts
 
 Result = TypeVar("Result")
-_BUSY: Final = "Too many logins at this moment; try again in a second."
+_BUSY: Final = "Too many logins at the moment; try again in a second."
 _CLOSED: Final = "The user directory is closed"
 _THREADS: Final = 2
-"""Beside an event loop, unless the application says otherwise."""
+"""The default number of hashing threads next to an event loop."""
 
 
 def _check(concurrency: int, most_waiting: int) -> None:
     if not 1 <= concurrency <= 64 or not 0 <= most_waiting <= 10_000:
-        raise ConfigurationError("hash_concurrency must be 1 to 64 and the hash queue 0 to 10000")
+        raise ConfigurationError("hash_concurrency must be 1 to 64 and most_waiting 0 to 10000")
 
 
 class AsyncHashing:
-    """A few threads for password work, with a bounded queue before them."""
+    """Hashes passwords on a few threads, with a bounded queue in front of them."""
 
     def __init__(self, *, concurrency: int | None = None, most_waiting: int = 64) -> None:
-        """``concurrency``: passwords hashed at once, each on a thread and with the memory that the
-        hasher takes (None: 2); ``most_waiting``: the queue. Raises ConfigurationError."""
+        """``concurrency``: passwords hashed at once, each on its own thread (None: 2).
+
+        ``most_waiting``: the length of the queue. Raises ConfigurationError when a value is out of
+        range.
+        """
         threads = _THREADS if concurrency is None else concurrency
         _check(threads, most_waiting)
         self._places: Final = threading.BoundedSemaphore(threads + most_waiting)
         self._threads: Final = ThreadPoolExecutor(threads, thread_name_prefix="password-hash")
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """The result of ``work``; raises TooManyAttempts when the queue is full."""
+        """Run ``work`` on a thread and return its result.
+
+        Raises TooManyAttempts when the queue is full, ClusterPassError after :meth:`close`.
+        """
         if not self._places.acquire(blocking=False):
             raise TooManyAttempts(_BUSY, retry_after=1)
         try:
@@ -44,12 +50,12 @@ class AsyncHashing:
         except RuntimeError:
             self._places.release()
             raise ClusterPassError(_CLOSED) from None
-        # Also when the caller goes away: the place is free when the thread is, and not before.
+        # Even if the caller is cancelled, the place stays taken until the thread is free.
         future.add_done_callback(self._leave)
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Drop what waits and let the threads end."""
+        """Drop the queued work and let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _leave(self, _: Future[Any]) -> None:
@@ -57,11 +63,14 @@ class AsyncHashing:
 
 
 class Hashing:
-    """The caller's own thread, for as many callers at once as are allowed."""
+    """Hashes passwords on the callers' own threads, for a limited number of callers at once."""
 
     def __init__(self, *, concurrency: int | None = None, most_waiting: int = 64) -> None:
-        """``concurrency``: passwords hashed at once (None: as many as there are callers);
-        ``most_waiting``: callers that may wait for a place. Raises ConfigurationError."""
+        """``concurrency``: passwords hashed at once (None: no limit).
+
+        ``most_waiting``: callers that may wait for their turn. Raises ConfigurationError when a
+        value is out of range.
+        """
         _check(1 if concurrency is None else concurrency, most_waiting)
         self._queue = (
             None if concurrency is None else threading.Semaphore(concurrency + most_waiting)
@@ -70,7 +79,10 @@ class Hashing:
         self._is_closed = False
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """The result of ``work``; raises TooManyAttempts when too many callers wait."""
+        """Run ``work`` and return its result.
+
+        Raises TooManyAttempts when too many callers wait, ClusterPassError after :meth:`close`.
+        """
         if self._is_closed:
             raise ClusterPassError(_CLOSED)
         if self._queue is None or self._places is None:
@@ -84,5 +96,5 @@ class Hashing:
             self._queue.release()
 
     def close(self) -> None:
-        """Hash no more passwords."""
+        """Refuse to hash any more passwords."""
         self._is_closed = True

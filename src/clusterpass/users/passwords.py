@@ -1,7 +1,7 @@
-"""Password hashes: argon2id with the parameters that OWASP recommends.
+"""Password hashes: argon2id (RFC 9106) with the parameters that OWASP recommends.
 
-- A password is hashed as its UTF-8 bytes, exactly as given: no Unicode normalisation and no
-  trimming. What a user typed when the password was set is what must be typed again.
+- A password is hashed as its UTF-8 bytes, exactly as given, without Unicode normalisation or
+  trimming.
 - Checking a password for a user who does not exist takes as long as for one who does.
 - No message, ``repr`` or error holds a password or a hash.
 """
@@ -26,16 +26,16 @@ class PasswordHasher:
     """Hashes and checks passwords; safe to share between threads.
 
     One call keeps a CPU core busy for some hundredths of a second and takes ``memory_kib`` of
-    memory: keep it off an event loop.
+    memory, so it must not run on an event loop.
     """
 
     def __init__(self, *, memory_kib: int = 46 * 1024, passes: int = 1, lanes: int = 1) -> None:
-        """``memory_kib``: KiB for a hash; ``passes``, ``lanes``: argon2's time and parallelism.
+        """``memory_kib``: KiB per hash; ``passes``, ``lanes``: argon2's time and parallelism.
 
-        Raises ConfigurationError for a number too small, and where argon2-cffi is not installed.
+        Raises ConfigurationError when a value is too small, and when argon2-cffi is not installed.
         """
         try:
-            import argon2  # noqa: PLC0415 (it comes with an extra)
+            import argon2  # noqa: PLC0415 (only the extra installs it)
         except ModuleNotFoundError:
             raise ConfigurationError(
                 'passwords need argon2-cffi; install it with: pip install "clusterpass[server]"'
@@ -52,7 +52,7 @@ class PasswordHasher:
             hash_len=_HASH_BYTES,
             salt_len=_SALT_BYTES,
         )
-        # The hash of nothing: random bytes where the output would stand, so no password fits it.
+        # A hash with random bytes as its output, which no password matches.
         self._dummy: Final = (
             f"$argon2id$v=19$m={memory_kib},t={passes},p={lanes}"
             f"${_unpadded(secrets.token_bytes(_SALT_BYTES))}"
@@ -60,13 +60,18 @@ class PasswordHasher:
         )
 
     def hash(self, password: str) -> str:
-        """The hash of a new password, with its salt and parameters; raises InvalidInput."""
+        """Return the hash of a new password, with its salt and parameters.
+
+        Raises InvalidInput when the password is not 8 characters to 1024 bytes of text.
+        """
         return self._hasher.hash(check_new_password(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether ``password`` fits ``password_hash``; None stands for a user who does not exist.
+        """Return whether ``password`` matches ``password_hash``.
 
-        Raises InvalidInput when the text cannot be a password, StoreFailed when the hash is none.
+        ``password_hash``: None for a user who does not exist; the check then takes as long and
+        returns False. Raises InvalidInput when ``password`` cannot be a password, StoreFailed when
+        the hash cannot be parsed, and ClusterPassError when argon2 itself fails.
         """
         data = check_password(password)
         try:
@@ -76,12 +81,17 @@ class PasswordHasher:
         except self._errors.InvalidHashError:
             raise StoreFailed("A stored password hash cannot be read") from None
         except self._errors.VerificationError:
-            # Not a wrong password: argon2 itself could not work, as a rule for want of memory.
-            raise ClusterPassError("The password could not be checked; is there memory?") from None
+            # argon2 itself failed, usually for lack of memory; the password may be correct.
+            raise ClusterPassError(
+                "The password could not be checked; the server may be out of memory."
+            ) from None
         return fits and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Whether ``password_hash`` was made with other parameters than the ones of today."""
+        """Return whether ``password_hash`` was made with other parameters than those in force.
+
+        Raises StoreFailed when the hash cannot be parsed.
+        """
         try:
             return self._hasher.check_needs_rehash(password_hash)
         except self._errors.InvalidHashError:
@@ -89,7 +99,7 @@ class PasswordHasher:
 
 
 def check_password(password: object) -> bytes:
-    """The UTF-8 bytes of what may be a password (1 to 1024 bytes); raises InvalidInput."""
+    """Return the UTF-8 bytes of ``password`` if there are 1 to 1024; raise InvalidInput if not."""
     if not isinstance(password, str):
         raise InvalidInput("password must be a string")
     try:
@@ -102,7 +112,10 @@ def check_password(password: object) -> bytes:
 
 
 def check_new_password(password: object) -> bytes:
-    """The same for a password that is to be set: at least 8 characters; raises InvalidInput."""
+    """Return the UTF-8 bytes of a new password if it has at least 8 characters.
+
+    Raises InvalidInput otherwise, and for more than 1024 bytes.
+    """
     data = check_password(password)
     if len(data.decode("utf-8")) < SHORTEST_NEW_PASSWORD:
         raise InvalidInput(f"password must have at least {SHORTEST_NEW_PASSWORD} characters")

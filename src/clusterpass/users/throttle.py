@@ -1,10 +1,10 @@
-"""The login throttle: how many attempts an account and an address have, as flows.
+"""The login throttle: limits on the attempts per account and per IP address, as flows.
 
-- An attempt is counted before the password is checked, so guesses made in parallel are bounded.
-- A window begins with its first attempt and ends by itself: nobody is locked out for good.
-- Success makes an account's count void, an address's never: else one good account would let its
-  owner guess at all others.
-- IPv6 addresses count by their /64, as one customer owns at least that much.
+- An attempt is counted before the password is checked, so parallel guesses are bounded.
+- A window begins with its first attempt and expires, so nobody is locked out permanently.
+- A success resets the count of the account, but never of the address. Otherwise the owner of one
+  account could reset it to guess the passwords of others.
+- IPv6 addresses are counted by their /64 network, as a customer has at least one of those.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,19 @@ _LONGEST_ADDRESS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottlePolicy:
-    """How many attempts are allowed, in how many seconds; raises ConfigurationError."""
+    """How many attempts are allowed in how many seconds.
+
+    The constructor raises ConfigurationError when a value is out of range.
+    """
 
     account_attempts: int = 10
+    """The attempts that an account has in one window, 1 to 1,000,000."""
     account_window: int = 300
+    """The length of an account's window in seconds, at most one day."""
     address_attempts: int = 100
+    """The attempts that an IP address has in one window, 1 to 1,000,000."""
     address_window: int = 300
+    """The length of an address's window in seconds, at most one day."""
 
     def __post_init__(self) -> None:
         for attempts in (self.account_attempts, self.address_attempts):
@@ -42,18 +49,22 @@ class ThrottlePolicy:
 
 
 class Throttle:
-    """The flows that count attempts."""
+    """The flows that count and limit attempts."""
 
     def __init__(self, keyspace: Keyspace, policy: ThrottlePolicy) -> None:
-        """``policy``: the numbers."""
+        """``policy``: the limits."""
         self._keyspace = keyspace
         self._policy = policy
 
     def admit(self, username: str, *, address: str | None) -> Flow[None]:
-        """Count an attempt; raises TooManyAttempts, or InvalidInput for no possible name."""
+        """Count an attempt.
+
+        Raises TooManyAttempts when a limit is exceeded, and InvalidInput for a name that cannot be
+        a subject.
+        """
         check_subject(username)
         if address is not None:
-            # First the address: one that is over its limit must not use up an account's attempts.
+            # The address counts first: a blocked address must not use up an account's attempts.
             yield from self._count(
                 self._keyspace.attempts_by_address(counted_address(address)),
                 self._policy.address_attempts,
@@ -66,7 +77,7 @@ class Throttle:
         )
 
     def forget(self, username: str) -> Flow[None]:
-        """Make the account's count void, after a success."""
+        """Reset the count of the account after a success."""
         check_subject(username)
         yield directory_calls.forget_attempts(self._keyspace.attempts_by_account(username))
 
@@ -79,9 +90,10 @@ class Throttle:
 
 
 def counted_address(address: str) -> str:
-    """What stands for ``address`` in the counters: IPv4 itself, IPv6 its /64.
+    """Return what ``address`` is counted as: IPv4 as itself, IPv6 as its /64 network.
 
-    What is no IP address (a Unix socket's name) counts under itself, cut to 64 characters.
+    Text that is not an IP address, such as the path of a Unix socket, is truncated to 64
+    characters.
     """
     try:
         parsed = ip_address(address.partition("%")[0])

@@ -1,25 +1,20 @@
-"""The access token in a request's head (RFC 6750 section 2.1), and the subject in an answer's.
+"""The access token in a request's Authorization header (RFC 6750 section 2.1).
 
-One Authorization header, one scheme: a request that carries two could mean one thing to a proxy and
-another one here, so it is refused. Tokens in the query or in a form are not looked for.
+A request with two Authorization headers could mean one thing to a proxy and another to this
+service, so it is rejected. Tokens in the query string or in a form body are not accepted.
 """
 
 from collections.abc import Sequence
-from typing import Final
-from urllib.parse import quote
 
 from clusterpass.model.authentication_errors import TokenMalformed, TokenMissing
 from clusterpass.model.errors import InvalidInput
 
-# All visible ASCII characters stand for themselves, but "%". A space is encoded too: at the end of
-# a header it would be cut off, and one subject would be taken for another.
-_PLAIN: Final = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
-
 
 def bearer_token(authorization: Sequence[str]) -> str:
-    """The token in the values of all Authorization headers.
+    """Return the access token; ``authorization``: the values of all Authorization headers.
 
-    Raises TokenMissing, TokenMalformed for an empty one, InvalidInput for several headers.
+    Raises TokenMissing when there is no header or it uses another scheme, TokenMalformed when the
+    token is empty, InvalidInput when there is more than one header.
     """
     if not authorization:
         raise TokenMissing
@@ -32,8 +27,3 @@ def bearer_token(authorization: Sequence[str]) -> str:
     if not token:
         raise TokenMalformed
     return token
-
-
-def header_text(subject: str) -> str:
-    """``subject`` for a header: percent-encoded (UTF-8) but for visible ASCII characters."""
-    return quote(subject, safe=_PLAIN)

@@ -1,7 +1,7 @@
-"""Where a request comes from: the peer, or what a trusted proxy says about it.
+"""The client's address: the peer of the connection, or what trusted reverse proxies report.
 
-A proxy appends to X-Forwarded-For the address that it was called from, so the list is read from the
-right: the first hop that is no trusted proxy is the client. All further left may be invented.
+Each proxy appends its peer's address to X-Forwarded-For, so the list is read from the right: the
+first address that is not a trusted proxy is the client. Anything further left may be forged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,20 @@ def client_address(
     forwarded: Iterable[str],
     trusted: Sequence[IPv4Network | IPv6Network],
 ) -> str | None:
-    """The client's address; None when the server does not know its peer.
+    """Return the client's address; None when the server does not know the peer.
 
-    ``forwarded``: the values of all X-Forwarded-For headers, in order.
+    ``peer``: the address of the connection; ``forwarded``: the values of all X-Forwarded-For
+    headers, in order; ``trusted``: the networks of the trusted proxies.
     """
     hop = _parse(peer or "")
     if hop is None or not _is_trusted(hop, trusted):
         return peer
     entries = [part.strip() for value in forwarded for part in value.split(",")]
     for entry in reversed(entries):
-        before = _parse(entry)
-        if before is None:
+        previous = _parse(entry)
+        if previous is None:
             break
-        hop = before
+        hop = previous
         if not _is_trusted(hop, trusted):
             break
     return str(hop)

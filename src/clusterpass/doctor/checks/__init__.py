@@ -1,1 +1,52 @@
-"""What is judged of a deployment; each module looks at one subject."""
+"""All checks of the doctor, listed in the order in which they run.
+
+- ``access``: permissions, passwords, TLS, and what the doctor could not inspect.
+- ``clients``: connections, buffers and invalidation messages.
+- ``memory``: eviction and free memory.
+- ``operation``: failover settings, versions, clocks and latency.
+- ``replication``: replicas, persistence and durability.
+- ``shape``: members, slots, replicas and hosts of the cluster.
+"""
+
+from typing import Final
+
+from clusterpass.doctor.checks import access, clients, memory, operation, replication, shape
+from clusterpass.doctor.findings import Check
+
+ALL_CHECKS: Final[tuple[Check, ...]] = (
+    access.rights,
+    access.rights_too_wide,
+    access.password,
+    access.tls,
+    access.certificates,
+    access.unseen,
+    clients.pushes,
+    clients.output_buffers,
+    clients.connections,
+    clients.scripts,
+    memory.eviction,
+    memory.memory,
+    memory.compact_hashes,
+    operation.node_timeout,
+    operation.full_coverage,
+    operation.reads_when_down,
+    operation.failover,
+    operation.versions,
+    operation.clocks,
+    operation.round_trip,
+    replication.replication,
+    replication.confirmation,
+    replication.persistence,
+    replication.fsync,
+    replication.min_replicas,
+    shape.kind_of_deployment,
+    shape.node_unreachable,
+    shape.node_failed,
+    shape.slots_uncovered,
+    shape.majority,
+    shape.replicas,
+    shape.hosts,
+    shape.views,
+    shape.slots_moving,
+    shape.skew,
+)

@@ -1,23 +1,24 @@
-"""Who may do what, who may listen, and what could not be looked at."""
+"""Permissions, passwords, TLS, and what the doctor could not inspect."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
 from clusterpass.store.acl import FOR_FSYNC, FOR_USERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
 
 
-@check("rights", "Whether the user may do all that is needed, on every node")
+@check("rights", "Whether the ACL user has every permission it needs, on every node")
 def rights(seen: Snapshot) -> Iterator[Finding]:
-    """A call that the user may not make is answered 503 `store_denied`; on a replica it shows
-    after the failover only. The list is in [the library's page](library.md)."""
-    missing: dict[tuple[str, ...], list[NodeSeen]] = {}
+    """A call that the user may not make fails with 503 `store_denied`. A permission that is missing
+    on a replica shows only after a failover. [The library reference](library.md) lists the
+    permissions."""
+    missing: dict[tuple[str, ...], list[NodeSnapshot]] = {}
     for node in seen.answering:
-        # WAITAOF is missing on servers that are too old for it, too: a check of its own.
+        # WAITAOF is also missing on servers that are too old for it: the check "fsync" covers it.
         denied = tuple(each for each in node.denied or () if each not in FOR_FSYNC)
         if denied:
             missing.setdefault(denied, []).append(node)
@@ -26,79 +27,83 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
         rules = " ".join(f"+{command}" for command in denied)
         yield Finding(
             severity=severity,
-            found=f"The user {seen.user!r} may not use, or not with keys of {seen.namespace}:*,"
+            found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*:"
             f" {', '.join(denied)}.",
-            remedy=f"ACL SETUSER {seen.user} ~{seen.namespace}:* {rules}; then ACL SAVE, or in the"
-            " configuration file, on every node.",
+            remedy=f"Run ACL SETUSER {seen.user} ~{seen.namespace}:* {rules} on every node; then"
+            " ACL SAVE, or change the configuration file.",
             nodes=names(nodes),
         )
 
 
-@check("rights-too-wide", "Whether the user may do more than is needed")
+@check("rights-too-wide", "Whether the ACL user has more permissions than it needs")
 def rights_too_wide(seen: Snapshot) -> Iterator[Finding]:
-    """Whoever takes over an application that may FLUSHALL or CONFIG SET takes over all sessions.
-    With the rights that are needed, he reaches those of one namespace."""
+    """Whoever takes over an application that may run FLUSHALL or CONFIG SET controls all data on
+    the servers. With only the permissions that ClusterPass needs, the damage is limited to the
+    sessions of one namespace."""
     wide = [node for node in seen.answering if node.allowed_beyond]
     if wide:
         commands = sorted({command for node in wide for command in node.allowed_beyond})
         yield Finding(
             severity="note",
-            found=f"The user {seen.user!r} may also use {', '.join(commands)}.",
-            remedy="Give the application a user of its own with the rights of"
-            " docs/reference/library.md, and use this one for operators.",
+            found=f"The user {seen.user!r} may also run {', '.join(commands)}.",
+            remedy="Give the application an ACL user of its own, with the permissions listed in"
+            " docs/reference/library.md, and keep this user for operators.",
             nodes=names(wide),
         )
 
 
-@check("password", "Whether the servers ask for a password")
+@check("password", "Whether the servers require a password")
 def password(seen: Snapshot) -> Iterator[Finding]:
-    """Who can write to the store can open sessions for any subject that has a token, and end all.
-    Servers that ask nobody protect them by the network alone."""
+    """Whoever can write to the store can create a session for the holder of any token that has not
+    expired, and can end every session. Without a password, only the network protects the store."""
     if not seen.has_password and seen.answering:
         yield Finding(
             severity="note" if seen.is_local else "problem",
-            found="The servers let us in without a password.",
-            remedy="Give the application an ACL user with a password, and switch the default user"
-            " off.",
+            found="The servers accept connections without a password.",
+            remedy="Give the application an ACL user with a password, and disable the default user"
+            " (ACL SETUSER default off).",
         )
     open_ones = [node for node in seen.answering if node.is_open]
     if open_ones:
         yield Finding(
             severity="note" if seen.is_local else "problem",
-            found="We gave a password, but whoever gives none is let in as well.",
-            remedy="ACL SETUSER default off, and in the configuration file.",
+            found="The servers also accept connections without a password.",
+            remedy="Run ACL SETUSER default off, and put it into the configuration file.",
             nodes=names(open_ones),
         )
 
 
-@check("tls", "Whether the way to the servers is encrypted")
+@check("tls", "Whether the connections to and between the servers are encrypted")
 def tls(seen: Snapshot) -> Iterator[Finding]:
-    """No token travels to the store, but its password does, and who is logged in where. Who is on
-    the way could change answers: a session that ended would be alive."""
+    """No token is sent to the store, but its password is, and so is who is logged in where. Whoever
+    controls the network could also alter replies, and make a revoked session look alive."""
     if not seen.has_tls:
         if not seen.is_local:
             yield Finding(
                 severity="warning",
-                found="The connections are not encrypted.",
-                remedy="Let the servers listen with TLS (tls-port) and use rediss:// or"
-                " rediss+cluster://.",
+                found="The connections to the servers are not encrypted.",
+                remedy="Enable TLS on the servers (tls-port), and use rediss:// or rediss+cluster://"
+                " in the store URL.",
             )
         return
-    for setting, what in (("tls-replication", "replicas"), ("tls-cluster", "the cluster bus")):
+    for setting, what in (
+        ("tls-replication", "replication traffic"),
+        ("tls-cluster", "the cluster bus"),
+    ):
         plain = [node for node in seen.answering if node.setting(setting) == "no"]
         if plain and (seen.is_cluster or setting == "tls-replication"):
             yield Finding(
                 severity="warning",
-                found=f"{setting} is no: what goes to {what} is not encrypted.",
-                remedy=f"Set {setting} yes on every node.",
+                found=f"{setting} is no, so {what} is not encrypted.",
+                remedy=f"Set {setting} to yes on every node.",
                 nodes=names(plain),
             )
 
 
-@check("certificates", "How long the servers' certificates are good")
+@check("certificates", "How long the certificates of the servers remain valid")
 def certificates(seen: Snapshot) -> Iterator[Finding]:
-    """When a certificate has expired no application can connect any more: everybody is logged out
-    at once, on all nodes if they were made on one day."""
+    """No application can connect to a node whose certificate has expired. Certificates that were
+    issued together expire together, and then the whole cluster is unreachable at once."""
     for node in seen.answering:
         if node.certificate_expires_at is None:
             continue
@@ -106,39 +111,45 @@ def certificates(seen: Snapshot) -> Iterator[Finding]:
         if left < _SOON:
             yield Finding(
                 severity="problem" if left < _VERY_SOON else "warning",
-                found=f"Its certificate expires in {max(0.0, left) / _DAY:.0f} days.",
-                remedy="Renew it. The servers take a new one by CONFIG SET tls-cert-file,"
-                " without a restart.",
+                found="The certificate has expired."
+                if left <= 0
+                else f"The certificate expires in {left / _DAY:.0f} days.",
+                remedy="Renew the certificate. CONFIG SET tls-cert-file loads the new one without a"
+                " restart.",
                 nodes=(str(node.address),),
             )
 
 
-@check("unseen", "What could not be looked at")
+@check("unseen", "What the doctor could not inspect")
 def unseen(seen: Snapshot) -> Iterator[Finding]:
-    """A managed cluster may forbid CONFIG and INFO, and a user with few rights cannot ask. Then
-    what rests on them was not looked at: it may be well or not."""
+    """A managed cluster may forbid CONFIG and INFO, and a user with few permissions may not run
+    them. The checks that need their replies are skipped, so the report says nothing about these
+    subjects, good or bad."""
     for attribute, command, what in (
-        ("info", "INFO", "versions, memory, files, replication, connections"),
+        ("info", "INFO", "versions, memory, persistence, replication, connections"),
         (
             "settings",
             "CONFIG GET",
-            "the node timeout, full coverage, reads when down, failover, eviction where INFO does"
-            " not tell it, min-replicas, output buffers, idle connections, scripts",
+            "node timeout, full coverage, reads when down, failover settings, min-replicas, output"
+            " buffers, idle connections, script limits, and eviction if INFO does not show it",
         ),
-        ("clock", "TIME", "clocks and round trips"),
-        ("denied", "EVAL or ACL DRYRUN", "the user's rights"),
+        ("clock", "TIME", "clocks and round trip times"),
+        ("denied", "EVAL or ACL DRYRUN", "permissions of the user"),
     ):
         blind = [node for node in seen.answering if getattr(node, attribute) is None]
         if blind:
             yield Finding(
                 severity="unseen",
-                found=f"{command} is not answered, so not looked at: {what}.",
-                remedy="Look with a user who may (--store), or in your provider's console.",
+                found=f"{command} is refused, so these were not checked: {what}.",
+                remedy="Use --store with a user that may run it, or check them in your provider's"
+                " console.",
                 nodes=names(blind),
             )
     if not seen.has_tried:
         yield Finding(
             severity="unseen",
-            found="Whether a replica confirms a write, and changes are pushed, was not tried.",
-            remedy="Use --write: it writes a key of ours on each primary, for ten seconds.",
+            found="Without a trial write, it is unknown whether replicas confirm writes and"
+            " invalidation messages arrive.",
+            remedy="Use --write: it writes one key on each primary, which expires after 10"
+            " seconds.",
         )

@@ -1,10 +1,10 @@
-"""Do the applications keep their connections, and hear what changes?"""
+"""Connections, buffers and invalidation messages."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, whole
 
 _FEW_CLIENTS: Final = 1000
 _CROWDED: Final = 0.8
@@ -15,36 +15,37 @@ _SHORT_SCRIPT: Final = 100
 _CLASSES: Final = {"slave": "replica"}
 
 
-@check("pushes", "Whether the nodes push what changes")
+@check("pushes", "Whether the nodes send invalidation messages")
 def pushes(seen: Snapshot) -> Iterator[Finding]:
-    """Verifying from memory needs CLIENT TRACKING with RESP3: the cluster tells every process of
-    each change. Where a node, or a proxy before it, does not, each verify asks the store. With
-    `--write` it is tried."""
+    """Verification from memory relies on CLIENT TRACKING over RESP3: the servers notify every
+    process of each change. Behind a node or a proxy that does not support it, every verification
+    queries the store. `--write` tests whether a message arrives."""
     for node in seen.answering:
         if node.tracking:
             yield Finding(
                 severity="warning",
-                found=f"It does not push: {node.tracking}.",
-                remedy="Give the user +client|tracking and connect without a proxy; or set"
-                ' verification="strict" and know what it costs.',
+                found=f"The node refuses CLIENT TRACKING: {node.tracking}.",
+                remedy="Grant the user +client|tracking, and connect without a proxy. Otherwise set"
+                ' verification="strict", which costs a store query per verification.',
                 nodes=(str(node.address),),
             )
         elif node.trial is not None and node.trial.was_pushed is False:
             yield Finding(
                 severity="problem",
-                found="It accepts CLIENT TRACKING, but did not tell of the trial write.",
-                remedy="Connect without the proxy in between; until then set"
+                found="The node accepts CLIENT TRACKING, but sent no message for the trial write.",
+                remedy="Connect to the node directly, without a proxy. Until then set"
                 ' verification="strict".',
                 nodes=(str(node.address),),
             )
 
 
-@check("output-buffers", "Whether the servers cut connections that are slow to read")
+@check("output-buffers", "Whether the servers disconnect clients that read slowly")
 def output_buffers(seen: Snapshot) -> Iterator[Finding]:
-    """Changes are pushed on ordinary connections, so the class `normal` of
-    client-output-buffer-limit is theirs. A low limit cuts them when much changes at once: all that
-    was remembered is dropped, and every process asks the store in the same moment. A low limit for
-    replicas cuts these instead, and they copy all data again."""
+    """Invalidation messages arrive on ordinary connections, to which the class `normal` of
+    client-output-buffer-limit applies. If that limit is low, a burst of changes disconnects the
+    applications: they drop everything they hold in memory and query the store at the same moment.
+    If the limit for replicas is low, a burst disconnects the replicas, which may then have to copy
+    all data again."""
     for name, least in (("normal", _SMALL_BUFFER), ("slave", _SMALL_REPLICA_BUFFER)):
         small = [n for n in seen.answering if 0 < min(_limits(n, name), default=0) < least]
         if small:
@@ -52,10 +53,10 @@ def output_buffers(seen: Snapshot) -> Iterator[Finding]:
             yield Finding(
                 severity="warning",
                 found=f"client-output-buffer-limit for {_CLASSES.get(name, name)} is"
-                f" {lowest:,} bytes.",
-                remedy="CONFIG SET client-output-buffer-limit"
+                f" only {lowest:,} bytes.",
+                remedy="Run CONFIG SET client-output-buffer-limit"
                 f" '{_CLASSES.get(name, name)} {'0 0 0' if name == 'normal' else '256mb 64mb 60'}'"
-                ", or some megabytes at least.",
+                ", or allow at least a few megabytes.",
                 nodes=names(small),
             )
     evicting = [
@@ -66,20 +67,23 @@ def output_buffers(seen: Snapshot) -> Iterator[Finding]:
     yield from about(
         evicting,
         "note",
-        found="maxmemory-clients is set: when all connections together take more, some are cut.",
-        remedy="Set it well above what pushes take when much changes at once, or to 0.",
+        found="maxmemory-clients is set: when all connections together use more memory, the servers"
+        " disconnect some of them.",
+        remedy="Set maxmemory-clients to 0, or well above what a burst of invalidation messages"
+        " needs.",
     )
     cut = [n for n in seen.answering if n.number("client_output_buffer_limit_disconnections")]
     yield from about(
         cut,
         "warning",
-        found="Connections were cut for their output buffers since the servers started.",
-        remedy="Raise client-output-buffer-limit, or find the client that reads too slowly.",
+        found="The servers have disconnected clients whose output buffers were full.",
+        remedy="Raise client-output-buffer-limit, or find the client that reads too slowly. The"
+        " counter starts anew when the server restarts.",
     )
 
 
-def _limits(node: NodeSeen, name: str) -> list[int]:
-    """The hard and the soft limit of a class in bytes, those that are set."""
+def _limits(node: NodeSnapshot, name: str) -> list[int]:
+    """The hard and the soft limit of a client class in bytes, as far as they are set."""
     words = (node.setting("client-output-buffer-limit") or "").split()
     for kind, hard, soft, _ in zip(*[iter(words)] * 4, strict=False):
         if kind == name or _CLASSES.get(name) == kind:
@@ -87,57 +91,60 @@ def _limits(node: NodeSeen, name: str) -> list[int]:
     return []
 
 
-@check("connections", "Whether there is room for the applications' connections")
+@check("connections", "Whether the servers can accept the connections of all applications")
 def connections(seen: Snapshot) -> Iterator[Finding]:
-    """Each process holds up to `max_connections` (64) to each node with threads, and three with an
-    event loop. A server that has no room refuses new ones: processes that restart find no store.
-    Connections of processes that are gone count until keep-alives find them out."""
+    """A process with threads opens up to `max_connections` (64) connections to each node; one with
+    an event loop opens three. A server at its limit refuses new connections, so a process that
+    restarts cannot reach the store. Connections of a vanished machine count until TCP keepalive
+    detects that it is gone."""
     for node in seen.answering:
         most = node.number("maxclients") or node.setting_number("maxclients")
-        # The links of the cluster bus take places, too.
+        # The links of the cluster bus count towards maxclients as well.
         used = (node.number("connected_clients") or 0) + (node.number("cluster_connections") or 0)
         if most and used > _CROWDED * most:
             yield Finding(
                 severity="problem",
                 found=f"{used:,} of {most:,} connections are in use.",
-                remedy="Raise maxclients (and the limit of open files); lower max_connections in"
+                remedy="Raise maxclients and the limit on open files, or lower max_connections in"
                 " the store URL.",
                 nodes=(str(node.address),),
             )
         elif most and most < _FEW_CLIENTS:
             yield Finding(
                 severity="warning",
-                found=f"maxclients is {most}: {most // 64} processes with threads may fill it.",
-                remedy="Set it to 10000 (the default).",
+                found=f"maxclients is only {most}; {most // 64} processes with threads can exhaust"
+                " it.",
+                remedy="Set maxclients to 10000, the default.",
                 nodes=(str(node.address),),
             )
     refusing = [node for node in seen.answering if node.number("rejected_connections")]
     yield from about(
         refusing,
         "warning",
-        found="Connections were refused since the servers started, as there were too many.",
-        remedy="Raise maxclients.",
+        found="The servers have refused connections because maxclients was reached.",
+        remedy="Raise maxclients. The counter starts anew when the server restarts.",
     )
     blind = [node for node in seen.answering if node.setting("tcp-keepalive") == "0"]
     yield from about(
         blind,
         "note",
-        found="tcp-keepalive is 0: connections of machines that vanished count for ever.",
-        remedy="CONFIG SET tcp-keepalive 300 (the default).",
+        found="tcp-keepalive is 0: connections of machines that vanished are never closed.",
+        remedy="Run CONFIG SET tcp-keepalive 300, the default.",
     )
     hasty = [n for n in seen.answering if 0 < (n.setting_number("timeout") or 0) < _SHORT_TIMEOUT]
     yield from about(
         hasty,
         "note",
-        found="timeout is below a minute: idle connections are closed and opened again.",
-        remedy="CONFIG SET timeout 0 (the default).",
+        found="timeout is below one minute: idle connections are closed and reopened constantly.",
+        remedy="Run CONFIG SET timeout 0, the default.",
     )
 
 
-@check("scripts", "Whether the servers let scripts come to their end")
+@check("scripts", "Whether the servers give scripts enough time")
 def scripts(seen: Snapshot) -> Iterator[Finding]:
-    """A call takes a tenth of a millisecond, one for a user with 500 large sessions some ten. A
-    server that calls itself busy after less answers BUSY to everybody meanwhile."""
+    """A script usually runs for a tenth of a millisecond, and for a subject with 500 large sessions
+    for about ten. Once a script exceeds the threshold, the server answers BUSY to everyone until
+    the script ends."""
     hasty = []
     for node in seen.answering:
         limit = node.setting_number("busy-reply-threshold")
@@ -149,6 +156,6 @@ def scripts(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             found=f"busy-reply-threshold is below {_SHORT_SCRIPT} ms.",
-            remedy="CONFIG SET busy-reply-threshold 5000 (the default).",
+            remedy="Run CONFIG SET busy-reply-threshold 5000, the default.",
             nodes=names(hasty),
         )

@@ -1,10 +1,10 @@
-"""How the cluster behaves in a fault: failover, versions, clocks, and the way to it."""
+"""Failover settings, versions, clocks and latency."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
 
 _SLOW_FAILOVER, _HASTY_FAILOVER = 5_000, 500
 _LEAST_VALIDITY: Final = 4
@@ -14,11 +14,11 @@ _CLOCK_AND_OURS: Final = 5.0
 _LONG_WAY: Final = 0.1
 
 
-@check("node-timeout", "How long it takes until a dead primary is replaced")
+@check("node-timeout", "How long a failover takes")
 def node_timeout(seen: Snapshot) -> Iterator[Finding]:
-    """A replica takes over about one and a half node timeouts and a second after its primary fell
-    silent. For so long the shard's users get 503. Too short a timeout takes a slow moment for a
-    death."""
+    """A replica takes over about one and a half node timeouts plus one second after its primary
+    stopped answering. Until then, the users of that shard get 503. If the timeout is too short, a
+    brief pause of the primary triggers a needless failover."""
     nodes = seen.answering if seen.is_cluster else ()
     told = {node: node.setting_number("cluster-node-timeout") for node in nodes}
     known = {node: timeout for node, timeout in told.items() if timeout is not None}
@@ -28,17 +28,17 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
         longest = max(known.values())
         yield Finding(
             severity="warning",
-            found=f"cluster-node-timeout is {longest:,} ms: after the death of a primary its users"
-            f" wait about {1.5 * longest / 1000 + 1:.0f} s.",
-            remedy="CONFIG SET cluster-node-timeout 2000 (to 5000 in a network that is slow).",
+            found=f"cluster-node-timeout is {longest:,} ms: a failover takes about"
+            f" {1.5 * longest / 1000 + 1:.0f} s.",
+            remedy="Run CONFIG SET cluster-node-timeout 2000 (up to 5000 in a slow network).",
             nodes=names(slow),
         )
     if hasty:
         yield Finding(
             severity="warning",
-            found=f"cluster-node-timeout is {min(known.values())} ms: a pause for a copy to disk"
-            " may be taken for a death.",
-            remedy="CONFIG SET cluster-node-timeout 1000, or more.",
+            found=f"cluster-node-timeout is only {min(known.values())} ms: a short pause, such as a"
+            " fork for a snapshot, may trigger a failover.",
+            remedy="Run CONFIG SET cluster-node-timeout 1000, or set a higher value.",
             nodes=names(hasty),
         )
     if len(set(known.values())) > 1:
@@ -46,47 +46,48 @@ def node_timeout(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             found=f"The nodes have different node timeouts: {values}.",
-            remedy="Set the same on all of them.",
+            remedy="Set the same cluster-node-timeout on every node.",
         )
 
 
-@check("full-coverage", "Whether a shard's fault stops the other shards")
+@check("full-coverage", "Whether the failure of one shard stops the others")
 def full_coverage(seen: Snapshot) -> Iterator[Finding]:
-    """With cluster-require-full-coverage, which is the servers' default, all nodes refuse all calls
-    while any slot has no owner: one lost shard shuts out the users of all."""
+    """With cluster-require-full-coverage, the default of the servers, every node refuses every call
+    while any slot has no owner: the loss of one shard shuts out the users of all shards."""
     strict = _with(seen, "cluster-require-full-coverage", "yes")
     yield from about(
         strict,
         "problem",
-        found="cluster-require-full-coverage is yes: while one shard is away, all refuse.",
-        remedy="CONFIG SET cluster-require-full-coverage no, and in the configuration file.",
+        found="cluster-require-full-coverage is yes: if one shard fails, all shards refuse calls.",
+        remedy="Run CONFIG SET cluster-require-full-coverage no, and change the configuration"
+        " file.",
     )
 
 
-@check("reads-when-down", "Whether a node that was cut off goes on to answer reads")
+@check("reads-when-down", "Whether a partitioned node keeps answering reads")
 def reads_when_down(seen: Snapshot) -> Iterator[Finding]:
-    """With cluster-allow-reads-when-down a primary that is parted from the others goes on to
-    answer: it shows sessions alive that have ended at its successor."""
+    """With cluster-allow-reads-when-down, a primary on the minority side of a network partition
+    keeps answering reads. It accepts sessions that were revoked on the primary that replaced it."""
     lax = _with(seen, "cluster-allow-reads-when-down", "yes")
     yield from about(
         lax,
         "problem",
-        found="cluster-allow-reads-when-down is yes: a node that was cut off shows ended"
-        " sessions as alive.",
-        remedy="CONFIG SET cluster-allow-reads-when-down no.",
+        found="cluster-allow-reads-when-down is yes: a partitioned node accepts revoked sessions.",
+        remedy="Run CONFIG SET cluster-allow-reads-when-down no, and change the configuration"
+        " file.",
     )
 
 
-@check("failover", "Whether the replicas may take over")
+@check("failover", "Whether the replicas can take over")
 def failover(seen: Snapshot) -> Iterator[Finding]:
-    """A replica that may not be promoted, or only if its link broke a moment ago, is a copy that
-    nobody can use: the shard stays away until its old primary is back."""
+    """If a replica may not be promoted, or only when its link failed a moment ago, its shard stays
+    down until the old primary is back."""
     off = _with(seen, "cluster-replica-no-failover", "yes")
     yield from about(
         off,
         "problem",
-        found="cluster-replica-no-failover is yes: these never take over by themselves.",
-        remedy="CONFIG SET cluster-replica-no-failover no.",
+        found="cluster-replica-no-failover is yes: these nodes never take over automatically.",
+        remedy="Run CONFIG SET cluster-replica-no-failover no, and change the configuration file.",
     )
     nodes = seen.answering if seen.is_cluster else ()
     factors = {n: n.setting_number("cluster-replica-validity-factor") for n in nodes}
@@ -94,47 +95,49 @@ def failover(seen: Snapshot) -> Iterator[Finding]:
     if strict:
         yield Finding(
             severity="warning",
-            found=f"cluster-replica-validity-factor is below {_LEAST_VALIDITY}: a replica whose"
-            " link broke a little earlier than its primary does not take over.",
-            remedy="Set it to 10 (the default), or to 0 to take over in any case.",
+            found=f"cluster-replica-validity-factor is below {_LEAST_VALIDITY}: a replica does not"
+            " take over if its link failed shortly before its primary did.",
+            remedy="Set cluster-replica-validity-factor to 10, the default, or to 0 so that a"
+            " replica always takes over.",
             nodes=names(strict),
         )
     writable = _with(seen, "replica-read-only", "no")
     yield from about(
         writable,
         "warning",
-        found="replica-read-only is no: what is written there by mistake differs from its"
-        " primary, and takes effect when it takes over.",
-        remedy="CONFIG SET replica-read-only yes.",
+        found="replica-read-only is no: a stray write makes a replica differ from its primary, and"
+        " takes effect when it is promoted.",
+        remedy="Run CONFIG SET replica-read-only yes, and change the configuration file.",
     )
 
 
-@check("versions", "Whether the servers are new enough, and alike")
+@check("versions", "Whether the servers are recent enough and run the same version")
 def versions(seen: Snapshot) -> Iterator[Finding]:
-    """The scripts need Redis 7.0 or any Valkey. A replica that is older than its primary may not
-    understand what it is sent."""
+    """The scripts of ClusterPass need Redis 7.0 or later, or any version of Valkey. A replica that
+    is older than its primary may not understand the replication stream."""
     old = [node for node in seen.answering if _compatible_with(node) < _OLDEST]
     yield from about(
         old,
         "problem",
-        found=f"These are older than Redis 7.0: {', '.join(_releases(old))}.",
-        remedy="Use Valkey, or Redis 7.0 or later.",
+        found=f"These servers are older than Redis 7.0: {', '.join(_releases(old))}.",
+        remedy="Upgrade to Valkey, or to Redis 7.0 or later.",
     )
     different = _releases(seen.answering)
     if len(different) > 1:
         yield Finding(
             severity="warning",
-            found=f"The servers differ: {', '.join(different)}.",
-            remedy="Well enough during an upgrade (replicas first, then CLUSTER FAILOVER); end it.",
+            found=f"The servers run different versions: {', '.join(different)}.",
+            remedy="Finish the upgrade: replicas first, then CLUSTER FAILOVER, then the old"
+            " primaries.",
         )
 
 
-def _releases(nodes: Iterable[NodeSeen]) -> list[str]:
+def _releases(nodes: Iterable[NodeSnapshot]) -> list[str]:
     return sorted({node.version for node in nodes if node.version is not None})
 
 
-def _compatible_with(node: NodeSeen) -> tuple[int, ...]:
-    """The Redis version, which Valkey tells too; new enough where it is not told."""
+def _compatible_with(node: NodeSnapshot) -> tuple[int, ...]:
+    """The Redis version that the server is compatible with; the oldest supported if not told."""
     told = (node.info or {}).get("redis_version", "")
     parts = told.split(".")[:2]
     return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else _OLDEST
@@ -142,10 +145,10 @@ def _compatible_with(node: NodeSeen) -> tuple[int, ...]:
 
 @check("clocks", "Whether the clocks agree")
 def clocks(seen: Snapshot) -> Iterator[Finding]:
-    """A session's times are judged by the clock of the primary that has its slot: after a failover
-    to a clock that differs, sessions end earlier or later by the difference, and `revoke_before`
-    spares sessions of a clock that runs ahead. Tokens are issued and judged by the clocks of the
-    applications, with `clock_leeway` (30 s) between them."""
+    """Session lifetimes follow the clock of the primary that owns the slot. After a failover to a
+    node whose clock differs, sessions end earlier or later by that difference, and `revoke_before`
+    misses sessions that were opened under a clock that runs ahead. Tokens are issued and verified
+    by the clocks of the applications, with a tolerance of `clock_leeway` (30 s)."""
     known = [(node, node.clock) for node in seen.answering if node.clock is not None]
     if not known:
         return
@@ -155,8 +158,8 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
     if apart > _CLOCKS_APART:
         yield Finding(
             severity="problem",
-            found=f"Their clocks are at least {apart:.1f} s apart.",
-            remedy="Let the hosts set their clocks by NTP (chrony).",
+            found=f"The clocks of these nodes are at least {apart:.1f} s apart.",
+            remedy="Synchronise the clocks of their hosts by NTP, for example with chrony.",
             nodes=names((first[0], last[0])),
         )
     nearest = min((each for _, each in known), key=lambda each: abs(each.ahead))
@@ -164,16 +167,17 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
         direction = "behind" if nearest.ahead > 0 else "ahead of"
         yield Finding(
             severity="warning",
-            found=f"This machine's clock is {abs(nearest.ahead):.1f} s {direction} the servers'.",
-            remedy="Let this host set its clock by NTP (chrony).",
+            found=f"This machine's clock is {abs(nearest.ahead):.1f} s {direction} the clocks of"
+            " the servers.",
+            remedy="Synchronise the clock of this machine by NTP, for example with chrony.",
         )
 
 
-@check("round-trip", "Whether the nodes are near enough")
+@check("round-trip", "Whether the round trip to the nodes is short enough")
 def round_trip(seen: Snapshot) -> Iterator[Finding]:
-    """Each call has `timeout` seconds of the store URL (0.5), and the leases of what is verified
-    from memory are renewed several times in `staleness_bound` (0.5 s): on a long way calls fail
-    without a fault, and nothing comes from memory."""
+    """A call must be answered within the `timeout` of the store URL (0.5 s), and the leases for
+    verification from memory are renewed several times per `staleness_bound` (0.5 s). If the round
+    trip is long, calls fail although nothing is broken, and nothing is verified from memory."""
     far = [
         node
         for node in seen.answering
@@ -183,16 +187,16 @@ def round_trip(seen: Snapshot) -> Iterator[Finding]:
         longest = max(node.round_trip or 0 for node in far)
         yield Finding(
             severity="warning",
-            found=f"An answer takes up to {longest * 1000:.0f} ms at best, a call may take"
-            f" {seen.patience.timeout * 1000:.0f} ms.",
-            remedy="Put the application near the cluster; or raise timeout and deadline in the"
+            found=f"The fastest reply took up to {longest * 1000:.0f} ms, but a call must be"
+            f" answered within {seen.patience.timeout * 1000:.0f} ms.",
+            remedy="Run the application closer to the cluster, or raise timeout and deadline in the"
             " store URL, and staleness_bound.",
             nodes=names(far),
         )
 
 
-def _with(seen: Snapshot, setting: str, value: str) -> list[NodeSeen]:
-    """The nodes that have it so; a single server has settings for clusters that mean nothing."""
+def _with(seen: Snapshot, setting: str, value: str) -> list[NodeSnapshot]:
+    """The nodes where ``setting`` has ``value``; cluster settings count only in a cluster."""
     if setting.startswith("cluster-") and not seen.is_cluster:
         return []
     return [node for node in seen.answering if node.setting(setting) == value]

@@ -1,21 +1,21 @@
-"""Does an acknowledged write outlive a node? Replication, files, and the trial write."""
+"""Replication, persistence and durability."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names, shown
-from clusterpass.doctor.snapshot import NodeSeen, Snapshot, whole
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, whole
 
 _LAG_SECONDS: Final = 2
 _LAG_BYTES: Final = 1_000_000
 _SMALL_BACKLOG: Final = 1_000_000
 _AFTER_RESTART: Final = {
-    "none": "There is neither an append-only file nor a snapshot: restarted at once, it comes back"
-    " empty.",
-    "some": "There is no append-only file, only snapshots: restarted at once, it comes back as it"
-    " was at the last one.",
-    "unseen": "There is no append-only file; whether there are snapshots could not be seen."
-    " Restarted at once, it comes back empty, or as it was at the last one.",
+    "none": "There is neither an append-only file nor a snapshot. After a restart, the server comes"
+    " back empty",
+    "some": "There is no append-only file, only a snapshot. After a restart, the server comes back"
+    " with the data of the last snapshot",
+    "unseen": "There is no append-only file, and whether there are snapshots is unknown. After a"
+    " restart, the server comes back empty or with old data",
 }
 _DEFAULT_NODE_TIMEOUT: Final = 15_000
 
@@ -23,16 +23,18 @@ _DEFAULT_NODE_TIMEOUT: Final = 15_000
 @check("replication", "Whether the replicas keep up")
 def replication(seen: Snapshot) -> Iterator[Finding]:
     """A write is durable once a replica has it. A replica whose link is down confirms nothing, and
-    one that lags confirms late: logins say `durable: false`, endings are pending."""
+    a replica that lags confirms late. Logins then answer `durable: false`, and revocations stay
+    pending."""
     for node in seen.replicas:
         info = node.info or {}
         if info.get("master_link_status") == "down":
             yield Finding(
                 severity="problem",
-                found="The link of this replica to its primary is down"
-                + (" (it is copying all data)." * (info.get("master_sync_in_progress") == "1")),
-                remedy="Look at its log: masterauth, TLS for replication, and limits of the"
-                " primary's output buffer for replicas are common causes.",
+                found="The link from this replica to its primary is down"
+                + " during a full synchronisation" * (info.get("master_sync_in_progress") == "1")
+                + ".",
+                remedy="Read the log of the replica. Common causes are masterauth, TLS for"
+                " replication, and the output buffer limit for replicas on the primary.",
                 nodes=(str(node.address),),
             )
     for node in seen.primaries:
@@ -41,13 +43,13 @@ def replication(seen: Snapshot) -> Iterator[Finding]:
     yield from about(
         small,
         "note",
-        found="repl-backlog-size is below 1 MB: after a short cut a replica copies all data"
-        " again, and confirms nothing meanwhile.",
-        remedy="CONFIG SET repl-backlog-size 64mb.",
+        found="repl-backlog-size is below 1 MB: after a short disconnection a replica copies all"
+        " data again, and confirms nothing in the meantime.",
+        remedy="Run CONFIG SET repl-backlog-size 64mb, and change the configuration file.",
     )
 
 
-def _late_replicas(node: NodeSeen) -> Iterator[Finding]:
+def _late_replicas(node: NodeSnapshot) -> Iterator[Finding]:
     offset = node.number("master_repl_offset") or 0
     for name, text in (node.info or {}).items():
         if not (name.startswith("slave") and name[5:].isdigit()):
@@ -57,24 +59,24 @@ def _late_replicas(node: NodeSeen) -> Iterator[Finding]:
         lag = whole(said.get("lag")) or 0
         replica = f"{said.get('ip')}:{said.get('port')}"
         if said.get("state") != "online":
-            problem = f"is not in step yet ({said.get('state')})"
+            problem = f"is still synchronising (state {said.get('state')})"
         elif lag >= _LAG_SECONDS or behind > _LAG_BYTES:
-            problem = f"is {shown(behind, 'byte')} behind, and was heard of {lag} s ago"
+            problem = f"is {shown(behind, 'byte')} behind and last reported {lag} s ago"
         else:
             continue
         yield Finding(
             severity="warning",
-            found=f"Its replica {replica} {problem}.",
-            remedy="Give it the processor and the network of its primary, or put another in its"
-            " place.",
+            found=f"The replica {replica} of this primary {problem}.",
+            remedy="Check the load and the network of the replica. Give it the resources of its"
+            " primary, or replace it.",
             nodes=(str(node.address),),
         )
 
 
-@check("confirmation", "Whether a write is really confirmed by a replica (with --write)")
+@check("confirmation", "Whether a replica confirms the trial write of --write")
 def confirmation(seen: Snapshot) -> Iterator[Finding]:
-    """The trial writes as a session does: a script, and WAIT on the same connection. Where no
-    replica confirms in time, no login is durable and no ending is acknowledged."""
+    """The trial write works like that of a session: a script, then WAIT on the same connection.
+    Where no replica confirms in time, no login is durable and no revocation is acknowledged."""
     for node in seen.nodes:
         trial = node.trial
         if trial is None:
@@ -88,25 +90,25 @@ def confirmation(seen: Snapshot) -> Iterator[Finding]:
         if trial.refusal:
             found = f"The trial write failed: {trial.refusal}"
         elif trial.replicas == 0 and has_replicas:
-            found = f"No replica confirmed the trial within {seen.patience.replica_wait:g} s."
+            found = f"No replica confirmed the trial write within {seen.patience.replica_wait:g} s."
         else:
             continue
         yield Finding(
             severity="problem",
             found=found,
-            remedy="Look at the replica's link and load; where the network is slow, raise"
+            remedy="Check the link and the load of the replica. If the network is slow, raise"
             " replica_wait in the store URL.",
             nodes=(str(node.address),),
         )
 
 
-@check("persistence", "What a primary that is restarted comes back with")
+@check("persistence", "What data a primary has after a restart")
 def persistence(seen: Snapshot) -> Iterator[Finding]:
-    """A primary that is restarted before it was replaced keeps its slots. Without a file it comes
-    back empty, and its replica copies the emptiness: all sessions of the shard are gone. With a
-    snapshot it comes back as it was then, and what ended since is alive again for whoever did not
-    see it end. It is safe with `appendonly yes`, or when whatever restarts it waits until its
-    replica has taken over."""
+    """A primary that restarts before a replica has taken over keeps its slots. Without a file it
+    comes back empty, and its replicas discard their data as well: all sessions of the shard are
+    lost. With a snapshot it comes back with old data, and sessions revoked since then are accepted
+    again by every process that did not see the revocation. A restart is safe with `appendonly yes`,
+    or if the process manager waits until a replica has taken over."""
     owners = [node for node in seen.primaries if node.myself is None or node.myself.slots]
     unsafe = [node for node in owners if (node.info or {}).get("aof_enabled") == "0"]
     for what, comes_back in _AFTER_RESTART.items():
@@ -117,37 +119,38 @@ def persistence(seen: Snapshot) -> Iterator[Finding]:
     yield from about(
         failing,
         "problem",
-        found="The last attempt to write its file failed. Where stop-writes-on-bgsave-error"
-        " is on, it refuses all writes.",
-        remedy="Look at its log, and at the space and the rights on its disk.",
+        found="The last attempt to save data to disk failed. With stop-writes-on-bgsave-error the"
+        " server refuses all writes.",
+        remedy="Read the log of the server. Check free space and file permissions on its disk.",
     )
 
 
-def _unsafe_restart(seen: Snapshot, group: list[NodeSeen], comes_back: str) -> Finding:
+def _unsafe_restart(seen: Snapshot, group: list[NodeSnapshot], comes_back: str) -> Finding:
     timeouts = [node.setting_number("cluster-node-timeout") for node in group]
     known = [timeout for timeout in timeouts if timeout]
     delay = 2 * max(known, default=_DEFAULT_NODE_TIMEOUT) / 1000
     if seen.is_cluster:
         remedy = (
-            f"CONFIG SET appendonly yes; or let what restarts it wait for {delay:g} s (twice the"
-            " node timeout; RestartSec= of systemd). How long it waits cannot be seen from here."
+            f"Run CONFIG SET appendonly yes, and change the configuration file. Or let the process"
+            f" manager wait {delay:g} s, twice the node timeout, before it restarts the server"
+            " (RestartSec= of systemd); the doctor cannot see whether it does."
         )
     else:
-        remedy = "CONFIG SET appendonly yes."
+        remedy = "Run CONFIG SET appendonly yes, and change the configuration file."
     return Finding(
         severity="warning" if seen.is_cluster else "problem",
-        found=comes_back,
+        found=comes_back + (", unless a replica takes over first." if seen.is_cluster else "."),
         remedy=remedy,
         nodes=names(group),
     )
 
 
-def _snapshots(node: NodeSeen) -> str:
+def _snapshots(node: NodeSnapshot) -> str:
     saves = node.setting("save")
     return "unseen" if saves is None else "some" if saves else "none"
 
 
-def _fails_to_write(node: NodeSeen) -> bool:
+def _fails_to_write(node: NodeSnapshot) -> bool:
     info = node.info or {}
     has_files = info.get("aof_enabled") == "1"
     return (has_files and info.get("aof_last_write_status", "ok") != "ok") or (
@@ -155,47 +158,47 @@ def _fails_to_write(node: NodeSeen) -> bool:
     )
 
 
-@check("fsync", 'Whether `durability="fsync"` can be kept')
+@check("fsync", 'Whether the servers support `durability="fsync"`')
 def fsync(seen: Snapshot) -> Iterator[Finding]:
-    """With that level a write waits until it is on disk (WAITAOF). Servers that cannot do it
-    answer an error, and no login succeeds."""
+    """With `durability="fsync"`, a write waits until it is on disk (WAITAOF). A server that does
+    not support it answers with an error, and no login succeeds."""
     if seen.durability != "fsync":
         return
     without = [node for node in seen.answering if (node.info or {}).get("aof_enabled") == "0"]
     lax = [node for node in seen.answering if node.setting("appendfsync") == "no"]
     old = [node for node in seen.primaries if node.denied is not None and "waitaof" in node.denied]
     for nodes, found, remedy in (
-        (without, "There is no append-only file.", "CONFIG SET appendonly yes."),
+        (without, "There is no append-only file.", "Run CONFIG SET appendonly yes."),
         (
             lax,
-            "appendfsync is no: nobody knows when the disk has it, and WAITAOF waits in vain.",
-            "CONFIG SET appendfsync everysec.",
+            "appendfsync is no: writes reach the disk at an unknown time, and WAITAOF times out.",
+            "Run CONFIG SET appendfsync everysec.",
         ),
         (
             old,
-            "WAITAOF is missing or not allowed.",
-            "Use Redis 7.2 or Valkey, and give the user +waitaof.",
+            "WAITAOF is not supported, or not permitted.",
+            "Use Redis 7.2 or later, or Valkey, and grant the user +waitaof.",
         ),
     ):
         if nodes:
             yield Finding(severity="problem", found=found, remedy=remedy, nodes=names(nodes))
 
 
-@check("min-replicas", "Whether the loss of a replica stops logins")
+@check("min-replicas", "Whether the failure of a replica stops logins")
 def min_replicas(seen: Snapshot) -> Iterator[Finding]:
-    """With min-replicas-to-write a primary refuses every write while it counts fewer replicas. It
-    does not keep acknowledged writes from being lost (WAIT does), but it turns the loss of a
-    replica into an outage for logins."""
+    """With min-replicas-to-write, a primary refuses every write while it has fewer replicas than
+    that. The setting does not protect acknowledged writes (WAIT does), but it turns the failure of
+    a replica into an outage for logins."""
     for node in seen.primaries:
         wanted = node.setting_number("min-replicas-to-write") or 0
         there = node.number("connected_slaves")
         if wanted and (there is None or there <= wanted):
             yield Finding(
                 severity="problem",
-                found=f"min-replicas-to-write is {wanted} and it has"
-                f" {'an unknown number of' if there is None else there} replicas: when one dies,"
-                " nobody can log in there.",
-                remedy="CONFIG SET min-replicas-to-write 0; durability is asked for with each"
-                " write.",
+                found=f"min-replicas-to-write is {wanted}, and the primary has"
+                f" {'an unknown number of replicas' if there is None else shown(there, 'replica')}:"
+                " if one fails, the shard refuses logins.",
+                remedy="Run CONFIG SET min-replicas-to-write 0. ClusterPass waits for a replica"
+                " with every write that needs one.",
                 nodes=(str(node.address),),
             )

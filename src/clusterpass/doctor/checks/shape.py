@@ -1,4 +1,4 @@
-"""Is it a cluster that can lose a node? Its members, slots, copies and hosts."""
+"""Members, slots, replicas and hosts."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,59 +14,60 @@ _SKEW: Final = 2.0
 _FEW_KEYS: Final = 10_000
 
 
-@check("kind-of-deployment", "Whether the store URL and the servers agree on what they are")
+@check("kind-of-deployment", "Whether the store URL fits the servers, and they form a cluster")
 def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
-    """A store URL for one server finds a fraction of the slots in a cluster, and one for a cluster
-    finds none on a single server. One server is a single point of failure: where it dies, everybody
-    is logged out unless its disk is kept, and nobody can log in meanwhile."""
+    """A store URL for a single server reaches only some of the slots of a cluster, and a store URL
+    for a cluster finds no slots on a single server. A single server is a single point of failure:
+    while it is down, nobody can log in, and if its data is lost, everybody is logged out."""
     if seen.asked_for_cluster and not seen.is_cluster:
         yield Finding(
             severity="problem",
-            found="The store URL says that this is a cluster, but the server is a single one.",
-            remedy="Use redis:// or rediss:// for one server, or enable cluster mode.",
+            found="The store URL is for a cluster, but this is a single server.",
+            remedy="Use redis:// or rediss:// in the store URL, or enable cluster mode on the"
+            " server.",
             nodes=names(seen.nodes),
         )
     elif seen.is_cluster and not seen.asked_for_cluster:
         yield Finding(
             severity="problem",
-            found="The store URL says that this is one server, but it is part of a cluster: most"
-            " subjects belong to other nodes.",
-            remedy="Use redis+cluster:// or rediss+cluster://.",
+            found="The store URL is for a single server, but the server belongs to a cluster: most"
+            " subjects are on other nodes.",
+            remedy="Use redis+cluster:// or rediss+cluster:// in the store URL.",
         )
     elif not seen.is_cluster:
         replicas = seen.nodes[0].number("connected_slaves") or 0
-        copies = f"with {shown(replicas, 'replica')}" if replicas else "without a replica"
+        copies = f"with {shown(replicas, 'replica')}" if replicas else "without replicas"
         yield Finding(
             severity="warning",
-            found=f"It is one server {copies}: when it dies nobody takes over, and until it is back"
-            " nobody can log in.",
-            remedy="Run a cluster of three primaries with a replica each; for development this"
-            " is enough.",
+            found=f"This is a single server {copies}. If it fails, nothing takes over, and nobody"
+            " can log in until it is back.",
+            remedy="Run a cluster of three primaries with a replica each. A single server is fine"
+            " for development.",
             nodes=names(seen.nodes),
         )
 
 
-@check("node-unreachable", "Whether every node can be reached from here, under its announced name")
+@check("node-unreachable", "Whether every node can be reached at the address it announces")
 def node_unreachable(seen: Snapshot) -> Iterator[Finding]:
-    """Clients go where the cluster says that a slot is. A node that they cannot reach under that
-    address (behind an address translation, with a certificate for another name) takes its shard
-    away from them, and a replica that cannot be reached does so when it is promoted."""
+    """Clients connect to the address that the cluster announces for a slot. If they cannot (because
+    of address translation, or a certificate for another name), they lose that shard. An unreachable
+    replica goes unnoticed until it is promoted."""
     for node in seen.nodes:
         member = next((each for each in seen.members if each.id == node.id), None)
         if not node.answered and not (member is not None and member.has_failed):
             yield Finding(
                 severity="problem",
-                found=f"It cannot be asked from here: {node.refusal}.",
-                remedy="Open the way to it; if it announces an address that is good within the"
-                " cluster only, set cluster-announce-ip or cluster-announce-hostname.",
+                found=f"The node cannot be queried from here: {node.refusal}.",
+                remedy="Allow connections to the node. If it announces an address that is valid"
+                " only inside the cluster, set cluster-announce-ip or cluster-announce-hostname.",
                 nodes=(str(node.address),),
             )
 
 
-@check("node-failed", "Whether the nodes hold all others for alive")
+@check("node-failed", "Whether every node is up, as the others see it")
 def node_failed(seen: Snapshot) -> Iterator[Finding]:
-    """While a node is down its shard has a copy less: the next loss there takes its sessions, and
-    endings are answered as pending."""
+    """While a node is down, its shard has one copy less. Revocations there stay pending, and the
+    next failure can lose the sessions of the shard."""
     failed = {m.id: m for n in seen.answering for m in n.members if m.has_failed}
     failed |= {m.id: m for m in seen.members if m.has_failed}
     suspected = Counter(m.id for n in seen.answering for m in n.members if "fail?" in m.flags)
@@ -74,8 +75,8 @@ def node_failed(seen: Snapshot) -> Iterator[Finding]:
     for member in failed.values():
         yield Finding(
             severity="problem",
-            found=f"The cluster holds this {_role(member)} for failed.",
-            remedy="Bring it back, or take it out with CLUSTER FORGET on every other node.",
+            found=f"The cluster has marked this {_role(member)} as failed.",
+            remedy="Restart the node, or remove it with CLUSTER FORGET on every other node.",
             nodes=(seen.name_of(member),),
         )
     for member in seen.members:
@@ -84,56 +85,56 @@ def node_failed(seen: Snapshot) -> Iterator[Finding]:
                 severity="warning",
                 found=f"{shown(suspected[member.id], 'node')} of {len(seen.answering)} cannot reach"
                 f" this {_role(member)} on the cluster bus.",
-                remedy="Look at the network between the nodes, also at the bus port (the client"
-                " port + 10000 unless cluster-port says another).",
+                remedy="Check the network between the nodes, including the bus port (cluster-port;"
+                " by default the client port plus 10000).",
                 nodes=(seen.name_of(member),),
             )
     for member in strangers:
         yield Finding(
             severity="warning",
-            found="The cluster knows of this node without knowing it: it never answered.",
-            remedy="Let it answer on the cluster bus, or remove it with CLUSTER FORGET.",
+            found="The cluster has heard of this node, but has never reached it.",
+            remedy="Allow connections to its cluster bus port, or remove it with CLUSTER FORGET.",
             nodes=(seen.name_of(member),),
         )
 
 
-@check("slots-uncovered", "Whether every slot has an owner that serves it")
+@check("slots-uncovered", "Whether every slot is served")
 def slots_uncovered(seen: Snapshot) -> Iterator[Finding]:
-    """Who belongs to a slot without an owner can neither log in nor be verified."""
+    """Users whose slot has no owner can neither log in nor be verified."""
     if not seen.is_cluster:
         return
     covered = sum(member.slot_count for member in seen.owners() if not member.has_failed)
     if covered < SLOTS:
         yield Finding(
             severity="problem",
-            found=f"{shown(SLOTS - covered, 'slot')} of {SLOTS:,} have no owner that is alive.",
-            remedy="Give them to a primary (CLUSTER ADDSLOTSRANGE, or the cluster tool's fix), or"
-            " bring the owner back.",
+            found=f"{shown(SLOTS - covered, 'slot')} of {SLOTS:,} have no working owner.",
+            remedy="Restart the owner, or assign the slots to a primary (CLUSTER ADDSLOTSRANGE, or"
+            " valkey-cli --cluster fix).",
         )
     down = [n for n in seen.answering if n.cluster_info.get("cluster_state", "ok") != "ok"]
     yield from about(
         down,
         "problem",
-        found="These nodes say that the cluster is down for them, and refuse calls.",
-        remedy="Look at their view with CLUSTER NODES and CLUSTER INFO: most often a majority"
-        " of the primaries is out of their reach, or slots are uncovered.",
+        found="These nodes consider the cluster to be down, and refuse calls.",
+        remedy="Run CLUSTER NODES and CLUSTER INFO on them. Usually they cannot reach a majority of"
+        " the primaries, or slots have no owner.",
     )
 
 
-@check("majority", "Whether the primaries can still agree on a failover")
+@check("majority", "Whether a majority of primaries survives the loss of a host")
 def majority(seen: Snapshot) -> Iterator[Finding]:
-    """A replica is promoted by the votes of most primaries that own slots. With fewer than three,
-    or where the loss of one host takes the majority, nobody can be promoted any more: a shard that
-    has lost its primary stays away."""
+    """A replica is promoted by the votes of a majority of the primaries that own slots. With fewer
+    than three such primaries, or if one host takes the majority with it, no replica can be
+    promoted, and a shard that has lost its primary stays down."""
     owners = seen.owners()
     if not owners:
         return
     if len(owners) < _FEWEST_PRIMARIES:
         yield Finding(
             severity="problem",
-            found=f"Slots are spread over {len(owners)} of the three primaries that it takes at"
-            " least: when one dies, the others are no majority and nobody takes over.",
-            remedy="Spread the slots over three primaries at least.",
+            found=f"Only {len(owners)} of the required 3 primaries own slots: if one fails, the"
+            " others are no majority, and no replica takes over.",
+            remedy="Distribute the slots over at least three primaries.",
         )
         return
     by_host = Counter(seen.host_of(member) for member in owners)
@@ -141,41 +142,40 @@ def majority(seen: Snapshot) -> Iterator[Finding]:
     if 2 * most >= len(owners) and not seen.is_local:
         yield Finding(
             severity="problem",
-            found=f"{most} of {len(owners)} primaries are on the host {host}: when it dies, the"
-            " others are no majority and nobody takes over.",
-            remedy="Spread the primaries over hosts, so that each has fewer than half of them;"
-            " CLUSTER FAILOVER on a replica elsewhere moves one at once.",
+            found=f"{most} of {len(owners)} primaries are on the host {host}: if it fails, the"
+            " others are no majority, and no replica takes over.",
+            remedy="Distribute the primaries so that every host has fewer than half of them."
+            " CLUSTER FAILOVER on a replica moves the primary to the host of that replica.",
             nodes=tuple(seen.name_of(m) for m in owners if seen.host_of(m) == host),
         )
 
 
-@check("replicas", "Whether each primary has a replica that is alive")
+@check("replicas", "Whether every primary has a working replica")
 def replicas(seen: Snapshot) -> Iterator[Finding]:
-    """A shard without a replica loses its sessions with its only node. Logins there say
-    `durable: false`, and endings are answered 503 `revocation_pending` where the cluster has
-    replicas otherwise."""
+    """A shard without a replica loses its sessions together with its only node. Logins there answer
+    `durable: false`, and revocations answer 503 `revocation_pending` if other shards of the cluster
+    have replicas."""
     for member in seen.owners():
         alive = [each for each in seen.replicas_of(member) if not each.failing]
         if not alive:
             yield Finding(
                 severity="problem",
-                found=f"This primary ({shown(member.slot_count, 'slot')}) has no replica that is"
-                " alive.",
-                remedy="Add one with CLUSTER REPLICATE; a spare replica elsewhere comes by itself"
-                " where cluster-allow-replica-migration is on.",
+                found=f"This primary ({shown(member.slot_count, 'slot')}) has no working replica.",
+                remedy="Add a replica with CLUSTER REPLICATE. With cluster-allow-replica-migration,"
+                " a spare replica of another primary moves here automatically.",
                 nodes=(seen.name_of(member),),
             )
 
 
-@check("hosts", "Whether the copies of a shard are on different hosts")
+@check("hosts", "Whether the nodes of each shard are on different hosts")
 def hosts(seen: Snapshot) -> Iterator[Finding]:
-    """A primary and its replica on one host die together, and the sessions with them: that is the
-    loss of all copies of a slot, which no protocol mends."""
+    """A primary and its replica on the same host fail together, and the sessions of the shard are
+    lost with them. No protocol can make up for the loss of every copy."""
     if seen.is_local and seen.is_cluster:
         yield Finding(
             severity="note",
-            found="All nodes are on this machine, so it is the single point of failure.",
-            remedy="Well enough for development and tests; in production use three hosts or more.",
+            found="All nodes are on this machine, which is a single point of failure.",
+            remedy="Use at least three hosts in production. One machine is fine for development.",
         )
         return
     for member in seen.owners():
@@ -186,19 +186,19 @@ def hosts(seen: Snapshot) -> Iterator[Finding]:
             all_on_one = len(by_host) == 1
             yield Finding(
                 severity="problem" if all_on_one else "warning",
-                found=f"{'All' if all_on_one else 'Several'} copies of this shard are on the host"
-                f" {', '.join(shared)}.",
-                remedy="Let the replica follow a primary of another host (CLUSTER REPLICATE)."
-                + (" Loopback names of several hosts look alike." * is_loopback(shared[0])),
+                found=f"{'All' if all_on_one else 'Several'} nodes of this shard are on the same"
+                f" host: {', '.join(shared)}.",
+                remedy="Assign the replica to a primary on another host (CLUSTER REPLICATE)."
+                + (" Loopback addresses do not tell hosts apart." * is_loopback(shared[0])),
                 nodes=tuple(seen.name_of(each) for each in copies),
             )
 
 
-@check("views", "Whether the nodes agree on who owns what")
+@check("views", "Whether the nodes agree on the owner of every slot")
 def views(seen: Snapshot) -> Iterator[Finding]:
-    """Nodes that disagree send clients to and fro; a node with an old view may still take writes
-    that are lost later. It is normal for a moment after a change. Two primaries with one
-    configuration epoch cannot settle a conflict over a slot."""
+    """Nodes that disagree redirect clients back and forth, and a node with an outdated view may
+    accept writes that are lost later. A brief disagreement after a change is normal. Two primaries
+    with the same configuration epoch cannot resolve a conflict over a slot."""
     told: dict[frozenset[tuple[str, str | None, tuple[tuple[int, int], ...]]], list[str]] = {}
     for node in seen.answering:
         if node.members:
@@ -208,10 +208,10 @@ def views(seen: Snapshot) -> Iterator[Finding]:
         fewest = sorted(told.values(), key=len)[:-1]
         yield Finding(
             severity="warning",
-            found=f"The nodes have {len(told)} different views of the cluster; these differ from"
-            " most.",
-            remedy="Look again in a minute. If it stays so, the cluster bus between them is"
-            " broken, or a node was forgotten by some only.",
+            found=f"There are {len(told)} different views of the cluster; these nodes disagree with"
+            " the majority.",
+            remedy="Run the doctor again in a minute. If they still disagree, check the cluster bus"
+            " between the nodes, and whether CLUSTER FORGET was run on some nodes only.",
             nodes=tuple(sorted(address for group in fewest for address in group)),
         )
     epochs = Counter(member.epoch for member in seen.owners())
@@ -220,41 +220,41 @@ def views(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             found="These primaries have the same configuration epoch.",
-            remedy="Nodes settle that by themselves once they hear each other; if it stays so, one"
-            " of them can be given a new one by CLUSTER BUMPEPOCH.",
+            remedy="Nodes resolve this automatically once they can reach each other. If it"
+            " persists, run CLUSTER BUMPEPOCH on one of them.",
             nodes=tuple(seen.name_of(member) for member in twice),
         )
 
 
-@check("slots-moving", "Whether slots were left half way between two nodes")
+@check("slots-moving", "Whether slot migrations were left unfinished")
 def slots_moving(seen: Snapshot) -> Iterator[Finding]:
-    """While a slot moves its calls take a redirection more. One that was left so, by a tool that
-    was interrupted, keeps its subjects in two places."""
-    for node in seen.primaries:  # Valkey's replicas know it too
+    """While a slot migrates, calls to it take an extra redirection. If the tool that moves it was
+    interrupted, the subjects of the slot stay split between two nodes."""
+    for node in seen.primaries:  # replicas of Valkey report it as well
         moving = [] if node.myself is None else node.myself.moving
         if moving:
             yield Finding(
                 severity="warning",
-                found=f"{shown(len(moving), 'slot')} on the way: {' '.join(moving[:4])}"
+                found=f"{shown(len(moving), 'slot')} being migrated: {' '.join(moving[:4])}"
                 f"{' ...' * (len(moving) > 4)}",
-                remedy="If nobody is moving slots now, end it: CLUSTER SETSLOT <slot> STABLE, or"
-                " the cluster tool's fix.",
+                remedy="If no migration is running, finish it with valkey-cli --cluster fix, or"
+                " cancel it with CLUSTER SETSLOT <slot> STABLE on both nodes.",
                 nodes=(str(node.address),),
             )
 
 
-@check("skew", "Whether slots and keys are spread evenly")
+@check("skew", "Whether slots and keys are distributed evenly")
 def skew(seen: Snapshot) -> Iterator[Finding]:
-    """The node with most of the sessions is the first to be full and to be slow, and its loss
-    touches more users than it has to."""
+    """The node with the most sessions is the first to run out of memory and the first to become
+    slow, and its failure affects more users than necessary."""
     owners = seen.owners()
     for member in owners:
         if len(owners) > 1 and member.slot_count > _SKEW * SLOTS / len(owners):
             yield Finding(
                 severity="warning",
-                found=f"It owns {member.slot_count:,} of {SLOTS:,} slots; a fair share of"
-                f" {len(owners)} is {SLOTS // len(owners):,}.",
-                remedy="Move slots to the others (the cluster tool's rebalance).",
+                found=f"The node owns {member.slot_count:,} of {SLOTS:,} slots; an even share would"
+                f" be {SLOTS // len(owners):,}.",
+                remedy="Move slots to the other primaries (valkey-cli --cluster rebalance).",
                 nodes=(seen.name_of(member),),
             )
     keys = {node.address: _keys(node.info or {}) for node in seen.primaries}
@@ -263,9 +263,9 @@ def skew(seen: Snapshot) -> Iterator[Finding]:
         if total > _FEW_KEYS and count > _SKEW * total / len(keys):
             yield Finding(
                 severity="warning",
-                found=f"It holds {count:,} of {total:,} keys.",
-                remedy="If that follows from its slots, move some; other applications' keys with"
-                " one hash tag are another cause.",
+                found=f"The node holds {count:,} of {total:,} keys.",
+                remedy="Move slots to the other primaries if the node owns too many. Another cause"
+                " is an application that puts many keys under one hash tag.",
                 nodes=(str(address),),
             )
 

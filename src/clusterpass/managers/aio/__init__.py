@@ -1,4 +1,4 @@
-"""The session manager, its groups of verbs, and what it does in the background.
+"""The session manager, its groups of verbs, and its background work.
 
-Written once, in ``aio``; ``sync`` is generated from it by ``scripts/generate_sync.py``.
+The code is written once, in ``aio``; ``scripts/generate_sync.py`` generates ``sync`` from it.
 """

@@ -1,4 +1,4 @@
-"""The session manager: one short method for each verb, over flows that are written once."""
+"""The session manager: one short method for each verb, which runs its flow against the store."""
 
 import dataclasses
 import threading
@@ -30,18 +30,18 @@ from clusterpass.store.protocol import AwaitableStore
 
 
 class AsyncSessionManager:
-    """Sessions on a Redis / Valkey Cluster. Close a manager when you are done with it.
+    """Sessions on a Redis or Valkey Cluster. Close a manager after use.
 
     :class:`SessionManager` is for threads, which may share one manager;
     :class:`AsyncSessionManager` has the same verbs, awaited, for the tasks of an event loop.
 
-    The documentation of each verb says how many round trips it makes to the node that owns the
-    subject's slot. Every verb raises StoreUnavailable when that node cannot be reached in time, and
-    InvalidInput for a subject that is not 1 to 255 bytes of text without control characters.
+    The documentation of each verb states its round trips to the node that owns the subject's slot.
+    Every verb raises StoreUnavailable when that node cannot be reached in time, and InvalidInput
+    for a subject that is not 1 to 255 bytes of text without control characters.
     """
 
     def __init__(self, store: AwaitableStore, config: Config) -> None:
-        """A manager over ``store``, which is closed together with the manager.
+        """``store``: holds the sessions, and is closed together with the manager.
 
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
@@ -69,12 +69,12 @@ class AsyncSessionManager:
 
     @classmethod
     def from_url(cls, url: str, config: Config) -> Self:
-        """A manager for the store at ``url``. Nothing is sent before the first verb.
+        """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
-        ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (one server), the
-        same with ``rediss`` for TLS, or ``embedded://``, which starts a local cluster, blocks while
-        that starts, and stops it when the manager is closed. Raises ConfigurationError when the URL
-        cannot be understood.
+        ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
+        single server), either with ``rediss`` for TLS, or ``embedded://``. An ``embedded://`` URL
+        starts a local cluster, blocks until it is ready, and stops it when the manager is closed.
+        Raises ConfigurationError for an invalid URL.
         """
         return cls(open_store(url, AsyncStore), config)
 
@@ -90,29 +90,29 @@ class AsyncSessionManager:
         await self.close()
 
     async def close(self) -> None:
-        """Retry pending revocations once, tell listeners what waits, and close all connections.
+        """Retry pending revocations once, deliver queued events, and close all connections.
 
-        Takes at most about ten seconds. A cluster that was started by ``embedded://`` is stopped.
+        Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
         """
         await self._confirming.close()
         await self._listeners.close()
         await self.store.close()
 
     async def login(self, subject: str, **options: Unpack[LoginOptions]) -> TokenPair:
-        """Open a session of ``subject``, who must have been authenticated before.
+        """Open a session of ``subject``, whom the application has authenticated.
 
-        Options, all of them optional:
-        ``device``: a name to recognise the session by, at most 128 bytes; ``device_type``: the kind
-        of device (``phone``), at most 16 characters. ``claims``: plain JSON of at most 4096 bytes,
-        carried in each access token. ``policy``: instead of ``Config.policy``. ``replace``: the id
-        of a session that ends in favour of this one. ``remember``: True for the longer lifetimes of
-        the configuration; ``lifetime``, ``idle_lifetime``: seconds, instead of either. ``acr``,
-        ``amr``: the level and the methods of the authentication (RFC 8176). ``address``: the
-        client's IP address, for the history. ``generation``: what :meth:`generation` returned
-        before the user was authenticated.
+        All options are optional. ``device``: a device name by which the user recognises the
+        session, at most 128 bytes. ``device_type``: the type of device (``phone``), at most 16
+        characters. ``claims``: plain JSON of at most 4096 bytes, which each access token carries.
+        ``policy``: overrides ``Config.policy``. ``replace``: the id of a session that the new one
+        replaces. ``remember``: True for the longer lifetimes of the configuration. ``lifetime``,
+        ``idle_lifetime``: seconds, overriding the configuration. ``acr``, ``amr``: the level and
+        the methods of the authentication (RFC 8176). ``address``: the client's IP address, for the
+        history. ``generation``: the result of :meth:`generation`, read before the user was
+        authenticated.
 
         One round trip (``login.lua``). Raises InvalidInput; SubjectBanned; TooManySessions, which
-        carries the live sessions, where the policy refuses one more; LoginOvertaken when all
+        carries the live sessions, when the policy refuses another one; LoginOvertaken when all
         sessions were revoked since ``generation``.
         """
         return await self.store.run(self._flows.login.login(subject, options))
@@ -126,26 +126,26 @@ class AsyncSessionManager:
         verification: VerificationMode | None = None,
         outage_grace: float | None = None,
     ) -> Session:
-        """The live session that ``access_token`` belongs to.
+        """Return the live session that ``access_token`` belongs to.
 
-        ``level``: the lowest of ``Config.levels`` that is enough; ``max_auth_age``: seconds since
-        the user was authenticated, at most. ``verification``: instead of ``Config.verification``;
-        pass ``strict`` where an answer that is some moments old could do harm. ``outage_grace``:
-        seconds, instead of ``Config.outage_grace`` (0 where ``verification`` is passed); only for
-        requests that read.
+        ``level``: the lowest of ``Config.levels`` that is sufficient. ``max_auth_age``: the oldest
+        authentication allowed, in seconds. ``verification``: overrides ``Config.verification``;
+        pass ``strict`` when an answer that is a moment old could do harm. ``outage_grace``: seconds
+        for which a known session is still accepted while the store is unavailable
+        (stale-while-error), overriding ``Config.outage_grace`` (0 when ``verification`` is passed);
+        use it for read requests only.
 
-        ``cached``: no round trip while nothing has changed, whoever changed it; an answer is never
-        older than ``Config.staleness_bound``. Otherwise, and when ``strict``: one round trip
-        (``verify.lua``); a second one when the use of the session is noted (each
-        ``Config.activity_interval``, ``touch.lua``), for an impersonation (the session of the
-        actor), and now and then, for the whole process, to read the time of
-        :meth:`revoke_before`. ``stateless``: none, and a session that has ended is accepted until
-        the token expires.
+        ``cached``: no round trip while the session is unchanged; an answer is never older than
+        ``Config.staleness_bound``. ``strict``, and ``cached`` after a change: one round trip
+        (``verify.lua``), plus one to record the use of the session (``touch.lua``, once in each
+        ``Config.activity_interval``), one for the actor of an impersonation, and, from time to time
+        for the whole process, one to read the time of :meth:`revoke_before`. ``stateless``: no
+        round trip, and a session that has ended is accepted until the token expires.
 
-        Raises the subclass of InvalidToken that says why the token is refused: malformed, bad
-        signature, wrong type, issuer or audience, expired (RFC 9068 section 4), or its session is
-        unknown, expired or revoked. Raises StepUpRequired (RFC 9470 section 3); InvalidInput, also
-        for ``cached`` where the configuration is not.
+        Raises the subclass of InvalidToken that names the problem: the token is malformed, has a
+        bad signature or the wrong type, issuer or audience, or has expired (RFC 9068 section 4), or
+        its session is unknown, expired or revoked. Raises StepUpRequired (RFC 9470 section 3), and
+        InvalidInput, also for ``cached`` when the manager is not configured for it.
         """
         if self._has_memory and level is None and max_auth_age is None and verification is None:
             session = self._remembered(access_token)
@@ -162,20 +162,20 @@ class AsyncSessionManager:
         )
 
     def recall(self, access_token: str) -> Session | None:
-        """The session of ``access_token`` if it can be answered from memory now, otherwise None.
+        """Return the session of ``access_token`` if it can be served from memory now, else None.
 
-        For hot paths, before a call of :meth:`verify`, which answers the same. Not a coroutine in
-        either manager: never a round trip, and raises nothing.
+        Hot paths can call this method before :meth:`verify`, which returns the same session. The
+        method is not a coroutine in either manager, never makes a round trip and never raises.
         """
         return self._remembered(access_token)
 
     async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
-        """Exchange ``refresh_token``, which is used up by that, for a new pair of tokens.
+        """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
 
-        Presented again within ``Config.refresh_grace``, a token gets the very same successor; after
-        that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP address,
-        for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when the token
-        had been used before, and InvalidRefreshToken otherwise, whose ``reason`` says why.
+        A token that is presented again within ``Config.refresh_grace`` gets the same successor;
+        after that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
+        address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
+        the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
         return await self.store.run(self._flows.refresh.refresh(refresh_token, address=address))
 
@@ -186,29 +186,30 @@ class AsyncSessionManager:
         address: str | None = None,
         operation_id: str | None = None,
     ) -> Ended:
-        """End the session of an access token, even of an expired one, or of a refresh token.
+        """End the session of a refresh token, or of an access token even if it has expired.
 
-        ``address``: the client's IP address, for the history. ``operation_id``, and the meaning of
-        RevocationPending: see :meth:`revoke`. One round trip (``end_session.lua``); two with a
-        refresh token where only public keys are configured. Raises InvalidToken or
-        InvalidRefreshToken when the token is not genuine.
+        ``address``: the client's IP address, for the history. ``operation_id``: identifies a
+        repeated call, as :meth:`revoke` describes. One round trip (``end_session.lua``); two for a
+        refresh token when only public keys are configured. Raises InvalidToken or
+        InvalidRefreshToken when the token is not genuine, and RevocationPending when the logout is
+        not confirmed.
         """
         return await self.store.run(
             self._flows.end.logout(token, address=address, operation_id=operation_id)
         )
 
     async def sessions(self, subject: str) -> list[Session]:
-        """Every live session of ``subject``, newest first.
+        """Return the live sessions of ``subject``, newest first.
 
         One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
         return await self.store.run(self._flows.subject.sessions(subject))
 
     async def history(self, subject: str) -> list[HistoryEntry]:
-        """What happened to the sessions of ``subject``, newest first.
+        """Return the history of the sessions of ``subject``, newest first.
 
-        At most ``Config.history_entries`` lines; all refreshes of a session share one. One round
-        trip (``list_sessions.lua``). Raises InvalidInput.
+        The history has at most ``Config.history_entries`` entries; all refreshes of a session share
+        one. One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
         return await self.store.run(self._flows.subject.history(subject))
 
@@ -220,15 +221,15 @@ class AsyncSessionManager:
         reason: str = "",
         operation_id: str | None = None,
     ) -> Ended:
-        """End one session of ``subject``. To end a session that has ended is no error.
+        """End one session of ``subject``. Ending a session that has already ended is not an error.
 
-        ``reason``: what the user is told, at most 200 bytes (the store keeps 54 of them). One round
+        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54. One round
         trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
 
         Raises RevocationPending when the revocation is not as durable as ``Config.durability``
         demands, or the store cannot be reached. The revocation is then in force in this process at
-        once, and is retried until it is confirmed. To ask for it again without harm, pass the same
-        ``operation_id``: the one that the error carries, or 16 hexadecimal digits of your own.
+        once, and is retried until it is confirmed. ``operation_id`` makes a repeated call safe:
+        pass the one that the error carries, or 16 hexadecimal digits of your own.
         """
         return await self.store.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
@@ -245,11 +246,12 @@ class AsyncSessionManager:
     ) -> Ended:
         """End every session of ``subject``, except the one with the id ``keep``.
 
-        ``device_type``: end only the sessions on this kind of device. ``reason``: what the user is
-        told, at most 200 bytes. Without a ``device_type`` the subject's generation is raised, see
-        :meth:`generation`. ``operation_id``, and the meaning of RevocationPending: see
-        :meth:`revoke`. One round trip (``end_all.lua``). Raises InvalidInput, and SessionNotFound
-        when ``keep`` is not a session id.
+        ``device_type``: end only the sessions on this type of device. ``reason``: what the user is
+        told, at most 200 bytes. ``operation_id``: identifies a repeated call, as :meth:`revoke`
+        describes. Without a ``device_type`` the revocation raises the subject's
+        :meth:`generation`. One round trip (``end_all.lua``). Raises InvalidInput, SessionNotFound
+        when ``keep`` is not a session id, and RevocationPending when the revocation is not
+        confirmed.
         """
         return await self.store.run(
             self._flows.end.revoke_all(
@@ -262,21 +264,21 @@ class AsyncSessionManager:
         )
 
     async def revoke_before(self, time: int | None = None) -> RevokedBefore:
-        """End every session, of all subjects of the namespace, that was opened before ``time``.
+        """End every session of all subjects of the namespace that was opened before ``time``.
 
         ``time``: seconds since the epoch; None, or a time in the future, means now. Returns the
-        time that holds, which may be later than the one asked for: a time that was set is never
-        lowered. Other servers see it within a second. Three round trips (``not_before.lua``).
-        Raises InvalidInput, and RevocationPending when not every copy of the time is confirmed; it
-        is then retried until it is.
+        time in force, which may be later than ``time``, as it is never lowered. Other servers
+        enforce it within a second. Three round trips (``not_before.lua``), one for each copy.
+        Raises InvalidInput, and RevocationPending when a copy is not confirmed; the revocation is
+        then retried until every copy is.
         """
         return await self.store.run(self._flows.end.revoke_before(time))
 
     async def generation(self, subject: str) -> int:
-        """A number that each ``revoke_all`` of ``subject`` raises; 0 when there was none.
+        """Return a number that each ``revoke_all`` of ``subject`` raises; 0 when there was none.
 
-        Read the generation before a user is authenticated and pass it to :meth:`login`: a login
-        that is under way while all sessions are revoked is then refused. One round trip
+        Read the generation before you authenticate a user and pass it to :meth:`login`, which then
+        raises LoginOvertaken if all sessions were revoked meanwhile. One round trip
         (``read_fields.lua``). Raises InvalidInput.
         """
         return await self.store.run(self._flows.subject.generation(subject))
@@ -289,12 +291,12 @@ class AsyncSessionManager:
         lifetime: int | None = None,
         idle_lifetime: int | None = None,
     ) -> Session:
-        """Let a session end earlier than it would. A session can never be made to end later.
+        """Shorten a session. The lifetime of a session can never be extended.
 
         ``lifetime``: seconds from now; ``idle_lifetime``: seconds without use. Access tokens keep
         their ``exp``, but :meth:`verify` refuses them once the session has ended. One round trip
-        (``shorten.lua``). Raises InvalidInput, SessionNotFound, or what :meth:`verify` raises of a
-        session that has ended.
+        (``shorten.lua``). Raises InvalidInput, SessionNotFound, and SessionExpired or
+        SessionRevoked when the session has ended.
         """
         return await self.store.run(
             self._flows.adjust.shorten(
@@ -311,14 +313,14 @@ class AsyncSessionManager:
         amr: Sequence[str] = (),
         address: str | None = None,
     ) -> AccessToken:
-        """Record that the user of ``session`` was just authenticated again, at ``level``.
+        """Record that the user of ``session`` has just authenticated again, at ``level``.
 
-        For ``for_seconds`` (1 to one day) the session has that ``acr``, these ``amr`` and a fresh
-        ``auth_time``; then it has those of its login again. Returns an access token that says so.
-        Access tokens that were handed out before profit too, as :meth:`verify` asks the store.
-        ``address``: the client's IP address, for the history. One round trip (``elevate.lua``).
-        Raises InvalidInput, ImpersonationRefused for an impersonation, or what :meth:`verify`
-        raises of a session that has ended. RFC 9470.
+        For ``for_seconds`` (1 second to one day) the session has that ``acr``, these ``amr`` and a
+        new ``auth_time`` (RFC 9470); after that it has those of its login again. Returns an access
+        token with these claims. Tokens that were issued before benefit too, as :meth:`verify` asks
+        the store. ``address``: the client's IP address, for the history. One round trip
+        (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
         return await self.store.run(
             self._flows.adjust.elevate(
@@ -336,34 +338,38 @@ class AsyncSessionManager:
     ) -> TokenPair:
         """Open a session of ``subject`` in which ``actor`` acts (RFC 8693 section 4.1).
 
-        Whether ``actor`` may do so is for the application to decide before. The tokens carry
-        ``act``; lists and the history show the actor and the ``reason``. The session ends after
-        ``for_seconds`` (at most 3600), or with the actor's own; it counts in no policy and cannot
-        be stepped up. Two round trips (``verify.lua`` for the actor, ``login.lua``). Raises
-        InvalidInput, SubjectBanned, what :meth:`verify` raises of an actor's session that has
-        ended, and ImpersonationRefused for a protected subject, from within an impersonation, and
-        of oneself.
+        The application decides beforehand whether ``actor`` may do so. The tokens carry ``act``;
+        lists and the history show the actor and the ``reason``. The session ends after
+        ``for_seconds`` (at most 3600), or together with the actor's own session. The session counts
+        towards no policy and cannot be stepped up. Two round trips (``verify.lua`` for the actor,
+        ``login.lua``). Raises InvalidInput; SubjectBanned; SessionUnknown, SessionExpired or
+        SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
+        protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
         """
         return await self.store.run(
             self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
         )
 
     def on(self, *kinds: EventKind) -> Callable[[AnyListener], AnyListener]:
-        """A decorator for a listener: a function or coroutine function of one SessionEvent.
+        """Return a decorator for a listener: a function or coroutine function of one SessionEvent.
 
-        ``kinds``: the kinds of events to listen to; none: all. Listeners are told shortly after, in
-        the background and in order, and can neither slow nor break a verb: an exception of theirs
-        is logged. They hear what this process did, not what others did. Raises InvalidInput.
+        ``kinds``: the kinds of events to listen to; none: all. Listeners are called soon after the
+        event, in the background and in order. A listener can neither slow nor break a verb, and its
+        exceptions are logged. Listeners receive the events of this process only. Raises
+        InvalidInput for an unknown kind.
         """
         check_kinds(kinds)
         return lambda listener: self._listeners.subscriptions.add(kinds, listener)
 
     def off(self, listener: Callable[[SessionEvent], Any]) -> None:
-        """Tell ``listener`` nothing more; no error when it never was told anything."""
+        """Stop calling ``listener``; do nothing if it was never added."""
         self._listeners.subscriptions.remove(listener)
 
     def stats(self) -> ManagerStats:
-        """How sessions are verified, what is held in memory, and what is pending. No round trip."""
+        """Return how sessions are verified, and the statistics of cache and pending revocations.
+
+        No round trip.
+        """
         return dataclasses.replace(
             self._flows.stats(),
             durability=self.store.describe_durability(),
@@ -371,5 +377,5 @@ class AsyncSessionManager:
         )
 
     async def ping(self) -> None:
-        """Return when a primary answers; raises StoreUnavailable otherwise. One round trip."""
+        """Return if a primary answers; raise StoreUnavailable if not. One round trip."""
         await self.store.ping()

@@ -1,5 +1,5 @@
 # Generated from managers/aio/groups.py by scripts/generate_sync.py; do not edit.
-"""The verbs of a manager that belong together: ``sessions.bans``, ``.claims`` and ``.online``."""
+"""The groups of verbs of a manager: its attributes ``bans``, ``claims`` and ``online``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from clusterpass.store.protocol import Store
 
 
 class Bans:
-    """Bans: who may not log in, or may not do something. A ban with a duration ends by itself."""
+    """Bans of subjects, from logging in or from a scope. A ban with a duration expires."""
 
     def __init__(self, store: Store, flows: SubjectFlows) -> None:
         self._store = store
@@ -28,14 +28,17 @@ class Bans:
         level: int = 1,
         operation_id: str | None = None,
     ) -> Ended:
-        """Ban ``subject``, and replace a ban of the same scope. Returns how many sessions ended.
+        """Ban ``subject``, replacing a ban from the same scope; return how many sessions ended.
 
-        Without a ``scope`` all sessions end at once, with ``reason`` as what the user is told, the
-        subject's generation is raised, and each login raises SubjectBanned. With one (``comments``
-        or ``comments:*``) the sessions stay: check ``session.require_not_banned(scope, level)``.
-        ``for_seconds``: how long; None: for good. ``level``: how severe, 1 to 1000. One round trip
-        (``ban.lua``). ``operation_id``, and the meaning of RevocationPending: see
-        ``SessionManager.revoke``. Raises InvalidInput, and TooManyBans for more than 32 scopes.
+        Without a ``scope`` all sessions end at once, the subject's generation is raised, and each
+        login raises SubjectBanned. With a ``scope`` (``comments`` or ``comments:*``) the sessions
+        stay live; the application checks ``session.require_not_banned(scope, level)``.
+        ``reason``: what the user is told, at most 200 bytes. ``for_seconds``: the duration; None:
+        until the ban is lifted. ``level``: the severity, 1 to 1000. ``operation_id``: identifies a
+        repeated call, as ``SessionManager.revoke`` describes.
+
+        One round trip (``ban.lua``). Raises InvalidInput, TooManyBans for more than 32 scopes, and
+        RevocationPending when the ban is not confirmed.
         """
         return self._store.run(
             self._flows.ban(
@@ -49,47 +52,51 @@ class Bans:
         )
 
     def lift(self, subject: str, *, scope: str = "") -> Applied:
-        """End a ban before its time; the count is 0 when there was none.
+        """Lift the ban of ``subject`` from ``scope``; the count is 0 when there was none.
+
+        ``scope``: as it was passed to :meth:`add`; empty: the ban from everything.
 
         One round trip (``unban.lua``). Raises InvalidInput.
         """
         return self._store.run(self._flows.unban(subject, scope=scope))
 
     def list(self, subject: str) -> tuple[Ban, ...]:
-        """The bans of ``subject`` that are in force.
+        """Return the bans of ``subject`` that are in force.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
         return self._store.run(self._flows.bans(subject))
 
     def check(self, subject: str, scope: str = "", *, level: int = 1) -> None:
-        """Return unless ``subject`` is banned from everything, or from ``scope`` at ``level``.
+        """Raise SubjectBanned if ``subject`` is banned from everything, or from ``scope``.
 
-        For a subject without a session at hand; a session carries its bans. One round trip
-        (``read_fields.lua``). Raises SubjectBanned, InvalidInput.
+        ``level``: the severity, 1 to 1000, that a ban from ``scope`` needs to forbid the action.
+        Sessions carry their bans, so this verb is for subjects without a session. One round trip
+        (``read_fields.lua``). Raises InvalidInput.
         """
         self._store.run(self._flows.check_ban(subject, scope, level))
 
 
 class Claims:
-    """Live claims: claims of a subject that change while sessions live, as plan, roles, scopes."""
+    """Live claims of subjects, such as a plan or roles, which change while sessions are live."""
 
     def __init__(self, store: Store, flows: SubjectFlows) -> None:
         self._store = store
         self._flows = flows
 
     def set(self, subject: str, claims: Mapping[str, Any]) -> Applied:
-        """Replace the live claims of ``subject``: plain JSON of at most 2048 bytes.
+        """Replace the live claims of ``subject``; return how many sessions they apply to.
 
-        The next verify on any server returns them, merged over the claims of the login; the next
-        refresh puts them into the token. An empty mapping removes them. They end with the subject's
-        last session: a count of 0 means that nobody was logged in, and nothing was stored. One
-        round trip (``set_claims.lua``). Raises InvalidInput.
+        ``claims``: plain JSON of at most 2048 bytes; an empty mapping removes them. The next verify
+        on any server returns the live claims merged over the claims of the login, and the next
+        refresh puts them into the access token. Live claims end with the subject's last session: a
+        count of 0 means that the subject had no session and nothing was stored. One round trip
+        (``set_claims.lua``). Raises InvalidInput.
         """
         return self._store.run(self._flows.set_claims(subject, claims))
 
     def get(self, subject: str) -> Mapping[str, Any]:
-        """The live claims of ``subject``; empty when there are none.
+        """Return the live claims of ``subject``; empty when there are none.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
@@ -97,9 +104,9 @@ class Claims:
 
 
 class OnlineSubjects:
-    """Who has a live session, in the whole namespace; for administration.
+    """The subjects with a live session in the whole namespace, for administration.
 
-    Every verb raises InvalidInput where ``Config.index_online`` is off.
+    Every verb raises InvalidInput when ``Config.index_online`` is False.
     """
 
     def __init__(self, store: Store, flows: Online) -> None:
@@ -107,7 +114,7 @@ class OnlineSubjects:
         self._flows = flows
 
     def count(self) -> OnlineCount:
-        """How many subjects and sessions are online.
+        """Return how many subjects and sessions are online.
 
         At least 16 round trips (``online_count.lua``, each for 1024 slots), however many sessions
         there are. Raises InvalidInput.
@@ -115,19 +122,19 @@ class OnlineSubjects:
         return self._store.run(self._flows.count())
 
     def page(self, cursor: str | None = None, *, limit: int = 50) -> OnlinePage:
-        """The live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on.
+        """Return the live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on.
 
-        ``cursor``: the ``next_cursor`` of the page before; None: from the start. A subject that
-        stays online is on one of the pages; one that comes or goes meanwhile may be missing, or
-        appear twice. One round trip for each subject, and one for each 1024 slots
-        (``online_page.lua``). Raises InvalidInput.
+        ``cursor``: the ``next_cursor`` of the previous page; None: the first page. A subject that
+        stays online appears on a page; one that logs in or out meanwhile may be missing or appear
+        twice. One round trip for each subject, and one for each 1024 slots (``online_page.lua``).
+        Raises InvalidInput.
         """
         return self._store.run(self._flows.page(cursor, limit=limit))
 
     def prune(self) -> int:
-        """Remove subjects that are no longer online from the index; returns how many are online.
+        """Remove subjects that are offline from the index; return how many are online.
 
-        Worth a call after ``revoke_before``, which touches no session by itself. One round trip for
-        each subject (``settle.lua``). Raises InvalidInput.
+        ``SessionManager.revoke_before`` does not update the index, so call this verb after it. One
+        round trip for each subject (``settle.lua``). Raises InvalidInput.
         """
         return self._store.run(self._flows.prune())

@@ -1,7 +1,8 @@
 # Generated from managers/aio/listeners.py by scripts/generate_sync.py; do not edit.
-"""Tells listeners what happened, in the background: no listener can slow or break a verb.
+"""Calls listeners in the background, so that no listener can slow or break a verb.
 
-What waits is bounded; when listeners cannot keep up, events are dropped, counted and logged.
+The queue holds at most 10,000 events. When listeners cannot keep up, further events are dropped,
+counted and logged.
 """
 
 from collections import deque
@@ -17,7 +18,7 @@ _CLOSING_SECONDS: Final = 5.0
 
 
 class Listeners:
-    """The listeners of one manager, and the events that they are yet to be told."""
+    """The listeners of one manager, and the queue of events for them."""
 
     def __init__(self) -> None:
         self.subscriptions: Final = Subscriptions()
@@ -26,11 +27,11 @@ class Listeners:
         renew_in_child(self)
 
     def begin_anew(self) -> None:
-        """Forget what waits, which the parent tells; for the child of a fork."""
+        """Empty the queue, which the parent process delivers; called in a forked child."""
         self._waiting.clear()
 
     def tell(self, event: SessionEvent) -> None:
-        """Hand ``event`` over; returns at once and never raises."""
+        """Queue ``event`` for the listeners of its kind. Returns at once and never raises."""
         if not self.subscriptions.by_kind.get(event.kind):
             return
         if len(self._waiting) >= MOST_WAITING or self._worker.is_stopping:
@@ -40,7 +41,7 @@ class Listeners:
         self._worker.wake()
 
     def close(self) -> None:
-        """Tell what still waits, for at most five seconds; nothing is told after that."""
+        """Deliver the queued events for at most five seconds; events after that are dropped."""
         if not self._worker.stop(_CLOSING_SECONDS):
             self.subscriptions.note_dropped()
 

@@ -31,7 +31,7 @@ _EVENT_IMPERSONATED: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
-class Opening:
+class NewSession:
     """A session to be opened, and the limits within which it may be."""
 
     session_id: bytes
@@ -113,31 +113,31 @@ class Rotated:
 
 
 def login(
-    keyspace: Keyspace, keeping: Housekeeping, subject: str, opening: Opening
+    keyspace: Keyspace, keeping: Housekeeping, subject: str, new: NewSession
 ) -> ScriptCall[Opened]:
-    """Open a session of ``subject`` within the limits of ``opening``: ``scripts/login.lua``."""
-    details = b"" if opening.details == NO_DETAILS else opening.details.encode()
-    label = opening.label
+    """Open a session of ``subject`` within the limits of ``new``: ``scripts/login.lua``."""
+    details = b"" if new.details == NO_DETAILS else new.details.encode()
+    label = new.label
     return change(
         keyspace,
         keeping,
         subject,
         "login",
         arguments=(
-            opening.session_id,
-            opening.refresh_digest,
-            opening.absolute_seconds,
-            opening.idle_seconds,
-            opening.flags | (HAS_DETAILS if details else 0),
-            opening.device.encode(),
+            new.session_id,
+            new.refresh_digest,
+            new.absolute_seconds,
+            new.idle_seconds,
+            new.flags | (HAS_DETAILS if details else 0),
+            new.device.encode(),
             details,
-            opening.most_sessions,
-            opening.most_per_device,
-            opening.overflow.encode(),
-            opening.replaced,
-            b"" if opening.generation is None else opening.generation,
-            opening.address,
-            _EVENT_IMPERSONATED if opening.is_impersonation else _EVENT_LOGIN,
+            new.most_sessions,
+            new.most_per_device,
+            new.overflow.encode(),
+            new.replaced,
+            b"" if new.generation is None else new.generation,
+            new.address,
+            _EVENT_IMPERSONATED if new.is_impersonation else _EVENT_LOGIN,
             shorten_text(label, LONGEST_LINE) if label else b"",
             shorten_text(label, LONGEST_NOTE) if label else b"",
         ),

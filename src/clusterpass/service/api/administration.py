@@ -1,9 +1,9 @@
-"""The calls for administrators, under ``/admin``.
+"""The administration API, under ``/admin``.
 
-- An administrator is a subject that the settings name, in a session of their own: in one that
-  somebody else acts in, nobody is.
-- What changes something needs a recent authentication besides (RFC 9470); what shows does not.
-- The log says who did it, and to whom.
+- An administrator is a subject that the setting ``administrators`` names, in a session of its own;
+  an impersonation of an administrator has no access.
+- A call that changes something also requires a recent authentication (RFC 9470).
+- The log line of a change names the administrator and the subject.
 """
 
 from typing import Annotated, Final
@@ -17,12 +17,12 @@ from clusterpass import (
 )
 from clusterpass.service.api.dependencies import (
     STRICT,
-    Confirmed,
+    CurrentService,
+    FreshSession,
     Operation,
-    Serving,
     Token,
-    each_once,
-    note_fact,
+    add_log_field,
+    unrepeated,
 )
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import administration as schemas
@@ -35,10 +35,10 @@ from clusterpass.service.bodies.responses import (
 )
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
-_ONCE: Final = [Depends(each_once())]
+_ONCE: Final = [Depends(unrepeated())]
 
 
-async def _administrator(service: Serving, session: Confirmed) -> Session:
+async def _administrator(service: CurrentService, session: FreshSession) -> Session:
     if session.subject not in service.settings.administrators:
         raise AdministratorRequired
     if session.act is not None:
@@ -47,16 +47,20 @@ async def _administrator(service: Serving, session: Confirmed) -> Session:
 
 
 Administrator = Annotated[Session, Depends(_administrator)]
+"""The session of the administrator who calls."""
 
 
-async def _acting(service: Serving, token: Token, administrator: Administrator) -> Session:
+async def _recent_administrator(
+    service: CurrentService, token: Token, administrator: Administrator
+) -> Session:
     await service.sessions.verify(
         token, max_auth_age=service.settings.administration_max_age, verification=STRICT
     )
     return administrator
 
 
-Acting = Annotated[Session, Depends(_acting)]
+RecentAdministrator = Annotated[Session, Depends(_recent_administrator)]
+"""The session of the administrator who calls, after a recent authentication."""
 OfSubject = Annotated[schemas.SubjectQuery, Query()]
 
 
@@ -67,16 +71,16 @@ OfSubject = Annotated[schemas.SubjectQuery, Query()]
     dependencies=_ONCE,
 )
 async def online(
-    service: Serving, _: Administrator, query: Annotated[schemas.OnlineQuery, Query()]
+    service: CurrentService, _: Administrator, query: Annotated[schemas.OnlineQuery, Query()]
 ) -> schemas.OnlineResponse:
-    """The live sessions of some of those who are online; `next_cursor` leads to the next."""
+    """List the live sessions of the online users, one page at a time; `next_cursor` continues."""
     page = await service.sessions.online.page(query.cursor, limit=query.limit)
     return schemas.OnlineResponse.of(page)
 
 
 @router.get("/online/count", openapi_extra=BEARER_ONLY, responses=problems(400, 401, 403, 503))
-async def online_count(service: Serving, _: Administrator) -> schemas.OnlineCountResponse:
-    """How many are online."""
+async def online_count(service: CurrentService, _: Administrator) -> schemas.OnlineCountResponse:
+    """Count the online users and their sessions."""
     return schemas.OnlineCountResponse.of(await service.sessions.online.count())
 
 
@@ -87,9 +91,9 @@ async def online_count(service: Serving, _: Administrator) -> schemas.OnlineCoun
     dependencies=_ONCE,
 )
 async def list_sessions(
-    service: Serving, _: Administrator, query: OfSubject
+    service: CurrentService, _: Administrator, query: OfSubject
 ) -> schemas.SubjectSessionsResponse:
-    """A subject's live sessions, newest first."""
+    """List a subject's live sessions, newest first."""
     found = await service.sessions.sessions(query.subject)
     return schemas.SubjectSessionsResponse(sessions=[SessionResponse.of(each) for each in found])
 
@@ -102,13 +106,13 @@ async def list_sessions(
 )
 async def end_sessions(
     request: Request,
-    service: Serving,
-    _: Acting,
+    service: CurrentService,
+    _: RecentAdministrator,
     operation: Operation,
     query: Annotated[schemas.EndSessionsQuery, Query()],
 ) -> RevokedResponse:
-    """End one session of a subject, those on one type of device, or all."""
-    note_fact(request, "target", query.subject)
+    """End a subject's sessions: one, those on one type of device, or all."""
+    add_log_field(request, "target", query.subject)
     if query.session_id is None:
         ended = await service.sessions.revoke_all(
             query.subject,
@@ -121,7 +125,7 @@ async def end_sessions(
             query.subject, query.session_id, reason=query.reason, operation_id=operation
         )
     else:
-        raise InvalidInput("Give session_id or device_type, not both.")
+        raise InvalidInput("Send session_id or device_type, not both.")
     return RevokedResponse.of(ended)
 
 
@@ -131,8 +135,8 @@ async def end_sessions(
     responses=problems(400, 401, 403, 422, 503),
     dependencies=_ONCE,
 )
-async def history(service: Serving, _: Administrator, query: OfSubject) -> HistoryResponse:
-    """What happened to a subject's sessions, newest first."""
+async def history(service: CurrentService, _: Administrator, query: OfSubject) -> HistoryResponse:
+    """List what happened to a subject's sessions, newest first."""
     return HistoryResponse.of(await service.sessions.history(query.subject))
 
 
@@ -142,8 +146,10 @@ async def history(service: Serving, _: Administrator, query: OfSubject) -> Histo
     responses=problems(400, 401, 403, 422, 503),
     dependencies=_ONCE,
 )
-async def list_bans(service: Serving, _: Administrator, query: OfSubject) -> schemas.BansResponse:
-    """A subject's bans in force."""
+async def list_bans(
+    service: CurrentService, _: Administrator, query: OfSubject
+) -> schemas.BansResponse:
+    """List a subject's active bans."""
     found = await service.sessions.bans.list(query.subject)
     return schemas.BansResponse(bans=[BanResponse.of(ban) for ban in found])
 
@@ -155,13 +161,16 @@ async def list_bans(service: Serving, _: Administrator, query: OfSubject) -> sch
 )
 async def ban(
     request: Request,
-    service: Serving,
-    administrator: Acting,
+    service: CurrentService,
+    administrator: RecentAdministrator,
     operation: Operation,
     body: schemas.BanRequest,
 ) -> RevokedResponse:
-    """Ban a subject; from everything, this ends its sessions. One of the same scope is replaced."""
-    note_fact(request, "target", body.subject)
+    """Ban a subject from a scope, or from everything, which also ends its sessions.
+
+    An existing ban from the same scope is replaced.
+    """
+    add_log_field(request, "target", body.subject)
     if body.subject == administrator.subject and not body.scope:
         raise InvalidInput("You cannot ban yourself from everything.")
     ended = await service.sessions.bans.add(
@@ -182,10 +191,13 @@ async def ban(
     dependencies=_ONCE,
 )
 async def lift_ban(
-    request: Request, service: Serving, _: Acting, query: Annotated[schemas.LiftBanQuery, Query()]
+    request: Request,
+    service: CurrentService,
+    _: RecentAdministrator,
+    query: Annotated[schemas.LiftBanQuery, Query()],
 ) -> schemas.LiftedResponse:
-    """End a ban early."""
-    note_fact(request, "target", query.subject)
+    """Lift a ban before it expires."""
+    add_log_field(request, "target", query.subject)
     applied = await service.sessions.bans.lift(query.subject, scope=query.scope)
     return schemas.LiftedResponse.of(applied)
 
@@ -197,9 +209,9 @@ async def lift_ban(
     dependencies=_ONCE,
 )
 async def read_claims(
-    service: Serving, _: Administrator, query: OfSubject
+    service: CurrentService, _: Administrator, query: OfSubject
 ) -> schemas.ClaimsResponse:
-    """A subject's live claims, which lie over those of each login."""
+    """Return a subject's live claims, which override the claims of each login."""
     return schemas.ClaimsResponse(claims=dict(await service.sessions.claims.get(query.subject)))
 
 
@@ -209,10 +221,10 @@ async def read_claims(
     responses=problems(400, 401, 403, 413, 415, 422, 503),
 )
 async def set_claims(
-    request: Request, service: Serving, _: Acting, body: schemas.ClaimsRequest
+    request: Request, service: CurrentService, _: RecentAdministrator, body: schemas.ClaimsRequest
 ) -> schemas.ClaimsSetResponse:
-    """Replace a subject's live claims; the next verify anywhere returns them."""
-    note_fact(request, "target", body.subject)
+    """Replace a subject's live claims; every later verify returns them."""
+    add_log_field(request, "target", body.subject)
     applied = await service.sessions.claims.set(body.subject, body.claims)
     return schemas.ClaimsSetResponse.of(applied)
 
@@ -223,10 +235,13 @@ async def set_claims(
     responses=problems(400, 401, 403, 413, 415, 422, 503),
 )
 async def impersonate(
-    request: Request, service: Serving, administrator: Acting, body: schemas.ImpersonationRequest
+    request: Request,
+    service: CurrentService,
+    administrator: RecentAdministrator,
+    body: schemas.ImpersonationRequest,
 ) -> TokenResponse:
-    """Open a session of a subject in which the administrator acts (RFC 8693 section 4.1)."""
-    note_fact(request, "target", body.subject)
+    """Open a session in which the administrator impersonates a subject (RFC 8693 section 4.1)."""
+    add_log_field(request, "target", body.subject)
     pair = await service.sessions.impersonate(
         administrator, body.subject, reason=body.reason, for_seconds=body.for_seconds
     )
@@ -239,7 +254,7 @@ async def impersonate(
     responses=problems(400, 401, 403, 413, 415, 422, 503),
 )
 async def revoke_before(
-    service: Serving, _: Acting, body: schemas.RevokeBeforeRequest
+    service: CurrentService, _: RecentAdministrator, body: schemas.RevokeBeforeRequest
 ) -> schemas.RevokedBeforeResponse:
-    """End every session of everybody that was opened before a time; it is never taken back."""
+    """End the sessions of all subjects that were opened before a time; this cannot be undone."""
     return schemas.RevokedBeforeResponse.of(await service.sessions.revoke_before(body.time))

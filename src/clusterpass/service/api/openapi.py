@@ -1,4 +1,4 @@
-"""The OpenAPI description, complete with the errors."""
+"""The OpenAPI description of the API, including error responses."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -6,8 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from clusterpass.service.bodies.problems import MEDIA_TYPE
 from clusterpass.service.bodies.responses import ProblemResponse
+from clusterpass.web.problems import MEDIA_TYPE
 
 BEARER_ONLY: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}
 PROXY_HEADERS: Final[dict[int | str, dict[str, Any]]] = {
@@ -15,34 +15,45 @@ PROXY_HEADERS: Final[dict[int | str, dict[str, Any]]] = {
         "headers": {
             name: {"description": meaning, "schema": {"type": "string"}}
             for name, meaning in (
-                ("X-Auth-Subject", "The subject, percent-encoded but for visible ASCII."),
-                ("X-Auth-Session", "The session's id."),
-                ("X-Auth-Level", "The level of authentication in force."),
-                ("X-Auth-Scope", "The scopes granted, each encoded as the subject is."),
-                ("X-Auth-Actor", "Who acts in it, encoded alike; of an impersonation only."),
-                ("X-Auth-Grace", "`1` when the store could not be asked (`outage_grace`)."),
+                ("X-Auth-Subject", "The subject, percent-encoded except for visible ASCII."),
+                ("X-Auth-Session", "The session id."),
+                ("X-Auth-Level", "The current authentication level."),
+                (
+                    "X-Auth-Scope",
+                    "The granted scopes, separated by spaces, each encoded like the subject.",
+                ),
+                (
+                    "X-Auth-Actor",
+                    "The impersonating subject, encoded alike; for impersonations only.",
+                ),
+                (
+                    "X-Auth-Grace",
+                    "`1` if the session was accepted during a store outage (`outage_grace`).",
+                ),
             )
         }
     }
 }
 _REFERENCE: Final = "#/components/schemas/{model}"
 _MEANINGS: Final = {
-    400: "The request is not well-formed.",
-    401: "Who is asking could not be established; `error` and `reason` say why.",
-    403: "It is not allowed; `error` says why, and `ban` what a ban forbids.",
-    404: "There is no such session.",
-    409: "It does not go with what there is: `sessions` lists them where there are too many.",
+    400: "The request is malformed.",
+    401: "The caller could not be authenticated; `error` and `reason` say why.",
+    403: "The caller is not allowed to do this; `error` says why, and `ban` describes a ban.",
+    404: "The session does not exist.",
+    409: "The request conflicts with the current state. With `too_many_sessions`, `sessions` lists"
+    " the live sessions.",
     413: "The body is larger than 64 KiB.",
-    415: "The body is not sent as application/json.",
-    422: "The body or the query holds what is not expected; `fields` names it.",
-    429: "Too many attempts; see Retry-After.",
-    503: "The session store cannot be reached; nobody was logged out. See Retry-After. Of what ends"
-    " sessions, `revocation_pending`: it is over here, but not confirmed yet, and tried again.",
+    415: "The Content-Type of the body is not application/json.",
+    422: "The body or the query has invalid or unknown fields; `fields` lists them.",
+    429: "Too many attempts; wait as long as Retry-After says.",
+    503: "The session store is unavailable; no session was ended. Retry after Retry-After seconds."
+    " With `revocation_pending`, no replica has confirmed the revocation yet: if `retried` is"
+    " true, it is in effect on this worker and is retried; otherwise repeat the request.",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The description of error answers, for a route."""
+    """Return the description of the error responses of a route."""
     return {status: _problem(status) for status in statuses}
 
 
@@ -60,7 +71,7 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The document for ``app``."""
+    """Return the OpenAPI document of ``app``."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -77,7 +88,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     }
     for path in document["paths"].values():
         for operation in path.values():
-            # The framework's own 422, where the only parameter is a text that always fits.
+            # FastAPI adds a 422 to routes whose only parameter is a string, which is always valid.
             responses = operation["responses"]
             if "422" in responses and MEDIA_TYPE not in responses["422"].get("content", {}):
                 del responses["422"]

@@ -1,4 +1,4 @@
-"""Who checks the password of a login: the user directory, or a function of the operator's own."""
+"""How passwords are checked: by the user directory, or by a function of the operator's."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -22,8 +22,8 @@ Verdict = bool | str | None
 PasswordCheck = Callable[[str, str], Verdict | Awaitable[Verdict]]
 
 
-class Doorkeeper(Protocol):
-    """Opens sessions for user names with passwords, and asks for a password again."""
+class Authenticator(Protocol):
+    """Opens sessions for users who know their password, and confirms passwords."""
 
     async def login(
         self,
@@ -36,37 +36,38 @@ class Doorkeeper(Protocol):
         remember: bool = False,
         replace: str | None = None,
     ) -> TokenPair:
-        """Open a session; ``address``: the client's; the rest as for ``SessionManager.login``.
+        """Open a session; ``address``: the client's; the others as for ``SessionManager.login``.
 
-        Raises InvalidCredentials, TooManyAttempts, InvalidInput; only after the right password
-        SubjectBanned, TooManySessions, SessionNotFound (``replace`` is no session id), and
-        LoginOvertaken when all sessions were revoked while the password was checked.
+        Raises InvalidCredentials, TooManyAttempts, InvalidInput; only after the correct password
+        SubjectBanned, TooManySessions, SessionNotFound (``replace`` is not a session id), and
+        LoginOvertaken when all sessions were revoked while the password was being checked.
         """
         ...
 
     async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
-        """Return when the password of ``subject``, who is logged in, is right.
+        """Return when ``password`` is that of ``subject``, who is logged in.
 
-        It counts as an attempt to log in. Raises InvalidCredentials, TooManyAttempts, InvalidInput.
+        Each call counts as a login attempt. Raises InvalidCredentials, TooManyAttempts,
+        InvalidInput.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of threads."""
+        """Release the threads."""
         ...
 
 
-def make_doorkeeper(
+def make_authenticator(
     settings: Settings, sessions: AsyncSessionManager, check: PasswordCheck | None
-) -> Doorkeeper:
-    """The doorkeeper that the settings ask for; ``check``: as loaded from ``password_check``."""
+) -> Authenticator:
+    """Return the authenticator; ``check``: the function that ``password_check`` names, if any."""
     if check is None:
-        return DirectoryCheck(settings, sessions)
-    return OwnCheck(settings, sessions, check)
+        return DirectoryAuthenticator(settings, sessions)
+    return CustomAuthenticator(settings, sessions, check)
 
 
-class DirectoryCheck:
-    """The user directory."""
+class DirectoryAuthenticator:
+    """Checks passwords with the user directory."""
 
     def __init__(self, settings: Settings, sessions: AsyncSessionManager) -> None:
         self._users = AsyncUserDirectory(
@@ -84,7 +85,7 @@ class DirectoryCheck:
         remember: bool = False,
         replace: str | None = None,
     ) -> TokenPair:
-        """Ask the directory and open a session."""
+        """Check the password and open a session."""
         return await self._users.login(
             username,
             password,
@@ -96,21 +97,21 @@ class DirectoryCheck:
         )
 
     async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
-        """Ask the directory."""
+        """Check the password."""
         await self._users.authenticate(subject, password, address=address)
 
     async def close(self) -> None:
-        """End the threads."""
+        """Release the threads."""
         await self._users.close()
 
 
-class OwnCheck:
-    """The operator's function, behind the login throttle."""
+class CustomAuthenticator:
+    """Checks passwords with a function of the operator's, behind the login throttle."""
 
     def __init__(
         self, settings: Settings, sessions: AsyncSessionManager, check: PasswordCheck
     ) -> None:
-        """``check``: returns True, False or None, or a subject; may be a coroutine function."""
+        """``check`` returns True, False, None or a subject; it may be a coroutine function."""
         self._sessions = sessions
         self._throttle = AsyncLoginThrottle(sessions, settings.throttle())
         self._threads = AsyncHashing(concurrency=settings.hash_concurrency, most_waiting=64)
@@ -127,7 +128,7 @@ class OwnCheck:
         remember: bool = False,
         replace: str | None = None,
     ) -> TokenPair:
-        """Ask the function and open a session."""
+        """Call the function and open a session."""
         check_password(password)
         await self._throttle.admit(username, address=address)
         generation = await self._sessions.generation(username)
@@ -140,14 +141,14 @@ class OwnCheck:
             replace=replace,
             amr=("pwd",),
             address=address,
-            # Of another subject than the name it is not known from before the check.
+            # If the function returned another subject, its generation before the check is unknown.
             generation=generation if subject == username else None,
         )
         await self._throttle.forget(username)
         return pair
 
     async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
-        """Ask the function, with the subject as the user name; it must name the same subject."""
+        """Call the function with the subject as the user name; it must return that subject."""
         check_password(password)
         await self._throttle.admit(subject, address=address)
         if await self._subject(subject, password) != subject:
@@ -155,19 +156,19 @@ class OwnCheck:
         await self._throttle.forget(subject)
 
     async def close(self) -> None:
-        """End the threads."""
+        """Release the threads."""
         self._threads.close()
 
     async def _subject(self, username: str, password: str) -> str:
-        verdict = await self._ask(username, password)
+        verdict = await self._call(username, password)
         if verdict is None or verdict is False:
             raise InvalidCredentials
         subject = username if verdict is True else verdict
         if not isinstance(subject, str):
-            raise ClusterPassError("password_check must return a bool, None or a string")
+            raise ClusterPassError("password_check must return True, False, None or a string")
         return subject
 
-    async def _ask(self, username: str, password: str) -> Verdict:
+    async def _call(self, username: str, password: str) -> Verdict:
         if inspect.iscoroutinefunction(self._check):
             return cast("Verdict", await self._check(username, password))
         verdict = await self._threads.run(lambda: self._check(username, password))
@@ -175,7 +176,7 @@ class OwnCheck:
 
 
 def load_check(path: str | None) -> PasswordCheck | None:
-    """The function that ``module:function`` names; ConfigurationError when there is none."""
+    """Return the function that ``module:function`` names; raise ConfigurationError if none."""
     if path is None:
         return None
     module_name, _, names = path.partition(":")
@@ -185,9 +186,9 @@ def load_check(path: str | None) -> PasswordCheck | None:
             found = getattr(found, name)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"password_check: {path} cannot be imported ({type(error).__name__}: {error}); write it"
-            " as module:function, and put the module on the PYTHONPATH"
+            f"password_check: {path} cannot be imported ({type(error).__name__}: {error}); write"
+            " it as module:function, and add the directory of the module to PYTHONPATH"
         ) from None
     if not callable(found):
-        raise ConfigurationError(f"password_check: {path} is no function")
+        raise ConfigurationError(f"password_check: {path} is not callable; name a function")
     return cast("PasswordCheck", found)

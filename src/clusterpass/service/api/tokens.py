@@ -1,4 +1,4 @@
-"""The calls that hand out tokens or take them back: login, step-up, refresh, logout."""
+"""The calls that issue or revoke tokens: login, step-up, refresh, logout."""
 
 from typing import Final
 
@@ -9,11 +9,11 @@ from clusterpass import (
 )
 from clusterpass.service.api.dependencies import (
     Address,
-    Confirmed,
+    CurrentService,
+    FreshSession,
     Operation,
-    Serving,
     Token,
-    note_fact,
+    add_log_field,
 )
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import requests, responses
@@ -24,10 +24,10 @@ login_router: Final = APIRouter(tags=["tokens"])
 
 @login_router.post("/login", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
 async def login(
-    request: Request, service: Serving, address: Address, body: requests.LoginRequest
+    request: Request, service: CurrentService, address: Address, body: requests.LoginRequest
 ) -> responses.TokenResponse:
-    """Open a session with a name and a password."""
-    pair = await service.doorkeeper.login(
+    """Open a session with a user name and a password."""
+    pair = await service.authenticator.login(
         body.username,
         body.password.get_secret_value(),
         device=body.device,
@@ -36,7 +36,7 @@ async def login(
         replace=body.replace,
         address=address,
     )
-    note_fact(request, "subject", pair.subject)
+    add_log_field(request, "subject", pair.subject)
     return responses.TokenResponse.of(pair)
 
 
@@ -46,15 +46,18 @@ async def login(
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503),
 )
 async def step_up(
-    service: Serving, session: Confirmed, address: Address, body: requests.StepUpRequest
+    service: CurrentService, session: FreshSession, address: Address, body: requests.StepUpRequest
 ) -> responses.StepUpResponse:
-    """Give the password again (RFC 9470); the session counts as freshly authenticated for a while.
+    """Confirm the password (RFC 9470): for `step_up_seconds`, the authentication counts as recent.
 
-    It counts as an attempt to log in. The answer holds another access token of the same session.
+    Each call counts as a login attempt. The response contains a new access token for the same
+    session.
     """
     if session.act is not None:
-        raise ImpersonationRefused("An impersonation cannot be stepped up.", reason="impersonated")
-    await service.doorkeeper.confirm(
+        raise ImpersonationRefused(
+            "Step-up is not possible in an impersonation.", reason="impersonated"
+        )
+    await service.authenticator.confirm(
         session.subject, body.password.get_secret_value(), address=address
     )
     token = await service.sessions.elevate(
@@ -69,11 +72,11 @@ async def step_up(
 
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))
 async def refresh(
-    request: Request, service: Serving, address: Address, body: requests.RefreshRequest
+    request: Request, service: CurrentService, address: Address, body: requests.RefreshRequest
 ) -> responses.TokenResponse:
-    """Exchange a refresh token for a new pair."""
+    """Exchange a refresh token for a new pair of tokens."""
     pair = await service.sessions.refresh(body.refresh_token.get_secret_value(), address=address)
-    note_fact(request, "subject", pair.subject)
+    add_log_field(request, "subject", pair.subject)
     return responses.TokenResponse.of(pair)
 
 
@@ -84,6 +87,8 @@ async def refresh(
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 413, 415, 503),
 )
-async def logout(service: Serving, token: Token, address: Address, operation: Operation) -> None:
-    """End the session of the access token, also of an expired one."""
+async def logout(
+    service: CurrentService, token: Token, address: Address, operation: Operation
+) -> None:
+    """End the session of the access token, which may have expired."""
     await service.sessions.logout(token, address=address, operation_id=operation)

@@ -1,7 +1,7 @@
-"""What a request body may be, before anything reads it: its size and its type.
+"""Limits on request bodies: their size and their Content-Type.
 
-The whole body is read here, as it is small, so one rule holds for bodies that announce their length
-and for chunked ones.
+The whole body is read here, since it is small, so that one rule covers bodies with a Content-Length
+and chunked ones.
 """
 
 from collections.abc import Container
@@ -10,7 +10,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.service.bodies.problems import Problem, of_status
+from clusterpass.service.bodies.problem_responses import problem_response
+from clusterpass.web.problems import Problem, of_status
 
 MOST_BODY_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
@@ -19,21 +20,21 @@ _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BodyLimits:
-    """ASGI middleware: 413 for a body over 64 KiB, 415 for one that is not JSON."""
+    """ASGI middleware: 413 for a body over 64 KiB, 415 for another Content-Type than expected."""
 
     def __init__(self, app: ASGIApp, *, form_paths: Container[str] = frozenset()) -> None:
-        """``form_paths``: where a browser's form is expected in place of JSON."""
+        """``form_paths``: the paths that expect an HTML form instead of JSON."""
         self._app = app
         self._form_paths = form_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request, or hand it on with its body read."""
+        """Reject the request, or pass it on with its body read."""
         if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if _announced(headers) > MOST_BODY_BYTES:
-            await _too_large().response()(scope, receive, send)
+        if _content_length(headers) > MOST_BODY_BYTES:
+            await problem_response(_too_large())(scope, receive, send)
             return
         body = bytearray()
         while True:
@@ -42,21 +43,21 @@ class BodyLimits:
                 return
             body += message.get("body", b"")
             if len(body) > MOST_BODY_BYTES:
-                await _too_large().response()(scope, receive, send)
+                await problem_response(_too_large())(scope, receive, send)
                 return
             if not message.get("more_body", False):
                 break
-        wanted = _FORM if scope["path"] in self._form_paths else _JSON
-        if body and _media_type(headers) != wanted:
-            problem = of_status(415, f"Send the body as {wanted}.")
-            await problem.response()(scope, receive, send)
+        expected = _FORM if scope["path"] in self._form_paths else _JSON
+        if body and _media_type(headers) != expected:
+            problem = of_status(415, f"Send the body as {expected}.")
+            await problem_response(problem)(scope, receive, send)
             return
         await self._app(scope, _replay(bytes(body), receive), send)
 
 
-def _announced(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
     length = headers.get("content-length", "")
-    # No int() on endless digits; what is no number is the server's to refuse, not ours.
+    # No int() on a very long number. An invalid length is for the server to reject.
     if not (length.isascii() and length.isdigit()):
         return 0
     return int(length) if len(length) < 19 else MOST_BODY_BYTES + 1
@@ -67,7 +68,9 @@ def _media_type(headers: Headers) -> str:
 
 
 def _too_large() -> Problem:
-    return of_status(413, f"A body has at most {MOST_BODY_BYTES} bytes.", {"Connection": "close"})
+    return of_status(
+        413, f"The body may have at most {MOST_BODY_BYTES} bytes.", {"Connection": "close"}
+    )
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

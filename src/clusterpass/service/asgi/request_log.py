@@ -1,9 +1,9 @@
-"""One log line for each request, and what it may hold.
+"""One log line per request.
 
-- Never a header, a body, a query string, nor the message of an unexpected exception: any of them
-  may hold a token or a password. Of an exception its type and its frames are kept.
-- A long segment of a path is cut: no path of ours has one, and it may be a token gone astray.
-- The logger is passed on; there is no global configuration.
+- Headers, bodies, query strings and messages of unexpected exceptions are never logged: any of them
+  may contain a token or a password. Of an exception, the type and the stack frames are logged.
+- Long path segments are cut: no route has one, so it may be a misplaced token.
+- The logger is passed in; there is no global logging configuration.
 """
 
 import itertools
@@ -20,12 +20,13 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.service.bodies.problems import of_status
+from clusterpass.service.bodies.problem_responses import problem_response
+from clusterpass.web.problems import of_status
 
-FACTS: Final = "clusterpass.facts"
-"""The key in an ASGI scope of a dict: what a route adds to the line of its request."""
+LOG_FIELDS: Final = "clusterpass.facts"
+"""The key in an ASGI scope of a dict: the fields that a route adds to its log line."""
 REQUEST_ID: Final = b"x-request-id"
-"""The name of the header, as ASGI has it."""
+"""The name of the header, as ASGI passes it."""
 _SAFE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _START_ID: Final = secrets.token_hex(6).encode()
 _numbers: Final = itertools.count()
@@ -35,7 +36,7 @@ _MOST_FRAMES: Final = 12
 
 
 def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = None) -> Any:
-    """A logger that writes to ``stream``, by default to the standard output."""
+    """Return a logger that writes to ``stream``, by default standard output."""
     stream = stream or sys.stdout
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -53,22 +54,22 @@ def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = 
 
 
 class RequestLog:
-    """ASGI middleware, outside of the rest: names and logs requests, answers unforeseen errors."""
+    """ASGI middleware that adds request ids, logs requests, and turns exceptions into a 500."""
 
     def __init__(self, app: ASGIApp, *, logger: Any) -> None:
-        """``logger``: as made by :func:`make_logger`."""
+        """``logger``: a structlog logger, as from :func:`make_logger`."""
         self._app = app
         self._logger = logger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on and log the outcome."""
+        """Pass the request on, and log the outcome."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        named = (value for name, value in scope["headers"] if name == REQUEST_ID)
-        id_of_this = request_id(next(named, None)).decode()
-        facts: dict[str, Any] = {}
-        scope = {**scope, FACTS: facts}
+        given = (value for name, value in scope["headers"] if name == REQUEST_ID)
+        this_id = request_id(next(given, None)).decode()
+        fields: dict[str, Any] = {}
+        scope = {**scope, LOG_FIELDS: fields}
         status = 0
         started = time.perf_counter()
 
@@ -76,31 +77,31 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = id_of_this
+                MutableHeaders(scope=message)["X-Request-ID"] = this_id
             await send(message)
 
         try:
             await self._app(scope, receive, with_id)
-        except Exception as error:  # noqa: BLE001 (the last line of defence)
-            facts.update(describe_fault(error))
+        except Exception as error:  # noqa: BLE001 (the last resort)
+            fields.update(describe_exception(error))
             if not status:
-                problem = of_status(500, "The request could not be served.")
-                await problem.response()(scope, receive, with_id)
+                problem = of_status(500, "The request could not be processed.")
+                await problem_response(problem)(scope, receive, with_id)
         finally:
-            log = self._logger.error if "fault" in facts else self._logger.info
+            log = self._logger.error if "fault" in fields else self._logger.info
             log(
                 "request",
                 method=scope["method"],
                 path=_loggable_path(scope["path"]),
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 2),
-                request_id=id_of_this,
-                **facts,
+                request_id=this_id,
+                **fields,
             )
 
 
-def describe_fault(error: BaseException) -> dict[str, Any]:
-    """The type of an exception and where it was raised; not its message."""
+def describe_exception(error: BaseException) -> dict[str, Any]:
+    """Return the log fields for an exception: its type and stack frames, never its message."""
     frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
     return {
         "fault": f"{type(error).__module__}.{type(error).__qualname__}",
@@ -109,7 +110,7 @@ def describe_fault(error: BaseException) -> dict[str, Any]:
 
 
 def request_id(given: bytes | None) -> bytes:
-    """The id that the request came with, if it is one; otherwise a new one, which is no secret."""
+    """Return the id that the client sent, if it is well-formed; otherwise a new one."""
     if given is not None and _SAFE_REQUEST_ID.fullmatch(given):
         return given
     return b"%s%08x%012x" % (_START_ID, os.getpid(), next(_numbers))

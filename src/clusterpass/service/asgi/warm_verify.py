@@ -1,13 +1,15 @@
-"""GET /verify before any router, where the session may be served from memory.
+"""GET /verify answered from memory, before any routing.
 
-- What the application answered for a token and a query is answered again for as long as the very
-  same session is served from memory: one that changed, ended or expired is another one, or none.
-- Only 200 is remembered, and no query whose outcome depends on the time: everything else goes to
-  the application.
+- The response for a token and a query is reused while the manager's cache returns the very same
+  session object for the token: a changed session is another object, an ended one is none.
+- Only 200 responses are cached, and only for queries of conditions that the session alone decides:
+  a parameter that is not on the list (``verification=strict``, ``max_auth_age``, one that is yet
+  to be invented) is passed to the application each time.
 """
 
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,50 +19,53 @@ from clusterpass import (
 from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 
 SESSION: Final = "clusterpass.session"
-"""Where the route leaves the session that it answered about, in the scope of the request."""
-_MOST_ANSWERS: Final = 10_000
+"""The key in an ASGI scope of a list: the route appends the session that it returned."""
+_MOST_RESPONSES: Final = 10_000
 _LONGEST_QUERY: Final = 512
-_DEPENDS_ON_TIME: Final = b"max_auth_age"
+_CACHEABLE: Final = frozenset({"level", "scope", "not_banned", "ban_level", "outage_grace"})
+"""The parameters that ask something of the session, which does not change while it is cached.
+
+``outage_grace`` matters only while the session is not cached."""
 Recall = Callable[[str], Session | None]
 
 
 class WarmVerify:
-    """ASGI middleware, outside of all others."""
+    """ASGI middleware, the outermost unless its responses are logged."""
 
     def __init__(self, app: ASGIApp, *, recall: Callable[[], Recall], adds_id: bool = True) -> None:
-        """``recall`` gives what recalls the session of a token, once the application runs.
+        """``recall`` returns the lookup of cached sessions by token, once the application runs.
 
-        ``adds_id``: whether an answer from memory lacks the id of its request.
+        ``adds_id``: whether to add a request id, which no outer middleware does.
         """
         self._app = app
         self._get_recall = recall
         self._recall: Recall | None = None
         self._adds_id = adds_id
-        self._answers: dict[tuple[bytes | None, bytes], _Answer] = {}
+        self._responses: dict[tuple[bytes | None, bytes], _Response] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from memory, or hand on and remember the answer."""
+        """Respond from memory, or pass the request on and cache the response."""
         if scope["type"] != "http" or scope["path"] != "/verify" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
         authorization = given_id = None
         for name, value in scope["headers"]:
             if name == b"authorization":
-                # Two of them are for the application to refuse.
+                # The application rejects a second Authorization header.
                 authorization = value if authorization is None else b""
             elif name == REQUEST_ID:
                 given_id = value
         key = authorization, scope["query_string"]
-        answer = self._answers.get(key)
-        if answer is not None and answer.session is self._recalled(answer.token):
+        cached = self._responses.get(key)
+        if cached is not None and cached.session is self._recalled(cached.token):
             if self._adds_id:
-                headers = [*answer.headers, (REQUEST_ID, request_id(given_id))]
+                headers = [*cached.headers, (REQUEST_ID, request_id(given_id))]
             else:
-                headers = answer.headers
+                headers = cached.headers
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send(answer.body)
+            await send(cached.body)
             return
-        await self._ask(key, scope, receive, send)
+        await self._call(key, scope, receive, send)
 
     def _recalled(self, token: str) -> Session | None:
         recall = self._recall
@@ -68,48 +73,61 @@ class WarmVerify:
             recall = self._recall = self._get_recall()
         return recall(token)
 
-    async def _ask(
+    async def _call(
         self, key: tuple[bytes | None, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
         authorization, query = key
         token = _bearer(authorization)
-        if token is None or len(query) > _LONGEST_QUERY or _DEPENDS_ON_TIME in query:
+        if token is None or not _may_be_cached(query):
             await self._app(scope, receive, send)
             return
-        said: list[Message] = []
+        messages: list[Message] = []
 
-        async def noted(message: Message) -> None:
-            said.append(message)
+        async def recorded(message: Message) -> None:
+            messages.append(message)
             await send(message)
 
         found: list[Session] = []
-        await self._app({**scope, SESSION: found}, receive, noted)
+        await self._app({**scope, SESSION: found}, receive, recorded)
         if (
-            len(said) == 2
-            and said[0]["status"] == 200
+            len(messages) == 2
+            and messages[0]["status"] == 200
             and found
             and self._recalled(token) is found[0]
         ):
-            if len(self._answers) >= _MOST_ANSWERS:
-                del self._answers[next(iter(self._answers))]
+            if len(self._responses) >= _MOST_RESPONSES:
+                del self._responses[next(iter(self._responses))]
             assert authorization is not None
-            self._answers[authorization, query] = _Answer(token, found[0], said)
+            self._responses[authorization, query] = _Response(token, found[0], messages)
 
 
-class _Answer:
-    """What the application said of one session, without the id of the request."""
+class _Response:
+    """A response of the application about one session, without the request id."""
 
     __slots__ = ("body", "headers", "session", "token")
 
-    def __init__(self, token: str, session: Session, said: list[Message]) -> None:
-        head, self.body = said
+    def __init__(self, token: str, session: Session, messages: list[Message]) -> None:
+        head, self.body = messages
         self.token = token
         self.session = session
         self.headers = [each for each in head["headers"] if each[0].lower() != REQUEST_ID]
 
 
+def _may_be_cached(query: bytes) -> bool:
+    """Return whether every parameter of ``query`` is on the list of those that may be cached."""
+    if not query:
+        return True
+    if len(query) > _LONGEST_QUERY:
+        return False
+    try:
+        names = parse_qs(query.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        return False
+    return names.keys() <= _CACHEABLE
+
+
 def _bearer(authorization: bytes | None) -> str | None:
-    """The token, when it is written as nearly all write it."""
+    """Return the token of a header in the usual form, ``Bearer TOKEN``; None for other forms."""
     if authorization is None or authorization[:7] != b"Bearer ":
         return None
     try:

@@ -1,6 +1,6 @@
-"""What goes in and out of the calls for administrators.
+"""Request and response bodies of the administration API.
 
-Subjects are members of a query or a body, never parts of a path: they may hold slashes.
+Subjects are members of a query or a body, never path segments, because they may contain slashes.
 """
 
 from typing import Annotated, Any, Self
@@ -17,8 +17,8 @@ from clusterpass.limits import LONGEST_IMPERSONATION, LONGEST_REASON_BYTES, LONG
 from clusterpass.service.bodies.requests import (
     BanLevel,
     DeviceType,
-    Incoming,
-    IncomingQuery,
+    QueryParameters,
+    RequestBody,
     Seconds,
 )
 from clusterpass.service.bodies.responses import BanResponse, SessionResponse
@@ -31,26 +31,29 @@ Subject = Annotated[
     Field(
         min_length=1,
         max_length=LONGEST_SUBJECT_BYTES,
-        description="Whom it is about.",
+        description="The subject (user) that the request concerns.",
         examples=["alice"],
     ),
 ]
 Reason = Annotated[str, Field(max_length=LONGEST_REASON_BYTES)]
 Scope = Annotated[
-    str, Field(max_length=_LONGEST_SCOPE, description="What is forbidden; empty: everything.")
+    str, Field(max_length=_LONGEST_SCOPE, description="What the ban forbids; empty: everything.")
 ]
 
 
-class OnlineQuery(IncomingQuery):
-    """Which of those who are online."""
+class OnlineQuery(QueryParameters):
+    """Which page of the online users."""
 
-    cursor: str | None = Field(default=None, description="The `next_cursor` of the page before.")
+    cursor: str | None = Field(default=None, description="The `next_cursor` of the previous page.")
     limit: int = Field(
-        default=50, ge=1, le=_MOST_SUBJECTS_ON_A_PAGE, description="Subjects on a page, about."
+        default=50,
+        ge=1,
+        le=_MOST_SUBJECTS_ON_A_PAGE,
+        description="Approximate number of subjects per page.",
     )
 
 
-class SubjectQuery(IncomingQuery):
+class SubjectQuery(QueryParameters):
     """Which subject."""
 
     subject: Subject
@@ -59,9 +62,9 @@ class SubjectQuery(IncomingQuery):
 class EndSessionsQuery(SubjectQuery):
     """Which sessions of a subject: one, those on one type of device, or all."""
 
-    session_id: str | None = Field(default=None, description="This session alone.")
+    session_id: str | None = Field(default=None, description="End only this session.")
     device_type: DeviceType | None = None
-    reason: Reason = Field(default="", description="What the user is told.")
+    reason: Reason = Field(default="", description="The reason shown to the user.")
 
 
 class LiftBanQuery(SubjectQuery):
@@ -70,53 +73,64 @@ class LiftBanQuery(SubjectQuery):
     scope: Scope = ""
 
 
-class BanRequest(Incoming):
-    """Whom to ban from what, and for how long."""
+class BanRequest(RequestBody):
+    """A ban to impose."""
 
     subject: Subject
-    reason: Reason = Field(default="", description="What the user is told.")
-    for_seconds: Seconds | None = Field(default=None, description="How long; null: for good.")
+    reason: Reason = Field(default="", description="The reason shown to the user.")
+    for_seconds: Seconds | None = Field(
+        default=None, description="Duration in seconds; null: permanent."
+    )
     scope: Scope = ""
-    level: BanLevel = Field(default=1, description="How severe, by the application's own count.")
+    level: BanLevel = Field(default=1, description="Severity, on the application's own scale.")
 
 
-class ClaimsRequest(Incoming):
-    """The live claims that a subject is to have."""
+class ClaimsRequest(RequestBody):
+    """The live claims to set for a subject."""
 
     subject: Subject
     claims: dict[str, Any] = Field(
-        description="In place of those before; an empty object takes them back."
+        description="Replaces the previous live claims; an empty object removes them."
     )
 
 
-class ImpersonationRequest(Incoming):
-    """As whom to act, and why."""
+class ImpersonationRequest(RequestBody):
+    """An impersonation to start."""
 
     subject: Subject
-    reason: Reason = Field(min_length=1, description="Why; lists and the history show it.")
-    for_seconds: int = Field(default=900, ge=1, le=LONGEST_IMPERSONATION)
+    reason: Reason = Field(
+        min_length=1, description="The reason, shown in the user's session list and history."
+    )
+    for_seconds: int = Field(
+        default=900,
+        ge=1,
+        le=LONGEST_IMPERSONATION,
+        description="Seconds until the impersonation ends.",
+    )
 
 
-class RevokeBeforeRequest(Incoming):
-    """Up to when sessions are to end."""
+class RevokeBeforeRequest(RequestBody):
+    """The time before which sessions are revoked."""
 
     time: int | None = Field(
         default=None,
         ge=1,
         lt=2**32,
-        description="Seconds since the epoch; null or later than now: now.",
+        description="Seconds since the epoch; null or a time in the future means now.",
     )
 
 
 class OnlineResponse(BaseModel):
-    """Some of those who are online."""
+    """One page of the online users."""
 
     sessions: list[SessionResponse]
-    next_cursor: str | None = Field(description="For the next page; null after the last one.")
+    next_cursor: str | None = Field(
+        description="The cursor of the next page; null on the last page."
+    )
 
     @classmethod
     def of(cls, page: OnlinePage) -> Self:
-        """The page as JSON."""
+        """Return the JSON form of ``page``."""
         return cls(
             sessions=[SessionResponse.of(each) for each in page.sessions],
             next_cursor=page.next_cursor,
@@ -124,16 +138,16 @@ class OnlineResponse(BaseModel):
 
 
 class OnlineCountResponse(BaseModel):
-    """How many are online."""
+    """How many users are online."""
 
     subjects: int
     sessions: int = Field(
-        description="At most: one that ended by itself counts until its subject's next change."
+        description="An upper bound: an expired session is counted until its subject's next change."
     )
 
     @classmethod
     def of(cls, count: OnlineCount) -> Self:
-        """The numbers as JSON."""
+        """Return the JSON form of ``count``."""
         return cls(subjects=count.subjects, sessions=count.sessions)
 
 
@@ -144,7 +158,7 @@ class SubjectSessionsResponse(BaseModel):
 
 
 class BansResponse(BaseModel):
-    """A subject's bans in force."""
+    """A subject's active bans."""
 
     bans: list[BanResponse]
 
@@ -152,12 +166,12 @@ class BansResponse(BaseModel):
 class LiftedResponse(BaseModel):
     """Whether a ban was lifted."""
 
-    lifted: int = Field(description="1, or 0 when there was none.")
-    durable: bool = Field(description="Whether a replica has confirmed the write.")
+    lifted: int = Field(description="1, or 0 if there was no such ban.")
+    durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
     def of(cls, applied: Applied) -> Self:
-        """The outcome as JSON."""
+        """Return the JSON form of ``applied``."""
         return cls(lifted=applied.count, durable=applied.durable)
 
 
@@ -168,24 +182,30 @@ class ClaimsResponse(BaseModel):
 
 
 class ClaimsSetResponse(BaseModel):
-    """How many live sessions have the claims now."""
+    """How many live sessions received the claims."""
 
-    sessions: int = Field(description="0 when nobody was logged in; then nothing was kept.")
-    durable: bool = Field(description="Whether a replica has confirmed the write.")
+    sessions: int = Field(
+        description="0 if the subject has no live session; the claims were then not stored."
+    )
+    durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
     def of(cls, applied: Applied) -> Self:
-        """The outcome as JSON."""
+        """Return the JSON form of ``applied``."""
         return cls(sessions=applied.count, durable=applied.durable)
 
 
 class RevokedBeforeResponse(BaseModel):
-    """The time that holds now."""
+    """The revocation time in effect."""
 
-    time: int = Field(description="Sessions that were opened before this second have ended.")
-    durable: bool = Field(description="Whether a replica has confirmed each copy.")
+    time: int = Field(
+        description="Sessions opened before this time are revoked; seconds since the epoch."
+    )
+    durable: bool = Field(
+        description="Whether a replica has acknowledged the write on every shard."
+    )
 
     @classmethod
     def of(cls, revoked: RevokedBefore) -> Self:
-        """The outcome as JSON."""
+        """Return the JSON form of ``revoked``."""
         return cls(time=revoked.time, durable=revoked.durable)

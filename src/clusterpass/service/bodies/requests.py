@@ -1,7 +1,4 @@
-"""What goes in, as JSON or in a query. It is strict: no conversions, no unknown members.
-
-What goes out is in ``answers``.
-"""
+"""Request bodies and query parameters: strict, without conversions or unknown members."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +21,7 @@ DeviceType = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z0-9_.-]{1,16}$",
-        description="The kind of device.",
+        description="The type of device.",
         examples=["phone"],
     ),
 ]
@@ -32,20 +29,20 @@ Seconds = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME)]
 BanLevel = Annotated[int, Field(ge=1, le=MOST_BAN_LEVEL)]
 
 
-class Incoming(BaseModel):
-    """A request's body."""
+class RequestBody(BaseModel):
+    """A JSON request body: nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class IncomingQuery(BaseModel):
-    """A request's query: all of it is text, so numbers are converted."""
+class QueryParameters(BaseModel):
+    """Query parameters: all of them are text, so numbers are parsed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class LoginRequest(Incoming):
-    """Who wants to log in."""
+class LoginRequest(RequestBody):
+    """The credentials and options of a login."""
 
     username: str = Field(min_length=1, max_length=LONGEST_SUBJECT_BYTES, examples=["alice"])
     password: Password
@@ -53,53 +50,57 @@ class LoginRequest(Incoming):
         default=None,
         min_length=1,
         max_length=LONGEST_DEVICE_BYTES,
-        description="A name to recognise the session by in a list.",
+        description="A device name that identifies the session in lists.",
         examples=["Firefox on Linux"],
     )
     device_type: DeviceType | None = None
-    remember: bool = Field(default=False, description="Whether to use the longer lifetimes.")
+    remember: bool = Field(
+        default=False, description="Whether to use remember_lifetime and remember_idle_lifetime."
+    )
     replace: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{22}$",
-        description="The id of a session that is to leave for this one.",
+        description="The id of one of the user's sessions to end in favour of this one.",
     )
 
 
-class StepUpRequest(Incoming):
-    """The password of who is logged in, once more."""
+class StepUpRequest(RequestBody):
+    """The password of the logged-in user."""
 
     password: Password
 
 
-class RefreshRequest(Incoming):
-    """The refresh token to exchange; it is used up."""
+class RefreshRequest(RequestBody):
+    """The refresh token to exchange; each can be used once."""
 
     refresh_token: SecretStr = Field(min_length=1, max_length=_LONGEST_REFRESH_TOKEN)
 
 
-class ShortenRequest(Incoming):
-    """How soon a session is to end; at least one of them."""
+class ShortenRequest(RequestBody):
+    """New, shorter limits of a session; at least one is required."""
 
-    lifetime: Seconds | None = Field(default=None, description="Seconds from now, at most.")
+    lifetime: Seconds | None = Field(
+        default=None, description="Maximum seconds from now until the session ends."
+    )
     idle_lifetime: Seconds | None = Field(
-        default=None, description="Seconds without use, at most; 10 or more."
+        default=None, description="Maximum seconds without use; at least 10."
     )
 
 
-class VerifyQuery(IncomingQuery):
-    """What the session must fulfil."""
+class VerifyQuery(QueryParameters):
+    """Conditions on the session."""
 
-    level: str | None = Field(default=None, description="The lowest level of authentication.")
+    level: str | None = Field(default=None, description="The minimum authentication level.")
     max_auth_age: int | None = Field(
         default=None,
         ge=0,
         le=LONGEST_LIFETIME,
-        description="Seconds since the user was authenticated, at most.",
+        description="Maximum seconds since the user authenticated.",
     )
     scope: list[str] = Field(
         default=[],
         max_length=_MOST_CONDITIONS,
-        description="A scope that the claim `scope` must cover; may be repeated.",
+        description="A scope that the `scope` claim must cover; may be repeated.",
     )
     not_banned: list[str] = Field(
         default=[],
@@ -108,24 +109,24 @@ class VerifyQuery(IncomingQuery):
     )
     ban_level: BanLevel | None = Field(
         default=None,
-        description="The level from which a ban counts for `not_banned`; 1 unless given.",
+        description="The minimum level of bans that `not_banned` considers; default 1.",
     )
     verification: Literal["strict"] | None = Field(
         default=None,
-        description="`strict` asks the store in any case, before an act that an old answer could"
-        " harm; otherwise as the service is set.",
+        description="`strict` always asks the store, for requests where a stale response would do"
+        " harm; default: the setting `verification`.",
     )
     outage_grace: int | None = Field(
         default=None,
         ge=0,
         le=LONGEST_GRACE,
-        description="Seconds: while the session store cannot be asked, accept a session that was"
-        " seen alive no longer ago; for requests that only read. Unless given, as the service is"
-        " set.",
+        description="Stale-while-error: during a store outage, accept a session that was verified"
+        " at most this many seconds ago; for read-only requests. Default: the setting"
+        " `outage_grace`.",
     )
 
 
-class OwnSessionsQuery(IncomingQuery):
-    """Which of the caller's other sessions."""
+class OwnSessionsQuery(QueryParameters):
+    """Which of the caller's other sessions to end."""
 
     device_type: DeviceType | None = None

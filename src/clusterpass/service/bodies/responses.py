@@ -1,4 +1,4 @@
-"""What goes out as JSON: each of these is a value of the library, member for member."""
+"""Response bodies: each is a value of the library, with the same members."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, Self
@@ -13,6 +13,7 @@ from clusterpass import (
     Session,
     TokenPair,
 )
+from clusterpass.web.json_values import ban_json, session_json
 
 
 class TokenResponse(BaseModel):
@@ -24,13 +25,13 @@ class TokenResponse(BaseModel):
     expires_in: int = Field(description="Seconds until the access token expires.")
     session_id: str
     session_expires_in: int = Field(
-        description="Seconds until the session ends unless it is used: how long to keep the pair."
+        description="Seconds until an unused session ends: how long to keep the token pair."
     )
-    durable: bool = Field(description="Whether a replica has confirmed the write.")
+    durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
     def of(cls, pair: TokenPair) -> Self:
-        """The pair as JSON."""
+        """Return the JSON form of ``pair``."""
         return cls(
             access_token=pair.access_token,
             refresh_token=pair.refresh_token,
@@ -43,20 +44,20 @@ class TokenResponse(BaseModel):
 
 
 class StepUpResponse(BaseModel):
-    """Another access token of the same session."""
+    """A new access token for the same session."""
 
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: int = Field(
-        description="Seconds until it expires, which is no later than the step-up does."
+        description="Seconds until the access token expires: no later than the step-up."
     )
     session_id: str
-    acr: str = Field(description="The level of authentication that the token says.")
-    durable: bool = Field(description="Whether a replica has confirmed the write.")
+    acr: str = Field(description="The authentication level in the token.")
+    durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
     def of(cls, token: AccessToken) -> Self:
-        """The token as JSON."""
+        """Return the JSON form of ``token``."""
         return cls(
             access_token=token.access_token,
             token_type="Bearer",  # noqa: S106 (the name of a scheme)
@@ -68,7 +69,7 @@ class StepUpResponse(BaseModel):
 
 
 class ActorResponse(BaseModel):
-    """Who acts in a session that is another's (RFC 8693 section 4.1)."""
+    """The administrator behind an impersonation (RFC 8693 section 4.1)."""
 
     subject: str
     session_id: str
@@ -76,24 +77,18 @@ class ActorResponse(BaseModel):
 
 
 class BanResponse(BaseModel):
-    """A ban in force."""
+    """An active ban. Times are seconds since the epoch."""
 
-    scope: str = Field(description="What is forbidden; empty: everything.")
+    scope: str = Field(description="What the ban forbids; empty: everything.")
     level: int
-    until: int | None = Field(description="When it ends by itself; null: never.")
+    until: int | None = Field(description="When the ban expires; null: never.")
     reason: str
     banned_at: int
 
     @classmethod
     def of(cls, ban: Ban) -> Self:
-        """The ban as JSON."""
-        return cls(
-            scope=ban.scope,
-            level=ban.level,
-            until=ban.until,
-            reason=ban.reason,
-            banned_at=ban.banned_at,
-        )
+        """Return the JSON form of ``ban``."""
+        return cls(**ban_json(ban))
 
 
 class SessionResponse(BaseModel):
@@ -104,31 +99,35 @@ class SessionResponse(BaseModel):
     device: str | None
     device_type: str | None
     created_at: int = Field(description="When the login happened.")
-    refreshed_at: int = Field(description="When its tokens were made last.")
-    active_at: int = Field(description="When it was used last, to within activity_interval.")
-    expires_at: int = Field(description="When it ends unless it is used.")
-    auth_time: int = Field(description="When the user was authenticated last.")
-    acr: str = Field(description="The level of authentication in force.")
-    amr: list[str] = Field(description="By which methods (RFC 8176).")
-    claims: dict[str, Any] = Field(description="The application's own claims, with the live ones.")
-    act: ActorResponse | None = Field(description="Who acts in it, when it is an impersonation.")
-    bans: list[BanResponse] = Field(description="What the subject is banned from.")
+    refreshed_at: int = Field(description="When its tokens were last issued.")
+    active_at: int = Field(description="When it was last used, accurate to activity_interval.")
+    expires_at: int = Field(description="When it ends if it is not used again.")
+    auth_time: int = Field(description="When the user last authenticated.")
+    acr: str = Field(description="The current authentication level.")
+    amr: list[str] = Field(description="The authentication methods (RFC 8176).")
+    claims: dict[str, Any] = Field(
+        description="The application's claims: those of the login, overlaid with the live claims."
+    )
+    act: ActorResponse | None = Field(
+        description="The impersonating administrator; null for other sessions."
+    )
+    bans: list[BanResponse] = Field(description="The subject's active bans.")
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        """The session as JSON."""
-        return cls(**_members(session))
+        """Return the JSON form of ``session``."""
+        return cls(**session_json(session))
 
 
 class ListedSession(SessionResponse):
     """A session in a list."""
 
-    current: bool = Field(description="Whether the request came from this one.")
+    current: bool = Field(description="Whether this session sent the request.")
 
     @classmethod
     def listed(cls, session: Session, *, current: bool) -> Self:
-        """The session as JSON."""
-        return cls(**_members(session), current=current)
+        """Return the JSON form of ``session``."""
+        return cls(**session_json(session), current=current)
 
 
 class SessionsResponse(BaseModel):
@@ -138,14 +137,14 @@ class SessionsResponse(BaseModel):
 
 
 class HistoryLine(BaseModel):
-    """One line of a subject's history."""
+    """One entry of a subject's history."""
 
     kind: str = Field(examples=["login"])
-    at: int = Field(description="When, in seconds since the epoch; of refreshes the latest.")
-    count: int = Field(description="How many times, or how many sessions it concerned.")
+    at: int = Field(description="Seconds since the epoch; for refreshes, the latest one.")
+    count: int = Field(description="The number of refreshes, or of sessions affected.")
     session_id: str | None
     address: str | None
-    text: str = Field(description="The device of a login, the reason of a revocation; cut short.")
+    text: str = Field(description="The device of a login or the reason of a revocation, truncated.")
 
 
 class HistoryResponse(BaseModel):
@@ -155,7 +154,7 @@ class HistoryResponse(BaseModel):
 
     @classmethod
     def of(cls, entries: Iterable[HistoryEntry]) -> Self:
-        """The history as JSON."""
+        """Return the JSON form of ``entries``."""
         return cls(
             entries=[
                 HistoryLine(
@@ -172,25 +171,25 @@ class HistoryResponse(BaseModel):
 
 
 class RevokedResponse(BaseModel):
-    """How many sessions were ended."""
+    """How many sessions were revoked."""
 
     revoked: int
-    durable: bool = Field(description="Whether a replica has confirmed the write.")
+    durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
     def of(cls, ended: Ended) -> Self:
-        """The outcome as JSON."""
+        """Return the JSON form of ``ended``."""
         return cls(revoked=ended.count, durable=ended.durable)
 
 
 class StateResponse(BaseModel):
-    """How the service is."""
+    """The state of the service."""
 
     status: Literal["ok"] = "ok"
 
 
 class WrongField(BaseModel):
-    """A member of the request that is not as it should be."""
+    """An invalid field of the request."""
 
     field: str
     message: str
@@ -203,42 +202,22 @@ class ProblemResponse(BaseModel):
     title: str
     status: int
     detail: str
-    error: str = Field(description="The stable code to compare.", examples=["token_expired"])
+    error: str = Field(
+        description="The stable error code, for programs.", examples=["token_expired"]
+    )
     reason: str | None = Field(
-        default=None, description="A finer cause, where one code has several."
+        default=None, description="A more specific cause, for codes that have several."
     )
     fields: list[WrongField] | None = Field(
-        default=None, description="What is wrong in a request that does not fit its schema."
+        default=None, description="The invalid fields of the request."
     )
     ended_at: int | None = Field(
         default=None, description="When the session ended, in seconds since the epoch."
     )
     note: str | None = Field(
-        default=None, description="By which device it was replaced, or why it was revoked."
+        default=None, description="The device of the newer login, or the reason of the revocation."
     )
     sessions: list[SessionResponse] | None = Field(
-        default=None, description="The live sessions, of `too_many_sessions`."
+        default=None, description="The live sessions; with `too_many_sessions`."
     )
-    ban: BanResponse | None = Field(default=None, description="The ban, of `subject_banned`.")
-
-
-def _members(session: Session) -> dict[str, Any]:
-    act = session.act
-    return {
-        "subject": session.subject,
-        "session_id": session.session_id,
-        "device": session.device,
-        "device_type": session.device_type,
-        "created_at": session.created_at,
-        "refreshed_at": session.refreshed_at,
-        "active_at": session.active_at,
-        "expires_at": session.expires_at,
-        "auth_time": session.auth_time,
-        "acr": session.acr,
-        "amr": list(session.amr),
-        "claims": dict(session.claims),
-        "act": None
-        if act is None
-        else ActorResponse(subject=act.subject, session_id=act.session_id, reason=act.reason),
-        "bans": [BanResponse.of(ban) for ban in session.bans],
-    }
+    ban: BanResponse | None = Field(default=None, description="The ban; with `subject_banned`.")

@@ -1,1 +1,8 @@
-"""The page for people: log in, see your sessions, end them; and for administrators."""
+"""The page for people with a browser: log in, review your sessions and end them; administration.
+
+- ``routes`` mounts everything else on the application; ``handlers`` is what all routes share.
+- ``home``, ``login``: the pages for every user. ``administration``, ``administration_actions``,
+  ``step_up``: the pages and actions for administrators.
+- ``visit``: the session of the browser that sends a request; ``cookies``, ``forms``: what it sent.
+- ``rendering``, ``sentences``, ``history``, ``session_end``, ``device_types``: from values to HTML.
+"""

@@ -1,7 +1,7 @@
-"""What administrators see: who is online, and all about one subject. Nothing is changed here.
+"""The pages for administrators: who is online, and everything about one subject. Read-only.
 
-An administrator is a subject that the settings name, in a session of its own. For everybody else
-these pages do not exist.
+An administrator is a subject that the setting ``administrators`` names, in a session of its own.
+Everyone else gets 404 from these pages.
 """
 
 import json
@@ -16,11 +16,11 @@ from clusterpass import (
     OnlinePage,
     Session,
 )
-from clusterpass.service.page.forms import make_form_token
-from clusterpass.service.page.history import tell
-from clusterpass.service.page.home import support_of
-from clusterpass.service.page.views import notice, render
+from clusterpass.service.page.history import describe_history
+from clusterpass.service.page.home import impersonator_of
+from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.visit import Visit, Visitor
+from clusterpass.web.csrf import make_form_token
 
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"
@@ -30,12 +30,12 @@ BAN_CHOICES: Final = (
     ("day", "1 day", 86_400),
     ("week", "7 days", 7 * 86_400),
     ("month", "30 days", 30 * 86_400),
-    ("good", "For good", None),
+    ("good", "Permanently", None),
 )
 
 
 async def show_online(visit: Visit, visitor: Visitor) -> Response:
-    """Some of those who are online; the cursor in the address leads to the next."""
+    """Show one page of the online users; the query parameter ``cursor`` selects the next page."""
     online = visit.service.sessions.online
     cursor = visit.request.query_params.get("cursor")
     page: OnlinePage = await online.page(cursor, limit=_SUBJECTS_ON_A_PAGE)
@@ -56,7 +56,7 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
 
 
 async def show_subject(visit: Visit, visitor: Visitor) -> Response:
-    """The sessions, bans, live claims and history of one subject, and what can be done."""
+    """Show the sessions, bans, live claims and history of one subject, and the forms."""
     sessions = visit.service.sessions
     subject = visit.request.query_params.get("name", "")
     found = await sessions.sessions(subject)
@@ -64,14 +64,14 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     response = render(
         "subject.html",
         subject=subject,
-        may_be_acted_for=subject != visitor.session.subject
+        may_be_impersonated=subject != visitor.session.subject
         and subject not in sessions.config.protected_subjects,
-        sessions=[(each, support_of(each)) for each in found],
+        sessions=[(each, impersonator_of(each)) for each in found],
         own_session_id=visitor.session.session_id,
         bans=await sessions.bans.list(subject),
         ban_choices=BAN_CHOICES,
         claims=json.dumps(dict(claims), indent=2, ensure_ascii=False) if claims else "",
-        happenings=tell(await sessions.history(subject), found),
+        activity=describe_history(await sessions.history(subject), found),
         form_token=make_form_token(sessions.config, visitor.session.session_id),
         notice=notice(visit.cookies.notice(visit.request)),
     )
@@ -80,12 +80,12 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
 
 
 def subject_page(subject: str) -> str:
-    """The address of the page about ``subject``."""
+    """Return the URL path and query of the page about ``subject``."""
     return f"{SUBJECT}?{urlencode({'name': subject})}"
 
 
 def _by_subject(sessions: Iterable[Session]) -> list[tuple[str, str, list[Session]]]:
-    """Subjects with the address of their page and their sessions, in the order of the store."""
+    """Group sessions by subject: its name, the URL of its page, its sessions. Keeps the order."""
     return [
         (subject, subject_page(subject), list(of_one))
         for subject, of_one in groupby(sessions, key=lambda session: session.subject)

@@ -1,4 +1,4 @@
-"""What administrators do to a subject. Each act is a form of the page about the subject."""
+"""What administrators do to a subject; each action is a form on the page about that subject."""
 
 import re
 from typing import Final
@@ -10,8 +10,8 @@ from clusterpass import (
     SessionNotFound,
 )
 from clusterpass.service.page.administration import BAN_CHOICES, subject_page
+from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.home import ended_code
-from clusterpass.service.page.steps import Act, Fields, back
 from clusterpass.service.page.visit import Visit, Visitor
 
 _LONGEST_MINUTES: Final = 60
@@ -19,22 +19,22 @@ _MINUTES: Final = re.compile(r"[1-9][0-9]?")
 
 
 async def end_session(visit: Visit, _: Visitor, fields: Fields) -> Response:
-    """Log out one session."""
+    """End one session."""
     subject = _subject(fields)
     try:
         ended = await visit.service.sessions.revoke(
             subject, fields.get("session_id", ""), reason=_text(fields, "reason")
         )
     except SessionNotFound:
-        return _back(visit, subject, "gone")
-    return _back(visit, subject, "ended" if ended.count else "gone")
+        return _to_subject(visit, subject, "gone")
+    return _to_subject(visit, subject, "ended" if ended.count else "gone")
 
 
 async def end_sessions(visit: Visit, _: Visitor, fields: Fields) -> Response:
-    """Log out all sessions."""
+    """End all sessions."""
     subject = _subject(fields)
     ended = await visit.service.sessions.revoke_all(subject, reason=_text(fields, "reason"))
-    return _back(visit, subject, ended_code("all", ended.count))
+    return _to_subject(visit, subject, ended_code("all", ended.count))
 
 
 async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
@@ -43,45 +43,45 @@ async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
     seconds = {name: seconds for name, _, seconds in BAN_CHOICES}
     wanted = fields.get("duration", "")
     if wanted not in seconds:
-        raise InvalidInput("Say how long the ban is to last.")
+        raise InvalidInput("Choose how long the ban lasts.")
     if subject == visitor.session.subject and not scope:
         raise InvalidInput("You cannot ban yourself from everything.")
     await visit.service.sessions.bans.add(
         subject, reason=_text(fields, "reason"), for_seconds=seconds[wanted], scope=scope
     )
-    return _back(visit, subject, "banned")
+    return _to_subject(visit, subject, "banned")
 
 
 async def lift(visit: Visit, _: Visitor, fields: Fields) -> Response:
-    """End a ban early."""
+    """Lift a ban before it expires."""
     subject = _subject(fields)
     lifted = await visit.service.sessions.bans.lift(subject, scope=fields.get("scope", ""))
-    return _back(visit, subject, "lifted" if lifted.count else "unbanned")
+    return _to_subject(visit, subject, "lifted" if lifted.count else "unbanned")
 
 
 async def impersonate(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
-    """Go on in this browser as the subject, for a while."""
+    """Replace the session of this browser by an impersonation of the subject."""
     minutes = fields.get("minutes", "")
     if not _MINUTES.fullmatch(minutes) or int(minutes) > _LONGEST_MINUTES:
-        raise InvalidInput(f"Give whole minutes from 1 to {_LONGEST_MINUTES}.")
+        raise InvalidInput(f"Enter a whole number of minutes from 1 to {_LONGEST_MINUTES}.")
     pair = await visit.service.sessions.impersonate(
         visitor.session,
         _subject(fields),
         reason=_text(fields, "reason"),
         for_seconds=int(minutes) * 60,
     )
-    visit.hand_out(pair)
-    return back()
+    visit.set_tokens(pair)
+    return redirect()
 
 
-ACTS: Final[dict[str, Act]] = {
+ACTIONS: Final[dict[str, Action]] = {
     "revoke": end_session,
     "revoke-all": end_sessions,
     "ban": ban,
     "lift": lift,
     "impersonate": impersonate,
 }
-"""By the last part of the address that their form is sent to."""
+"""The actions, by the last segment of the path that their form is sent to."""
 
 
 def _subject(fields: Fields) -> str:
@@ -92,5 +92,5 @@ def _text(fields: Fields, name: str) -> str:
     return fields.get(name, "").strip()
 
 
-def _back(visit: Visit, subject: str, code: str) -> Response:
-    return back(visit, code, to=subject_page(subject))
+def _to_subject(visit: Visit, subject: str, code: str) -> Response:
+    return redirect(visit, code, to=subject_page(subject))

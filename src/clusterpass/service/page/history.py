@@ -1,7 +1,7 @@
-"""The history of a subject, one sentence for each line.
+"""The history of a subject, one sentence per entry.
 
-A line names its session by an id. The device is the one of that session's login, as far as that
-line is still kept or the session still lives.
+An entry identifies its session by an id. The device name comes from the login entry of that
+session, if it is still stored, or from the session, if it is still live.
 """
 
 from collections.abc import Iterable
@@ -17,50 +17,53 @@ from clusterpass.service.page.sentences import Quoted, Sentence, compose, times
 _SOME_DEVICE: Final[Sentence] = ("a device",)
 _SENTENCES: Final = {
     "login": "Logged in",
-    "refresh": "Refreshed {often} on {device}",
+    "refresh": "Session renewed {often} on {device}",
     "logged_out": "Logged out on {device}",
-    "replaced": "{devices} {were} replaced by a newer login",
+    "replaced": "{devices} {were} logged out by a newer login",
     "revoked": "{devices} {were} logged out",
     "banned": "Banned",
-    "unbanned": "The ban was lifted",
-    "reused": "{devices} {were} logged out because a key of its login was used a second time",
-    "elevated": "Confirmed with the password on {device}",
-    "impersonated": "Support logged in here",
+    "unbanned": "Ban lifted",
+    "reused": "{devices} {were} logged out because a session token was used twice",
+    "elevated": "Password confirmed on {device}",
+    "impersonated": "Support logged in to this account",
     "claims_changed": "Permissions were changed",
-    "expired": "The login on {device} reached its end",
-    "idle": "{devices} {were} logged out after a long time without use",
+    "expired": "The session on {device} expired",
+    "idle": "{devices} {were} logged out due to inactivity",
 }
 _WITH_TEXT: Final = {
     "login": "Logged in on {text}",
-    "replaced": "{devices} {were} replaced by a newer login on {text}",
+    "replaced": "{devices} {were} logged out by a newer login on {text}",
     "revoked": "{devices} {were} logged out: {text}",
     "banned": "Banned: {text}",
-    "unbanned": "The ban was lifted: {text}",
-    "impersonated": "Support logged in here: {text}",
+    "unbanned": "Ban lifted: {text}",
+    "impersonated": "Support logged in to this account: {text}",
 }
 _BY_SUPPORT: Final = {
-    "refresh": "Support went on here",
-    "logged_out": "Support logged out here",
-    "revoked": "Support was logged out here",
-    "expired": "Support was here for as long as it had asked for",
+    "refresh": "Support session renewed",
+    "logged_out": "Support logged out",
+    "revoked": "Support was logged out",
+    "expired": "Support session expired",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One line of the history, for the eye."""
+class ActivityLine:
+    """One entry of the history, for display."""
 
     at: int
+    """Seconds since the epoch."""
     is_latest: bool
-    """Whether it happened before, too."""
+    """Whether ``at`` is the latest of several times."""
     sentence: Sentence
     address: str | None
     is_alarm: bool
-    """Whether it deserves a look."""
+    """Whether the entry is highlighted as a security event."""
 
 
-def tell(history: Iterable[HistoryEntry], sessions: Iterable[Session]) -> list[Happening]:
-    """The lines of a history as sentences; ``sessions``: the live ones of the same subject."""
+def describe_history(
+    history: Iterable[HistoryEntry], sessions: Iterable[Session]
+) -> list[ActivityLine]:
+    """Return the entries as sentences; ``sessions``: the live sessions of the same subject."""
     lines = list(history)
     live = list(sessions)
     devices = {entry.session_id: entry.text for entry in lines if entry.kind == "login"}
@@ -69,7 +72,7 @@ def tell(history: Iterable[HistoryEntry], sessions: Iterable[Session]) -> list[H
     support |= {session.session_id for session in live if session.act is not None}
     support.discard(None)
     return [
-        Happening(
+        ActivityLine(
             at=entry.at,
             is_latest=entry.kind == "refresh" and entry.count > 1,
             sentence=_sentence(

@@ -1,8 +1,7 @@
-"""The page for people: log in, see where you are logged in, log out there or here.
+"""The routes of the page.
 
-- GET shows, POST does; after a POST the browser is sent back and told what happened.
-- It works without scripts. The tokens are in cookies that no script can read, never in the HTML.
-- A fault of the store is 503 and leaves the cookies alone: nobody is logged out by it.
+- GET shows, POST changes; after a POST the browser is redirected to a page that reports the result.
+- The page works without scripts. Tokens are in cookies that no script can read, never in the HTML.
 """
 
 from typing import Final
@@ -11,43 +10,51 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from clusterpass.service.page.administration import ONLINE, SUBJECT, show_online, show_subject
-from clusterpass.service.page.administration_actions import ACTS
+from clusterpass.service.page.administration_actions import ACTIONS
+from clusterpass.service.page.handlers import (
+    HOME,
+    LOGIN,
+    Handler,
+    administrator_view,
+    endpoint,
+    form_handler,
+    redirect,
+)
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
 from clusterpass.service.page.login import log_in
-from clusterpass.service.page.step_up import CONFIRM, confirming, guarding
-from clusterpass.service.page.steps import HOME, LOGIN, Step, acting, answering, back, viewing
-from clusterpass.service.page.views import STYLE, STYLE_PATH, STYLE_VERSION
+from clusterpass.service.page.rendering import STYLE, STYLE_PATH, STYLE_VERSION
+from clusterpass.service.page.step_up import CONFIRM, confirmation, requiring_recent_login
 from clusterpass.service.page.visit import Visit
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 def mount_page(app: FastAPI) -> None:
-    """Add the page at ``/``, what its forms are sent to, and its style sheet."""
-    steps: list[tuple[str, str, Step]] = [
+    """Add the page at ``/``, the targets of its forms, and its style sheet to ``app``."""
+    handlers: list[tuple[str, str, Handler]] = [
         ("GET", HOME, show_home),
         ("GET", STYLE_PATH, _style),
         ("POST", LOGIN, log_in),
-        ("POST", "/page/logout", acting(log_out)),
-        ("POST", "/page/sessions/revoke-others", acting(end_others)),
-        ("POST", "/page/sessions/revoke-kind", acting(end_kind)),
-        ("POST", "/page/sessions/{session_id}/revoke", acting(end_one)),
-        ("GET", ONLINE, viewing(show_online)),
-        ("GET", SUBJECT, viewing(show_subject)),
-        ("POST", CONFIRM, acting(confirming(ACTS), for_administrators=True)),
-        *(
-            ("POST", f"{SUBJECT}/{name}", acting(guarding(name, act), for_administrators=True))
-            for name, act in ACTS.items()
-        ),
-        # The address of a form, when it is opened or reloaded.
-        ("GET", "/page/{rest:path}", _go_home),
+        ("POST", "/page/logout", form_handler(log_out)),
+        ("POST", "/page/sessions/revoke-others", form_handler(end_others)),
+        ("POST", "/page/sessions/revoke-kind", form_handler(end_kind)),
+        ("POST", "/page/sessions/{session_id}/revoke", form_handler(end_one)),
+        ("GET", ONLINE, administrator_view(show_online)),
+        ("GET", SUBJECT, administrator_view(show_subject)),
+        ("POST", CONFIRM, form_handler(confirmation(ACTIONS), for_administrators=True)),
     ]
-    for method, path, step in steps:
-        app.add_route(path, answering(step), methods=[method], include_in_schema=False)
+    for name, action in ACTIONS.items():
+        guarded = requiring_recent_login(name, action)
+        handler = form_handler(guarded, for_administrators=True)
+        handlers.append(("POST", f"{SUBJECT}/{name}", handler))
+    # The target of a form, when it is opened or reloaded.
+    handlers.append(("GET", "/page/{rest:path}", _go_home))
+    for method, path, handler in handlers:
+        app.add_route(path, endpoint(handler), methods=[method], include_in_schema=False)
 
 
 async def _go_home(_: Visit) -> Response:
-    return back()
+    return redirect()
 
 
 async def _style(visit: Visit) -> Response:

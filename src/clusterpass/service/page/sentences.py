@@ -1,7 +1,7 @@
-"""Sentences of the page: our own words, with somebody else's text and moments set apart in them.
+"""Sentences on the page: our own words, with user-supplied text and times marked in them.
 
-A template puts each :class:`Quoted` part into an element of its own (``bdi``), so that a name in
-another direction of writing cannot turn ours around, and each :class:`Moment` into a ``time``.
+The templates put each :class:`Quoted` part into a ``bdi`` element, so that a right-to-left name
+cannot reorder the words around it, and each :class:`Moment` into a ``time`` element.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import Final
 
 _PLACE: Final = re.compile(r"\{([a-z]+)\}")
 
-# Not from the locale of the server, which is not the reader's.
+# Not from the server's locale, which is not the reader's.
 _MONTH: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """Text that is not ours: a device, a reason, a subject."""
+    """User-supplied text: a device, a reason, a subject."""
 
     text: str
 
@@ -35,14 +35,14 @@ Sentence = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence at the top of a page."""
+    """A message at the top of a page."""
 
     sentence: Sentence
     is_good: bool = False
 
 
 def compose(pattern: str, **parts: Sentence) -> Sentence:
-    """Our own ``pattern`` with ``parts`` in the place of their ``{names}``."""
+    """Return ``pattern`` with each ``{name}`` replaced by the part of that name."""
     pieces = _PLACE.split(pattern)
     sentence: list[Part] = []
     for index, piece in enumerate(pieces):
@@ -54,33 +54,33 @@ def compose(pattern: str, **parts: Sentence) -> Sentence:
 
 
 def readable(timestamp: int) -> str:
-    """A time for people, in UTC."""
+    """Return a time for people, in UTC; ``timestamp``: seconds since the epoch."""
     when = datetime.fromtimestamp(timestamp, UTC)
     return f"{when.day} {_MONTH[when.month - 1]} {when:%Y, %H:%M} UTC"
 
 
 def machine_readable(timestamp: int) -> str:
-    """The same time for programs (RFC 3339)."""
+    """Return a time for programs (RFC 3339); ``timestamp``: seconds since the epoch."""
     return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def duration(seconds: int) -> str:
-    """``seconds`` in words, rounded up."""
+    """Return ``seconds`` in words, rounded up."""
     if seconds <= 90:
         return "1 second" if seconds == 1 else f"{seconds} seconds"
     return f"{-(-seconds // 60)} minutes"
 
 
 def times(count: int) -> str:
-    """How often something happened."""
+    """Return how often something happened, in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def is_quoted(part: object) -> bool:
-    """Whether a part is somebody else's text; a test for the templates."""
+    """Return whether a part is user-supplied text; a test for the templates."""
     return isinstance(part, Quoted)
 
 
 def is_moment(part: object) -> bool:
-    """Whether a part is a time; a test for the templates."""
+    """Return whether a part is a time; a test for the templates."""
     return isinstance(part, Moment)

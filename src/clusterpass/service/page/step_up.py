@@ -1,8 +1,8 @@
-"""Step-up: an administrator's act asks for the password, unless it was given a short while ago.
+"""Step-up authentication: administrative actions ask for the password unless it is recent.
 
-- The form that was sent is kept in the form that asks, so that nothing typed is lost: when the
-  password is right, the act is done.
-- The session is elevated and stays the same one; the browser gets another access token for it.
+- The fields of the original form travel in the password form, so nothing that was typed is lost:
+  when the password is correct, the action is performed.
+- The session is elevated and stays the same; the browser receives a new access token for it.
 """
 
 from collections.abc import Mapping
@@ -18,26 +18,30 @@ from clusterpass import (
 )
 from clusterpass.service.api.dependencies import STRICT
 from clusterpass.service.page.administration import subject_page
-from clusterpass.service.page.forms import TOKEN_FIELD, make_form_token
+from clusterpass.service.page.handlers import Action, Fields, redirect
+from clusterpass.service.page.rendering import render
 from clusterpass.service.page.sentences import duration
-from clusterpass.service.page.steps import Act, Fields, back
-from clusterpass.service.page.views import render
 from clusterpass.service.page.visit import Visit, Visitor
+from clusterpass.web.challenges import BEARER
+from clusterpass.web.csrf import TOKEN_FIELD, make_form_token
 
 CONFIRM: Final = "/page/confirm"
-_ACT_FIELD: Final = "act"
-_DOING: Final = {
+_ACTION_FIELD: Final = "act"
+_DESCRIPTIONS: Final = {
     "revoke": "log out a device of",
     "revoke-all": "log out all devices of",
     "ban": "ban",
-    "lift": "lift a ban of",
-    "impersonate": "act as",
+    "lift": "lift a ban on",
+    "impersonate": "impersonate",
 }
-_OWN_FIELDS: Final = frozenset({TOKEN_FIELD, "password", _ACT_FIELD})
+_OWN_FIELDS: Final = frozenset({TOKEN_FIELD, "password", _ACTION_FIELD})
 
 
-def guarding(name: str, act: Act) -> Act:
-    """``act``, after a recent authentication only; ``name``: what forms call it."""
+def requiring_recent_login(name: str, action: Action) -> Action:
+    """Return ``action`` with step-up: without a recent authentication, ask for the password.
+
+    ``name``: the value that identifies the action in forms.
+    """
 
     async def guarded(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
         try:
@@ -47,30 +51,35 @@ def guarding(name: str, act: Act) -> Act:
                 verification=STRICT,
             )
         except StepUpRequired:
-            return _ask(visit, visitor, name, fields)
-        return await act(visit, visitor, fields)
+            return _ask_password(visit, visitor, name, fields)
+        return await action(visit, visitor, fields)
 
     return guarded
 
 
-def confirming(acts: Mapping[str, Act]) -> Act:
-    """What the form with the password does; ``acts``: by the names that forms call them."""
+def confirmation(actions: Mapping[str, Action]) -> Action:
+    """Return the action of the password form; ``actions``: by the names that forms use."""
 
     async def confirm(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
         service, session = visit.service, visitor.session
-        name, password = fields.get(_ACT_FIELD, ""), fields.get("password", "")
-        if name not in acts:
-            return back()
+        name, password = fields.get(_ACTION_FIELD, ""), fields.get("password", "")
+        if name not in actions:
+            return redirect()
+
+        def ask_again(status: int, error: str, retry_after: int = 0) -> Response:
+            return _ask_password(
+                visit, visitor, name, fields, status=status, error=error, retry_after=retry_after
+            )
+
         if not password:
-            return _ask(visit, visitor, name, fields, status=400, error="Enter your password.")
+            return ask_again(400, "Enter your password.")
         try:
-            await service.doorkeeper.confirm(session.subject, password, address=visit.address)
+            await service.authenticator.confirm(session.subject, password, address=visit.address)
         except (InvalidCredentials, InvalidInput):
-            return _ask(visit, visitor, name, fields, status=401, error="The password is wrong.")
+            return ask_again(401, "The password is incorrect.")
         except TooManyAttempts as error:
-            sentence = f"Too many attempts. Try again in {duration(error.retry_after)}."
             wait = error.retry_after
-            return _ask(visit, visitor, name, fields, status=429, error=sentence, retry_after=wait)
+            return ask_again(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
         token = await service.sessions.elevate(
             session,
             service.sessions.config.levels[0],
@@ -78,13 +87,13 @@ def confirming(acts: Mapping[str, Act]) -> Act:
             amr=("pwd",),
             address=visit.address,
         )
-        visit.hand_out_access(token)
-        return await acts[name](visit, Visitor(session, token.access_token), fields)
+        visit.set_access_token(token)
+        return await actions[name](visit, Visitor(session, token.access_token), fields)
 
     return confirm
 
 
-def _ask(
+def _ask_password(
     visit: Visit,
     visitor: Visitor,
     name: str,
@@ -96,14 +105,14 @@ def _ask(
 ) -> Response:
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = BEARER
     subject = fields.get("subject", "")
     return render(
         "confirm.html",
         status,
         headers,
-        act=name,
-        doing=_DOING[name],
+        action=name,
+        description=_DESCRIPTIONS[name],
         kept=[(key, value) for key, value in fields.items() if key not in _OWN_FIELDS],
         subject=subject,
         subject_page=subject_page(subject),

@@ -1,9 +1,9 @@
-"""The service's settings: from the environment and a TOML file, checked before anything starts.
+"""The settings of the service, from the environment and a TOML file.
 
-- ``CLUSTERPASS_NAME`` in the environment wins over ``name`` in the file; the file is named by
-  ``CLUSTERPASS_CONFIG`` or ``--config``. A key of the file that is no setting is refused.
-- A setting that is wrong raises a ConfigurationError that names it and what to do; never its value,
-  which may be a password.
+- ``CLUSTERPASS_NAME`` in the environment takes precedence over ``name`` in the file, whose path is
+  in ``CLUSTERPASS_CONFIG`` or ``--config``. An unknown key in the file is rejected.
+- An invalid setting raises ConfigurationError, which names the setting and how to correct it, but
+  never its value, which may be a password.
 """
 
 import os
@@ -41,7 +41,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Settings(SessionSettings):
-    """Everything that can be set. Durations are seconds."""
+    """All settings of the service. Durations are seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
@@ -50,77 +50,89 @@ class Settings(SessionSettings):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="The address to listen on; 0.0.0.0 for all. Speak TLS in a proxy before it.",
+        description="The address to listen on; 0.0.0.0 for all interfaces. Terminate TLS in a"
+        " reverse proxy.",
     )
     port: int = Field(default=8000, ge=1, le=65_535, description="The TCP port to listen on.")
     workers: int = Field(
-        default=1, ge=1, le=256, description="Worker processes; one for each CPU core is a start."
+        default=1,
+        ge=1,
+        le=256,
+        description="Number of worker processes; start with one per CPU core.",
     )
     login_enabled: bool = Field(
         default=True,
-        description="Whether POST /login exists; without it sessions are opened by other programs"
-        " that share the keys and the store.",
+        description="Whether the service offers the page, POST /login and POST /step-up. Turn it"
+        " off if other programs that share the keys and the store open the sessions.",
     )
     password_check: str | None = Field(
         default=None,
-        description="`module:function` of your own check in place of the user directory. It is"
-        " called with (username, password), may be async, and returns True, False or None, or the"
-        " subject as a string.",
+        description="`module:function` that checks passwords instead of the user directory. The"
+        " function is called with (username, password), may be async, and returns True, the subject"
+        " as a string, or False or None to reject.",
     )
     hash_concurrency: int = Field(
         default=2,
         ge=1,
         le=64,
-        description="Passwords checked at once in each worker; each takes 46 MiB meanwhile.",
+        description="Passwords that each worker hashes concurrently; each takes 46 MiB of memory.",
     )
     account_attempts: int = Field(
         default=10,
         ge=1,
         le=1_000_000,
-        description="Login attempts that an account has within account_window.",
+        description="Maximum login attempts per account within account_window.",
     )
     account_window: int = Field(
-        default=300, ge=1, le=DAY, description="Seconds that an account's attempts are counted."
+        default=300,
+        ge=1,
+        le=DAY,
+        description="Seconds over which the login attempts of an account are counted.",
     )
     address_attempts: int = Field(
         default=100,
         ge=1,
         le=1_000_000,
-        description="Login attempts that an address (IPv6: a /64) has within address_window.",
+        description="Maximum login attempts per client address (IPv6: per /64) within"
+        " address_window.",
     )
     address_window: int = Field(
-        default=300, ge=1, le=DAY, description="Seconds that an address's attempts are counted."
+        default=300,
+        ge=1,
+        le=DAY,
+        description="Seconds over which the login attempts of an address are counted.",
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(),
-        description="Addresses or networks of the proxies before the service, separated by commas;"
-        " X-Forwarded-For is believed from these only.",
+        description="Addresses or networks of the reverse proxies in front of the service,"
+        " separated by commas; only their X-Forwarded-For headers are trusted.",
     )
     cookie_secure: bool = Field(
         default=True,
-        description="Whether the page's cookies are sent over HTTPS only. Turn it off for a trial"
-        " on localhost, never elsewhere.",
+        description="Whether the page's cookies are sent over HTTPS only. Turn it off only for"
+        " trials on localhost.",
     )
     administration_max_age: int = Field(
         default=900,
         ge=1,
         le=DAY,
-        description="Seconds since an administrator was authenticated, at most, for acts that"
-        " change something.",
+        description="Maximum seconds since an administrator authenticated, for actions that change"
+        " something.",
     )
     step_up_seconds: int = Field(
         default=300,
         ge=1,
         le=DAY,
-        description="Seconds that a password given again counts as a fresh authentication.",
+        description="Seconds for which a confirmed password counts as a recent authentication.",
     )
     log_warm_verifies: bool = Field(
         default=False,
-        description="Whether a GET /verify that is answered from memory writes a line to the log,"
-        " as all other requests do. It costs more than the answer.",
+        description="Whether GET /verify requests answered from memory are logged like all other"
+        " requests. Logging costs more than answering.",
     )
     log_format: Literal["json", "console"] = Field(
-        default="json", description="How the log lines look: one JSON object each, or for reading."
+        default="json",
+        description="Log format: `json`, one object per line, or `console`, for reading.",
     )
 
     @field_validator("password_check")
@@ -147,16 +159,16 @@ class Settings(SessionSettings):
         return split(value)
 
     @model_validator(mode="after")
-    def _go_together(self) -> Self:
+    def _consistent(self) -> Self:
         if self.workers > 1 and self.store_url.get_secret_value().startswith("embedded:"):
             raise ValueError(
-                "with embedded:// each worker would start a cluster of its own: set workers to 1,"
-                " or start one with: clusterpass cluster start"
+                "with embedded://, each worker would start its own cluster: set workers to 1, or"
+                " start a shared one with: clusterpass cluster start"
             )
         if not self.cookie_secure and self.host not in _LOOPBACK:
             raise ValueError(
-                "cookie_secure may be turned off only where host is a loopback address: a session's"
-                " cookie would travel in the clear"
+                "cookie_secure may be turned off only if host is a loopback address: session"
+                " cookies would be sent in plaintext"
             )
         return self
 
@@ -169,11 +181,11 @@ class Settings(SessionSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, then the environment. The file is added by load_settings."""
+        """Return the sources in order of precedence; load_settings adds the file."""
         return init_settings, env_settings
 
     def throttle(self) -> ThrottlePolicy:
-        """The numbers of the login throttle."""
+        """Return the limits of the login throttle."""
         return ThrottlePolicy(
             account_attempts=self.account_attempts,
             account_window=self.account_window,
@@ -185,20 +197,20 @@ class Settings(SessionSettings):
 def load_settings(
     config_file: str | Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings from ``overrides``, else the environment, else the file, else the defaults.
+    """Return the settings from ``overrides``, the environment, the file and the defaults, in order.
 
-    ``config_file``: the file's path, else that in ``CLUSTERPASS_CONFIG``; none is needed. Raises
-    ConfigurationError.
+    ``config_file``: the path of a TOML file, by default that in ``CLUSTERPASS_CONFIG``, if set.
+    Raises ConfigurationError.
     """
     path = config_file or os.environ.get(CONFIG_VARIABLE)
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
         loaded = _with_file(Path(path))(**given) if path else Settings(**given)
     except ValidationError as error:
-        raise ConfigurationError(_sentence(error.errors(include_input=False)[0])) from None
+        raise ConfigurationError(_describe(error.errors(include_input=False)[0])) from None
     except SettingsError:
-        raise ConfigurationError("a setting in the environment cannot be read") from None
-    # Always the class itself, so that settings can be sent to another process.
+        raise ConfigurationError("a setting in the environment cannot be parsed") from None
+    # Always the class itself, so that settings can be pickled for another process.
     return Settings.model_construct(
         **{name: getattr(loaded, name) for name in type(loaded).model_fields}
     )
@@ -207,8 +219,8 @@ def load_settings(
 def _with_file(path: Path) -> type[Settings]:
     if not path.is_file():
         raise ConfigurationError(
-            f"the configuration file {path} does not exist; name another with --config or"
-            f" {CONFIG_VARIABLE}"
+            f"the configuration file {path} does not exist; check the path in"
+            f" --config or {CONFIG_VARIABLE}"
         )
     try:
         from_file = TomlConfigSettingsSource(Settings, toml_file=path)
@@ -232,12 +244,12 @@ def _with_file(path: Path) -> type[Settings]:
     return SettingsWithFile
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _describe(error: ErrorDetails) -> str:
     name = ".".join(str(part) for part in error["loc"][:1])
     if not name:
         return error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         known = ", ".join(sorted(Settings.model_fields))
-        return f"there is no setting {name!r}; the settings are: {known}"
+        return f"unknown setting {name!r}; the settings are: {known}"
     problem = error["msg"].removeprefix("Value error, ")
-    return f"the setting {name} ({PREFIX}{name.upper()}) is wrong: {problem}"
+    return f"the setting {name} ({PREFIX}{name.upper()}) is invalid: {problem}"

@@ -1,6 +1,6 @@
-"""The settings that decide about sessions, and the library's configuration that follows from them.
+"""The settings that govern sessions, and the library's ``Config`` made from them.
 
-What a value may be is said here as in ``Config``, so that a wrong one is named as a setting.
+The ranges are those of ``Config``, declared here again so that an error names the setting.
 """
 
 from pathlib import Path
@@ -34,161 +34,163 @@ _SHORTEST_GRACE: Final = 5
 
 
 class SessionSettings(BaseSettings):
-    """Where sessions are kept, how long they live, and whom the rules except."""
+    """Where sessions are stored, how long they last, and how they are verified."""
 
     store_url: SecretStr = Field(
         default=SecretStr(_DEFAULT_STORE),
-        description="Where the session store is: redis+cluster://host:port[,host:port...],"
-        " rediss+cluster:// for TLS, redis:// for one server, embedded:// for a trial.",
+        description="The URL of the session store: redis+cluster://host:port[,host:port...],"
+        " rediss+cluster:// for TLS, redis:// for a single server, embedded:// for a trial.",
     )
     keys_file: Path = Field(
         default=Path("keys.json"),
-        description="A JWK Set with private keys; the first one signs, all of them verify."
-        " Make it with: clusterpass keys generate",
+        description="The path of a JWK Set with private keys: the first key signs, all of them"
+        " verify. Create it with: clusterpass keys generate",
     )
     issuer: str = Field(
         default="http://127.0.0.1:8000",
         min_length=1,
         max_length=255,
-        description="The `iss` of the access tokens: the public URL of this service.",
+        description="The `iss` claim of access tokens: the public URL of this service.",
     )
     audience: str = Field(
         default="",
         max_length=255,
-        description="The `aud` of the access tokens; the issuer when empty.",
+        description="The `aud` claim of access tokens; empty: the issuer.",
     )
     access_lifetime: int = Field(
         default=15 * 60,
         ge=10,
         le=DAY,
-        description="Seconds that an access token lives; each up to 5 % less, so that clients do"
-        " not refresh together.",
+        description="Lifetime of an access token in seconds. Each token gets up to 5 % less, so"
+        " that clients do not all refresh at the same time.",
     )
     absolute_lifetime: int = Field(
         default=30 * DAY,
         ge=10,
         le=LONGEST_LIFETIME,
-        description="Seconds after a login at which its session ends.",
+        description="Maximum lifetime of a session in seconds, from its login.",
     )
     idle_lifetime: int = Field(
         default=7 * DAY,
         ge=0,
         le=LONGEST_LIFETIME,
-        description="Seconds without any use after which a session ends; 0: no such limit.",
+        description="Seconds without use after which a session ends; 0: no limit.",
     )
     remember_lifetime: int = Field(
         default=90 * DAY,
         ge=10,
         le=LONGEST_LIFETIME,
-        description="The absolute_lifetime of a login that asks to be remembered.",
+        description="The absolute_lifetime of sessions opened with `remember`.",
     )
     remember_idle_lifetime: int = Field(
         default=30 * DAY,
         ge=0,
         le=LONGEST_LIFETIME,
-        description="The idle_lifetime of a login that asks to be remembered; 0: no such limit.",
+        description="The idle_lifetime of sessions opened with `remember`; 0: no limit.",
     )
     activity_interval: int = Field(
         default=300,
         ge=0,
         le=DAY,
-        description="Seconds between two notes of a session's use; 0: refreshes alone are noted.",
+        description="Minimum seconds between two recordings of a session's use; 0: only refreshes"
+        " are recorded.",
     )
     refresh_grace: int = Field(
         default=30,
         ge=0,
         le=300,
-        description="Seconds in which a refresh token may be presented again and gets the very"
-        " same successor: 5 to 300; 0: a refresh token is good once, without exception.",
+        description="Seconds in which a used refresh token may be presented again and yields the"
+        " same new token, for clients that lost the response: 5 to 300; 0: strictly single use.",
     )
     max_sessions: int = Field(
         default=50,
         ge=1,
         le=500,
-        description="Sessions that a user may have at once; see overflow. 1: the newest login"
-        " wins.",
+        description="Maximum sessions per user; overflow decides what happens beyond that. With 1,"
+        " each login replaces the previous one.",
     )
     max_per_device: int = Field(
         default=0,
         ge=0,
         le=500,
-        description="Sessions that a user may have on devices of one type; 0: no such limit.",
+        description="Maximum sessions per user and device type; 0: no limit.",
     )
     overflow: Overflow = Field(
         default="oldest",
-        description="What happens to one more session: `oldest` lets the oldest leave,"
-        " `least_recently_used` the one that was not used for longest; `refuse` refuses the login.",
+        description="What happens to a login beyond the maximum: `oldest` ends the oldest session,"
+        " `least_recently_used` the least recently used one, `refuse` rejects the login.",
     )
     levels: Names = Field(
         default="1,2,3",
         validate_default=True,
-        description="The levels of authentication (`acr`), ascending, separated by commas; a login"
-        " has the first.",
+        description="The authentication levels (`acr`), in ascending order, separated by commas; a"
+        " login has the first.",
     )
     history_entries: int = Field(
-        default=20, ge=0, le=100, description="Lines of history that are kept for each user."
+        default=20, ge=0, le=100, description="Maximum history entries stored per user."
     )
     history_lifetime: int = Field(
         default=0,
         ge=0,
         le=LONGEST_LIFETIME,
-        description="Seconds that a user's history outlives its last line, once no session is"
-        " left.",
+        description="Seconds for which a user's history is kept after its last entry, once no"
+        " session is left.",
     )
     index_online: bool = Field(
         default=True,
-        description="Whether the store keeps track of who is online; GET /admin/online needs it.",
+        description="Whether the store indexes the online users; GET /admin/online requires it.",
     )
     verification: VerificationMode = Field(
         default="cached",
-        description="How access tokens are verified: `cached` from memory while nothing has"
-        " changed, `strict` by asking the store each time, `stateless` by the token alone.",
+        description="How access tokens are verified: `cached` uses memory that the store"
+        " invalidates, `strict` asks the store every time, `stateless` checks only the token.",
     )
     staleness_bound: float = Field(
         default=0.5,
         ge=0.05,
         le=60,
-        description="Seconds after which no verify accepts a session whose end was acknowledged,"
-        " whatever happens to the cluster or the network.",
+        description="Maximum seconds for which a revoked session may still be accepted after the"
+        " revocation was acknowledged, whatever happens to the cluster or the network.",
     )
     cache_entries: int = Field(
         default=100_000,
         ge=1,
         le=100_000_000,
-        description="Access tokens that each worker remembers, at most.",
+        description="Maximum access tokens in the cache of each worker.",
     )
     cache_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=2**20,
         le=2**40,
-        description="About how many bytes of memory they may take in each worker.",
+        description="Approximate maximum size of the cache of each worker, in bytes.",
     )
     durability: Durability = Field(
         default="replicated",
-        description="What a write waits for: `replicated` that a replica has it, `fsync` that it"
-        " is on disk (Redis 7.2 or Valkey, with appendonly yes), `primary` nothing.",
+        description="What a write waits for: `replicated`, for a replica to acknowledge it;"
+        " `fsync`, for it to be on disk (Redis 7.2 or Valkey, with appendonly yes); `primary`, for"
+        " nothing.",
     )
     outage_grace: float = Field(
         default=0,
         ge=0,
         le=LONGEST_GRACE,
-        description="Seconds: while the session store cannot be asked, GET /verify accepts a"
-        " session that the same worker saw alive no longer ago, for requests that only read"
-        " (0: none). A route may ask for another time: `?outage_grace=`.",
+        description="Stale-while-error: during a store outage, GET /verify accepts a session that"
+        " the same worker verified at most this many seconds ago, for read-only requests; 0: off. A"
+        " request may override it: `?outage_grace=`.",
     )
     administrators: Names = Field(
         default=(),
-        description="Subjects that may use /admin and the pages for administrators, separated by"
+        description="Subjects with access to /admin and the administration pages, separated by"
         " commas. They cannot be impersonated.",
     )
     protected_subjects: Names = Field(
         default=(),
-        description="Further subjects that cannot be impersonated, separated by commas.",
+        description="Other subjects that cannot be impersonated, separated by commas.",
     )
 
     @field_validator("store_url")
     @classmethod
-    def _understandable(cls, value: SecretStr) -> SecretStr:
+    def _parseable(cls, value: SecretStr) -> SecretStr:
         parse_store_url(value.get_secret_value())
         return value
 
@@ -206,7 +208,7 @@ class SessionSettings(BaseSettings):
             or not all(LEVEL_NAME.fullmatch(level) for level in value)
         ):
             raise ValueError(
-                "give 1 to 16 different names of letters, digits and ._:/#-, separated by commas"
+                "give 1 to 16 distinct names of letters, digits and ._:/#-, separated by commas"
             )
         return value
 
@@ -225,14 +227,14 @@ class SessionSettings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _lifetimes_go_together(self) -> Self:
+    def _consistent_lifetimes(self) -> Self:
         for name in ("idle_lifetime", "remember_idle_lifetime"):
             if 0 < getattr(self, name) < self.access_lifetime:
                 raise ValueError(f"{name} must not be shorter than access_lifetime")
         return self
 
     def session_config(self, keys: KeyRing | None = None) -> Config:
-        """The library's configuration, with ``keys`` or those of the keys file.
+        """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
         Raises ConfigurationError.
         """
@@ -240,8 +242,8 @@ class SessionSettings(BaseSettings):
             keys = KeyRing.load(self.keys_file)
         if not keys.can_sign:
             raise ConfigurationError(
-                f"keys_file: {self.keys_file} holds public keys only; the service needs a private"
-                " one, made with: clusterpass keys generate"
+                f"keys_file: {self.keys_file} contains only public keys; the service needs a"
+                " private key. Create one with: clusterpass keys generate"
             )
         return Config(
             issuer=self.issuer,
@@ -274,7 +276,7 @@ class SessionSettings(BaseSettings):
 
 
 def split(value: object) -> object:
-    """The parts of a text that commas separate, without empty ones; anything else as it is."""
+    """Split a string at commas, dropping empty items; return any other value unchanged."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value

@@ -1,1 +1,1 @@
-"""What one process remembers: sessions it may serve, sessions it knows to be over."""
+"""The memory of one process: sessions it may serve, and sessions it knows have ended."""

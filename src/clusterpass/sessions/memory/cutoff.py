@@ -1,10 +1,10 @@
-"""The time before which every session of the namespace has ended, as this process knows it.
+"""The cutoff of this process: the time before which every session of the namespace has ended.
 
-- It is asked for again when the last answer is half the staleness bound old (at most half a
-  second); one caller asks, the others go on with what is known until that is nearly the whole bound
-  old (at most nearly a second), then they ask too.
-- The age of an answer counts from before the question was sent.
-- It never falls: what was revoked stays revoked, whatever a store says that was rolled back.
+- The cutoff is read again when the last answer is half the staleness bound old (at most half a
+  second). One caller reads it while the others continue with the known value. When that value is
+  nearly as old as the bound (at most 0.9 seconds), they read the cutoff too.
+- The age of an answer counts from before the request was sent.
+- The cutoff never decreases, so a store that was rolled back cannot undo a revocation.
 """
 
 import math
@@ -16,24 +16,28 @@ _LONGEST: Final = 1.0
 
 
 class Cutoff:
-    """Not locked: threads that meet here ask once too often at worst."""
+    """The latest known cutoff and its age.
+
+    There is no lock: concurrent threads at worst read the cutoff once too often.
+    """
 
     def __init__(self, monotonic: Callable[[], float], bound: float = _LONGEST) -> None:
-        """``monotonic``: seconds; ``bound``: seconds that the time known may be old."""
+        """``monotonic``: returns seconds; ``bound``: the staleness bound in seconds, at most 1."""
         self._ask_after = min(bound, _LONGEST) * 0.5
         self._never_older_than = min(bound, _LONGEST) * 0.9
         self.now: Final = monotonic
         self.milliseconds = 0
+        """The cutoff, in milliseconds since the epoch; 0: none is known."""
         self.copy = 0
-        """Which copy is asked."""
+        """The number of the copy that is read."""
         self._known_at: float | None = None
         self._forgotten_at = -math.inf
         self._asking = 0
         self.on_raised: Callable[[], None] = _nothing
-        """Called when a later time became known."""
+        """Called when a later cutoff becomes known."""
 
     def is_due(self) -> bool:
-        """Whether the caller has to ask."""
+        """Return whether the caller has to read the cutoff."""
         if self._known_at is None:
             return True
         age = self.now() - self._known_at
@@ -41,7 +45,7 @@ class Cutoff:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """While one asks, others need not."""
+        """Mark that the caller reads the cutoff, so that others can wait longer."""
         self._asking += 1
         try:
             yield
@@ -49,7 +53,7 @@ class Cutoff:
             self._asking -= 1
 
     def learn(self, milliseconds: int, began: float) -> None:
-        """An answer to a question that was sent at ``began``."""
+        """Take note of a cutoff that was requested at ``began``, in seconds of the clock."""
         if milliseconds > self.milliseconds:
             self.milliseconds = milliseconds
             self.on_raised()
@@ -57,10 +61,13 @@ class Cutoff:
             self._known_at = began if self._known_at is None else max(self._known_at, began)
 
     def forget(self) -> None:
-        """It may have been raised: whoever needs it has to ask. What is known stays known."""
+        """Require the next caller to read the cutoff, which may have been raised.
+
+        The known value stays in force.
+        """
         self._known_at = None
         self._forgotten_at = self.now()
 
 
 def _nothing() -> None:
-    """What happens when nobody wants to know."""
+    """Ignore a later cutoff."""

@@ -1,16 +1,17 @@
-"""What this process has seen to be over, and keeps over whatever the store says later. Pure.
+"""The sessions that this process has seen end, and denies whatever the store reports later.
 
-A store can lose its latest writes: a replica that had not received them is promoted. Then it shows
-sessions alive that had ended. What has ended once, for a process, stays so:
+A store can lose its latest writes when a replica that has not received them is promoted. It then
+reports sessions as live that have ended. For this process they stay ended. No I/O happens here.
 
-- A session id is never given twice, so what is known of one never becomes wrong. The oldest leave
-  when room is needed.
-- A *sweep* says that all sessions of a subject that were opened up to a time are over, but for one
-  or for those of another kind of device. While the store has not said when it carried it out, that
-  time is when it was asked for: who logs in later is not refused for it. A ban is about everybody.
-- Each ``revoke_all``, and each ban from everything, raises the subject's generation. A store that
-  tells a lower one than it told before has lost it: sessions that were opened before that
-  generation, and that nobody here saw alive under it, are over.
+- A *denial* says that one session has ended. Session ids are never reused, so a denial never
+  becomes wrong. The oldest denials are dropped when there are too many.
+- A *sweep* says that all sessions of a subject that were opened up to a time have ended, except
+  one, or those on other device types. Until the store reports when it revoked them, that time is
+  the time of the request, so later logins are not denied. A ban from everything denies every
+  session.
+- Each ``revoke_all``, and each ban from everything, raises the subject's *generation*. A store that
+  reports a lower generation than before has lost writes: the sessions that were opened before the
+  highest generation, and were not seen live under it, have ended.
 """
 
 import math
@@ -27,28 +28,32 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 
 MOST_SESSIONS: Final = 50_000
+"""The most denials of single sessions that are kept."""
 MOST_SUBJECTS: Final = 10_000
+"""The most subjects whose sweeps, or whose generations, are kept."""
 _MOST_SWEEPS: Final = 16
 _MOST_SEEN: Final = 64
 _GENERATION_MILLISECONDS: Final = 3_600_000
-"""How long a store keeps a generation at least; a lower one after that means nothing."""
+"""The shortest time that a store keeps a generation; a lower one later proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a session is over."""
+    """Why and when a session ended."""
 
     reason: RevocationReason
+    """Why the session ended."""
     ended_at: int
-    """Seconds since the epoch."""
+    """When the session ended, in seconds since the epoch."""
     note: str = ""
+    """The reason that was given for the revocation, or the device that replaced the session."""
     is_pending: bool = False
-    """Whether the store may not know of it yet: then it is no wonder that it says otherwise."""
+    """Whether the store may not know of it yet, so that a contradiction proves no lost writes."""
     known_at: float = -math.inf
-    """Since when this process knows, in seconds of the steady clock."""
+    """When this process learnt of the end, in seconds of the steady clock."""
 
     def error(self) -> InvalidToken:
-        """What a verify raises."""
+        """Return the error that a verify raises."""
         if self.reason in {"expired", "idle"}:
             return SessionExpired(is_idle=self.reason == "idle", ended_at=self.ended_at)
         return SessionRevoked(reason=self.reason, ended_at=self.ended_at, note=self.note)
@@ -56,34 +61,41 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The store's time, ``milliseconds`` since the epoch, no earlier than ``steady`` here."""
+    """A reading of the store's clock, and a time of the steady clock that is not later."""
 
     milliseconds: float
+    """The store's time, in milliseconds since the epoch."""
     steady: float
-    """Seconds of the steady clock."""
+    """A time at or before the reading, in seconds of the steady clock."""
 
     def milliseconds_at(self, steady: float) -> float:
-        """The latest that the store's time can have been then."""
+        """Return the latest store time, in milliseconds, that ``steady`` can correspond to."""
         return self.milliseconds + (steady - self.steady) * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Which sessions of a subject are over."""
+    """The sessions of a subject that have ended together."""
 
     denial: Denial
+    """Why and when the sessions ended."""
     until: float = math.inf
-    """Milliseconds since the epoch, on the store's clock: those opened up to then."""
+    """The sweep covers sessions opened up to this store time, in milliseconds since the epoch."""
     since: float = math.inf
-    """When it was asked for, in seconds of the steady clock: without ``until`` it is about what had
-    been opened by then; infinite: about every session."""
+    """When the revocation was requested, in seconds of the steady clock. Without ``until`` the
+    sweep covers sessions opened by then; infinite: every session."""
     keep: bytes | None = None
+    """The id of the session that is spared; None: none."""
     device_type: str | None = None
+    """The device type whose sessions ended; None: all."""
     bans: tuple[StoredBan, ...] = ()
-    """Bans that are in force here although the store may not know them."""
+    """Bans from scopes that are enforced here although the store may not know them."""
 
     def covers(self, session_id: bytes, record: LiveRecord, moment: Moment) -> bool:
-        """Whether that session is over."""
+        """Return whether the sweep covers the session with the given id and record.
+
+        ``moment``: relates the store's clock to the steady clock.
+        """
         until = self.until if self.until < math.inf else moment.milliseconds_at(self.since)
         return (
             record.created_milliseconds <= until
@@ -94,7 +106,7 @@ class Sweep:
 
 @dataclass(slots=True)
 class _Generation:
-    """The highest one of a subject, and who was seen alive under it."""
+    """The highest generation of a subject, and the sessions that were seen live under it."""
 
     value: int
     known_at: float
@@ -102,12 +114,12 @@ class _Generation:
 
 
 class Denials:
-    """What is over, for one manager."""
+    """The denials, sweeps and generations of one manager."""
 
     def __init__(
         self, lock: Callable[[], AbstractContextManager[Any]], steady: Callable[[], float]
     ) -> None:
-        """``lock``: makes a lock that one thread can hold several times; ``steady``: seconds."""
+        """``lock``: creates a reentrant lock; ``steady``: returns seconds of the steady clock."""
         self._new_lock = lock
         self._lock = lock()
         self._steady = steady
@@ -116,12 +128,12 @@ class Denials:
         self._sweeps: OrderedDict[bytes, dict[bytes, Sweep]] = OrderedDict()
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
         self.rollbacks = 0
-        """How many times the store showed a session alive that was over for good."""
+        """How many times the store reported a session as live that had durably ended."""
         self.on_generation: Callable[[bytes], None] = _nothing
-        """Called with the key of a subject of which a higher generation became known."""
+        """Called with the key of a subject whose generation was found to have risen."""
 
     def add(self, session_id: bytes, denial: Denial) -> None:
-        """The session is over. What was known for certain is not replaced by what is pending."""
+        """Deny a session. A pending denial never replaces a certain one."""
         with self._lock:
             known = self._sessions.get(session_id)
             if known is None or known.is_pending:
@@ -130,21 +142,21 @@ class Denials:
                     self._sessions.popitem(last=False)
 
     def lift(self, session_id: bytes) -> None:
-        """A pending denial has come to nothing: there was no such session of that subject."""
+        """Drop the denial of a session if it is pending."""
         with self._lock:
             known = self._sessions.get(session_id)
             if known is not None and known.is_pending:
                 del self._sessions[session_id]
 
     def sweep(self, key: bytes, operation: bytes, sweep: Sweep) -> None:
-        """Sessions of the subject of ``key`` are over; it replaces the operation's sweep before."""
+        """Deny sessions of the subject of ``key``, instead of an earlier sweep of ``operation``."""
         with self._lock:
             sweeps = self._sweeps.setdefault(key, {})
             sweeps.pop(operation, None)
             denial = replace(sweep.denial, known_at=self._steady())
             sweeps[operation] = replace(sweep, denial=denial)
             if len(sweeps) > _MOST_SWEEPS:
-                # What is pending is not known elsewhere, so the rest makes room for it.
+                # Only this process knows pending sweeps, so settled ones are dropped first.
                 settled = [each for each, one in sweeps.items() if one.until < math.inf]
                 del sweeps[(settled or list(sweeps))[0]]
             self._sweeps.move_to_end(key)
@@ -152,7 +164,7 @@ class Denials:
                 self._make_room()
 
     def forget_sweep(self, key: bytes, operation: bytes) -> None:
-        """The operation has come to nothing."""
+        """Drop the sweep of ``operation`` over the subject of ``key``."""
         with self._lock:
             sweeps = self._sweeps.get(key)
             if sweeps is not None and operation in sweeps:
@@ -161,15 +173,15 @@ class Denials:
                     del self._sweeps[key]
 
     def of_session(self, session_id: bytes) -> Denial | None:
-        """What is known of the session itself."""
+        """Return the denial of the session itself; sweeps and generations are not considered."""
         return self._sessions.get(session_id)
 
     def concerns(self, key: bytes, session_id: bytes) -> bool:
-        """Whether anything is known that speaks against a session or its subject."""
+        """Return whether anything is known that could deny the session or concerns its subject."""
         return session_id in self._sessions or key in self._sweeps or key in self._generations
 
     def pending_bans(self, key: bytes) -> tuple[StoredBan, ...]:
-        """Bans of the subject that the store may not know."""
+        """Return the bans of the subject of ``key`` that the store may not know."""
         if key not in self._sweeps:
             return ()
         with self._lock:
@@ -179,10 +191,10 @@ class Denials:
     def judge(
         self, key: bytes, session_id: bytes, stored: Stored, asked_at: float
     ) -> Denial | None:
-        """Why a session is over that the store shows alive; None when it may be accepted.
+        """Return why a session that the store reports as live has ended; None: accept it.
 
-        A session that may be is noted as alive under the generation that came with it. What became
-        known only after the store was asked, at ``asked_at``, is as good as pending.
+        An accepted session is recorded as live under the generation in ``stored``. A denial that
+        became known after the store was asked, at ``asked_at``, is returned as pending.
         """
         record = stored.record
         assert isinstance(record, LiveRecord)
@@ -200,15 +212,18 @@ class Denials:
     def without_store(
         self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment
     ) -> Denial | None:
-        """Why a session is over, as far as is known without the store. ``record``: how it was."""
+        """Return why a session has ended, as far as is known without asking the store.
+
+        ``record``: the record that the store returned last; ``moment``: relates the two clocks.
+        """
         with self._lock:
             denial = self._sessions.get(session_id)
             return denial or self._swept(key, session_id, record, moment)
 
     def learn_generation(self, key: bytes, generation: int) -> None:
-        """The store has told a generation of the subject of ``key``, with whatever answer.
+        """Take note of a generation that the store reported for the subject of ``key``.
 
-        :meth:`judge` learns it by itself.
+        :meth:`judge` takes note of the generation by itself.
         """
         with self._lock:
             known = self._generations.get(key)
@@ -220,7 +235,7 @@ class Denials:
             self.on_generation(key)
 
     def begin_anew(self) -> None:
-        """What is pending is the parent's business; for the child of a fork."""
+        """Drop what is pending, which the parent process handles; called in a forked child."""
         self._lock = self._new_lock()
         with self._lock:
             for session_id in [each for each, one in self._sessions.items() if one.is_pending]:
@@ -261,11 +276,11 @@ class Denials:
 
 
 def denial_of(end: SessionExpired | SessionRevoked) -> Denial:
-    """What is to be remembered of an end that the store told."""
+    """Return the denial for an ended session that the store reported."""
     if isinstance(end, SessionExpired):
         return Denial("idle" if end.reason == "session_idle" else "expired", end.ended_at)
     return Denial(cast("RevocationReason", end.reason), end.ended_at, end.note)
 
 
 def _nothing(_: bytes) -> None:
-    """Nobody wants to know."""
+    """Ignore a higher generation."""

@@ -1,4 +1,4 @@
-"""What is kept in memory of one access token, and of the load that brings it."""
+"""The entries of the near cache: a token, the session it belongs to, and the load that reads it."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -11,23 +11,25 @@ from clusterpass.sessions.memory.leases import NEVER, Lease
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the store answered about a session, and what was made of it."""
+class CachedSession:
+    """What the store answered about a session, and the session that the answer describes."""
 
     session: Session
+    """The session as callers see it."""
     raw: list[Any] = field(repr=False)  # holds the refresh digest
-    """The answer without its time; an equal answer is the same session."""
+    """The answer without its time. An equal answer describes the same session."""
     ahead: float
-    """By how much the store's clock (seconds since the epoch) is ahead of the steady clock."""
+    """Seconds by which the store's clock (since the epoch) is ahead of the steady clock."""
     created_milliseconds: int
+    """When the session was opened, in milliseconds since the epoch."""
     fresh_until: int
-    """Seconds since the epoch, on the store's clock, until which ``raw`` means ``session``."""
+    """The store time, in seconds since the epoch, until which ``raw`` describes ``session``."""
     note_at: float
-    """Seconds since the epoch, on the store's clock, from which a use is to be noted."""
+    """The store time, in seconds since the epoch, from which a use has to be recorded."""
 
 
-class Remembered:
-    """One access token."""
+class CachedToken:
+    """An access token whose signature was verified, and the session it belongs to if known."""
 
     __slots__ = (
         "call",
@@ -61,38 +63,45 @@ class Remembered:
         self.token: Final = token
         self.subject: Final = subject
         self.keys: Final = keys
-        """Those of the subject."""
+        """The keys of the subject."""
         self.key: Final = keys.sessions
-        """The key of the subject's sessions, by which changes are pushed."""
+        """The key of the subject's sessions, which invalidations name."""
         self.session_id: Final = session_id
         self.session_text: Final = session_text
         """The session id as tokens carry it."""
         self.expires_at: Final = expires_at
-        """``exp``, with its leeway, in seconds since the epoch."""
+        """``exp`` plus its leeway, in seconds since the epoch."""
         self.call: ScriptCall[list[Any]] | None = None
-        """What asks the store, where it is asked each time."""
+        """The call that reads the session, kept in ``strict`` mode; None: not built yet."""
         self.lease: Lease = NEVER
+        """The lease while which the session may be served from memory."""
         self.deadline = -inf
-        """When the store has to be asked again in any case."""
+        """When the store has to be asked even under a lease, in seconds of the steady clock."""
         self.session: Session | None = None
-        self.loaded: Loaded | None = None
+        """The session that may be served; None before the first load."""
+        self.loaded: CachedSession | None = None
+        """The latest answer of the store; None before the first load and in ``stateless`` mode."""
         self.is_doubtful = False
-        """Whether the session may have changed since it was seen."""
+        """Whether the session may have changed since it was loaded."""
         self.used_at = -inf
-        """When the session was known to live, while it is not doubtful."""
+        """When the session was last known to be live, if it is not doubtful."""
         self.looked_at = -inf
+        """When eviction last passed over the entry, in seconds of the steady clock."""
         self.size = 0
+        """The estimated memory of the entry, in bytes."""
 
     def __repr__(self) -> str:
-        return "<Remembered>"  # never the token
+        return "<CachedToken>"  # never the token itself
 
 
-class Loading:
-    """A load that is under way."""
+class PendingLoad:
+    """A load that was announced and has not returned yet."""
 
     __slots__ = ("began", "is_good", "key")
 
     def __init__(self, key: bytes, began: int) -> None:
         self.key: Final = key
         self.began: Final = began
+        """The number of lease events when the load began."""
         self.is_good = True
+        """Whether no change of the key became known since the load began."""

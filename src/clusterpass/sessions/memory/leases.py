@@ -1,21 +1,21 @@
-"""Until when what was read from a node may be served without asking it again. A state machine.
+"""Leases: until when a session that was read from a node may be served without asking again.
 
-Events go in, with their times on a clock that never jumps; nothing here reads a clock or sends.
-``bound`` (T) is how long after an acknowledged change an older value may still be served, in
-seconds. What is served holds a :class:`Lease`; it may be served while the time is before
-``lease.until``. The rules:
+This module is a state machine. Events come in with their times on a monotonic clock; nothing here
+reads a clock or sends anything. ``bound`` (T) is the number of seconds after an acknowledged change
+for which the old value may still be served. A cached session holds a :class:`Lease`, and may be
+served before ``lease.until``. The rules:
 
-- A connection that pushes what changes begins a generation, and with it a new lease. Lost
-  connections, MOVED and a cluster that is down end it: whatever holds the old lease is dropped.
-- Heartbeats are asked on the connection that pushes. The reply to beat k proves that everything
-  that had changed before beat k-1 was *sent* has been pushed: the lease runs to that time + T. (The
-  reply to k itself may overtake a push of the same turn of the server's loop.)
-- Each beat tells the cluster's epoch. A replica becomes a primary only after a majority of the
-  primaries has raised its epoch. So for a majority of them there must be a beat, sent less than T
-  ago, that told the epoch known here; and a node that tells an older one has no lease.
-- A higher epoch ends every generation: owners may have changed. (A lower one than any node told
-  before does too: that cluster was made anew.)
-- The time before which all sessions have ended must be as fresh: read by a beat less than T ago.
+- A connection on which a node pushes invalidations begins a generation, with a new lease. A lost
+  connection, MOVED, or CLUSTERDOWN ends the generation, and entries with the old lease are void.
+- Heartbeats are sent on the connection that pushes. The reply to beat k proves that every change
+  made before beat k-1 was *sent* has been pushed, so the lease runs until that time + T. (The reply
+  to beat k itself may overtake a push from the same iteration of the server's event loop.)
+- The reply to a beat carries the cluster epoch. A replica becomes a primary only after a majority
+  of primaries has raised its epoch. So a majority must have answered a beat that was sent less than
+  T ago with the epoch known here, and a node that reports an older epoch has no lease.
+- A higher epoch ends every generation, as slots may have new owners. (So does an epoch lower than
+  any reported before, as the cluster was then created anew.)
+- The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
 """
 
 from collections import deque
@@ -29,29 +29,30 @@ _MOST_UNANSWERED: Final = 64
 
 
 class Lease:
-    """What one generation of one node allows."""
+    """The lease of one generation of one node."""
 
     __slots__ = ("began", "node", "until")
 
     def __init__(self, node: Hashable, began: int) -> None:
         self.node: Final = node
+        """The node that the sessions were read from."""
         self.began: Final = began
         """The number of the event with which the generation began."""
         self.until = -inf
-        """Seconds of the steady clock."""
+        """When the lease expires, in seconds of the steady clock."""
 
 
 NEVER: Final = Lease(None, 0)
-"""The lease of what may not be served."""
+"""The lease of entries that may not be served."""
 
 
 ALWAYS: Final = Lease(None, 0)
-"""The lease of what no node can change."""
+"""The lease of entries that no node can change."""
 ALWAYS.until = inf
 
 
 class NodeState:
-    """What is known of one node."""
+    """The connection, the heartbeats and the epoch of one node."""
 
     __slots__ = (
         "cutoff_sent_at",
@@ -65,35 +66,36 @@ class NodeState:
 
     def __init__(self) -> None:
         self.epoch: int | None = None
-        """The latest one that it told; kept when the connection is lost."""
+        """The latest epoch that the node reported; kept when the connection is lost."""
         self.lease: Lease | None = None
+        """The lease of the current generation; None while the node is not connected."""
         self.forget_beats()
 
     def forget_beats(self) -> None:
-        """Nothing that was asked before counts any more."""
+        """Discard all heartbeats that were sent before."""
         self.unanswered: deque[tuple[int, float]] = deque(maxlen=_MOST_UNANSWERED)
         self.previous: float | None = None
-        """When the latest beat that was answered had been sent."""
+        """When the latest answered beat was sent, in seconds of the steady clock."""
         self.own_until = -inf
         self.epoch_sent_at = -inf
         self.cutoff_sent_at = -inf
 
 
 class Leases:
-    """Not locked: its user lets one event in at a time."""
+    """The leases of all nodes. Callers must serialise the events, as there is no lock."""
 
     def __init__(self, bound: float, *, has_epochs: bool = True) -> None:
-        """``bound``: seconds; ``has_epochs``: false for one server that is no cluster."""
+        """``bound``: T, in seconds; ``has_epochs``: False for a single server without a cluster."""
         self.bound: Final = bound
         self._has_epochs = has_epochs
         self.epoch = 0
-        """The highest one that a node told last."""
+        """The highest of the epochs that the nodes reported last."""
         self.events = 0
-        """How many generations have begun or ended."""
+        """The number of generations that have begun or ended."""
         self.outdated: Set[Hashable] = frozenset()
-        """Nodes that told an older epoch than others have."""
+        """Nodes that reported an older epoch than other nodes."""
         self.majority_until = inf if not has_epochs else -inf
-        """Until when it is known that no node was replaced longer than the bound ago."""
+        """Until when it is certain that no node was replaced more than T ago."""
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
@@ -102,7 +104,7 @@ class Leases:
     # Events.
 
     def set_primaries(self, primaries: Set[Hashable]) -> None:
-        """These own the slots; what others said counts no more."""
+        """Set the nodes that own slots, and forget all other nodes."""
         if primaries == self._primaries:
             return
         for node in self._primaries - primaries:
@@ -113,7 +115,7 @@ class Leases:
         self._renew()
 
     def connected(self, node: Hashable) -> None:
-        """From now on ``node`` pushes what changes."""
+        """Begin a generation: ``node`` pushes invalidations from now on."""
         state = self._nodes.setdefault(node, NodeState())
         self._retire(state)
         state.forget_beats()
@@ -121,7 +123,7 @@ class Leases:
         self._renew()
 
     def lost(self, node: Hashable) -> None:
-        """The connection to ``node`` is gone, or it does not own its slots at the moment."""
+        """End the generation of ``node``: its connection is lost, or it does not own its slots."""
         state = self._nodes.get(node)
         if state is not None:
             self._retire(state)
@@ -129,7 +131,7 @@ class Leases:
             self._renew()
 
     def beat_sent(self, node: Hashable, at: float) -> int:
-        """A heartbeat was sent at ``at``; returns its number."""
+        """Return the number of a heartbeat that is sent at ``at``."""
         self._beats += 1
         state = self._nodes.get(node)
         if state is not None and state.lease is not None:
@@ -139,14 +141,14 @@ class Leases:
     def beat_answered(
         self, node: Hashable, number: int, *, epoch: int = 0, knows_cutoff: bool = True
     ) -> bool:
-        """``node`` answered beat ``number``; whether the epoch is another one since.
+        """Take note of the answer to beat ``number``; return whether the epoch has changed.
 
-        ``knows_cutoff``: the answer held the time before which all sessions have ended.
+        ``knows_cutoff``: whether the answer carried the cutoff.
         """
         state = self._nodes.get(node)
         sent_at = None if state is None else _sent_at(state, number)
         if state is None or sent_at is None:
-            return False  # of a generation that has ended
+            return False  # the beat belongs to a generation that has ended
         state.epoch = epoch
         has_changed = self._settle_epoch()
         if state.epoch == self.epoch:
@@ -160,16 +162,16 @@ class Leases:
         return has_changed
 
     def cutoff_changed(self, at: float) -> None:
-        """At ``at`` it became known that the cutoff has changed: earlier beats do not know it."""
+        """Take note that the cutoff changed by ``at``: earlier beats did not read the new one."""
         self._cutoff_changed_at = at
         for state in self._nodes.values():
             state.cutoff_sent_at = -inf
         self._renew()
 
     def end_all(self) -> None:
-        """End every generation; the connections go on, with new ones.
+        """End every generation, and begin a new one on each connection.
 
-        What they push still comes in order, so the beats under way still prove what they prove.
+        The connections still push in order, so beats in flight remain valid.
         """
         for node, state in self._nodes.items():
             if state.lease is not None:
@@ -178,7 +180,7 @@ class Leases:
         self._renew()
 
     def forget(self) -> None:
-        """Nothing is known any more; all leases end."""
+        """End all leases and forget all nodes."""
         for state in self._nodes.values():
             self._retire(state)
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
@@ -188,22 +190,22 @@ class Leases:
     # Questions.
 
     def sent_at(self, node: Hashable, number: int) -> float | None:
-        """When beat ``number`` was sent; None when its generation has ended."""
+        """Return when beat ``number`` was sent; None when its generation has ended."""
         state = self._nodes.get(node)
         beats = () if state is None else state.unanswered
         return next((sent_at for found, sent_at in beats if found == number), None)
 
     def lease(self, node: Hashable) -> Lease | None:
-        """The lease of the generation of ``node`` that is under way."""
+        """Return the lease of the current generation of ``node``; None: it is not connected."""
         state = self._nodes.get(node)
         return None if state is None else state.lease
 
     def state(self, node: Hashable) -> NodeState | None:
-        """What is known of ``node``."""
+        """Return the state of ``node``; None when it is unknown."""
         return self._nodes.get(node)
 
     def describe(self, node: Hashable, now: float) -> NodeStats:
-        """What the lease of ``node`` stands on at ``now``."""
+        """Return the state of the lease of ``node`` at ``now``."""
         state = self._nodes.get(node) or NodeState()
         left = 0.0 if state.lease is None else max(0.0, state.lease.until - now)
         return NodeStats(
@@ -218,7 +220,7 @@ class Leases:
 
     @property
     def primaries(self) -> Set[Hashable]:
-        """The nodes that own the slots."""
+        """The nodes that own slots."""
         return self._primaries
 
     # Decisions.
@@ -271,7 +273,7 @@ class Leases:
 
 
 def _sent_at(state: NodeState, number: int) -> float | None:
-    """When the beat was sent; beats before it that were never answered count no more."""
+    """Return when the beat was sent, and discard earlier beats, which were never answered."""
     while state.unanswered and state.unanswered[0][0] <= number:
         found, sent_at = state.unanswered.popleft()
         if found == number:

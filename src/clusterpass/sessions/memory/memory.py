@@ -1,8 +1,9 @@
-"""All that one process remembers between two calls, and what it means for the next one.
+"""Everything that a manager remembers between two calls.
 
-What may be served (the near cache), what is over whatever the store says (the denials), what is
-still to be confirmed (the pending revocations), and the time before which every session has ended
-(the cutoff).
+- The near cache holds the sessions that may be served without asking the store.
+- The denials hold the sessions that have ended, whatever the store reports.
+- The pending revocations are those that the store has not confirmed.
+- The cutoff is the time before which every session has ended.
 """
 
 import math
@@ -20,7 +21,7 @@ from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.memory.pending import PendingEndings
+from clusterpass.sessions.memory.pending import PendingRevocations
 
 
 class Memory:
@@ -36,8 +37,8 @@ class Memory:
         has_epochs: bool,
         jitter: Callable[[], float],
     ) -> None:
-        """``lock``: makes a lock that one thread can hold several times; ``has_epochs``: whether
-        the store is a cluster; ``jitter``: a number from 0 to 1."""
+        """``lock``: creates a reentrant lock; ``has_epochs``: whether the store is a cluster;
+        ``jitter``: returns a random number from 0 to 1."""
         self.cutoff: Final = Cutoff(clock.steady, config.staleness_bound)
         self.near: Final = NearCache(
             Leases(config.staleness_bound, has_epochs=has_epochs),
@@ -52,30 +53,34 @@ class Memory:
         )
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
-        self.pending: Final = PendingEndings(clock.steady, lock, jitter)
+        self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
         self.pending_cutoffs = 0
-        """Cutoffs of which a copy is not confirmed."""
+        """The number of cutoffs of which a copy is not confirmed."""
         self.grace_accepted = 0
-        """Verifies that were answered although the store could not be asked."""
+        """Verifies that were accepted under ``outage_grace`` while the store was unavailable."""
 
     def deny(self, key: bytes, session_id: bytes, denial: Denial) -> None:
-        """Refuse the session from now on; ``key``: of the sessions of its subject."""
+        """Refuse the session from now on. ``key``: the key of its subject's sessions."""
         self.denials.add(session_id, denial)
         self.near.changed(key)
 
     def sweep(self, key: bytes, operation: bytes, sweep: Sweep, milliseconds: int | None) -> None:
-        """Refuse sessions of a subject: those opened up to ``milliseconds`` (None: all)."""
+        """Refuse the sessions of a subject that were opened up to ``milliseconds``.
+
+        ``key``: the key of the subject's sessions. ``milliseconds``: since the epoch; None: not
+        known yet, so ``sweep.since`` applies.
+        """
         until = math.inf if milliseconds is None else milliseconds
         self.denials.sweep(key, operation, replace(sweep, until=until))
         self.near.changed(key)
 
     def forget_sweep(self, key: bytes, operation: bytes) -> None:
-        """Refuse nothing more because of ``operation``: it came to nothing, or the store knows."""
+        """Stop refusing sessions because of ``operation``, which failed or is confirmed."""
         self.denials.forget_sweep(key, operation)
         self.near.changed(key)
 
     def without_ended(self, key: bytes, listed: Listed, asked_at: float) -> Listed:
-        """``listed`` without the sessions that this process knows to be over.
+        """Return ``listed`` without the sessions that this process knows have ended.
 
         ``asked_at``: when the store was asked, in seconds of the steady clock.
         """

@@ -1,15 +1,15 @@
-"""What this process remembers of tokens and sessions, so that a verify need not ask the store.
+"""The near cache: tokens and sessions in memory, so that a verify need not ask the store.
 
-Two layers in one entry for each access token: that its signature was good (until it expires), and
-the session that it belongs to (while a :class:`Lease` allows it). The cluster pushes the names of
-keys that change; such a push takes the session from exactly the entries of that key.
+Each access token has one entry with two layers: that its signature is valid (until the token
+expires), and the session it belongs to (while its :class:`Lease` allows). The cluster pushes the
+names of changed keys, and a push invalidates the session in exactly the entries of that key.
 
-- A load is announced before it is sent. If its key changes before it is back, or the generation of
-  the node that answered began later, what it brought is not kept.
-- The hot path reads without a lock. An entry's lease is set last and taken away first.
-- Bounded in entries and bytes; who was not used for longest leaves (a second chance for those used
-  since they were looked at last).
-- Times are seconds of the steady clock unless a name says otherwise; the clocks are arguments.
+- A load is announced before it is sent. Its result is not served when its key changes before the
+  answer arrives, or when the generation of the answering node began after the load.
+- The hot path reads without a lock. The lease of an entry is set last and removed first.
+- The numbers of entries and bytes are bounded. Eviction follows the second-chance algorithm: the
+  oldest entry goes, unless it was used since eviction last passed over it.
+- Times are seconds of the steady clock unless a name says otherwise. The clocks are arguments.
 """
 
 import math
@@ -21,20 +21,20 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import Loaded, Loading, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken, PendingLoad
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases
 from clusterpass.sessions.memory.rate import Rate
 
 _ENTRY_BYTES: Final = 1600
-"""What an entry takes beside its token and twice what the store answered; as measured by
+"""The memory of an entry, apart from its token and twice the store's answer, as measured by
 ``python -m benchmarks near_memory``."""
 _CALL_BYTES: Final = 800
 _LOOKED_AT: Final = 2
-"""Entries that each new one looks at, to drop those whose token has expired."""
+"""How many of the oldest entries each insertion checks for expired tokens."""
 
 
 class NearCache:
-    """Made once for each manager."""
+    """The near cache of one manager."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class NearCache:
         clock: Callable[[], float],
         lock: Callable[[], AbstractContextManager[Any]],
     ) -> None:
-        """``key_prefix``: of the sessions; ``cutoff_prefix``: of the copies of the cutoff.
+        """``key_prefix``, ``cutoff_prefix``: the prefixes of session keys and of cutoff copies.
 
-        ``steady``, ``clock``: seconds of a clock that never jumps, and since the epoch. ``lock``:
-        makes a lock that one thread can hold several times.
+        ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
+        seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
         """
         self.prefixes: Final = (key_prefix, cutoff_prefix)
-        """Of the keys whose changes are to be pushed."""
+        """The prefixes of the keys whose changes nodes have to push."""
         self.leases: Final = leases
         self._cutoff = cutoff
         self._most_entries = most_entries
@@ -64,9 +64,9 @@ class NearCache:
         self._clock = clock
         self._new_lock = lock
         self._lock = lock()
-        self._entries: dict[str, Remembered] = {}
-        self._by_key: dict[bytes, Remembered | tuple[Remembered, ...]] = {}
-        self._loading: dict[bytes, list[Loading]] = {}
+        self._entries: dict[str, CachedToken] = {}
+        self._by_key: dict[bytes, CachedToken | tuple[CachedToken, ...]] = {}
+        self._loading: dict[bytes, list[PendingLoad]] = {}
         self._bytes = 0
         self._hits = 0
         self._misses = 0
@@ -74,7 +74,7 @@ class NearCache:
         self._invalidations = Rate()
         self._flushed_at = -math.inf
         self.refusal = ""
-        """Why nothing is served from memory although it could be; empty otherwise."""
+        """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
         renew_in_child(self)
@@ -85,16 +85,16 @@ class NearCache:
         get, steady = self._entries.get, self._steady
 
         def find(token: str) -> Session | None:
-            """The session of ``token``, if it may be served from memory now."""
+            """Return the session of ``token`` if it may be served from memory now, else None."""
             try:
                 entry = get(token)
-            except TypeError:  # not hashable: no token
+            except TypeError:  # not hashable, so not a token
                 return None
             if entry is not None:
                 now = steady()
                 if now < entry.lease.until and now < entry.deadline:
                     entry.used_at = now
-                    self._hits += 1  # threads that meet here may count one for two
+                    self._hits += 1  # concurrent threads may lose a count
                     return entry.session
             return None
 
@@ -102,20 +102,20 @@ class NearCache:
 
     # Questions.
 
-    def entry(self, token: str) -> Remembered | None:
-        """What is known of ``token``: at least that its signature was good."""
+    def entry(self, token: str) -> CachedToken | None:
+        """Return the entry of ``token``, whose signature was verified; None when there is none."""
         return self._entries.get(token)
 
     def node_stats(self) -> tuple[NodeStats, ...]:
-        """What the leases of the primaries stand on."""
+        """Return the state of the lease of each primary."""
         now = self._steady()
         with self._lock:
             return tuple(
                 self.leases.describe(node, now) for node in sorted(self.leases.primaries, key=str)
             )
 
-    def is_served(self, entry: Remembered) -> bool:
-        """Whether the session of ``entry`` may be served from memory now."""
+    def is_served(self, entry: CachedToken) -> bool:
+        """Return whether the session of ``entry`` may be served from memory now."""
         now = self._steady()
         if now < entry.lease.until and now < entry.deadline:
             entry.used_at = now
@@ -123,18 +123,18 @@ class NearCache:
             return True
         return False
 
-    def seconds_since_seen(self, entry: Remembered) -> float | None:
-        """How long ago the session of ``entry`` was known to live; None when that is not known."""
+    def seconds_since_seen(self, entry: CachedToken) -> float | None:
+        """Return the seconds since the session of ``entry`` was known to be live; None: unknown."""
         if entry.loaded is None or entry.is_doubtful or entry.used_at < self._flushed_at:
             return None
         return self._steady() - entry.used_at
 
-    def store_seconds(self, loaded: Loaded) -> float:
-        """The store's time now (seconds since the epoch), reckoned from when it was asked."""
+    def store_seconds(self, loaded: CachedSession) -> float:
+        """Return the store's time now, in seconds since the epoch, extrapolated from the load."""
         return self._steady() + loaded.ahead
 
     def stats(self) -> CacheStats:
-        """What is counted."""
+        """Return the size and the counters of the cache."""
         return CacheStats(
             entries=len(self._entries),
             bytes=self._bytes,
@@ -147,16 +147,16 @@ class NearCache:
 
     # Loads.
 
-    def begin(self, key: bytes) -> Loading:
+    def begin(self, key: bytes) -> PendingLoad:
         """Announce a load of ``key``, before it is sent."""
-        loading = Loading(key, self.leases.events)
+        loading = PendingLoad(key, self.leases.events)
         self._misses += 1
         with self._lock:
             self._loading.setdefault(key, []).append(loading)
         return loading
 
-    def end(self, loading: Loading) -> None:
-        """The load is over, whatever it brought."""
+    def end(self, loading: PendingLoad) -> None:
+        """Mark a load as finished, whether or not it succeeded."""
         with self._lock:
             others = self._loading.get(loading.key)
             if others is not None and loading in others:
@@ -165,44 +165,44 @@ class NearCache:
                     del self._loading[loading.key]
 
     def keep(
-        self, entry: Remembered, loaded: Loaded, loading: Loading | None, node: Hashable
+        self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
     ) -> None:
-        """Remember what a load brought that ``node`` answered; served if nothing changed since.
+        """Keep what ``node`` answered; serve it if nothing has changed since the load began.
 
-        Without ``loading`` it is remembered only to be compared with what the store answers next.
+        Without ``loading`` the answer is kept only to be compared with the next one.
         """
         with self._lock:
             lease = None if loading is None else self._lease_for(loading, node)
             if lease is None and entry.lease.until > self._steady():
-                return  # what is served may be newer
+                return  # the session being served may be newer
             entry.lease = NEVER
             entry.loaded, entry.session = loaded, loaded.session
             entry.is_doubtful = loading is not None and not loading.is_good
             until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
-            # By this machine's clock it must not have expired either.
+            # The token must not have expired by this machine's clock either.
             here = self._steady() + entry.expires_at - self._clock()
             entry.deadline = min(until, here)
             self._insert(entry)
             if lease is not None:
                 entry.lease = lease
 
-    def keep_stateless(self, entry: Remembered, session: Session) -> None:
-        """Remember what a token alone says, until it expires."""
+    def keep_stateless(self, entry: CachedToken, session: Session) -> None:
+        """Keep and serve the session that a token describes by itself, until the token expires."""
         with self._lock:
             entry.session = session
             entry.deadline = self._steady() + entry.expires_at - self._clock()
             self._insert(entry)
             entry.lease = ALWAYS
 
-    def _lease_for(self, loading: Loading, node: Hashable) -> Lease | None:
+    def _lease_for(self, loading: PendingLoad, node: Hashable) -> Lease | None:
         if not loading.is_good or node is None:
             return None
         lease = self.leases.lease(node)
         return lease if lease is not None and lease.began <= loading.began else None
 
-    # What fills and empties it.
+    # Insertion and removal.
 
-    def _insert(self, entry: Remembered) -> None:
+    def _insert(self, entry: CachedToken) -> None:
         size = _ENTRY_BYTES + len(entry.token) + len(entry.key)
         if entry.call is not None:
             size += _CALL_BYTES
@@ -237,7 +237,7 @@ class NearCache:
             self._remove(first)
 
     def _drop_expired(self) -> None:
-        # Who came first expires first, more or less: the rest leaves when room is needed.
+        # Entries expire roughly in the order of insertion; eviction removes the exceptions.
         now = self._clock()
         for _ in range(_LOOKED_AT):
             first = next(iter(self._entries.values()))
@@ -247,13 +247,13 @@ class NearCache:
             if not self._entries:
                 return
 
-    def _to_the_end(self, entry: Remembered) -> None:
+    def _to_the_end(self, entry: CachedToken) -> None:
         entry.looked_at = entry.used_at
-        # For a moment a thread that reads without the lock does not find it, and asks the store.
+        # A thread that reads without the lock may miss the entry meanwhile, and asks the store.
         del self._entries[entry.token]
         self._entries[entry.token] = entry
 
-    def _remove(self, entry: Remembered) -> None:
+    def _remove(self, entry: CachedToken) -> None:
         entry.lease = NEVER
         self._entries.pop(entry.token, None)
         self._bytes -= entry.size
@@ -266,26 +266,26 @@ class NearCache:
             self._by_key[entry.key] = left if len(left) > 1 else left[0]
 
     def changed(self, key: bytes) -> None:
-        """``key`` was changed, or may have been."""
+        """Invalidate the sessions of ``key``, which has or may have changed, and loads of it."""
         with self._lock:
             for loading in self._loading.get(key, ()):
                 loading.is_good = False
             self.outdated(key)
 
     def outdated(self, key: bytes) -> None:
-        """What is remembered of ``key`` is older than what was just read; loads are judged then."""
+        """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""
         with self._lock:
             found = self._by_key.get(key, ())
             for entry in found if isinstance(found, tuple) else (found,):
                 entry.lease = NEVER
                 entry.is_doubtful = True
 
-    # What the watch of the cluster reports.
+    # Events that the watch of the cluster reports.
 
     def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
-        """``node`` pushed that ``keys`` have changed (None: all of its keys).
+        """Handle the invalidation of ``keys`` that ``node`` pushed (None: all of its keys).
 
-        Returns whether the cutoff is among them: it has to be read again soon.
+        Returns whether the cutoff is among them and has to be read again soon.
         """
         with self._lock:
             now = self._steady()
@@ -307,29 +307,29 @@ class NearCache:
             return has_cutoff
 
     def set_primaries(self, nodes: Set[Hashable]) -> None:
-        """These nodes own the slots."""
+        """Set the nodes that own slots."""
         with self._lock:
             self.leases.set_primaries(nodes)
 
     def connected(self, node: Hashable) -> None:
-        """``node`` pushes what changes, from now on."""
+        """Begin a generation: ``node`` pushes invalidations from now on."""
         with self._lock:
             self.leases.connected(node)
 
     def lost(self, node: Hashable) -> None:
-        """``node`` does not push any more, or says that it is not the owner of its slots."""
+        """End the generation of ``node``: it no longer pushes, or does not own its slots."""
         with self._lock:
             self.leases.lost(node)
 
     def beat_sent(self, node: Hashable) -> int:
-        """A heartbeat is about to be sent; returns its number."""
+        """Return the number of a heartbeat that is about to be sent to ``node``."""
         with self._lock:
             return self.leases.beat_sent(node, self._steady())
 
     def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
-        """``node`` answered a beat; whether the epoch is another one since.
+        """Take note of the answer to beat ``number``; return whether the epoch has changed.
 
-        ``cutoff``: in milliseconds, where the node holds a copy of it.
+        ``cutoff``: in milliseconds since the epoch; None: the node holds no copy of the cutoff.
         """
         with self._lock:
             sent_at = self.leases.sent_at(node, number)
@@ -342,7 +342,7 @@ class NearCache:
             )
 
     def begin_anew(self) -> None:
-        """Forget all; for the child of a fork, where a lock may be held by nobody."""
+        """Empty the cache and replace the lock; called in a forked child."""
         self._lock = self._new_lock()
         with self._lock:
             self._entries.clear()
@@ -353,11 +353,11 @@ class NearCache:
             self._cutoff.forget()
 
     def doubts(self, node: Hashable) -> bool:
-        """Whether what ``node`` answers now may be older than the bound.
+        """Return whether an answer of ``node`` may be older than the staleness bound.
 
-        It told an older epoch than others, it is no primary as far as is known, or a majority has
-        been silent: then it may have been replaced without its knowledge. Where nothing can be
-        watched, nothing is known.
+        A node may have been replaced without knowing it when it reports an older epoch than others,
+        when it is not a known primary, or when a majority of primaries does not answer. Without a
+        watch of the cluster the result is always False.
         """
         if self.refusal:
             return False

@@ -1,9 +1,9 @@
-"""Endings that no replica has confirmed yet, and when each is to be tried again. Pure.
+"""The queue of pending revocations: when each is retried.
 
-An ending (a logout, a revocation, a ban) is acknowledged only when it is as durable as it has to
-be. Until then it is *pending*: its caller was told so, this process keeps to it already, and it is
-carried out again and again until it is confirmed. Each carries an operation id, so that the store
-recognises what it has carried out before.
+- A revocation (also a logout or a ban) is *pending* until it is as durable as configured. Its
+  caller was told so, this process already enforces it, and it is retried until it is confirmed.
+- Each revocation carries an operation id, so the store recognises a retry.
+- Retries back off exponentially, from 0.1 to 5 seconds, with jitter. No I/O happens here.
 """
 
 from collections.abc import Callable
@@ -16,26 +16,33 @@ from clusterpass.model.statistics import PendingStats
 from clusterpass.protocol.script import Flow
 
 MOST_PENDING: Final = 10_000
+"""The most revocations that can be pending at a time."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Pending:
-    """One of them."""
+class PendingRevocation:
+    """A revocation that is not confirmed yet. Times are seconds of the steady clock."""
 
     kind: str
+    """The kind of the revocation, for the log."""
     attempt: Callable[[], Flow[bool]]
-    """Carries it out once more; True when it is confirmed, or has come to nothing."""
+    """Returns the flow of one more attempt, whose result is whether the revocation is settled."""
     since: float
+    """When the revocation was queued."""
     next_at: float
+    """When the revocation is retried."""
     once_for: bytes | None = None
+    """What only one queued revocation may be for; None: no such limit."""
     pause: float = _FIRST_PAUSE
+    """Seconds between the next retry and the one after it."""
     attempts: int = 0
+    """The number of failed retries."""
 
 
-class PendingEndings:
-    """The queue of a manager. Times are seconds of the steady clock."""
+class PendingRevocations:
+    """The queue of one manager's pending revocations. Times are seconds of the steady clock."""
 
     def __init__(
         self,
@@ -43,18 +50,19 @@ class PendingEndings:
         lock: Callable[[], AbstractContextManager[Any]],
         jitter: Callable[[], float],
     ) -> None:
-        """``jitter``: from 0 to 1, so that a fleet does not come back all at once."""
+        """``steady``: returns seconds; ``lock``: creates a reentrant lock; ``jitter``: returns a
+        random number from 0 to 1, so that servers do not all retry at once."""
         self._steady = steady
         self._new_lock = lock
         self._lock = lock()
         renew_in_child(self)
         self._jitter = jitter
-        self._waiting: list[Pending] = []
+        self._waiting: list[PendingRevocation] = []
         self._once: set[bytes | None] = set()
         self._confirmed = 0
         self._refused = 0
         self.wake: Callable[[], None] = _nobody
-        """Called when something was added; set by who carries them out."""
+        """Called when a revocation is queued; set by the worker that retries them."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -62,9 +70,10 @@ class PendingEndings:
     def add(
         self, kind: str, attempt: Callable[[], Flow[bool]], once_for: bytes | None = None
     ) -> bool:
-        """``attempt`` will be made until it is confirmed; False when there are too many.
+        """Queue a revocation; return False when too many are pending.
 
-        ``once_for``: nothing is added while something waits for the same.
+        ``attempt``: returns the flow of one attempt, whose result is whether the revocation is
+        settled. ``once_for``: do nothing if a revocation with an equal value is queued.
         """
         now = self._steady()
         with self._lock:
@@ -76,45 +85,45 @@ class PendingEndings:
             if once_for is not None:
                 self._once.add(once_for)
             next_at = now + self._spread(_FIRST_PAUSE)
-            self._waiting.append(Pending(kind, attempt, now, next_at, once_for))
+            self._waiting.append(PendingRevocation(kind, attempt, now, next_at, once_for))
         self.wake()
         return True
 
-    def due(self) -> Pending | None:
-        """One whose time has come; the one that has waited for longest."""
+    def due(self) -> PendingRevocation | None:
+        """Return the revocation that has been due for longest; None when none is due."""
         now = self._steady()
         with self._lock:
             ready = [each for each in self._waiting if each.next_at <= now]
             return min(ready, key=_next_at, default=None)
 
-    def all(self) -> list[Pending]:
-        """All that wait."""
+    def all(self) -> list[PendingRevocation]:
+        """Return all pending revocations."""
         with self._lock:
             return list(self._waiting)
 
     def seconds_until_due(self) -> float | None:
-        """How long until the next one's time has come; None when there is none."""
+        """Return the seconds until the next retry; None when nothing is pending."""
         with self._lock:
             first = min(self._waiting, key=_next_at, default=None)
         return None if first is None else max(0.0, first.next_at - self._steady())
 
-    def settle(self, pending: Pending) -> None:
-        """It is confirmed, or has come to nothing."""
+    def settle(self, pending: PendingRevocation) -> None:
+        """Remove a revocation that is confirmed, or that the store refused."""
         with self._lock:
             if pending in self._waiting:
                 self._waiting.remove(pending)
                 self._once.discard(pending.once_for)
                 self._confirmed += 1
 
-    def put_off(self, pending: Pending) -> None:
-        """It is not; it is tried again later, each time later."""
+    def put_off(self, pending: PendingRevocation) -> None:
+        """Schedule the next retry of a revocation, after twice the pause of the last one."""
         with self._lock:
             pending.attempts += 1
             pending.next_at = self._steady() + self._spread(pending.pause)
             pending.pause = min(pending.pause * 2, _LONGEST_PAUSE)
 
     def stats(self) -> PendingStats:
-        """What is counted."""
+        """Return the counters of the queue."""
         with self._lock:
             oldest = min((each.since for each in self._waiting), default=None)
         return PendingStats(
@@ -125,7 +134,7 @@ class PendingEndings:
         )
 
     def begin_anew(self) -> None:
-        """The parent goes on with its own; for the child of a fork."""
+        """Empty the queue, which the parent process retries; called in a forked child."""
         self._lock = self._new_lock()
         self._waiting = []
         self._once = set()
@@ -134,9 +143,9 @@ class PendingEndings:
         return pause * (0.5 + self._jitter() / 2)
 
 
-def _next_at(pending: Pending) -> float:
+def _next_at(pending: PendingRevocation) -> float:
     return pending.next_at
 
 
 def _nobody() -> None:
-    """Nobody carries them out."""
+    """Ignore a queued revocation, as no worker is attached."""

@@ -1,4 +1,4 @@
-"""How often something happens: a total, and a rate over the last ten seconds."""
+"""Counts events: a total, and a rate over the last ten seconds."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ _SECONDS: Final = 10
 
 
 class Rate:
-    """One bucket for each of the last seconds. Times are seconds of a steady clock."""
+    """A counter with one bucket for each of the last ten seconds of a steady clock."""
 
     __slots__ = ("_buckets", "_seconds", "total")
 
@@ -16,7 +16,7 @@ class Rate:
         self._seconds = [-1] * _SECONDS
 
     def note(self, now: float) -> None:
-        """It happened."""
+        """Count one event at ``now``."""
         self.total += 1
         second = int(now)
         index = second % _SECONDS
@@ -25,7 +25,7 @@ class Rate:
         self._buckets[index] += 1
 
     def per_second(self, now: float) -> float:
-        """How often a second, over the last ten seconds that are complete or under way."""
+        """Return the events per second over the last ten seconds, the current one included."""
         oldest = int(now) - _SECONDS
         recent = zip(self._seconds, self._buckets, strict=True)
         return sum(number for second, number in recent if second > oldest) / _SECONDS

@@ -1,1 +1,1 @@
-"""What callers ask for, one file for each subject; each verb is a flow."""
+"""The verbs that callers use, grouped by topic, one file each. Every verb is a flow."""

@@ -1,4 +1,4 @@
-"""Flows over one live session: step it up (RFC 9470), let it end earlier."""
+"""Flows that change one live session: a step-up (RFC 9470), and a shorter lifetime."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from clusterpass.tokens.identifiers import check_subject, decode_session_id, enc
 
 
 class Adjust:
-    """The flows."""
+    """The flows that step up and shorten sessions."""
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
@@ -39,10 +39,15 @@ class Adjust:
         amr: Sequence[str],
         address: str | None,
     ) -> Flow[AccessToken]:
-        """Note that the user was authenticated again; an access token that says so."""
+        """Record a new authentication of the user; return an access token that claims it.
+
+        ``for_seconds``: how long the step-up lasts, 1 second to one day. Raises InvalidInput,
+        ImpersonationRefused for an impersonation, ConfigurationError without a private key, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
+        """
         self._minting.require_private_key()
         if not isinstance(session, Session):
-            raise InvalidInput("the session must be a Session, as verify returns it")
+            raise InvalidInput("session must be a Session, as verify returns it")
         check_level(self._config.levels, level)
         check_seconds("for_seconds", for_seconds, 1, DAY)
         methods = check_methods(amr)
@@ -87,7 +92,11 @@ class Adjust:
     def shorten(
         self, subject: str, session_id: str, *, lifetime: int | None, idle_lifetime: int | None
     ) -> Flow[Session]:
-        """Let a session end earlier than it would."""
+        """Shorten the remaining or the idle lifetime of a session, in seconds.
+
+        Raises InvalidInput, SessionNotFound, and SessionExpired or SessionRevoked when the session
+        has ended.
+        """
         check_subject(subject)
         if lifetime is None and idle_lifetime is None:
             raise InvalidInput("give lifetime, idle_lifetime or both")

@@ -1,4 +1,7 @@
-"""Flows that end sessions: a logout, and revocations of every scope."""
+"""Flows that end sessions: a logout, and revocations of one, of all, or of old sessions.
+
+Every flow raises RevocationPending when the store has not confirmed the revocation.
+"""
 
 from typing import Final
 
@@ -11,9 +14,10 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
-from clusterpass.sessions.endings.orders import EndAll, EndOne, RaiseCutoff
 from clusterpass.sessions.present import pack_address
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.revocations.kinds import EndAll, EndOne
+from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
@@ -23,7 +27,7 @@ _LATEST_TIME: Final = 2**32
 
 
 class End:
-    """The flows."""
+    """The flows that end sessions."""
 
     def __init__(self, context: Context, refresh: Refresh, confirm: Confirm) -> None:
         self._context = context
@@ -40,14 +44,17 @@ class End:
     def logout(
         self, token: str, *, address: str | None = None, operation_id: str | None = None
     ) -> Flow[Ended]:
-        """End the session of an access token, expired or not, or of a refresh token."""
+        """End the session of a refresh token, or of an access token even if it has expired.
+
+        Raises InvalidToken or InvalidRefreshToken when the token is not genuine.
+        """
         packed_address = pack_address(address)
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
         else:
             claims = self._verifier.verify(token, allow_expired=True)
             subject, session_id = claims.subject, session_of(claims)
-        order = EndOne(
+        revocation = EndOne(
             context=self._context,
             subject=subject,
             event="logged_out",
@@ -56,19 +63,19 @@ class End:
             session_id=session_id,
             reason="logged_out",
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke(
         self, subject: str, session_id: str, *, reason: str, operation_id: str | None = None
     ) -> Flow[Ended]:
-        """End one session of ``subject``."""
+        """End one session of ``subject``; raise SessionNotFound when there is no such session."""
         check_subject(subject)
         check_reason(reason)
         wanted = decode_session_id(session_id)
         if wanted is None:
             raise SessionNotFound
-        order = EndOne(
+        revocation = EndOne(
             context=self._context,
             subject=subject,
             event="revoked",
@@ -77,7 +84,7 @@ class End:
             reason="revoked",
             must_exist=True,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
 
     def revoke_all(
@@ -89,7 +96,10 @@ class End:
         reason: str,
         operation_id: str | None = None,
     ) -> Flow[Ended]:
-        """End every session of ``subject`` but ``keep``, or those of one kind of device."""
+        """End every session of ``subject``, or those on ``device_type``, except ``keep``.
+
+        Raises InvalidInput, and SessionNotFound when ``keep`` is not a session id.
+        """
         check_subject(subject)
         check_reason(reason)
         check_device_type(device_type)
@@ -97,8 +107,8 @@ class End:
         if keep is not None:
             kept = decode_session_id(keep)
             if kept is None:
-                raise SessionNotFound("The session to keep is not a session id")
-        order = EndAll(
+                raise SessionNotFound("The session to keep does not exist: its id is malformed")
+        revocation = EndAll(
             context=self._context,
             subject=subject,
             event="revoked",
@@ -106,17 +116,20 @@ class End:
             keep=kept,
             device_type=device_type,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
-        """End every session of the namespace that was opened before ``time``."""
+        """End every session of the namespace that was opened before ``time``.
+
+        ``time``: seconds since the epoch; None: now. Raises InvalidInput.
+        """
         if time is not None and (
             not isinstance(time, int) or isinstance(time, bool) or not 0 < time < _LATEST_TIME
         ):
-            raise InvalidInput("time must be whole seconds since the epoch")
-        order = RaiseCutoff(self._context, None if time is None else time * 1000)
-        durable = yield from self._confirm.raise_cutoff(order)
+            raise InvalidInput("time must be a whole number of seconds since the epoch")
+        revocation = RaiseCutoff(self._context, None if time is None else time * 1000)
+        durable = yield from self._confirm.raise_cutoff(revocation)
         return RevokedBefore(self._context.memory.cutoff.milliseconds // 1000, durable)
 
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
@@ -124,7 +137,7 @@ class End:
         if context.config.keys.can_sign:
             token = self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
-        # Only the secret can prove the token here.
+        # Without a private key only the stored digest of the secret can authenticate the token.
         token = parse_refresh_token(refresh_token)
         answer: Answer[Stored] = yield session_calls.verify(
             context.keyspace, token.subject, session_id=token.session_id

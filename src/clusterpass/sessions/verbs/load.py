@@ -1,4 +1,7 @@
-"""What an answer of the store says about a session, unless this process knows better."""
+"""Reads what the store answers about a session, and corrects it by what this process knows.
+
+A store that has lost writes may report a session as live that this process has seen end.
+"""
 
 import math
 from dataclasses import replace
@@ -14,16 +17,16 @@ from clusterpass.model.authentication_errors import (
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import denial_of
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
+from clusterpass.sessions.revocations.confirm import Confirm
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20
 
 
 class Loads:
-    """Reads answers to ``verify.lua``; nothing is sent here."""
+    """Reads answers to ``verify.lua``, without sending anything."""
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._config = context.config
@@ -33,16 +36,17 @@ class Loads:
 
     def interpret(
         self,
-        entry: Remembered,
+        entry: CachedToken,
         reply: list[Any],
         mode: VerificationMode,
         sent_at: float,
         cutoff: int,
-    ) -> Loaded:
-        """The session that ``reply`` describes; raises the InvalidToken that says why it is none.
+    ) -> CachedSession:
+        """Return the session that ``reply`` describes, or the cached one if nothing has changed.
 
-        ``sent_at``: when the store was asked, in seconds of the steady clock; ``cutoff``:
-        milliseconds before which every session has ended.
+        ``sent_at``: when the store was asked, in seconds of the steady clock. ``cutoff``:
+        milliseconds since the epoch before which every session has ended. Raises TokenExpired, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
         now = reply[0] // 1000
         known = entry.loaded
@@ -60,8 +64,13 @@ class Loads:
             raise TokenExpired
         return loaded
 
-    def read(self, entry: Remembered, reply: list[Any], sent_at: float, cutoff: int) -> Loaded:
-        """The session that ``reply`` describes, whatever was known; raises as above."""
+    def read(
+        self, entry: CachedToken, reply: list[Any], sent_at: float, cutoff: int
+    ) -> CachedSession:
+        """Return the session that ``reply`` describes, without comparing it with the cached one.
+
+        Takes and raises what :meth:`interpret` does, except TokenExpired.
+        """
         stored = read_stored(reply)
         if not isinstance(stored.record, LiveRecord):
             self._denials.learn_generation(entry.key, stored.generation)
@@ -80,7 +89,7 @@ class Loads:
         if record.idle_seconds:
             often = max(1, record.idle_seconds // _NOTES_IN_AN_IDLE_LIFETIME)
             interval = interval if interval == math.inf else min(interval, often)
-        return Loaded(
+        return CachedSession(
             session,
             reply[1:],
             ahead=stored.now_milliseconds / 1000 - sent_at,
@@ -89,8 +98,8 @@ class Loads:
             note_at=record.active_at + interval,
         )
 
-    def _allowed(self, entry: Remembered, stored: Stored, sent_at: float) -> Stored:
-        """What the store shows alive, unless this process knows better; raises what it knows."""
+    def _allowed(self, entry: CachedToken, stored: Stored, sent_at: float) -> Stored:
+        """Return ``stored`` with pending bans; raise if the session is known to have ended."""
         denial = self._denials.judge(entry.key, entry.session_id, stored, sent_at)
         if denial is not None:
             self._memory.near.changed(entry.key)
@@ -100,7 +109,7 @@ class Loads:
 
 
 def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:
-    """``stored`` with the bans that the store may not know yet."""
+    """Return ``stored`` with the pending bans that it lacks."""
     known = {ban.scope for ban in stored.bans}
     missing = tuple(ban for ban in pending if ban.scope not in known)
     return replace(stored, bans=(*stored.bans, *missing)) if missing else stored

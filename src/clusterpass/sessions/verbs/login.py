@@ -1,7 +1,7 @@
 """Flows that open a session: a login, and an impersonation.
 
-All that callers give is checked before anything is sent. No token is made before the store has
-accepted the session.
+- All arguments are checked before anything is sent.
+- No token is issued before the store has accepted the session.
 """
 
 from dataclasses import replace
@@ -67,7 +67,7 @@ _OPTIONS: Final = frozenset(get_type_hints(LoginOptions))
 
 
 class Login:
-    """The flows."""
+    """The flows that open sessions."""
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
@@ -79,7 +79,11 @@ class Login:
         self._tell = context.tell
 
     def login(self, subject: str, options: LoginOptions) -> Flow[TokenPair]:
-        """Open a session; raises TypeError for an option that there is not."""
+        """Open a session of ``subject``.
+
+        Raises TypeError for an unknown option, InvalidInput, SubjectBanned, TooManySessions and
+        LoginOvertaken.
+        """
         if not options.keys() <= _OPTIONS:
             name = min(options.keys() - _OPTIONS)
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
@@ -91,7 +95,7 @@ class Login:
         policy = self._config.policy if policy is None else policy
         if not isinstance(policy, SessionPolicy):
             raise InvalidInput("policy must be a SessionPolicy")
-        wanted = session_calls.Opening(
+        wanted = session_calls.NewSession(
             session_id=self._random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=absolute,
@@ -120,23 +124,27 @@ class Login:
     def impersonate(
         self, actor: Session, subject: str, *, reason: str, for_seconds: int
     ) -> Flow[TokenPair]:
-        """Open a session of ``subject`` in which ``actor`` acts."""
+        """Open a session of ``subject`` in which ``actor`` acts (RFC 8693 section 4.1).
+
+        Raises InvalidInput, SubjectBanned, ImpersonationRefused, and SessionUnknown, SessionExpired
+        or SessionRevoked when the actor's session is not live.
+        """
         if not isinstance(actor, Session):
-            raise InvalidInput("the actor must be a Session, as verify returns it")
+            raise InvalidInput("actor must be a Session, as verify returns it")
         check_subject(actor.subject)
         check_subject(subject)
         check_reason(reason, may_be_empty=False)
         check_seconds("for_seconds", for_seconds, 1, LONGEST_IMPERSONATION)
         if actor.act is not None:
             raise ImpersonationRefused(
-                "Who is impersonating cannot impersonate another", reason="nested"
+                "An impersonation cannot start another impersonation", reason="nested"
             )
         if subject == actor.subject:
-            raise ImpersonationRefused("Nobody can impersonate themselves", reason="self")
+            raise ImpersonationRefused("Users cannot impersonate themselves", reason="self")
         if subject in self._config.protected_subjects:
             raise ImpersonationRefused("This subject cannot be impersonated", reason="protected")
         yield from self._check_actor(actor)
-        wanted = session_calls.Opening(
+        wanted = session_calls.NewSession(
             session_id=self._random_bytes(SESSION_ID_BYTES),
             refresh_digest=b"",
             absolute_seconds=for_seconds,
@@ -169,7 +177,7 @@ class Login:
         live_record(answer.reply, cutoff)
 
     def _open(
-        self, subject: str, wanted: session_calls.Opening, event: SessionEvent
+        self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
     ) -> Flow[TokenPair]:
         token = self._minting.require_private_key().first(subject, wanted.session_id)
         wanted.refresh_digest = token.digest
@@ -188,7 +196,7 @@ class Login:
             replaced = tuple(encode_session_id(each) for each in opened.replaced)
             self._tell(replace(event, kind="replaced", session_ids=replaced))
         self._tell(event)
-        # The details are those of this login, whatever form the store gave them.
+        # The details are those of this login, however the store encodes them.
         if stored.details != wanted.details:
             stored = replace(stored, details=wanted.details)
         return self._minting.make_pair(
@@ -207,11 +215,11 @@ class Login:
         self._tell(replace(event, kind=kind, reason="too_many_sessions"))
         assert opened.listed is not None
         live = describe_live(self._config, subject, opened.listed, self._cutoff.milliseconds)
-        # An impersonation counts for nothing here, so its end would make no room.
+        # Impersonations do not count towards the limit, so ending one would not make room.
         raise TooManySessions(sessions=[each for each in live if each.act is None])
 
     def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
-        """The details, the device as the record holds it, and the record's flags."""
+        """Return the details, the device as the record holds it, and the record's flags."""
         name, kind, claims = (
             options.get("device"),
             options.get("device_type"),
@@ -254,7 +262,7 @@ class Login:
 def _session_to_replace(session_id: object) -> bytes:
     wanted = decode_session_id(session_id)
     if wanted is None:
-        raise SessionNotFound("The session to replace is not a session id")
+        raise SessionNotFound("The session to replace does not exist: its id is malformed")
     return wanted
 
 

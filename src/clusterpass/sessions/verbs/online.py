@@ -1,8 +1,10 @@
-"""Flows over everyone who is online. The index of a slot lies in that slot.
+"""Flows that list, count and prune the sessions that are online.
 
-The cost of a page and of a count depends on the number of slots (16,384, asked for by the
-thousand), not on how many sessions there are. A cursor is ``slot.position``; a subject that comes
-or goes meanwhile may be missed or shown twice, one that stays is shown.
+- Each slot holds the index of its own subjects.
+- A count or a scan costs one round trip for each 1024 of the 16,384 slots, however many sessions
+  there are.
+- A cursor is ``slot.position``. A subject that stays online during a scan is listed; one that logs
+  in or out meanwhile may be missed or listed twice.
 """
 
 import re
@@ -28,7 +30,7 @@ _CURSOR: Final = re.compile(r"([0-9]{1,5})\.([0-9]{1,20})")
 
 
 class Online:
-    """The flows."""
+    """The flows over the index of online subjects. They raise InvalidInput when it is off."""
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
@@ -37,7 +39,7 @@ class Online:
         self._memory = context.memory
 
     def count(self) -> Flow[OnlineCount]:
-        """How many are online."""
+        """Return the numbers of subjects and sessions that are online."""
         self._check_indexed()
         slot = subjects = sessions = 0
         while slot < SLOTS:
@@ -50,7 +52,7 @@ class Online:
         return OnlineCount(subjects, sessions)
 
     def page(self, cursor: str | None, *, limit: int) -> Flow[OnlinePage]:
-        """The sessions of some who are online."""
+        """Return the live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on."""
         subjects, following = yield from self._subjects(cursor, limit)
         cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
         sessions: list[Session] = []
@@ -63,7 +65,7 @@ class Online:
         return OnlinePage(tuple(sessions), following)
 
     def prune(self) -> Flow[int]:
-        """Bring the index up to date; the number of subjects that are still online."""
+        """Remove subjects that are offline from the index; return how many remain."""
         self._check_indexed()
         yield from read_cutoff(self._keyspace, self._memory.cutoff)
         cursor: str | None = None
@@ -99,7 +101,9 @@ class Online:
 
     def _check_indexed(self) -> None:
         if not self._config.index_online:
-            raise InvalidInput("who is online is not tracked here: Config(index_online=False)")
+            raise InvalidInput(
+                "online subjects are not tracked because of Config(index_online=False)"
+            )
 
 
 def _parse_cursor(cursor: object) -> tuple[int, int]:
@@ -107,5 +111,5 @@ def _parse_cursor(cursor: object) -> tuple[int, int]:
         return 0, 0
     match = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
     if match is None or int(match[1]) >= SLOTS or int(match[2]) >= 2**64:
-        raise InvalidInput("cursor must be the next_cursor of a page before")
+        raise InvalidInput("cursor must be the next_cursor of an earlier page")
     return int(match[1]), int(match[2])

@@ -1,8 +1,9 @@
-"""The verb that exchanges a refresh token (RFC 9700 section 4.14.2).
+"""Exchanges refresh tokens, and detects their reuse (RFC 9700 section 4.14.2).
 
-- A token that was not made here is refused at once: it can do a session no harm.
-- Within the grace the same token gets the very same successor, so a lost answer or a second tab
-  costs nobody a session. Outside it, the session ends: one of two holders may be a thief.
+- A token that this service did not issue is rejected at once, and cannot end a session.
+- Within the grace the same token gets the same successor, so a lost response or a second browser
+  tab does not end the session.
+- After the grace a reused token ends the session, as one of its two holders may be a thief.
 """
 
 from clusterpass.model.authentication_errors import (
@@ -17,16 +18,16 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.actor import require_live_actor
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.sessions.present import live_record, pack_address
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 
 
 class Refresh:
-    """The flow of a refresh."""
+    """The flow that exchanges a refresh token."""
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._config = context.config
@@ -38,7 +39,11 @@ class Refresh:
         self._confirm = confirm
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
-        """A new pair of tokens."""
+        """Exchange ``refresh_token`` for a new pair of tokens.
+
+        Raises RefreshTokenReused when the token was used before, and InvalidRefreshToken when it is
+        not genuine or its session has ended.
+        """
         tokens = self._minting.require_private_key()
         packed_address = b"" if address is None else pack_address(address)
         token = parse_refresh_token(refresh_token)
@@ -46,7 +51,7 @@ class Refresh:
             raise InvalidRefreshToken(reason="mismatch")
         known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
-            # Not asked: a store that has lost the end would exchange the token.
+            # The store is not asked: if it lost the revocation, it would exchange the token.
             raise _refusal(known)
         grace, cutoff = self._config.refresh_grace, self._memory.cutoff
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
@@ -92,7 +97,10 @@ class Refresh:
         )
 
     def genuine(self, refresh_token: str) -> RefreshToken:
-        """The parts of a token that was made with one of our keys; raises InvalidRefreshToken."""
+        """Return the fields of a refresh token that this service issued.
+
+        Raises InvalidRefreshToken with the reason ``malformed`` or ``mismatch`` otherwise.
+        """
         token = parse_refresh_token(refresh_token)
         if not self._minting.require_private_key().is_genuine(token):
             raise InvalidRefreshToken(reason="mismatch")

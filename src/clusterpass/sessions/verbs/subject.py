@@ -1,4 +1,7 @@
-"""Flows over a subject: its sessions, history, generation, live claims and bans."""
+"""Flows that read and change a subject: sessions, history, generation, live claims and bans.
+
+Every flow raises InvalidInput for an invalid subject, before anything is sent.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,17 +26,17 @@ from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
-from clusterpass.sessions.endings.orders import AddBan
 from clusterpass.sessions.present import describe_bans, describe_line, describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.revocations.kinds import AddBan
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims
 
 
 class SubjectFlows:
-    """The flows."""
+    """The flows that read and change a subject."""
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._context = context
@@ -44,7 +47,7 @@ class SubjectFlows:
         self._confirm = confirm
 
     def sessions(self, subject: str) -> Flow[list[Session]]:
-        """Every live session, newest first."""
+        """Return the live sessions of ``subject``, newest first."""
         check_subject(subject)
         cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
         asked_at = self._memory.cutoff.now()
@@ -54,22 +57,22 @@ class SubjectFlows:
         return describe_live(self._config, subject, listed, cutoff)
 
     def history(self, subject: str) -> Flow[list[HistoryEntry]]:
-        """What happened to the sessions of a subject, newest first."""
+        """Return the history of ``subject``, newest first."""
         check_subject(subject)
         answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
         lines = [describe_line(line) for line in answer.reply.history]
-        # The lines come in the order of their writing, which decides within a second.
+        # Lines arrive in the order in which they were written, which orders those of one second.
         order = sorted(enumerate(lines), key=lambda entry: (entry[1].at, entry[0]), reverse=True)
         return [line for _, line in order]
 
     def generation(self, subject: str) -> Flow[int]:
-        """A number that each revoke_all raises."""
+        """Return the generation of ``subject``, which each ``revoke_all`` raises; 0 initially."""
         check_subject(subject)
         answer: Answer[int] = yield subject_calls.read_generation(self._keyspace, subject)
         return answer.reply
 
     def set_claims(self, subject: str, claims: Mapping[str, Any]) -> Flow[Applied]:
-        """Replace the live claims."""
+        """Replace the live claims of ``subject``; return how many sessions they apply to."""
         check_subject(subject)
         checked = check_claims(claims, largest=LARGEST_LIVE_CLAIMS_BYTES)
         answer: Answer[int] = yield subject_calls.set_claims(
@@ -84,7 +87,7 @@ class SubjectFlows:
         return Applied(answer.reply, answer.durable)
 
     def claims(self, subject: str) -> Flow[Mapping[str, Any]]:
-        """The live claims."""
+        """Return the live claims of ``subject``; empty when there are none."""
         check_subject(subject)
         answer: Answer[dict[str, Any]] = yield subject_calls.read_claims(self._keyspace, subject)
         return MappingProxyType(answer.reply) if answer.reply else NO_CLAIMS
@@ -99,14 +102,18 @@ class SubjectFlows:
         level: int,
         operation_id: str | None = None,
     ) -> Flow[Ended]:
-        """Ban a subject."""
+        """Ban ``subject`` from everything (an empty ``scope``) or from ``scope``.
+
+        ``for_seconds``: the duration; None: until the ban is lifted. ``level``: 1 to 1000. Raises
+        InvalidInput, TooManyBans, and RevocationPending when the ban is not confirmed.
+        """
         check_subject(subject)
         check_reason(reason)
         _check_ban_scope(scope)
         check_ban_level(level)
         if for_seconds is not None:
             check_seconds("for_seconds", for_seconds, 1, LONGEST_LIFETIME)
-        order = AddBan(
+        revocation = AddBan(
             context=self._context,
             subject=subject,
             event="banned",
@@ -115,11 +122,11 @@ class SubjectFlows:
             level=level,
             seconds=for_seconds or 0,
         )
-        answer = yield from self._confirm.carry_out(order, operation_id)
+        answer = yield from self._confirm.carry_out(revocation, operation_id)
         return Ended(len(answer.reply.ended), answer.durable)
 
     def unban(self, subject: str, *, scope: str) -> Flow[Applied]:
-        """Lift a ban."""
+        """Lift the ban of ``subject`` from ``scope``; return how many bans were lifted."""
         check_subject(subject)
         _check_ban_scope(scope)
         answer: Answer[int] = yield subject_calls.unban(
@@ -134,7 +141,7 @@ class SubjectFlows:
         return Applied(answer.reply, answer.durable)
 
     def bans(self, subject: str) -> Flow[tuple[Ban, ...]]:
-        """The bans in force."""
+        """Return the bans of ``subject`` that are in force."""
         check_subject(subject)
         answer: Answer[tuple[int, tuple[StoredBan, ...]]] = yield subject_calls.read_subject_bans(
             self._keyspace, subject
@@ -143,7 +150,7 @@ class SubjectFlows:
         return describe_bans(bans, now)
 
     def check_ban(self, subject: str, scope: str, level: int) -> Flow[None]:
-        """Raises SubjectBanned when there is a ban that forbids ``scope``, or everything."""
+        """Raise SubjectBanned when a ban forbids everything, or ``scope`` at ``level``."""
         _check_ban_scope(scope)
         check_ban_level(level)
         for ban in (yield from self.bans(subject)):

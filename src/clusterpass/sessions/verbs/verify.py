@@ -1,7 +1,9 @@
-"""The verb that checks an access token: first its signature, then its session.
+"""Verifies access tokens: first the signature, then the session.
 
-What can be answered from memory is; the rules are those of ``memory.near_cache``. The session of
-an impersonation is not kept: it hangs on two subjects at once.
+- In ``cached`` mode a session is served from memory while its lease lasts (``memory.near_cache``).
+- An impersonation is never served from memory, as it depends on the sessions of two subjects.
+- While the store is unavailable, a session that was seen live within ``outage_grace`` is accepted
+  unless this process knows that it has ended.
 """
 
 from dataclasses import dataclass, replace
@@ -23,11 +25,11 @@ from clusterpass.sessions.authentication import (
 )
 from clusterpass.sessions.check_arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.endings.confirm import Confirm
 from clusterpass.sessions.memory.denials import Moment
-from clusterpass.sessions.memory.entries import Loaded, Remembered
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_claims, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import session_of
 from clusterpass.tokens.verifier import TokenVerifier
@@ -38,7 +40,7 @@ _LONGEST_AGE: Final = 10 * 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a verify asks for."""
+    """What the caller of a verify requires."""
 
     mode: VerificationMode
     level: str | None
@@ -47,7 +49,7 @@ class _Wanted:
 
 
 class Verify:
-    """The flow of a verify."""
+    """The flow that verifies an access token."""
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         config = context.config
@@ -78,7 +80,10 @@ class Verify:
         verification: VerificationMode | None = None,
         outage_grace: float | None = None,
     ) -> Flow[Session]:
-        """The live session of an access token."""
+        """Return the live session of ``access_token``.
+
+        Takes and raises what ``SessionManager.verify`` documents.
+        """
         wanted = self._wanted(level, max_auth_age, verification, outage_grace)
         if wanted.mode == "stateless":
             return self._by_token_alone(access_token, wanted)
@@ -88,7 +93,7 @@ class Verify:
             try:
                 self._check(entry.loaded, self._near.store_seconds(entry.loaded), wanted)
             except StepUpRequired:
-                # Nobody is refused from memory: the user may have stepped up a moment ago.
+                # A refusal is never served from memory, as the user may just have stepped up.
                 return (yield from self._ask(entry, wanted))
             return entry.session
         return (yield from self._ask(entry, wanted))
@@ -102,7 +107,7 @@ class Verify:
     ) -> _Wanted:
         config = self._config
         if outage_grace is None:
-            # Who says how to verify wants that, and nothing less.
+            # A caller that chooses the mode gets that mode, and no grace unless it asks for one.
             outage_grace = config.outage_grace if verification is None else 0
         else:
             check_grace(outage_grace, InvalidInput)
@@ -114,14 +119,15 @@ class Verify:
         if verification is not None and verification != mode:
             check_mode(verification, InvalidInput)
             if verification == "cached":
-                raise InvalidInput(
-                    "nothing is cached here: make it with Config(verification='cached')"
-                )
+                raise InvalidInput("nothing is cached here; it needs Config(verification='cached')")
             mode = verification
         return _Wanted(mode, level, max_auth_age, outage_grace)
 
-    def _known(self, access_token: str) -> Remembered:
-        """The entry of a genuine token that has not expired by this machine's clock."""
+    def _known(self, access_token: str) -> CachedToken:
+        """Return the cache entry of a genuine token, or a new one.
+
+        Raises TokenExpired when the token has expired by this machine's clock.
+        """
         entry = self._near.entry(access_token) if isinstance(access_token, str) else None
         if entry is not None:
             if self._clock.wall() >= entry.expires_at:
@@ -131,7 +137,7 @@ class Verify:
         session_id = session_of(claims)
         keys = self._keyspace.keys_of(claims.subject)
         expires_at = claims.expires_at + self._config.expiry_leeway
-        return Remembered(
+        return CachedToken(
             access_token,
             claims.subject,
             keys,
@@ -140,8 +146,8 @@ class Verify:
             session_text=claims.session_id,
         )
 
-    def _ask(self, entry: Remembered, wanted: _Wanted) -> Flow[Session]:
-        """Ask the store; when it cannot be asked, answer what is known for certain, or by grace."""
+    def _ask(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
+        """Ask the store; when it is unavailable, answer from memory if that is allowed."""
         near, cutoff, mode = self._near, self._cutoff, wanted.mode
         loading = None
         began = cutoff.now()
@@ -175,10 +181,11 @@ class Verify:
                 near.end(loading)
         return session
 
-    def _recalled(self, entry: Remembered, wanted: _Wanted) -> Session | None:
-        """The session by grace, while the store is away; None: there is none.
+    def _recalled(self, entry: CachedToken, wanted: _Wanted) -> Session | None:
+        """Return the session if ``outage_grace`` allows it while the store is unavailable.
 
-        A process that has seen the session end needs no store to say so: raises why.
+        Returns None otherwise. Raises SessionExpired or SessionRevoked when this process knows
+        that the session has ended.
         """
         self._refuse_if_over(entry)
         loaded = entry.loaded
@@ -190,7 +197,7 @@ class Verify:
         self._memory.grace_accepted += 1
         return replace(loaded.session, in_grace=True)
 
-    def _refuse_if_over(self, entry: Remembered) -> None:
+    def _refuse_if_over(self, entry: CachedToken) -> None:
         denials = self._memory.denials
         if entry.loaded is None:
             denial = denials.of_session(entry.session_id)
@@ -201,7 +208,7 @@ class Verify:
         if denial is not None:
             raise denial.error()
 
-    def _is_in_grace(self, entry: Remembered, seconds: float) -> bool:
+    def _is_in_grace(self, entry: CachedToken, seconds: float) -> bool:
         near, loaded = self._near, entry.loaded
         age = near.seconds_since_seen(entry)
         return (
@@ -215,9 +222,12 @@ class Verify:
         )
 
     def _call_of(
-        self, entry: Remembered, mode: VerificationMode, elapsed: float
+        self, entry: CachedToken, mode: VerificationMode, elapsed: float
     ) -> ScriptCall[list[Any]]:
-        """``elapsed``: seconds of the verify's time that are gone."""
+        """Return the call that reads the session.
+
+        ``elapsed``: seconds of the deadline that reading the cutoff has used up.
+        """
         has_begun = elapsed < _SHORT
         if entry.call is not None and has_begun:
             return entry.call
@@ -230,8 +240,8 @@ class Verify:
             entry.call = call
         return call
 
-    def _note_use(self, entry: Remembered) -> Flow[bool]:
-        """Whether the use was noted; a store that fails here does not make the session invalid."""
+    def _note_use(self, entry: CachedToken) -> Flow[bool]:
+        """Return whether the store recorded the use; a failure does not end the session."""
         call = session_calls.touch(
             self._keyspace, self._keeping(), entry.subject, session_id=entry.session_id
         )
@@ -242,7 +252,7 @@ class Verify:
         return bool(answer.reply)
 
     def _by_token_alone(self, access_token: str, wanted: _Wanted) -> Session:
-        """The session as far as the token tells."""
+        """Return the session that the token describes by itself, without asking the store."""
         config = self._config
         claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
@@ -256,12 +266,12 @@ class Verify:
         if config.verification == "stateless":
             keys = self._keyspace.keys_of(claims.subject)
             expires_at = claims.expires_at + config.expiry_leeway
-            entry = Remembered(access_token, claims.subject, keys, session_id, expires_at)
+            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at)
             self._near.keep_stateless(entry, session)
         return session
 
-    def _check(self, loaded: Loaded, now: float, wanted: _Wanted) -> None:
-        """Raises StepUpRequired unless the user was authenticated as is wanted."""
+    def _check(self, loaded: CachedSession, now: float, wanted: _Wanted) -> None:
+        """Raise StepUpRequired unless the user authenticated as the caller requires."""
         if wanted.level is None and wanted.max_auth_age is None:
             return
         stored = read_stored([int(now * 1000), *loaded.raw])

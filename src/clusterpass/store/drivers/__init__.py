@@ -1,1 +1,1 @@
-"""The two drivers of a store, and the watch that keeps a near cache true."""
+"""The two drivers of a store, and the watch that keeps a near cache current."""

@@ -1,8 +1,8 @@
 """The asynchronous store: any number of tasks, in one event loop or in several.
 
-Each event loop has its own connections; routing and retries are those of ``exchanges.carry_out``.
-One loop at a time watches over what is remembered: the first one that calls, and when that is
-closed, the next.
+- Each event loop has its own connections. Routing and retries are those of ``exchanges.carry_out``.
+- One event loop at a time runs the watch for the observer: the loop of the first call, and after
+  that loop is closed, the loop of the next call.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.exchanges.carry_out import command_of, first_answer, first_try
+from clusterpass.store.exchanges.commands import command_of
+from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.wire.resp import pack_one
@@ -25,10 +26,10 @@ Result = TypeVar("Result")
 
 
 class AsyncStore(StoreBase):
-    """Runs flows against a Redis-protocol cluster or server."""
+    """A store for asyncio: runs flows against a Redis-protocol cluster or server."""
 
     def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
-        """``on_close``: called once, when the store is closed; it may block."""
+        """``on_close``: a function that is called once, in a thread, when the store is closed."""
         super().__init__(location, on_close)
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Nodes]
         self._latest: Nodes | None
@@ -37,7 +38,11 @@ class AsyncStore(StoreBase):
         self._forget_loops()
 
     async def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: returns its result, raises its error."""
+        """Run ``flow`` to its end: return its result, raise its error.
+
+        An error in a call is thrown into the flow: StoreUnavailable when no answer comes before
+        the deadline, StoreDenied or StoreFailed when a retry would not help.
+        """
         try:
             call = next(flow)
             while True:
@@ -52,11 +57,14 @@ class AsyncStore(StoreBase):
             return result
 
     async def ping(self) -> None:
-        """Return when a primary answers; StoreUnavailable otherwise."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
         await self._nodes().drive(self._reach(), self.search)
 
     async def scan_names(self, pattern: str) -> AsyncIterator[bytes]:
-        """The keys that match a glob, on every primary; for administration: it visits all keys."""
+        """The keys that match the glob ``pattern``, from every primary.
+
+        The scan visits all keys of the store: for administration only. Raises StoreUnavailable.
+        """
         await self.ping()
         for address in self.slots.primaries():
             cursor = b"0"
@@ -69,7 +77,7 @@ class AsyncStore(StoreBase):
                     break
 
     async def close(self) -> None:
-        """Close every connection, then call ``on_close``. May be called again."""
+        """Close every connection, then call ``on_close``. Closing again does nothing."""
         self._closed = True
         here = asyncio.get_running_loop()
         for nodes, keeper in self._keepers:
@@ -86,9 +94,9 @@ class AsyncStore(StoreBase):
             await asyncio.to_thread(on_close)
 
     def begin_anew(self) -> None:
-        """Share nothing with the parent: for the child of a fork."""
+        """Drop all connections of the parent without closing them, in the child of a fork."""
         super().begin_anew()
-        # Kept for ever: to destroy them would disturb the parent's event loop, which they share.
+        # Kept for ever: destroying them here would disturb the parent, which shares their selector.
         _inherited.append((self._by_loop, self._keepers))
         self._forget_loops()
 
@@ -99,7 +107,7 @@ class AsyncStore(StoreBase):
         self._keeper = None
 
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        """Carry out ``call``: the first try without a generator, all that may follow with one."""
+        """Carry out ``call``: the first try without a generator, later tries with one."""
         nodes, slots, terms = self._nodes(), self.slots, self._terms
         began = time.monotonic()
         packed = call.packed
@@ -109,14 +117,15 @@ class AsyncStore(StoreBase):
         try:
             if first is None:
                 return await nodes.drive(self._carry_out(call), self.search)
-            node, wait = first
+            shard, wait = first
+            node = shard.primary
             if wait is not None:
                 outcome = await nodes.commit(node).ask(packed, 1, wait)
             elif (connection := nodes.connection(node)) is not None:
                 outcome = await connection.ask(packed, 1)
             else:
                 return await nodes.drive(self._carry_out(call), self.search)
-            answer = first_answer(call, terms, slots, node, wait, outcome)
+            answer = first_answer(call, terms, slots, shard, wait, outcome)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)
@@ -126,7 +135,7 @@ class AsyncStore(StoreBase):
                 self._note_change(call)
 
     def _nodes(self) -> Nodes:
-        """The connections of the event loop that is running."""
+        """The connections of the running event loop."""
         nodes, keeper = self._latest, self._keeper
         if (
             nodes is not None
@@ -145,7 +154,7 @@ class AsyncStore(StoreBase):
         nodes = self._by_loop.get(loop)
         keeper = next((task for each, task in self._keepers if each is nodes), None)
         if nodes is None or (nodes.watch is None and self._wants_watch()):
-            # What others have under way goes on; new connections tell the watch what changes.
+            # Calls in flight keep the old connections; the watch listens on new ones.
             nodes, keeper = Nodes(self.location, self._new_watch()), None
             self._by_loop[loop] = nodes
         if self._closed:
@@ -158,7 +167,7 @@ class AsyncStore(StoreBase):
         return nodes
 
     def _wants_watch(self) -> bool:
-        """Whether there is something to watch over, and no event loop does."""
+        """Whether there is an observer, and no event loop runs a watch for it."""
         return self._observer is not None and not any(
             nodes.watch is not None and not keeper.done() for nodes, keeper in self._keepers
         )
@@ -170,3 +179,4 @@ class AsyncStore(StoreBase):
 
 
 _inherited: Final[list[Any]] = []
+"""Event loops' connections of a parent process, kept from destruction."""

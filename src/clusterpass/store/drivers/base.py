@@ -1,4 +1,4 @@
-"""What both stores know, and what they do up to the sockets: all that need not wait itself."""
+"""The state and the logic that both stores share: all but sending and waiting."""
 
 import time
 from collections.abc import Callable
@@ -11,34 +11,35 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.agreement import most_agree_with
-from clusterpass.store.exchanges.carry_out import Terms, exchange
-from clusterpass.store.exchanges.circuit_breaker import Gates
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.look_up import ask_any, count_replicas, look_up
 from clusterpass.store.exchanges.steps import Exchange, LookUp
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
 
 
 class StoreBase:
-    """Runs flows against a Redis-protocol cluster or server."""
+    """The base class of the synchronous and the asynchronous store."""
 
     def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
-        """``on_close``: called once, when the store is closed; it may block."""
+        """``on_close``: a function that is called once, when the store is closed; it may block."""
         self.location = location
         self.keyspace = location.keyspace
         self._on_close = on_close
         self.slots = SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
-        """Who owns which slot, as far as it is known."""
+        """The owners of the slots, as of the latest look-up or redirect."""
         self.durability: Durability = "replicated"
-        """What writes wait for; set before the first call."""
+        """What writes wait for. :meth:`confirm_by` sets it before the first call."""
         patience = location.patience
-        self.gates = Gates(
+        self.breakers = CircuitBreakers(
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
         self._terms = Terms(
-            self._current, self._adopt, patience, time.monotonic, self.gates, self.durability
+            self._current, self._adopt, patience, time.monotonic, self.breakers, self.durability
         )
         self._closed = False
         self._observer: Observer | None = None
@@ -47,9 +48,10 @@ class StoreBase:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The store at ``url``; ConfigurationError when it cannot be understood.
+        """The store at ``url``. No connection is opened before the first call.
 
-        Not ``embedded://``: what starts servers stands above the store.
+        Raises ConfigurationError for a URL that cannot be parsed, and for ``embedded://``: only a
+        session manager starts servers.
         """
         location = parse_store_url(url)
         if location.is_embedded:
@@ -58,38 +60,39 @@ class StoreBase:
 
     @property
     def deadline(self) -> float:
-        """Seconds after which the store gives up a call, all retries included."""
+        """Seconds after which the store gives up a call, retries included."""
         return self.location.patience.deadline
 
     @property
     def has_epochs(self) -> bool:
-        """Whether the store is a cluster, whose primaries are replaced under a rising epoch."""
+        """Whether the store is a cluster: each failover there raises the cluster's epoch."""
         return self.location.is_cluster
 
     def observe(self, observer: Observer, bound: float) -> None:
-        """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`."""
+        """Report changes to ``observer`` from the first call on; ``bound``: the staleness bound, in
+        seconds."""
         self._observer, self._bound = observer, bound
         self._terms = replace(self._terms, doubts=self._doubts, believes=self._believes)
 
     def confirm_by(self, durability: Durability) -> None:
-        """What writes wait for, from now on."""
+        """Make every write wait for ``durability`` from now on."""
         self.durability = durability
         self._terms = replace(self._terms, durability=durability)
 
     def describe_durability(self) -> str:
-        """What writes really wait for."""
+        """The durability that writes get in fact, as text for an operator."""
         return effective(self.durability, self.slots, self.location.patience)
 
     def silent_nodes(self) -> tuple[str, ...]:
-        """Nodes that did not answer when they were asked last."""
-        return tuple(sorted(str(node) for node in list(self.gates.silent)))
+        """The nodes, as ``host:port``, that did not answer the latest request to them."""
+        return tuple(sorted(str(node) for node in list(self.breakers.silent)))
 
     def begin_anew(self) -> None:
-        """Share nothing with the parent: for the child of a fork."""
-        self.gates.silent.clear()
+        """Forget what the parent process knew of silent nodes, in the child of a fork."""
+        self.breakers.silent.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
-        """Look up the slots, unless that was done while we waited for our turn."""
+        """Look up the slots, unless another caller did so while this one waited for its turn."""
         if self.slots.version != wanted.seen:
             return
         if not self.location.is_cluster:
@@ -101,33 +104,33 @@ class StoreBase:
         )
         if slots is not None:
             self.slots = slots
-            self.gates.keep_only({*slots.primaries()})
+            self.breakers.keep_only({*slots.primaries()})
 
     def _candidates(self) -> list[Address]:
-        """Whom to ask for the slots: first who owns some, last who is silent.
+        """The nodes to ask for the slots: primaries first, then seeds; silent nodes last.
 
-        A seed that hangs would cost the caller a timeout each time; who was replaced as it hung is
-        still a seed.
+        A seed that hangs would cost the caller a timeout with each look-up, and a node stays a seed
+        after a failover has replaced it.
         """
         primaries = self.slots.primaries()
         others = list(set(self.location.seeds) - set(primaries))
         chance.shuffle(primaries)
         chance.shuffle(others)
-        silent = self.gates.silent
+        silent = self.breakers.silent
         return sorted([*primaries, *others], key=lambda node: node in silent)
 
     def _carry_out(
         self, call: ScriptCall[Any], began: float | None = None
     ) -> Exchange[Answer[Any]]:
-        return exchange(call, self._terms, began=began)
+        return carry_out(call, self._terms, began=began)
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
-        """After a write, whatever came of it: what is remembered of its key may be wrong."""
+        """Tell the observer, even after a failed write, that the key may have changed."""
         if self._observer is not None and call.confirm:
             self._observer.changed(call.keys[0])
 
     def _reach(self) -> Exchange[None]:
-        """Return when a primary answers."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
         until = time.monotonic() + self.location.patience.deadline
         if not self.slots.version:
             yield LookUp(0, None, until)

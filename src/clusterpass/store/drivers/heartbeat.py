@@ -1,8 +1,9 @@
-"""What a heartbeat asks of a node, and what the answers mean. Pure.
+"""The heartbeat of a node: two commands, and what the replies mean. Pure.
 
-A read of a key that the node must own (a PING also succeeds on a primary that was demoted): a copy
-of the cutoff where it holds one. And the epoch of the cluster, or of a server that is no cluster,
-whether it is still the primary.
+- A GET of a key that the node must own proves that the node still owns its slots; a PING would also
+  succeed on a demoted primary. The key is a copy of the cutoff where the node holds one.
+- CLUSTER INFO tells the epoch of a cluster. For a single server, ROLE tells whether the server is
+  still the primary.
 """
 
 from dataclasses import dataclass
@@ -18,28 +19,31 @@ from clusterpass.store.wire.resp import pack
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One for each node."""
+    """The request that one node gets as its heartbeat."""
 
     packed: bytes
+    """The commands, as they are sent."""
     has_cutoff: bool
+    """Whether the key that is read is a copy of the cutoff."""
     is_cluster: bool
     count: int = 2
-    """Replies."""
+    """The number of replies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a node said of itself."""
+    """The reply of a node to a heartbeat."""
 
     epoch: int
+    """The epoch of the cluster; 0 for a single server."""
     cutoff: int | None
-    """In milliseconds, where the node holds a copy of it."""
+    """The cutoff in milliseconds; None where the node holds no copy."""
 
 
 def make_heartbeats(
     slots: SlotMap, keyspace: Keyspace, *, is_cluster: bool
 ) -> dict[Address, Heartbeat]:
-    """The heartbeat of each primary."""
+    """The heartbeat of each primary in ``slots``."""
     keys: dict[Address, tuple[bytes, bool]] = {}
     for slot in SLOTS_WITH_CUTOFF:
         shard = slots.shard(slot)
@@ -61,7 +65,10 @@ def make_heartbeats(
 
 
 def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
-    """What the answers say, or why the node is not the owner that it was taken for."""
+    """The pulse in ``values``, the replies to ``heartbeat``.
+
+    A :class:`ServerError` where the node does not own the key, is a replica, or reports no epoch.
+    """
     found, standing = values
     for value in values:
         if isinstance(value, ServerError):

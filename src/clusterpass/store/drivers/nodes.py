@@ -1,6 +1,6 @@
-"""All connections of one event loop, by node; and what an :class:`Exchange` asks for, done.
+"""The connections of one event loop, by node, and the loop that takes the steps of an exchange.
 
-To each node there are two: one that all reads share with what the node pushes, and one for writes
+Each node has one connection for all reads and for what the node pushes, and a few for the writes
 that a replica has to confirm.
 """
 
@@ -26,22 +26,23 @@ from clusterpass.store.wire.tls import tls_context
 
 Result = TypeVar("Result")
 _COMMIT_LINKS: Final = 2
-"""So that a batch is made and carried out while another one waits for its confirmation."""
+"""Two, so that one batch is collected and sent while another waits for its confirmation."""
 Search = Callable[[LookUp], Exchange[None]]
+"""Makes the exchange that carries out a look-up of the slots."""
 
 
-class Watcher(LinkListener, Protocol):
-    """Keeps a cache true, by what nodes push and by what it asks them."""
+class ListenerTask(LinkListener, Protocol):
+    """A link listener with work of its own, which :meth:`Nodes.keep` runs: the watch."""
 
     async def run(self, nodes: "Nodes") -> None:
-        """Watch over ``nodes`` until cancelled."""
+        """Run over the connections of ``nodes`` until cancelled."""
 
 
 class Nodes:
-    """Made within a running event loop, and used by it alone."""
+    """The connections of the event loop in which this object is made; for that loop alone."""
 
-    def __init__(self, location: StoreLocation, watch: Watcher | None = None) -> None:
-        """``watch``: wants to be told what the nodes push."""
+    def __init__(self, location: StoreLocation, watch: ListenerTask | None = None) -> None:
+        """``watch``: gets what the nodes push; None: the nodes are not asked to push."""
         self.loop: Final = asyncio.get_running_loop()
         self._location = location
         self.watch: Final = watch
@@ -52,14 +53,17 @@ class Nodes:
         self._closed = False
 
     def link(self, address: Address) -> Link:
-        """The connection that reads and pushes share. Raises StoreDenied for bad TLS files."""
+        """The link to ``address`` that reads and pushes share, opened with the first request.
+
+        Raises StoreDenied for unusable TLS files.
+        """
         link = self._links.get(address)
         if link is None:
             link = self._links[address] = self._new_link(address, self.watch)
         return link
 
     def drop(self, address: Address) -> None:
-        """Forget a node that is none of ours any more; who waits for it gets a Fault."""
+        """Close the connections to ``address``, which has left the store. Callers get a Fault."""
         why: FaultKind = "closed" if self._closed else "connection"
         if (link := self._links.pop(address, None)) is not None:
             link.close(why)
@@ -67,9 +71,9 @@ class Nodes:
             commit.close(why)
 
     async def keep(self) -> None:
-        """Watch, or only wait, until cancelled; then drop the connections.
+        """Run the watch, if any, until cancelled; then close the connections.
 
-        An event loop that ends cancels its tasks, and so leaves no connection behind.
+        An event loop cancels its tasks when it ends, and so leaves no connection behind.
         """
         try:
             if self.watch is not None:
@@ -80,7 +84,7 @@ class Nodes:
             self._drop_all()
 
     def close(self) -> None:
-        """Drop all connections; nothing is sent any more."""
+        """Close all connections for good: every later request gets a Fault of the kind "closed"."""
         self._closed = True
         self._drop_all()
 
@@ -89,7 +93,7 @@ class Nodes:
             self.drop(address)
 
     async def send(self, send: Send) -> Replies | Fault:
-        """Carry out one instruction. Raises StoreDenied, StoreFailed."""
+        """Take the step ``send``: the replies or a Fault. Raises StoreDenied, StoreFailed."""
         if self._closed:
             return Fault("closed")
         packed = pack(send.commands)
@@ -99,7 +103,10 @@ class Nodes:
         return await self.commit(send.address).ask(packed, len(send.commands), send.wait)
 
     def commit(self, address: Address) -> GroupCommit:
-        """What takes the writes that a replica has to confirm. Raises StoreDenied, as above."""
+        """The group commit of the writes to ``address`` that a replica has to confirm.
+
+        Raises StoreDenied for unusable TLS files.
+        """
         commit = self._commits.get(address)
         if commit is None:
             links = [self._new_link(address, None) for _ in range(_COMMIT_LINKS)]
@@ -111,7 +118,7 @@ class Nodes:
         return commit
 
     def connection(self, address: Address) -> MultiplexedConnection | None:
-        """The open connection that reads and pushes share, if there is one."""
+        """The connection to ``address`` that reads and pushes share; None unless it is open."""
         link = self._links.get(address)
         connection = None if link is None or self._closed else link.connection
         return connection if connection is not None and connection.is_open else None
@@ -122,9 +129,10 @@ class Nodes:
         search: Search,
         sent: tuple[Address, Replies | Fault] | None = None,
     ) -> Result:
-        """Do what ``steps`` ask for; ``search`` makes the steps of a look-up of the slots.
+        """Take the steps of an exchange to its end: return its result, raise its error.
 
-        ``sent``: what they ask for first was sent already, to that node, and came to that.
+        ``search`` makes the exchange of a look-up; ``sent``: the node to which the first
+        :class:`Send` went already, and the outcome.
         """
         outcome: Replies | Fault | None = None
         try:
@@ -148,10 +156,10 @@ class Nodes:
             return result
 
     async def look_up(self, wanted: LookUp, search: Search) -> None:
-        """Look up the slots; one at a time. Raises StoreDenied, StoreFailed."""
+        """Look up the slots, or give up at ``wanted.until``. Raises StoreDenied, StoreFailed."""
         if not self._location.is_cluster and not wanted.counts_replicas:
             return
-        # One look-up at a time; whoever waited finds it done.
+        # One look-up at a time: a caller that has waited finds the slots looked up.
         try:
             async with asyncio.timeout(max(0.0, wanted.until - time.monotonic())):
                 await self._lock.acquire()

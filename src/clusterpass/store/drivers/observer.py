@@ -1,39 +1,43 @@
-"""What a store tells whoever remembers what was read from it, and asks them."""
+"""The interface through which a store reports changes to a cache of what was read from it."""
 
 from collections.abc import Hashable, Iterable, Sequence, Set
 from typing import Protocol
 
 
 class Observer(Protocol):
-    """A cache that the cluster itself keeps true. Its methods return at once and never raise."""
+    """A cache that invalidations and heartbeats keep current. No method blocks or raises."""
 
     @property
     def prefixes(self) -> Sequence[bytes]:
-        """Of the keys whose changes are to be pushed; the second one is the cutoff's."""
+        """The prefixes of the keys whose changes nodes push; the second prefix is the cutoff's."""
 
     refusal: str
-    """Why nodes push nothing; empty while they do."""
+    """Why no node pushes changes, as text for an operator; empty while nodes do push."""
 
     def set_primaries(self, nodes: Set[Hashable]) -> None:
-        """These nodes own the slots."""
+        """Note that ``nodes``, and no others, own the slots."""
 
     def connected(self, node: Hashable) -> None:
-        """``node`` pushes what changes, from now on."""
+        """Note that ``node`` pushes changes from now on."""
 
     def lost(self, node: Hashable) -> None:
-        """``node`` does not push any more, or says that it is not the owner of its slots."""
+        """Note that ``node`` no longer pushes changes, or no longer owns its slots."""
 
     def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
-        """``keys`` have changed (None: all of the node's). Whether a beat should follow at once."""
+        """Note that ``keys`` have changed; None: all keys of ``node``. Returns whether the next
+        heartbeat should go out at once."""
 
     def beat_sent(self, node: Hashable) -> int:
-        """A heartbeat is about to be sent; returns its number."""
+        """Note that a heartbeat for ``node`` goes out now; returns the number of the heartbeat."""
 
     def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
-        """A heartbeat was answered; whether the epoch is another one since."""
+        """Note the reply to heartbeat ``number``; returns whether the epoch has changed.
+
+        ``cutoff``: milliseconds; None where the node holds no copy of the cutoff.
+        """
 
     def doubts(self, node: Hashable) -> bool:
-        """Whether what ``node`` answers now may be old: it may have been replaced meanwhile."""
+        """Whether a reply of ``node`` may be stale, as a failover may have replaced the node."""
 
     def changed(self, key: bytes) -> None:
-        """This process has changed ``key``, or may have."""
+        """Note that this process has changed ``key``, or may have."""

@@ -1,7 +1,7 @@
-"""The synchronous store: blocks a thread for each call. Safe to share between threads.
+"""The synchronous store: a call blocks its thread, and threads may share one store.
 
-Connections are redis-py's; routing and retries are written once, in ``exchanges``.
-After a fork each process opens its own connections.
+- Connections are redis-py's. Routing and retries are those of ``exchanges.carry_out``.
+- After a fork each process opens connections of its own.
 """
 
 import threading
@@ -37,13 +37,14 @@ from clusterpass.store.wire.redis_py import (
 
 Result = TypeVar("Result")
 _inherited: Final[list[Any]] = []
+"""Watches of a parent process, kept from destruction."""
 
 
 class SyncStore(StoreBase):
-    """Runs flows against a Redis-protocol cluster or server."""
+    """A blocking store: runs flows against a Redis-protocol cluster or server."""
 
     def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
-        """``on_close``: called once, when the store is closed; it may block."""
+        """``on_close``: a function that is called once, when the store is closed; it may block."""
         super().__init__(location, on_close)
         self._pools: dict[Address, _Pool]
         self._lock: threading.Lock
@@ -52,15 +53,20 @@ class SyncStore(StoreBase):
         self._forget_threads()
 
     def observe(self, observer: Observer, bound: float) -> None:
-        """Keep ``observer`` true from the first call on; ``bound``: seconds, see :class:`Watch`.
+        """Report changes to ``observer`` from the first call on, from a thread of the store.
 
-        Raises ConfigurationError under gevent and eventlet.
+        ``bound``: the staleness bound, in seconds. Raises ConfigurationError where gevent or
+        eventlet has replaced threads.
         """
         refuse_green_threads()
         super().observe(observer, bound)
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: returns its result, raises its error."""
+        """Run ``flow`` to its end: return its result, raise its error.
+
+        An error in a call is thrown into the flow: StoreUnavailable when no answer comes before
+        the deadline, StoreDenied or StoreFailed when a retry would not help.
+        """
         try:
             call = next(flow)
             while True:
@@ -75,11 +81,14 @@ class SyncStore(StoreBase):
             return result
 
     def ping(self) -> None:
-        """Return when a primary answers; StoreUnavailable otherwise."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
         self._drive(self._reach())
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
-        """The keys that fit a glob, from every primary. For administration: it visits all keys."""
+        """The keys that match the glob ``pattern``, from every primary.
+
+        The scan visits all keys of the store: for administration only. Raises StoreUnavailable.
+        """
         self.ping()
         for address in self.slots.primaries():
             cursor = b"0"
@@ -91,7 +100,7 @@ class SyncStore(StoreBase):
                     break
 
     def close(self) -> None:
-        """Close every connection, then call ``on_close``. May be called again."""
+        """Close every connection, then call ``on_close``. Closing again does nothing."""
         self._closed = True
         with self._lock:
             watch, self._watch = self._watch, None
@@ -104,9 +113,9 @@ class SyncStore(StoreBase):
             on_close()
 
     def begin_anew(self) -> None:
-        """Share nothing with the parent: for the child of a fork."""
+        """Drop the connections and the watch of the parent, in the child of a fork."""
         super().begin_anew()
-        # Kept for ever: to destroy it would disturb the parent's event loop, which it shares.
+        # Kept for ever: destroying it here would disturb the parent, which shares its selector.
         _inherited.append(self._watch)
         self._forget_threads()
 
@@ -131,7 +140,7 @@ class SyncStore(StoreBase):
             if self._watch is None and not self._closed:
                 try:
                     self._watch = WatchThread(self, observer, self._bound)
-                except RuntimeError:  # no more threads, as at the end of the interpreter
+                except RuntimeError:  # no thread can start, as when the interpreter shuts down
                     observer.refusal = "no thread can be started"
 
     def _drive(self, steps: Exchange[Result]) -> Result:
@@ -157,7 +166,7 @@ class SyncStore(StoreBase):
         pool = self._pools.get(send.address) or self._pool(send.address)
         if send.wait is None:
             return pool.send(send.commands)
-        # The wait comes last, on the same connection and in the same packet.
+        # WAIT comes last, on the same connection and in the same packet.
         outcome = pool.send((*send.commands, send.wait))
         if isinstance(outcome, Fault):
             return outcome
@@ -178,7 +187,7 @@ class SyncStore(StoreBase):
     def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster and not wanted.counts_replicas:
             return
-        # One look-up at a time; whoever waited finds it done.
+        # One look-up at a time: a caller that has waited finds the slots looked up.
         if not self._look_up_lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
             return
         try:
@@ -188,7 +197,7 @@ class SyncStore(StoreBase):
 
 
 class _Pool:
-    """The connections to one node; the one used last is used first."""
+    """The connections to one node. The connection used last is used first."""
 
     def __init__(self, connect: Callable[[], Connection], most: int, patience: float) -> None:
         self._connect = connect
@@ -198,6 +207,7 @@ class _Pool:
         self._closed = False
 
     def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
+        """Send ``commands`` on one connection; a Fault "busy" when none is free in time."""
         if not self._free.acquire(timeout=self._patience):
             return Fault("busy")
         try:
@@ -221,10 +231,10 @@ class _Pool:
         except (*CONNECTION_ERRORS, ResponseError) as error:
             fault = fault_of(error, reused=reused)
             if fault.stale:
-                self.clear()  # its neighbours are as old
+                self.clear()  # the other idle connections are as old
             return fault
         finally:
-            # Whatever happened in between: a connection with an unread reply is never used again.
+            # A connection with an unread reply is never used again.
             if done:
                 self._idle.append(connection)
             else:
@@ -234,11 +244,12 @@ class _Pool:
         return Replies(values)
 
     def close(self) -> None:
-        """Keep no connection; those in use are closed by their users."""
+        """Close the idle connections. A connection in use is closed at the end of its call."""
         self._closed = True
         self.clear()
 
     def clear(self) -> None:
+        """Close the idle connections."""
         while self._idle:
             try:
                 self._idle.pop().disconnect()

@@ -1,12 +1,15 @@
-"""Keeps a cache true: connections on which all primaries push what changes, and heartbeats.
+"""The watch: keeps a cache current, by what all primaries push and by heartbeats.
 
-Runs in one event loop, as a task or on a thread of its own. It decides nothing about what may be
-served: it reports events to an :class:`Observer`, which does.
+A push takes one path. A node pushes an invalidation on the connection that its reads share; the
+:class:`Link` of that connection calls its :class:`LinkListener`; the listener is the
+:class:`Watch`, which reports to an :class:`Observer`. The observer, a session manager's near cache,
+alone decides what may be served. An asynchronous store runs the watch as a task of one event loop;
+a synchronous store runs it on a :class:`WatchThread`.
 
-- Each primary is asked for a heartbeat four times in the staleness bound, and once more at once
-  when the cutoff or the epoch has changed.
-- The slots are looked up again when a node says that it is not their owner, cannot be reached, or
-  tells another epoch; and now and then in any case.
+- Each primary gets four heartbeats in the staleness bound, and an extra one at once when the cutoff
+  or the epoch has changed.
+- The slots are looked up again when a node does not own them any more, cannot be reached or reports
+  another epoch, and at long intervals in any case.
 """
 
 import asyncio
@@ -31,14 +34,14 @@ _BEATS_IN_A_BOUND: Final = 4
 _SECONDS_BETWEEN_LOOK_UPS: Final = 0.2
 _SECONDS_UNTIL_LOOK_UP: Final = 30.0
 _MOST_EXTRA_TURNS: Final = 10
-"""In the time of one ordinary turn."""
+"""The most turns that urgent events may cause within the time of one ordinary turn."""
 
 
 class Watch:
-    """One for each event loop that watches; a :class:`LinkListener`."""
+    """The link listener of one event loop, which sends heartbeats and reports to an observer."""
 
     def __init__(self, store: StoreBase, observer: Observer, bound: float) -> None:
-        """``bound``: the staleness bound in seconds."""
+        """``bound``: the staleness bound, in seconds."""
         self._store = store
         self._observer = observer
         self._interval = bound / _BEATS_IN_A_BOUND
@@ -51,40 +54,40 @@ class Watch:
         self._wants_look_up = True
         self._is_urgent = asyncio.Event()
 
-    # What links report.
+    # The methods of LinkListener.
 
     @property
     def prefixes(self) -> Sequence[bytes]:
-        """Of the keys whose changes are to be pushed."""
+        """The prefixes of the keys whose changes nodes push."""
         return self._observer.prefixes
 
     def connected(self, address: Address) -> None:
-        """The node pushes from now on."""
+        """Note that the node at ``address`` pushes changes from now on."""
         self._pushing.add(address)
         self._observer.refusal = ""
         self._observer.connected(address)
         self._is_urgent.set()
 
     def refused(self, address: Address, error: ServerError) -> None:
-        """The node does not push."""
+        """Note that the node at ``address`` refuses to push changes; ``error``: its reply."""
         self._refuse(address, f"{error.code} {error.message}")
 
     def pushed(self, address: Address, message: list[Any]) -> None:
-        """A node pushed that keys have changed, or that all of its have."""
+        """Report an invalidation to the observer. Pushes of other kinds are ignored."""
         if message[0] == b"invalidate" and self._observer.pushed(address, message[1]):
             self._is_urgent.set()
 
     def lost(self, address: Address) -> None:
-        """The node pushes no more."""
+        """Note that the node at ``address`` no longer pushes changes."""
         self._pushing.discard(address)
         self._observer.lost(address)
         self._wants_look_up = True
         self._is_urgent.set()
 
-    # The work.
+    # The task.
 
     async def run(self, nodes: Nodes) -> None:
-        """Watch over ``nodes`` until cancelled."""
+        """Send heartbeats and keep the links of ``nodes`` open until cancelled."""
         try:
             while True:
                 self._turn(nodes)
@@ -123,7 +126,7 @@ class Watch:
                 answer.add_done_callback(partial(self._answered, address, number, heartbeat))
 
     def _take(self, nodes: Nodes) -> None:
-        """The slots have other owners, perhaps."""
+        """Take over a new slot map, whose owners may differ."""
         slots, location = self._store.slots, self._store.location
         self._version = slots.version
         heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
@@ -142,7 +145,7 @@ class Watch:
     ) -> None:
         outcome = None if answer.cancelled() else answer.result()
         if outcome is None or isinstance(outcome, Fault):
-            return  # its link tells that it is lost
+            return  # the link reports a lost connection itself
         pulse = read_pulse(heartbeat, outcome.values)
         if not isinstance(pulse, ServerError):
             if self._observer.beat_answered(address, number, pulse.epoch, pulse.cutoff):

@@ -1,4 +1,7 @@
-"""The watch of a synchronous store: an event loop of its own, on a thread of its own."""
+"""The watch of a synchronous store, in an event loop on a thread of its own.
+
+Where the thread has ended, heartbeats stop and so the cache serves nothing.
+"""
 
 import asyncio
 import sys
@@ -15,10 +18,11 @@ _CLOSING_SECONDS: Final = 5.0
 
 
 class WatchThread:
-    """A daemon thread; what it knows is lost with it, and nothing is served from memory then."""
+    """A daemon thread that runs a :class:`Watch`."""
 
     def __init__(self, store: StoreBase, observer: Observer, bound: float) -> None:
-        """Starts at once; ``bound``: the staleness bound in seconds."""
+        """Start the thread; ``bound``: the staleness bound, in seconds. Raises RuntimeError when no
+        thread can start."""
         self._store = store
         self._observer = observer
         self._bound = bound
@@ -29,12 +33,12 @@ class WatchThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and its connections."""
+        """End the thread and close its connections, waiting for at most five seconds."""
         self._is_stopped = True
         try:
             self._loop.call_soon_threadsafe(self._cancel)
         except RuntimeError:
-            return  # the loop has ended by itself
+            return  # the loop has ended already
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
 
@@ -60,9 +64,9 @@ class WatchThread:
 
 
 def refuse_green_threads() -> None:
-    """Raises ConfigurationError where threads were replaced by greenlets.
+    """Raise ConfigurationError where gevent or eventlet has replaced threads by greenlets.
 
-    The watch has to run while others are busy; a greenlet does not.
+    The watch has to run while the program is busy, and a greenlet does not.
     """
     gevent = sys.modules.get("gevent.monkey")
     eventlet = sys.modules.get("eventlet.patcher")

@@ -1,1 +1,1 @@
-"""How calls are carried out: retries, redirects, durability, doubt. Pure."""
+"""How calls are carried out: routing, retries, redirects, durability, stale primaries. Pure."""

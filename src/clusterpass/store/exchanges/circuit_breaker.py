@@ -1,15 +1,15 @@
-"""Who may ask a node that does not answer, so that one shard's fault stays its own. Pure.
+"""A circuit breaker for each node, so that a fault of one shard does not spread. Pure.
 
-For each node a circuit breaker:
+A breaker is in one of three states:
 
-- *closed*: it answers, everybody may ask.
-- *waiting*: it did not answer. One caller at a time tries again; the others wait for that, as the
-  slot may have another owner in a moment. No more than a bounded number wait.
-- *open*: it has been silent for longer than any caller would wait. Who comes is refused at once,
-  and one try is made now and then.
+- *closed*: the node answers; every caller may send.
+- *half-open*: the node did not answer. One caller at a time tries again; the others wait for the
+  result, as the slot may have another owner in a moment. The number of waiting callers is bounded.
+- *open*: the node has not answered for longer than any caller would wait. Callers are refused at
+  once, except for a single try after each pause.
 
-The first answer closes it. Retries of what a node did answer ("try again") have a budget: a share
-of the calls, and a few a second.
+The first reply closes the breaker. Retries of calls that a node did answer ("try again") draw on a
+budget: a share of the calls, and a few a second.
 """
 
 from collections.abc import Callable, Hashable
@@ -27,86 +27,94 @@ _MOST_BUDGET: Final = 200.0
 
 
 @dataclass(slots=True)
-class _Gate:
-    """A node that is silent."""
+class _Breaker:
+    """The breaker of a node that does not answer: half-open or open."""
 
     since: float
-    """When it was noticed."""
+    """When the node first failed to answer, in seconds of the clock."""
     kind: str
-    """In which way it does not answer."""
+    """The kind of the latest fault."""
     next_try: float
+    """The earliest time of the next try, in seconds of the clock."""
     pause: float = _FIRST_TRY
     trying_until: float = 0.0
-    """Until when somebody's try is under way."""
+    """The time until which a try counts as under way; 0: none is."""
     waiting: int = 0
+    """Callers that wait for the result of a try."""
 
 
-class Gates:
-    """For all nodes of a store. Threads may meet here: the worst is one try too many."""
+class CircuitBreakers:
+    """The circuit breakers of a store's nodes. Threads may race here: at worst one try too many."""
 
     def __init__(self, clock: Callable[[], float], *, patience: float, most_waiting: int) -> None:
-        """``clock``: seconds, monotonic; ``patience``: seconds after which it opens."""
+        """``clock``: monotonic, in seconds; ``patience``: seconds without an answer after which a
+        breaker opens; ``most_waiting``: callers that may wait for one node."""
         self._clock = clock
         self._patience = patience
         self._most_waiting = most_waiting
-        self.silent: Final[dict[Hashable, _Gate]] = {}
-        """The nodes that do not answer: looked at by those who have no time to ask."""
+        self.silent: Final[dict[Hashable, _Breaker]] = {}
+        """The nodes that do not answer: a node that is not listed has a closed breaker."""
         self.refused = 0
-        """Callers that were refused without a try."""
+        """How many callers were refused without a try."""
         self._budget = _MOST_BUDGET
         self._filled_at = clock()
 
     def admit(self, node: Hashable, seconds: float) -> Verdict:
-        """Whether a caller may ask ``node`` now; ``seconds``: how long its try may take."""
-        gate = self.silent.get(node)
-        if gate is None:
+        """Whether a caller may send to ``node`` now.
+
+        ``seconds``: how long a try may take. Returns "go" where the breaker is closed, "try" for
+        the one caller that tries, "wait" for the others, and "refuse" where the breaker is open or
+        too many callers wait already.
+        """
+        breaker = self.silent.get(node)
+        if breaker is None:
             return "go"
         now = self._clock()
-        if now >= gate.next_try and now >= gate.trying_until:
-            gate.trying_until = now + seconds
+        if now >= breaker.next_try and now >= breaker.trying_until:
+            breaker.trying_until = now + seconds
             return "try"
-        if now - gate.since >= self._patience or gate.waiting >= self._most_waiting:
+        if now - breaker.since >= self._patience or breaker.waiting >= self._most_waiting:
             self.refused += 1
             return "refuse"
         return "wait"
 
     def answered(self, node: Hashable) -> None:
-        """It answers."""
+        """Close the breaker: ``node`` has answered."""
         if node in self.silent:
             self.silent.pop(node, None)
 
     def failed(self, node: Hashable, kind: str) -> None:
-        """It did not answer; ``kind``: in which way."""
+        """Note that ``node`` did not answer; ``kind``: the kind of the fault."""
         now = self._clock()
-        gate = self.silent.get(node)
-        if gate is None:
-            gate = self.silent[node] = _Gate(now, kind, now)
-        gate.kind = kind
-        gate.trying_until = 0.0
-        gate.next_try = now + chance.uniform(gate.pause / 2, gate.pause)
-        gate.pause = min(gate.pause * 2, _LONGEST_TRY)
+        breaker = self.silent.get(node)
+        if breaker is None:
+            breaker = self.silent[node] = _Breaker(now, kind, now)
+        breaker.kind = kind
+        breaker.trying_until = 0.0
+        breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)
+        breaker.pause = min(breaker.pause * 2, _LONGEST_TRY)
 
     def keep_only(self, nodes: set[Hashable]) -> None:
-        """The others are none of ours any more."""
+        """Forget all nodes but ``nodes``: the others have left the cluster or own no slot."""
         for node in [each for each in self.silent if each not in nodes]:
             self.silent.pop(node, None)
 
     def begin_to_wait(self, node: Hashable) -> bool:
-        """A caller waits for ``node``; False when it is not silent."""
-        gate = self.silent.get(node)
-        if gate is None:
+        """Count a caller that waits for ``node``; False where the breaker is closed."""
+        breaker = self.silent.get(node)
+        if breaker is None:
             return False
-        gate.waiting += 1
+        breaker.waiting += 1
         return True
 
     def end_to_wait(self, node: Hashable) -> None:
-        """It does no more."""
-        gate = self.silent.get(node)
-        if gate is not None and gate.waiting:
-            gate.waiting -= 1
+        """Stop counting a caller that waited for ``node``."""
+        breaker = self.silent.get(node)
+        if breaker is not None and breaker.waiting:
+            breaker.waiting -= 1
 
     def may_retry(self) -> bool:
-        """Whether the budget of retries has one left; it is used up by that."""
+        """Take one retry from the budget; False where the budget is used up."""
         now = self._clock()
         self._budget = min(_MOST_BUDGET, self._budget + (now - self._filled_at) * _BUDGET_SECOND)
         self._filled_at = now
@@ -116,15 +124,15 @@ class Gates:
         return True
 
     def note_call(self) -> None:
-        """A call was made, which allows a share of a retry."""
+        """Add the share of a new call to the budget of retries."""
         self._budget = min(_MOST_BUDGET, self._budget + _BUDGET_SHARE)
 
     def kind_of(self, node: Hashable) -> str:
-        """In which way ``node`` does not answer."""
-        gate = self.silent.get(node)
-        return "circuit_open" if gate is None else gate.kind
+        """The kind of the latest fault of ``node``; "circuit_open" where its breaker is closed."""
+        breaker = self.silent.get(node)
+        return "circuit_open" if breaker is None else breaker.kind
 
     def seconds_silent(self, node: Hashable) -> float | None:
-        """For how long ``node`` has not answered; None while it does."""
-        gate = self.silent.get(node)
-        return None if gate is None else self._clock() - gate.since
+        """Seconds for which ``node`` has not answered; None where its breaker is closed."""
+        breaker = self.silent.get(node)
+        return None if breaker is None else self._clock() - breaker.since

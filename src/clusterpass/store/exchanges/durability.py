@@ -1,7 +1,8 @@
-"""What a write waits for, beside its script and on the same connection. Pure.
+"""Which confirmation a write waits for, and whether the confirmation suffices. Pure.
 
-WAIT confirms the last write of its own connection only, and WAITAOF too. Where nothing but the
-primary has the data, there is nobody to wait for: then a write is as durable as it can be.
+WAIT and WAITAOF confirm the last write of their own connection only, so they follow the script on
+the same connection. They wait for every replica, as any of them may be promoted. A primary without
+replicas has nothing to wait for: its writes are as durable as they can be.
 """
 
 from typing import Any, Final
@@ -28,31 +29,51 @@ def wait_of(
     patience: Patience,
     durability: Durability,
 ) -> Wait | None:
-    """The command that confirms a write, where there is something to wait for."""
+    """The command that confirms the write of ``call``: WAIT or WAITAOF.
+
+    None for reads, for calls that ask for no confirmation, for a ``replica_wait`` of 0, for
+    ``durability="primary"``, where the owner of the slot is not known, and, with
+    ``durability="replicated"``, where ``shard`` has no replica.
+    """
     if not (call.script.writes and call.confirm and patience.replica_wait) or shard is None:
         return None
     milliseconds = int(patience.replica_wait * 1000)
     if durability == "replicated":
-        return (_WAIT, 1, milliseconds) if shard.replicas else None
+        return (_WAIT, shard.replicas, milliseconds) if shard.replicas else None
     if durability == "fsync":
-        return _WAIT_FOR_DISK, 1, int(bool(shard.replicas)), milliseconds
+        return _WAIT_FOR_DISK, 1, shard.replicas, milliseconds
     return None
 
 
-def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap) -> bool:
-    """Whether more than the memory of one node has what was written."""
-    if wait is None:
+def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap, shard: Shard | None) -> bool:
+    """Whether a write survives whichever replica of ``shard`` is promoted.
+
+    ``confirmed``: the reply to ``wait``. Every replica must have confirmed, and none may have
+    failed: the one that did not may be on the winning side of a partition. A write on the primary's
+    disk alone counts where the store is known to have no replicas.
+    """
+    if wait is None or shard is None:
         return False
     if wait[0] == _WAIT:
-        return isinstance(confirmed, int) and confirmed > 0
-    on_disk, replicas = confirmed
-    return bool(on_disk) and bool(replicas or slots.is_replicated is False)
+        on_disk, replicas = 1, confirmed
+    else:
+        on_disk, replicas = confirmed
+        if slots.is_replicated is False:
+            return bool(on_disk)
+    if not on_disk or not isinstance(replicas, int):
+        return False
+    return shard.is_whole and replicas >= shard.replicas > 0
 
 
 def has_to_be_durable(
     call: ScriptCall[Any], slots: SlotMap, patience: Patience, durability: Durability
 ) -> bool:
-    """Whether a write is to be confirmed; not where there is nobody who could."""
+    """Whether the write of ``call`` has to be confirmed.
+
+    False for reads, for calls that ask for no confirmation, for a ``replica_wait`` of 0, for
+    ``durability="primary"``, and, with ``durability="replicated"``, where the store is known to
+    have no replicas.
+    """
     if not (call.script.writes and call.confirm and patience.replica_wait):
         return False
     if durability == "replicated":
@@ -61,13 +82,13 @@ def has_to_be_durable(
 
 
 def refuse_wait(wait: Wait | None, message: str) -> None:
-    """Raises StoreFailed when an error says that the servers cannot wait for their disks."""
+    """Raise StoreFailed where ``wait``, which the server answered by an error, is WAITAOF."""
     if wait is not None and wait[0] == _WAIT_FOR_DISK:
         raise StoreFailed(_NEEDS + message[:200])
 
 
 def effective(durability: Durability, slots: SlotMap, patience: Patience) -> str:
-    """What writes really wait for, in words for people."""
+    """The durability that writes get in fact, as text for an operator."""
     if durability == "primary" or not patience.replica_wait:
         return "primary"
     if durability == "replicated" and slots.is_replicated is False:

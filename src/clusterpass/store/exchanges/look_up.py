@@ -1,4 +1,8 @@
-"""Questions to single nodes: who owns which slot, how many replicas there are. Pure."""
+"""Questions to single nodes: slots, replicas, PING. Pure.
+
+A request that met a connection that was closed while idle is sent again: such a fault says nothing
+about the node.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +27,12 @@ def look_up(
     clock: Callable[[], float],
     until: float,
 ) -> Exchange[SlotMap | None]:
-    """Ask for the slots; the ``suspect`` is asked last. None when nobody knows in time."""
+    """Ask ``candidates`` for the slots, one after the other and ``suspect`` last.
+
+    ``version``: the version of the new map; ``until``: the time, in seconds of ``clock``, after
+    which no further node is asked. The exchange returns None when no node has answered with slots.
+    It raises StoreFailed where a server has no cluster support, and what :func:`judge` raises.
+    """
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
         if clock() >= until:
             return None
@@ -44,18 +53,22 @@ def look_up(
 def count_replicas(
     address: Address, slots: SlotMap, clock: Callable[[], float]
 ) -> Exchange[SlotMap | None]:
-    """The map of one server with the replicas that it counts; None when it does not answer."""
+    """The map of a single server with the replicas that ROLE reports; None for no reply."""
     outcome = yield from _ask(address, ((b"ROLE",),))
     if isinstance(outcome, Fault):
         return None
-    # A server that does not tell us answers an error: it is taken to have none.
+    # A server that refuses ROLE answers with an error, and counts as one without replicas.
     return slots.with_replicas(count_connected_replicas(outcome.values[0]), clock())
 
 
 def ask_any(
     addresses: list[Address], command: Command, clock: Callable[[], float], until: float
 ) -> Exchange[None]:
-    """Return as soon as one address answers ``command``; raise StoreUnavailable when none does."""
+    """Send ``command`` to one address after the other until one answers.
+
+    ``until``: the time, in seconds of ``clock``, after which no further address is asked. Raises
+    StoreUnavailable when none has answered, StoreDenied and StoreFailed at once.
+    """
     failure = StoreUnavailable(reason="connection")
     for address in addresses:
         try:
@@ -72,7 +85,11 @@ def ask_any(
 
 
 def ask_one(address: Address, command: Command) -> Exchange[Any]:
-    """The reply of one node to ``command``; raises StoreUnavailable when there is none."""
+    """The reply of one node to ``command``.
+
+    Raises StoreUnavailable when the node does not answer or answers with a passing error,
+    StoreDenied and StoreFailed for other errors.
+    """
     outcome = yield from _ask(address, (command,))
     if isinstance(outcome, Replies):
         reply = outcome.values[0]
@@ -83,7 +100,7 @@ def ask_one(address: Address, command: Command) -> Exchange[Any]:
 
 
 def _ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
-    """Send, and send again when the connection had been closed while it was idle."""
+    """Send ``commands``, and send them again while the connection was found closed after idling."""
     while True:
         outcome = yield Send(address, commands)
         if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):

@@ -1,4 +1,7 @@
-"""What an error that a server answered means: a fault that will pass, or not. Pure."""
+"""What an error from a server means: a fault that will pass, or a failure. Pure.
+
+Errors of the table pass: a retry may succeed. All others are raised, as a retry would not help.
+"""
 
 from typing import Final
 
@@ -6,7 +9,7 @@ from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
-_LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments for a stranger
+_LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments before AUTH
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 _DENIED_IN_SCRIPT: Final = "ACL failure"
 _PASSING: Final[dict[str, FaultKind]] = {
@@ -25,14 +28,18 @@ _PASSING: Final[dict[str, FaultKind]] = {
 
 
 def judge(error: ServerError) -> Fault:
-    """The passing fault that ``error`` stands for; raises where waiting would not help."""
+    """The passing fault that ``error`` stands for.
+
+    Raises StoreDenied for missing rights, StoreUnavailable when the server is out of memory, and
+    StoreFailed for any other error that a retry does not cure.
+    """
     if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
         raise StoreDenied(reason=error.code.lower())
     if _LONG_BEFORE_LOGIN in error.message:
         raise StoreDenied(reason="noauth")
     if error.code == "OOM":
         raise StoreUnavailable("The session store is out of memory", reason="full")
-    if _NOT_LOCAL in error.message:  # a key that the script had before has left in mid-migration
+    if _NOT_LOCAL in error.message:  # a key left during the script, in a slot migration
         return Fault("moving")
     if error.code not in _PASSING:
         raise StoreFailed(

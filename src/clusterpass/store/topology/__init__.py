@@ -1,1 +1,1 @@
-"""Who owns which slot, and what the nodes say of each other. Pure."""
+"""The layout of the store: owners of slots, members of the cluster, epochs. Pure."""

@@ -1,4 +1,4 @@
-"""The epoch of a cluster, as a node tells it in CLUSTER INFO. Pure."""
+"""The epoch of a cluster, as a node reports it in CLUSTER INFO. Pure."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ _EPOCH: Final = b"cluster_current_epoch:"
 
 
 def read_epoch(info: Any) -> int | None:
-    """The epoch that an answer to CLUSTER INFO tells, if it tells one."""
+    """The current epoch in ``info``, a reply to CLUSTER INFO; None for an error or another text."""
     if not isinstance(info, bytes):
         return None
     _, named, rest = info.partition(_EPOCH)

@@ -1,4 +1,4 @@
-"""What a node says of each member of its cluster: CLUSTER NODES taken apart. Pure."""
+"""The members of a cluster as one node sees them: a parser for CLUSTER NODES. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,57 +8,61 @@ _FEWEST_COLUMNS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One line of CLUSTER NODES: what one node says of one member of the cluster."""
+    """One line of CLUSTER NODES: one member of the cluster, as the asked node sees that member."""
 
     id: str
     host: str
-    """The address on which it listens; "" where the node that was asked is the only one to know."""
+    """The address on which the member listens; "" where the asked node has not learned its own."""
     port: int
     flags: frozenset[str]
     primary_id: str | None
+    """The id of the primary that the member replicates; None for a primary."""
     epoch: int
+    """The configuration epoch of the member."""
     connected: bool
+    """Whether the asked node has a link to the member."""
     slots: tuple[tuple[int, int], ...]
+    """The slots of the member, as ranges with their first and last slot."""
     moving: tuple[str, ...] = ()
-    """Slots on their way to or from it, as the node writes them; it does so for itself alone."""
+    """Slots that migrate to or from the member, as written; a node lists only its own."""
 
     @property
     def is_myself(self) -> bool:
-        """Whether it is the node that was asked."""
+        """Whether the member is the asked node itself."""
         return "myself" in self.flags
 
     @property
     def is_primary(self) -> bool:
-        """Whether it is one."""
+        """Whether the member is a primary."""
         return "master" in self.flags
 
     @property
     def is_replica(self) -> bool:
-        """Whether it is one; a node that is not known well yet is neither."""
+        """Whether the member is a replica. A member in its handshake has no role yet."""
         return "slave" in self.flags
 
     @property
     def has_failed(self) -> bool:
-        """Whether the cluster has agreed that it failed."""
+        """Whether a majority of the primaries agree that the member has failed."""
         return "fail" in self.flags
 
     @property
     def failing(self) -> bool:
-        """Whether it is suspected or known to have failed, or is not known well yet."""
+        """Whether the member has failed or is suspected to, or is not fully known yet."""
         return bool(self.flags & {"fail", "fail?", "handshake", "noaddr"})
 
     @property
     def slot_count(self) -> int:
-        """How many slots it owns."""
+        """The number of slots that the member owns."""
         return sum(last - first + 1 for first, last in self.slots)
 
     def owns(self, slot: int) -> bool:
-        """Whether ``slot`` is its own."""
+        """Whether the member owns ``slot``."""
         return any(first <= slot <= last for first, last in self.slots)
 
 
 def parse_members(text: str) -> tuple[Member, ...]:
-    """The members in the text of CLUSTER NODES (Redis Cluster specification)."""
+    """The members in ``text``, a reply to CLUSTER NODES. Lines with too few columns are skipped."""
     members = []
     for line in text.splitlines():
         columns = line.split(" ")

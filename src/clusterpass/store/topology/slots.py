@@ -1,4 +1,4 @@
-"""Which node owns which slot. Pure: reads replies, does no I/O."""
+"""The slot map: which node owns which slot, and how many replicas it has. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -8,19 +8,23 @@ from clusterpass.store.location import Address
 from clusterpass.store.topology.members import parse_members
 
 SLOTS: Final = 16_384
+"""The number of hash slots of a Redis Cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The owner of a range of slots."""
+    """A primary that owns slots, and its replicas."""
 
     primary: Address
     replicas: int
-    """How many replicas the cluster counts for it."""
+    """The number of replicas that have not failed."""
+    is_whole: bool = True
+    """Whether no replica has failed, and none is unknown: then all that could be promoted can
+    confirm a write. A failed replica counts until the cluster forgets it, as it may come back."""
 
 
 class SlotMap:
-    """An immutable map from slots to shards; a new one is made at each change."""
+    """An immutable map from slots to shards. Every change makes a new map."""
 
     __slots__ = ("has_failed", "is_replicated", "shards", "taken_at", "version")
 
@@ -33,10 +37,11 @@ class SlotMap:
         is_replicated: bool | None = None,
         has_failed: bool = False,
     ) -> None:
-        """``shards`` has one entry a slot; ``taken_at``: when, in seconds of a monotonic clock.
+        """``shards``: one entry for each slot, None for a slot without a known owner.
 
-        ``is_replicated``: whether there are replicas, that have failed or not; None: not known.
-        ``has_failed``: whether some node has.
+        ``version``: a number that rises with each change; ``taken_at``: the time of the look-up, in
+        seconds of a monotonic clock; ``is_replicated``: whether the store has replicas, failed ones
+        included; None: not known; ``has_failed``: whether some node has failed.
         """
         self.shards = shards
         self.version = version
@@ -46,17 +51,18 @@ class SlotMap:
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
-        """One server that owns every slot; nothing is known of replicas yet."""
+        """The map of a single server that owns every slot, with its replicas still unknown."""
         return cls([Shard(address, 0)] * SLOTS, 1)
 
     def with_replicas(self, replicas: int, taken_at: float) -> "SlotMap":
-        """The map of one server that counts so many replicas.
+        """The map of the same single server with ``replicas`` connected.
 
-        One that had some is expected to have them.
+        A server that had replicas once and has none now counts as one whose replicas have failed.
+        ``taken_at``: seconds of a monotonic clock.
         """
         (address,) = self.primaries()
         is_replicated = replicas > 0 or self.is_replicated is True
-        shards: list[Shard | None] = [Shard(address, replicas)]
+        shards: list[Shard | None] = [Shard(address, replicas, is_whole=replicas > 0)]
         return SlotMap(
             shards * SLOTS,
             self.version + 1,
@@ -67,32 +73,34 @@ class SlotMap:
 
     @classmethod
     def unknown(cls) -> "SlotMap":
-        """Nothing known yet."""
+        """The map before the first look-up: version 0, and no slot has an owner."""
         return cls([None] * SLOTS, 0)
 
     @classmethod
     def parse(
         cls, slots: list[Any], nodes: bytes, asked: Address, version: int, taken_at: float = 0.0
     ) -> "SlotMap":
-        """The answers of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
+        """The map in the replies of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
 
-        The replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out those that have
-        not replicated anything yet.
+        Replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out replicas that have not
+        replicated anything yet. ``taken_at``: seconds of a monotonic clock.
         """
-        replicas, is_replicated, has_failed = _count_replicas(nodes)
+        replicas, failed, is_replicated = _count_replicas(nodes)
+        has_failed = failed is not None
         shards: list[Shard | None] = [None] * SLOTS
         for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else ""
             address = Address(named_host(host, asked), primary[1])
-            shard = Shard(address, replicas.get(primary[2], 0))
+            is_whole = failed is None or primary[2] not in failed
+            shard = Shard(address, replicas.get(primary[2], 0), is_whole)
             shards[first : last + 1] = [shard] * (last - first + 1)
         return cls(shards, version, taken_at, is_replicated=is_replicated, has_failed=has_failed)
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
-        """The map after a node said that ``slot`` lies at ``address``."""
+        """The map after a MOVED error: ``address`` owns ``slot``."""
         known = next((s for s in self.shards if s is not None and s.primary == address), None)
         shards = list(self.shards)
-        shards[slot] = known or Shard(address, 1)
+        shards[slot] = known or Shard(address, 1, is_whole=False)
         return SlotMap(
             shards,
             self.version + 1,
@@ -102,41 +110,44 @@ class SlotMap:
         )
 
     def shard(self, slot: int) -> Shard | None:
-        """The owner of ``slot``, or None while it is not known."""
+        """The owner of ``slot``; None while no owner is known."""
         return self.shards[slot]
 
     def primaries(self) -> list[Address]:
-        """Every address that owns a slot."""
+        """The addresses of all owners of slots, sorted."""
         return sorted({shard.primary for shard in self.shards if shard is not None})
 
 
 def named_host(host: str, asked: Address) -> str:
-    """``host`` as ``asked`` wrote it; where it names none, its own stands."""
+    """``host``, or the host of ``asked`` where the node that was asked has left it empty or "?"."""
     return asked.host if host in {"", "?"} else host
 
 
 def count_connected_replicas(role: Any) -> int:
-    """How many replicas a server tells of in its answer to ROLE."""
+    """The number of connected replicas in a reply to ROLE; 0 for an error or a replica."""
     if isinstance(role, list) and len(role) == 3 and role[0] == b"master":
         return len(role[2])
     return 0
 
 
-def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], bool, bool]:
-    """Replicas that have not failed, by the id of their primary; whether there are any at all; and
-    whether any node has failed.
+def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], set[bytes] | None, bool]:
+    """The number of working replicas by the id of their primary; the ids of the primaries of which
+    a replica has failed (None: no node has failed at all); and whether the cluster has replicas.
 
-    A primary that has failed and owns nothing will come back as a replica.
+    A failed primary that owns no slots counts as a replica: it was replaced, and returns as one.
     """
     counts: dict[bytes, int] = {}
+    failed: set[bytes] = set()
     is_replicated = any_failed = False
     for member in parse_members(nodes.decode(errors="replace")):
         any_failed = any_failed or member.has_failed
         if member.is_replica:
             is_replicated = True
-            if not member.has_failed:
-                primary = (member.primary_id or "").encode()
+            primary = (member.primary_id or "").encode()
+            if member.has_failed:
+                failed.add(primary)
+            else:
                 counts[primary] = counts.get(primary, 0) + 1
         elif member.has_failed and not member.slots and not member.moving:
             is_replicated = True
-    return counts, is_replicated, any_failed
+    return counts, failed if any_failed else None, is_replicated

@@ -1,1 +1,1 @@
-"""Connections: RESP3, handshakes, TLS, multiplexing, group commit."""
+"""Connections to nodes: RESP3, handshake, TLS, multiplexing, group commit."""

@@ -1,9 +1,9 @@
-"""Writes to one node over connections of their own, where one WAIT confirms a whole batch.
+"""Group commit: writes to one node over connections of their own, where one WAIT confirms a batch.
 
-WAIT blocks its connection until a replica has what was written on it so far. While a batch is
-under way on each of the few connections, the writes that arrive are collected; they leave together,
-with one WAIT, as soon as one of those batches is confirmed. A caller that was cancelled before its
-batch left sends nothing.
+- WAIT blocks its connection until a replica has the earlier writes of that connection.
+- While every connection has a batch in flight, arriving writes queue up. They leave together, with
+  one WAIT, as soon as one of those batches is confirmed.
+- A write whose caller was cancelled before the batch left is not sent.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from clusterpass.store.wire.resp import pack_one
 
 _LARGEST_BATCH: Final = 256
 _Write = tuple[bytes, int, Wait, "asyncio.Future[Outcome]"]
-"""What to send, how many replies there are to it, what confirms it, and who waits for that."""
+"""The packed commands, the number of replies, the command that confirms, the caller's future."""
 
 
 class GroupCommit:
-    """The writes to one node."""
+    """The queue of writes to one node, and the connections that carry them."""
 
     def __init__(self, *links: Link, most_waiting: int) -> None:
-        """``links``: used by nobody else; ``most_waiting``: writes that may wait to leave."""
+        """``links``: connections for this queue alone; ``most_waiting``: the most writes that may
+        queue up."""
         self._links = links
         self._most_waiting = most_waiting
         self._queue: deque[_Write] = deque()
@@ -34,9 +35,11 @@ class GroupCommit:
         self._opening: set[asyncio.Task[Outcome]] = set()
 
     def ask(self, packed: bytes, count: int, wait: Wait) -> "asyncio.Future[Outcome]":
-        """The ``count`` replies to ``packed``, and the reply to ``wait``.
+        """Queue the write ``packed``, to be confirmed by ``wait``.
 
-        Awaiting the future raises StoreDenied, StoreFailed.
+        The future gives :class:`Replies` with the ``count`` replies to ``packed`` and the reply to
+        ``wait``, or a :class:`Fault`: "busy" at once where the queue is full. Awaiting the future
+        raises StoreDenied or StoreFailed where the node refuses the connection.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
@@ -45,18 +48,18 @@ class GroupCommit:
             return future
         self._queue.append((packed, count, wait, future))
         if self._idle and not self._is_leaving:
-            # In the next turn of the loop: what others send in this one leaves together with it.
+            # In the next turn of the loop, so that all writes of this turn leave together.
             self._is_leaving = True
             loop.call_soon(self._leave)
         return future
 
     def close(self, why: FaultKind) -> None:
-        """Drop the connections; who waits gets a Fault of the kind ``why``."""
+        """Close the connections. Callers that wait get a Fault of the kind ``why``."""
         for link in self._links:
             link.close(why)
 
     def _leave(self) -> None:
-        """Send a batch over each connection that has none under way."""
+        """Send a batch over each connection that has none in flight."""
         self._is_leaving = False
         while self._queue and self._idle:
             batch: list[_Write] = []
@@ -64,11 +67,11 @@ class GroupCommit:
             replies, longest = 1, self._queue[0][2]
             while self._queue and len(batch) < _LARGEST_BATCH:
                 write = self._queue.popleft()
-                if not write[3].done():  # cancelled meanwhile
+                if not write[3].done():  # its caller was cancelled
                     batch.append(write)
                     parts.append(write[0])
                     replies += write[1]
-                    # All wait for the same, but for a moment when the cluster has changed.
+                    # The commands differ only just after a change of slots: take the strictest.
                     longest = max(longest, write[2])
             if batch:
                 parts.append(pack_one(longest))
@@ -88,7 +91,7 @@ class GroupCommit:
 
     def _answered(self, link: Link, batch: list[_Write], sent: "asyncio.Future[Outcome]") -> None:
         self._idle.append(link)
-        if sent.cancelled():  # the event loop ends: nothing more will leave
+        if sent.cancelled():  # the event loop ends: no further batch will leave
             batch = [*batch, *self._queue]
             self._queue.clear()
             outcome: Outcome = Fault("connection")

@@ -1,4 +1,4 @@
-"""What is said first on a multiplexed connection, and what the answers mean. Pure."""
+"""The first commands on a multiplexed connection, and what the replies mean. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,7 +13,7 @@ _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
 def greeting(location: StoreLocation) -> Command:
-    """HELLO 3 with the user and the password, if there are any."""
+    """HELLO 3 with the user and the password of ``location``, if any, and the client's name."""
     command: Command = (b"HELLO", 3)
     if location.password is not None:
         user = (location.username or "default").encode()
@@ -22,15 +22,16 @@ def greeting(location: StoreLocation) -> Command:
 
 
 def tracking(prefixes: Sequence[bytes]) -> Command:
-    """Let the node push the name of every key that changes and begins with a prefix."""
+    """CLIENT TRACKING: the node pushes the name of each changed key that begins with a prefix."""
     named = [part for prefix in prefixes for part in (b"PREFIX", prefix)]
     return (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *named)
 
 
 def judge_greeting(reply: Any) -> Fault | None:
-    """None when the node let us in, a Fault when it cannot yet, or has no room.
+    """The meaning of ``reply``, the reply to HELLO: None where the node accepts the connection.
 
-    Raises StoreDenied for a wrong user or password, StoreFailed where RESP3 is not spoken.
+    A Fault where the node is still loading or has no room for another client. Raises StoreDenied
+    for a wrong user or password, StoreFailed for a server without RESP3.
     """
     if not isinstance(reply, ServerError):
         return None

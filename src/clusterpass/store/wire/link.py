@@ -1,8 +1,8 @@
-"""A connection to one node that is opened when it is needed, and opened again after it was lost.
+"""A link to one node: a connection that opens on demand, and opens again after it was lost.
 
-- One caller opens it, the others wait for that.
-- After a failure nobody tries again at once: the pause grows, with jitter, so that the processes of
-  a whole fleet do not return in the same moment. Who asks meanwhile is told of the failure.
+- One caller opens the connection; the others wait for the result.
+- A failure is followed by a pause, which grows with each failure and has jitter, so that a whole
+  fleet of processes does not reconnect in the same moment. Callers get the failure meanwhile.
 """
 
 import asyncio
@@ -24,27 +24,28 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 class LinkListener(Protocol):
-    """Who is told what nodes push, and when a connection that pushes begins and ends."""
+    """The receiver of pushes, and of their start and end for each node. No method blocks."""
 
     @property
     def prefixes(self) -> Sequence[bytes]:
-        """Of the keys whose changes are to be pushed."""
+        """The prefixes of the keys whose changes nodes are to push."""
 
     def connected(self, address: Address) -> None:
-        """The node pushes from now on."""
+        """Note that the node at ``address`` pushes changes from now on."""
 
     def refused(self, address: Address, error: ServerError) -> None:
-        """The node does not push; calls work all the same."""
+        """Note that the node at ``address`` refuses to push, by ``error``; requests work all the
+        same."""
 
     def pushed(self, address: Address, message: list[Any]) -> None:
-        """What the node pushed."""
+        """Take ``message``, which the node at ``address`` pushed: the type, then the contents."""
 
     def lost(self, address: Address) -> None:
-        """The node pushes no more."""
+        """Note that the node at ``address`` no longer pushes changes."""
 
 
 class Link:
-    """Requests to one node over one connection."""
+    """Requests to one node over one connection that is opened on demand."""
 
     def __init__(
         self,
@@ -53,13 +54,14 @@ class Link:
         context: ssl.SSLContext | None,
         listener: LinkListener | None = None,
     ) -> None:
-        """``context``: for TLS; ``listener``: wants to be told what the node pushes."""
+        """``context``: None for no TLS; ``listener``: gets what the node pushes; None: the node is
+        not asked to push."""
         self.address: Final = address
         self._location = location
         self._context = context
         self._listener = listener
         self.connection: MultiplexedConnection | None = None
-        """The open one, if there is any."""
+        """The connection opened last, which may be lost by now; None before the first."""
         self._opening: asyncio.Task[Fault | None] | None = None
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
@@ -69,12 +71,16 @@ class Link:
 
     @property
     def open_connection(self) -> MultiplexedConnection | None:
-        """The connection, while it is open."""
+        """The connection; None unless it is open."""
         connection = self.connection
         return connection if connection is not None and connection.is_open else None
 
     async def ask(self, packed: bytes, count: int) -> Outcome:
-        """The ``count`` replies to ``packed``, or a Fault. Raises StoreDenied, StoreFailed."""
+        """Send ``packed``, opening the connection first where needed.
+
+        Returns the ``count`` replies, or a Fault. Raises StoreDenied or StoreFailed where the node
+        refuses the connection.
+        """
         connection = self.open_connection
         if connection is None:
             fault = await self.open()
@@ -85,7 +91,11 @@ class Link:
         return await connection.ask(packed, count)
 
     async def open(self) -> Fault | None:
-        """Open the connection unless it is open; None once it is."""
+        """Open the connection unless it is open.
+
+        Returns None when the connection is open, or a Fault. Raises StoreDenied or StoreFailed
+        where the node refuses the connection.
+        """
         if self.open_connection is not None:
             return None
         if self._closed:
@@ -97,12 +107,12 @@ class Link:
                 return self._last_failure()
             opening = self._opening = loop.create_task(self._open())
             opening.add_done_callback(self._opened)
-        # Who is cancelled here does not take the connection from the others.
+        # The cancellation of one caller leaves the task to the others.
         await asyncio.wait((opening,))
         return Fault(self._why) if opening.cancelled() else opening.result()
 
     def close(self, why: FaultKind) -> None:
-        """Drop the connection and open no other; who waits gets a Fault of the kind ``why``."""
+        """Close the connection for good. Callers that wait get a Fault of the kind ``why``."""
         self._closed, self._why = True, why
         if self._opening is not None:
             self._opening.cancel()
@@ -127,7 +137,7 @@ class Link:
                     target.host,
                     target.port,
                     ssl=self._context,
-                    # The certificate is for the name that the cluster gives.
+                    # The certificate names the host as the cluster does.
                     server_hostname=self.address.host if self._context is not None else None,
                 )
                 fault = await self._greet(connection)
@@ -177,7 +187,7 @@ class Link:
         self._opening = None
         if task.cancelled():
             return
-        # Asked here too, so that an error is noticed when nobody waits any more.
+        # Asked here too, as asyncio warns of an error that nobody retrieves.
         error = task.exception()
         if error is None and task.result() is None:
             self._pause = _FIRST_PAUSE

@@ -1,12 +1,12 @@
-"""One connection that many callers share at once, for one event loop.
+"""A multiplexed connection: many callers of one event loop share it at once.
 
-- Replies come in the order of the requests, so each goes to who asked: a caller that was cancelled
-  leaves its place in the queue, and its reply is dropped there.
-- What several callers send within one turn of the loop leaves in one packet.
-- What the server pushes is handed over at once, in its place among the replies.
-- Replies that are late by more than the time limit end the connection: nobody would know to whom
-  later ones belong. All who wait learn so as a :class:`Fault`.
-- A connection that was closed while nobody used it tells nothing of its node: that Fault is stale.
+- Replies come in the order of the requests. A caller that was cancelled keeps its place in the
+  queue, and its reply is dropped.
+- Requests of several callers within one turn of the loop leave in one packet.
+- Pushes of the server are handed over at once, in their order among the replies.
+- A reply that is later than the time limit ends the connection, as nobody could tell which request
+  the next reply belongs to. Every caller that waits gets a :class:`Fault`.
+- A connection that was closed while idle says nothing about its node: its Fault is stale.
 """
 
 import asyncio
@@ -20,12 +20,15 @@ from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault
+"""The result of a request."""
 _TURNS_PER_LIMIT: Final = 4
 _MOST_IN_A_PACKET: Final = 8
-"""So that the server works on the first ones while others are still being made."""
+"""Requests in one packet: the server works on the first ones while the loop makes others."""
 
 
 class _Request:
+    """A request that waits for its replies."""
+
     __slots__ = ("count", "future", "sent_at", "values")
 
     def __init__(self, future: "asyncio.Future[Outcome]", count: int, sent_at: float) -> None:
@@ -36,7 +39,7 @@ class _Request:
 
 
 class MultiplexedConnection(asyncio.Protocol):
-    """Made by ``loop.create_connection``; usable until :attr:`is_open` is false."""
+    """The asyncio protocol of one connection. Requests are taken while :attr:`is_open` is true."""
 
     def __init__(
         self,
@@ -47,9 +50,10 @@ class MultiplexedConnection(asyncio.Protocol):
         pushed: Callable[[list[Any]], None] | None = None,
         ended: Callable[["MultiplexedConnection"], None] | None = None,
     ) -> None:
-        """``limit``: seconds for a reply; ``most_waiting``: requests under way, at most.
+        """``limit``: seconds for a reply; ``most_waiting``: the most requests in flight.
 
-        ``pushed`` is handed what the server pushes; ``ended`` is told once, after the end.
+        ``pushed``: gets each message that the server pushes; ``ended``: called once, after the
+        connection was lost.
         """
         self._loop = loop
         self._limit = limit
@@ -65,10 +69,11 @@ class MultiplexedConnection(asyncio.Protocol):
         self._answered = 0
         self._heard_at = 0.0
         self.is_open = False
-        """Whether requests can be sent."""
+        """Whether the connection takes requests."""
 
     def ask(self, packed: bytes, count: int) -> "asyncio.Future[Outcome]":
-        """Send ``packed``, to which there are ``count`` replies; the future never raises."""
+        """Send ``packed``. The future gives the ``count`` replies or a :class:`Fault`, and raises
+        nothing: "busy" at once where too many requests are in flight."""
         future: asyncio.Future[Outcome] = self._loop.create_future()
         if not self.is_open:
             future.set_result(Fault(self._why))
@@ -88,7 +93,7 @@ class MultiplexedConnection(asyncio.Protocol):
         return future
 
     def end(self, why: FaultKind = "connection") -> None:
-        """Drop the connection; all who wait get a :class:`Fault` of the kind ``why``."""
+        """Close the connection. Callers that wait get a :class:`Fault` of the kind ``why``."""
         if self.is_open:
             self._why = why
             self.is_open = False
@@ -96,16 +101,16 @@ class MultiplexedConnection(asyncio.Protocol):
             self._transport.abort()
         self._give_up()
 
-    # What the event loop calls.
+    # The methods that the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
-        # uvloop's transports are no subclasses of asyncio's.
+        """Take requests from now on, over ``transport``."""
+        # uvloop's transports do not derive from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        """Hand out replies and pushes, in their order."""
+        """Hand out the replies and pushes in ``data``, in their order."""
         waiting, following = self._waiting, self._decoder.next
         self._heard_at = self._loop.time()
         try:
@@ -123,12 +128,12 @@ class MultiplexedConnection(asyncio.Protocol):
                     if not request.future.done():
                         request.future.set_result(Replies(request.values))
         except (ProtocolError, IndexError):
-            # Whatever listens there, it does not speak our protocol, or answers unasked.
+            # The peer does not speak RESP3, or replies without a request.
             logger.warning("a store node sent what is no reply; its connection is dropped")
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Give every caller that waits a :class:`Fault`, and call ``ended``."""
         is_stale = self.is_open and self._was_closed_before()
         self.is_open = False
         self._give_up(is_stale=is_stale)
@@ -142,9 +147,9 @@ class MultiplexedConnection(asyncio.Protocol):
         self._outgoing.clear()
 
     def _was_closed_before(self) -> bool:
-        """Whether it worked, and was silent since the first of those who wait have asked."""
+        """Whether the connection had worked, and has received nothing since the oldest request."""
         return (
-            self._answered > 1  # the greeting is the first
+            self._answered > 1  # the first reply is that to the greeting
             and bool(self._waiting)
             and self._heard_at <= self._waiting[0].sent_at
         )
@@ -163,12 +168,12 @@ class MultiplexedConnection(asyncio.Protocol):
         self._watchdog = self._loop.call_at(now + turn, self._check, now + turn, turn)
 
     def _check(self, due: float, turn: float) -> None:
-        """End the connection when the oldest request has waited for too long."""
+        """End the connection when the oldest request has waited for more than the time limit."""
         self._watchdog = None
         if not self._waiting:
             return
         now = self._loop.time()
-        # After a stall of the loop replies may lie unread: only a timer that was on time can judge.
+        # After a stall of the loop replies may lie unread: only a timer that was on time may judge.
         if now - due < turn and now - self._waiting[0].sent_at > self._limit:
             self.end("timeout")
             return

@@ -1,4 +1,4 @@
-"""What both stores need to open connections: options for redis-py, and what its errors mean."""
+"""redis-py's connections: their options, and what their errors mean to a store."""
 
 import asyncio
 import ssl
@@ -31,12 +31,12 @@ from clusterpass.store.outcomes import Fault, ServerError
 CONNECTION_ERRORS: Final = (
     ConnectionError,
     TimeoutError,
-    InvalidResponse,  # whatever listens there, it does not speak our protocol
+    InvalidResponse,  # the peer does not speak RESP
     OSError,
     asyncio.TimeoutError,
 )
-
-# redis-py cuts the code off the errors for which it has a class of its own.
+"""What redis-py raises when a connection fails or its peer sends no valid reply."""
+# redis-py cuts off the code of an error that has a class of its own.
 _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
     (MovedError, "MOVED"),
     (AskError, "ASK"),
@@ -51,7 +51,7 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
 
 
 def server_error(error: ResponseError) -> ServerError:
-    """The code and the message of an error that a server answered."""
+    """``error``, an error reply that redis-py has raised, as a code and a message."""
     text = str(error)
     for kind, code in _CODES:
         if isinstance(error, kind):
@@ -61,9 +61,10 @@ def server_error(error: ResponseError) -> ServerError:
 
 
 def connection_options(location: StoreLocation, address: Address, retry: Any) -> dict[str, Any]:
-    """Options of a redis-py connection: short timeouts and no retries of its own.
+    """The options of a redis-py connection to ``address``: short timeouts and no retries.
 
-    The retries are ours, as only we know when to look up the slots again.
+    Retries are the work of an exchange, which knows when to look up the slots again. ``retry``:
+    redis-py's class ``Retry``.
     """
     options: dict[str, Any] = {
         "host": address.host,
@@ -91,7 +92,7 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
 
 
 def _is_about_certificate(error: BaseException) -> bool:
-    # redis-py wraps what the TLS layer says.
+    # redis-py wraps the errors of the TLS layer.
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, ssl.SSLCertVerificationError):
         seen = seen.__cause__ or seen.__context__
@@ -99,9 +100,11 @@ def _is_about_certificate(error: BaseException) -> bool:
 
 
 def fault_of(error: BaseException, *, reused: bool) -> Fault:
-    """What a failed connection tells; ``reused``: it had worked before.
+    """The fault that ``error``, a failure of a connection, means.
 
-    Raises StoreDenied when the server refuses our user or password, or we its certificate.
+    ``reused``: the connection had worked before, so that a lost one may have been closed while
+    idle. Raises StoreDenied when the server refuses the user or the password, and when the client
+    refuses the server's certificate.
     """
     if isinstance(error, AuthenticationError) or (
         isinstance(error, ResponseError)

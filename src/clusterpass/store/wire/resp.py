@@ -1,4 +1,4 @@
-"""RESP3 on the wire: commands packed, replies taken apart. hiredis does both; no I/O here."""
+"""RESP3 by hiredis: packs commands, and parses replies. No I/O happens here."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -8,29 +8,31 @@ import hiredis
 from clusterpass.store.outcomes import Command, ServerError
 
 NOTHING: Final = object()
-"""What :meth:`Decoder.next` returns while no reply is complete."""
+"""The result of :meth:`Decoder.next` while no reply is complete."""
 pack_one: Final = cast("Callable[[Command], bytes]", hiredis.pack_command)
-"""The bytes of one command."""
+"""Packs one command into bytes."""
 Push = hiredis.PushNotification
+"""A message that the server pushes: a list."""
 ProtocolError = hiredis.ProtocolError
+"""The error for bytes that are no RESP."""
 
 
 class Decoder:
-    """Turns the bytes of one connection into replies, in order."""
+    """A parser that turns the bytes of one connection into replies, in order."""
 
     __slots__ = ("feed", "next")
 
     def __init__(self) -> None:
-        # Its stubs know of exceptions only; what is returned here comes out as the reply.
+        # The stubs allow exceptions only; in fact the reader returns whatever replyError makes.
         reader = hiredis.Reader(replyError=cast("Any", _server_error), notEnoughData=NOTHING)
         self.feed: Final = reader.feed
-        """Takes bytes as they come. Raises ProtocolError."""
+        """Takes bytes as they arrive. Raises ProtocolError."""
         self.next: Final = reader.gets
-        """The next reply, a :class:`Push` among them, or NOTHING. Raises ProtocolError."""
+        """Returns the next reply, a :class:`Push` or NOTHING. Raises ProtocolError."""
 
 
 def pack(commands: tuple[Command, ...]) -> bytes:
-    """The bytes of ``commands``, to be sent one after the other."""
+    """The bytes of ``commands``, one after the other."""
     if len(commands) == 1:
         return pack_one(commands[0])
     return b"".join([pack_one(command) for command in commands])

@@ -7,9 +7,9 @@ from clusterpass.store.location import StoreLocation
 
 
 def tls_context(location: StoreLocation) -> ssl.SSLContext | None:
-    """A context that checks the server's certificate and name; None: no TLS.
+    """A TLS context that checks the server's certificate and host name; None for no TLS.
 
-    Raises StoreDenied when the files of the store URL hold no certificate or key.
+    Raises StoreDenied when a file of the store URL holds no usable certificate or key.
     """
     files = location.tls_files
     if files is None:

@@ -1,9 +1,8 @@
 """The user directory: names and password hashes, on the same cluster as the sessions.
 
-For applications that have no users of their own yet. An application that has some keeps them,
-checks passwords as before, and calls ``SessionManager.login`` alone.
-
-Needs argon2-cffi: ``pip install "clusterpass[server]"``.
+- The directory serves applications that have no users yet. An application with its own users checks
+  their passwords itself and calls ``SessionManager.login``.
+- The directory needs argon2-cffi: ``pip install "clusterpass[server]"``.
 """
 
 import secrets
@@ -24,14 +23,14 @@ Result = TypeVar("Result")
 
 
 class AsyncUserDirectory:
-    """Users on a cluster. Close a directory before its session manager.
+    """Users and their passwords on a cluster. Close a directory before its session manager.
 
     :class:`UserDirectory` is for threads, which may share one directory;
     :class:`AsyncUserDirectory` has the same verbs, awaited, for the tasks of an event loop.
 
     Every verb raises StoreUnavailable when the store cannot be reached in time, and InvalidInput
     for a name that cannot be a subject. Every verb that takes a password raises TooManyAttempts
-    when too many passwords wait to be hashed.
+    when too many passwords are waiting to be hashed.
     """
 
     def __init__(
@@ -43,12 +42,13 @@ class AsyncUserDirectory:
         hasher: PasswordHasher | None = None,
         throttle: ThrottlePolicy | None = None,
     ) -> None:
-        """Users on the store of ``sessions``, which stays open when the directory is closed.
+        """``sessions``: its store holds the users, and stays open when the directory is closed.
 
-        ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 beside
-        an event loop, no limit for threads); ``most_waiting``: logins that may wait for that.
-        ``hasher``: by default argon2id as OWASP recommends; ``throttle``: the limits of attempts.
-        Raises ConfigurationError, also where argon2-cffi is missing.
+        ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 for an
+        event loop, no limit for threads). ``most_waiting``: logins that may wait for the hasher.
+        ``hasher``: by default argon2id with the parameters that OWASP recommends. ``throttle``: the
+        limits of attempts. Raises ConfigurationError for a value out of range, and when argon2-cffi
+        is not installed.
         """
         self._sessions = sessions
         self._store = sessions.store
@@ -72,32 +72,38 @@ class AsyncUserDirectory:
         await self.close()
 
     async def close(self) -> None:
-        """Hash no more passwords; the session manager stays open."""
+        """Stop hashing passwords; the session manager stays open."""
         self._hashing.close()
 
     async def add(self, username: str, password: str) -> None:
-        """Add a user; raises UserExists, or InvalidInput for a password under 8 characters."""
+        """Add a user.
+
+        Raises UserExists when the name is taken, and InvalidInput for a password of fewer than 8
+        characters.
+        """
         await self._run(self._directory.add(username, password))
 
     async def authenticate(
         self, username: str, password: str, *, address: str | None = None
     ) -> None:
-        """Return when the password is right; raises InvalidCredentials, TooManyAttempts.
+        """Return if the password is correct; raise InvalidCredentials if not.
 
-        ``address``: the client's IP address, whose attempts are limited too. An unknown or a
-        disabled user is refused as a wrong password is: with the same error, after the same time.
+        ``address``: the client's IP address, whose attempts are limited too. An unknown or disabled
+        user gets the same error as a wrong password, after the same time. Raises TooManyAttempts
+        when a limit is exceeded.
         """
         await self._run(self._directory.authenticate(username, password, address=address))
 
     async def login(
         self, username: str, password: str, **options: Unpack[SessionOptions]
     ) -> TokenPair:
-        """Authenticate a user and open a session; raises what both raise.
+        """Authenticate a user and open a session.
 
         ``options``: those of ``SessionManager.login``, except ``amr`` and ``generation``, which the
-        directory knows. ``address`` limits the attempts from there too. A user who is disabled,
-        whose password is changed or whose sessions are all revoked at the very moment of the login
-        gets no session (LoginOvertaken, InvalidCredentials).
+        directory sets. ``address``: also the client's IP address whose attempts are limited. Raises
+        what :meth:`authenticate` and ``SessionManager.login`` raise. A user who is disabled, whose
+        password is changed or whose sessions are all revoked during the login gets no session
+        (InvalidCredentials or LoginOvertaken).
         """
         address = options.get("address")
         generation = await self._sessions.generation(username)
@@ -111,25 +117,33 @@ class AsyncUserDirectory:
     async def set_password(self, username: str, password: str) -> Ended:
         """Replace a password and end all sessions of the user.
 
-        Raises UserNotFound, and InvalidInput for a password under 8 characters.
+        Raises UserNotFound, InvalidInput for a password of fewer than 8 characters, and
+        RevocationPending when the password is replaced but the revocation is not confirmed.
         """
         await self._run(self._directory.set_password(username, password))
         return await self._sessions.revoke_all(username)
 
     async def disable(self, username: str) -> Ended:
-        """Refuse a user from now on and end all of the user's sessions; raises UserNotFound."""
+        """Disable a user and end all of the user's sessions.
+
+        Raises UserNotFound, and RevocationPending when the user is disabled but the revocation is
+        not confirmed.
+        """
         await self._run(self._directory.set_disabled(username, disabled=True))
         return await self._sessions.revoke_all(username)
 
     async def enable(self, username: str) -> None:
-        """Admit a disabled user again; raises UserNotFound."""
+        """Enable a disabled user; raise UserNotFound when there is no such user."""
         await self._run(self._directory.set_disabled(username, disabled=False))
 
     async def list(self) -> list[User]:
-        """Every user, by name. Visits all keys of the store: for administration only."""
+        """Return every user, sorted by name.
+
+        The scan visits all keys of the store, so use it for administration only.
+        """
         pattern = self._store.keyspace.all_users_pattern()
         names: set[str] = set()
-        # A scan may show a key twice, and a user who is gone by the time the entry is read.
+        # A scan may return a key twice, and a user who is removed before the entry is read.
         async for key in self._store.scan_names(pattern):
             name = self._directory.name_in_key(key)
             if name is not None:

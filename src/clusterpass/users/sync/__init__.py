@@ -1,5 +1,5 @@
 # Generated from users/aio/__init__.py by scripts/generate_sync.py; do not edit.
-"""The user directory and the login throttle, as applications use them.
+"""The user directory and the login throttle that applications use.
 
-Written once, in ``aio``; ``sync`` is generated from it by ``scripts/generate_sync.py``.
+The code is written once, in ``aio``; ``scripts/generate_sync.py`` generates ``sync`` from it.
 """

@@ -1,0 +1,43 @@
+"""The ``--config`` option of the administrative commands, and the session manager it opens.
+
+These commands neither issue nor verify tokens. They use a throwaway signing key and never read the
+keys file of the service.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from clusterpass import KeyRing, SessionManager
+from clusterpass.service.settings.service import load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CONFIG_HELP: Final = (
+    "TOML file with the settings of the service.  [default: $CLUSTERPASS_CONFIG, if set]"
+)
+
+
+def config_option(command: Command) -> Command:
+    """Add the option ``--config PATH`` to a command or group."""
+    option = click.option(
+        "--config", metavar="PATH", type=click.Path(path_type=Path), help=CONFIG_HELP
+    )
+    return option(command)
+
+
+@contextmanager
+def open_sessions(config: Path | None) -> Iterator[SessionManager]:
+    """Open a session manager on the store that the settings name, and close it at the end.
+
+    ``config``: the TOML file, or None for the environment alone. Raises ConfigurationError when
+    the settings are invalid.
+    """
+    settings = load_settings(config)
+    with_throwaway_key = settings.session_config(KeyRing.generate())
+    store_url = settings.store_url.get_secret_value()
+    with SessionManager.from_url(store_url, with_throwaway_key) as sessions:
+        yield sessions

@@ -1,0 +1,145 @@
+"""What every route of the page shares: error pages, and who may use it.
+
+- A form is checked in this order: its origin, the session, the permission, its form token. Nothing
+  is changed before all four checks have passed.
+- A store outage is answered with 503 and leaves the cookies alone, so it logs nobody out.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from clusterpass import (
+    ClusterPassError,
+    InvalidToken,
+    RevocationPending,
+    StoreUnavailable,
+)
+from clusterpass.service.asgi.request_log import describe_exception
+from clusterpass.service.page.forms import read_form
+from clusterpass.service.page.rendering import render
+from clusterpass.service.page.visit import Anonymous, Visit, Visitor
+from clusterpass.web.csrf import TOKEN_FIELD, require_form_token, require_same_origin
+from clusterpass.web.problems import Problem, of_error
+
+HOME: Final = "/"
+LOGIN: Final = "/page/login"
+
+Fields = dict[str, str]
+Handler = Callable[[Visit], Awaitable[Response]]
+View = Callable[[Visit, Visitor], Awaitable[Response]]
+Action = Callable[[Visit, Visitor, Fields], Awaitable[Response]]
+
+
+def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return the Starlette endpoint that calls ``handler`` and renders its errors."""
+
+    async def respond(request: Request) -> Response:
+        visit = Visit.of(request)
+        try:
+            response = await handler(visit)
+        except InvalidToken as error:
+            # The session ended during the request; the home page explains why.
+            response = redirect() if request.method == "POST" else _error_page(visit, error)
+        except ClusterPassError as error:
+            response = _error_page(visit, error)
+        visit.set_cookies(response)
+        return response
+
+    return respond
+
+
+def form_handler(action: Action, *, for_administrators: bool = False) -> Handler:
+    """Return the handler that runs ``action`` for a form made for the visitor's session.
+
+    ``for_administrators``: everyone else gets 404.
+    """
+
+    async def handle(visit: Visit) -> Response:
+        check_origin(visit)
+        fields = await read_form(visit.request)
+        visitor = await visit.authenticate()
+        if isinstance(visitor, Anonymous):
+            # The home page explains why, and deletes cookies that are no longer valid.
+            return redirect()
+        if for_administrators and not visit.is_administrator(visitor.session):
+            return not_found()
+        require_form_token(
+            visit.service.sessions.config, visitor.session.session_id, fields.get(TOKEN_FIELD, "")
+        )
+        return await action(visit, visitor, fields)
+
+    return handle
+
+
+def administrator_view(view: View) -> Handler:
+    """Return the handler that shows ``view`` to administrators; other users get 404."""
+
+    async def handle(visit: Visit) -> Response:
+        visitor = await visit.authenticate()
+        if isinstance(visitor, Anonymous):
+            return redirect()
+        if not visit.is_administrator(visitor.session):
+            return not_found()
+        return await view(visit, visitor)
+
+    return handle
+
+
+def check_origin(visit: Visit) -> None:
+    """Return when the request was sent by a page of this origin; raise RequestRefused otherwise."""
+    headers = visit.request.headers
+    require_same_origin(
+        host=headers.get("host", ""),
+        fetch_site=headers.getlist("sec-fetch-site"),
+        origin=headers.getlist("origin"),
+        secure=visit.service.settings.cookie_secure,
+    )
+
+
+def redirect(visit: Visit | None = None, code: str | None = None, *, to: str = HOME) -> Response:
+    """Redirect the browser to another page (303), which shows the notice that ``code`` names."""
+    response = RedirectResponse(to, 303)
+    if visit is not None and code is not None:
+        visit.cookies.leave_notice(response, code)
+    return response
+
+
+def not_found() -> Response:
+    """Return the 404 page, which does not tell whether the address exists for administrators."""
+    text = "This page does not exist, or you do not have access to it."
+    return render("message.html", 404, title="Page not found", text=text)
+
+
+def _error_page(visit: Visit, error: ClusterPassError) -> Response:
+    problem = of_error(error)
+    visit.log(error=error.code, **({"reason": error.reason} if error.reason else {}))
+    if problem.status == 500:
+        visit.log(**describe_exception(error))
+    title, text = _explain(visit, error, problem)
+    return render("message.html", problem.status, problem.headers, title=title, text=text)
+
+
+def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[str, str]:
+    if isinstance(error, RevocationPending) and error.is_retried:
+        text = (
+            "The change is in effect here but has not been copied to a second server yet. This is"
+            " retried automatically; you do not need to repeat it."
+        )
+        return "Your change is being confirmed", text
+    if isinstance(error, RevocationPending):
+        text = "Your change could not be confirmed. Try again in a moment."
+        return "Service temporarily unavailable", text
+    if isinstance(error, StoreUnavailable):
+        if visit.request.url.path == LOGIN:
+            text = "You could not be logged in. Try again in a moment."
+        elif visit.request.method == "POST":
+            text = "You are still logged in. Go back and check whether your change was made."
+        else:
+            text = "You have not been logged out. Try again in a moment."
+        return "Service temporarily unavailable", text
+    if problem.status >= 500:
+        return "Something went wrong", "An error occurred on our side. Try again in a moment."
+    return "Request rejected", problem.detail

@@ -1,0 +1,1 @@
+"""Revocations, which are retried until they are confirmed."""

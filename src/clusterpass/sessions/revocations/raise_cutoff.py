@@ -1,0 +1,64 @@
+"""The revocation of a whole namespace: raises the cutoff, which the store holds in three copies.
+
+- The first copy determines the time by its own clock; the other copies take that time.
+- Each attempt raises the copies that are not confirmed yet.
+"""
+
+from typing import Final
+
+from clusterpass.model.errors import StoreDenied, StoreUnavailable
+from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
+from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.context import Context
+
+_CLOCKS_APART: Final = 60_000
+"""The largest difference that is tolerated between the clocks of primaries, in milliseconds."""
+
+
+class RaiseCutoff:
+    """The revocation of all sessions of the namespace that were opened before a cutoff.
+
+    The store holds the cutoff in three copies, in different slots.
+    """
+
+    def __init__(self, context: Context, milliseconds: int | None) -> None:
+        """``milliseconds``: the cutoff, in milliseconds since the epoch; None: now."""
+        self._context = context
+        self._milliseconds = milliseconds
+        self._ahead = 0
+        self._left = list(SLOTS_WITH_CUTOFF)
+        self._durable = True
+        self.failure: StoreUnavailable | None = None
+        """Why the latest attempt could not reach a copy; None when it reached every copy."""
+
+    def attempt(self) -> Flow[bool]:
+        """Raise the copies that are not confirmed; return whether all are confirmed now.
+
+        Raises StoreDenied when the store rejects the credentials or the command.
+        """
+        keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
+        self.failure = None
+        for slot in list(self._left):
+            began = cutoff.now()
+            try:
+                answer: Answer[int] = yield namespace_calls.raise_cutoff(
+                    keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
+                )
+            except StoreDenied:
+                raise
+            except StoreUnavailable as error:
+                self.failure = error
+                continue
+            # The other copies take the time that the first one accepted by its own clock.
+            self._milliseconds, self._ahead = answer.reply, _CLOCKS_APART
+            cutoff.learn(answer.reply, began)
+            if answer.is_confirmed:
+                self._left.remove(slot)
+                self._durable = self._durable and answer.durable
+        return not self._left
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether every copy would survive the loss of a node."""
+        return self._durable and not self._left

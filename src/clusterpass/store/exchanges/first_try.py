@@ -1,0 +1,61 @@
+"""The common case of a call, without a generator: one request to a healthy node. Pure.
+
+- A driver asks :func:`first_try` where to send the call, and sends it.
+- :func:`first_answer` reads the outcome, or hands it back where anything is out of the ordinary:
+  then :func:`carry_out` continues from that outcome.
+"""
+
+from typing import Any
+
+from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.exchanges.durability import is_durable, wait_of
+from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
+from clusterpass.store.topology.slots import Shard, SlotMap
+
+
+def first_try(
+    call: ScriptCall[Any], terms: Terms, slots: SlotMap
+) -> tuple[Shard, Wait | None] | None:
+    """The shard whose primary to send ``call`` to, and the command that confirms its write.
+
+    None where the slot has no known owner or the owner does not answer: only :func:`carry_out`
+    can handle that.
+    """
+    shard = slots.shards[slot_of(call.keys[0]) if call.slot is None else call.slot]
+    if shard is None or shard.primary in terms.breakers.silent:
+        return None
+    wait = None
+    if call.script.writes and call.confirm:
+        wait = wait_of(call, shard, slots, terms.patience, terms.durability)
+    return shard, wait
+
+
+def first_answer(  # noqa: PLR0917 (called with each call: names would cost time)
+    call: ScriptCall[Any],
+    terms: Terms,
+    slots: SlotMap,
+    shard: Shard,
+    wait: Wait | None,
+    outcome: Replies | Fault,
+) -> Answer[Any] | None:
+    """The answer that the first try got from the primary of ``shard``.
+
+    None when there is a fault, an error, a doubt about the node, or no confirmation where one was
+    asked for: :func:`carry_out` has to continue from ``outcome``.
+    """
+    if type(outcome) is not Replies or type(outcome.values[0]) is ServerError:
+        return None
+    durable = False
+    if not call.script.writes:
+        if terms.doubts is not None and terms.doubts(shard.primary):
+            return None
+    elif call.confirm:
+        confirmed = outcome.confirmed
+        if wait is None or type(confirmed) is ServerError:
+            return None
+        if not is_durable(wait, confirmed, slots, shard):
+            return None
+        durable = True
+    return Answer(call.read(outcome.values[0]), durable, shard.primary)

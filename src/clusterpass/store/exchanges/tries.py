@@ -1,0 +1,229 @@
+"""The tries of one call, and what the reply to each means: redirects, errors, doubt. Pure.
+
+- The circuit breaker of a node admits each try; the result of the try goes back to the breaker.
+- A redirect, an unknown script and a migrating slot are handled at once, without a pause.
+- A reply that may come from a replaced primary is not an answer: the call is tried again.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.exchanges.commands import commands_of
+from clusterpass.store.exchanges.durability import (
+    has_to_be_durable,
+    is_durable,
+    refuse_wait,
+    wait_of,
+)
+from clusterpass.store.exchanges.server_errors import judge
+from clusterpass.store.exchanges.steps import Exchange, LookUp, Send
+from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
+from clusterpass.store.topology.slots import SlotMap, named_host
+
+SECONDS_BETWEEN_LOOK_UPS: Final = 0.1
+_NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
+_MOST_REDIRECTS: Final = 16
+_REPLICA_COUNT_SECONDS: Final = 1.0
+_DOUBTFUL: Final = ServerError("MASTERDOWN", "the node may have been replaced")
+
+
+class Tries:
+    """The tries of one call: what each try sends depends on the results of the earlier ones."""
+
+    def __init__(self, call: ScriptCall[Any], terms: Terms, began: float | None) -> None:
+        """``began``: the time at which the first try was sent already, in seconds of the clock of
+        ``terms``; None: nothing was sent yet."""
+        patience = terms.patience
+        self._call = call
+        self._terms = terms
+        self._slot = slot_of(call.keys[0]) if call.slot is None else call.slot
+        self._keys = call.keys
+        self._by_name = True
+        self._asking: Address | None = None
+        self._redirects = 0
+        self.unconfirmed: Answer[Any] | None = None
+        """The answer to a write that no replica has confirmed yet."""
+        self._was_sent = began is not None
+        """Whether the circuit breaker has admitted the next try already."""
+        self._has_waited = False
+        self.give_up_at = (terms.clock() if began is None else began) + min(
+            patience.deadline, call.deadline or patience.deadline
+        )
+        """The deadline of the call, in seconds of the clock of ``terms``."""
+
+    def target(self, slots: SlotMap) -> Address | None:
+        """The node that the next try goes to; None while the owner of the slot is not known."""
+        shard = slots.shard(self._slot)
+        return self._asking or (shard.primary if shard else None)
+
+    def once(self, slots: SlotMap, address: Address | None) -> Exchange[Answer[Any] | Fault | None]:
+        """Send the call to ``address`` once.
+
+        The exchange returns an answer, a fault, or None when the next try should follow at once.
+        It raises StoreUnavailable when the circuit breaker refuses the try, StoreDenied and
+        StoreFailed for errors that a retry does not cure.
+        """
+        asking, self._asking = self._asking, None
+        if address is None:
+            return Fault("cluster_down" if slots.version else "connection")
+        terms, call = self._terms, self._call
+        verdict = "go" if self._was_sent else terms.breakers.admit(address, terms.patience.timeout)
+        self._was_sent = False
+        if verdict == "refuse" and self.unconfirmed is not None:
+            return self.unconfirmed
+        if verdict == "refuse":
+            # A caller that has waited is told what it waited for.
+            fault = Fault("circuit_open")
+            raise StoreUnavailable(
+                reason=self.reason(fault, address) if self._has_waited else fault.kind
+            )
+        if verdict == "wait":
+            self._has_waited = True
+            return Fault("circuit_open")
+        slots = yield from self._counted(slots)
+        wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
+        commands = commands_of(call, self._keys, by_name=self._by_name, asking=asking is not None)
+        outcome = yield Send(address, commands, wait)
+        if isinstance(outcome, Replies):
+            return (yield from self._read(slots, address, outcome, wait, asking))
+        assert isinstance(outcome, Fault)
+        self._was_sent = outcome.stale  # nothing was sent: the next try keeps the admission
+        if outcome.kind in {"timeout", "connection"} and not outcome.stale:
+            self._has_waited = True
+            terms.breakers.failed(address, outcome.kind)
+        return outcome
+
+    def reason(self, fault: Fault, address: Address | None) -> str:
+        """The ``reason`` of a StoreUnavailable for ``fault``: for an open circuit breaker, the kind
+        of fault that opened it."""
+        if fault.kind == "circuit_open" and address is not None:
+            return self._terms.breakers.kind_of(address)
+        return fault.kind
+
+    def _counted(self, slots: SlotMap) -> Exchange[SlotMap]:
+        """The slot map with replicas counted: a single server has to be asked before the first
+        write."""
+        terms, call = self._terms, self._call
+        if slots.is_replicated is None and has_to_be_durable(
+            call, slots, terms.patience, terms.durability
+        ):
+            yield LookUp(slots.version, None, self.give_up_at, counts_replicas=True)
+            return terms.current()
+        return slots
+
+    def _read(
+        self,
+        slots: SlotMap,
+        address: Address,
+        outcome: Replies,
+        wait: Wait | None,
+        asking: Address | None,
+    ) -> Exchange[Answer[Any] | Fault | None]:
+        """What the replies of ``address`` come to, as :meth:`once` returns it."""
+        terms, call = self._terms, self._call
+        # Even when this process was suspended past the deadline, there is time for one question.
+        until = max(self.give_up_at, terms.clock() + terms.patience.timeout)
+        error = yield from _first_error(call, outcome, address, terms.believes, until)
+        if error is None or error.code not in _NOT_SERVING:
+            terms.breakers.answered(address)
+        if error is not None:
+            return (yield from self._recover(error, address, outcome, wait, asking))
+        durable = is_durable(wait, outcome.confirmed, slots, slots.shard(self._slot))
+        answer = Answer(
+            # The last reply is that to the script; a reply to ASKING may come before it.
+            call.read(outcome.values[-1]),
+            durable,
+            None if asking else address,
+            durable or not has_to_be_durable(call, slots, terms.patience, terms.durability),
+        )
+        if not answer.durable and has_to_be_durable(
+            call, SlotMap.unknown(), terms.patience, terms.durability
+        ):
+            # A call that insists has to learn soon that a replica is back.
+            age = SECONDS_BETWEEN_LOOK_UPS if call.insists else _REPLICA_COUNT_SECONDS
+            if terms.clock() - slots.taken_at > age:
+                until = self.give_up_at
+                yield LookUp(slots.version, suspect=None, until=until, counts_replicas=True)
+        # Where a replica has failed, or none is left, no confirmation will come soon.
+        shard = terms.current().shard(self._slot)
+        is_there = shard is not None and shard.is_whole and shard.replicas > 0
+        may_come = is_there or not slots.has_failed
+        if call.insists and may_come and not answer.is_confirmed:
+            self.unconfirmed = answer
+            return Fault("unconfirmed")
+        return answer
+
+    def _recover(
+        self,
+        error: ServerError,
+        address: Address,
+        outcome: Replies,
+        wait: Wait | None,
+        asking: Address | None,
+    ) -> Exchange[Fault | None]:
+        """Prepare the next try after ``error``: None where it should follow at once, else a fault.
+
+        Raises StoreUnavailable, StoreDenied and StoreFailed as :func:`judge` does.
+        """
+        terms = self._terms
+        if (error.code == "NOSCRIPT" and self._by_name) or (
+            error.code == "TRYAGAIN" and len(self._keys) > 1
+        ):
+            # While the keys lie on both sides of a migration, the script runs on the first alone.
+            self._by_name = self._by_name and error.code != "NOSCRIPT"
+            self._keys = self._keys[:1] if error.code == "TRYAGAIN" else self._keys
+            self._asking = asking
+            return None
+        if error.code in {"MOVED", "ASK"} and self._redirects < _MOST_REDIRECTS:
+            self._redirects += 1
+            target = _redirected(error, address)
+            if error.code == "ASK":
+                self._asking = target
+            else:
+                terms.adopt(terms.current().moved(self._slot, target))
+                version = terms.current().version
+                yield LookUp(version, suspect=address, until=self.give_up_at)
+            return None
+        try:
+            fault = judge(error)
+        except StoreFailed:
+            if outcome.confirmed is error:
+                refuse_wait(wait, f"{error.code} {error.message}")
+            raise
+        if error.code in _NOT_SERVING:
+            self._has_waited = True
+            terms.breakers.failed(address, fault.kind)
+        return fault
+
+
+def _first_error(
+    call: ScriptCall[Any],
+    outcome: Replies,
+    node: Address,
+    believes: "Callable[[Address, float], Exchange[bool]] | None",
+    until: float,
+) -> Exchange[ServerError | None]:
+    """The first error among the replies of ``node``; None: the replies may be used.
+
+    A reply to a read that may come from a replaced primary counts as the error MASTERDOWN.
+    """
+    for value in outcome.values:
+        if isinstance(value, ServerError):
+            return value
+    if isinstance(outcome.confirmed, ServerError):
+        return outcome.confirmed
+    if believes is None or call.script.writes or (yield from believes(node, until)):
+        return None
+    return _DOUBTFUL
+
+
+def _redirected(error: ServerError, asked: Address) -> Address:
+    """The address that a MOVED or ASK error names; ``asked`` gives the host where none is named."""
+    # "MOVED 3999 127.0.0.1:6381", maybe followed by more.
+    host, _, port = error.message.split(" ")[1].rpartition(":")
+    return Address(named_host(host.strip("[]"), asked), int(port))

@@ -1,0 +1,76 @@
+"""How a parallel run divides the tests: by file, the longest first.
+
+Needs ``--dist loadgroup --no-loadscope-reorder`` of pytest-xdist. A file stays on one worker, for
+the sake of the clusters that its fixtures start. Files of one group never run beside each other.
+"""
+
+from typing import Final
+
+import pytest
+
+# These measure times while they tear clusters apart; two at once would disturb each other.
+_GROUPS: Final = {
+    "tests/cluster/test_failover.py": "campaigns",
+    "tests/campaign/test_campaign.py": "campaigns",
+    "tests/campaign/test_soak.py": "campaigns",
+    "tests/staleness/test_staleness.py": "campaigns",
+    "tests/service/test_page_browser.py": "browser",
+    "tests/service/test_page_browser_admin.py": "browser",
+}
+_LONGEST_FIRST: Final = (
+    "campaigns",
+    "browser",
+    "tests/cluster/model/test_sequences_of_verbs.py",
+    "tests/cluster/durability/test_pending_revocations.py",
+    "tests/cluster/test_races.py",
+    "tests/cluster/durability/test_outages.py",
+    "tests/cluster/model/test_sequences_of_refreshes.py",
+    "tests/cluster/store_faults/test_unreachable.py",
+    "tests/cli/test_sessions_cli.py",
+    "tests/cli/test_dev_and_demo.py",
+    "tests/cluster/test_near_cache.py",
+    "tests/service/test_outages.py",
+    "tests/cluster/durability/test_levels.py",
+    "tests/cluster/durability/test_rollbacks.py",
+    "tests/cluster/embedded/test_shutdown.py",
+    "tests/cluster/store_faults/test_sharing.py",
+    "tests/cli/test_bans_cli.py",
+    "tests/cluster/embedded/test_persistence.py",
+    "tests/cluster/embedded/test_options.py",
+    "tests/cluster/store_faults/test_tls.py",
+    "tests/cluster/test_doctor.py",
+    "tests/cluster/test_cluster_cli.py",
+    "tests/cluster/test_online.py",
+    "tests/service/test_server.py",
+)
+"""Groups of more than ten seconds; the others follow as they are collected."""
+
+
+def _group_of(item: pytest.Item) -> str:
+    file = item.nodeid.partition("::")[0]
+    return _GROUPS.get(file, file)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("loadgroup", default=False):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+
+
+class _Order:
+    """Sorts at the end, when pytest has put tests together that share a fixture's parameter."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+        places: dict[str, tuple[int, int]] = {}
+        for item in items:
+            group = _group_of(item)
+            places.setdefault(group, (rank.get(group, len(rank)), len(places)))
+        items.sort(key=lambda item: places[_group_of(item)])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("loadgroup", default=False):
+        config.pluginmanager.register(_Order())

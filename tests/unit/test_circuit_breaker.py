@@ -1,0 +1,179 @@
+"""The circuit breaker of each node, by hand: no clock but ours."""
+
+import pytest
+
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.store.exchanges.steps import LookUp, Pause, Send
+from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.outcomes import Fault, Replies, ServerError
+
+from .driven_call import PATIENCE, READ, A, B, call_of, owned_by
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> CircuitBreakers:
+    return CircuitBreakers(clock, patience=2.5, most_waiting=2)
+
+
+def test_who_answers_is_asked(breakers):
+    assert breakers.admit(A, 0.5) == "go"
+    breakers.answered(A)
+    assert breakers.admit(A, 0.5) == "go"
+
+
+def test_one_tries_while_the_others_wait(breakers, clock):
+    breakers.failed(A, "timeout")
+    assert breakers.admit(A, 0.5) == "wait"
+    clock.now += 0.02
+    assert breakers.admit(A, 0.5) == "try"
+    assert breakers.admit(A, 0.5) == "wait"
+    assert breakers.admit(B, 0.5) == "go", "the other nodes notice nothing"
+    clock.now += 0.6
+    assert breakers.admit(A, 0.5) == "try", "whoever tried never came back"
+
+
+def test_an_answer_lets_everybody_in(breakers, clock):
+    breakers.failed(A, "timeout")
+    breakers.answered(A)
+    assert breakers.admit(A, 0.5) == "go"
+
+
+def test_after_the_patience_nobody_waits(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 2.5
+    assert breakers.admit(A, 0.5) == "try"
+    assert [breakers.admit(A, 0.5) for _ in range(3)] == ["refuse"] * 3
+    assert breakers.refused == 3
+
+
+def test_those_who_wait_are_bounded(breakers):
+    breakers.failed(A, "timeout")
+    for _ in range(2):
+        assert breakers.admit(A, 0.5) == "wait"
+        breakers.begin_to_wait(A)
+    assert breakers.admit(A, 0.5) == "refuse"
+    breakers.end_to_wait(A)
+    assert breakers.admit(A, 0.5) == "wait"
+
+
+def test_tries_become_rarer_but_not_rare(breakers, clock):
+    tries = 0
+    while clock.now < 110:
+        if breakers.admit(A, 0.5) in {"go", "try"}:
+            tries += 1
+            breakers.failed(A, "connection")
+        clock.now += 0.005
+    assert 40 <= tries <= 90
+
+
+def test_a_node_that_is_none_of_ours_any_more_is_forgotten(breakers):
+    breakers.failed(A, "timeout")
+    breakers.failed(B, "timeout")
+    breakers.keep_only({B})
+    assert breakers.seconds_silent(A) is None
+    assert breakers.seconds_silent(B) == 0
+
+
+def test_retries_have_a_budget(breakers, clock):
+    allowed = sum(breakers.may_retry() for _ in range(1000))
+    assert allowed == 200
+    clock.now += 1
+    assert sum(breakers.may_retry() for _ in range(1000)) == 20
+    for _ in range(100):
+        breakers.note_call()
+    assert 19 <= sum(breakers.may_retry() for _ in range(1000)) <= 20
+
+
+def run_until_sent_or_over(steps, clock, step):
+    while isinstance(step, LookUp | Pause):
+        if isinstance(step, Pause):
+            clock.now += step.seconds
+        step = steps.send(None)
+    return step
+
+
+def test_callers_of_a_silent_node_share_one_try(breakers, clock):
+    """While one tries, the others send nothing; its answer lets them go on."""
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    first = carry_out(call_of(READ), terms)
+    assert isinstance(next(first), Send)
+    step = first.send(Fault("timeout"))
+    step = run_until_sent_or_over(first, clock, step)
+    assert isinstance(step, Send), "it tries again"
+    second = carry_out(call_of(READ), terms)
+    assert isinstance(next(second), LookUp)
+    assert isinstance(second.send(None), Pause), "somebody tries already"
+    with pytest.raises(StopIteration):
+        first.send(Replies([b"value"]))
+    assert isinstance(second.send(None), Send)
+
+
+def test_a_call_that_comes_too_late_is_refused_at_once(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 3
+    assert breakers.admit(A, 0.5) == "try"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    with pytest.raises(StoreUnavailable) as refusal:
+        next(carry_out(call_of(READ), terms))
+    assert refusal.value.reason == "circuit_open"
+    assert refusal.value.retry_after >= 1
+
+
+def test_a_call_that_has_waited_is_told_what_for(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 1
+    assert breakers.admit(A, 60) == "try", "somebody else's, which takes long"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    assert not isinstance(next(steps), Send)
+    clock.now += 1.6
+    with pytest.raises(StoreUnavailable) as refusal:
+        for _ in range(5):
+            assert not isinstance(steps.send(None), Send)
+    assert refusal.value.reason == "timeout"
+
+
+def test_a_new_owner_has_a_breaker_of_its_own(breakers, clock):
+    breakers.failed(A, "timeout")
+    terms = Terms(lambda: owned_by(B), lambda _: None, PATIENCE, clock, breakers)
+    assert next(carry_out(call_of(READ), terms)).address == B
+
+
+def test_a_shard_that_is_down_is_silent_also_when_its_node_answers(breakers, clock):
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    next(steps)
+    steps.send(Replies([ServerError("CLUSTERDOWN", "The cluster is down")]))
+    assert breakers.kind_of(A) == "cluster_down"
+
+
+def test_who_tries_goes_on_over_a_stale_connection_and_after_an_answer(breakers, clock):
+    """Whatever comes of its try, the one that makes it is not refused for making it."""
+    for outcome in (
+        Fault("connection", stale=True),
+        Replies([ServerError("READONLY", "x")]),
+        Replies([ServerError("NOSCRIPT", "x")]),
+        Replies([ServerError("TRYAGAIN", "x")]),
+    ):
+        breakers.failed(A, "timeout")
+        clock.now += 60
+        terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+        steps = carry_out(call_of(READ), terms)
+        assert isinstance(next(steps), Send)
+        step = run_until_sent_or_over(steps, clock, steps.send(outcome))
+        assert isinstance(step, Send), outcome
+        breakers.answered(A)

@@ -1,0 +1,64 @@
+"""Docstrings read alone: each names its subject, as a tooltip shows it out of context."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "src" / "clusterpass"
+FILES = sorted(ROOT.rglob("*.py"))
+DANGLING = re.compile(r"(It|One of them|The same|See|This one|Those|These)\b")
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of the docstrings of a module and of its public classes and functions.
+
+    Definitions inside a function are not public, and neither are members of a private class.
+    """
+    todo: list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]
+    todo = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
+        text = ast.get_docstring(node)
+        if text is not None:
+            yield getattr(node, "lineno", 1), text
+        if isinstance(node, ast.Module | ast.ClassDef):
+            todo += [
+                child
+                for child in node.body
+                if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                and (not child.name.startswith("_") or child.name == "__init__")
+            ]
+
+
+def dangling(source: str) -> list[str]:
+    return [
+        f"line {line}: {text.splitlines()[0]}"
+        for line, text in sorted(docstrings(source))
+        if DANGLING.match(text)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix().removesuffix(".py")
+)
+def test_no_docstring_begins_with_a_word_that_points_elsewhere(path: Path) -> None:
+    assert dangling(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "begin", ["It", "One of them", "The same", "See", "This one", "Those", "These"]
+)
+def test_each_of_these_words_is_found(begin: str) -> None:
+    module = f'"""{begin} of a module."""\n'
+    members = f'class A:\n    """{begin}."""\n    def b(self):\n        """{begin} is."""\n'
+    assert len(dangling(module + members)) == 3
+
+
+def test_other_words_and_private_names_are_not_found() -> None:
+    assert dangling('"""Seen, Itself, Theses: none of these words is meant."""') == []
+    assert dangling('def _a():\n    """It is private."""\n') == []
+    assert dangling('class _A:\n    def b(self):\n        """It is private too."""\n') == []
+    assert dangling('class A:\n    def __init__(self):\n        """The same as above."""\n') != []

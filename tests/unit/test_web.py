@@ -1,0 +1,223 @@
+"""What every web integration shares: it needs no framework, and says what the HTTP API says."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import clusterpass.web
+from clusterpass import (
+    ClusterPassError,
+    InvalidCredentials,
+    InvalidToken,
+    RequestRefused,
+    RevocationPending,
+    ScopeMissing,
+    Session,
+    SessionExpired,
+    SessionNotFound,
+    SessionRevoked,
+    StepUpRequired,
+    StoreFailed,
+    StoreUnavailable,
+    SubjectBanned,
+    TokenExpired,
+    TokenMissing,
+    TooManyAttempts,
+    TooManySessions,
+)
+from clusterpass.model.bans import Ban
+from clusterpass.model.values import Actor
+from clusterpass.web.challenges import challenge
+from clusterpass.web.cookies import session_cookies
+from clusterpass.web.csrf import require_same_origin
+from clusterpass.web.identity_headers import identity_headers
+from clusterpass.web.json_values import ban_json, session_json
+from clusterpass.web.problems import of_error, of_status
+
+FRAMEWORKS = ("fastapi", "starlette", "pydantic", "flask", "django")
+INTERNALS = ("redis", "clusterpass.managers", "clusterpass.users", "clusterpass.store")
+MODULES = sorted(
+    module.name for module in pkgutil.iter_modules(clusterpass.web.__path__, "clusterpass.web.")
+)
+BAN = Ban(scope="comments", level=2, until=None, reason="spam", banned_at=1_700_000_000)
+SESSION = Session(
+    "a/ö b",
+    "S" * 22,
+    "Firefox",
+    10,
+    20,
+    30,
+    claims={"scope": "orders:* x%y", "roles": ["a"]},
+    device_type="web",
+    active_at=25,
+    auth_time=10,
+    acr="2",
+    amr=("pwd", "otp"),
+    act=Actor("root", "R" * 22, "Ticket 7"),
+    bans=(BAN,),
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_needs_no_framework_and_no_driver(module: str) -> None:
+    code = (
+        "import sys\n"
+        f"for name in {FRAMEWORKS}: sys.modules[name] = None\n"
+        f"import {module}\n"
+        f"loaded = {{name for name in {INTERNALS} if name in sys.modules}}\n"
+        "assert not loaded, loaded\n"
+    )
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_modules_are_found_and_listed() -> None:
+    assert "clusterpass.web.problems" in MODULES
+    for module in MODULES:
+        assert f"``{module.rpartition('.')[2]}``" in (clusterpass.web.__doc__ or "")
+
+
+def test_json_is_that_of_the_response_models() -> None:
+    from clusterpass.service.bodies.responses import BanResponse, SessionResponse
+
+    session = Session("alice", "S" * 22, None, 1, 2, 3)
+    for each in (SESSION, session):
+        dumped = SessionResponse.of(each).model_dump()
+        assert list(dumped) == list(session_json(each))
+        assert json.dumps(dumped) == json.dumps(session_json(each))
+    assert json.dumps(BanResponse.of(BAN).model_dump()) == json.dumps(ban_json(BAN))
+
+
+@pytest.mark.parametrize(
+    ("error", "value"),
+    [
+        (TokenMissing(), "Bearer"),
+        (InvalidCredentials(), "Bearer"),
+        (
+            TokenExpired(),
+            'Bearer error="invalid_token",'
+            ' error_description="The access token has expired; refresh it."',
+        ),
+        (
+            InvalidToken('a "b" \\ c\n\u00e9'),
+            'Bearer error="invalid_token", error_description="a b  c"',
+        ),
+        (
+            StepUpRequired(acr_values=("2", "3"), max_age=9),
+            StepUpRequired(acr_values=("2", "3"), max_age=9).challenge,
+        ),
+        (ScopeMissing(scope="orders:write"), ScopeMissing(scope="orders:write").challenge),
+        (SubjectBanned(ban=BAN), None),
+        (SessionNotFound(), None),
+        (StoreUnavailable(), None),
+    ],
+)
+def test_challenges(error: ClusterPassError, value: str | None) -> None:
+    assert challenge(error) == value
+    assert of_error(error).headers.get("WWW-Authenticate") == value
+
+
+@pytest.mark.parametrize(
+    ("error", "members"),
+    [
+        (SubjectBanned(ban=BAN), {"ban": ban_json(BAN)}),
+        (TooManySessions(sessions=(SESSION,)), {"sessions": [session_json(SESSION)]}),
+        (
+            SessionRevoked(reason="replaced", ended_at=5, note="phone"),
+            {"ended_at": 5, "note": "phone"},
+        ),
+        (SessionRevoked(reason="logged_out", ended_at=5), {"ended_at": 5}),
+        (SessionExpired(ended_at=7), {"ended_at": 7}),
+        (
+            RevocationPending(operation_id="abc", is_retried=False),
+            {"operation_id": "abc", "retried": False},
+        ),
+        (SessionNotFound(), {}),
+    ],
+)
+def test_additional_members_of_problems(
+    error: ClusterPassError, members: dict[str, object]
+) -> None:
+    body = json.loads(of_error(error).body())
+    standard = {"type", "title", "status", "detail", "error", "reason"}
+    assert {name: value for name, value in body.items() if name not in standard} == members
+    assert body["type"] == f"urn:clusterpass:error:{error.code}"
+    assert (body["error"], body["status"]) == (error.code, error.status)
+    assert body.get("reason") == error.reason
+
+
+def test_a_server_error_reveals_its_kind_only() -> None:
+    body = of_error(StoreFailed("ERR secret of the store")).body()
+    assert b"secret" not in body
+    assert json.loads(body)["detail"] == json.loads(body)["title"]
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (TooManyAttempts(retry_after=30), "30"),
+        (StoreUnavailable(retry_after=0), "1"),
+        (RevocationPending(retry_after=2), "2"),
+        (SessionNotFound(), None),
+    ],
+)
+def test_retry_after(error: ClusterPassError, seconds: str | None) -> None:
+    assert of_error(error).headers.get("Retry-After") == seconds
+
+
+def test_the_problem_of_a_status() -> None:
+    problem = of_status(405, headers={"Allow": "GET"})
+    assert (problem.error, problem.detail) == ("method_not_allowed", problem.title)
+    assert problem.headers == {"Allow": "GET"}
+    assert of_status(413, "At most 5 bytes.").detail == "At most 5 bytes."
+    assert of_status(418).error == "http_error"
+
+
+def test_a_lone_surrogate_does_not_break_the_body() -> None:
+    assert json.loads(of_status(400, "\ud800").body())["detail"] == "\ud800"
+
+
+def test_identity_headers() -> None:
+    assert identity_headers(SESSION) == {
+        "X-Auth-Subject": "a/%C3%B6%20b",
+        "X-Auth-Session": "S" * 22,
+        "X-Auth-Level": "2",
+        "X-Auth-Scope": "orders:* x%25y",
+        "X-Auth-Actor": "root",
+    }
+    plain = Session("alice", "S" * 22, None, 1, 2, 3, acr="1", in_grace=True)
+    assert identity_headers(plain) == {
+        "X-Auth-Subject": "alice",
+        "X-Auth-Session": "S" * 22,
+        "X-Auth-Level": "1",
+        "X-Auth-Scope": "",
+        "X-Auth-Grace": "1",
+    }
+
+
+@pytest.mark.parametrize(("secure", "prefix"), [(True, "__Host-"), (False, "")])
+def test_cookies(secure: bool, prefix: str) -> None:
+    cookies = session_cookies(secure=secure)
+    for cookie, name in (
+        (cookies.access, "access"),
+        (cookies.refresh, "refresh"),
+        (cookies.notice, "notice"),
+    ):
+        assert cookie.name == f"{prefix}clusterpass-{name}"
+        assert (cookie.secure, cookie.http_only, cookie.path) == (secure, True, "/")
+        assert cookie.same_site == "lax"
+
+
+def test_the_origin_of_a_plaintext_site() -> None:
+    host, origin = "localhost:8000", ["http://localhost:8000"]
+    require_same_origin(host=host, fetch_site=[], origin=origin, secure=False)
+    with pytest.raises(RequestRefused, match="requires HTTPS"):
+        require_same_origin(host=host, fetch_site=[], origin=origin, secure=True)
+    with pytest.raises(RequestRefused, match="another site"):
+        require_same_origin(host="", fetch_site=[], origin=["http://"], secure=False)
