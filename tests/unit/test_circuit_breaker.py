@@ -133,6 +133,20 @@ def test_a_call_that_comes_too_late_is_refused_at_once(breakers, clock):
     assert refusal.value.retry_after >= 1
 
 
+def test_a_call_that_has_waited_is_told_what_for(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 1
+    assert breakers.admit(A, 60) == "try", "somebody else's, which takes long"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    assert not isinstance(next(steps), Send)
+    clock.now += 1.6
+    with pytest.raises(StoreUnavailable) as refusal:
+        for _ in range(5):
+            assert not isinstance(steps.send(None), Send)
+    assert refusal.value.reason == "timeout"
+
+
 def test_a_new_owner_has_a_breaker_of_its_own(breakers, clock):
     breakers.failed(A, "timeout")
     terms = Terms(lambda: owned_by(B), lambda _: None, PATIENCE, clock, breakers)
