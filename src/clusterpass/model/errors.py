@@ -219,7 +219,8 @@ class StoreUnavailable(ClusterPassError):
 
     ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
-    long that calls to it now fail at once) or ``closed``.
+    long that calls to it now fail at once), ``unconfirmed`` (a write was sent, and nothing came
+    back before the deadline) or ``closed``.
     """
 
     code = "store_unavailable"

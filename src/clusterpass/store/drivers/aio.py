@@ -55,6 +55,8 @@ class AsyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            flow.close()  # a cancelled call leaves the flow before its end
 
     async def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
@@ -113,23 +115,25 @@ class AsyncStore(StoreBase):
         packed = call.packed
         if packed is None:
             packed = call.packed = pack_one(command_of(call, call.keys))
+        until = self._until(call, began) if self._waits_long else None
         first = first_try(call, terms, slots)
         try:
             if first is None:
-                return await nodes.drive(self._carry_out(call), self.search)
+                return await nodes.drive(self._carry_out(call), self.search, until=until)
             shard, wait = first
             node = shard.primary
             if wait is not None:
-                outcome = await nodes.commit(node).ask(packed, 1, wait)
+                seconds = None if until is None else until - began
+                outcome = await nodes.commit(node).ask(packed, 1, wait, seconds)
             elif (connection := nodes.connection(node)) is not None:
                 outcome = await connection.ask(packed, 1)
             else:
-                return await nodes.drive(self._carry_out(call), self.search)
+                return await nodes.drive(self._carry_out(call), self.search, until=until)
             answer = first_answer(call, terms, slots, shard, wait, outcome)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)
-            return await nodes.drive(steps, self.search, (node, outcome))
+            return await nodes.drive(steps, self.search, (node, outcome), until)
         finally:
             if self._observer is not None and call.script.writes:
                 self._note_change(call)
@@ -155,7 +159,9 @@ class AsyncStore(StoreBase):
         keeper = next((task for each, task in self._keepers if each is nodes), None)
         if nodes is None or (nodes.watch is None and self._wants_watch()):
             # Calls in flight keep the old connections; the watch listens on new ones.
-            nodes, keeper = Nodes(self.location, self._new_watch()), None
+            write_timeout = self.location.patience.write_timeout(self.durability)
+            nodes = Nodes(self.location, self._new_watch(), write_timeout=write_timeout)
+            keeper = None
             self._by_loop[loop] = nodes
         if self._closed:
             nodes.close()
