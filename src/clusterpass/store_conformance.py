@@ -117,9 +117,15 @@ class Recorder:
         """Keep who owns the slots."""
         self.primaries = frozenset(nodes)
 
-    def connected(self, node: Hashable) -> None:
-        """Keep that ``node`` pushes."""
-        self.pushing.add(node)
+    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
+        """Keep whether ``node`` pushes."""
+        (self.pushing.add if pushes else self.pushing.discard)(node)
+
+    def agreed(self, node: Hashable, sent_at: float) -> None:
+        """Nobody is asked, as no node is ever doubted."""
+
+    def unjudged(self, node: Hashable) -> None:
+        """Nobody is judged."""
 
     def lost(self, node: Hashable) -> None:
         """Keep that ``node`` pushes no more."""

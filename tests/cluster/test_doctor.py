@@ -103,6 +103,8 @@ def test_without_the_trial_it_says_so_and_writes_nothing(patient):
         ("replica-read-only", "no", "failover", "warning"),
         ("client-output-buffer-limit", "normal 500000 0 0", "output-buffers", "warning"),
         ("client-output-buffer-limit", "replica 1mb 0 0", "output-buffers", "warning"),
+        ("client-output-buffer-limit", "pubsub 100kb 0 0", "output-buffers", "warning"),
+        ("client-output-buffer-limit", "pubsub 0 0 0", "output-buffers", "warning"),
         ("maxclients", "200", "connections", "warning"),
         ("tcp-keepalive", "0", "connections", "note"),
         ("timeout", "5", "connections", "note"),
@@ -268,6 +270,21 @@ def test_a_right_that_one_node_lacks(patient):
     command(patient, patient.nodes[4], "ACL", "SETUSER", "uneven", "-hset")
     (finding,) = examine(url, only=["rights"]).findings
     assert finding.nodes == (patient.nodes[4].address,)
+
+
+@pytest.mark.parametrize("right", ["+subscribe", "&cp:*"])
+def test_a_user_that_may_not_subscribe_is_warned(patient, right):
+    rights = [each for each in documented_rights() if each != right]
+    url = with_user(patient, "unlimited", *rights)
+    for report in (
+        examine(url, only=["rights"]),
+        examine(patient.url, DoctorOptions(user="unlimited"), only=["rights"]),
+    ):
+        (finding,) = report.findings
+        assert finding.severity == "warning"
+        assert "+subscribe" in finding.remedy
+        assert "&cp:*" in finding.remedy
+        assert "fills the memory" in finding.found
 
 
 def test_pushes_that_are_not_allowed(patient):

@@ -116,6 +116,8 @@ def test_a_cutoff_that_no_copy_tells_is_an_outage_not_a_zero():
     assert call.deadline == pytest.approx(0.3)
     away = StoreUnavailable(reason="timeout")
     assert [flow.throw(away).keys[0] for _ in range(2)] == NAMES[1:]
+    last = flow.throw(away)
+    assert (last.keys[0], last.deadline) == (NAMES[0], None), "as patient as any call"
     with pytest.raises(StoreUnavailable):
         flow.throw(away)
 

@@ -63,7 +63,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     Patience: {
         "timeout": 0.5,
         "deadline": 2.5,
-        "replica_wait": 0.25,
+        "replica_wait": None,
         "max_connections": 64,
         "max_pending": 10_000,
         "max_waiting": 256,

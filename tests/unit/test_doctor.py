@@ -14,7 +14,7 @@ from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
 from clusterpass.model.errors import InvalidInput
-from clusterpass.store.location import Address
+from clusterpass.store.location import Address, Patience
 from clusterpass.store.topology.members import Member, parse_members
 
 INFO = {
@@ -42,7 +42,8 @@ CONFIG = {
     "cluster-node-timeout": "2000",
     "cluster-require-full-coverage": "no",
     "cluster-allow-reads-when-down": "no",
-    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60 pubsub 0 0 0",
+    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60"
+    " pubsub 33554432 8388608 60",
     "appendfsync": "everysec",
     "tls-replication": "yes",
     "tls-cluster": "yes",
@@ -188,6 +189,16 @@ def test_a_sound_deployment():
             ("output-buffers", "warning"),
         ),
         (sound(node={"info": INFO | {"rejected_connections": "2"}}), ("connections", "warning")),
+        (
+            sound(node={"settings": CONFIG | {"client-output-buffer-limit": "pubsub 0 0 0"}}),
+            ("output-buffers", "warning"),
+        ),
+        (
+            sound(node={"settings": CONFIG | {"client-output-buffer-limit": "pubsub 0 9000 1"}}),
+            ("output-buffers", "warning"),
+        ),
+        (sound(durability="fsync", patience=Patience(replica_wait=0.3)), ("fsync", "problem")),
+        (sound(node={"denied": ("subscribe",)}), ("rights", "warning")),
         (sound(node={"denied": ("scan",)}), ("rights", "warning")),
         (sound(node={"denied": ("scan", "hset")}), ("rights", "problem")),
         (sound(has_password=False), ("password", "problem")),

@@ -79,6 +79,9 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
     assert has_to_be_durable(call_of(WRITE), slots, PATIENCE, durability) is has_to_be
     assert wait(slots, durability, READ) is None
     assert not has_to_be_durable(call_of(READ), slots, PATIENCE, durability)
+    if command is not None:
+        by_level = (*command[:-1], 1500 if durability == "fsync" else 250)
+        assert wait(slots, durability, patience=Patience()) == by_level
     impatient = Patience(replica_wait=0)
     assert wait(slots, durability, patience=impatient) is None
     unconfirmed = dataclasses.replace(call_of(WRITE), confirm=False)

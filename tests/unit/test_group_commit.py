@@ -14,6 +14,7 @@ from clusterpass.store.wire.resp import pack
 from .fake_node import echo, fake_node
 
 WAIT = (b"WAIT", 1, 250)
+WAIT_FOR_DISK = (b"WAITAOF", 1, 1, 1500)
 
 
 def location_of(address: Address, **patience) -> StoreLocation:
@@ -204,3 +205,44 @@ async def test_the_password_goes_with_the_greeting():
             *(b"HELLO", b"3", b"AUTH", b"app", b"secret", b"SETNAME", b"clusterpass")
         ]
         link.close("closed")
+
+
+async def test_who_gives_up_is_told_whether_the_write_was_sent():
+    async def hold(asked, writer):
+        if asked[0] != b"WAITAOF":
+            await echo(asked, writer)
+
+    async with fake_node(hold) as (node, address):
+        commit = commit_to(address)
+        sent = asyncio.ensure_future(commit.ask(write(b"sent"), 1, WAIT_FOR_DISK, 0.2))
+        while not any(asked[0] == b"SET" for asked in node.requests):
+            await asyncio.sleep(0.001)
+        queued = commit.ask(write(b"queued"), 1, WAIT_FOR_DISK, 0.05)
+        assert await queued == Fault("busy")
+        assert not sent.done()
+        assert await sent == Fault("unconfirmed")
+        assert await commit.ask(write(b"late"), 1, WAIT_FOR_DISK, 0.0) == Fault("busy")
+        assert [asked[-1] for asked in node.requests if asked[0] == b"SET"] == [b"sent"]
+        commit.close("closed")
+
+
+async def test_a_batch_waits_no_longer_than_the_write_with_the_least_time():
+    async with fake_node(echo) as (node, address):
+        commit = commit_to(address)
+        writes = [commit.ask(write(b"x"), 1, WAIT_FOR_DISK, seconds) for seconds in (2.5, 1.0, 2.0)]
+        await asyncio.gather(*writes)
+        (asked,) = [asked for asked in node.requests if asked[0] == b"WAITAOF"]
+        assert 800 < int(asked[-1]) <= 900
+        await commit.ask(write(b"x"), 1, WAIT_FOR_DISK, 2.5)
+        assert node.requests[-1] == [b"WAITAOF", b"1", b"1", b"1500"]
+        commit.close("closed")
+
+
+async def test_a_longer_wait_confirms_more_writes():
+    async with fake_node(echo) as (node, address):
+        commit = commit_to(address)
+        commit._most_waiting = 10_000
+        writes = [commit.ask(write(b"x"), 1, WAIT_FOR_DISK) for _ in range(1600)]
+        await asyncio.gather(*writes)
+        assert sum(asked[0] == b"WAITAOF" for asked in node.requests) == 2
+        commit.close("closed")

@@ -4,7 +4,8 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_USERS, TOO_WIDE
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 
@@ -14,7 +15,9 @@ def test_the_documented_rights_are_those_that_are_looked_at():
     block = re.search(r"^```acl\n(.*?)^```", text, re.M | re.S)
     assert block
     documented = [word.removeprefix("+") for word in block[1].split() if word.startswith("+")]
-    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS])
+    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS, *FOR_LIMITS])
+    assert "&cp:*" in block[1].split()
+    assert Keyspace().channel().startswith(b"cp:")
     for command in FOR_FSYNC:
         assert f"`+{command}`" in text
 
@@ -31,4 +34,4 @@ def test_what_scripts_call_is_among_them():
 
 
 def test_nothing_that_is_needed_is_called_too_wide():
-    assert not TOO_WIDE.keys() & {*ALWAYS, *FOR_USERS, *FOR_FSYNC}
+    assert not TOO_WIDE.keys() & {*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_FSYNC}

@@ -5,6 +5,8 @@ from hypothesis import example, given, strategies as st
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import Address, Patience, parse_store_url, redact_store_url
 
 SECRET = "s3cr3t"
@@ -225,3 +227,29 @@ def test_any_password_can_be_written(username, password):
     location = parse_store_url(f"redis://{user_info}@h:1")
     assert (location.username, location.password) == (username, password)
     assert location.seeds == (Address("h", 1),)
+
+
+def test_an_attempt_at_a_write_lasts_as_long_as_its_wait():
+    patience = parse_store_url("redis://h").patience
+    assert patience.confirmation_wait("replicated") == 0.25
+    assert patience.confirmation_wait("fsync") == 1.5
+    assert patience.write_timeout("replicated") == patience.timeout == 0.5
+    assert patience.write_timeout("fsync") == 1.75
+    chosen = parse_store_url("redis://h?replica_wait=0.1").patience
+    assert chosen.confirmation_wait("fsync") == 0.1
+    assert chosen.write_timeout("fsync") == 0.5
+    patient = parse_store_url("redis://h?timeout=4&deadline=8").patience
+    assert patient.write_timeout("fsync") == 4
+
+
+@pytest.mark.parametrize("driver", [SyncStore, AsyncStore])
+def test_a_deadline_that_is_shorter_than_the_wait_for_a_disk_is_refused(driver):
+    store = driver.from_url("redis://u:s3cr3t@h?deadline=1.7")
+    for durability in ("replicated", "primary"):
+        store.confirm_by(durability)
+    with pytest.raises(ConfigurationError, match=r"deadline=1\.7 .* to 1\.75 or more") as refusal:
+        store.confirm_by("fsync")
+    assert "s3cr3t" not in str(refusal.value)
+    assert store.durability == "primary"
+    driver.from_url("redis://h?deadline=1.75").confirm_by("fsync")
+    driver.from_url("redis://h?deadline=1&replica_wait=0.3").confirm_by("fsync")

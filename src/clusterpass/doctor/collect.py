@@ -18,7 +18,7 @@ from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
 from clusterpass.doctor.trial_write import write_on_trial
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_USERS, TOO_WIDE
+from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_USERS, TOO_WIDE
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
@@ -227,14 +227,17 @@ def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
 
 
 def _needed(options: DoctorOptions) -> dict[str, str]:
-    needed = {**ALWAYS, **FOR_USERS}
+    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS}
     return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
 
 
 def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) -> set[str] | None:
     """The commands of interest that the user may run; None if the server does not tell."""
     commands = {**_needed(options), **TOO_WIDE}
-    calls = [call.format(key=_key(keyspace, name)) for name, call in commands.items()]
+    channel = keyspace.channel().decode()
+    calls = [
+        call.format(key=_key(keyspace, name), channel=channel) for name, call in commands.items()
+    ]
     if options.user is not None:
         replies = node.ask_together(
             *(("ACL", "DRYRUN", options.user, *call.split()) for call in calls)

@@ -28,7 +28,8 @@ def write_on_trial(
     if key is None:
         return None
     patience = location.patience
-    seconds = patience.replica_wait or min(_LONGEST_WAIT_SECONDS, patience.timeout / 2)
+    seconds = patience.confirmation_wait("replicated")
+    seconds = seconds or min(_LONGEST_WAIT_SECONDS, patience.timeout / 2)
     milliseconds = max(1, int(1000 * seconds))
     try:
         return _try(location, address, context, key, milliseconds)

@@ -228,7 +228,8 @@ class StoreUnavailable(ClusterPassError):
     ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
-    majority of the primaries says that it was not) or ``closed``.
+    majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
+    came back before the deadline) or ``closed``.
     """
 
     code = "store_unavailable"

@@ -126,6 +126,10 @@ class Keyspace:
         """
         return f"{self.namespace}:probe:{{".encode() + slot_tags()[slot] + b"}"
 
+    def channel(self) -> bytes:
+        """The pub/sub channel of connections that track changes. Nothing is published in it."""
+        return f"{self.namespace}:tracking".encode()
+
     def all_users_pattern(self) -> str:
         """The glob by which SCAN finds all directory users; never for requests."""
         return f"{self.namespace}:{{*}}:user"

@@ -1,8 +1,8 @@
 """The commands that a user of the store needs the right to run, by purpose. Pure.
 
 The names are those of ACL rules: ``cluster|slots`` is a command with a subcommand. Each name maps
-to a sample call for ACL DRYRUN. Each sample has all its arguments, as some servers refuse to judge
-an incomplete call.
+to a sample call for ACL DRYRUN, with ``{key}`` for a key and ``{channel}`` for the channel. Each
+sample has all its arguments, as some servers refuse to judge an incomplete call.
 """
 
 from collections.abc import Mapping
@@ -47,6 +47,8 @@ ALWAYS: Final[Mapping[str, str]] = {
 """Commands that a session manager sends, and commands that its scripts call."""
 FOR_USERS: Final[Mapping[str, str]] = {"scan": "scan 0"}
 """Commands that only a listing of the user directory needs."""
+FOR_LIMITS: Final[Mapping[str, str]] = {"subscribe": "subscribe {channel}"}
+"""Commands that put connections with CLIENT TRACKING under the servers' limit for pubsub."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
 """Commands that only ``durability="fsync"`` needs."""
 TOO_WIDE: Final[Mapping[str, str]] = {

@@ -6,10 +6,10 @@
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
 
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
-(seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for a
-replica), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one node,
-for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and for TLS
-``ca_file``, ``cert_file``, ``key_file``.
+(seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for its
+confirmation), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one
+node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and
+for TLS ``ca_file``, ``cert_file``, ``key_file``.
 
 Every value is checked when the URL is parsed. No message quotes a password.
 """
@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
 
 DEFAULT_PORT: Final = 6379
+_REPLICA_WAIT: Final = 0.25
+_DISK_WAIT: Final = 1.5
 _SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
 _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"} | {
     "max_waiting"
@@ -56,14 +59,39 @@ class Patience:
     """Seconds for one attempt at one node."""
     deadline: float = 2.5
     """Seconds for a call with all its retries."""
-    replica_wait: float = 0.25
-    """Seconds that a write waits for a replica's confirmation; 0: no confirmation is asked for."""
+    replica_wait: float | None = None
+    """Seconds that a write waits for its confirmation; 0: no confirmation is asked for; None: as
+    the durability needs, see :meth:`confirmation_wait`."""
     max_connections: int = 64
     """Connections to each node, in one process with threads."""
     max_pending: int = 10_000
     """Calls to one node that may be in flight or queued, in one event loop."""
     max_waiting: int = 256
     """Calls that may wait for one node that does not answer; further calls are refused at once."""
+
+    def confirmation_wait(self, durability: Durability) -> float:
+        """Seconds that a write waits for its confirmation: ``replica_wait``, or else 0.25 for a
+        replica and 1.5 for a disk, as ``appendfsync everysec`` writes once a second."""
+        if self.replica_wait is not None:
+            return self.replica_wait
+        return _DISK_WAIT if durability == "fsync" else _REPLICA_WAIT
+
+    def write_timeout(self, durability: Durability) -> float:
+        """Seconds for one attempt at a write that waits for its confirmation: ``timeout``, or more
+        where the wait alone may take as long."""
+        wait = self.confirmation_wait(durability)
+        return self.timeout if wait < self.timeout else wait + self.timeout / 2
+
+    def check(self, durability: Durability) -> None:
+        """Raise ConfigurationError where an attempt at a write cannot end before ``deadline``."""
+        needed = self.write_timeout(durability)
+        if needed > self.deadline:
+            raise ConfigurationError(
+                f"durability={durability!r} waits up to {self.confirmation_wait(durability):g} s"
+                f" for a disk, so deadline={self.deadline:g} in the store URL is too short: set it"
+                f" to {needed:g} or more; where the servers run with appendfsync always, you may"
+                " set a shorter replica_wait instead"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,14 +208,14 @@ def _patience(texts: Mapping[str, str]) -> Patience:
     patience = Patience(
         timeout=numbers.get("timeout", default.timeout),
         deadline=numbers.get("deadline", default.deadline),
-        replica_wait=numbers.get("replica_wait", default.replica_wait),
+        replica_wait=numbers.get("replica_wait"),
         max_connections=int(numbers.get("max_connections", default.max_connections)),
         max_pending=int(numbers.get("max_pending", default.max_pending)),
         max_waiting=int(numbers.get("max_waiting", default.max_waiting)),
     )
     if not (
         0.01 <= patience.timeout <= patience.deadline <= 300
-        and 0 <= patience.replica_wait < patience.timeout
+        and 0 <= patience.confirmation_wait("replicated") < patience.timeout
         and 1 <= patience.max_connections <= 10_000
         and 1 <= patience.max_pending <= 1_000_000
         and 0 <= patience.max_waiting <= 1_000_000

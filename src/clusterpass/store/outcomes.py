@@ -1,13 +1,15 @@
 """Commands, and the outcome of sending them: replies or a fault. Pure values."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Command = tuple[bytes | int, ...]
 """A command and its arguments."""
 Wait = Command
 """WAIT or WAITAOF: a command that waits until the earlier writes of its connection are confirmed.
+The last argument is the longest wait, in milliseconds.
 """
+_SHARE_OF_TIME_LEFT: Final = 0.9
 FaultKind = Literal[
     "timeout",
     "connection",
@@ -47,3 +49,12 @@ class Fault:
     kind: FaultKind
     stale: bool = False
     """Whether the connection was found closed after idling, which says nothing about the node."""
+
+
+def within(wait: Wait, seconds: float) -> Wait:
+    """``wait``, shortened so that the reply arrives within ``seconds``."""
+    *command, milliseconds = wait
+    assert isinstance(milliseconds, int)
+    # Zero would mean to wait for ever.
+    left = max(1, int(seconds * _SHARE_OF_TIME_LEFT * 1000))
+    return wait if milliseconds <= left else (*command, left)

@@ -5,7 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
-from clusterpass.store.acl import FOR_FSYNC, FOR_USERS
+from clusterpass.store.acl import FOR_FSYNC, FOR_LIMITS, FOR_USERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
@@ -23,12 +23,21 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
         if denied:
             missing.setdefault(denied, []).append(node)
     for denied, nodes in missing.items():
-        severity: Severity = "warning" if set(denied) <= FOR_USERS.keys() else "problem"
+        degrades = set(denied) <= FOR_USERS.keys() | FOR_LIMITS.keys()
+        severity: Severity = "warning" if degrades else "problem"
         rules = " ".join(f"+{command}" for command in denied)
+        unlimited = ""
+        if FOR_LIMITS.keys() & set(denied):
+            rules = f"&{seen.namespace}:* {rules}"
+            unlimited = (
+                f" Without SUBSCRIBE to the channels {seen.namespace}:*, the limit of"
+                " client-output-buffer-limit for pubsub does not apply to invalidation messages: an"
+                " application that is suspended fills the memory of the servers."
+            )
         yield Finding(
             severity=severity,
             found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*:"
-            f" {', '.join(denied)}.",
+            f" {', '.join(denied)}.{unlimited}",
             remedy=f"Run ACL SETUSER {seen.user} ~{seen.namespace}:* {rules} on every node; then"
             " ACL SAVE, or change the configuration file.",
             nodes=names(nodes),

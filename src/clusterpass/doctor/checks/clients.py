@@ -9,8 +9,10 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, whole
 _FEW_CLIENTS: Final = 1000
 _CROWDED: Final = 0.8
 _SHORT_TIMEOUT: Final = 60
-_SMALL_BUFFER: Final = 1024 * 1024
-_SMALL_REPLICA_BUFFER: Final = 16 * 1024 * 1024
+_MB: Final = 1024 * 1024
+_SMALL: Final = {"normal": _MB, "pubsub": _MB, "slave": 16 * _MB}
+"""Limits of output buffers that are too low, by the class of client."""
+_DEFAULTS: Final = {"normal": "0 0 0", "pubsub": "32mb 8mb 60", "slave": "256mb 64mb 60"}
 _SHORT_SCRIPT: Final = 100
 _CLASSES: Final = {"slave": "replica"}
 
@@ -41,12 +43,13 @@ def pushes(seen: Snapshot) -> Iterator[Finding]:
 
 @check("output-buffers", "Whether the servers disconnect clients that read slowly")
 def output_buffers(seen: Snapshot) -> Iterator[Finding]:
-    """Invalidation messages arrive on ordinary connections, to which the class `normal` of
-    client-output-buffer-limit applies. If that limit is low, a burst of changes disconnects the
-    applications: they drop everything they hold in memory and query the store at the same moment.
-    If the limit for replicas is low, a burst disconnects the replicas, which may then have to copy
-    all data again."""
-    for name, least in (("normal", _SMALL_BUFFER), ("slave", _SMALL_REPLICA_BUFFER)):
+    """The class `pubsub` of client-output-buffer-limit applies to the connections on which
+    invalidation messages arrive, and the class `normal` to the others. If these limits are low, a
+    burst of changes disconnects the applications: they drop everything they hold in memory and
+    query the store at the same moment. Without a limit for `pubsub`, the messages to an application
+    that is suspended fill the memory of the servers, until logins fail. If the limit for replicas
+    is low, a burst disconnects the replicas, which may then have to copy all data again."""
+    for name, least in _SMALL.items():
         small = [n for n in seen.answering if 0 < min(_limits(n, name), default=0) < least]
         if small:
             lowest = min(min(_limits(node, name)) for node in small)
@@ -55,10 +58,23 @@ def output_buffers(seen: Snapshot) -> Iterator[Finding]:
                 found=f"client-output-buffer-limit for {_CLASSES.get(name, name)} is"
                 f" only {lowest:,} bytes.",
                 remedy="Run CONFIG SET client-output-buffer-limit"
-                f" '{_CLASSES.get(name, name)} {'0 0 0' if name == 'normal' else '256mb 64mb 60'}'"
+                f" '{_CLASSES.get(name, name)} {_DEFAULTS[name]}'"
                 ", or allow at least a few megabytes.",
                 nodes=names(small),
             )
+    endless = [
+        node
+        for node in seen.answering
+        if "pubsub" in (node.setting("client-output-buffer-limit") or "").split()
+        and not _limits(node, "pubsub")
+    ]
+    yield from about(
+        endless,
+        "warning",
+        found="client-output-buffer-limit for pubsub is 0: a suspended application can fill the"
+        " memory of the servers with unread invalidation messages.",
+        remedy=f"Run CONFIG SET client-output-buffer-limit 'pubsub {_DEFAULTS['pubsub']}'.",
+    )
     evicting = [
         node
         for node in seen.answering

@@ -9,6 +9,7 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, whole
 _LAG_SECONDS: Final = 2
 _LAG_BYTES: Final = 1_000_000
 _SMALL_BACKLOG: Final = 1_000_000
+_SECONDS_BETWEEN_FSYNCS: Final = 1.0
 _AFTER_RESTART: Final = {
     "none": "There is neither an append-only file nor a snapshot. After a restart, the server comes"
     " back empty",
@@ -77,6 +78,7 @@ def _late_replicas(node: NodeSnapshot) -> Iterator[Finding]:
 def confirmation(seen: Snapshot) -> Iterator[Finding]:
     """The trial write works like that of a session: a script, then WAIT on the same connection.
     Where no replica confirms in time, no login is durable and no revocation is acknowledged."""
+    wait = seen.patience.confirmation_wait("replicated")
     for node in seen.nodes:
         trial = node.trial
         if trial is None:
@@ -90,7 +92,7 @@ def confirmation(seen: Snapshot) -> Iterator[Finding]:
         if trial.refusal:
             found = f"The trial write failed: {trial.refusal}"
         elif trial.replicas == 0 and has_replicas:
-            found = f"No replica confirmed the trial write within {seen.patience.replica_wait:g} s."
+            found = f"No replica confirmed the trial write within {wait:g} s."
         else:
             continue
         yield Finding(
@@ -161,13 +163,23 @@ def _fails_to_write(node: NodeSnapshot) -> bool:
 @check("fsync", 'Whether the servers support `durability="fsync"`')
 def fsync(seen: Snapshot) -> Iterator[Finding]:
     """With `durability="fsync"`, a write waits until it is on disk (WAITAOF). A server that does
-    not support it answers with an error, and no login succeeds."""
+    not support it answers with an error, and no login succeeds. With `appendfsync everysec` the
+    wait takes up to a second: if `replica_wait` is shorter, no write is durable and no revocation
+    is acknowledged."""
     if seen.durability != "fsync":
         return
     without = [node for node in seen.answering if (node.info or {}).get("aof_enabled") == "0"]
     lax = [node for node in seen.answering if node.setting("appendfsync") == "no"]
     old = [node for node in seen.primaries if node.denied is not None and "waitaof" in node.denied]
+    wait = seen.patience.confirmation_wait("fsync")
+    hasty = [node for node in seen.answering if node.setting("appendfsync") == "everysec"]
     for nodes, found, remedy in (
+        (
+            hasty if wait < _SECONDS_BETWEEN_FSYNCS else (),
+            f"appendfsync is everysec, and writes wait only {wait:g} s for it (replica_wait in the"
+            " store URL).",
+            "Leave replica_wait out of the store URL, or set appendfsync always.",
+        ),
         (without, "There is no append-only file.", "Run CONFIG SET appendonly yes."),
         (
             lax,

@@ -19,7 +19,9 @@ from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
-from clusterpass.store.location import StoreLocation
+from clusterpass.store.exchanges.steps import Exchange
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.wire.resp import pack_one
 
 Result = TypeVar("Result")
@@ -55,6 +57,8 @@ class AsyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            flow.close()  # a cancelled call leaves the flow before its end
 
     async def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
@@ -113,26 +117,37 @@ class AsyncStore(StoreBase):
         packed = call.packed
         if packed is None:
             packed = call.packed = pack_one(command_of(call, call.keys))
+        until = self._until(call, began) if self._waits_long else None
         first = first_try(call, terms, slots)
         try:
             if first is None:
-                return await nodes.drive(self._carry_out(call), self.search, agree=self.agree)
+                return await self._drive(nodes, self._carry_out(call), until)
             shard, wait = first
             node = shard.primary
             if wait is not None:
-                outcome = await nodes.commit(node).ask(packed, 1, wait)
+                seconds = None if until is None else until - began
+                outcome = await nodes.commit(node).ask(packed, 1, wait, seconds)
             elif (connection := nodes.connection(node)) is not None:
                 outcome = await connection.ask(packed, 1)
             else:
-                return await nodes.drive(self._carry_out(call), self.search, agree=self.agree)
+                return await self._drive(nodes, self._carry_out(call), until)
             answer = first_answer(call, terms, slots, shard, wait, outcome)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)
-            return await nodes.drive(steps, self.search, (node, outcome), self.agree)
+            return await self._drive(nodes, steps, until, (node, outcome))
         finally:
             if self._observer is not None and call.script.writes:
                 self._note_change(call)
+
+    async def _drive(
+        self,
+        nodes: Nodes,
+        steps: Exchange[Result],
+        until: float | None,
+        sent: tuple[Address, Replies | Fault] | None = None,
+    ) -> Result:
+        return await nodes.drive(steps, self.search, sent, agree=self.agree, until=until)
 
     def _nodes(self) -> Nodes:
         """The connections of the running event loop."""
@@ -155,7 +170,9 @@ class AsyncStore(StoreBase):
         keeper = next((task for each, task in self._keepers if each is nodes), None)
         if nodes is None or (nodes.watch is None and self._wants_watch()):
             # Calls in flight keep the old connections; the watch listens on new ones.
-            nodes, keeper = Nodes(self.location, self._new_watch()), None
+            write_timeout = self.location.patience.write_timeout(self.durability)
+            nodes = Nodes(self.location, self._new_watch(), write_timeout=write_timeout)
+            keeper = None
             self._by_loop[loop] = nodes
         if self._closed:
             nodes.close()

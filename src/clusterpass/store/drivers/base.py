@@ -43,6 +43,8 @@ class StoreBase:
         self._terms = Terms(
             self._current, self._adopt, patience, time.monotonic, self.breakers, self.durability
         )
+        self._waits_long = False
+        """Whether a write may wait for longer than an ordinary attempt takes."""
         self._closed = False
         self._disagreed_at: dict[Address, float] = {}
         """When others were last asked about a node, and did not agree with it."""
@@ -79,7 +81,13 @@ class StoreBase:
         self._terms = replace(self._terms, doubts=self._doubts)
 
     def confirm_by(self, durability: Durability) -> None:
-        """Make every write wait for ``durability`` from now on."""
+        """Make every write wait for ``durability`` from now on.
+
+        Raises ConfigurationError where the deadline of the store URL is shorter than the wait.
+        """
+        patience = self.location.patience
+        patience.check(durability)
+        self._waits_long = patience.write_timeout(durability) > patience.timeout
         self.durability = durability
         self._terms = replace(self._terms, durability=durability)
 
@@ -128,6 +136,16 @@ class StoreBase:
         self, call: ScriptCall[Any], began: float | None = None
     ) -> Exchange[Answer[Any]]:
         return carry_out(call, self._terms, began=began)
+
+    def _until(self, call: ScriptCall[Any], began: float) -> float | None:
+        """When the driver has to give up the write ``call``, in seconds of the monotonic clock.
+
+        None where no attempt takes so long that the deadline of the call would be far exceeded.
+        """
+        if not (self._waits_long and call.script.writes):
+            return None
+        deadline = self.location.patience.deadline
+        return began + min(deadline, call.deadline or deadline)
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
         """Tell the observer, even after a failed write, that the key may have changed."""

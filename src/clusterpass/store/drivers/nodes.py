@@ -37,11 +37,20 @@ class ListenerTask(LinkListener, Protocol):
 class Nodes:
     """The connections of the event loop in which this object is made; for that loop alone."""
 
-    def __init__(self, location: StoreLocation, watch: ListenerTask | None = None) -> None:
-        """``watch``: gets what the nodes push; None: the nodes are not asked to push."""
+    def __init__(
+        self,
+        location: StoreLocation,
+        watch: ListenerTask | None = None,
+        *,
+        write_timeout: float | None = None,
+    ) -> None:
+        """``watch``: gets what the nodes push; None: the nodes are not asked to push.
+        ``write_timeout``: seconds for the reply to a write and its confirmation; None: the timeout
+        of the store URL."""
         self.loop: Final = asyncio.get_running_loop()
         self._location = location
         self.watch: Final = watch
+        self._write_timeout = write_timeout
         self._context: ssl.SSLContext | None = None
         self._links: dict[Address, Link] = {}
         self._commits: dict[Address, GroupCommit] = {}
@@ -90,15 +99,20 @@ class Nodes:
         for address in [*self._links.keys() | self._commits.keys()]:
             self.drop(address)
 
-    async def send(self, send: Send) -> Replies | Fault:
-        """Take the step ``send``: the replies or a Fault. Raises StoreDenied, StoreFailed."""
+    async def send(self, send: Send, until: float | None = None) -> Replies | Fault:
+        """Take the step ``send``: the replies or a Fault. Raises StoreDenied, StoreFailed.
+
+        ``until``: when to give up a write that waits for its confirmation, in seconds of the
+        monotonic clock; None: when the connection gives up.
+        """
         if self._closed:
             return Fault("closed")
         packed = pack(send.commands)
         if send.wait is None:
             link = self._links.get(send.address) or self.link(send.address)
             return await link.ask(packed, len(send.commands), urgent=send.urgent)
-        return await self.commit(send.address).ask(packed, len(send.commands), send.wait)
+        seconds = None if until is None else until - time.monotonic()
+        return await self.commit(send.address).ask(packed, len(send.commands), send.wait, seconds)
 
     def commit(self, address: Address) -> GroupCommit:
         """The group commit of the writes to ``address`` that a replica has to confirm.
@@ -107,7 +121,9 @@ class Nodes:
         """
         commit = self._commits.get(address)
         if commit is None:
-            links = [self._new_link(address, None) for _ in range(_COMMIT_LINKS)]
+            links = [
+                self._new_link(address, None, self._write_timeout) for _ in range(_COMMIT_LINKS)
+            ]
             commit = self._commits[address] = GroupCommit(
                 *links, most_waiting=self._location.patience.max_pending
             )
@@ -126,13 +142,16 @@ class Nodes:
         steps: Exchange[Result],
         search: Search,
         sent: tuple[Address, Replies | Fault] | None = None,
-        agree: "Agreement | None" = None,
+        *,
+        agree: Agreement | None = None,
+        until: float | None = None,
     ) -> Result:
         """Take the steps of an exchange to its end: return its result, raise its error.
 
         ``search`` makes the exchange of a look-up, ``agree`` that of a question about a node that
-        is in doubt; ``sent``: the node to which the first
-        :class:`Send` went already, and the outcome.
+        is in doubt; ``sent``: the node to which the first :class:`Send` went already, and the
+        outcome; ``until``: as for :meth:`send`. An exchange that is left before its end, as by a
+        cancellation, is closed.
         """
         outcome: Replies | Fault | bool | None = None
         try:
@@ -142,7 +161,7 @@ class Nodes:
                     if sent is not None and sent[0] == instruction.address:
                         outcome = sent[1]
                     else:
-                        outcome = await self.send(instruction)
+                        outcome = await self.send(instruction, until)
                     sent = None
                 elif isinstance(instruction, LookUp):
                     await self.look_up(instruction, search)
@@ -159,6 +178,8 @@ class Nodes:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            steps.close()
 
     async def look_up(self, wanted: LookUp, search: Search) -> None:
         """Look up the slots, or give up at ``wanted.until``. Raises StoreDenied, StoreFailed."""
@@ -175,7 +196,7 @@ class Nodes:
         finally:
             self._lock.release()
 
-    async def _agree(self, wanted: Agree, search: Search, agree: "Agreement") -> bool:
+    async def _agree(self, wanted: Agree, search: Search, agree: Agreement) -> bool:
         # One question about a node at a time: a caller that has waited finds it answered.
         lock = self._asking.setdefault(wanted.node, asyncio.Lock())
         try:
@@ -188,7 +209,9 @@ class Nodes:
         finally:
             lock.release()
 
-    def _new_link(self, address: Address, listener: LinkListener | None) -> Link:
+    def _new_link(
+        self, address: Address, listener: LinkListener | None, limit: float | None = None
+    ) -> Link:
         if self._context is None:
             self._context = tls_context(self._location)
-        return Link(self._location, address, self._context, listener)
+        return Link(self._location, address, self._context, listener, limit=limit)

@@ -6,18 +6,18 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from redis.connection import Connection, SSLConnection
-from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.pool import Pool
+from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch_thread import (
     WatchThread,
     has_green_threads,
@@ -26,13 +26,8 @@ from clusterpass.store.drivers.watch_thread import (
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Send
 from clusterpass.store.location import Address, StoreLocation
-from clusterpass.store.outcomes import Command, Fault, Replies
-from clusterpass.store.wire.redis_py import (
-    CONNECTION_ERRORS,
-    connection_options,
-    fault_of,
-    server_error,
-)
+from clusterpass.store.outcomes import Fault, Replies, within
+from clusterpass.store.wire.redis_py import connection_options
 
 Result = TypeVar("Result")
 _inherited: Final[list[Any]] = []
@@ -45,12 +40,14 @@ class SyncStore(StoreBase):
     def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
         """``on_close``: a function that is called once, when the store is closed; it may block."""
         super().__init__(location, on_close)
-        self._pools: dict[Address, _Pool]
+        self._pools: dict[Address, Pool]
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
         self._watch: WatchThread | None
         self._asking: dict[Address, threading.Lock]
         self._may_watch = True
+        self._no_watch_before: float
+        self._starts: Restarts | None = None
         self._forget_threads()
 
     def observe(self, observer: Observer, bound: float) -> None:
@@ -83,6 +80,8 @@ class SyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            flow.close()  # an interrupted call leaves the flow before its end
 
     def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
@@ -129,6 +128,7 @@ class SyncStore(StoreBase):
         self._look_up_lock = threading.Lock()
         self._asking = {}
         self._watch = None
+        self._no_watch_before = 0.0
 
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
         if self._watch is None and self._observer is not None and self._may_watch:
@@ -136,25 +136,33 @@ class SyncStore(StoreBase):
         if not call.script.writes:
             return self._drive(self._carry_out(call))
         try:
-            return self._drive(self._carry_out(call))
+            return self._drive(self._carry_out(call), self._until(call, time.monotonic()))
         finally:
             self._note_change(call)
 
     def _start_watch(self, observer: Observer) -> None:
+        if time.monotonic() < self._no_watch_before:
+            return
         with self._lock:
             if self._watch is None and self._may_watch and not self._closed:
                 try:
                     self._watch = WatchThread(self, observer, self._bound)
-                except RuntimeError:  # no thread can start, as when the interpreter shuts down
-                    observer.refusal = "no thread can be started"
+                except RuntimeError as error:  # no thread can start, as at the interpreter's end
+                    self._starts = self._starts or Restarts(observer)
+                    self._no_watch_before = time.monotonic() + self._starts.failed(error)
 
-    def _drive(self, steps: Exchange[Result]) -> Result:
+    def _drive(self, steps: Exchange[Result], until: float | None = None) -> Result:
+        """Take the steps of an exchange to its end: return its result, raise its error.
+
+        ``until``: when to give up a write that waits for its confirmation, in seconds of the
+        monotonic clock; None: after the timeout. An exchange that is left before its end is closed.
+        """
         outcome: Replies | Fault | bool | None = None
         try:
             while True:
                 match steps.send(outcome):
                     case Send() as send:
-                        outcome = self._send(send)
+                        outcome = self._send(send, until)
                     case LookUp() as wanted:
                         self._look_up(wanted)
                         outcome = None
@@ -169,20 +177,29 @@ class SyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            steps.close()
 
-    def _send(self, send: Send) -> Replies | Fault:
+    def _send(self, send: Send, until: float | None = None) -> Replies | Fault:
         if self._closed:
             return Fault("closed")
         pool = self._pools.get(send.address) or self._pool(send.address)
-        if send.wait is None:
-            return pool.send(send.commands, send.until, urgent=send.urgent)
+        wait, limit = send.wait, None
+        if wait is None:
+            return pool.send(send.commands, until=send.until, urgent=send.urgent)
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0:
+                return Fault("busy")
+            limit = min(left, self.location.patience.write_timeout(self.durability))
+            wait = within(wait, limit)
         # WAIT comes last, on the same connection and in the same packet.
-        outcome = pool.send((*send.commands, send.wait), send.until)
+        outcome = pool.send((*send.commands, wait), limit, until=until or send.until)
         if isinstance(outcome, Fault):
             return outcome
         return Replies(outcome.values[:-1], outcome.values[-1])
 
-    def _pool(self, address: Address) -> "_Pool":
+    def _pool(self, address: Address) -> Pool:
         kind = Connection if self.location.tls_files is None else SSLConnection
 
         def connect() -> Connection:
@@ -191,7 +208,7 @@ class SyncStore(StoreBase):
 
         patience = self.location.patience
         return self._pools.setdefault(
-            address, _Pool(connect, patience.max_connections, patience.timeout)
+            address, Pool(connect, patience.max_connections, patience.timeout)
         )
 
     def _agree(self, wanted: Agree) -> bool:
@@ -219,80 +236,3 @@ class SyncStore(StoreBase):
             self._drive(self.search(wanted))
         finally:
             self._look_up_lock.release()
-
-
-class _Pool:
-    """The connections to one node. The connection used last is used first."""
-
-    def __init__(self, connect: Callable[[], Connection], most: int, patience: float) -> None:
-        self._connect = connect
-        self._idle: deque[Connection] = deque()
-        self._free = threading.BoundedSemaphore(most)
-        self._patience = patience
-        self._closed = False
-
-    def send(
-        self, commands: tuple[Command, ...], until: float | None = None, *, urgent: bool = False
-    ) -> Replies | Fault:
-        """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
-
-        ``until``: seconds of the monotonic clock; None: after the time limit of one attempt.
-        ``urgent``: use a connection more than there may be, rather than wait for one.
-        """
-        if urgent:
-            return self._exchange(commands)
-        patience = self._patience if until is None else max(0.0, until - time.monotonic())
-        if not self._free.acquire(timeout=patience):
-            return Fault("busy")
-        try:
-            return self._exchange(commands)
-        finally:
-            self._free.release()
-
-    def _exchange(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        try:
-            connection, reused = self._idle.pop(), True
-        except IndexError:
-            connection, reused = self._connect(), False
-        done = False
-        try:
-            if not reused:
-                connection.connect()
-            # Packed together, a write and its WAIT leave in one packet.
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            values = [_read(connection) for _ in commands]
-            done = True
-        except (*CONNECTION_ERRORS, ResponseError) as error:
-            fault = fault_of(error, reused=reused)
-            if fault.stale:
-                self.clear()  # the other idle connections are as old
-            return fault
-        finally:
-            # A connection with an unread reply is never used again.
-            if done:
-                self._idle.append(connection)
-            else:
-                connection.disconnect()
-            if self._closed:
-                self.clear()
-        return Replies(values)
-
-    def close(self) -> None:
-        """Close the idle connections. A connection in use is closed at the end of its call."""
-        self._closed = True
-        self.clear()
-
-    def clear(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            try:
-                self._idle.pop().disconnect()
-            except IndexError:
-                return
-
-
-def _read(connection: Connection) -> Any:
-    try:
-        return connection.read_response()
-    except ResponseError as error:
-        return server_error(error)

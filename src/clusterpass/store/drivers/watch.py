@@ -17,13 +17,14 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.exchanges.steps import LookUp
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
@@ -47,8 +48,13 @@ class Watch:
         self._interval = bound / _BEATS_IN_A_BOUND
         self._heartbeats: dict[Address, Heartbeat] = {}
         self._version = 0
-        self._met: set[Address] = set()
-        """The nodes that answer heartbeats, whether they push or not."""
+        self._restarts = Restarts(observer)
+        self._refusal = ""
+        """Why nodes do not push, as the latest node that refused said; empty once a node pushes."""
+        self._failure: BaseException | None = None
+        """What a task or a callback of the watch raised."""
+        self._met: dict[Address, bool] = {}
+        """The nodes that answer heartbeats, and whether each pushes."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
         self._look_up_task: asyncio.Task[None] | None = None
         self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
@@ -64,10 +70,8 @@ class Watch:
 
     def connected(self, address: Address) -> None:
         """Note that the node at ``address`` pushes what was asked for, from now on."""
-        self._met.add(address)
-        self._observer.refusal = ""
-        self._observer.connected(address, pushes=bool(self._observer.prefixes))
-        self._is_urgent.set()
+        self._refusal = self._observer.refusal = ""
+        self._meet(address, pushes=bool(self._observer.prefixes))
 
     def refused(self, address: Address, error: ServerError) -> None:
         """Note that the node at ``address`` refuses to push changes; ``error``: its reply.
@@ -75,9 +79,7 @@ class Watch:
         Its heartbeats are as good as those of others: they tell whether it may be believed.
         """
         self._refuse(address, f"{error.code} {error.message}")
-        self._met.add(address)
-        self._observer.connected(address, pushes=False)
-        self._is_urgent.set()
+        self._meet(address, pushes=False)
 
     def pushed(self, address: Address, message: list[Any]) -> None:
         """Report an invalidation to the observer. Pushes of other kinds are ignored."""
@@ -86,25 +88,54 @@ class Watch:
 
     def lost(self, address: Address) -> None:
         """Note that the node at ``address`` no longer pushes changes."""
-        self._met.discard(address)
+        self._met.pop(address, None)
         self._observer.lost(address)
         self._wants_look_up = True
+        self._is_urgent.set()
+
+    def _meet(self, address: Address, *, pushes: bool) -> None:
+        self._met[address] = pushes
+        self._observer.connected(address, pushes=pushes)
         self._is_urgent.set()
 
     # The task.
 
     async def run(self, nodes: Nodes) -> None:
-        """Send heartbeats and keep the links of ``nodes`` open until cancelled."""
+        """Send heartbeats and keep the links of ``nodes`` open until cancelled.
+
+        A watch that fails begins again after a pause.
+        """
+        task = asyncio.current_task()
+        while True:
+            self._restarts.begin()
+            try:
+                await self._run_until_failure(nodes)
+            except Exception as error:
+                if task is not None and task.cancelling():
+                    raise
+                pause = self._restarts.failed(error)
+            await asyncio.sleep(pause)
+
+    async def _run_until_failure(self, nodes: Nodes) -> NoReturn:
+        self._version = 0  # the first turn takes the slot map over
+        self._failure = None
+        self._observer.refusal = self._refusal
+        # Links stay open through a failure: what they push counts from now on.
+        for address, pushes in self._met.items():
+            self._observer.connected(address, pushes=pushes)
         try:
             while True:
                 self._turn(nodes)
                 await self._pause()
-        finally:
+        except GeneratorExit:
+            raise  # the event loop was closed before: another watch may report by now
+        except BaseException:
             for task in (self._look_up_task, *self._opening.values()):
                 if task is not None:
                     task.cancel()
             for address in self._heartbeats:
                 self._observer.lost(address)
+            raise
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._interval / _MOST_EXTRA_TURNS)
@@ -117,6 +148,8 @@ class Watch:
             self._is_urgent.clear()
 
     def _turn(self, nodes: Nodes) -> None:
+        if self._failure is not None:
+            raise self._failure
         slots = self._store.slots
         if slots.version != self._version:
             self._take(nodes)
@@ -130,7 +163,8 @@ class Watch:
             elif address in self._met:
                 number = self._observer.beat_sent(address)
                 answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
-                answer.add_done_callback(partial(self._answered, nodes, address, number, heartbeat))
+                taken = partial(self._take_answer, nodes, address, number, heartbeat)
+                answer.add_done_callback(taken)
 
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""
@@ -139,9 +173,31 @@ class Watch:
         heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
-            self._met.discard(address)
+            self._met.pop(address, None)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys())
+
+    def _take_answer(
+        self,
+        nodes: Nodes,
+        address: Address,
+        number: int,
+        heartbeat: Heartbeat,
+        answer: "asyncio.Future[Outcome]",
+    ) -> None:
+        try:
+            self._answered(nodes, address, number, heartbeat, answer)
+        except Exception as error:  # noqa: BLE001 (the watch fails by it)
+            self._fail(error)
+
+    def _take_end(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._is_urgent.set()
 
     def _answered(
         self,
@@ -165,7 +221,7 @@ class Watch:
         else:
             # The node owns its slots no more, or is a replica: a new connection finds out who is.
             self._observer.lost(address)
-            self._met.discard(address)
+            self._met.pop(address, None)
             nodes.drop(address)
             self._wants_look_up = True
 
@@ -174,6 +230,7 @@ class Watch:
             task = nodes.loop.create_task(self._open_link(nodes, address))
             self._opening[address] = task
             task.add_done_callback(lambda _: self._opening.pop(address, None))
+            task.add_done_callback(self._take_end)
 
     async def _open_link(self, nodes: Nodes, address: Address) -> None:
         try:
@@ -189,6 +246,7 @@ class Watch:
         self._wants_look_up = False
         self._look_up_task = nodes.loop.create_task(self._search(nodes))
         self._look_up_task.add_done_callback(self._looked_up)
+        self._look_up_task.add_done_callback(self._take_end)
 
     async def _search(self, nodes: Nodes) -> None:
         store = self._store
@@ -207,8 +265,8 @@ class Watch:
         self._is_urgent.set()
 
     def _refuse(self, address: Address, why: str) -> None:
-        self._met.discard(address)
+        self._met.pop(address, None)
         self._observer.lost(address)
-        if not self._observer.refusal:
+        if not self._refusal:
             logger.warning("nothing is served from memory: %s: %s", address, why[:200])
-        self._observer.refusal = f"{address}: {why[:200]}"
+        self._refusal = self._observer.refusal = f"{address}: {why[:200]}"

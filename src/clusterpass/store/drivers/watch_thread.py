@@ -1,6 +1,7 @@
 """The watch of a synchronous store, in an event loop on a thread of its own.
 
-Where the thread has ended, heartbeats stop and so the cache serves nothing.
+While there is no watch, heartbeats stop and so the cache serves nothing. An event loop that breaks
+is replaced by a new one, after a pause.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch import Watch
 
 _CLOSING_SECONDS: Final = 5.0
@@ -26,19 +28,20 @@ class WatchThread:
         self._store = store
         self._observer = observer
         self._bound = bound
-        self._loop = asyncio.new_event_loop()
+        self._restarts = Restarts(observer)
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_stopped = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="clusterpass-watch", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread and close its connections, waiting for at most five seconds."""
-        self._is_stopped = True
-        try:
-            self._loop.call_soon_threadsafe(self._cancel)
-        except RuntimeError:
-            return  # the loop has ended already
+        self._stopped.set()
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._cancel)
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
 
@@ -47,17 +50,40 @@ class WatchThread:
             self._task.cancel()
 
     def _work(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._watch())
+        while not self._stopped.is_set():
+            self._restarts.begin()
+            try:
+                with asyncio.Runner() as runner:
+                    self._run(runner)
+                continue
+            except BaseException as error:  # noqa: BLE001 (the thread goes on, whatever ends a loop)
+                pause = self._restarts.failed(error)
+            self._stopped.wait(pause)
+
+    def _run(self, runner: asyncio.Runner) -> None:
+        with self._lock:
+            self._loop, self._task = runner.get_loop(), None
+        watching = self._watch()
+        try:
+            runner.run(watching)
+        finally:
+            with self._lock:
+                self._loop = None
+            watching.close()  # a loop that breaks leaves the coroutine before its end
 
     async def _watch(self) -> None:
+        """Run the watch until it is stopped; raises what ends it before."""
         nodes: Nodes | None = None
         try:
             watch = Watch(self._store, self._observer, self._bound)
             nodes = Nodes(self._store.location, watch)
             self._task = asyncio.create_task(watch.run(nodes))
-            if not self._is_stopped:
-                await asyncio.wait((self._task,))
+            if self._stopped.is_set():
+                self._task.cancel()
+            await asyncio.wait((self._task,))
+            if not self._stopped.is_set():
+                error = None if self._task.cancelled() else self._task.exception()
+                raise error or RuntimeError("the task was cancelled")
         finally:
             if nodes is not None:
                 nodes.close()

@@ -35,9 +35,10 @@ def wait_of(
     ``durability="primary"``, where the owner of the slot is not known, and, with
     ``durability="replicated"``, where ``shard`` has no replica.
     """
-    if not (call.script.writes and call.confirm and patience.replica_wait) or shard is None:
+    seconds = patience.confirmation_wait(durability)
+    if not (call.script.writes and call.confirm and seconds) or shard is None:
         return None
-    milliseconds = int(patience.replica_wait * 1000)
+    milliseconds = int(seconds * 1000)
     if durability == "replicated":
         return (_WAIT, shard.replicas, milliseconds) if shard.replicas else None
     if durability == "fsync":
@@ -74,7 +75,7 @@ def has_to_be_durable(
     ``durability="primary"``, and, with ``durability="replicated"``, where the store is known to
     have no replicas.
     """
-    if not (call.script.writes and call.confirm and patience.replica_wait):
+    if not (call.script.writes and call.confirm and patience.confirmation_wait(durability)):
         return False
     if durability == "replicated":
         return slots.is_replicated is not False
@@ -89,7 +90,7 @@ def refuse_wait(wait: Wait | None, message: str) -> None:
 
 def effective(durability: Durability, slots: SlotMap, patience: Patience) -> str:
     """The durability that writes get in fact, as text for an operator."""
-    if durability == "primary" or not patience.replica_wait:
+    if durability == "primary" or not patience.confirmation_wait(durability):
         return "primary"
     if durability == "replicated" and slots.is_replicated is False:
         return "primary (there is no replica to ask)"

@@ -3,22 +3,39 @@
 - WAIT blocks its connection until a replica has the earlier writes of that connection.
 - While every connection has a batch in flight, arriving writes queue up. They leave together, with
   one WAIT, as soon as one of those batches is confirmed.
-- A write whose caller was cancelled before the batch left is not sent.
+- A write whose caller was cancelled before the batch left is not sent, and neither is a write whose
+  time is up. A batch waits no longer than the write in it that has the least time left.
 """
 
 import asyncio
+import math
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from clusterpass.store.outcomes import Fault, FaultKind, Replies, Wait
+from clusterpass.store.outcomes import Fault, FaultKind, Replies, Wait, within
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.multiplexed import Outcome
 from clusterpass.store.wire.resp import pack_one
 
 _LARGEST_BATCH: Final = 256
-_Write = tuple[bytes, int, Wait, "asyncio.Future[Outcome]"]
-"""The packed commands, the number of replies, the command that confirms, the caller's future."""
+"""For a wait of 250 ms; a longer wait confirms more writes, so that the rate stays the same."""
+_BATCH_MILLISECONDS: Final = 250
+
+
+@dataclass(slots=True, eq=False)
+class _Write:
+    """A write in the queue or in flight."""
+
+    packed: bytes
+    count: int
+    """The number of replies to ``packed``."""
+    wait: Wait
+    future: "asyncio.Future[Outcome]"
+    until: float
+    """When the caller gives up, in seconds of the event loop's clock."""
+    is_sent: bool = False
 
 
 class GroupCommit:
@@ -34,19 +51,28 @@ class GroupCommit:
         self._is_leaving = False
         self._opening: set[asyncio.Task[Outcome]] = set()
 
-    def ask(self, packed: bytes, count: int, wait: Wait) -> "asyncio.Future[Outcome]":
-        """Queue the write ``packed``, to be confirmed by ``wait``.
+    def ask(
+        self, packed: bytes, count: int, wait: Wait, seconds: float | None = None
+    ) -> "asyncio.Future[Outcome]":
+        """Queue the write ``packed``, to be confirmed by ``wait``, and give up after ``seconds``;
+        None: when the connection gives up.
 
         The future gives :class:`Replies` with the ``count`` replies to ``packed`` and the reply to
-        ``wait``, or a :class:`Fault`: "busy" at once where the queue is full. Awaiting the future
-        raises StoreDenied or StoreFailed where the node refuses the connection.
+        ``wait``, or a :class:`Fault`: "busy" at once where the queue is full or no time is left;
+        after ``seconds``, "busy" for a write that was not sent, else "unconfirmed". Awaiting the
+        future raises StoreDenied or StoreFailed where the node refuses the connection.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        if len(self._queue) >= self._most_waiting:
+        if len(self._queue) >= self._most_waiting or (seconds is not None and seconds <= 0):
             future.set_result(Fault("busy"))
             return future
-        self._queue.append((packed, count, wait, future))
+        write = _Write(packed, count, wait, future, math.inf)
+        if seconds is not None:
+            write.until = loop.time() + seconds
+            timer = loop.call_at(write.until, _give_up, write)
+            future.add_done_callback(lambda _: timer.cancel())
+        self._queue.append(write)
         if self._idle and not self._is_leaving:
             # In the next turn of the loop, so that all writes of this turn leave together.
             self._is_leaving = True
@@ -61,20 +87,26 @@ class GroupCommit:
     def _leave(self) -> None:
         """Send a batch over each connection that has none in flight."""
         self._is_leaving = False
+        now = asyncio.get_running_loop().time()
         while self._queue and self._idle:
             batch: list[_Write] = []
             parts: list[bytes] = []
-            replies, longest = 1, self._queue[0][2]
-            while self._queue and len(batch) < _LARGEST_BATCH:
+            replies, longest, until = 1, self._queue[0].wait, math.inf
+            most = _largest_batch(longest)
+            while self._queue and len(batch) < most:
                 write = self._queue.popleft()
-                if not write[3].done():  # its caller was cancelled
+                if not write.future.done():  # otherwise the caller has gone
+                    write.is_sent = True
                     batch.append(write)
-                    parts.append(write[0])
-                    replies += write[1]
+                    parts.append(write.packed)
+                    replies += write.count
                     # The commands differ only just after a change of slots: take the strictest.
-                    longest = max(longest, write[2])
+                    longest = max(longest, write.wait)
+                    until = min(until, write.until)
             if batch:
-                parts.append(pack_one(longest))
+                parts.append(
+                    pack_one(within(longest, until - now) if until < math.inf else longest)
+                )
                 self._send(self._idle.pop(), batch, b"".join(parts), replies)
 
     def _send(self, link: Link, batch: list[_Write], packed: bytes, replies: int) -> None:
@@ -97,8 +129,8 @@ class GroupCommit:
             outcome: Outcome = Fault("connection")
         elif (error := sent.exception()) is not None:
             for write in batch:
-                if not write[3].done():
-                    write[3].set_exception(error)
+                if not write.future.done():
+                    write.future.set_exception(error)
             outcome = Fault("connection")
         else:
             outcome = sent.result()
@@ -106,8 +138,8 @@ class GroupCommit:
             _hand_out(batch, outcome)
         else:
             for write in batch:
-                if not write[3].done():
-                    write[3].set_result(outcome)
+                if not write.future.done():
+                    write.future.set_result(outcome)
         if self._queue:
             self._leave()
 
@@ -115,8 +147,19 @@ class GroupCommit:
 def _hand_out(batch: list[_Write], outcome: Replies) -> None:
     confirmed: Any = outcome.values[-1]
     begin = 0
-    for _, count, _, future in batch:
-        values: list[Any] = outcome.values[begin : begin + count]
-        begin += count
-        if not future.done():
-            future.set_result(Replies(values, confirmed))
+    for write in batch:
+        values: list[Any] = outcome.values[begin : begin + write.count]
+        begin += write.count
+        if not write.future.done():
+            write.future.set_result(Replies(values, confirmed))
+
+
+def _give_up(write: _Write) -> None:
+    if not write.future.done():
+        write.future.set_result(Fault("unconfirmed" if write.is_sent else "busy"))
+
+
+def _largest_batch(wait: Wait) -> int:
+    milliseconds = wait[-1]
+    assert isinstance(milliseconds, int)
+    return _LARGEST_BATCH * max(1, milliseconds // _BATCH_MILLISECONDS)

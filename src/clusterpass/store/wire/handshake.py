@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Command, Fault, ServerError
 
@@ -25,6 +26,17 @@ def tracking(prefixes: Sequence[bytes]) -> Command:
     """CLIENT TRACKING: the node pushes the name of each changed key that begins with a prefix."""
     named = [part for prefix in prefixes for part in (b"PREFIX", prefix)]
     return (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *named)
+
+
+def subscription(keyspace: Keyspace) -> Command:
+    """SUBSCRIBE to a channel in which nothing is published, for a connection with CLIENT TRACKING.
+
+    The node then ends the connection when unread pushes exceed the limit that
+    ``client-output-buffer-limit`` sets for pubsub. For other connections there is no limit by
+    default, so a process that has stopped reading would fill the node's memory. Over RESP3 the
+    connection takes requests all the same.
+    """
+    return (b"SUBSCRIBE", keyspace.channel())
 
 
 def judge_greeting(reply: Any) -> Fault | None:

@@ -14,7 +14,12 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
-from clusterpass.store.wire.handshake import greeting, judge_greeting, tracking
+from clusterpass.store.wire.handshake import (
+    greeting,
+    judge_greeting,
+    subscription,
+    tracking,
+)
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.redis_py import fault_of
 from clusterpass.store.wire.resp import pack
@@ -53,13 +58,16 @@ class Link:
         address: Address,
         context: ssl.SSLContext | None,
         listener: LinkListener | None = None,
+        *,
+        limit: float | None = None,
     ) -> None:
         """``context``: None for no TLS; ``listener``: gets what the node pushes; None: the node is
-        not asked to push."""
+        not asked to push. ``limit``: seconds for a reply; None: the timeout of the store URL."""
         self.address: Final = address
         self._location = location
         self._context = context
         self._listener = listener
+        self._limit = location.patience.timeout if limit is None else limit
         self.connection: MultiplexedConnection | None = None
         """The connection opened last, which may be lost by now; None before the first."""
         self._opening: asyncio.Task[Fault | None] | None = None
@@ -125,7 +133,7 @@ class Link:
         loop = asyncio.get_running_loop()
         connection = MultiplexedConnection(
             loop,
-            limit=patience.timeout,
+            limit=self._limit,
             most_waiting=patience.max_pending,
             deadline=patience.deadline,
             pushed=self._pushed if listener is not None else None,
@@ -159,12 +167,14 @@ class Link:
         commands = [greeting(self._location)]
         if listener is not None and listener.prefixes:
             commands.append(tracking(listener.prefixes))
+            # A user without the right to subscribe gets pushes all the same.
+            commands.append(subscription(self._location.keyspace))
         outcome = await connection.ask(pack(tuple(commands)), len(commands))
         if isinstance(outcome, Fault):
             return outcome
         fault = judge_greeting(outcome.values[0])
         if fault is None and listener is not None:
-            answer = outcome.values[-1]
+            answer = outcome.values[min(1, len(outcome.values) - 1)]  # that to CLIENT TRACKING
             if isinstance(answer, ServerError):
                 listener.refused(self.address, answer)
             elif connection.is_open:

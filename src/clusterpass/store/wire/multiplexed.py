@@ -3,7 +3,8 @@
 - Replies come in the order of the requests. A caller that was cancelled keeps its place in the
   queue, and its reply is dropped.
 - Requests of several callers within one turn of the loop leave in one packet.
-- Pushes of the server are handed over at once, in their order among the replies.
+- Pushes of the server are handed over at once, in their order among the replies. The push that
+  answers SUBSCRIBE counts as a reply.
 - A reply that is later than the time limit ends the connection, as nobody could tell which request
   the next reply belongs to. Every caller that waits gets a :class:`Fault`.
 - A connection that was closed while idle says nothing about its node: its Fault is stale.
@@ -25,6 +26,8 @@ from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault
 """The result of a request."""
+_SUBSCRIBED: Final = b"subscribe"
+"""The type of the one push that is the reply to a command: SUBSCRIBE has no other reply."""
 _TURNS_PER_LIMIT: Final = 4
 _FIRST_WINDOW: Final = 256.0
 _SMALLEST_WINDOW: Final = 16.0
@@ -161,7 +164,7 @@ class MultiplexedConnection(asyncio.Protocol):
         try:
             self._decoder.feed(data)
             while (value := following()) is not NOTHING:
-                if type(value) is Push:
+                if type(value) is Push and value[0] != _SUBSCRIBED:
                     if self._pushed is not None:
                         self._pushed(value)
                     continue
