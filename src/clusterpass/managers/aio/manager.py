@@ -62,7 +62,7 @@ class AsyncSessionManager:
         if config.verification == "cached":
             store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
-        self._confirming = AsyncConfirming(self._flows.memory.pending, store.run)
+        self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
         self.bans: Final = AsyncBans(store, self._flows.subject)
         self.claims: Final = AsyncClaims(store, self._flows.subject)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)

@@ -63,7 +63,7 @@ class SessionManager:
         if config.verification == "cached":
             store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
-        self._confirming = Confirming(self._flows.memory.pending, store.run)
+        self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
         self.bans: Final = Bans(store, self._flows.subject)
         self.claims: Final = Claims(store, self._flows.subject)
         self.online: Final = OnlineSubjects(store, self._flows.online)
