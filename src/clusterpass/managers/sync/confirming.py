@@ -85,7 +85,9 @@ class Confirming:
             try:
                 goes_on = self._try(pending)
             finally:
-                del self._trying[lane]
+                # A job of an event loop that was closed may end late, beside one that replaces it.
+                if self._trying.get(lane) is pending:
+                    del self._trying[lane]
             if not goes_on:
                 return
 
