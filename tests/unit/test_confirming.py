@@ -233,6 +233,25 @@ def test_closing_tries_each_once_more_at_once(start, queue, monkeypatch, caplog)
     assert len(caplog.records) == 1
 
 
+def test_closing_waits_for_the_circuit_breaker_of_a_shard_that_is_back(start, queue, monkeypatch):
+    """Those that the breaker refuses were not tried."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
+    closing = []
+
+    def answer(flow):
+        if time.monotonic() < closing[0] + 0.3:
+            raise StoreUnavailable(reason="circuit_open")
+        return True
+
+    worker = start(answer)
+    for _ in range(50):
+        worker.add("ban", slot=HEALTHY)
+    closing.append(time.monotonic())
+    worker.close()
+    assert not queue
+    assert time.monotonic() - closing[0] < 1.5
+
+
 def test_closing_ends_in_time_when_nothing_answers(start, queue, monkeypatch, caplog):
     worker = start(lambda flow: 20.0)
     for number in range(250):

@@ -118,6 +118,10 @@ class Jobs:
             self._threads[key] = threading.current_thread()
             self._run(key, job)
 
+    def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass. Called by a job."""
+        time.sleep(seconds)
+
     def leave_other_loops(self, seconds: float) -> None:
         """Do nothing: threads belong to no event loop."""
 
@@ -241,6 +245,10 @@ class AsyncJobs:
         task = asyncio.get_running_loop().create_task(self._run(job), name=self._name)
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._ended(key, task))
+
+    async def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass. Called by a job."""
+        await asyncio.sleep(seconds)
 
     async def leave_other_loops(self, seconds: float) -> None:
         """Cancel the jobs of other event loops, and wait ``seconds`` for them to end."""

@@ -17,7 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from clusterpass.managers.workers import Jobs, Worker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
@@ -27,6 +27,8 @@ from clusterpass.sessions.memory.pending import Lane, PendingRevocation, Pending
 _CLOSING_SECONDS: Final = 3.0
 _MOST_IDS: Final = 100
 _NAME: Final = "clusterpass-pending"
+_REFUSED_SECONDS: Final = 0.1
+_Outcome = Literal["settled", "unavailable", "refused", "failed"]
 logger: Final = logging.getLogger("clusterpass.pending")
 
 
@@ -83,13 +85,15 @@ class Confirming:
                 return
             self._trying[lane] = pending
             try:
-                goes_on = self._try(pending)
+                outcome = self._try(pending)
             finally:
                 # A job of an event loop that was closed may end late, beside one that replaces it.
                 if self._trying.get(lane) is pending:
                     del self._trying[lane]
-            if not goes_on:
+            if outcome in {"unavailable", "refused"}:
                 return
+            if outcome == "failed" and lane == pending.lane:
+                return  # the lane is that of unexpected errors, which backs off as well
 
     def _last_retries(self, until: float) -> list[Callable[[], None]]:
         """The jobs that retry each revocation once more, with an equal share for each lane.
@@ -111,31 +115,35 @@ class Confirming:
         ]
 
     def _retry_last(self, left: deque[PendingRevocation], until: float) -> None:
-        """Retry the revocations that are ``left``, of which other jobs take some, in turn."""
+        """Retry the revocations that are ``left``, of which other jobs take some, in turn.
+
+        Those that an open circuit breaker refuses were not tried: they wait for their turn again,
+        as the shard may be back.
+        """
         while time.monotonic() < until:
             try:
                 pending = left.popleft()
             except IndexError:
                 return
-            self._try(pending)
+            if self._try(pending) == "refused":
+                left.append(pending)
+                self._jobs.pause(_REFUSED_SECONDS)
 
-    def _try(self, pending: PendingRevocation) -> bool:
-        """Retry ``pending``; return whether the next one of its lane may follow at once."""
-        had_failed = pending.has_failed
+    def _try(self, pending: PendingRevocation) -> _Outcome:
+        """Retry ``pending`` and schedule its next retry, unless it is settled."""
+        outcome: _Outcome = "unavailable"
         try:
-            is_settled = self._run(pending.attempt())
-        except StoreUnavailable:
-            is_settled = False
+            if self._run(pending.attempt()):
+                self._queue.settle(pending)
+                return "settled"
+        except StoreUnavailable as error:
+            outcome = "refused" if error.reason == "circuit_open" else outcome
         except Exception as error:  # noqa: BLE001 (only one retry failed)
             name = error.code if isinstance(error, ClusterPassError) else type(error).__name__
-            logger.error("a pending %s failed: %s; it will be retried", pending.kind, name)  # noqa: TRY400
-            self._queue.put_off(pending, has_failed=True)
-            return not had_failed  # the revocation has left the lane of its shard
-        if is_settled:
-            self._queue.settle(pending)
-        else:
-            self._queue.put_off(pending)
-        return is_settled
+            logger.error("a pending %s failed: %s; it stays pending", pending.kind, name)  # noqa: TRY400
+            outcome = "failed"
+        self._queue.put_off(pending, has_failed=outcome == "failed")
+        return outcome
 
 
 def _log_given_up(left: list[PendingRevocation]) -> None:
