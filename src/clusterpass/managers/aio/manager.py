@@ -90,9 +90,10 @@ class AsyncSessionManager:
         await self.close()
 
     async def close(self) -> None:
-        """Retry pending revocations once, deliver queued events, and close all connections.
+        """Retry pending revocations once more, deliver queued events, and close all connections.
 
-        Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
+        Revocations that are still not confirmed after three seconds are given up, and logged as a
+        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
         """
         await self._confirming.close()
         await self._listeners.close()

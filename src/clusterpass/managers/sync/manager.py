@@ -91,9 +91,10 @@ class SessionManager:
         self.close()
 
     def close(self) -> None:
-        """Retry pending revocations once, deliver queued events, and close all connections.
+        """Retry pending revocations once more, deliver queued events, and close all connections.
 
-        Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
+        Revocations that are still not confirmed after three seconds are given up, and logged as a
+        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
         """
         self._confirming.close()
         self._listeners.close()
