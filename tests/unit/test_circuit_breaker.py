@@ -12,7 +12,7 @@ from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
-from .test_exchange import PATIENCE, READ, WRITE, A, B, C, call_of, owned_by
+from .driven_call import PATIENCE, READ, WRITE, A, B, C, call_of, owned_by
 
 
 class Clock:

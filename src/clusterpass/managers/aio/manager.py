@@ -93,7 +93,8 @@ class AsyncSessionManager:
         """Retry pending revocations once more, deliver queued events, and close all connections.
 
         Revocations that are still not confirmed after three seconds are given up, and logged as a
-        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
+        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
+        ``embedded://`` started is stopped.
         """
         await self._confirming.close()
         await self._listeners.close()

@@ -14,8 +14,7 @@ from clusterpass.embedded import Node
 from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.keyspace import Keyspace
-
-from .conftest import Facade
+from tests.cluster.conftest import Facade
 
 HANGING = 40.0
 KEYSPACE = Keyspace()
