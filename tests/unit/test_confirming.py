@@ -252,6 +252,22 @@ def test_closing_waits_for_the_circuit_breaker_of_a_shard_that_is_back(start, qu
     assert time.monotonic() - closing[0] < 1.5
 
 
+def test_closing_retries_also_what_is_being_retried(start, queue):
+    """A retry that began before may have asked a shard that is back since."""
+    tried = []
+
+    def answer(flow):
+        tried.append(flow)
+        return 0.4 if len(tried) == 1 else True
+
+    worker = start(answer)
+    worker.add("ban", slot=HEALTHY)
+    eventually(lambda: bool(tried))
+    worker.close()
+    assert len(tried) == 2
+    assert not queue
+
+
 def test_closing_ends_in_time_when_nothing_answers(start, queue, monkeypatch, caplog):
     worker = start(lambda flow: 20.0)
     for number in range(250):

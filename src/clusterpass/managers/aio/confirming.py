@@ -47,6 +47,7 @@ class AsyncConfirming:
         self._worker = AsyncWorker(self._work, name=_NAME)
         self._jobs = AsyncJobs(name=_NAME, on_end=self._wake)
         self._trying: dict[Hashable, PendingRevocation] = {}
+        self._until = 0.0
         queue.owner_of = owner_of
         queue.wake = self._wake
 
@@ -58,7 +59,7 @@ class AsyncConfirming:
         """
         if self._worker.is_stopping:
             return
-        until = time.monotonic() + _CLOSING_SECONDS
+        until = self._until = time.monotonic() + _CLOSING_SECONDS
         await self._worker.stop(_CLOSING_SECONDS)
         await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
         for job in self._last_retries(until):
@@ -85,6 +86,9 @@ class AsyncConfirming:
             self._trying[lane] = pending
             try:
                 outcome = await self._try(pending)
+                if self._worker.is_stopping and outcome != "settled":
+                    # This retry began before closing: the last one is still to come.
+                    await self._retry_last(deque((pending,)), self._until)
             finally:
                 # A job of an event loop that was closed may end late, beside one that replaces it.
                 if self._trying.get(lane) is pending:
@@ -97,7 +101,8 @@ class AsyncConfirming:
     def _last_retries(self, until: float) -> list[Callable[[], Awaitable[None]]]:
         """The jobs that retry each revocation once more, with an equal share for each lane.
 
-        Retries that are under way are not repeated. The first job of each lane comes first.
+        A revocation whose retry is under way is left to the job of its lane. The first job of each
+        lane comes first.
         """
         running = self._jobs.running()
         trying = {pending for lane, pending in list(self._trying.items()) if lane in running}

@@ -48,6 +48,7 @@ class Confirming:
         self._worker = Worker(self._work, name=_NAME)
         self._jobs = Jobs(name=_NAME, on_end=self._wake)
         self._trying: dict[Hashable, PendingRevocation] = {}
+        self._until = 0.0
         queue.owner_of = owner_of
         queue.wake = self._wake
 
@@ -59,7 +60,7 @@ class Confirming:
         """
         if self._worker.is_stopping:
             return
-        until = time.monotonic() + _CLOSING_SECONDS
+        until = self._until = time.monotonic() + _CLOSING_SECONDS
         self._worker.stop(_CLOSING_SECONDS)
         self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
         for job in self._last_retries(until):
@@ -86,6 +87,9 @@ class Confirming:
             self._trying[lane] = pending
             try:
                 outcome = self._try(pending)
+                if self._worker.is_stopping and outcome != "settled":
+                    # This retry began before closing: the last one is still to come.
+                    self._retry_last(deque((pending,)), self._until)
             finally:
                 # A job of an event loop that was closed may end late, beside one that replaces it.
                 if self._trying.get(lane) is pending:
@@ -98,7 +102,8 @@ class Confirming:
     def _last_retries(self, until: float) -> list[Callable[[], None]]:
         """The jobs that retry each revocation once more, with an equal share for each lane.
 
-        Retries that are under way are not repeated. The first job of each lane comes first.
+        A revocation whose retry is under way is left to the job of its lane. The first job of each
+        lane comes first.
         """
         running = self._jobs.running()
         trying = {pending for lane, pending in list(self._trying.items()) if lane in running}
