@@ -67,6 +67,9 @@ class AsyncConfirming:
         await self._jobs.stop(max(0.0, until - time.monotonic()))
         _log_given_up(self._queue.all())
 
+    def _is_closing(self) -> bool:
+        return self._worker.is_stopping
+
     def _wake(self) -> None:
         self._worker.wake()
 
@@ -81,12 +84,12 @@ class AsyncConfirming:
     async def _retry(self, lane: Lane, revocations: list[PendingRevocation]) -> None:
         """Retry ``revocations`` one by one, until the shard of their lane does not confirm one."""
         for pending in revocations:
-            if self._worker.is_stopping:
+            if self._is_closing():
                 return
             self._trying[lane] = pending
             try:
                 outcome = await self._try(pending)
-                if self._worker.is_stopping and outcome != "settled":
+                if self._is_closing() and outcome != "settled":
                     # This retry began before closing: the last one is still to come.
                     await self._retry_last(deque((pending,)), self._until)
             finally:
