@@ -54,6 +54,7 @@ PUBLIC = [
     "NodeStats",
     "OnlineCount",
     "OnlinePage",
+    "OperationMismatch",
     "Overflow",
     "PasswordHasher",
     "PendingStats",

@@ -68,7 +68,9 @@ def carry_out(
                 rest = max(0.0, tries.give_up_at - clock())
                 pause = _WAITING if fault.kind == "circuit_open" else next(pauses)
                 yield Pause(min(chance.uniform(pause / 2, pause), rest))
-            if fault.kind != "circuit_open" and not (yield from _may_retry(tries, terms)):
+            # A call that was sent to nobody yet, or answered by a node in doubt, burdens no node.
+            is_free = address is None or fault.kind in {"circuit_open", "doubted"}
+            if not is_free and not (yield from _may_retry(tries, terms)):
                 if tries.unconfirmed is not None:
                     return tries.unconfirmed
                 raise StoreUnavailable(reason=fault.kind)
