@@ -26,8 +26,8 @@ from clusterpass.sessions.memory.pending import Lane, PendingRevocation, Pending
 _CLOSING_SECONDS: Final = 3.0
 _MOST_IDS: Final = 100
 _NAME: Final = "clusterpass-pending"
-_REFUSED_SECONDS: Final = 0.1
-_Outcome = Literal["settled", "unavailable", "refused", "failed"]
+_UNREACHABLE_SECONDS: Final = 0.1
+_Outcome = Literal["settled", "unconfirmed", "unreachable", "failed"]
 logger: Final = logging.getLogger("clusterpass.pending")
 
 
@@ -96,7 +96,7 @@ class AsyncConfirming:
                 # A job of an event loop that was closed may end late, beside one that replaces it.
                 if self._trying.get(lane) is pending:
                     del self._trying[lane]
-            if outcome in {"unavailable", "refused"}:
+            if outcome in {"unconfirmed", "unreachable"}:
                 return
             if outcome == "failed" and lane == pending.lane:
                 return  # the lane is that of unexpected errors, which backs off as well
@@ -124,27 +124,27 @@ class AsyncConfirming:
     async def _retry_last(self, left: deque[PendingRevocation], until: float) -> None:
         """Retry the revocations that are ``left``, of which other jobs take some, in turn.
 
-        Those that an open circuit breaker refuses were not tried: they wait for their turn again,
-        as the shard may be back.
+        Those whose shard could not be reached wait for their turn again: the shard may be back, and
+        its circuit breaker still open.
         """
         while time.monotonic() < until:
             try:
                 pending = left.popleft()
             except IndexError:
                 return
-            if await self._try(pending) == "refused":
+            if await self._try(pending) == "unreachable":
                 left.append(pending)
-                await self._jobs.pause(_REFUSED_SECONDS)
+                await self._jobs.pause(_UNREACHABLE_SECONDS)
 
     async def _try(self, pending: PendingRevocation) -> _Outcome:
         """Retry ``pending`` and schedule its next retry, unless it is settled."""
-        outcome: _Outcome = "unavailable"
+        outcome: _Outcome = "unconfirmed"
         try:
             if await self._run(pending.attempt()):
                 self._queue.settle(pending)
                 return "settled"
-        except StoreUnavailable as error:
-            outcome = "refused" if error.reason == "circuit_open" else outcome
+        except StoreUnavailable:
+            outcome = "unreachable"
         except Exception as error:  # noqa: BLE001 (only one retry failed)
             name = error.code if isinstance(error, ClusterPassError) else type(error).__name__
             logger.error("a pending %s failed: %s; it stays pending", pending.kind, name)  # noqa: TRY400
