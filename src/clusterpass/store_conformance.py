@@ -219,6 +219,8 @@ class StoreConformance:
 
         for name in names:
             assert opened.run(whole(name)) == ("OK", f"hash of {name}")
+        owners = {opened.store.owner_of(slot) for slot in range(0, 16_384, 100)}
+        assert len(owners - {None}) == 3, "each of the three primaries owns slots"
         pattern = opened.store.keyspace.all_users_pattern()
         stored = {opened.store.keyspace.user(name) for name in names}
         assert stored <= opened.names(pattern)

@@ -43,6 +43,8 @@ class Facade:
         return lambda *args, **options: self._run(method(*args, **options))
 
     def close(self) -> None:
+        if self.loop.is_closed():
+            return
         self._run(self.manager.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()

@@ -37,7 +37,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "equal sizes are the clause before",
     (
         "src/clusterpass/managers/aio/confirming.py",
-        "if time.monotonic() < until:",
+        "while time.monotonic() < until:",
         Kind.BOUNDARY,
     ): "two readings of a clock in nanoseconds are never equal",
 }

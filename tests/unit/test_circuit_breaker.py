@@ -1,5 +1,7 @@
 """The circuit breaker of each node, by hand: no clock but ours."""
 
+import dataclasses
+
 import pytest
 
 from clusterpass.model.errors import StoreUnavailable
@@ -7,9 +9,10 @@ from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
-from .driven_call import PATIENCE, READ, A, B, call_of, owned_by
+from .driven_call import PATIENCE, READ, WRITE, A, B, C, call_of, owned_by
 
 
 class Clock:
@@ -89,13 +92,73 @@ def test_a_node_that_is_none_of_ours_any_more_is_forgotten(breakers):
 
 
 def test_retries_have_a_budget(breakers, clock):
-    allowed = sum(breakers.may_retry() for _ in range(1000))
-    assert allowed == 200
+    assert retries_of(breakers, A) == 200
     clock.now += 1
-    assert sum(breakers.may_retry() for _ in range(1000)) == 20
+    assert retries_of(breakers, A) == 20
     for _ in range(100):
-        breakers.note_call()
-    assert 19 <= sum(breakers.may_retry() for _ in range(1000)) <= 20
+        breakers.note_call(A)
+    assert 19 <= retries_of(breakers, A) <= 20
+
+
+def retries_of(breakers, node):
+    """Uses up the budget of ``node``: how many retries it had."""
+    return sum(breakers.may_retry(node) for _ in range(1000))
+
+
+def test_each_node_has_a_budget_of_its_own(breakers, clock):
+    for node in (A, B, None):  # None: the calls whose target is not known
+        assert retries_of(breakers, node) == 200
+    breakers.note_call(C)
+    assert retries_of(breakers, C) == 200, "a new budget is full, and no fuller"
+    for _ in range(51):
+        breakers.note_call(A)
+    assert (retries_of(breakers, A), retries_of(breakers, B)) == (10, 0)
+    clock.now += 1
+    assert (retries_of(breakers, A), retries_of(breakers, B)) == (20, 20)
+
+
+def test_budgets_are_kept_for_the_nodes_that_exist(breakers):
+    for number in range(1000):
+        node = Address("a", number)
+        breakers.failed(node, "timeout")
+        breakers.may_retry(node)
+        breakers.may_retry(None)
+        breakers.keep_only({A, B})
+    assert len(breakers._budgets) <= 2
+    assert retries_of(breakers, None) == 0, "that of unknown targets is no node's"
+
+
+def test_calls_that_insist_use_up_no_other_nodes_budget(breakers, clock):
+    """Logouts that no replica confirms insist; a read of another shard still has its retry."""
+    terms = Terms(
+        lambda: owned_by(A, replicas=1), lambda _: None, PATIENCE, clock, breakers, "replicated"
+    )
+    insisting = dataclasses.replace(call_of(WRITE), insists=True)
+    running = {steps: next(steps) for steps in [carry_out(insisting, terms) for _ in range(60)]}
+    answers = []
+    while running:
+        clock.now += 0.02
+        for steps, step in list(running.items()):
+            try:
+                outcome = Replies([b"value"], 0) if isinstance(step, Send) else None
+                running[steps] = steps.send(outcome)
+            except StopIteration as stop:
+                answers.append(stop.value)
+                del running[steps]
+    assert len(answers) == 60
+    assert not any(answer.is_confirmed for answer in answers)
+    assert not breakers.may_retry(A)
+    healthy = Terms(lambda: owned_by(B), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), healthy)
+    assert isinstance(next(steps), Send)
+    began = clock.now
+    step = run_until_sent_or_over(
+        steps, clock, steps.send(Replies([ServerError("TRYAGAIN", "x")] * 2))
+    )
+    assert isinstance(step, Send)
+    step = run_until_sent_or_over(steps, clock, steps.send(Replies([ServerError("BUSY", "x")])))
+    assert isinstance(step, Send)
+    assert clock.now - began < 0.05
 
 
 def run_until_sent_or_over(steps, clock, step):

@@ -1,19 +1,23 @@
-"""Background work of a manager: on a thread, or in a task of the event loop.
+"""Background work of a manager: on threads, or in tasks of the event loop.
 
-- Both workers have the same interface, which is awaited in one case.
+- Both faces have the same interface, which is awaited in one case.
 - A worker starts when it is first woken, and ends when its work returns.
-- After a fork the child has no worker until it wakes one.
+- Jobs run at once, each on a thread or in a task of its own.
+- After a fork the child has no worker until it wakes one, and no job until it starts one.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Final
 
 from clusterpass.model.forks import renew_in_child
 
 logger: Final = logging.getLogger("clusterpass.workers")
+_POLLING_SECONDS: Final = 0.01
+_CANCELLING_SECONDS: Final = 0.5
 
 
 class Worker:
@@ -73,6 +77,68 @@ class Worker:
                 if self.is_stopping or not self._changed.is_set():
                     self._thread = None
                     return
+
+
+class Jobs:
+    """Jobs that run at once, each on a daemon thread of its own."""
+
+    most: Final = 32
+    """The number of jobs that may run at once. :meth:`free` tells how many more may start."""
+
+    def __init__(self, *, name: str, on_end: Callable[[], None]) -> None:
+        """``name``: the name of the threads; ``on_end``: called after each job, on its thread."""
+        self._name = name
+        self._on_end = on_end
+        self.begin_anew()
+        renew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Forget the threads, which do not exist in a forked child; called there."""
+        self._threads: dict[Hashable, threading.Thread] = {}
+
+    def running(self) -> set[Hashable]:
+        """Return the keys of the jobs that run."""
+        return set(self._threads.copy())
+
+    def free(self) -> int:
+        """Return how many more jobs may start."""
+        return max(0, self.most - len(self._threads))
+
+    def start(self, key: Hashable, job: Callable[[], None]) -> None:
+        """Start ``job`` under ``key``, under which no other job may run.
+
+        Where no thread can start, as at the end of the interpreter, the job runs before the method
+        returns.
+        """
+        thread = threading.Thread(target=self._run, args=(key, job), name=self._name, daemon=True)
+        self._threads[key] = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads[key] = threading.current_thread()
+            self._run(key, job)
+
+    def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass. Called by a job."""
+        time.sleep(seconds)
+
+    def leave_other_loops(self, seconds: float) -> None:
+        """Do nothing: threads belong to no event loop."""
+
+    def stop(self, seconds: float) -> bool:
+        """Wait ``seconds`` for the jobs to end; return whether all have ended."""
+        until = time.monotonic() + seconds
+        threads = {*self._threads.copy().values()} - {threading.current_thread()}
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _run(self, key: Hashable, job: Callable[[], None]) -> None:
+        try:
+            job()
+        finally:
+            self._threads.pop(key, None)
+            self._on_end()
 
 
 class AsyncWorker:
@@ -145,3 +211,83 @@ class AsyncWorker:
 
     async def _run(self) -> None:
         await self._work()
+
+
+class AsyncJobs:
+    """Jobs that run at once, each in a task of the event loop that starts it."""
+
+    most: Final = 256
+    """The number of jobs that may run at once. :meth:`free` tells how many more may start."""
+
+    def __init__(self, *, name: str, on_end: Callable[[], None]) -> None:
+        """``name``: the name of the tasks; ``on_end``: called after each job that was not
+        cancelled, in its event loop."""
+        self._name = name
+        self._on_end = on_end
+        self.begin_anew()
+        renew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Forget the tasks, which do not run in a forked child; called there."""
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+
+    def running(self) -> set[Hashable]:
+        """Return the keys of the jobs that run. A job of a closed event loop does not."""
+        tasks = self._tasks.copy()
+        return {key for key, task in tasks.items() if _is_running(task)}
+
+    def free(self) -> int:
+        """Return how many more jobs may start."""
+        return max(0, self.most - len(self.running()))
+
+    def start(self, key: Hashable, job: Callable[[], Awaitable[None]]) -> None:
+        """Start ``job`` under ``key``, under which no other job may run."""
+        task = asyncio.get_running_loop().create_task(self._run(job), name=self._name)
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._ended(key, task))
+
+    async def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass. Called by a job."""
+        await asyncio.sleep(seconds)
+
+    async def leave_other_loops(self, seconds: float) -> None:
+        """Cancel the jobs of other event loops, and wait ``seconds`` for them to end."""
+        here, until = asyncio.get_running_loop(), time.monotonic() + seconds
+        others = {key: task for key, task in self._tasks.copy().items() if task.get_loop() != here}
+        for task in others.values():
+            if _is_running(task):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        # An event of this loop cannot be set from a loop that may not be running.
+        while any(map(_is_running, others.values())) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_POLLING_SECONDS)
+        for key in others:
+            self._tasks.pop(key, None)
+
+    async def stop(self, seconds: float) -> bool:
+        """Wait ``seconds`` for the jobs to end; return whether all have ended.
+
+        Tasks of this event loop that are still running then are cancelled.
+        """
+        here, own = asyncio.get_running_loop(), asyncio.current_task()
+        tasks = {task for task in self._tasks.copy().values() if task.get_loop() is here} - {own}
+        if not tasks:
+            return True
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CANCELLING_SECONDS)
+        return not late
+
+    async def _run(self, job: Callable[[], Awaitable[None]]) -> None:
+        await job()
+
+    def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        if not task.cancelled():  # the event loop of a cancelled one may be about to close
+            self._on_end()
+
+
+def _is_running(task: asyncio.Task[None]) -> bool:
+    return not task.done() and not task.get_loop().is_closed()

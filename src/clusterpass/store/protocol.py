@@ -5,7 +5,7 @@ members of :class:`Store` or :class:`AwaitableStore`, and to pass the conformanc
 ``clusterpass.store_conformance``.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from typing import Protocol, TypeVar
 
 from clusterpass.config import Durability
@@ -44,6 +44,13 @@ class StoreBehaviour(Protocol):
 
     def describe_durability(self) -> str:
         """The durability that writes get in fact, as text for an operator."""
+
+    def owner_of(self, slot: int) -> Hashable:
+        """The primary that owns ``slot``, as far as is known; None while it is not known.
+
+        The method sends nothing. A manager retries the revocations of each primary separately, so
+        that one that does not answer delays no other.
+        """
 
     def silent_nodes(self) -> tuple[str, ...]:
         """The nodes, as ``host:port``, that did not answer the latest request to them."""

@@ -1,22 +1,33 @@
 """Retries pending revocations in the background until they are confirmed.
 
 - Nothing runs while nothing is pending.
-- An error other than an outage of the store is logged by its type, and the revocation is retried.
-  No revocation is ever dropped silently.
-- Closing a manager retries each revocation once, for three seconds in total.
+- The lanes of the queue, one for each primary, are retried at once; the revocations of a lane are
+  retried one by one, until one is not confirmed. So a stuck shard delays no other, and is asked by
+  one retry at a time. The lanes of healthy shards come first when more lanes are due than may be
+  retried at once.
+- An error other than an outage of the store ends one retry, not the worker. The error is logged by
+  its type, and the revocation is retried.
+- Closing a manager retries each revocation once more, at once and for three seconds in total, and
+  logs what is not confirmed by then. No revocation is ever dropped silently.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+from typing import Final, Literal
 
-from clusterpass.managers.workers import AsyncWorker
+from clusterpass.managers.workers import AsyncJobs, AsyncWorker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.memory.pending import PendingRevocation, PendingRevocations
+from clusterpass.sessions.memory.pending import Lane, PendingRevocation, PendingRevocations
 
 _CLOSING_SECONDS: Final = 3.0
+_MOST_IDS: Final = 100
+_NAME: Final = "clusterpass-pending"
+_UNREACHABLE_SECONDS: Final = 0.1
+_Outcome = Literal["settled", "unconfirmed", "unreachable", "failed"]
 logger: Final = logging.getLogger("clusterpass.pending")
 
 
@@ -24,44 +35,134 @@ class AsyncConfirming:
     """The worker that retries the pending revocations of one manager."""
 
     def __init__(
-        self, queue: PendingRevocations, run: Callable[[Flow[bool]], Awaitable[bool]]
+        self,
+        queue: PendingRevocations,
+        run: Callable[[Flow[bool]], Awaitable[bool]],
+        owner_of: Callable[[int], Hashable],
     ) -> None:
-        """``queue``: the pending revocations; ``run``: runs a flow against the store."""
+        """``queue``: the pending revocations; ``run``: runs a flow against the store; ``owner_of``:
+        returns the primary that owns a slot, None while it is not known."""
         self._queue = queue
         self._run = run
-        self._worker = AsyncWorker(self._work, name="clusterpass-pending")
+        self._worker = AsyncWorker(self._work, name=_NAME)
+        self._jobs = AsyncJobs(name=_NAME, on_end=self._wake)
+        self._trying: dict[Hashable, PendingRevocation] = {}
+        self._until = 0.0
+        queue.owner_of = owner_of
         queue.wake = self._wake
 
     async def close(self) -> None:
-        """Stop the worker, then retry each pending revocation once, for three seconds in total."""
-        until = time.monotonic() + _CLOSING_SECONDS
+        """Retry each pending revocation once more, for three seconds in total, then stop.
+
+        Revocations that are not confirmed then are given up, and logged with their operation ids.
+        Closing again does nothing.
+        """
+        if self._worker.is_stopping:
+            return
+        until = self._until = time.monotonic() + _CLOSING_SECONDS
         await self._worker.stop(_CLOSING_SECONDS)
-        for pending in self._queue.all():
-            if time.monotonic() < until:
-                await self._try(pending)
+        await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
+        for job in self._last_retries(until):
+            self._jobs.start(object(), job)
+        await self._jobs.stop(max(0.0, until - time.monotonic()))
+        _log_given_up(self._queue.all())
+
+    def _is_closing(self) -> bool:
+        return self._worker.is_stopping
 
     def _wake(self) -> None:
         self._worker.wake()
 
     async def _work(self) -> None:
         while self._queue and not self._worker.is_stopping:
-            if (pending := self._queue.due()) is not None:
-                await self._try(pending)
-            else:
-                await self._worker.wait(self._queue.seconds_until_due())
+            busy, free = self._jobs.running(), self._jobs.free()
+            for lane, revocations in self._queue.due(busy, free):
+                self._jobs.start(lane, partial(self._retry, lane, revocations))
+            busy, free = self._jobs.running(), self._jobs.free()
+            await self._worker.wait(self._queue.seconds_until_due(busy) if free else None)
 
-    async def _try(self, pending: PendingRevocation) -> None:
-        is_settled = False
+    async def _retry(self, lane: Lane, revocations: list[PendingRevocation]) -> None:
+        """Retry ``revocations`` one by one, until the shard of their lane does not confirm one."""
+        for pending in revocations:
+            if self._is_closing():
+                return
+            self._trying[lane] = pending
+            try:
+                outcome = await self._try(pending)
+                if self._is_closing() and outcome != "settled":
+                    # This retry began before closing: the last one is still to come.
+                    await self._retry_last(deque((pending,)), self._until)
+            finally:
+                # A job of an event loop that was closed may end late, beside one that replaces it.
+                if self._trying.get(lane) is pending:
+                    del self._trying[lane]
+            if outcome in {"unconfirmed", "unreachable"}:
+                return
+            if outcome == "failed" and lane == pending.lane:
+                return  # the lane is that of unexpected errors, which backs off as well
+
+    def _last_retries(self, until: float) -> list[Callable[[], Awaitable[None]]]:
+        """The jobs that retry each revocation once more, with an equal share for each lane.
+
+        A revocation whose retry is under way is left to the job of its lane. The first job of each
+        lane comes first.
+        """
+        running = self._jobs.running()
+        trying = {pending for lane, pending in list(self._trying.items()) if lane in running}
+        lanes: dict[Lane, deque[PendingRevocation]] = {}
+        for pending in self._queue.all():
+            if pending not in trying:
+                lanes.setdefault(pending.lane, deque()).append(pending)
+        share = max(1, self._jobs.most // max(1, len(lanes)))
+        return [
+            partial(self._retry_last, left, until)
+            for number in range(share)
+            for left in lanes.values()
+            if number < len(left)
+        ]
+
+    async def _retry_last(self, left: deque[PendingRevocation], until: float) -> None:
+        """Retry the revocations that are ``left``, of which other jobs take some, in turn.
+
+        Those whose shard could not be reached wait for their turn again: the shard may be back, and
+        its circuit breaker still open.
+        """
+        while time.monotonic() < until:
+            try:
+                pending = left.popleft()
+            except IndexError:
+                return
+            if await self._try(pending) == "unreachable":
+                left.append(pending)
+                await self._jobs.pause(_UNREACHABLE_SECONDS)
+
+    async def _try(self, pending: PendingRevocation) -> _Outcome:
+        """Retry ``pending`` and schedule its next retry, unless it is settled."""
+        outcome: _Outcome = "unconfirmed"
         try:
-            is_settled = await self._run(pending.attempt())
+            if await self._run(pending.attempt()):
+                self._queue.settle(pending)
+                return "settled"
         except StoreUnavailable:
-            is_settled = False
-        except ClusterPassError as error:
-            logger.error("a pending %s failed: %s; it will be retried", pending.kind, error.code)  # noqa: TRY400
-        except Exception as error:  # noqa: BLE001 (only one attempt failed)
-            name = type(error).__name__
-            logger.error("a pending %s failed: %s; it will be retried", pending.kind, name)  # noqa: TRY400
-        if is_settled:
-            self._queue.settle(pending)
-        else:
-            self._queue.put_off(pending)
+            outcome = "unreachable"
+        except Exception as error:  # noqa: BLE001 (only one retry failed)
+            name = error.code if isinstance(error, ClusterPassError) else type(error).__name__
+            logger.error("a pending %s failed: %s; it stays pending", pending.kind, name)  # noqa: TRY400
+            outcome = "failed"
+        self._queue.put_off(pending, has_failed=outcome == "failed")
+        return outcome
+
+
+def _log_given_up(left: list[PendingRevocation]) -> None:
+    """Log the revocations that nobody retries any more, with at most 100 ids in each line."""
+    for first in range(0, len(left), _MOST_IDS):
+        some = left[first : first + _MOST_IDS]
+        kinds = Counter(pending.kind for pending in some)
+        ids = [pending.operation.hex() for pending in some if pending.operation]
+        logger.warning(
+            "closed while %d revocations were pending, which nobody retries any more: %s;"
+            " repeat them with their operation ids: %s",
+            len(some),
+            ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items())),
+            ", ".join(ids) or "none",
+        )

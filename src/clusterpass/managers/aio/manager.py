@@ -69,7 +69,7 @@ class AsyncSessionManager:
         self._loads: Final = AsyncSingleFlight()
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
-        self._confirming = AsyncConfirming(self._flows.memory.pending, store.run)
+        self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
         self.bans: Final = AsyncBans(store, self._flows.subject)
         self.claims: Final = AsyncClaims(store, self._flows.subject)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
@@ -97,9 +97,11 @@ class AsyncSessionManager:
         await self.close()
 
     async def close(self) -> None:
-        """Retry pending revocations once, deliver queued events, and close all connections.
+        """Retry pending revocations once more, deliver queued events, and close all connections.
 
-        Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
+        Revocations that are still not confirmed after three seconds are given up, and logged as a
+        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
+        ``embedded://`` started is stopped.
         """
         await self._confirming.close()
         await self._listeners.close()

@@ -70,7 +70,7 @@ class SessionManager:
         self._loads: Final = SingleFlight()
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
-        self._confirming = Confirming(self._flows.memory.pending, store.run)
+        self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
         self.bans: Final = Bans(store, self._flows.subject)
         self.claims: Final = Claims(store, self._flows.subject)
         self.online: Final = OnlineSubjects(store, self._flows.online)
@@ -98,9 +98,11 @@ class SessionManager:
         self.close()
 
     def close(self) -> None:
-        """Retry pending revocations once, deliver queued events, and close all connections.
+        """Retry pending revocations once more, deliver queued events, and close all connections.
 
-        Closing takes at most about ten seconds. A cluster that ``embedded://`` started is stopped.
+        Revocations that are still not confirmed after three seconds are given up, and logged as a
+        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
+        ``embedded://`` started is stopped.
         """
         self._confirming.close()
         self._listeners.close()

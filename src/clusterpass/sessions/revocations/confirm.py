@@ -20,11 +20,13 @@ from clusterpass.model.errors import (
     TooManyBans,
 )
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
+from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.sessions.revocations.kinds import EndOne, Revocation
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
+from clusterpass.sessions.revocations.retry import retry_of
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -77,7 +79,7 @@ class Confirm:
         memory.pending_cutoffs += 1
 
         def attempt() -> Flow[bool]:
-            is_settled = yield from revocation.attempt()
+            is_settled = yield from revocation.attempt(is_retry=True)
             memory.pending_cutoffs -= is_settled
             return is_settled
 
@@ -109,10 +111,7 @@ class Confirm:
             note=denial.note,
             is_told=True,
         )
-        operation = self._random_bytes(OPERATION_BYTES)
-        self._memory.pending.add(
-            "repair", lambda: self._attempt(revocation, operation), once_for=session_id
-        )
+        self._queue("repair", revocation, self._random_bytes(OPERATION_BYTES), session_id)
 
     def _operation(self, operation_id: str | None) -> bytes:
         if operation_id is None:
@@ -129,16 +128,26 @@ class Confirm:
         self, revocation: Revocation, operation: bytes, reason: str | None
     ) -> RevocationPending:
         revocation.enforce(operation, is_pending=True)
-        is_retried = self._memory.pending.add(
-            revocation.kind, lambda: self._attempt(revocation, operation)
-        )
+        is_retried = self._queue(revocation.kind, revocation, operation)
         if not is_retried:
             # Nothing would ever settle it, and this process must not refuse the subject for good.
             revocation.release(operation)
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 
+    def _queue(
+        self, kind: str, revocation: Revocation, operation: bytes, once_for: bytes | None = None
+    ) -> bool:
+        call = revocation.call(operation)
+        return self._memory.pending.add(
+            kind,
+            lambda: self._attempt(revocation, operation),
+            slot=slot_of(call.keys[0]) if call.slot is None else call.slot,
+            operation=operation,
+            once_for=once_for,
+        )
+
     def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
-        answer: Answer[Any] = yield revocation.call(operation)
+        answer: Answer[Any] = yield retry_of(revocation.call(operation))
         try:
             _interpret(revocation, answer.reply)
         except (SessionNotFound, TooManyBans):

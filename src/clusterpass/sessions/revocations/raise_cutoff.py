@@ -11,6 +11,7 @@ from clusterpass.protocol.calls import namespace as namespace_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.revocations.retry import retry_of
 
 _CLOCKS_APART: Final = 60_000
 """The largest difference that is tolerated between the clocks of primaries, in milliseconds."""
@@ -32,19 +33,21 @@ class RaiseCutoff:
         self.failure: StoreUnavailable | None = None
         """Why the latest attempt could not reach a copy; None when it reached every copy."""
 
-    def attempt(self) -> Flow[bool]:
+    def attempt(self, *, is_retry: bool = False) -> Flow[bool]:
         """Raise the copies that are not confirmed; return whether all are confirmed now.
 
+        ``is_retry``: whether this attempt is one in the background, which does not insist.
         Raises StoreDenied when the store rejects the credentials or the command.
         """
         keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
         self.failure = None
         for slot in list(self._left):
             began = cutoff.now()
+            call = namespace_calls.raise_cutoff(
+                keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
+            )
             try:
-                answer: Answer[int] = yield namespace_calls.raise_cutoff(
-                    keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
-                )
+                answer: Answer[int] = yield (retry_of(call) if is_retry else call)
             except StoreDenied:
                 raise
             except StoreUnavailable as error:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -94,6 +94,11 @@ class StoreBase:
     def describe_durability(self) -> str:
         """The durability that writes get in fact, as text for an operator."""
         return effective(self.durability, self.slots, self.location.patience)
+
+    def owner_of(self, slot: int) -> Hashable:
+        """The primary that owns ``slot``, as far as is known; None while it is not known."""
+        shard = self.slots.shard(slot)
+        return None if shard is None else shard.primary
 
     def silent_nodes(self) -> tuple[str, ...]:
         """The nodes, as ``host:port``, that did not answer the latest request to them."""

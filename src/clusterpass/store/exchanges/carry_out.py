@@ -43,7 +43,7 @@ def carry_out(
     tries = Tries(call, terms, began)
     pauses = _pauses()
     waits_for: Address | None = None
-    breakers.note_call()
+    breakers.note_call(tries.target(terms.current()))
     try:
         while True:
             slots = terms.current()
@@ -70,13 +70,22 @@ def carry_out(
                 yield Pause(min(chance.uniform(pause / 2, pause), rest))
             # A call that was sent to nobody yet, or answered by a node in doubt, burdens no node.
             is_free = address is None or fault.kind in {"circuit_open", "doubted"}
-            while not is_free and not breakers.may_retry():
-                if clock() >= tries.give_up_at:
-                    raise StoreUnavailable(reason=fault.kind)
-                yield Pause(_WAITING)
+            if not is_free and not (yield from _may_retry(tries, terms)):
+                if tries.unconfirmed is not None:
+                    return tries.unconfirmed
+                raise StoreUnavailable(reason=fault.kind)
     finally:
         if waits_for is not None:
             breakers.end_to_wait(waits_for)
+
+
+def _may_retry(tries: Tries, terms: Terms) -> Exchange[bool]:
+    """Wait for a retry from the budget of the next target; return False at the deadline."""
+    while not terms.breakers.may_retry(tries.target(terms.current())):
+        if terms.clock() >= tries.give_up_at:
+            return False
+        yield Pause(_WAITING)
+    return True
 
 
 def _look_again(fault: Fault, wanted: LookUp, age: float) -> Exchange[None]:

@@ -8,8 +8,9 @@ A breaker is in one of three states:
 - *open*: the node has not answered for longer than any caller would wait. Callers are refused at
   once, except for a single try after each pause.
 
-The first reply closes the breaker. Retries of calls that a node did answer ("try again") draw on a
-budget: a share of the calls, and a few a second.
+The first reply closes the breaker. Retries of calls that a node did answer ("try again") draw on
+the budget of the node that they go to: a share of its calls, and a few a second. Calls whose target
+is not known yet share one budget of their own.
 """
 
 from collections.abc import Callable, Hashable
@@ -43,6 +44,15 @@ class _Breaker:
     """Callers that wait for the result of a try."""
 
 
+@dataclass(slots=True)
+class _Budget:
+    """The retries that may still go to one node."""
+
+    filled_at: float
+    """When the budget was last filled, in seconds of the clock."""
+    retries: float = _MOST_BUDGET
+
+
 class CircuitBreakers:
     """The circuit breakers of a store's nodes. Threads may race here: at worst one try too many."""
 
@@ -56,8 +66,8 @@ class CircuitBreakers:
         """The nodes that do not answer: a node that is not listed has a closed breaker."""
         self.refused = 0
         """How many callers were refused without a try."""
-        self._budget = _MOST_BUDGET
-        self._filled_at = clock()
+        self._budgets: dict[Hashable, _Budget] = {}
+        """The budgets by node; None: that of the calls whose target is not known."""
 
     def admit(self, node: Hashable, seconds: float) -> Verdict:
         """Whether a caller may send to ``node`` now.
@@ -96,8 +106,10 @@ class CircuitBreakers:
 
     def keep_only(self, nodes: set[Hashable]) -> None:
         """Forget all nodes but ``nodes``: the others have left the cluster or own no slot."""
-        for node in [each for each in self.silent if each not in nodes]:
+        for node in [each for each in list(self.silent) if each not in nodes]:
             self.silent.pop(node, None)
+        for node in [each for each in list(self._budgets) if each not in {*nodes, None}]:
+            self._budgets.pop(node, None)
 
     def begin_to_wait(self, node: Hashable) -> bool:
         """Count a caller that waits for ``node``; False where the breaker is closed."""
@@ -113,19 +125,26 @@ class CircuitBreakers:
         if breaker is not None and breaker.waiting:
             breaker.waiting -= 1
 
-    def may_retry(self) -> bool:
-        """Take one retry from the budget; False where the budget is used up."""
+    def may_retry(self, node: Hashable) -> bool:
+        """Take one retry from the budget of ``node``; False where the budget is used up.
+
+        ``node``: the node that the retry goes to; None while it is not known.
+        """
         now = self._clock()
-        self._budget = min(_MOST_BUDGET, self._budget + (now - self._filled_at) * _BUDGET_SECOND)
-        self._filled_at = now
-        if self._budget < 1:
+        budget = self._budgets.get(node) or self._budgets.setdefault(node, _Budget(now))
+        refilled = budget.retries + (now - budget.filled_at) * _BUDGET_SECOND
+        budget.retries = min(_MOST_BUDGET, refilled)
+        budget.filled_at = now
+        if budget.retries < 1:
             return False
-        self._budget -= 1
+        budget.retries -= 1
         return True
 
-    def note_call(self) -> None:
-        """Add the share of a new call to the budget of retries."""
-        self._budget = min(_MOST_BUDGET, self._budget + _BUDGET_SHARE)
+    def note_call(self, node: Hashable) -> None:
+        """Add the share of a new call to the budget of ``node``; None: the target is not known."""
+        budget = self._budgets.get(node)
+        if budget is not None:  # a node without a budget yet has a full one
+            budget.retries = min(_MOST_BUDGET, budget.retries + _BUDGET_SHARE)
 
     def kind_of(self, node: Hashable) -> str:
         """The kind of the latest fault of ``node``; "circuit_open" where its breaker is closed."""
