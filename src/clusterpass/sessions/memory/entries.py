@@ -41,6 +41,7 @@ class CachedToken:
         "lease",
         "loaded",
         "looked_at",
+        "place",
         "session",
         "session_id",
         "session_text",
@@ -87,6 +88,8 @@ class CachedToken:
         """When the session was last known to be live, if it is not doubtful."""
         self.looked_at = -inf
         """When eviction last passed over the entry, in seconds of the steady clock."""
+        self.place = 0
+        """The place of the entry on the ring that eviction goes round."""
         self.size = 0
         """The estimated memory of the entry, in bytes."""
 

@@ -99,6 +99,7 @@ class Leases:
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
+        self._current: dict[int, Lease] = {}
         self._primaries: Set[Hashable] = frozenset()
 
     # Events.
@@ -119,7 +120,7 @@ class Leases:
         state = self._nodes.setdefault(node, NodeState())
         self._retire(state)
         state.forget_beats()
-        state.lease = Lease(node, self.events)
+        self._begin(node, state)
         self._renew()
 
     def lost(self, node: Hashable) -> None:
@@ -176,7 +177,7 @@ class Leases:
         for node, state in self._nodes.items():
             if state.lease is not None:
                 self._retire(state)
-                state.lease = Lease(node, self.events)
+                self._begin(node, state)
         self._renew()
 
     def forget(self) -> None:
@@ -199,6 +200,10 @@ class Leases:
         """Return the lease of the current generation of ``node``; None: it is not connected."""
         state = self._nodes.get(node)
         return None if state is None else state.lease
+
+    def current(self, began: int) -> Lease | None:
+        """Return the lease of the generation that began with event ``began``; None: it ended."""
+        return self._current.get(began)
 
     def state(self, node: Hashable) -> NodeState | None:
         """Return the state of ``node``; None when it is unknown."""
@@ -225,9 +230,13 @@ class Leases:
 
     # Decisions.
 
+    def _begin(self, node: Hashable, state: NodeState) -> None:
+        state.lease = self._current[self.events] = Lease(node, self.events)
+
     def _retire(self, state: NodeState) -> None:
         self.events += 1
         if state.lease is not None:
+            self._current.pop(state.lease.began, None)
             state.lease.until = -inf
             state.lease = None
 
