@@ -1,4 +1,4 @@
-"""The entries of the near cache: a token, the session it belongs to, and the load that reads it."""
+"""The entries of the near cache: a token, and the session it belongs to."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -95,16 +95,3 @@ class CachedToken:
 
     def __repr__(self) -> str:
         return "<CachedToken>"  # never the token itself
-
-
-class PendingLoad:
-    """A load that was announced and has not returned yet."""
-
-    __slots__ = ("began", "is_good", "key")
-
-    def __init__(self, key: bytes, began: int) -> None:
-        self.key: Final = key
-        self.began: Final = began
-        """The number of lease events when the load began."""
-        self.is_good = True
-        """Whether no change of the key became known since the load began."""

@@ -201,6 +201,11 @@ class Leases:
         state = self._nodes.get(node)
         return None if state is None else state.lease
 
+    def lease_since(self, began: int, node: Hashable) -> Lease | None:
+        """Return the lease of ``node`` if its generation began with event ``began`` or before."""
+        lease = self.lease(node)
+        return lease if lease is not None and lease.began <= began else None
+
     def current(self, began: int) -> Lease | None:
         """Return the lease of the generation that began with event ``began``; None: it ended."""
         return self._current.get(began)

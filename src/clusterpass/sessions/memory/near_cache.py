@@ -7,9 +7,8 @@ names of changed keys, and a push invalidates the session in exactly the entries
 - A load is announced before it is sent. Its result is not served when its key changes before the
   answer arrives, or when the generation of the answering node began after the load.
 - The hot path reads without a lock. The lease of an entry is set last and removed first.
-- The numbers of entries and bytes are bounded. The :class:`TokenIndex` keeps those entries that
-  were used last as objects, packs the others, and decides which one leaves. Every step takes
-  constant time, whatever the size of the cache.
+- The numbers of entries and bytes are bounded. The :class:`TokenIndex` keeps the entries that were
+  used last as objects, packs the others, and decides which one leaves, all in constant time.
 - Times are seconds of the steady clock unless a name says otherwise. The clocks are arguments.
 """
 
@@ -22,8 +21,9 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import CachedSession, CachedToken, PendingLoad
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
+from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 
@@ -57,7 +57,7 @@ class NearCache:
         self._clock = clock
         self._new_lock = lock
         self._lock = lock()
-        self._loading: dict[bytes, set[PendingLoad]] = {}
+        self._loading: Final = PendingLoads()
         self._tokens = TokenIndex(
             most_entries,
             most_bytes,
@@ -104,10 +104,10 @@ class NearCache:
         return self._tokens.objects.get(token) or self._rebuilt(token)
 
     def _rebuilt(self, token: str) -> CachedToken | None:
-        if not self._tokens.is_packed(token):
-            return None
-        with self._lock:
-            return self._tokens.rebuilt(token)
+        if self._tokens.is_packed(token):
+            with self._lock:
+                return self._tokens.rebuilt(token)
+        return None
 
     def node_stats(self) -> tuple[NodeStats, ...]:
         """Return the state of the lease of each primary."""
@@ -128,14 +128,10 @@ class NearCache:
 
     def seconds_since_seen(self, entry: CachedToken) -> float | None:
         """Return the seconds since the session of ``entry`` was known to be live; None: unknown."""
-        # The entry may have been packed since the caller got it. Then the current one is told of
-        # changes, and counts if it holds the same answer.
-        current = self.entry(entry.token)
-        if current is None or current.loaded is None or current.loaded != entry.loaded:
+        now = self.entry(entry.token)  # another object if the caller's was packed meanwhile
+        if now is None or now.loaded is None or now.loaded != entry.loaded or now.is_doubtful:
             return None
-        if current.is_doubtful or current.used_at < self._flushed_at:
-            return None
-        return self._steady() - current.used_at
+        return None if now.used_at < self._flushed_at else self._steady() - now.used_at
 
     def store_seconds(self, loaded: CachedSession) -> float:
         """Return the store's time now, in seconds since the epoch, extrapolated from the load."""
@@ -155,22 +151,18 @@ class NearCache:
 
     # Loads.
 
-    def begin(self, key: bytes) -> PendingLoad:
-        """Announce a load of ``key``, before it is sent."""
-        loading = PendingLoad(key, self.leases.events)
+    def begin(self, key: bytes, token: str = "") -> PendingLoad:
+        """Announce a load of ``key``, before it is sent. The entry of ``token`` stays meanwhile."""
+        loading = PendingLoad(key, token, self.leases.events)
         self._misses += 1
         with self._lock:
-            self._loading.setdefault(key, set()).add(loading)
+            self._loading.begin(loading)
         return loading
 
     def end(self, loading: PendingLoad) -> None:
         """Mark a load as finished, whether or not it succeeded."""
         with self._lock:
-            others = self._loading.get(loading.key)
-            if others is not None and loading in others:
-                others.remove(loading)
-                if not others:
-                    del self._loading[loading.key]
+            self._loading.end(loading)
 
     def keep(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
@@ -180,7 +172,9 @@ class NearCache:
         Without ``loading`` the answer is kept only to be compared with the next one.
         """
         with self._lock:
-            lease = None if loading is None else self._lease_for(loading, node)
+            lease = None
+            if loading is not None and loading.is_good:
+                lease = self.leases.lease_since(loading.began, node)
             if lease is None and entry.lease.until > self._steady():
                 return  # the session being served may be newer
             entry.lease = NEVER
@@ -190,32 +184,25 @@ class NearCache:
             # The token must not have expired by this machine's clock either.
             here = self._steady() + entry.expires_at - self._clock()
             entry.deadline = min(until, here)
-            self._tokens.put(entry)
             if lease is not None:
                 entry.lease = lease
+            self._tokens.put(entry)
 
     def keep_stateless(self, entry: CachedToken, session: Session) -> None:
         """Keep and serve the session that a token describes by itself, until the token expires."""
         with self._lock:
             entry.session = session
             entry.deadline = self._steady() + entry.expires_at - self._clock()
-            self._tokens.put(entry)
             entry.lease = ALWAYS
-
-    def _lease_for(self, loading: PendingLoad, node: Hashable) -> Lease | None:
-        if not loading.is_good or node is None:
-            return None
-        lease = self.leases.lease(node)
-        return lease if lease is not None and lease.began <= loading.began else None
+            self._tokens.put(entry)
 
     # Changes.
 
     def changed(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, which has or may have changed, and loads of it."""
         with self._lock:
-            for loading in self._loading.get(key, ()):
-                loading.is_good = False
-            self.outdated(key)
+            self._loading.changed(key)
+            self._tokens.doubt(key)
 
     def outdated(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""
@@ -231,21 +218,20 @@ class NearCache:
         """
         with self._lock:
             now = self._steady()
+            has_cutoff = keys is None
             if keys is None:
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
-                self._forget_cutoff()
-                return True
-            has_cutoff = False
-            for key in keys:
+            for key in keys or ():
                 self._invalidations.note(now)
                 if key.startswith(self.prefixes[1]):
                     has_cutoff = True
                 else:
                     self.changed(key)
             if has_cutoff:
-                self._forget_cutoff()
+                self._cutoff.forget()
+                self.leases.cutoff_changed(now)
             return has_cutoff
 
     def set_primaries(self, nodes: Set[Hashable]) -> None:
@@ -311,7 +297,3 @@ class NearCache:
     def _end_all(self) -> None:
         with self._lock:
             self.leases.end_all()
-
-    def _forget_cutoff(self) -> None:
-        self._cutoff.forget()
-        self.leases.cutoff_changed(self._steady())

@@ -10,7 +10,7 @@ with the size of the cache, and an entry takes a third of the memory.
   first that was not used since the hand last passed over it; the newest takes its place. Among the
   packed ones the oldest leaves. So the entry that leaves is, roughly, the one that was not used
   for longest.
-- Expired tokens leave first. An entry whose key is being loaded stays where it is.
+- Expired tokens leave first. An entry that is being loaded stays where it is.
 - Each insertion looks at a bounded number of entries. When many are being loaded, the limits are
   exceeded until the next insertions.
 """
@@ -23,7 +23,7 @@ from clusterpass.sessions.memory.leases import NEVER, Leases
 from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
 from clusterpass.sessions.memory.packed_tokens import PackedTokens
 
-MOST_OBJECTS: Final = 8192
+MOST_OBJECTS: Final = 4096
 """The most entries that are kept as objects."""
 _OBJECT_BYTES: Final = 1600
 """The memory of an entry that is an object, apart from its token, its key and twice the store's
@@ -51,12 +51,12 @@ class TokenIndex:
         most_bytes: int,
         *,
         leases: Leases,
-        loading: Container[bytes],
+        loading: Container[str],
         steady: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
-        """``loading``: has the keys that are being loaded. ``steady``, ``clock``: return seconds
-        of the steady clock, and since the epoch."""
+        """``loading``: has the tokens whose sessions are being loaded. ``steady``, ``clock``:
+        return seconds of the steady clock, and since the epoch."""
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._most_objects = min(
@@ -190,7 +190,7 @@ class TokenIndex:
         for _ in range(min(_CHECKED_FOR_EXPIRY, len(self._ring))):
             self._expiry_hand %= len(self._ring)
             entry = self._ring[self._expiry_hand]
-            if entry.expires_at <= now and entry.key not in self._loading:
+            if entry.expires_at <= now and entry.token not in self._loading:
                 self._remove(entry)  # the last one takes its place
             else:
                 self._expiry_hand += 1
@@ -217,12 +217,15 @@ class TokenIndex:
 
     def _next_to_leave(self) -> CachedToken | None:
         """Return the object that leaves next; None when those looked at are being loaded."""
+        if not self._ring:
+            return None
         passed_over = None
-        for _ in range(min(_LOOKED_AT, len(self._ring))):
-            self._hand %= len(self._ring)
+        others = max(1, len(self._ring) - 1)  # the newest is the last
+        for _ in range(min(_LOOKED_AT, others)):
+            self._hand %= others
             entry = self._ring[self._hand]
             self._hand += 1
-            if entry.key not in self._loading:
+            if entry.token not in self._loading:
                 if entry.used_at <= entry.looked_at:
                     return entry
                 entry.looked_at = entry.used_at

@@ -87,6 +87,15 @@ class _SubjectRevocation:
         if self.milliseconds is None:
             self.milliseconds = milliseconds
 
+    def _note_ended(self, session_ids: tuple[bytes, ...]) -> None:
+        # After a rollback, a retry does not find all that the first attempt ended.
+        self.ended = tuple(dict.fromkeys((*self.ended, *session_ids)))
+
+    def _release_sweep(self, operation: bytes) -> None:
+        for session_id in self.ended:
+            self.context.memory.denials.lift(session_id)
+        self.context.memory.forget_sweep(self._key, operation)
+
     def _sweep(self, operation: bytes, sweep: Sweep) -> None:
         """Deny the sessions that the store has ended, and all that were opened before them."""
         for session_id in self.ended:
@@ -192,7 +201,7 @@ class EndAll(_SubjectRevocation):
     def interpret(self, reply: session_calls.EndedAll) -> None:
         """Take note of the ended sessions; the first time, report them to the listeners."""
         self._note_time(reply.now_milliseconds)
-        self.ended = reply.ended
+        self._note_ended(reply.ended)
         if reply.ended:
             self._tell(reply.ended, self.note)
 
@@ -204,7 +213,7 @@ class EndAll(_SubjectRevocation):
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self.context.memory.forget_sweep(self._key, operation)
+        self._release_sweep(operation)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -238,7 +247,7 @@ class AddBan(_SubjectRevocation):
         if reply.status == "FULL":
             raise TooManyBans
         self._note_time(reply.now_milliseconds)
-        self.ended = reply.ended
+        self._note_ended(reply.ended)
         self._tell(reply.ended, f"{self.scope} {self.note}".strip())
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
@@ -256,4 +265,4 @@ class AddBan(_SubjectRevocation):
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self.context.memory.forget_sweep(self._key, operation)
+        self._release_sweep(operation)
