@@ -7,7 +7,7 @@ from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory import denials, pending
 
-from .test_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
+from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
 OTHER_ID = b"o" * 16

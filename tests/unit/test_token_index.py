@@ -336,9 +336,11 @@ class Steps:
         return self._trace
 
 
-def costs(monkeypatch, entries: int, *, used: bool = False, subject: str = "") -> dict[str, int]:
+def costs(
+    monkeypatch, entries: int, *, used: bool = False, subject: str = "", objects: int = 64
+) -> dict[str, int]:
     """Return the most instructions that each call takes in a full cache of that many entries."""
-    monkeypatch.setattr(token_index, "MOST_OBJECTS", 64)
+    monkeypatch.setattr(token_index, "MOST_OBJECTS", objects)
     scene = Scene(entries=entries)
     made = [scene.entry(f"t-{number}", subject or f"u-{number}") for number in range(entries + 200)]
     for entry in made[:entries]:
@@ -372,6 +374,12 @@ def test_no_call_takes_longer_in_a_larger_cache(monkeypatch, used):
     assert small["find"] < 100
     for name, most in small.items():
         assert large[name] <= most * 1.2 + 50, name
+
+
+def test_no_call_takes_longer_with_more_objects_that_were_all_used(monkeypatch):
+    few, many = costs(monkeypatch, 800, used=True), costs(monkeypatch, 800, used=True, objects=400)
+    for name, most in few.items():
+        assert many[name] <= most * 1.2 + 50, name
 
 
 def test_a_change_takes_as_long_for_a_subject_with_many_tokens(monkeypatch):
