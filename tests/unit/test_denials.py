@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 import threading
 from dataclasses import replace
 from typing import Any
@@ -79,50 +78,6 @@ def test_sessions_are_bounded_and_the_oldest_leave(denials, monkeypatch):
     assert known == [False, False, True, True, True]
 
 
-def test_what_is_pending_never_leaves_to_make_room_and_does_not_count(denials, monkeypatch):
-    monkeypatch.setattr(module, "MOST_SESSIONS", 3)
-    unconfirmed = [b"p%015d" % number for number in range(10)]
-    for session_id in unconfirmed:
-        denials.add(session_id, replace(REVOKED, is_pending=True))
-    others = [b"o%015d" % number for number in range(50)]
-    for session_id in others:
-        denials.add(session_id, REVOKED)
-    for session_id in unconfirmed:
-        assert denials.judge(KEY, session_id, shown(), 6.0)
-        assert denials.without_store(KEY, session_id, shown().record, HERE)
-        assert denials.concerns(KEY, session_id)
-    assert [each for each in others if denials.of_session(each)] == others[-3:]
-
-
-def test_what_was_pending_counts_once_it_is_settled(denials, monkeypatch):
-    monkeypatch.setattr(module, "MOST_SESSIONS", 3)
-    ids = [bytes([number]) * 16 for number in range(5)]
-    for session_id in ids:
-        denials.add(session_id, replace(REVOKED, is_pending=True))
-    denials.lift(ids[4])
-    for session_id in ids[:4]:
-        denials.add(session_id, REVOKED)
-    assert [denials.of_session(each) for each in ids] == [None, KNOWN, KNOWN, KNOWN, None]
-
-
-def test_a_thread_that_looks_while_a_denial_is_settled_finds_it(denials):
-    """A reader without the lock, between any two instructions of the one that settles."""
-    denials.add(ONE, replace(REVOKED, is_pending=True))
-    missed = 0
-
-    def look(*_: object) -> Any:
-        nonlocal missed
-        missed += denials.of_session(ONE) is None
-        return look
-
-    before = sys.gettrace()
-    sys.settrace(look)
-    denials.add(ONE, REVOKED)
-    sys.settrace(before)
-    assert not missed
-    assert denials.of_session(ONE) == KNOWN
-
-
 def test_a_sweep_is_about_those_opened_before(denials):
     denials.sweep(KEY, b"operation", Sweep(REVOKED, until=NOW))
     assert denials.judge(KEY, ONE, shown(created=NOW), 6.0) == KNOWN
@@ -195,25 +150,6 @@ def test_operations_of_a_subject_are_bounded_but_what_is_pending_stays(denials):
     for number in range(50):
         denials.sweep(KEY, b"%d" % number, Sweep(REVOKED, until=NOW))
     assert denials.judge(KEY, ONE, shown(created=NOW + 1), 6.0)
-
-
-def test_pending_sweeps_stay_however_many_there_are(denials, monkeypatch):
-    monkeypatch.setattr(module, "MOST_SUBJECTS", 3)
-    carried_out = Sweep(replace(REVOKED, is_pending=True), until=NOW)
-    for number in range(40):
-        ban = StoredBan(f"scope-{number}", 1, 0, "spam", 1)
-        denials.sweep(KEY, b"%d" % number, Sweep(REVOKED, bans=(ban,)))
-        denials.sweep(b"of-%d" % number, b"operation", carried_out)
-    for number in range(10):
-        denials.sweep(b"%d" % number, b"operation", Sweep(REVOKED, until=NOW))
-    assert len(denials.pending_bans(KEY)) == 40
-    for number in range(40):
-        assert denials.judge(b"of-%d" % number, ONE, shown(), 6.0)
-        denials.forget_sweep(KEY, b"%d" % number)
-        denials.sweep(b"of-%d" % number, b"operation", Sweep(REVOKED, until=NOW))
-    assert not denials.concerns(KEY, ONE)
-    kept = [number for number in range(40) if denials.concerns(b"of-%d" % number, ONE)]
-    assert kept == [37, 38, 39], "the bound holds for what is settled"
 
 
 def test_a_lower_generation_is_a_rollback(denials):
