@@ -142,7 +142,7 @@ def test_subjects_are_bounded_but_what_is_pending_stays(denials, monkeypatch):
         denials.sweep(b"%d" % number, b"operation", Sweep(REVOKED, until=NOW))
     assert denials.judge(b"pending", ONE, shown(), 6.0)
     kept = [bool(denials.judge(b"%d" % number, ONE, shown(), 6.0)) for number in range(6)]
-    assert kept == [False] * 4 + [True] * 2
+    assert kept == [False] * 3 + [True] * 3
 
 
 def test_operations_of_a_subject_are_bounded_but_what_is_pending_stays(denials):

@@ -4,7 +4,8 @@ A store can lose its latest writes when a replica that has not received them is 
 reports sessions as live that have ended. For this process they stay ended. No I/O happens here.
 
 - A *denial* says that one session has ended. Session ids are never reused, so a denial never
-  becomes wrong. The oldest denials are dropped when there are too many.
+  becomes wrong. The oldest denials are dropped when there are too many, except *pending* ones,
+  which only this process knows. Their number is bounded by the queue of pending revocations.
 - A *sweep* says that all sessions of a subject that were opened up to a time have ended, except
   one, or those on other device types. Until the store reports when it revoked them, that time is
   the time of the request, so later logins are not denied. A ban from everything denies every
@@ -28,9 +29,9 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 
 MOST_SESSIONS: Final = 50_000
-"""The most denials of single sessions that are kept."""
+"""The most denials of single sessions that are kept, apart from pending ones."""
 MOST_SUBJECTS: Final = 10_000
-"""The most subjects whose sweeps, or whose generations, are kept."""
+"""The most subjects whose sweeps, or whose generations, are kept, apart from pending sweeps."""
 _MOST_SWEEPS: Final = 16
 _MOST_SEEN: Final = 64
 _GENERATION_MILLISECONDS: Final = 3_600_000
@@ -93,6 +94,11 @@ class Sweep:
     bans: tuple[StoredBan, ...] = ()
     """Bans from scopes that are enforced here although the store may not know them."""
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether the store may not know of the revocation yet."""
+        return self.denial.is_pending or self.until == math.inf
+
     def covers(self, session_id: bytes, record: LiveRecord, moment: Moment) -> bool:
         """Return whether the sweep covers the session with the given id and record.
 
@@ -126,8 +132,11 @@ class Denials:
         self._lock = lock()
         self._steady = steady
         renew_in_child(self)
+        self._pending: dict[bytes, Denial] = {}
         self._sessions: OrderedDict[bytes, Denial] = OrderedDict()
-        self._sweeps: OrderedDict[bytes, dict[bytes, Sweep]] = OrderedDict()
+        self._sweeps: dict[bytes, dict[bytes, Sweep]] = {}
+        self._settled: OrderedDict[bytes, None] = OrderedDict()
+        """The subjects none of whose sweeps is pending, the one that changed last behind."""
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
         self.rollbacks = 0
         """How many times the store reported a session as live that had durably ended."""
@@ -137,25 +146,29 @@ class Denials:
     def add(self, session_id: bytes, denial: Denial) -> None:
         """Deny a session. A pending denial never replaces a certain one."""
         with self._lock:
-            known = self._sessions.get(session_id)
-            if known is None or known.is_pending:
-                requests = denial.requests | (known.requests if known else frozenset())
-                self._sessions[session_id] = replace(
-                    denial, known_at=self._steady(), requests=requests
-                )
-                if len(self._sessions) > MOST_SESSIONS:
-                    self._sessions.popitem(last=False)
+            if session_id in self._sessions:
+                return
+            known = self._pending.get(session_id)
+            requests = denial.requests | (known.requests if known else frozenset())
+            denial = replace(denial, known_at=self._steady(), requests=requests)
+            if denial.is_pending:
+                self._pending[session_id] = denial
+                return
+            self._sessions[session_id] = denial
+            self._pending.pop(session_id, None)
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
 
     def lift(self, session_id: bytes, request: bytes) -> None:
         """Drop the pending denial of a session, unless a request other than this one needs it."""
         with self._lock:
-            known = self._sessions.get(session_id)
-            if known is None or not known.is_pending:
+            known = self._pending.get(session_id)
+            if known is None:
                 return
             if others := known.requests - {request}:
-                self._sessions[session_id] = replace(known, requests=others)
+                self._pending[session_id] = replace(known, requests=others)
             else:
-                del self._sessions[session_id]
+                del self._pending[session_id]
 
     def sweep(self, key: bytes, request: bytes, sweep: Sweep) -> None:
         """Deny sessions of the subject of ``key``, instead of an earlier sweep of ``request``."""
@@ -164,30 +177,27 @@ class Denials:
             sweeps.pop(request, None)
             denial = replace(sweep.denial, known_at=self._steady())
             sweeps[request] = replace(sweep, denial=denial)
-            if len(sweeps) > _MOST_SWEEPS:
-                # Only this process knows pending sweeps, so settled ones are dropped first.
-                settled = [each for each, one in sweeps.items() if one.until < math.inf]
-                del sweeps[(settled or list(sweeps))[0]]
-            self._sweeps.move_to_end(key)
-            if len(self._sweeps) > MOST_SUBJECTS:
-                self._make_room()
+            settled = [each for each, one in sweeps.items() if not one.is_pending]
+            for each in settled[: max(0, len(settled) - _MOST_SWEEPS)]:
+                del sweeps[each]
+            self._settle(key, sweeps)
 
     def forget_sweep(self, key: bytes, request: bytes) -> None:
         """Drop the sweep of ``request`` over the subject of ``key``."""
         with self._lock:
             sweeps = self._sweeps.get(key)
-            if sweeps is not None and request in sweeps:
-                del sweeps[request]
-                if not sweeps:
-                    del self._sweeps[key]
+            if sweeps is not None and sweeps.pop(request, None) is not None:
+                self._settle(key, sweeps)
 
     def of_session(self, session_id: bytes) -> Denial | None:
         """Return the denial of the session itself; sweeps and generations are not considered."""
-        return self._sessions.get(session_id)
+        # In this order: a denial that is settled meanwhile is then found in either place.
+        return self._pending.get(session_id) or self._sessions.get(session_id)
 
     def concerns(self, key: bytes, session_id: bytes) -> bool:
         """Return whether anything is known that could deny the session or concerns its subject."""
-        return session_id in self._sessions or key in self._sweeps or key in self._generations
+        is_denied = session_id in self._pending or session_id in self._sessions
+        return is_denied or key in self._sweeps or key in self._generations
 
     def pending_bans(self, key: bytes) -> tuple[StoredBan, ...]:
         """Return the bans of the subject of ``key`` that the store may not know."""
@@ -208,7 +218,7 @@ class Denials:
         record = stored.record
         assert isinstance(record, LiveRecord)
         with self._lock:
-            denial = self._sessions.get(session_id)
+            denial = self.of_session(session_id)
             if denial is None:
                 moment = Moment(stored.now_milliseconds, asked_at)
                 denial = self._swept(key, session_id, record, moment)
@@ -226,8 +236,7 @@ class Denials:
         ``record``: the record that the store returned last; ``moment``: relates the two clocks.
         """
         with self._lock:
-            denial = self._sessions.get(session_id)
-            return denial or self._swept(key, session_id, record, moment)
+            return self.of_session(session_id) or self._swept(key, session_id, record, moment)
 
     def learn_generation(self, key: bytes, generation: int) -> None:
         """Take note of a generation that the store reported for the subject of ``key``.
@@ -247,15 +256,18 @@ class Denials:
         """Drop what is pending, which the parent process handles; called in a forked child."""
         self._lock = self._new_lock()
         with self._lock:
-            for session_id in [each for each, one in self._sessions.items() if one.is_pending]:
-                del self._sessions[session_id]
+            self._pending.clear()
             self._sweeps.clear()
+            self._settled.clear()
 
-    def _make_room(self) -> None:
-        for key, sweeps in self._sweeps.items():
-            if all(each.until < math.inf for each in sweeps.values()):
-                del self._sweeps[key]
-                return
+    def _settle(self, key: bytes, sweeps: dict[bytes, Sweep]) -> None:
+        self._settled.pop(key, None)
+        if not sweeps:
+            del self._sweeps[key]
+        elif not any(each.is_pending for each in sweeps.values()):
+            self._settled[key] = None
+            if len(self._settled) > MOST_SUBJECTS:
+                del self._sweeps[self._settled.popitem(last=False)[0]]
 
     def _swept(
         self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment

@@ -1,4 +1,4 @@
-"""The entries of the near cache: a token, the session it belongs to, and the load that reads it."""
+"""The entries of the near cache: a token, and the session it belongs to."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -41,6 +41,7 @@ class CachedToken:
         "lease",
         "loaded",
         "looked_at",
+        "place",
         "session",
         "session_id",
         "session_text",
@@ -87,21 +88,10 @@ class CachedToken:
         """When the session was last known to be live, if it is not doubtful."""
         self.looked_at = -inf
         """When eviction last passed over the entry, in seconds of the steady clock."""
+        self.place = 0
+        """The place of the entry on the ring that eviction goes round."""
         self.size = 0
         """The estimated memory of the entry, in bytes."""
 
     def __repr__(self) -> str:
         return "<CachedToken>"  # never the token itself
-
-
-class PendingLoad:
-    """A load that was announced and has not returned yet."""
-
-    __slots__ = ("began", "is_good", "key")
-
-    def __init__(self, key: bytes, began: int) -> None:
-        self.key: Final = key
-        self.began: Final = began
-        """The number of lease events when the load began."""
-        self.is_good = True
-        """Whether no change of the key became known since the load began."""

@@ -110,6 +110,7 @@ class Leases:
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
+        self._current: dict[int, Lease] = {}
         self._primaries: Set[Hashable] = frozenset()
 
     # Events.
@@ -132,7 +133,7 @@ class Leases:
         state.forget_beats()
         state.is_met = True
         if pushes:
-            state.lease = Lease(node, self.events)
+            self._begin(node, state)
         self._renew()
 
     def unjudged(self, node: Hashable) -> None:
@@ -200,7 +201,7 @@ class Leases:
         for node, state in self._nodes.items():
             if state.lease is not None:
                 self._retire(state)
-                state.lease = Lease(node, self.events)
+                self._begin(node, state)
         self._renew()
 
     def forget(self) -> None:
@@ -235,6 +236,15 @@ class Leases:
         state = self._nodes.get(node)
         return None if state is None else state.lease
 
+    def lease_since(self, began: int, node: Hashable) -> Lease | None:
+        """Return the lease of ``node`` if its generation began with event ``began`` or before."""
+        lease = self.lease(node)
+        return lease if lease is not None and lease.began <= began else None
+
+    def current(self, began: int) -> Lease | None:
+        """Return the lease of the generation that began with event ``began``; None: it ended."""
+        return self._current.get(began)
+
     def state(self, node: Hashable) -> NodeState | None:
         """Return the state of ``node``; None when it is unknown."""
         return self._nodes.get(node)
@@ -260,9 +270,13 @@ class Leases:
 
     # Decisions.
 
+    def _begin(self, node: Hashable, state: NodeState) -> None:
+        state.lease = self._current[self.events] = Lease(node, self.events)
+
     def _retire(self, state: NodeState) -> None:
         self.events += 1
         if state.lease is not None:
+            self._current.pop(state.lease.began, None)
             state.lease.until = -inf
             state.lease = None
 

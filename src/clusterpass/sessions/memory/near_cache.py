@@ -7,8 +7,8 @@ names of changed keys, and a push invalidates the session in exactly the entries
 - A load is announced before it is sent. Its result is not served when its key changes before the
   answer arrives, or when the generation of the answering node began after the load.
 - The hot path reads without a lock. The lease of an entry is set last and removed first.
-- The numbers of entries and bytes are bounded. Eviction follows the second-chance algorithm: the
-  oldest entry goes, unless it was used since eviction last passed over it.
+- The numbers of entries and bytes are bounded. The :class:`TokenIndex` keeps the entries that were
+  used last as objects, packs the others, and decides which one leaves, all in constant time.
 - Times are seconds of the steady clock unless a name says otherwise. The clocks are arguments.
 """
 
@@ -21,16 +21,11 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import CachedSession, CachedToken, PendingLoad
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease, Leases
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
+from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
-
-_ENTRY_BYTES: Final = 1600
-"""The memory of an entry, apart from its token and twice the store's answer, as measured by
-``python -m benchmarks near_memory``."""
-_CALL_BYTES: Final = 800
-_LOOKED_AT: Final = 2
-"""How many of the oldest entries each insertion checks for expired tokens."""
+from clusterpass.sessions.memory.token_index import TokenIndex
 
 
 class NearCache:
@@ -61,19 +56,21 @@ class NearCache:
         self._cutoff_prefix = cutoff_prefix
         self.leases: Final = leases
         self._cutoff = cutoff
-        self._most_entries = most_entries
-        self._most_bytes = most_bytes
         self._steady = steady
         self._clock = clock
         self._new_lock = lock
         self._lock = lock()
-        self._entries: dict[str, CachedToken] = {}
-        self._by_key: dict[bytes, CachedToken | tuple[CachedToken, ...]] = {}
-        self._loading: dict[bytes, list[PendingLoad]] = {}
-        self._bytes = 0
+        self._loading: Final = PendingLoads()
+        self._tokens = TokenIndex(
+            most_entries,
+            most_bytes,
+            leases=leases,
+            loading=self._loading,
+            steady=steady,
+            clock=clock,
+        )
         self._hits = 0
         self._misses = 0
-        self._evictions = 0
         self._invalidations = Rate()
         self._flushed_at = -math.inf
         self.refusal = ""
@@ -85,12 +82,12 @@ class NearCache:
     # The hot path.
 
     def _finder(self) -> Callable[[str], Session | None]:
-        get, steady = self._entries.get, self._steady
+        get, rebuilt, steady = self._tokens.objects.get, self._rebuilt, self._steady
 
         def find(token: str) -> Session | None:
             """Return the session of ``token`` if it may be served from memory now, else None."""
             try:
-                entry = get(token)
+                entry = get(token) or rebuilt(token)
             except TypeError:  # not hashable, so not a token
                 return None
             if entry is not None:
@@ -107,7 +104,13 @@ class NearCache:
 
     def entry(self, token: str) -> CachedToken | None:
         """Return the entry of ``token``, whose signature was verified; None when there is none."""
-        return self._entries.get(token)
+        return self._tokens.objects.get(token) or self._rebuilt(token)
+
+    def _rebuilt(self, token: str) -> CachedToken | None:
+        if self._tokens.is_packed(token):
+            with self._lock:
+                return self._tokens.rebuilt(token)
+        return None
 
     def node_stats(self) -> tuple[NodeStats, ...]:
         """Return the state of the lease of each primary."""
@@ -128,9 +131,10 @@ class NearCache:
 
     def seconds_since_seen(self, entry: CachedToken) -> float | None:
         """Return the seconds since the session of ``entry`` was known to be live; None: unknown."""
-        if entry.loaded is None or entry.is_doubtful or entry.used_at < self._flushed_at:
+        now = self.entry(entry.token)  # another object if the caller's was packed meanwhile
+        if now is None or now.loaded is None or now.loaded != entry.loaded or now.is_doubtful:
             return None
-        return self._steady() - entry.used_at
+        return None if now.used_at < self._flushed_at else self._steady() - now.used_at
 
     def store_seconds(self, loaded: CachedSession) -> float:
         """Return the store's time now, in seconds since the epoch, extrapolated from the load."""
@@ -139,33 +143,29 @@ class NearCache:
     def stats(self) -> CacheStats:
         """Return the size and the counters of the cache."""
         return CacheStats(
-            entries=len(self._entries),
-            bytes=self._bytes,
+            entries=len(self._tokens),
+            bytes=self._tokens.size,
             hits=self._hits,
             misses=self._misses,
-            evictions=self._evictions,
+            evictions=self._tokens.evictions,
             invalidations=self._invalidations.total,
             invalidations_per_second=self._invalidations.per_second(self._steady()),
         )
 
     # Loads.
 
-    def begin(self, key: bytes) -> PendingLoad:
-        """Announce a load of ``key``, before it is sent."""
-        loading = PendingLoad(key, self.leases.events)
+    def begin(self, key: bytes, token: str = "") -> PendingLoad:
+        """Announce a load of ``key``, before it is sent. The entry of ``token`` stays meanwhile."""
+        loading = PendingLoad(key, token, self.leases.events)
         self._misses += 1
         with self._lock:
-            self._loading.setdefault(key, []).append(loading)
+            self._loading.begin(loading)
         return loading
 
     def end(self, loading: PendingLoad) -> None:
         """Mark a load as finished, whether or not it succeeded."""
         with self._lock:
-            others = self._loading.get(loading.key)
-            if others is not None and loading in others:
-                others.remove(loading)
-                if not others:
-                    del self._loading[loading.key]
+            self._loading.end(loading)
 
     def keep(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
@@ -175,7 +175,9 @@ class NearCache:
         Without ``loading`` the answer is kept only to be compared with the next one.
         """
         with self._lock:
-            lease = None if loading is None else self._lease_for(loading, node)
+            lease = None
+            if loading is not None and loading.is_good:
+                lease = self.leases.lease_since(loading.began, node)
             if lease is None and entry.lease.until > self._steady():
                 return  # the session being served may be newer
             entry.lease = NEVER
@@ -185,103 +187,30 @@ class NearCache:
             # The token must not have expired by this machine's clock either.
             here = self._steady() + entry.expires_at - self._clock()
             entry.deadline = min(until, here)
-            self._insert(entry)
             if lease is not None:
                 entry.lease = lease
+            self._tokens.put(entry)
 
     def keep_stateless(self, entry: CachedToken, session: Session) -> None:
         """Keep and serve the session that a token describes by itself, until the token expires."""
         with self._lock:
             entry.session = session
             entry.deadline = self._steady() + entry.expires_at - self._clock()
-            self._insert(entry)
             entry.lease = ALWAYS
+            self._tokens.put(entry)
 
-    def _lease_for(self, loading: PendingLoad, node: Hashable) -> Lease | None:
-        if not loading.is_good or node is None:
-            return None
-        lease = self.leases.lease(node)
-        return lease if lease is not None and lease.began <= loading.began else None
-
-    # Insertion and removal.
-
-    def _insert(self, entry: CachedToken) -> None:
-        size = _ENTRY_BYTES + len(entry.token) + len(entry.key)
-        if entry.call is not None:
-            size += _CALL_BYTES
-        if entry.loaded is not None:
-            for part in entry.loaded.raw:
-                if isinstance(part, bytes):
-                    size += 2 * len(part)
-        known = self._entries.get(entry.token)
-        if known is not entry:
-            if known is not None:
-                self._remove(known)
-            entry.looked_at = self._steady()
-            self._entries[entry.token] = entry
-            beside = self._by_key.get(entry.key, ())
-            beside = beside if isinstance(beside, tuple) else (beside,)
-            self._by_key[entry.key] = (*beside, entry) if beside else entry
-        entry.used_at = self._steady()
-        self._bytes += size - entry.size
-        entry.size = size
-        self._drop_expired()
-        while self._entries and (
-            len(self._entries) > self._most_entries or self._bytes > self._most_bytes
-        ):
-            self._make_room()
-
-    def _make_room(self) -> None:
-        first = next(iter(self._entries.values()))
-        if first.used_at > first.looked_at:
-            self._to_the_end(first)
-        else:
-            self._evictions += 1
-            self._remove(first)
-
-    def _drop_expired(self) -> None:
-        # Entries expire roughly in the order of insertion; eviction removes the exceptions.
-        now = self._clock()
-        for _ in range(_LOOKED_AT):
-            first = next(iter(self._entries.values()))
-            if first.expires_at > now:
-                return
-            self._remove(first)
-            if not self._entries:
-                return
-
-    def _to_the_end(self, entry: CachedToken) -> None:
-        entry.looked_at = entry.used_at
-        # A thread that reads without the lock may miss the entry meanwhile, and asks the store.
-        del self._entries[entry.token]
-        self._entries[entry.token] = entry
-
-    def _remove(self, entry: CachedToken) -> None:
-        entry.lease = NEVER
-        self._entries.pop(entry.token, None)
-        self._bytes -= entry.size
-        entry.size = 0
-        beside = self._by_key.get(entry.key)
-        if beside is entry:
-            del self._by_key[entry.key]
-        elif isinstance(beside, tuple):
-            left = tuple(each for each in beside if each is not entry)
-            self._by_key[entry.key] = left if len(left) > 1 else left[0]
+    # Changes.
 
     def changed(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, which has or may have changed, and loads of it."""
         with self._lock:
-            for loading in self._loading.get(key, ()):
-                loading.is_good = False
-            self.outdated(key)
+            self._loading.changed(key)
+            self._tokens.doubt(key)
 
     def outdated(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""
         with self._lock:
-            found = self._by_key.get(key, ())
-            for entry in found if isinstance(found, tuple) else (found,):
-                entry.lease = NEVER
-                entry.is_doubtful = True
+            self._tokens.doubt(key)
 
     # Events that the watch of the cluster reports.
 
@@ -292,21 +221,20 @@ class NearCache:
         """
         with self._lock:
             now = self._steady()
+            has_cutoff = keys is None
             if keys is None:
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
-                self._forget_cutoff()
-                return True
-            has_cutoff = False
-            for key in keys:
+            for key in keys or ():
                 self._invalidations.note(now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 else:
                     self.changed(key)
             if has_cutoff:
-                self._forget_cutoff()
+                self._cutoff.forget()
+                self.leases.cutoff_changed(now)
             return has_cutoff
 
     def set_primaries(self, nodes: Set[Hashable]) -> None:
@@ -348,10 +276,8 @@ class NearCache:
         """Empty the cache and replace the lock; called in a forked child."""
         self._lock = self._new_lock()
         with self._lock:
-            self._entries.clear()
-            self._by_key.clear()
+            self._tokens.clear()
             self._loading.clear()
-            self._bytes = 0
             self.leases.forget()
             self._cutoff.forget()
 
@@ -377,7 +303,3 @@ class NearCache:
     def _end_all(self) -> None:
         with self._lock:
             self.leases.end_all()
-
-    def _forget_cutoff(self) -> None:
-        self._cutoff.forget()
-        self.leases.cutoff_changed(self._steady())

@@ -90,6 +90,10 @@ class _SubjectRevocation:
         requests = frozenset({request}) if is_pending else frozenset()
         return Denial(reason, self._seconds(), self._short_note, is_pending, requests=requests)
 
+    def _note_ended(self, session_ids: tuple[bytes, ...]) -> None:
+        # After a rollback, a retry does not find all that the first attempt ended.
+        self.ended = tuple(dict.fromkeys((*self.ended, *session_ids)))
+
     def _sweep(self, request: bytes, sweep: Sweep) -> None:
         """Deny the sessions that the store has ended, and all that were opened before them."""
         for session_id in self.ended:
@@ -206,7 +210,7 @@ class EndAll(_SubjectRevocation):
     def interpret(self, reply: session_calls.EndedAll) -> None:
         """Take note of the ended sessions; the first time, report them to the listeners."""
         self._note_time(reply.now_milliseconds)
-        self.ended = reply.ended
+        self._note_ended(reply.ended)
         if reply.ended:
             self._tell(reply.ended, self.note)
 
@@ -262,7 +266,7 @@ class AddBan(_SubjectRevocation):
         if reply.status == "FULL":
             raise TooManyBans
         self._note_time(reply.now_milliseconds)
-        self.ended = reply.ended
+        self._note_ended(reply.ended)
         self._tell(reply.ended, f"{self.scope} {self.note}".strip())
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:

@@ -165,7 +165,7 @@ class Verify:
             known_cutoff = cutoff.milliseconds
             if cutoff.is_due():
                 known_cutoff = yield from read_cutoff(self._keyspace, cutoff)
-            loading = near.begin(entry.key) if mode == "cached" else None
+            loading = near.begin(entry.key, entry.token) if mode == "cached" else None
             sent_at = cutoff.now()
             answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
             loaded = self._loads.interpret(entry, answer.reply, mode, sent_at, known_cutoff)

@@ -1,0 +1,131 @@
+"""Packs an entry of the near cache into bytes, and rebuilds it.
+
+A packed entry is one object that the garbage collector does not track: a full collection passes
+over a million of them in no time, while it would visit each of the half dozen objects of a
+:class:`CachedToken`. The bytes never leave the process. They hold everything but the token itself,
+the key of the subject's sessions, and the call that is built again when it is needed.
+"""
+
+import marshal
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
+
+from clusterpass.model.bans import Ban
+from clusterpass.model.frozen import frozen
+from clusterpass.model.values import NO_CLAIMS, Actor, Session
+from clusterpass.protocol.keyspace import SubjectKeys
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease
+
+_NO_LEASE: Final = 0
+_NO_NODE: Final = -1
+_VERSION: Final = 4
+"""The version of the format of ``marshal``: the oldest one with short strings."""
+
+_NAMES: Final = tuple(each.name for each in fields(Session))
+_MADE: Final = ("claims", "act", "bans")
+_plain_fields: Final = attrgetter(*(name for name in _NAMES if name not in _MADE))
+_BEFORE: Final = _NAMES.index("claims")
+_FLAGS: Final = _NAMES.index("act") - 1
+"""The places of the first plain fields after the claims, and after the actor and the bans."""
+_actor_fields: Final = attrgetter(*(each.name for each in fields(Actor)))
+_ban_fields: Final = attrgetter(*(each.name for each in fields(Ban)))
+_answer_fields: Final = attrgetter(*(each.name for each in fields(CachedSession)[1:]))
+
+
+def pack_entry(entry: CachedToken) -> bytes:
+    """Return ``entry`` as bytes, without its token, key and call.
+
+    Raises ValueError when the claims hold values that JSON does not have.
+    """
+    lease, session, loaded = entry.lease, entry.session, entry.loaded
+    return marshal.dumps(
+        (
+            entry.subject,
+            entry.keys.activity,
+            entry.keys.slot,
+            entry.session_id,
+            entry.session_text,
+            entry.expires_at,
+            _NO_LEASE if lease is NEVER else _NO_NODE if lease is ALWAYS else lease.began,
+            entry.deadline,
+            entry.is_doubtful,
+            entry.used_at,
+            None if session is None else _pack_session(session),
+            None if loaded is None else _answer_fields(loaded),
+        ),
+        _VERSION,
+    )
+
+
+def unpack_entry(
+    token: str, key: bytes, packed: bytes, current: Callable[[int], Lease | None]
+) -> CachedToken:
+    """Return the entry that :func:`pack_entry` packed.
+
+    ``key``: the key of the subject's sessions. ``current``: returns the lease of the generation
+    that began with the event of the given number, or None when the generation has ended.
+    """
+    (
+        subject,
+        activity,
+        slot,
+        session_id,
+        session_text,
+        expires_at,
+        began,
+        deadline,
+        is_doubtful,
+        used_at,
+        session,
+        answer,
+    ) = marshal.loads(packed)  # noqa: S302 (the bytes are of this process)
+    entry = CachedToken(
+        token,
+        subject,
+        SubjectKeys(key, activity, slot),
+        session_id,
+        expires_at,
+        session_text=session_text,
+    )
+    entry.deadline, entry.is_doubtful, entry.used_at = deadline, is_doubtful, used_at
+    if session is not None:
+        entry.session = _unpack_session(session)
+        if answer is not None:
+            entry.loaded = CachedSession(entry.session, *answer)
+    if began == _NO_NODE:
+        entry.lease = ALWAYS
+    elif began != _NO_LEASE:
+        entry.lease = current(began) or NEVER
+    return entry
+
+
+def _pack_session(session: Session) -> tuple[Any, ...]:
+    claims, act, bans = session.claims, session.act, session.bans
+    return (
+        _plain_fields(session),
+        _plain(claims) if claims else None,
+        None if act is None else _actor_fields(act),
+        tuple(_ban_fields(ban) for ban in bans) if bans else None,
+    )
+
+
+def _unpack_session(packed: tuple[Any, ...]) -> Session:
+    plain, claims, act, bans = packed
+    before, after, flags = plain[:_BEFORE], plain[_BEFORE:_FLAGS], plain[_FLAGS:]
+    given = NO_CLAIMS if claims is None else frozen(claims)
+    actor = None if act is None else Actor(*act)
+    in_force = () if bans is None else tuple(Ban(*ban) for ban in bans)
+    values: tuple[Any, ...] = (*before, given, *after, actor, in_force, *flags)
+    return Session(*values)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with built-in containers in place of immutable ones."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value

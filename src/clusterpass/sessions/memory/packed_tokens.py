@@ -1,0 +1,156 @@
+"""The packed entries of the near cache, by token: lookup, invalidation and eviction.
+
+Every step takes constant time, whatever the number of entries:
+
+- The entries lie in many small dictionaries, by the hash of the token. A dictionary is resized in
+  one go, and its first item is found by passing over the slots of those that were deleted before
+  it, so a large one would stall its caller. These have some hundred items each.
+- A key has one number: how many entries are of it, and when it changed last. A change is noted
+  there and applied when an entry is taken. Changes are counted, not timed.
+- Eviction goes from one dictionary to the next, and takes the oldest entry of each, after those
+  whose tokens have expired. Entries get here when they are not used, and leave when they are, so
+  the oldest is the one that has not been used for longest.
+
+Keys and values are strings, bytes and integers. The garbage collector tracks neither these nor a
+dictionary that holds nothing else.
+"""
+
+from array import array
+from math import inf, nextafter
+from struct import Struct
+from typing import Final, NamedTuple
+
+_IN_ONE: Final = 128
+"""The number of entries in each dictionary when the cache is full, on average."""
+_MOST_DICTIONARIES: Final = 2**17
+_HEAD: Final = Struct(">dQH")  # positive doubles have the order of their big-endian bytes
+_EXPIRY: Final = Struct(">d")
+_COUNT_BITS: Final = 32
+_COUNT: Final = 2**_COUNT_BITS - 1
+_OVERHEAD: Final = 290
+"""The memory of an entry apart from its token, twice its key, and its contents, as measured by
+``python -m benchmarks near_memory``."""
+
+
+class Taken(NamedTuple):
+    """An entry that was taken out."""
+
+    key: bytes
+    """The key of the subject's sessions."""
+    contents: bytes
+    is_changed: bool
+    """Whether the key may have changed since the entry was put in."""
+
+
+class PackedTokens:
+    """Packed entries. Callers must serialise the calls, except ``in``."""
+
+    def __init__(self, most: int) -> None:
+        """``most``: how many entries there are when the cache is full, roughly."""
+        needed = max(1, min(most // _IN_ONE, _MOST_DICTIONARIES))
+        count = 1 << (needed - 1).bit_length()
+        self._mask: Final = count - 1
+        self._entries: Final[list[dict[str, bytes]]] = [{} for _ in range(count)]
+        self._keys: Final[list[dict[bytes, int]]] = [{} for _ in range(count)]
+        self._soonest: Final = array("d", [inf]) * count
+        """A time before which no token in the dictionary of the same place expires."""
+        self._next = 0
+        self._changes = 0
+        self._count = 0
+        self.size = 0
+        """The estimated memory of the entries, in bytes."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._entries[hash(token) & self._mask]
+
+    def put(self, token: str, key: bytes, expires_at: float, contents: bytes, now: float) -> None:
+        """Put an entry in, and drop expired ones from the dictionary where it lies.
+
+        ``key``: the key of the subject's sessions. ``expires_at``, ``now``: seconds since the
+        epoch.
+        """
+        place = hash(token) & self._mask
+        self._drop_expired(place, now)
+        packed = _HEAD.pack(expires_at, self._changes, len(key)) + key + contents
+        self._entries[place][token] = packed
+        self._soonest[place] = min(self._soonest[place], expires_at)
+        keys = self._keys[hash(key) & self._mask]
+        keys[key] = keys.get(key, 0) + 1
+        self._count += 1
+        self.size += _size(token, packed, key)
+
+    def take(self, token: str) -> Taken | None:
+        """Take the entry of ``token`` out; None: there is none."""
+        place = hash(token) & self._mask
+        packed = self._entries[place].get(token)
+        if packed is None:
+            return None
+        _, changes, length = _HEAD.unpack_from(packed)
+        key = packed[_HEAD.size : _HEAD.size + length]
+        changed = self._keys[hash(key) & self._mask][key] >> _COUNT_BITS
+        self._drop(place, token)
+        return Taken(key, packed[_HEAD.size + length :], changed > changes)
+
+    def changed(self, key: bytes) -> None:
+        """Take note that ``key`` has or may have changed."""
+        keys = self._keys[hash(key) & self._mask]
+        known = keys.get(key)
+        if known is not None:
+            self._changes += 1
+            keys[key] = self._changes << _COUNT_BITS | known & _COUNT
+
+    def make_room(self, now: float) -> int:
+        """Drop expired entries of one dictionary, or else its oldest entry.
+
+        ``now``: seconds since the epoch. Returns how many were evicted before they expired.
+        """
+        while self._count:
+            place = self._next
+            self._next = (place + 1) & self._mask
+            entries = self._entries[place]
+            if self._drop_expired(place, now):
+                return 0
+            if entries:
+                self._drop(place, next(iter(entries)))
+                return 1
+        return 0
+
+    def clear(self) -> None:
+        """Drop all entries."""
+        for place in range(len(self._entries)):
+            self._entries[place].clear()
+            self._keys[place].clear()
+            self._soonest[place] = inf
+        self._count = self.size = 0
+
+    def _drop_expired(self, place: int, now: float) -> int:
+        if self._soonest[place] > now:
+            return 0
+        entries = self._entries[place]
+        after = _EXPIRY.pack(nextafter(now, inf))
+        expired = [token for token, packed in entries.items() if packed < after]
+        for token in expired:
+            self._drop(place, token)
+        first = min(entries.values(), default=None)
+        self._soonest[place] = inf if first is None else _EXPIRY.unpack_from(first)[0]
+        return len(expired)
+
+    def _drop(self, place: int, token: str) -> None:
+        packed = self._entries[place].pop(token)
+        length = _HEAD.unpack_from(packed)[2]
+        key = packed[_HEAD.size : _HEAD.size + length]
+        keys = self._keys[hash(key) & self._mask]
+        left = keys[key] - 1
+        if left & _COUNT:
+            keys[key] = left
+        else:
+            del keys[key]
+        self._count -= 1
+        self.size -= _size(token, packed, key)
+
+
+def _size(token: str, packed: bytes, key: bytes) -> int:
+    return _OVERHEAD + len(token) + len(packed) + len(key)

@@ -1,0 +1,76 @@
+"""An entry that was packed comes back as it was."""
+
+from math import inf
+from types import MappingProxyType
+
+import pytest
+
+from clusterpass.model.bans import Ban
+from clusterpass.model.frozen import FrozenDict, FrozenList, frozen
+from clusterpass.model.values import NO_CLAIMS, Actor, Session
+from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease
+from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
+
+from .test_near_cache import Scene
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+RICH = Session(
+    "alice",
+    "s",
+    "Ännas phone",
+    1,
+    2,
+    3,
+    frozen({"roles": ["a", {"b": [1.5, None, True, 2**80]}], "scope": "read"}),
+    "phone",
+    4,
+    5,
+    "mfa",
+    ("pwd", "otp"),
+    Actor("bob", "t", "help"),
+    (Ban("chat", 3, None, "spam", 9), Ban("", 1, 99, "", 8)),
+    False,
+    True,
+)
+
+
+@pytest.mark.parametrize("session", [RICH, Session("alice", "s", None, 0, 0, 0), None])
+@pytest.mark.parametrize("lease", [NEVER, ALWAYS, Lease("a", 7)], ids=["never", "always", "7"])
+def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
+    entry = scene.entry("secret")
+    entry.session, entry.lease = session, lease
+    if session is not None:
+        raw = [b"raw", None, 5, [b"a", [1]]]
+        entry.loaded = CachedSession(session, raw, 1.25, 2, 3, inf)
+    entry.deadline, entry.used_at, entry.is_doubtful = 12.5, -inf, True
+    contents = pack_entry(entry)
+    assert b"secret" not in contents
+    back = unpack_entry("secret", entry.key, contents, {7: lease}.get)
+    same = set(CachedToken.__slots__) - {"looked_at", "place", "size", "call"}
+    assert {name: getattr(back, name) for name in same} == {
+        name: getattr(entry, name) for name in same
+    }
+    assert back.lease is lease
+    if back.session is not None:
+        assert back.loaded is not None
+        assert back.session is back.loaded.session
+        assert type(back.session.claims) is MappingProxyType
+
+
+def test_claims_that_come_back_cannot_be_changed(scene):
+    entry = scene.entry()
+    entry.session = RICH
+    back = unpack_entry("token", entry.key, pack_entry(entry), {}.get).session
+    assert back is not None
+    assert isinstance(back.claims["roles"], FrozenList)
+    assert isinstance(back.claims["roles"][1], FrozenDict)
+    entry.session = Session("alice", "s", None, 0, 0, 0)
+    again = unpack_entry("token", entry.key, pack_entry(entry), {}.get).session
+    assert again is not None
+    assert again.claims is NO_CLAIMS
