@@ -169,6 +169,13 @@ class TokenExpired(InvalidToken):
     default_reason = "expired"
 
 
+class TokenSuperseded(InvalidToken):
+    """A later step-up replaced the access token; use the tokens of the step-up."""
+
+    code = "token_superseded"
+    default_reason = "superseded"
+
+
 class SessionUnknown(InvalidToken):
     """The session does not exist; log in again."""
 
