@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import json
 import os
-import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from clusterpass import (
     TokenVerifier,
 )
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.model.values import AccessToken, Session, TokenPair
+from clusterpass.model.values import Session, TokenPair
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.tokens.identifiers import decode_session_id
@@ -45,7 +44,7 @@ from clusterpass.tokens.refresh import parse_refresh_token
 
 from .conftest import Facade
 from .model import Chain, Made, Model, Place, Policy, Refused, Rules
-from .stored import forget_ends, make_known
+from .stored import OLDER_REFRESHED, earlier, forget_ends, make_known
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -105,7 +104,7 @@ class World:
                 moved = {name: _moved(name, value, seconds) for name, value in fields.items()}
                 client.hset(key, mapping=moved)
             for session_id, seen in client.hgetall(activity).items():
-                client.hset(activity, session_id, _earlier(seen, 0, seconds))
+                client.hset(activity, session_id, earlier(seen, 0, seconds))
         make_known(key)
         for manager in (self.manager, self.watcher):
             forget_ends(manager)
@@ -126,9 +125,11 @@ def _moved(name: bytes, value: bytes, seconds: int) -> bytes:
             record, ended_at=record.ended_at - seconds, keep_until=record.keep_until - seconds
         ).pack()
     if len(name) == 17 and name.endswith(b"e"):
-        return _earlier(_earlier(value, 0, seconds), 4, seconds)
+        for start in (0, 4, OLDER_REFRESHED):
+            value = earlier(value, start, seconds)
+        return value
     if len(name) == 2 and name.startswith(b"h"):
-        return _earlier(value, 1, seconds)
+        return earlier(value, 1, seconds)
     if name == b"b":
         bans = json.loads(value)
         for ban in bans.values():
@@ -136,11 +137,6 @@ def _moved(name: bytes, value: bytes, seconds: int) -> bytes:
             ban["u"] -= seconds if ban["u"] else 0
         return json.dumps(bans).encode()
     return value
-
-
-def _earlier(value: bytes, start: int, seconds: int) -> bytes:
-    (then,) = struct.unpack_from(">I", value, start)
-    return value[:start] + struct.pack(">I", then - seconds) + value[start + 4 :]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -234,6 +230,7 @@ class Lives(RuleBasedStateMachine):
                 grace=config.refresh_grace,
                 note_use_after=config.activity_interval,
                 history_entries=config.history_entries,
+                ends_older=config.step_up_ends_older_tokens,
                 protected=config.protected_subjects,
             ),
             self.subjects,
@@ -263,8 +260,6 @@ class Lives(RuleBasedStateMachine):
         if isinstance(result, TokenPair):
             made = Made(result.session_id, result.refresh_token)
             self.access.setdefault(result.session_id, []).append(result.access_token)
-        elif isinstance(result, AccessToken):
-            self.access[result.session_id].append(result.access_token)
         seen = kind, self.described(result)
         if made and made.session_id not in self.handles:
             listed = self.world.watcher.sessions(result.subject)
@@ -297,6 +292,7 @@ class Lives(RuleBasedStateMachine):
         """A result in the words of the model."""
         if isinstance(result, TokenPair):
             told = self.verifier.verify(result.access_token)
+            assert told.acr == result.acr
             assert told.expires_at == told.issued_at + result.expires_in
             assert 0 < result.expires_in <= min(DAY, result.session_expires_in)
             return {
@@ -310,11 +306,6 @@ class Lives(RuleBasedStateMachine):
                 "amr": told.amr,
                 "act": told.act and (told.act.subject, told.act.session_id),
             }
-        if isinstance(result, AccessToken):
-            told = self.verifier.verify(result.access_token)
-            assert (told.subject, told.session_id) == (result.subject, result.session_id)
-            assert told.acr == result.acr
-            return {name: getattr(result, name) for name in ("session_id", "subject", "acr")}
         if isinstance(result, Session):
             view = {name: getattr(result, name) for name in SHOWN}
             for name in ("created_at", "refreshed_at", "active_at", "expires_at", "auth_time"):
@@ -354,10 +345,11 @@ class Lives(RuleBasedStateMachine):
             ]
             state[f"generation of {subject}"] = watcher.generation(subject)
         for session_id, tokens in self.access.items():
-            kind, result = outcome(lambda token=tokens[-1]: watcher.verify(token), self.age)
-            if isinstance(result, Session) and result.act:
-                assert result.act in [each.act for each in watcher.sessions(result.subject)]
-            state[f"session {session_id}"] = kind, self.described(result)
+            for which in (0, -1):
+                kind, result = outcome(lambda t=tokens[which]: watcher.verify(t), self.age)
+                if isinstance(result, Session) and result.act:
+                    assert result.act in [each.act for each in watcher.sessions(result.subject)]
+                state[f"token {which} of {session_id}"] = kind, self.described(result)
         return state
 
     def seen_bans(self, subject: str) -> list[Any]:
@@ -374,9 +366,10 @@ class Lives(RuleBasedStateMachine):
             ]
             state[f"generation of {subject}"] = self.generation_of(model, subject)
         for session_id in self.access:
-            state[f"session {session_id}"] = outcome(
-                lambda i=session_id: model.verify(i, now, notes_use=False)
-            )
+            for which in (0, -1):
+                state[f"token {which} of {session_id}"] = outcome(
+                    lambda i=session_id, w=which: model.verify(i, now, which=w, notes_use=False)
+                )
         return state
 
     def generation_of(self, model: Model, subject: str) -> int:
@@ -486,10 +479,11 @@ class Lives(RuleBasedStateMachine):
     def verify(self, pick: int, which: int, level: str | None, max_auth_age: int | None) -> None:
         session_id = self.session(pick)
         tokens = self.access[session_id]
+        place = -1 - which % len(tokens)
         asked = {"level": level, "max_auth_age": max_auth_age}
         self.both(
-            lambda: self.real.verify(tokens[-1 - which % len(tokens)], **asked),
-            lambda model, now, _: model.verify(session_id, now, **asked),
+            lambda: self.real.verify(tokens[place], **asked),
+            lambda model, now, _: model.verify(session_id, now, which=place, **asked),
         )
 
     @rule(
@@ -506,7 +500,7 @@ class Lives(RuleBasedStateMachine):
             session_id = living[place % len(living)].session_id
             self.both(
                 lambda: self.real.verify(self.access[session_id][0]),
-                lambda model, now, _: model.verify(session_id, now),
+                lambda model, now, _: model.verify(session_id, now, which=0),
             )
         if policy:
             self.login_with(subject, policy, {})
@@ -596,7 +590,9 @@ class Lives(RuleBasedStateMachine):
         options = {"for_seconds": seconds, "amr": amr, "address": address}
         self.both(
             lambda: self.real.elevate(handle, level, **options),
-            lambda model, now, _: model.elevate(handle.session_id, level, now, **options),
+            lambda model, now, made: model.elevate(
+                handle.session_id, level, now, made=made, **options
+            ),
         )
 
     @precondition(some_session)
@@ -691,6 +687,52 @@ class Lives(RuleBasedStateMachine):
 
 def test_any_sequence_of_verbs_does_what_the_model_says(world: World) -> None:
     run(lambda: Lives(world), examples=60, steps=40)
+
+
+class StepUps(RuleBasedStateMachine):
+    """Steps one session up, and presents any token that it ever had."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.lives = Lives(world)
+        # So few are kept that they are compared, and not what a whole day adds up to.
+        self.lives.subjects = self.lives.subjects[:1]
+        self.log_in()
+
+    def log_in(self) -> None:
+        self.lives.login_with(self.lives.subjects[0], Policy(1), {"acr": "1", "amr": ("pwd",)})
+
+    @rule(level=levels, seconds=st.sampled_from([900, 3900]))
+    def elevate(self, level: str, seconds: int) -> None:
+        self.lives.elevate(0, level, seconds, ("otp",), None)
+
+    @rule(back=st.sampled_from([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6]))
+    def refresh(self, back: int) -> None:
+        lives = self.lives
+        if lives.model.find(lives.session(0)).ending:
+            self.log_in()
+        lives.refresh(0, back, None)
+
+    refresh_more_often = refresh
+
+    @rule(which=st.integers(0, 9), level=st.none() | levels, age=st.sampled_from([None, 900]))
+    def verify(self, which: int, level: str | None, age: int | None) -> None:
+        self.lives.verify(0, which, level, age)
+
+    @rule(seconds=st.sampled_from([120, 600]))
+    def time_passes(self, seconds: int) -> None:
+        self.lives.time_passes(seconds)
+
+
+@pytest.mark.parametrize("ends_older", [False, True])
+def test_any_sequence_of_step_ups_does_what_the_model_says(world: World, ends_older: bool) -> None:
+    config = dataclasses.replace(world.config, step_up_ends_older_tokens=ends_older)
+    manager = world.open(config)
+    one = dataclasses.replace(world, config=config, manager=manager)
+    try:
+        run(lambda: StepUps(one), examples=30, steps=30)
+    finally:
+        manager.close()
 
 
 class Chains(RuleBasedStateMachine):

@@ -117,7 +117,7 @@ def test_nobody_is_refused_from_memory(engine, manager, other, subject):
     before = commands_of(engine, *READS)
     with pytest.raises(StepUpRequired):
         other.verify(stepped.access_token, level="3")
-    assert commands_of(engine, *READS) > before
+    assert commands_of(engine, *READS) != before
     assert session.acr == "1"
 
 

@@ -1,4 +1,4 @@
-"""Which tokens of a session a step-up applies to: those that were issued after it, and no others."""
+"""Which tokens of a session a step-up applies to: those issued after it, and no others."""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor

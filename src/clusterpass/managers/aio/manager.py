@@ -144,7 +144,8 @@ class AsyncSessionManager:
         Raises the subclass of InvalidToken that names the problem: the token is malformed, has a
         bad signature or the wrong type, issuer or audience, has expired (RFC 9068 section 4) or was
         superseded by a step-up, or its session is unknown, expired or revoked. Raises
-        StepUpRequired (RFC 9470 section 3), and InvalidInput, also for ``cached`` when the manager is not configured for it.
+        StepUpRequired (RFC 9470 section 3), and InvalidInput, also for ``cached`` when the manager
+        is not configured for it.
         """
         if self._has_memory and level is None and max_auth_age is None and verification is None:
             session = self._remembered(access_token)
