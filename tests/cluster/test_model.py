@@ -695,8 +695,7 @@ class StepUps(RuleBasedStateMachine):
     def __init__(self, world: World) -> None:
         super().__init__()
         self.lives = Lives(world)
-        # So few are kept that they are compared, and not what a whole day adds up to.
-        self.lives.subjects = self.lives.subjects[:1]
+        self.lives.subjects = self.lives.subjects[:1]  # the others would stay empty
         self.log_in()
 
     def log_in(self) -> None:

@@ -81,6 +81,7 @@ def test_a_payment_wants_a_recent_password(client, login, program, subject):
     now = program["sessions"].verify(confirmed.json["access_token"])
     assert now.session_id == session.session_id
     assert now.auth_time > session.auth_time
+    assert program["sessions"].refresh(confirmed.json["refresh_token"]).session_id == now.session_id
     program["sessions"].bans.add(subject, scope="payments", reason="chargeback")
     refused = client.post("/payments", headers=bearer(pair))
     assert (refused.status_code, refused.json["error"]) == (403, "subject_banned")
