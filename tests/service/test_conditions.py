@@ -82,11 +82,11 @@ async def test_an_authentication_that_is_too_old_is_challenged_and_made_fresh(se
     assert after["auth_time"] > before["auth_time"] == after["created_at"]
     older = (await _verify(service, tokens)).json()
     assert older["auth_time"] == before["auth_time"]
+    entries = (await service.client.get("/history", headers=bearer(body))).json()["entries"]
+    assert (entries[0]["kind"], entries[0]["address"]) == ("elevated", "127.0.0.1")
     refreshed = await service.client.post("/refresh", json={"refresh_token": body["refresh_token"]})
     newer = (await _verify(service, refreshed.json())).json()
     assert (refreshed.json()["acr"], newer["auth_time"]) == ("1", after["auth_time"])
-    entries = (await service.client.get("/history", headers=bearer(body))).json()["entries"]
-    assert (entries[0]["kind"], entries[0]["address"]) == ("elevated", "127.0.0.1")
 
 
 async def test_a_step_up_needs_the_password_and_a_live_session(service, alice):
