@@ -157,7 +157,7 @@ def test_every_flow_is_a_verb_of_the_manager():
 
 @pytest.mark.parametrize("verb", sorted(VERBS - WITHOUT_A_FLOW) + verbs_of_groups())
 def test_every_verb_is_tried_on_every_engine(verb):
-    tests = text_of("tests/cluster/test_*.py")
+    tests = text_of("tests/cluster/**/test_*.py")
     assert re.search(rf"(manager|own|sessions|apart)\.{re.escape(verb)}\(", tests)
 
 
@@ -166,7 +166,7 @@ NOT_IN_THE_MODEL = {"revoke_before", "generation", "count", "page", "prune"}
 
 
 def test_the_model_of_random_sequences_knows_every_verb():
-    tests = text_of("tests/cluster/test_model.py", "tests/cluster/model.py")
+    tests = text_of("tests/cluster/model/*.py")
     verbs = (VERBS - WITHOUT_A_FLOW) | {verb.split(".")[1] for verb in verbs_of_groups()}
     missing = {verb for verb in verbs if not re.search(rf"\.{verb}\b", tests)}
     assert missing <= NOT_IN_THE_MODEL
@@ -241,7 +241,7 @@ def test_every_field_of_the_configuration_is_in_the_reference(name):
 def test_every_setting_of_a_session_is_tried():
     from clusterpass.service.settings.sessions import SessionSettings
 
-    tests = text_of("tests/service/*.py")
+    tests = text_of("tests/service/**/*.py")
     missing = {
         name
         for name in SessionSettings.model_fields

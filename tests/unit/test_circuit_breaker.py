@@ -9,7 +9,7 @@ from clusterpass.store.exchanges.steps import LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
-from .test_exchange import PATIENCE, READ, A, B, call_of, owned_by
+from .driven_call import PATIENCE, READ, A, B, call_of, owned_by
 
 
 class Clock:

@@ -14,7 +14,7 @@ from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
 
-from .test_exchange import PATIENCE, READ, WRITE, A, by_name, call_of
+from .driven_call import PATIENCE, READ, WRITE, A, by_name, call_of
 
 NODES = b"1 a:1@2 myself,master - 0 0 1 connected 0-16382\n2 b:2@3 master - 0 0 2 connected 16383\n"
 SLOTS = [[0, 16382, [b"a", 1, b"1", []]], [16383, 16383, [b"b", 2, b"2", []]]]

@@ -1,0 +1,22 @@
+"""A life of a session, for whatever is between it and the store."""
+
+from typing import Any
+
+import pytest
+
+from clusterpass.model.authentication_errors import SessionRevoked
+
+
+def life_of(manager: Any, subject: str) -> None:
+    """All that happens to a session, each answer compared."""
+    first = manager.login(subject, device=subject[:60], claims={"me": subject})
+    assert first.subject == subject
+    session = manager.verify(first.access_token)
+    assert (session.subject, session.session_id) == (subject, first.session_id)
+    assert session.claims == {"me": subject}
+    second = manager.refresh(first.refresh_token)
+    assert (second.subject, second.session_id) == (subject, first.session_id)
+    assert [one.session_id for one in manager.sessions(subject)] == [first.session_id]
+    assert manager.logout(second.access_token).count == 1
+    with pytest.raises(SessionRevoked):
+        manager.verify(second.access_token)

@@ -1,0 +1,208 @@
+"""Flows that are driven by hand: what the store answers is given to them."""
+
+from collections.abc import Generator, Mapping
+from functools import cache
+from typing import Any, cast
+
+import pytest
+
+from clusterpass.config import Config
+from clusterpass.model.clock import Clock
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import SessionEvent
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.records import LiveRecord, Tombstone
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.sessions.flows import Flows
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.tokens.issuer import TokenIssuer
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh import RefreshTokens, parse_refresh_token
+from clusterpass.tokens.verifier import TokenVerifier
+
+NOW = 1_800_000_000
+ISSUER = "https://auth.example"
+SESSION_ID = bytes(range(16))
+SECRET = b"x" * 32
+KEYSPACE = Keyspace()
+TOMBSTONE = Tombstone("revoked", NOW - 5, NOW + 900)
+
+
+@cache
+def ring() -> KeyRing:
+    return KeyRing.generate("EdDSA")
+
+
+def refresh_token(subject: str = "alice", rotation: int = 3, keys: KeyRing | None = None) -> str:
+    """The token of that rotation of a session, as this key ring makes it."""
+    made = RefreshTokens(keys or ring(), lambda count: SECRET[:count])
+    token = made.first(subject, SESSION_ID)
+    for _ in range(rotation):
+        token = made.successor(token)
+    return token.encode()
+
+
+REFRESH = parse_refresh_token(refresh_token())
+
+
+def config(**values: Any) -> Config:
+    base = {"issuer": ISSUER, "keys": ring(), "access_lifetime": 900, "idle_lifetime": 3600}
+    return Config(**{**base, "absolute_lifetime": 86_400, **values})
+
+
+class Counter:
+    """Bytes that are never the same twice."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, count: int) -> bytes:
+        self.calls += 1
+        return bytes([self.calls]) * count
+
+
+class Life:
+    """The flows by the names of the verbs."""
+
+    def __init__(self, now: float, values: dict[str, Any]) -> None:
+        self.told: list[SessionEvent] = []
+        self.flows = Flows(
+            config(**values),
+            KEYSPACE,
+            deadline=3,
+            tell=self.told.append,
+            clock=Clock(wall=lambda: now),
+            random_bytes=Counter(),
+        )
+        values = self.flows.context.config
+        self.verifier = TokenVerifier(
+            values.keys, issuer=values.issuer, audience=values.audience, clock=lambda: now
+        )
+        self.tombstone_seconds = self.flows.context.tombstone_seconds
+        self.verify = self.flows.verify.verify
+        self.refresh = self.flows.refresh.refresh
+        self.logout = self.flows.end.logout
+        self.sessions = self.flows.subject.sessions
+
+    def login(self, subject: Any, **options: Any) -> Any:
+        return self.flows.login.login(subject, cast("Any", options))
+
+    def revoke(self, subject: Any, session_id: Any, reason: str = "") -> Any:
+        return self.flows.end.revoke(subject, session_id, reason=reason)
+
+    def revoke_all(self, subject: Any, keep: Any = None) -> Any:
+        return self.flows.end.revoke_all(subject, keep=keep, device_type=None, reason="")
+
+
+def life(now: float = NOW, **values: Any) -> Life:
+    return Life(now, values)
+
+
+administration = life
+
+
+def live(**values: Any) -> LiveRecord:
+    base: dict[str, Any] = {
+        "created_milliseconds": NOW * 1000 + 123,
+        "absolute_end": NOW + 86_400,
+        "refreshed_at": NOW,
+        "idle_seconds": 3600,
+        "rotation": 0,
+        "refresh_digest": REFRESH.digest,
+        "device": "",
+    }
+    return LiveRecord(**{**base, **values})
+
+
+def drive(flow: Generator[Any, Any, Any], *raw: Any, durable: bool = True) -> tuple[Any, list[Any]]:
+    """The result of ``flow``, and its calls, when the store answers ``raw``."""
+    asked: list[ScriptCall[Any]] = []
+    try:
+        call = _past_the_cutoff(flow, next(flow))
+        for answer in raw:
+            asked.append(call)
+            call = _past_the_cutoff(flow, flow.send(Answer(call.read(answer), durable)))
+    except StopIteration as end:
+        assert len(asked) == len(raw), "fewer calls than answers"
+        return end.value, asked
+    raise AssertionError(f"asked once more: {call.script.name}")
+
+
+def _past_the_cutoff(flow: Generator[Any, Any, Any], call: ScriptCall[Any]) -> ScriptCall[Any]:
+    """The first call that is none for the cutoff, nor a note of use: those have their own tests."""
+    while call.script.name in {"read_not_before", "touch"}:
+        call = flow.send(Answer(call.read(0), False))
+    return call
+
+
+def first_call(flow: Generator[Any, Any, Any]) -> ScriptCall[Any]:
+    return _past_the_cutoff(flow, next(flow))
+
+
+def refuse_at_once(kind: type[ClusterPassError], flow: Generator[Any, Any, Any]) -> Any:
+    """The error that ``flow`` raises before it asks anything."""
+    with pytest.raises(ClusterPassError) as caught:
+        next(flow)
+    assert type(caught.value) is kind
+    return caught.value
+
+
+def opened(record: LiveRecord, now: int = NOW) -> list[Any]:
+    return [b"OK", stored(record, now=now), [], [], []]
+
+
+def stored(
+    record: LiveRecord | Tombstone | None, details: bytes = b"", now: int = NOW
+) -> list[Any]:
+    value = b"" if record is None else record.pack()
+    return [now * 1000 + 999, value, details, b"", b"", b"", 0, b""]
+
+
+def rotated(status: str, record: LiveRecord | Tombstone | None = None, **more: Any) -> list[Any]:
+    return [status.encode(), stored(record, **more), 0]
+
+
+KEY = KEYSPACE.sessions("alice")
+READ = (KEY, KEYSPACE.activity("alice"))
+WRITTEN = (*READ, KEYSPACE.online(slot_of(KEY)))
+
+
+def housekeeping(own: Life, subject: str = "alice") -> bytes:
+    """The first argument of each script that writes."""
+    return own.flows.context.keeping().pack(subject)
+
+
+def told_to_end(own: Life, call: ScriptCall[Any]) -> tuple[Any, ...]:
+    """The arguments of a script that ends sessions, once its operation id is seen to be one."""
+    packed = call.arguments[0]
+    assert isinstance(packed, bytes)
+    operation = packed[15:23]
+    assert operation != NO_OPERATION
+    assert packed == own.flows.context.keeping().pack("alice", operation)
+    return call.arguments[1:]
+
+
+def end_of_one(status: bytes) -> list[Any]:
+    return [NOW * 1000, status]
+
+
+def access_token(
+    subject: str = "alice",
+    session_id: str | None = None,
+    *,
+    issued_at: int = NOW,
+    expires_at: int = NOW + 900,
+    claims: Mapping[str, Any] | None = None,
+    keys: KeyRing | None = None,
+) -> str:
+    maker = TokenIssuer(
+        (keys or ring()).signing_key, issuer=ISSUER, audience=ISSUER, random_bytes=Counter()
+    )
+    return maker.issue(
+        subject,
+        encode_session_id(SESSION_ID) if session_id is None else session_id,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        claims=claims or {},
+    )

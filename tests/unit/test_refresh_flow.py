@@ -1,0 +1,129 @@
+"""What a refresh asks the store, and what it makes of the answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from clusterpass.model.authentication_errors import InvalidRefreshToken, RefreshTokenReused
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.records import HAS_DETAILS, Tombstone
+from clusterpass.sessions.flows import Flows
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
+
+from .driven_flows import (
+    KEYSPACE,
+    REFRESH,
+    SECRET,
+    SESSION_ID,
+    TOMBSTONE,
+    WRITTEN,
+    access_token,
+    config,
+    drive,
+    first_call,
+    housekeeping,
+    life,
+    live,
+    refresh_token,
+    refuse_at_once,
+    rotated,
+)
+
+
+def test_refresh_asks_once_and_hands_out_the_successor() -> None:
+    own = life()
+    details = json.dumps({"claims": {"role": "user"}}).encode()
+    flow = own.refresh(REFRESH.encode())
+    pair, (call,) = drive(flow, rotated("OK", live(rotation=4, flags=HAS_DETAILS), details=details))
+    successor = parse_refresh_token(pair.refresh_token)
+    assert call.script.name == "rotate"
+    assert call.keys == WRITTEN
+    assert call.arguments[:6] == (
+        housekeeping(own),
+        SESSION_ID,
+        REFRESH.digest,
+        3,
+        successor.digest,
+        30,
+    )
+    assert call.arguments[6][:16] == successor.digest
+    assert len(call.arguments[6]) == 4 * 16
+    assert (successor.subject, successor.session_id) == ("alice", SESSION_ID)
+    assert successor.rotation == 4
+    assert successor.secret != REFRESH.secret
+    claims = own.verifier.verify(pair.access_token)
+    assert claims.claims == {"role": "user"}
+    assert claims.session_id == pair.session_id == encode_session_id(SESSION_ID)
+
+
+@pytest.mark.parametrize(
+    ("status", "record", "reason"),
+    [
+        ("UNKNOWN", None, "unknown_session"),
+        ("ENDED", Tombstone("expired", 1, 2), "expired"),
+        ("ENDED", Tombstone("idle", 1, 2), "idle"),
+        ("REUSED", Tombstone("reused", 1, 2, "stale"), "stale"),
+        ("ENDED", TOMBSTONE, "revoked"),
+        ("ENDED", Tombstone("replaced", 1, 2), "replaced"),
+        ("ENDED", Tombstone("logged_out", 1, 2), "logged_out"),
+    ],
+)
+def test_refresh_that_the_store_refuses(status: str, record: Any, reason: str) -> None:
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(life().refresh(REFRESH.encode()), rotated(status, record))
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", "cpr_", "cpr_AAAA", None, 5, REFRESH.encode() + "=", REFRESH.encode()[:-1] + "!"],
+)
+def test_refresh_refuses_what_is_no_refresh_token_before_it_asks(token: Any) -> None:
+    assert refuse_at_once(InvalidRefreshToken, life().refresh(token)).reason == "malformed"
+
+
+def test_refresh_refuses_an_access_token_before_it_asks() -> None:
+    error = refuse_at_once(InvalidRefreshToken, life().refresh(access_token()))
+    assert error.reason == "malformed"
+
+
+def test_refresh_refuses_what_was_not_made_here_before_it_asks() -> None:
+    text = refresh_token(keys=KeyRing.generate("EdDSA"))
+    assert refuse_at_once(InvalidRefreshToken, life().refresh(text)).reason == "mismatch"
+
+
+def test_last_rotation_number_ends_in_a_refusal_not_in_a_crash() -> None:
+    last = RefreshToken("alice", SESSION_ID, 2**32 - 1, SECRET, bytes(16))
+    refuse_at_once(InvalidRefreshToken, life().refresh(last.encode()))
+
+
+def test_reuse_is_told_to_listeners() -> None:
+    own = life()
+    with pytest.raises(RefreshTokenReused):
+        drive(own.refresh(REFRESH.encode()), rotated("REUSED", Tombstone("reused", 1, 2, "recent")))
+    assert [(event.kind, event.reason) for event in own.told] == [("reused", "recent")]
+
+
+def test_without_a_grace_each_successor_is_another() -> None:
+    own = life(refresh_grace=0)
+    calls = [first_call(own.refresh(REFRESH.encode())) for _ in range(2)]
+    assert {call.arguments[5:7] for call in calls} == {(0, b"")}
+    assert len({call.arguments[4] for call in calls}) == 2
+
+
+def test_grace_is_longer_than_a_call_may_take() -> None:
+    with pytest.raises(ConfigurationError, match="deadline"):
+        Flows(config(refresh_grace=5), KEYSPACE, deadline=5, tell=print)
+
+
+def test_keys_of_a_call_belong_to_the_subject_of_the_token_alone() -> None:
+    """A refresh token that names another subject asks under that subject's keys."""
+    for subject in ("bob", "{alice}", "alice}:user"):
+        call = first_call(life().refresh(refresh_token(subject)))
+        assert call.keys[0] == KEYSPACE.sessions(subject)
+        assert len({slot_of(key) for key in call.keys}) == 1
+        assert KEYSPACE.sessions("alice") not in call.keys

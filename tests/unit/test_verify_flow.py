@@ -1,0 +1,226 @@
+"""What verify asks the store, and what it makes of the answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from clusterpass.model.authentication_errors import (
+    InvalidToken,
+    SessionExpired,
+    SessionRevoked,
+    SessionUnknown,
+    TokenExpired,
+    TokenMalformed,
+    TokenMissing,
+    TokenSignatureInvalid,
+)
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.values import Session
+from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
+from clusterpass.protocol.script import Answer
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.tokens.keyring import KeyRing
+
+from .driven_flows import (
+    NOW,
+    READ,
+    SESSION_ID,
+    access_token,
+    drive,
+    life,
+    live,
+    refuse_at_once,
+    ring,
+    stored,
+)
+
+
+def test_verify_asks_once_and_describes_the_session() -> None:
+    record = live(device="phone", refreshed_at=NOW - 60)
+    flow = life().verify(access_token(claims={"role": "old"}))
+    details = json.dumps({"claims": {"role": "user"}}).encode()
+    session, (call,) = drive(flow, stored(record, details))
+    assert call.script.name == "verify"
+    assert not call.script.writes
+    assert call.keys == READ
+    assert call.arguments == (SESSION_ID,)
+    assert session == Session(
+        subject="alice",
+        session_id=encode_session_id(SESSION_ID),
+        device="phone",
+        created_at=NOW,
+        refreshed_at=NOW - 60,
+        expires_at=NOW - 60 + 3600,
+        claims={"role": "user"},
+        active_at=NOW - 60,
+        auth_time=NOW,
+        acr="1",
+    )
+    with pytest.raises(TypeError):
+        session.claims["role"] = "admin"
+
+
+def test_verify_without_device_and_with_a_long_one() -> None:
+    session, _ = drive(life().verify(access_token()), stored(live()))
+    assert session.device is None
+    assert session.claims == {}
+    details = json.dumps({"device": "d" * 100}).encode()
+    session, _ = drive(life().verify(access_token()), stored(live(flags=HAS_DETAILS), details))
+    assert session.device == "d" * 100
+
+
+def test_verify_of_an_unknown_session() -> None:
+    with pytest.raises(SessionUnknown):
+        drive(life().verify(access_token()), stored(None))
+
+
+@pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked", "banned", "reused"])
+def test_verify_of_an_ended_session(reason: Any) -> None:
+    grave = Tombstone(reason, NOW - 7, NOW + 900, "because")
+    with pytest.raises(SessionRevoked) as caught:
+        drive(life().verify(access_token()), stored(grave))
+    assert (caught.value.reason, caught.value.ended_at) == (reason, NOW - 7)
+    assert caught.value.note == "because"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("expired", "session_expired"), ("idle", "session_idle")]
+)
+def test_verify_of_a_session_that_ended_by_itself(reason: Any, told: str) -> None:
+    with pytest.raises(SessionExpired) as caught:
+        drive(life().verify(access_token()), stored(Tombstone(reason, NOW - 7, NOW + 900)))
+    assert (caught.value.reason, caught.value.ended_at) == (told, NOW - 7)
+
+
+def test_verify_of_a_session_that_was_opened_before_the_cutoff() -> None:
+    flow = life().verify(access_token())
+    call = next(flow)
+    assert call.script.name == "read_not_before"
+    call = flow.send(Answer(call.read((NOW + 1) * 1000), False))
+    with pytest.raises(SessionRevoked) as caught:
+        flow.send(Answer(call.read(stored(live())), False))
+    assert caught.value.reason == "revoked"
+
+
+def test_cutoff_that_no_copy_tells_is_no_permission() -> None:
+    flow = life().verify(access_token())
+    asked = {next(flow).keys}
+    for _ in range(2):
+        asked.add(flow.throw(StoreUnavailable()).keys)
+    assert len(asked) == 3
+    with pytest.raises(StoreUnavailable):
+        flow.throw(StoreUnavailable())
+
+
+def test_use_is_noted_when_the_last_note_is_old() -> None:
+    for idle, since, is_noted in (
+        (3600, 179, False),
+        (3600, 180, True),
+        (0, 299, False),
+        (0, 300, True),
+    ):
+        flow = life().verify(access_token())
+        call = flow.send(Answer(next(flow).read(0), False))
+        record = live(refreshed_at=NOW - since, idle_seconds=idle)
+        try:
+            call = flow.send(Answer(call.read(stored(record)), False))
+        except StopIteration:
+            assert not is_noted
+        else:
+            assert is_noted
+            assert (call.script.name, call.confirm, call.keys) == ("touch", False, READ)
+            with pytest.raises(StopIteration) as end:
+                flow.throw(StoreUnavailable())
+            assert end.value.value.subject == "alice"
+
+
+@pytest.mark.parametrize(
+    ("record", "is_over"),
+    [
+        (live(absolute_end=NOW + 1), False),
+        (live(absolute_end=NOW), True),
+        (live(absolute_end=NOW - 1), True),
+        (live(refreshed_at=NOW - 3599), False),
+        (live(refreshed_at=NOW - 3600), True),
+        (live(refreshed_at=NOW - 10**6, idle_seconds=0), False),
+        (live(refreshed_at=NOW, absolute_end=0), True),
+    ],
+)
+def test_verify_of_a_session_at_its_end(record: LiveRecord, is_over: bool) -> None:
+    if is_over:
+        with pytest.raises(SessionExpired):
+            drive(life().verify(access_token()), stored(record))
+    else:
+        drive(life().verify(access_token()), stored(record))
+
+
+@pytest.mark.parametrize(("ahead", "is_over"), [(899, False), (900, True), (901, True)])
+def test_verify_asks_the_clock_of_the_store_too(ahead: int, is_over: bool) -> None:
+    flow = life().verify(access_token())
+    if is_over:
+        with pytest.raises(TokenExpired):
+            drive(flow, stored(live(), now=NOW + ahead))
+    else:
+        drive(flow, stored(live(), now=NOW + ahead))
+
+
+def test_verify_refuses_before_it_asks() -> None:
+    foreign = KeyRing.generate("EdDSA", kid=ring().signing_key.kid)
+    own = life()
+    refuse_at_once(TokenMissing, own.verify(""))
+    refuse_at_once(TokenMalformed, own.verify("x"))
+    refuse_at_once(TokenMalformed, own.verify(None))  # type: ignore[arg-type]
+    refuse_at_once(TokenExpired, own.verify(access_token(expires_at=NOW)))
+    refuse_at_once(TokenSignatureInvalid, own.verify(access_token(keys=foreign)))
+    for session_id in ("x", "A" * 21 + "B", "A" * 23):
+        refuse_at_once(SessionUnknown, own.verify(access_token(session_id=session_id)))
+
+
+def test_token_whose_subject_cannot_be_a_key_is_refused_as_a_token() -> None:
+    for subject in ("\ud800", "a\udfff"):
+        with pytest.raises(InvalidToken):
+            next(life().verify(access_token(subject=subject)))
+        with pytest.raises(InvalidToken):
+            next(life().logout(access_token(subject=subject)))
+
+
+@pytest.mark.parametrize("value", [b"\x03" + bytes(45), b"\x01", b"\xff", b"garbage"])
+def test_record_of_another_release_is_no_fault_of_the_token(value: bytes) -> None:
+    with pytest.raises(UnreadableRecord) as caught:
+        drive(life().verify(access_token()), [NOW * 1000, value, b"", b"", b"", b"", 0, b""])
+    assert caught.value.status == 500
+
+
+@pytest.mark.parametrize(
+    "details",
+    [b"{", b"[]", b"5", b"null", b'"x"', b"\xff", b'{"claims":5}', b'{"device":5}', b"[" * 100_000],
+)
+def test_details_that_cannot_be_read(details: bytes) -> None:
+    with pytest.raises(UnreadableRecord):
+        drive(life().verify(access_token()), stored(live(flags=HAS_DETAILS), details))
+
+
+def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
+    own = life(now=NOW + 1000, verification="cached")
+    token = access_token(issued_at=NOW + 900, expires_at=NOW + 1800)
+    noted = []
+    for _ in range(2):
+        flow = own.verify(token)
+        call = next(flow)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                noted.append(call.script.name)
+                if call.script.name == "verify":
+                    answer = call.read(stored(live(), now=NOW + 1000))
+                    if "touch" in noted:  # what the store answers from then on
+                        answer[6] = NOW + 1000
+                else:
+                    answer = call.read(1 if call.script.name == "touch" else 0)
+                call = flow.send(Answer(answer, False, "node"))
+    assert end.value.value.active_at == NOW + 1000
+    assert noted.count("touch") == 1
+    entry = own.flows.memory.near.entry(token)
+    assert entry is not None
+    assert entry.loaded is not None
+    assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
