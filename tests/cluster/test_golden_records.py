@@ -241,3 +241,33 @@ def test_scripts_write_the_layout_that_is_golden(scene):
         burst=0,
         burst_span=0,
     )
+
+
+def test_a_repeated_step_up_changes_nothing(scene):
+    """The driver repeats a call whose answer was lost; the tokens that it made stay good."""
+
+    def elevate() -> Any:
+        return scene.ask(
+            subject_calls.elevate(
+                KEYSPACE,
+                KEEPING,
+                scene.subject,
+                session_id=golden.LIVE_1,
+                seconds=60,
+                level="3",
+                methods=(),
+                address=b"",
+                step_up=b"step-up!",
+                refresh_digest=b"r" * 16,
+                ends_older=False,
+            )
+        ).stored
+
+    first, again = elevate(), elevate()
+    assert again.elevation.first_rotation == first.elevation.first_rotation
+    assert dataclasses.replace(again, now_milliseconds=first.now_milliseconds) == first
+    assert [line.event for line in scene.listed().history].count(9) == 1
+    assert scene.rotate(golden.LIVE_1, golden.DIGEST, b"s" * 16).status == "OK"
+    after = scene.record(golden.LIVE_1)
+    assert after.refresh_digest == b"s" * 16
+    assert elevate().record == after, "a call that arrives late undoes nothing"

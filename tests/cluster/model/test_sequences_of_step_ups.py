@@ -30,7 +30,7 @@ class StepUps(RuleBasedStateMachine):
     def elevate(self, level: str, seconds: int) -> None:
         self.verbs.elevate(0, level, seconds, ("otp",), None)
 
-    @rule(back=st.sampled_from([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6]))
+    @rule(back=st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 6]))
     def refresh(self, back: int) -> None:
         verbs = self.verbs
         if verbs.model.find(verbs.session(0)).ending:
@@ -54,6 +54,6 @@ def test_any_sequence_of_step_ups_does_what_the_model_says(world: World, ends_ol
     manager = world.open(config)
     one = dataclasses.replace(world, config=config, manager=manager)
     try:
-        run(lambda: StepUps(one), examples=30, steps=30)
+        run(lambda: StepUps(one), examples=60, steps=30)
     finally:
         manager.close()
