@@ -14,6 +14,8 @@ DIGEST: Final = bytes.fromhex("d0d1d2d3d4d5d6d7d8d9dadbdcdddedf")
 LIVE_1, LIVE_1_IDLE, LIVE_2, LIVE_2_IDLE = b"1" * 16, b"i" * 16, b"2" * 16, b"I" * 16
 DEAD_129, DEAD_130 = b"x" * 16, b"y" * 16
 OPERATION: Final = bytes.fromhex("0102030405060708")
+BOUND: Final = bytes.fromhex("1112131415161718")
+BOUND_FINGERPRINT: Final = bytes.fromhex("c1c2c3c4c5c6c7c8")
 OPERATION_FIRST_MS: Final = 1_750_000_777_888
 OPERATION_ENDED: Final = tuple(bytes([number]) * 16 for number in range(0xA1, 0xA6))
 
@@ -103,12 +105,24 @@ HISTORY_PARSED: Final = [
     HistoryLine(2, 1_750_000_005, 7, LIVE_2, b"\x7f\x00\x00\x01", ""),
     HistoryLine(4, 1_750_000_022, 2, bytes(16), b"", "Élan"),
 ]
-# The result 0 and five ended sessions, of which four fit a field.
+# The result 0 and five ended sessions, of which four fit a field. Of the release that kept no
+# fingerprints; BOUND has one.
 OPERATIONS: Final[dict[bytes, bytes]] = {
     b"o" + OPERATION + b"\x00": bytes.fromhex("f0000000 0197742cbaa0 00 0005"),
     b"o" + OPERATION + b"\x01": b"".join(OPERATION_ENDED[:4]),
     b"o" + OPERATION + b"\x02": OPERATION_ENDED[4],
+    b"o" + BOUND + b"\x00": bytes.fromhex("f0000000 0197742cbaa0 00 0001 c1c2c3c4c5c6c7c8"),
+    b"o" + BOUND + b"\x01": OPERATION_ENDED[0],
 }
+FINGERPRINTS: Final[dict[str, bytes]] = {
+    "end_session": bytes.fromhex("9c57ee05479e6c8a"),
+    "end_all": bytes.fromhex("9a4c0c977633407a"),
+    "end_all of a type": bytes.fromhex("7eb741947221236c"),
+    "ban": bytes.fromhex("4e122adb07909f0c"),
+    "unban": bytes.fromhex("1802d9f38abbbcaa"),
+    "set_claims": bytes.fromhex("b53ef2d2ad66d720"),
+}
+"""What other processes compare; the calls are in tests/unit/test_fingerprints.py."""
 
 FIELDS: Final[dict[bytes, bytes]] = {
     **RECORDS,

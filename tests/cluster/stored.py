@@ -15,6 +15,7 @@ import pytest
 
 from clusterpass import Config, SessionManager, TokenPair
 from clusterpass.model import forks
+from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.store.drivers.base import StoreBase
@@ -89,6 +90,16 @@ def rewrite(
         client.hset(key, field, record.pack())
     make_known(key)
     return record
+
+
+def outdate_operations(engine: Engine, subject: str) -> None:
+    """Let the operations of a subject have been noted so long ago that none is kept any more."""
+    key = _PLAIN.sessions(subject)
+    with home_of(engine, key) as client:
+        for name, value in client.hgetall(key).items():
+            if len(name) == OPERATION_BYTES + 2 and name.startswith(b"o") and name.endswith(b"\0"):
+                client.hset(key, name, bytes(4) + value[4:])
+    make_known(key)
 
 
 def make_known(key: bytes) -> None:

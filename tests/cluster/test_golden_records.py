@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.housekeeping import Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Listed
@@ -203,6 +203,51 @@ def test_an_operation_that_is_repeated_answers_what_it_came_to(scene):
     another = end_all(bytes(7) + b"\x01")
     assert set(another.ended) == set(LIVE)
     assert all(isinstance(scene.record(name), Tombstone) for name in LIVE)
+
+
+def test_an_operation_of_the_release_before_goes_with_every_request(scene, running):
+    """It kept no fingerprint, and gets none by being repeated."""
+    call = session_calls.end_session(
+        KEYSPACE,
+        KEEPING,
+        scene.subject,
+        session_id=golden.DEAD_130,
+        reason="revoked",
+        operation=golden.OPERATION,
+    )
+    assert scene.ask(call).status == "UNKNOWN", "the result 0, as of a session"
+    key = KEYSPACE.sessions(scene.subject)
+    field = b"o" + golden.OPERATION + b"\x00"
+    with running.client(running.primary_of(key)) as client:
+        assert client.hget(key, field)[4:] == golden.OPERATIONS[field][4:]
+
+
+def test_an_operation_with_a_fingerprint_belongs_to_one_request(scene, running):
+    def end_all(operation: bytes, fingerprint: bytes) -> list[Any]:
+        return scene.ask(
+            change(
+                KEYSPACE,
+                KEEPING,
+                scene.subject,
+                "end_all",
+                arguments=(b"", 3, b"", b"", b"*", b""),
+                read=list,
+                operation=operation,
+                fingerprint=fingerprint,
+            )
+        )
+
+    assert end_all(golden.BOUND, bytes(8))[::2] == [b"MISMATCH", []]
+    again = end_all(golden.BOUND, golden.BOUND_FINGERPRINT)
+    assert again == [b"OK", golden.OPERATION_FIRST_MS, [golden.OPERATION_ENDED[0]]]
+    assert {name: scene.record(name) for name in golden.PARSED} == golden.PARSED
+    another = bytes(7) + b"\x01"
+    ended = end_all(another, golden.BOUND_FINGERPRINT)
+    key = KEYSPACE.sessions(scene.subject)
+    with running.client(running.primary_of(key)) as client:
+        written = client.hget(key, b"o" + another + b"\x00")
+    assert written[4:10] == ended[1].to_bytes(6, "big")
+    assert written[10:] == bytes.fromhex("00 0004") + golden.BOUND_FINGERPRINT
 
 
 def test_scripts_write_the_layout_that_is_golden(scene):

@@ -5,12 +5,13 @@ import time
 
 import pytest
 
-from clusterpass import RefreshTokenReused, SessionPolicy
+from clusterpass import RefreshTokenReused, SessionNotFound, SessionPolicy
 from tests.cluster.stored import (
     fields_of,
     let_age,
     let_expire,
     let_idle,
+    outdate_operations,
     rewrite,
     seconds_left,
 )
@@ -232,7 +233,9 @@ def test_it_goes_with_the_last_trace_of_the_subject(engine, manager, subject):
     manager.logout(pair.access_token)
     assert kinds(manager, subject) == ["logged_out", "login"]
     rewrite(engine, pair, keep_until=int(time.time()) - 1)
-    manager.bans.lift(subject)
+    outdate_operations(engine, subject)
+    with pytest.raises(SessionNotFound):
+        manager.shorten(subject, pair.session_id, lifetime=60)
     assert manager.history(subject) == []
     assert fields_of(engine, subject) == {}
 

@@ -117,6 +117,17 @@ def test_every_event_is_told_in_order(engine, own, new_subject):
     assert ("refused", "banned") in told
 
 
+def test_a_ban_that_is_lifted_is_told_with_its_scope(own, subject):
+    heard = Heard()
+    own.on("banned", "unbanned")(heard)
+    own.bans.add(subject, scope="comments", reason="spam")
+    own.bans.lift(subject, scope="comments")
+    own.bans.add(subject)
+    own.bans.lift(subject)
+    heard.wait_for(["banned", "unbanned", "banned", "unbanned"])
+    assert [event.reason for event in heard.events] == ["comments spam", "comments", None, None]
+
+
 def test_what_changes_nothing_is_not_told(own, subject):
     heard = Heard()
     pair = own.login(subject)

@@ -211,8 +211,9 @@ def test_strict_and_stateless(open_manager, config, subject, manager):
     with pytest.raises(SessionRevoked):
         strict.verify(pair.access_token)
     assert stateless.verify(pair.access_token).subject == subject, "it cannot know"
+    assert stateless.stats().nodes == (), "it has asked nobody"
+    assert not any(node.has_lease for node in strict.stats().nodes), "nothing is pushed to it"
     for other in (strict, stateless):
-        assert other.stats().nodes == ()
         with pytest.raises(InvalidInput, match="nothing is cached"):
             other.verify(pair.access_token, verification="cached")
         with pytest.raises(SessionRevoked):

@@ -17,7 +17,7 @@ def switch_leases_off() -> None:
 
     def connected(self: Watch, address: Address) -> None:
         beat_less(self, address)
-        self._pushing.discard(address)  # who does not push is asked for no heartbeat
+        self._met.discard(address)  # who is not met is sent no heartbeat
 
     def renew(self: Leases) -> None:
         self.majority_until = inf  # what the store answers is believed without asking others

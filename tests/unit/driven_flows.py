@@ -10,6 +10,7 @@ from clusterpass.config import Config
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import SessionEvent
+from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import LiveRecord, Tombstone
@@ -174,12 +175,13 @@ def housekeeping(own: Life, subject: str = "alice") -> bytes:
 
 
 def told_to_end(own: Life, call: ScriptCall[Any]) -> tuple[Any, ...]:
-    """The arguments of a script that ends sessions, once its operation id is seen to be one."""
+    """The arguments of a script that ends sessions, once its operation is seen to be one."""
     packed = call.arguments[0]
     assert isinstance(packed, bytes)
-    operation = packed[15:23]
+    operation, fingerprint = packed[15:23], packed[23:31]
     assert operation != NO_OPERATION
-    assert packed == own.flows.context.keeping().pack("alice", operation)
+    assert fingerprint != NO_FINGERPRINT
+    assert packed == own.flows.context.keeping().pack("alice", operation, fingerprint)
     return call.arguments[1:]
 
 

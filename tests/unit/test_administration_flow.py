@@ -105,7 +105,9 @@ def test_administration_refuses_a_bad_subject_before_it_asks(subject: Any) -> No
 def test_revoke_all() -> None:
     own = life()
     ended, (call,) = drive(
-        own.revoke_all("alice", keep=None), [NOW * 1000, [SESSION_ID] * 7], durable=False
+        own.revoke_all("alice", keep=None),
+        [b"OK", NOW * 1000, [SESSION_ID] * 7],
+        durable=False,
     )
     assert ended == Ended(7, False)
     assert call.script.name == "end_all"
@@ -115,5 +117,5 @@ def test_revoke_all() -> None:
 
 def test_revoke_all_but_one() -> None:
     flow = administration().revoke_all("alice", keep=encode_session_id(SESSION_ID))
-    _, (call,) = drive(flow, [NOW * 1000, []])
+    _, (call,) = drive(flow, [b"OK", NOW * 1000, []])
     assert call.arguments[1] == SESSION_ID

@@ -5,7 +5,7 @@ import pytest
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import LookUp, Pause, Send
+from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
@@ -99,7 +99,7 @@ def test_retries_have_a_budget(breakers, clock):
 
 
 def run_until_sent_or_over(steps, clock, step):
-    while isinstance(step, LookUp | Pause):
+    while isinstance(step, LookUp | Pause | Drop):
         if isinstance(step, Pause):
             clock.now += step.seconds
         step = steps.send(None)
@@ -131,6 +131,20 @@ def test_a_call_that_comes_too_late_is_refused_at_once(breakers, clock):
         next(carry_out(call_of(READ), terms))
     assert refusal.value.reason == "circuit_open"
     assert refusal.value.retry_after >= 1
+
+
+def test_a_call_that_has_waited_is_told_what_for(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 1
+    assert breakers.admit(A, 60) == "try", "somebody else's, which takes long"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    assert not isinstance(next(steps), Send)
+    clock.now += 1.6
+    with pytest.raises(StoreUnavailable) as refusal:
+        for _ in range(5):
+            assert not isinstance(steps.send(None), Send)
+    assert refusal.value.reason == "timeout"
 
 
 def test_a_new_owner_has_a_breaker_of_its_own(breakers, clock):

@@ -17,15 +17,8 @@ def config(**values: Any) -> Config:
     return Config(**{"issuer": ISSUER, "keys": RING, **values})
 
 
-def test_defaults() -> None:
-    made = config()
-    assert made.audience == ISSUER
-    assert made.access_lifetime == 15 * 60
-    assert made.absolute_lifetime == 30 * 86_400
-    assert made.idle_lifetime == 7 * 86_400
-    assert made.clock_leeway == 30
-    assert made.expiry_leeway == 0
-    assert made.policy == SessionPolicy(max_sessions=50)
+def test_without_an_audience_it_is_the_issuer() -> None:
+    assert config().audience == ISSUER
 
 
 def test_values_are_kept() -> None:

@@ -60,13 +60,13 @@ def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
     denials.add(ONE, REVOKED)
     denials.add(ONE, replace(REVOKED, is_pending=True))
     assert denials.of_session(ONE) == KNOWN
-    denials.lift(ONE)
+    denials.lift(ONE, b"request")
     assert denials.of_session(ONE) == KNOWN
 
 
 def test_a_pending_end_that_came_to_nothing_is_lifted(denials):
     denials.add(ONE, replace(REVOKED, is_pending=True))
-    denials.lift(ONE)
+    denials.lift(ONE, b"request")
     assert denials.judge(KEY, ONE, shown(), 6.0) is None
 
 

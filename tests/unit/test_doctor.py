@@ -212,6 +212,54 @@ def test_what_is_wrong_is_found(seen, expected):
     assert expected in told(seen)
 
 
+@pytest.mark.parametrize(
+    ("node", "identifier", "severity"),
+    [
+        ({"refusal": "Connection refused"}, "node-unreachable", "problem"),
+        ({"info": INFO | {"evicted_keys": "3"}}, "eviction", "problem"),
+        ({"info": INFO | {"used_memory": "7900000"}}, "memory", "problem"),
+        ({"info": INFO | {"maxmemory": "0"}, "settings": None}, "memory", "warning"),
+        ({"info": INFO | {"aof_last_write_status": "err"}}, "persistence", "problem"),
+        ({"info": INFO | {"rdb_last_bgsave_status": "err"}}, "persistence", "problem"),
+        ({"info": INFO | {"aof_enabled": "0"}}, "persistence", "warning"),
+        ({"trial": Trial(replicas=0)}, "confirmation", "problem"),
+        ({"info": INFO | {"redis_version": "6.2.1"}}, "versions", "problem"),
+        ({"round_trip": 0.2}, "round-trip", "warning"),
+        (
+            {"info": INFO | {"maxclients": "1000", "connected_clients": "990"}},
+            "connections",
+            "problem",
+        ),
+        (
+            {"info": INFO | {"maxclients": "100", "connected_clients": "1"}},
+            "connections",
+            "warning",
+        ),
+        ({"info": INFO | {"rejected_connections": "2"}}, "connections", "warning"),
+        ({"denied": ("scan",)}, "rights", "warning"),
+        ({"is_open": True}, "password", "problem"),
+        ({"settings": CONFIG | {"tls-cluster": "no"}}, "tls", "warning"),
+        ({"certificate_expires_at": time.time() + 86_400}, "certificates", "problem"),
+        ({"settings": CONFIG | {"busy-reply-threshold": "99"}}, "scripts", "warning"),
+        ({"settings": CONFIG | {"tcp-keepalive": "0"}}, "connections", "note"),
+        ({"settings": CONFIG | {"timeout": "30"}}, "connections", "note"),
+    ],
+)
+def test_a_finding_names_the_node_that_it_concerns(node, identifier, severity):
+    found = judge(sound(node=node)).findings
+    (finding,) = (each for each in found if (each.id, each.severity) == (identifier, severity))
+    assert finding.nodes == (str(sound().nodes[0].address),)
+    assert finding.found
+    assert finding.remedy
+
+
+@pytest.mark.parametrize(("used", "crowded"), [(800, False), (801, True)])
+def test_room_for_connections(used, crowded):
+    facts = {"maxclients": "1000", "connected_clients": str(used), "cluster_connections": "0"}
+    found = told(sound(node={"info": INFO | facts}))
+    assert (("connections", "problem") in found) is crowded
+
+
 def test_keys_that_lie_on_one_node():
     few = INFO | {"db0": "keys=10"}
     them = members()

@@ -13,8 +13,10 @@ from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
+from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_call import PATIENCE, READ, WRITE, A, by_name, call_of
+from .driven_flows import SESSION_ID, access_token, first_call, life, refresh_token
 
 NODES = b"1 a:1@2 myself,master - 0 0 1 connected 0-16382\n2 b:2@3 master - 0 0 2 connected 16383\n"
 SLOTS = [[0, 16382, [b"a", 1, b"1", []]], [16383, 16383, [b"b", 2, b"2", []]]]
@@ -248,3 +250,38 @@ def test_a_login_does_not_insist():
         while isinstance(outcome, LookUp):
             outcome = steps.send(None)
     assert not stop.value.value.durable
+
+
+def test_a_shard_whose_own_replica_is_there_is_not_given_up_because_another_shard_has_failed():
+    two_failed = b"4 d:4@5 slave,fail 2 0 0 1 disconnected\n"
+    ending = Ending(parsed(NODES + two_failed))
+    assert ending.slots.has_failed
+    assert ending.step == Send(A, (by_name(WRITE),))
+    ending.slots = parsed(NODES + two_failed + b"3 c:3@4 slave 1 0 0 1 connected\n")
+    ending.go_on(Replies([b"value"]))
+    assert ending.step == Send(A, (by_name(WRITE),), (b"WAIT", 1, 250))
+    with pytest.raises(StopIteration) as stop:
+        ending.go_on(Replies([b"value"], 1))
+    assert stop.value.value.is_confirmed
+
+
+VERBS = {
+    "logout": (lambda flows: flows.end.logout(access_token()), True),
+    "revoke": (lambda flows: flows.end.revoke("u", encode_session_id(SESSION_ID), reason=""), True),
+    "revoke_all": (
+        lambda flows: flows.end.revoke_all("u", keep=None, device_type=None, reason=""),
+        True,
+    ),
+    "revoke_before": (lambda flows: flows.end.revoke_before(None), True),
+    "sessions": (lambda flows: flows.subject.sessions("u"), False),
+    "verify": (lambda flows: flows.verify.verify(access_token()), False),
+    "refresh": (lambda flows: flows.refresh.refresh(refresh_token()), False),
+    "login": (lambda flows: flows.login.login("u", {}), False),
+}
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_who_ends_sessions_insists_and_nobody_else(name):
+    begin, insists = VERBS[name]
+    flow = begin(life().flows)
+    assert first_call(flow).insists is insists

@@ -1,12 +1,15 @@
 """What nodes say that may not know that they were replaced."""
 
+from dataclasses import replace
+
 import pytest
 
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.script import Answer
 from clusterpass.store.exchanges.agreement import most_agree_with
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import LookUp, Send
+from clusterpass.store.exchanges.steps import Agree, LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.topology.slots import Shard, SlotMap
@@ -49,51 +52,57 @@ def test_a_node_in_doubt_is_believed_when_most_agree_with_it(epochs, is_believed
     assert stop.value.value is is_believed
 
 
-def test_a_read_that_is_not_believed_is_asked_again():
-    slots = owned_by(A)
-    believed = iter([False, True])
-
-    def believes(*_):
-        return next(believed)
-        yield
-
+def in_doubt(slots: SlotMap) -> Terms:
+    """Terms under which every node is in doubt, and an answer came at 7 s."""
     breakers = CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256)
-    terms = Terms(
+    return Terms(
         lambda: slots,
         lambda _: None,
         PATIENCE,
         lambda: 0.0,
         breakers,
         "replicated",
-        believes=believes,
+        doubts=lambda _: True,
+        steady=lambda: 7.0,
     )
+
+
+def test_a_read_that_is_not_believed_is_asked_again():
+    slots = owned_by(A)
+    terms = replace(in_doubt(slots), current=lambda: slots)
     steps = carry_out(call_of(READ), terms)
     assert steps.send(None) == Send(A, (by_name(READ),))
-    assert steps.send(Replies([b"from the past"])) == LookUp(1, suspect=A, until=2.5)
+    assert steps.send(Replies([b"from the past"])) == Agree(A, answered_at=7.0, until=2.5)
+    assert steps.send(False) == LookUp(1, suspect=A, until=2.5)
     slots = owned_by(B, version=2)
     assert steps.send(None) == Send(B, (by_name(READ),))
+    assert steps.send(Replies([b"value"])) == Agree(B, answered_at=7.0, until=2.5)
     with pytest.raises(StopIteration) as stop:
-        steps.send(Replies([b"value"]))
+        steps.send(True)
     assert stop.value.value == Answer(("read", b"value"), durable=False, node=B)
 
 
-def test_a_write_stands_or_falls_with_its_confirmation():
-    def believes(*_):
-        raise AssertionError("not asked")
+def test_a_read_that_is_never_believed_is_no_answer():
+    now = 0.0
+    terms = replace(in_doubt(owned_by(A)), clock=lambda: now)
+    steps = carry_out(call_of(READ), terms)
+    steps.send(None)
+    steps.send(Replies([b"from the past"]))
+    now = 2.5
+    with pytest.raises(StoreUnavailable) as ending:
+        steps.send(False)
+    assert ending.value.reason == "doubted"
 
-    slots = owned_by(A, replicas=1)
-    breakers = CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256)
-    terms = Terms(
-        lambda: slots,
-        lambda _: None,
-        PATIENCE,
-        lambda: 0.0,
-        breakers,
-        "replicated",
-        believes=believes,
-    )
-    steps = carry_out(call_of(WRITE), terms)
+
+def test_a_write_stands_or_falls_with_its_confirmation():
+    steps = carry_out(call_of(WRITE), in_doubt(owned_by(A, replicas=1)))
     steps.send(None)
     with pytest.raises(StopIteration) as stop:
         steps.send(Replies([b"value"], 1))
     assert stop.value.value.durable
+
+
+def test_a_write_that_nobody_confirmed_is_in_doubt_like_a_read():
+    steps = carry_out(call_of(WRITE), in_doubt(owned_by(A, replicas=1)))
+    steps.send(None)
+    assert steps.send(Replies([b"value"], 0)) == Agree(A, answered_at=7.0, until=2.5)

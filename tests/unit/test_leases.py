@@ -62,8 +62,9 @@ class FromTheReply(Leases):
 class NoGenerations(Leases):
     """A connection that is lost and made anew changes nothing."""
 
-    def connected(self, node):
+    def connected(self, node, *, pushes=True):
         state = self._nodes.setdefault(node, NodeState())
+        state.is_met = True
         if state.lease is None:
             state.lease = Lease(node, 0)
         self._renew()

@@ -53,6 +53,7 @@ PUBLIC = [
     "NodeStats",
     "OnlineCount",
     "OnlinePage",
+    "OperationMismatch",
     "Overflow",
     "PasswordHasher",
     "PendingStats",

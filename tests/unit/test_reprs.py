@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+import clusterpass.config
+import clusterpass.model
 import clusterpass.protocol
+import clusterpass.tokens
+import clusterpass.users
 from clusterpass.protocol.calls import directory, session
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.calls.housekeeping import Housekeeping
@@ -122,3 +126,28 @@ def test_every_member_that_is_secret_by_its_name_or_holds_anything_is_hidden() -
 def test_a_script_is_printed_by_its_name() -> None:
     assert "name='login'" in repr(LOGIN)
     assert len(repr(LOGIN)) < 600, "the source is left out"
+
+
+def test_no_public_value_prints_a_token_or_a_key() -> None:
+    """By its name: whatever is called a token, a password, a secret or a key stays hidden."""
+    modules = [
+        importlib.import_module(module.name)
+        for package in (clusterpass.model, clusterpass.tokens, clusterpass.users)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    kinds = {
+        kind
+        for module in [*modules, clusterpass.config]
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and dataclasses.is_dataclass(kind)
+        and not kind.__module__.startswith("clusterpass.protocol")
+    }
+    secret = {
+        (kind.__name__, member.name): member.repr
+        for kind in kinds
+        for member in dataclasses.fields(kind)
+        if member.name.endswith(("token", "password", "secret", "keys", "digest", "hash", "tag"))
+    }
+    assert {("TokenPair", "access_token"), ("TokenPair", "refresh_token")} <= set(secret)
+    assert {name for name, is_shown in secret.items() if is_shown} == set()

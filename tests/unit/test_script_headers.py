@@ -20,8 +20,10 @@ STATUSES = {
     "login": statuses.LoginStatus,
     "rotate": statuses.RotateStatus,
     "end_session": statuses.EndStatus,
+    "end_all": statuses.EndAllStatus,
     "elevate": statuses.ElevateStatus,
     "ban": statuses.BanStatus,
+    "set_claims": statuses.SetClaimsStatus,
     "user_add": statuses.AddUserStatus,
     "user_change": statuses.ChangeUserStatus,
 }

@@ -13,6 +13,7 @@ from clusterpass.model.authentication_errors import (
     TokenExpired,
     TokenMalformed,
     TokenMissing,
+    TokenNotYetValid,
     TokenSignatureInvalid,
 )
 from clusterpass.model.errors import StoreUnavailable
@@ -28,6 +29,7 @@ from .driven_flows import (
     SESSION_ID,
     access_token,
     drive,
+    first_call,
     life,
     live,
     refuse_at_once,
@@ -105,10 +107,10 @@ def test_verify_of_a_session_that_was_opened_before_the_cutoff() -> None:
 
 def test_cutoff_that_no_copy_tells_is_no_permission() -> None:
     flow = life().verify(access_token())
-    asked = {next(flow).keys}
-    for _ in range(2):
-        asked.add(flow.throw(StoreUnavailable()).keys)
-    assert len(asked) == 3
+    calls = [next(flow)]
+    calls += [flow.throw(StoreUnavailable()) for _ in range(3)]
+    assert len({call.keys for call in calls}) == 3
+    assert [call.deadline for call in calls] == [0.3, 0.3, 0.3, None], "the last is patient"
     with pytest.raises(StoreUnavailable):
         flow.throw(StoreUnavailable())
 
@@ -199,6 +201,14 @@ def test_record_of_another_release_is_no_fault_of_the_token(value: bytes) -> Non
 def test_details_that_cannot_be_read(details: bytes) -> None:
     with pytest.raises(UnreadableRecord):
         drive(life().verify(access_token()), stored(live(flags=HAS_DETAILS), details))
+
+
+def test_the_configured_leeways_reach_the_verifier() -> None:
+    own = life(expiry_leeway=5, clock_leeway=0)
+    assert first_call(own.verify(access_token(expires_at=NOW - 4))).script.name == "verify"
+    refuse_at_once(TokenExpired, own.verify(access_token(expires_at=NOW - 5)))
+    assert first_call(own.verify(access_token(issued_at=NOW))).script.name == "verify"
+    refuse_at_once(TokenNotYetValid, own.verify(access_token(issued_at=NOW + 1)))
 
 
 def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:

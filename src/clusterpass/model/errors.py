@@ -34,6 +34,7 @@
     ├── LoginOvertaken                login_overtaken           409
     ├── TooManySessions               too_many_sessions         409
     ├── TooManyBans                   too_many_bans             409
+    ├── OperationMismatch             operation_mismatch        422
     ├── TooManyAttempts               too_many_attempts         429
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
@@ -203,6 +204,13 @@ class TooManyBans(ClusterPassError):
     status = 409
 
 
+class OperationMismatch(ClusterPassError):
+    """The operation id or key belongs to another request; nothing was changed. Choose a new one."""
+
+    code = "operation_mismatch"
+    status = 422
+
+
 class TooManyAttempts(ClusterPassError):
     """Too many attempts; wait before trying again."""
 
@@ -220,7 +228,8 @@ class StoreUnavailable(ClusterPassError):
 
     ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
-    long that calls to it now fail at once) or ``closed``.
+    long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
+    majority of the primaries says that it was not) or ``closed``.
     """
 
     code = "store_unavailable"

@@ -72,7 +72,7 @@ class Flows:
         )
         self.context: Final = context
         confirm = Confirm(context)
-        self.login: Final = Login(context)
+        self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
         self.refresh: Final = Refresh(context, confirm)
         self.end: Final = End(context, self.refresh, confirm)

@@ -9,7 +9,7 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.cutoff import Cutoff
 
 _DEADLINE: Final = 0.3
-"""Seconds to wait for one copy before the next one is read."""
+"""Seconds to wait for one copy before the next one is read, in the first round."""
 
 
 def read_cutoff(keyspace: Keyspace, cutoff: Cutoff) -> Flow[int]:
@@ -26,13 +26,16 @@ def read_cutoff(keyspace: Keyspace, cutoff: Cutoff) -> Flow[int]:
 
 def _ask(keyspace: Keyspace, cutoff: Cutoff) -> Flow[None]:
     failure: StoreUnavailable | None = None
-    first = cutoff.copy
-    for copy in range(first, first + len(SLOTS_WITH_CUTOFF)):
+    first, copies = cutoff.copy, len(SLOTS_WITH_CUTOFF)
+    # The last attempt is as patient as any call: the process may have stood still meanwhile, or
+    # have to find its cluster first.
+    for copy in range(first, first + copies + 1):
+        deadline = _DEADLINE if copy < first + copies else None
         slot = SLOTS_WITH_CUTOFF[copy % len(SLOTS_WITH_CUTOFF)]
         began = cutoff.now()
         try:
             answer: Answer[int] = yield namespace_calls.read_cutoff(
-                keyspace, slot, deadline=_DEADLINE
+                keyspace, slot, deadline=deadline
             )
         except StoreUnavailable as error:
             failure = error

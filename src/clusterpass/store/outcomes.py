@@ -17,6 +17,7 @@ FaultKind = Literal[
     "busy",
     "full",
     "circuit_open",
+    "doubted",
     "unconfirmed",
     "closed",
 ]

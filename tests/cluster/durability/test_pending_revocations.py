@@ -57,6 +57,9 @@ def test_an_end_that_cannot_reach_the_store_is_in_force_here(
             manager.verify(pair.access_token)
         with pytest.raises(SessionRevoked):
             manager.verify(pair.access_token, outage_grace=60)
+        if ending == "logout":  # known by its id; of the others only the store knows which they are
+            with pytest.raises(InvalidRefreshToken):
+                manager.refresh(pair.refresh_token)
     eventually(lambda: manager.stats().pending.waiting == 0, "carried out and confirmed")
     with pytest.raises(SessionRevoked):
         other.verify(pair.access_token, verification="strict")

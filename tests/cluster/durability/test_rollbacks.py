@@ -137,3 +137,51 @@ def test_by_the_token_alone_what_was_seen_to_end_is_over_too(
     with pytest.raises(SessionRevoked):
         manager.verify(pair.access_token)
     assert manager.verify(other.access_token).is_stateless
+
+
+def test_an_impersonation_ends_with_what_is_known_of_its_actor(
+    fragile: EmbeddedCluster, manager: Any, new_subject: Any
+) -> None:
+    """The store lost the actor's logout; the process that saw it end the impersonation knows."""
+    support, customer = new_subject(), new_subject()
+    pair = manager.login(support)
+    actor = manager.verify(pair.access_token)
+    acting = manager.impersonate(actor, customer, reason="ticket")
+    before = dump(fragile, support)
+    manager.logout(pair.access_token)
+    roll_back(fragile, support, before)
+    with pytest.raises(SessionRevoked) as end:
+        manager.verify(acting.access_token)
+    assert (end.value.reason, end.value.note) == ("revoked", "the impersonation has ended")
+    for verification in ("strict", "stateless"):
+        with pytest.raises(SessionRevoked):
+            manager.verify(acting.access_token, verification=verification)
+    roll_back(fragile, support, before)
+    with pytest.raises(InvalidRefreshToken):
+        manager.refresh(acting.refresh_token)
+    roll_back(fragile, support, before)
+    with pytest.raises(SessionRevoked):
+        manager.impersonate(actor, customer, reason="another ticket")
+    eventually(lambda: manager.stats().rollbacks >= 1, "the lost logout is counted")
+
+
+def test_an_impersonation_ends_while_its_actors_logout_is_pending(
+    fragile: EmbeddedCluster, manager: Any, new_subject: Any
+) -> None:
+    support, customer = new_subject(), new_subject()
+    pair = manager.login(support)
+    actor = manager.verify(pair.access_token)
+    acting = manager.impersonate(actor, customer, reason="ticket")
+    node = fragile.primary_of(key_of(support))
+    with fragile.client(node) as client:
+        client.config_set("min-replicas-to-write", 9)
+        try:
+            with pytest.raises(RevocationPending):
+                manager.logout(pair.access_token)
+            with pytest.raises(SessionRevoked):
+                manager.verify(acting.access_token)
+            with pytest.raises(SessionRevoked):
+                manager.impersonate(actor, customer, reason="another ticket")
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    eventually(lambda: manager.stats().pending.waiting == 0, "confirmed")

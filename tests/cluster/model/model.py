@@ -328,6 +328,7 @@ class Model:
 
     def revoke(self, subject: str, session_id: str, now: int, *, reason: str = "") -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         lives = [life for life in account.lives if life.session_id == session_id]
         if not lives:
             raise Refused("SessionNotFound")
@@ -344,6 +345,7 @@ class Model:
         reason: str = "",
     ) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         leaving = [
             life
             for life in account.living(now)
@@ -411,6 +413,7 @@ class Model:
         for_seconds: int | None,
     ) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         scopes = account.bans.keys() - {""}
         if scope and scope not in scopes and len(scopes) >= MOST_BANS:
             raise Refused("TooManyBans")
@@ -426,6 +429,7 @@ class Model:
 
     def lift(self, subject: str, now: int, *, scope: str) -> int:
         account = self._change(subject, now)
+        account.has_operations = True
         if scope not in account.bans:
             return 0
         del account.bans[scope]

@@ -192,10 +192,12 @@ class Account:
     lines: list[Line] = field(default_factory=list)
     wiped: int = 0
     """How often everything was revoked."""
+    has_operations: bool = False
+    """Whether a call with an operation id was made; the id is kept for longer than a run lasts."""
 
     def living(self, now: int) -> list[Life]:
         return [life for life in self.lives if not life.how_it_ended(now)]
 
     def is_forgotten(self) -> bool:
         """There is nothing left for whose sake it would be kept."""
-        return not (self.lives or self.bans or self.wiped)
+        return not (self.lives or self.bans or self.wiped or self.has_operations)

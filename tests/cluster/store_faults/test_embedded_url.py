@@ -62,6 +62,16 @@ def test_an_embedded_cluster_ends_with_its_store(
         manager.ping()
 
 
+def test_an_embedded_cluster_with_a_folder_keeps_its_sessions(
+    tmp_path: Path, config: Config, subject: str
+) -> None:
+    url = f"embedded://?nodes=1&data={tmp_path / 'data'}"
+    with SessionManager.from_url(url, config) as manager:
+        pair = manager.login(subject)
+    with SessionManager.from_url(url, config) as again:
+        assert again.verify(pair.access_token).session_id == pair.session_id
+
+
 @pytest.mark.parametrize("nodes", ["0", "2", "x", "-1", "", "100"])
 def test_an_embedded_cluster_that_cannot_be(nodes: str, config: Config) -> None:
     with pytest.raises(ConfigurationError, match="nodes"):

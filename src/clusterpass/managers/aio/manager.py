@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -11,7 +12,9 @@ from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.open_store import open_store
+from clusterpass.managers.single_flight import AsyncSingleFlight
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     Ended,
@@ -26,6 +29,9 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
+
+_WARM_UP: Final = "warm-up"
+"""No access token: the flight of the first caller of a process."""
 
 
 class AsyncSessionManager:
@@ -58,8 +64,9 @@ class AsyncSessionManager:
         )
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
-        if config.verification == "cached":
-            store.observe(self._flows.memory.near, config.staleness_bound)
+        self._shares_loads: Final = config.verification == "cached"
+        self._loads: Final = AsyncSingleFlight()
+        store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run)
         self.bans: Final = AsyncBans(store, self._flows.subject)
@@ -147,19 +154,40 @@ class AsyncSessionManager:
         StepUpRequired (RFC 9470 section 3), and InvalidInput, also for ``cached`` when the manager
         is not configured for it.
         """
-        if self._has_memory and level is None and max_auth_age is None and verification is None:
+        is_plain = level is None and max_auth_age is None and verification is None
+        if is_plain and self._has_memory:
             session = self._remembered(access_token)
             if session is not None:
                 return session
-        return await self.store.run(
-            self._flows.verify.verify(
-                access_token,
-                level=level,
-                max_auth_age=max_auth_age,
-                verification=verification,
-                outage_grace=outage_grace,
-            )
+        flow = self._flows.verify.verify(
+            access_token,
+            level=level,
+            max_auth_age=max_auth_age,
+            verification=verification,
+            outage_grace=outage_grace,
         )
+        if self._flows.verify.is_cold and verification != "stateless":
+            await self._warm_up()
+        if not (is_plain and self._shares_loads and isinstance(access_token, str)):
+            return await self.store.run(flow)
+        if await self._loads.join(access_token, self.store.deadline):
+            session = self._remembered(access_token)
+            return await self.store.run(flow) if session is None else session
+        try:
+            return await self.store.run(flow)
+        finally:
+            self._loads.land(access_token)
+
+    async def _warm_up(self) -> None:
+        """Let one caller find the store, and what all verifies need, while the others wait."""
+        if await self._loads.join(_WARM_UP, self.store.deadline):
+            return
+        try:
+            # Where that fails, each verify says so, or answers within its grace.
+            with suppress(StoreUnavailable):
+                await self.store.run(self._flows.verify.warm_up())
+        finally:
+            self._loads.land(_WARM_UP)
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.
@@ -191,8 +219,8 @@ class AsyncSessionManager:
         ``address``: the client's IP address, for the history. ``operation_id``: identifies a
         repeated call, as :meth:`revoke` describes. One round trip (``end_session.lua``); two for a
         refresh token when only public keys are configured. Raises InvalidToken or
-        InvalidRefreshToken when the token is not genuine, and RevocationPending when the logout is
-        not confirmed.
+        InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
+        was used for another request, and RevocationPending when the logout is not confirmed.
         """
         return await self.store.run(
             self._flows.end.logout(token, address=address, operation_id=operation_id)
@@ -229,7 +257,9 @@ class AsyncSessionManager:
         Raises RevocationPending when the revocation is not as durable as ``Config.durability``
         demands, or the store cannot be reached. The revocation is then in force in this process at
         once, and is retried until it is confirmed. ``operation_id`` makes a repeated call safe:
-        pass the one that the error carries, or 16 hexadecimal digits of your own.
+        pass the one that the error carries, or 16 hexadecimal digits of your own. An id belongs to
+        the first call about ``subject`` that brings it; with another verb or other arguments the
+        call raises OperationMismatch and changes nothing.
         """
         return await self.store.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
@@ -250,8 +280,8 @@ class AsyncSessionManager:
         told, at most 200 bytes. ``operation_id``: identifies a repeated call, as :meth:`revoke`
         describes. Without a ``device_type`` the revocation raises the subject's
         :meth:`generation`. One round trip (``end_all.lua``). Raises InvalidInput, SessionNotFound
-        when ``keep`` is not a session id, and RevocationPending when the revocation is not
-        confirmed.
+        when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
+        another request, and RevocationPending when the revocation is not confirmed.
         """
         return await self.store.run(
             self._flows.end.revoke_all(

@@ -37,8 +37,9 @@ class Bans:
         until the ban is lifted. ``level``: the severity, 1 to 1000. ``operation_id``: identifies a
         repeated call, as ``SessionManager.revoke`` describes.
 
-        One round trip (``ban.lua``). Raises InvalidInput, TooManyBans for more than 32 scopes, and
-        RevocationPending when the ban is not confirmed.
+        One round trip (``ban.lua``). Raises InvalidInput, TooManyBans for more than 32 scopes,
+        OperationMismatch when ``operation_id`` was used for another request, and RevocationPending
+        when the ban is not confirmed.
         """
         return self._store.run(
             self._flows.ban(

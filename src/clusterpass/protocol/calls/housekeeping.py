@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
-_PACKED: Final = struct.Struct(">IBI6s8s")
+_PACKED: Final = struct.Struct(">IBI6s8s8s")
 OPERATION_BYTES: Final = 8
 """Bytes of the random id by which the store recognises a repeated call."""
 NO_OPERATION: Final = bytes(OPERATION_BYTES)
@@ -31,7 +32,12 @@ class Housekeeping:
     indexed: bool = True
     """Whether the subject is counted among those who are online."""
 
-    def pack(self, subject: str, operation: bytes = NO_OPERATION) -> bytes:
+    def pack(
+        self,
+        subject: str,
+        operation: bytes = NO_OPERATION,
+        fingerprint: bytes = NO_FINGERPRINT,
+    ) -> bytes:
         """The first argument of every script that changes ``subject``."""
         head = _PACKED.pack(
             self.tombstone_seconds,
@@ -39,6 +45,7 @@ class Housekeeping:
             self.history_seconds,
             self.cutoff_milliseconds.to_bytes(6, "big"),
             operation,
+            fingerprint,
         )
         return head + subject.encode()
 
@@ -53,15 +60,17 @@ def change(
     read: Callable[[Any], Reply],
     confirm: bool = True,
     operation: bytes = NO_OPERATION,
+    fingerprint: bytes = NO_FINGERPRINT,
     insists: bool = False,
 ) -> ScriptCall[Reply]:
     """The call of ``script``, which changes ``subject``; ``arguments`` are those after the first.
 
     ``confirm``: a replica is asked to confirm the write. ``operation``: 8 bytes, the same for each
-    repetition of a call, so that the store recognises it. ``insists``: the call is repeated, within
-    its deadline, until the write is confirmed.
+    repetition of a call, so that the store recognises it; ``fingerprint``: 8 bytes that differ for
+    every other request, which may not use the id. ``insists``: the call is repeated, within its
+    deadline, until the write is confirmed.
     """
-    first = keeping.pack(subject, operation)
+    first = keeping.pack(subject, operation, fingerprint)
     sessions, activity, slot = keyspace.keys_of(subject)
     keys: tuple[bytes, ...] = (sessions, activity)
     if keeping.indexed:

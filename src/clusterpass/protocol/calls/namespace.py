@@ -49,11 +49,11 @@ def raise_cutoff(
     )
 
 
-def read_cutoff(keyspace: Keyspace, slot: int, *, deadline: float) -> ScriptCall[int]:
+def read_cutoff(keyspace: Keyspace, slot: int, *, deadline: float | None) -> ScriptCall[int]:
     """Read the copy of the revocation cutoff in ``slot``: milliseconds since the epoch; 0: none.
 
-    ``deadline``: seconds after which the call is given up. The script is
-    ``scripts/read_not_before.lua``.
+    ``deadline``: seconds after which the call is given up; None: the store's own deadline. The
+    script is ``scripts/read_not_before.lua``.
     """
     return ScriptCall(
         load_script("read_not_before"),

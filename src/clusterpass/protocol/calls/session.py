@@ -5,8 +5,9 @@ from typing import Any, Final, Literal, cast
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
+from clusterpass.protocol.calls import fingerprints
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
-from clusterpass.protocol.calls.statuses import EndStatus, LoginStatus, RotateStatus
+from clusterpass.protocol.calls.statuses import EndAllStatus, EndStatus, LoginStatus, RotateStatus
 from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
 from clusterpass.protocol.records import HAS_DETAILS, LONGEST_NOTE, REASON_NUMBERS, shorten_text
 from clusterpass.protocol.replies import (
@@ -87,7 +88,7 @@ class EndedOne:
     now_milliseconds: int
     """The server's time of the reply, in milliseconds since the epoch."""
     status: EndStatus
-    """Whether the session ended now, had ended before, or is not known."""
+    """Whether the session ended now, had ended before, or is not known, or the call was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class EndedAll:
     """The server's time when they were ended, in milliseconds since the epoch."""
     ended: tuple[bytes, ...]
     """The ids of the sessions that were live and ended."""
+    status: EndAllStatus = "OK"
+    """Whether the call was carried out, now or before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,9 @@ def end_session(
         arguments=(session_id, REASON_NUMBERS[reason], address, shorten_text(note, LONGEST_NOTE)),
         read=lambda raw: EndedOne(raw[0], cast("EndStatus", raw[1].decode())),
         operation=operation,
+        fingerprint=fingerprints.of_end_session(
+            subject, session_id=session_id, reason=reason, note=note
+        ),
         insists=True,
     )
 
@@ -270,8 +276,11 @@ def end_all(
             b"*" if device_type is None else device_type.encode(),
             b"" if up_to is None else up_to,
         ),
-        read=lambda raw: EndedAll(raw[0], tuple(raw[1])),
+        read=lambda raw: EndedAll(raw[1], tuple(raw[2]), cast("EndAllStatus", raw[0].decode())),
         operation=operation,
+        fingerprint=fingerprints.of_end_all(
+            subject, keep=keep, reason=reason, device_type=device_type, note=note
+        ),
         insists=True,
     )
 

@@ -9,12 +9,20 @@ RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "SUPERSEDED"
 
 UNREADABLE, a record of a later release, is raised as UnreadableRecord: the token may be good.
 """
-EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN"]
-"""``scripts/end_session.lua``: the session ended now, had ended before, or is not known."""
+EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN", "MISMATCH"]
+"""``scripts/end_session.lua``: the session ended now, had ended before, or is not known.
+
+MISMATCH, here and below: the operation id belongs to another request, and nothing was changed.
+"""
+EndAllStatus = Literal["OK", "MISMATCH"]
+"""``scripts/end_all.lua``: the sessions have ended, or the id belongs to another request."""
 ElevateStatus = Literal["OK", "IMPERSONATED", "ENDED"]
 """``scripts/elevate.lua``: stepped up, refused to an impersonation, or the session is not live."""
-BanStatus = Literal["OK", "FULL"]
-"""``scripts/ban.lua``: banned, or refused because the subject has the most bans already."""
+BanStatus = Literal["OK", "FULL", "MISMATCH"]
+"""``scripts/ban.lua``: banned, or refused because the subject has the most bans already, or because
+the operation id belongs to another request."""
+SetClaimsStatus = Literal["OK", "MISMATCH"]
+"""``scripts/set_claims.lua``: done, or the operation id belongs to another request."""
 AddUserStatus = Literal["OK", "EXISTS"]
 """``scripts/user_add.lua``: the user was added, or another operation had added the user before."""
 ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]

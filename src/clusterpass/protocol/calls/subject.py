@@ -1,12 +1,13 @@
 """The calls that change a subject's bans and claims, or the standing of one of its sessions."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from clusterpass.limits import MOST_BANS
+from clusterpass.protocol.calls import fingerprints
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.session import LONGEST_LINE
-from clusterpass.protocol.calls.statuses import BanStatus, ElevateStatus
+from clusterpass.protocol.calls.statuses import BanStatus, ElevateStatus, SetClaimsStatus
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import (
@@ -17,6 +18,9 @@ from clusterpass.protocol.replies import (
     read_stored,
 )
 from clusterpass.protocol.script import ScriptCall, load_script
+
+UNBAN_MISMATCH: Final = 2
+"""The reply to an :func:`unban` whose operation id belongs to another request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,23 @@ class Banned:
     """The outcome of a ban."""
 
     status: BanStatus
-    """Whether the subject is banned, or has the most bans already."""
+    """Whether the subject is banned, or has the most bans already, or the call was refused."""
     now_milliseconds: int
     """The server's time when the ban was first carried out, in milliseconds since the epoch."""
     ended: tuple[bytes, ...]
     """The ids of the sessions that the ban ended."""
     bans: tuple[StoredBan, ...]
     """All bans of the subject now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsSet:
+    """The outcome of a change of live claims."""
+
+    status: SetClaimsStatus
+    """Whether the call was carried out, now or before."""
+    sessions: int
+    """The number of live sessions that the claims now belong to; with 0 nothing is stored."""
 
 
 def shorten(
@@ -149,6 +163,9 @@ def ban(
             read_bans(raw[3]) if raw[3] else (),
         ),
         operation=operation,
+        fingerprint=fingerprints.of_ban(
+            subject, scope=scope, level=level, seconds=seconds, reason=reason
+        ),
         insists=True,
     )
 
@@ -163,7 +180,8 @@ def unban(
 ) -> ScriptCall[int]:
     """Lift the ban from ``scope`` (empty: from everything); the reply is 1, or 0: there was none.
 
-    ``operation``: the same for each repetition of a call. The script is ``scripts/unban.lua``.
+    The reply is ``UNBAN_MISMATCH`` when ``operation`` belongs to another request. ``operation``:
+    the same for each repetition of a call. The script is ``scripts/unban.lua``.
     """
     line = shorten_text(scope, LONGEST_LINE)
     return change(
@@ -174,6 +192,7 @@ def unban(
         arguments=(scope.encode(), line),
         read=int,
         operation=operation,
+        fingerprint=fingerprints.of_unban(subject, scope=scope),
     )
 
 
@@ -193,12 +212,10 @@ def set_claims(
     *,
     claims: bytes,
     operation: bytes = NO_OPERATION,
-) -> ScriptCall[int]:
+) -> ScriptCall[ClaimsSet]:
     """Replace the live claims of a subject by ``claims``, JSON; empty: none.
 
-    The reply is the number of live sessions that the claims now belong to; with 0 nothing is
-    stored. ``operation``: the same for each repetition of a call. The script is
-    ``scripts/set_claims.lua``.
+    ``operation``: the same for each repetition of a call. The script is ``scripts/set_claims.lua``.
     """
     return change(
         keyspace,
@@ -206,8 +223,9 @@ def set_claims(
         subject,
         "set_claims",
         arguments=(claims,),
-        read=int,
+        read=lambda raw: ClaimsSet(cast("SetClaimsStatus", raw[0].decode()), raw[1]),
         operation=operation,
+        fingerprint=fingerprints.of_set_claims(subject, claims=claims),
     )
 
 

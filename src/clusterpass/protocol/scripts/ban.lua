@@ -6,17 +6,24 @@
 --          5 reason   6 most bans   7 note for the tombstones   8 line for the history
 --          9 milliseconds at which the ban begins ('': now)
 -- Returns  {status, milliseconds of the ban, {session id, ...} ended, bans as stored}
--- Status   OK    the subject is banned, or the ban was over before it was carried out
---          FULL  the subject has the most bans already; nothing was changed
+-- Status   OK        the subject is banned, or the ban was over before it was carried out
+--          FULL      the subject has the most bans already; nothing was changed
+--          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --
 -- A ban from everything raises the generation. A repeated operation answers what the first run
--- answered, with the bans of today.
+-- answered, with the bans of today; after FULL it tries again.
 --@include subject
 --@include repeats
 
+local DONE, REFUSED = 0, 1
+
 load()
-local _, ids, at_ms = repeated()
-if not ids then
+if mismatched() then
+    settle()
+    return {'MISMATCH', now_ms, {}, fields['b'] or ''}
+end
+local result, ids, at_ms = repeated()
+if result ~= DONE then
     local scope, bans = ARGV[2], read_bans()
     local count = 0
     for each in pairs(bans) do
@@ -24,6 +31,7 @@ if not ids then
     end
     -- A ban from everything always finds room.
     if scope ~= '' and not bans[scope] and count >= tonumber(ARGV[6]) then
+        remember(REFUSED, {})
         settle()
         return {'FULL', now_ms, {}, fields['b'] or ''}
     end
@@ -46,7 +54,8 @@ if not ids then
         note(BAN, NO_SESSION, now, math.max(#leaving, 1), '', ARGV[8])
     end
     ids = session_ids(leaving)
-    remember(0, ids)
+    remember(DONE, ids)
+    at_ms = now_ms
 end
 settle()
-return {'OK', at_ms or now_ms, ids, fields['b'] or ''}
+return {'OK', at_ms, ids, fields['b'] or ''}

@@ -5,7 +5,9 @@
 -- ARGV     1 see arguments   2 session id to keep (may be empty)   3 reason by number (see record)
 --          4 address   5 note   6 '*' or the kind of device
 --          7 milliseconds: only the sessions opened up to then ('': now)
--- Returns  {milliseconds of the end, {session id, ...} ended}
+-- Returns  {status, milliseconds of the end, {session id, ...} ended}
+-- Status   OK        the sessions have ended, as far as there were any
+--          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --
 -- For devices of every kind the generation is raised, even when no session was live. A repeated
 -- operation answers what the first run answered.
@@ -13,6 +15,10 @@
 --@include repeats
 
 load()
+if mismatched() then
+    settle()
+    return {'MISMATCH', now_ms, {}}
+end
 local _, ids, at_ms = repeated()
 if not ids then
     local up_to = tonumber(ARGV[7]) or now_ms
@@ -33,4 +39,4 @@ if not ids then
     remember(0, ids)
 end
 settle()
-return {at_ms or now_ms, ids}
+return {'OK', at_ms or now_ms, ids}

@@ -3,23 +3,25 @@
 --
 -- KEYS     see arguments
 -- ARGV     1 see arguments   2 claims as JSON ('': none)
--- Returns  the number of live sessions that the claims now belong to
+-- Returns  {status, number of live sessions that the claims now belong to}
+-- Status   OK        the claims are stored if there is a live session
+--          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --@include subject
 --@include repeats
 
 load()
-if repeated() then
-    return settle()
+if mismatched() then
+    return {'MISMATCH', settle()}
 end
-if #live_sessions() > 0 and (fields['c'] or '') ~= ARGV[2] then
-    if ARGV[2] == '' then
-        drop('c')
-    else
-        put('c', ARGV[2])
+if not repeated() and #live_sessions() > 0 then
+    if (fields['c'] or '') ~= ARGV[2] then
+        if ARGV[2] == '' then
+            drop('c')
+        else
+            put('c', ARGV[2])
+        end
+        note(CLAIMS_CHANGE, NO_SESSION, now, 1, '', '')
     end
-    note(CLAIMS_CHANGE, NO_SESSION, now, 1, '', '')
-    remember(0, {})
-elseif fields['c'] then
-    put('c', fields['c']) -- a write for WAIT to wait for
+    remember(0, {}) -- also without a change: a late repetition must not undo another one
 end
-return settle()
+return {'OK', settle()}

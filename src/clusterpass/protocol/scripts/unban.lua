@@ -6,12 +6,17 @@
 -- Returns  status
 -- Status   0  there was no such ban
 --          1  the ban is lifted
+--          2  the id of the operation belongs to another request; nothing was changed
 --
 -- A repeated operation answers what the first run answered.
 --@include subject
 --@include repeats
 
 load()
+if mismatched() then
+    settle()
+    return 2
+end
 local found = repeated()
 if not found then
     local bans = read_bans()
@@ -20,9 +25,8 @@ if not found then
     if found == 1 then
         write_bans(bans)
         note(UNBAN, NO_SESSION, now, 1, '', ARGV[3])
-        remember(found, {})
-        keeps_operations = true -- a late repetition of the ban must not restore it
     end
+    remember(found, {})
 end
 settle()
 return found

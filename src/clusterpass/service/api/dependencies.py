@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -73,27 +74,48 @@ async def _fresh_session(request: Request, service: CurrentService, token: Token
     return session
 
 
-async def _operation_id(request: Request) -> str | None:
-    """Return an operation id derived from the request and its ``Idempotency-Key``, if it has one.
+CurrentSession = Annotated[Session, Depends(_session)]
+"""The caller's session, for read-only calls."""
+FreshSession = Annotated[Session, Depends(_fresh_session)]
+"""The caller's session, verified with the store, for calls that change something."""
 
-    Retries of a request get the same id (draft-ietf-httpapi-idempotency-key-header). Ids are stored
-    per subject, so two subjects may use the same key.
+
+async def _operation_id(request: Request, session: FreshSession) -> str | None:
+    """Return the operation id of a call in ``session``: the key belongs to the caller."""
+    actor = "" if session.act is None else session.act.subject
+    return _derive_operation_id(request, "session", session.subject, actor)
+
+
+async def _logout_operation_id(request: Request, token: Token) -> str | None:
+    """Return the operation id of a logout: the key belongs to the token, whose session may be over.
+
+    So two devices of a user may log out with the same key.
+    """
+    return _derive_operation_id(request, "token", token)
+
+
+def _derive_operation_id(request: Request, *caller: str) -> str | None:
+    """Return an operation id derived from the ``Idempotency-Key`` of the request, if it has one.
+
+    The id identifies the caller, the method, the path and the key, so callers may choose equal
+    keys. The store compares the rest of the request, the query and the body, as far as it decides
+    what is done, and refuses another request with the same id
+    (draft-ietf-httpapi-idempotency-key-header, section 2.7).
     """
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
     if len(keys) > 1 or not 1 <= len(keys[0]) <= _LONGEST_KEY:
         raise InvalidInput(f"Send Idempotency-Key once, with 1 to {_LONGEST_KEY} bytes.")
-    named = f"{request.method} {request.url.path}?{request.url.query} {keys[0]}"
-    return hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()[:16]
+    named = json.dumps([*caller, request.method, request.url.path, keys[0]])
+    return hashlib.sha256(named.encode("ascii")).hexdigest()[:16]
 
 
 Operation = Annotated[str | None, Depends(_operation_id)]
+"""The operation id of a call in the caller's session; None without an ``Idempotency-Key``."""
+LogoutOperation = Annotated[str | None, Depends(_logout_operation_id)]
+"""The operation id of a logout; None without an ``Idempotency-Key``."""
 Address = Annotated[str | None, Depends(_address)]
-CurrentSession = Annotated[Session, Depends(_session)]
-"""The caller's session, for read-only calls."""
-FreshSession = Annotated[Session, Depends(_fresh_session)]
-"""The caller's session, verified with the store, for calls that change something."""
 
 
 def log_session(request: Request, session: Session) -> None:

@@ -44,7 +44,8 @@ _MEANINGS: Final = {
     " the live sessions.",
     413: "The body is larger than 64 KiB.",
     415: "The Content-Type of the body is not application/json.",
-    422: "The body or the query has invalid or unknown fields; `fields` lists them.",
+    422: "The body or the query has invalid or unknown fields; `fields` lists them. With"
+    " `operation_mismatch`, the Idempotency-Key was used for another request.",
     429: "Too many attempts; wait as long as Retry-After says.",
     503: "The session store is unavailable; no session was ended. Retry after Retry-After seconds."
     " With `revocation_pending`, no replica has confirmed the revocation yet: if `retried` is"

@@ -11,7 +11,7 @@ from clusterpass.service.api.dependencies import (
     Address,
     CurrentService,
     FreshSession,
-    Operation,
+    LogoutOperation,
     Token,
     add_log_field,
 )
@@ -88,7 +88,7 @@ async def refresh(
     responses=problems(400, 401, 413, 415, 503),
 )
 async def logout(
-    service: CurrentService, token: Token, address: Address, operation: Operation
+    service: CurrentService, token: Token, address: Address, operation: LogoutOperation
 ) -> None:
     """End the session of the access token, which may have expired."""
     await service.sessions.logout(token, address=address, operation_id=operation)

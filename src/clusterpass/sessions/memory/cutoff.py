@@ -36,6 +36,11 @@ class Cutoff:
         self.on_raised: Callable[[], None] = _nothing
         """Called when a later cutoff becomes known."""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the cutoff was never read, or was forgotten: then nobody can do without it."""
+        return self._known_at is None
+
     def is_due(self) -> bool:
         """Return whether the caller has to read the cutoff."""
         if self._known_at is None:

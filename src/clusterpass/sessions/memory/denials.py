@@ -51,6 +51,8 @@ class Denial:
     """Whether the store may not know of it yet, so that a contradiction proves no lost writes."""
     known_at: float = -math.inf
     """When this process learnt of the end, in seconds of the steady clock."""
+    requests: frozenset[bytes] = frozenset()
+    """The requests, each an operation id and a fingerprint, that wait for a pending denial."""
 
     def error(self) -> InvalidToken:
         """Return the error that a verify raises."""
@@ -137,24 +139,31 @@ class Denials:
         with self._lock:
             known = self._sessions.get(session_id)
             if known is None or known.is_pending:
-                self._sessions[session_id] = replace(denial, known_at=self._steady())
+                requests = denial.requests | (known.requests if known else frozenset())
+                self._sessions[session_id] = replace(
+                    denial, known_at=self._steady(), requests=requests
+                )
                 if len(self._sessions) > MOST_SESSIONS:
                     self._sessions.popitem(last=False)
 
-    def lift(self, session_id: bytes) -> None:
-        """Drop the denial of a session if it is pending."""
+    def lift(self, session_id: bytes, request: bytes) -> None:
+        """Drop the pending denial of a session, unless a request other than this one needs it."""
         with self._lock:
             known = self._sessions.get(session_id)
-            if known is not None and known.is_pending:
+            if known is None or not known.is_pending:
+                return
+            if others := known.requests - {request}:
+                self._sessions[session_id] = replace(known, requests=others)
+            else:
                 del self._sessions[session_id]
 
-    def sweep(self, key: bytes, operation: bytes, sweep: Sweep) -> None:
-        """Deny sessions of the subject of ``key``, instead of an earlier sweep of ``operation``."""
+    def sweep(self, key: bytes, request: bytes, sweep: Sweep) -> None:
+        """Deny sessions of the subject of ``key``, instead of an earlier sweep of ``request``."""
         with self._lock:
             sweeps = self._sweeps.setdefault(key, {})
-            sweeps.pop(operation, None)
+            sweeps.pop(request, None)
             denial = replace(sweep.denial, known_at=self._steady())
-            sweeps[operation] = replace(sweep, denial=denial)
+            sweeps[request] = replace(sweep, denial=denial)
             if len(sweeps) > _MOST_SWEEPS:
                 # Only this process knows pending sweeps, so settled ones are dropped first.
                 settled = [each for each, one in sweeps.items() if one.until < math.inf]
@@ -163,12 +172,12 @@ class Denials:
             if len(self._sweeps) > MOST_SUBJECTS:
                 self._make_room()
 
-    def forget_sweep(self, key: bytes, operation: bytes) -> None:
-        """Drop the sweep of ``operation`` over the subject of ``key``."""
+    def forget_sweep(self, key: bytes, request: bytes) -> None:
+        """Drop the sweep of ``request`` over the subject of ``key``."""
         with self._lock:
             sweeps = self._sweeps.get(key)
-            if sweeps is not None and operation in sweeps:
-                del sweeps[operation]
+            if sweeps is not None and request in sweeps:
+                del sweeps[request]
                 if not sweeps:
                     del self._sweeps[key]
 

@@ -16,6 +16,10 @@ served before ``lease.until``. The rules:
 - A higher epoch ends every generation, as slots may have new owners. (So does an epoch lower than
   any reported before, as the cluster was then created anew.)
 - The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
+
+What a node answers to a read is believed by the same evidence, with or without a lease: a majority
+that was asked less than T ago, or an agreement about the node that was asked for on purpose. A
+single server is believed while it said less than T ago that it is a primary.
 """
 
 from collections import deque
@@ -58,6 +62,7 @@ class NodeState:
         "cutoff_sent_at",
         "epoch",
         "epoch_sent_at",
+        "is_met",
         "lease",
         "own_until",
         "previous",
@@ -68,7 +73,9 @@ class NodeState:
         self.epoch: int | None = None
         """The latest epoch that the node reported; kept when the connection is lost."""
         self.lease: Lease | None = None
-        """The lease of the current generation; None while the node is not connected."""
+        """The lease of the current generation; None while the node does not push."""
+        self.is_met = False
+        """Whether the node is connected, and its heartbeats count."""
         self.forget_beats()
 
     def forget_beats(self) -> None:
@@ -96,6 +103,10 @@ class Leases:
         """Nodes that reported an older epoch than other nodes."""
         self.majority_until = inf if not has_epochs else -inf
         """Until when it is certain that no node was replaced more than T ago."""
+        self._agreed_until: dict[Hashable, float] = {}
+        """Until when a node is believed because others were asked about it."""
+        self._unjudged: set[Hashable] = set()
+        """Nodes that refuse to tell what a judgement needs."""
         self._beats = 0
         self._cutoff_changed_at = -inf
         self._nodes: dict[Hashable, NodeState] = {}
@@ -114,19 +125,31 @@ class Leases:
         self._settle_epoch()
         self._renew()
 
-    def connected(self, node: Hashable) -> None:
-        """Begin a generation: ``node`` pushes invalidations from now on."""
+    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
+        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
         state = self._nodes.setdefault(node, NodeState())
         self._retire(state)
         state.forget_beats()
-        state.lease = Lease(node, self.events)
+        state.is_met = True
+        if pushes:
+            state.lease = Lease(node, self.events)
         self._renew()
+
+    def unjudged(self, node: Hashable) -> None:
+        """Take note that ``node`` refuses to tell its epoch or role: nothing speaks against it."""
+        self._unjudged.add(node)
+
+    def agreed(self, node: Hashable, sent_at: float) -> None:
+        """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``."""
+        self._agreed_until[node] = sent_at + self.bound
 
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: its connection is lost, or it does not own its slots."""
         state = self._nodes.get(node)
+        self._agreed_until.pop(node, None)
         if state is not None:
             self._retire(state)
+            state.is_met = False
             state.forget_beats()
             self._renew()
 
@@ -134,7 +157,7 @@ class Leases:
         """Return the number of a heartbeat that is sent at ``at``."""
         self._beats += 1
         state = self._nodes.get(node)
-        if state is not None and state.lease is not None:
+        if state is not None and state.is_met:
             state.unanswered.append((self._beats, at))
         return self._beats
 
@@ -149,6 +172,7 @@ class Leases:
         sent_at = None if state is None else _sent_at(state, number)
         if state is None or sent_at is None:
             return False  # the beat belongs to a generation that has ended
+        self._unjudged.discard(node)
         state.epoch = epoch
         has_changed = self._settle_epoch()
         if state.epoch == self.epoch:
@@ -183,6 +207,8 @@ class Leases:
         """End all leases and forget all nodes."""
         for state in self._nodes.values():
             self._retire(state)
+        self._agreed_until.clear()
+        self._unjudged.clear()
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
         self.outdated = frozenset()
         self._renew()
@@ -194,6 +220,15 @@ class Leases:
         state = self._nodes.get(node)
         beats = () if state is None else state.unanswered
         return next((sent_at for found, sent_at in beats if found == number), None)
+
+    def doubts(self, node: Hashable, now: float) -> bool:
+        """Return whether ``node`` may have been replaced, by more than T, without its knowledge."""
+        if node in self._unjudged or now < self._agreed_until.get(node, -inf):
+            return False
+        if not self._has_epochs:
+            state = self._nodes.get(node)
+            return state is None or state.previous is None or now >= state.previous + self.bound
+        return node in self.outdated or node not in self._primaries or now >= self.majority_until
 
     def lease(self, node: Hashable) -> Lease | None:
         """Return the lease of the current generation of ``node``; None: it is not connected."""
@@ -242,6 +277,7 @@ class Leases:
         if highest == self.epoch:
             return False
         self.epoch = highest
+        self._agreed_until.clear()
         self.end_all()
         return True
 

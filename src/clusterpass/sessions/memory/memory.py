@@ -50,6 +50,7 @@ class Memory:
             steady=clock.steady,
             clock=clock.wall,
             lock=lock,
+            serves=config.verification == "cached",
         )
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
@@ -64,19 +65,19 @@ class Memory:
         self.denials.add(session_id, denial)
         self.near.changed(key)
 
-    def sweep(self, key: bytes, operation: bytes, sweep: Sweep, milliseconds: int | None) -> None:
+    def sweep(self, key: bytes, request: bytes, sweep: Sweep, milliseconds: int | None) -> None:
         """Refuse the sessions of a subject that were opened up to ``milliseconds``.
 
-        ``key``: the key of the subject's sessions. ``milliseconds``: since the epoch; None: not
-        known yet, so ``sweep.since`` applies.
+        ``key``: the key of the subject's sessions. ``request``: an operation id and a fingerprint.
+        ``milliseconds``: since the epoch; None: not known yet, so ``sweep.since`` applies.
         """
         until = math.inf if milliseconds is None else milliseconds
-        self.denials.sweep(key, operation, replace(sweep, until=until))
+        self.denials.sweep(key, request, replace(sweep, until=until))
         self.near.changed(key)
 
-    def forget_sweep(self, key: bytes, operation: bytes) -> None:
-        """Stop refusing sessions because of ``operation``, which failed or is confirmed."""
-        self.denials.forget_sweep(key, operation)
+    def forget_sweep(self, key: bytes, request: bytes) -> None:
+        """Stop refusing sessions because of ``request``, which failed or is confirmed."""
+        self.denials.forget_sweep(key, request)
         self.near.changed(key)
 
     def without_ended(self, key: bytes, listed: Listed, asked_at: float) -> Listed:

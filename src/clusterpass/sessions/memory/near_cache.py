@@ -48,14 +48,17 @@ class NearCache:
         steady: Callable[[], float],
         clock: Callable[[], float],
         lock: Callable[[], AbstractContextManager[Any]],
+        serves: bool = True,
     ) -> None:
         """``key_prefix``, ``cutoff_prefix``: the prefixes of session keys and of cutoff copies.
 
         ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
         seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
         """
-        self.prefixes: Final = (key_prefix, cutoff_prefix)
-        """The prefixes of the keys whose changes nodes have to push."""
+        self.prefixes: Final = (key_prefix, cutoff_prefix) if serves else ()
+        """The prefixes of the keys whose changes nodes have to push; none where nothing is served
+        from memory (``serves``): then heartbeats alone tell which nodes may be believed."""
+        self._cutoff_prefix = cutoff_prefix
         self.leases: Final = leases
         self._cutoff = cutoff
         self._most_entries = most_entries
@@ -298,7 +301,7 @@ class NearCache:
             has_cutoff = False
             for key in keys:
                 self._invalidations.note(now)
-                if key.startswith(self.prefixes[1]):
+                if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 else:
                     self.changed(key)
@@ -311,10 +314,10 @@ class NearCache:
         with self._lock:
             self.leases.set_primaries(nodes)
 
-    def connected(self, node: Hashable) -> None:
-        """Begin a generation: ``node`` pushes invalidations from now on."""
+    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
+        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
         with self._lock:
-            self.leases.connected(node)
+            self.leases.connected(node, pushes=pushes)
 
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: it no longer pushes, or does not own its slots."""
@@ -356,17 +359,20 @@ class NearCache:
         """Return whether an answer of ``node`` may be older than the staleness bound.
 
         A node may have been replaced without knowing it when it reports an older epoch than others,
-        when it is not a known primary, or when a majority of primaries does not answer. Without a
-        watch of the cluster the result is always False.
+        when it is not a known primary, or when a majority of primaries does not answer; a single
+        server, when it has not said lately that it is a primary.
         """
-        if self.refusal:
-            return False
-        leases = self.leases
-        return (
-            node in leases.outdated
-            or node not in leases.primaries
-            or self._steady() >= leases.majority_until
-        )
+        return self.leases.doubts(node, self._steady())
+
+    def agreed(self, node: Hashable, sent_at: float) -> None:
+        """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""
+        with self._lock:
+            self.leases.agreed(node, sent_at)
+
+    def unjudged(self, node: Hashable) -> None:
+        """Believe ``node``, which refuses to tell what a judgement needs."""
+        with self._lock:
+            self.leases.unjudged(node)
 
     def _end_all(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from clusterpass.model.errors import (
     InvalidInput,
+    OperationMismatch,
     RevocationPending,
     SessionNotFound,
     StoreDenied,
@@ -44,7 +45,8 @@ class Confirm:
 
         ``operation_id``: 16 hexadecimal digits that identify a repeated call; None: a new one.
         Raises RevocationPending when the revocation is not confirmed, InvalidInput for an
-        invalid ``operation_id``, and SessionNotFound or TooManyBans when the store refuses it.
+        invalid ``operation_id``, OperationMismatch for one that belongs to another request, and
+        SessionNotFound or TooManyBans when the store refuses the revocation.
         """
         operation = self._operation(operation_id)
         try:
@@ -53,7 +55,12 @@ class Confirm:
             raise
         except StoreUnavailable as error:
             raise self._pending(revocation, operation, error.reason) from error
-        revocation.interpret(answer.reply)
+        try:
+            _interpret(revocation, answer.reply)
+        except OperationMismatch:
+            # An earlier call may have been enforced here before the id was used elsewhere.
+            revocation.release(operation)
+            raise
         if answer.is_confirmed:
             revocation.enforce(operation, is_pending=False)
             return answer
@@ -133,9 +140,26 @@ class Confirm:
     def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
         answer: Answer[Any] = yield revocation.call(operation)
         try:
-            revocation.interpret(answer.reply)
+            _interpret(revocation, answer.reply)
         except (SessionNotFound, TooManyBans):
+            revocation.release(operation)
+            return True
+        except OperationMismatch:
+            logger.error(  # noqa: TRY400 (a traceback says no more)
+                "a pending %s is given up: its operation id belongs to another request",
+                revocation.kind,
+            )
             revocation.release(operation)
             return True
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
         return answer.is_confirmed
+
+
+def _interpret(revocation: Revocation, reply: Any) -> None:
+    """Let the revocation take note of a reply; raise OperationMismatch if the store refused its id.
+
+    Raises SessionNotFound and TooManyBans as :meth:`Revocation.interpret` does.
+    """
+    if reply.status == "MISMATCH":
+        raise OperationMismatch
+    revocation.interpret(reply)

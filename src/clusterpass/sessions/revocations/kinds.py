@@ -1,6 +1,7 @@
 """The revocations of one subject: what each sends to the store, and what it enforces here.
 
-- A revocation keeps one operation id for all its attempts, so the store recognises a retry.
+- A revocation keeps one operation id for all its attempts, so the store recognises a retry. An id
+  that belongs to another request is refused, and what this process enforced for it is released.
 - The reply is interpreted once the store has carried out the revocation, even when no replica has
   confirmed it yet.
 - A retry after a rollback spares the sessions that were opened after the first attempt.
@@ -9,13 +10,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clusterpass.model.errors import (
-    SessionNotFound,
-    TooManyBans,
-)
+from clusterpass.model.errors import SessionNotFound, TooManyBans
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.protocol.calls import (
+    fingerprints,
     session as session_calls,
     subject as subject_calls,
 )
@@ -87,13 +86,23 @@ class _SubjectRevocation:
         if self.milliseconds is None:
             self.milliseconds = milliseconds
 
-    def _sweep(self, operation: bytes, sweep: Sweep) -> None:
+    def _denial(self, reason: RevocationReason, request: bytes, *, is_pending: bool) -> Denial:
+        requests = frozenset({request}) if is_pending else frozenset()
+        return Denial(reason, self._seconds(), self._short_note, is_pending, requests=requests)
+
+    def _sweep(self, request: bytes, sweep: Sweep) -> None:
         """Deny the sessions that the store has ended, and all that were opened before them."""
         for session_id in self.ended:
             self.context.memory.denials.add(session_id, sweep.denial)
         # Sessions opened in the same millisecond are denied only if they are among the ended.
         until = None if self.milliseconds is None else self.milliseconds - 1
-        self.context.memory.sweep(self._key, operation, sweep, until)
+        self.context.memory.sweep(self._key, request, sweep, until)
+
+    def _release(self, request: bytes) -> None:
+        """Drop the sweep of ``request``, and what it alone denies without a confirmation."""
+        for session_id in self.ended:
+            self.context.memory.denials.lift(session_id, request)
+        self.context.memory.forget_sweep(self._key, request)
 
     def _tell(self, session_ids: tuple[bytes, ...], reason: str) -> None:
         if self.is_told:
@@ -152,12 +161,17 @@ class EndOne(_SubjectRevocation):
         if self.status in {"ALREADY", "UNKNOWN"} and not is_pending:
             self.release(operation)
             return
-        denial = Denial(self.reason, self._seconds(), self._short_note, is_pending)
+        denial = self._denial(self.reason, self._request(operation), is_pending=is_pending)
         self.context.memory.deny(self._key, self.session_id, denial)
 
     def release(self, operation: bytes) -> None:
-        """Stop denying the session if the denial is pending."""
-        self.context.memory.denials.lift(self.session_id)
+        """Stop denying the session if the denial is pending, for this revocation alone."""
+        self.context.memory.denials.lift(self.session_id, self._request(operation))
+
+    def _request(self, operation: bytes) -> bytes:
+        return operation + fingerprints.of_end_session(
+            self.subject, session_id=self.session_id, reason=self.reason, note=self.note
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -198,13 +212,23 @@ class EndAll(_SubjectRevocation):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """Deny the sessions of the subject that were open when the store revoked them."""
-        denial = Denial("revoked", self._seconds(), self._short_note, is_pending)
+        request = self._request(operation)
+        denial = self._denial("revoked", request, is_pending=is_pending)
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
-        self._sweep(operation, sweep)
+        self._sweep(request, sweep)
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self.context.memory.forget_sweep(self._key, operation)
+        self._release(self._request(operation))
+
+    def _request(self, operation: bytes) -> bytes:
+        return operation + fingerprints.of_end_all(
+            self.subject,
+            keep=self.keep,
+            reason="revoked",
+            device_type=self.device_type,
+            note=self.note,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -243,17 +267,27 @@ class AddBan(_SubjectRevocation):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """Deny all sessions for a ban from everything; add a pending scope ban to sessions."""
-        denial = Denial("banned", self._seconds(), self._short_note, is_pending)
+        request = self._request(operation)
+        denial = self._denial("banned", request, is_pending=is_pending)
         if not self.scope:
-            self._sweep(operation, Sweep(denial))
+            self._sweep(request, Sweep(denial))
         elif is_pending:
             at = self._seconds()
             until = at + self.seconds if self.seconds else 0
             ban = StoredBan(self.scope, self.level, until, self.note, at)
-            self.context.memory.sweep(self._key, operation, Sweep(denial, bans=(ban,)), None)
+            self.context.memory.sweep(self._key, request, Sweep(denial, bans=(ban,)), None)
         else:
             self.release(operation)
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self.context.memory.forget_sweep(self._key, operation)
+        self._release(self._request(operation))
+
+    def _request(self, operation: bytes) -> bytes:
+        return operation + fingerprints.of_ban(
+            self.subject,
+            scope=self.scope,
+            level=self.level,
+            seconds=self.seconds,
+            reason=self.note,
+        )

@@ -46,7 +46,8 @@ class End:
     ) -> Flow[Ended]:
         """End the session of a refresh token, or of an access token even if it has expired.
 
-        Raises InvalidToken or InvalidRefreshToken when the token is not genuine.
+        Raises InvalidToken or InvalidRefreshToken when the token is not genuine, and
+        OperationMismatch when ``operation_id`` belongs to another request.
         """
         packed_address = pack_address(address)
         if isinstance(token, str) and looks_like_refresh_token(token):
@@ -69,7 +70,10 @@ class End:
     def revoke(
         self, subject: str, session_id: str, *, reason: str, operation_id: str | None = None
     ) -> Flow[Ended]:
-        """End one session of ``subject``; raise SessionNotFound when there is no such session."""
+        """End one session of ``subject``; raise SessionNotFound when there is no such session.
+
+        Raises OperationMismatch when ``operation_id`` belongs to another request.
+        """
         check_subject(subject)
         check_reason(reason)
         wanted = decode_session_id(session_id)
@@ -98,7 +102,8 @@ class End:
     ) -> Flow[Ended]:
         """End every session of ``subject``, or those on ``device_type``, except ``keep``.
 
-        Raises InvalidInput, and SessionNotFound when ``keep`` is not a session id.
+        Raises InvalidInput, SessionNotFound when ``keep`` is not a session id, and
+        OperationMismatch when ``operation_id`` belongs to another request.
         """
         check_subject(subject)
         check_reason(reason)

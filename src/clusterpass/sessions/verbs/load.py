@@ -74,19 +74,14 @@ class Loads:
 
         Takes and raises what :meth:`interpret` does, except TokenExpired.
         """
-        stored = read_stored(reply)
-        if not isinstance(stored.record, LiveRecord):
-            self._denials.learn_generation(entry.key, stored.generation)
-        try:
-            record = live_record(stored, cutoff)
-        except (SessionExpired, SessionRevoked) as end:
-            self._memory.deny(entry.key, entry.session_id, denial_of(end))
-            raise
-        except SessionUnknown:
-            self._memory.near.changed(entry.key)
-            raise
-        if stored.generation or self._denials.concerns(entry.key, entry.session_id):
-            stored = self._allowed(entry, stored, sent_at)
+        stored, record = self.live(
+            entry.subject,
+            entry.key,
+            entry.session_id,
+            read_stored(reply),
+            sent_at=sent_at,
+            cutoff=cutoff,
+        )
         try:
             stored = as_token_sees(stored, entry.step_up)
         except TokenSuperseded:
@@ -106,14 +101,41 @@ class Loads:
             note_at=record.active_at + interval,
         )
 
-    def _allowed(self, entry: CachedToken, stored: Stored, sent_at: float) -> Stored:
-        """Return ``stored`` with pending bans; raise if the session is known to have ended."""
-        denial = self._denials.judge(entry.key, entry.session_id, stored, sent_at)
-        if denial is not None:
-            self._memory.near.changed(entry.key)
-            self._confirm.deny(entry.subject, entry.session_id, denial)
-            raise denial.error()
-        return _with_bans(stored, self._denials.pending_bans(entry.key))
+    def live(
+        self,
+        subject: str,
+        key: bytes,
+        session_id: bytes,
+        stored: Stored,
+        *,
+        sent_at: float,
+        cutoff: int,
+    ) -> tuple[Stored, LiveRecord]:
+        """Return ``stored`` with the bans that are pending here, and the record of the session.
+
+        ``key``: the key of the subject's sessions. ``sent_at`` and ``cutoff`` are those of
+        :meth:`interpret`. What the answer tells of an end is remembered. Raises SessionUnknown,
+        SessionExpired or SessionRevoked when the session is not live, or has ended as far as this
+        process knows.
+        """
+        if not isinstance(stored.record, LiveRecord):
+            self._denials.learn_generation(key, stored.generation)
+        try:
+            record = live_record(stored, cutoff)
+        except (SessionExpired, SessionRevoked) as end:
+            self._memory.deny(key, session_id, denial_of(end))
+            raise
+        except SessionUnknown:
+            self._memory.near.changed(key)
+            raise
+        if stored.generation or self._denials.concerns(key, session_id):
+            denial = self._denials.judge(key, session_id, stored, sent_at)
+            if denial is not None:
+                self._memory.near.changed(key)
+                self._confirm.deny(subject, session_id, denial)
+                raise denial.error()
+            stored = _with_bans(stored, self._denials.pending_bans(key))
+        return stored, record
 
 
 def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:

@@ -32,7 +32,7 @@ from clusterpass.protocol.records import (
     IMPERSONATED,
     LONGEST_SHORT_DEVICE,
 )
-from clusterpass.protocol.replies import Details, Stored
+from clusterpass.protocol.replies import Details
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.authentication import PASSWORD
 from clusterpass.sessions.check_arguments import (
@@ -52,6 +52,8 @@ from clusterpass.sessions.present import (
     pack_address,
 )
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.tokens.identifiers import (
     check_device,
     check_subject,
@@ -69,7 +71,8 @@ _OPTIONS: Final = frozenset(get_type_hints(LoginOptions))
 class Login:
     """The flows that open sessions."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, confirm: Confirm) -> None:
+        self._actors = Actors(context, confirm)
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
@@ -171,10 +174,7 @@ class Login:
             raise SessionUnknown
         self._minting.require_private_key()
         cutoff = yield from read_cutoff(self._keyspace, self._cutoff)
-        answer: Answer[Stored] = yield session_calls.verify(
-            self._keyspace, actor.subject, session_id=session_id
-        )
-        live_record(answer.reply, cutoff)
+        yield from self._actors.require_live(actor.subject, session_id, cutoff)
 
     def _open(
         self, subject: str, wanted: session_calls.NewSession, event: SessionEvent

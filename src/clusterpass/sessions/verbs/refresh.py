@@ -17,12 +17,12 @@ from clusterpass.model.values import Actor, SessionEvent, TokenPair
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.actor import require_live_actor
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.sessions.present import live_record, pack_address
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 
@@ -31,6 +31,7 @@ class Refresh:
     """The flow that exchanges a refresh token."""
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
+        self._actors = Actors(context, confirm)
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
@@ -109,7 +110,7 @@ class Refresh:
 
     def _check_actor(self, actor: tuple[str, str, str], cutoff: int) -> Flow[None]:
         try:
-            yield from require_live_actor(self._keyspace, Actor(*actor), cutoff)
+            yield from self._actors.require_actor(Actor(*actor), cutoff)
         except SessionRevoked as error:
             raise InvalidRefreshToken(
                 reason=error.reason, note=error.note, ended_at=error.ended_at

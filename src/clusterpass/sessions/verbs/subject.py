@@ -10,7 +10,7 @@ from typing import Any
 from clusterpass.limits import LARGEST_LIVE_CLAIMS_BYTES, LONGEST_LIFETIME
 from clusterpass.model.bans import Ban
 from clusterpass.model.checks import check_ban_level, check_scope
-from clusterpass.model.errors import SubjectBanned
+from clusterpass.model.errors import OperationMismatch, SubjectBanned
 from clusterpass.model.values import (
     NO_CLAIMS,
     Applied,
@@ -75,16 +75,18 @@ class SubjectFlows:
         """Replace the live claims of ``subject``; return how many sessions they apply to."""
         check_subject(subject)
         checked = check_claims(claims, largest=LARGEST_LIVE_CLAIMS_BYTES)
-        answer: Answer[int] = yield subject_calls.set_claims(
+        answer: Answer[subject_calls.ClaimsSet] = yield subject_calls.set_claims(
             self._keyspace,
             self._keeping(),
             subject,
             claims=encode_json(checked) if checked else b"",
             operation=self._context.random_bytes(OPERATION_BYTES),
         )
-        if answer.reply:
+        if answer.reply.status == "MISMATCH":
+            raise OperationMismatch
+        if answer.reply.sessions:
             self._tell("claims_changed", subject)
-        return Applied(answer.reply, answer.durable)
+        return Applied(answer.reply.sessions, answer.durable)
 
     def claims(self, subject: str) -> Flow[Mapping[str, Any]]:
         """Return the live claims of ``subject``; empty when there are none."""
@@ -105,7 +107,8 @@ class SubjectFlows:
         """Ban ``subject`` from everything (an empty ``scope``) or from ``scope``.
 
         ``for_seconds``: the duration; None: until the ban is lifted. ``level``: 1 to 1000. Raises
-        InvalidInput, TooManyBans, and RevocationPending when the ban is not confirmed.
+        InvalidInput, TooManyBans, OperationMismatch, and RevocationPending when the ban is not
+        confirmed.
         """
         check_subject(subject)
         check_reason(reason)
@@ -136,6 +139,8 @@ class SubjectFlows:
             scope=scope,
             operation=self._context.random_bytes(OPERATION_BYTES),
         )
+        if answer.reply == subject_calls.UNBAN_MISMATCH:
+            raise OperationMismatch
         if answer.reply:
             self._tell("unbanned", subject, reason=scope)
         return Applied(answer.reply, answer.durable)

@@ -17,7 +17,6 @@ from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import read_stored, used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.sessions.actor import require_live_actor
 from clusterpass.sessions.authentication import (
     as_token_sees,
     authentications,
@@ -31,6 +30,7 @@ from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_claims, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import session_of
 from clusterpass.tokens.verifier import TokenVerifier
@@ -62,6 +62,7 @@ class Verify:
         self._memory = context.memory
         self._near = context.memory.near
         self._cutoff = context.memory.cutoff
+        self._actors = Actors(context, confirm)
         self._loads = Loads(context, confirm)
         self._verifier = TokenVerifier(
             config.keys,
@@ -71,6 +72,15 @@ class Verify:
             expiry_leeway=config.expiry_leeway,
             clock=context.clock.wall,
         )
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether this process has to read the cutoff before it can verify anything."""
+        return self._cutoff.is_unknown and self._config.verification != "stateless"
+
+    def warm_up(self) -> Flow[int]:
+        """Read the cutoff, which every verify needs; raises StoreUnavailable."""
+        return read_cutoff(self._keyspace, self._cutoff)
 
     def verify(
         self,
@@ -163,7 +173,7 @@ class Verify:
             loaded = self._loads.interpret(entry, answer.reply, mode, sent_at, known_cutoff)
             session, now = loaded.session, answer.reply[0] // 1000
             if session.act is not None:
-                yield from require_live_actor(self._keyspace, session.act, known_cutoff)
+                yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
                 self._check(entry, loaded, now, wanted)
             if now >= loaded.note_at and (yield from self._note_use(entry)):
@@ -262,10 +272,12 @@ class Verify:
         if denial is not None:
             raise denial.error()
         session = describe_claims(config, claims)
+        if session.act is not None:
+            self._actors.refuse_ended(session.act)
         found = (claimed_authentication(config, session),)
         now = self._clock.wall()
         require_authentication(config, found, now, wanted.level, wanted.max_auth_age)
-        if config.verification == "stateless":
+        if config.verification == "stateless" and session.act is None:
             keys = self._keyspace.keys_of(claims.subject)
             expires_at = claims.expires_at + config.expiry_leeway
             entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at)

@@ -116,7 +116,7 @@ class AsyncStore(StoreBase):
         first = first_try(call, terms, slots)
         try:
             if first is None:
-                return await nodes.drive(self._carry_out(call), self.search)
+                return await nodes.drive(self._carry_out(call), self.search, agree=self.agree)
             shard, wait = first
             node = shard.primary
             if wait is not None:
@@ -124,12 +124,12 @@ class AsyncStore(StoreBase):
             elif (connection := nodes.connection(node)) is not None:
                 outcome = await connection.ask(packed, 1)
             else:
-                return await nodes.drive(self._carry_out(call), self.search)
+                return await nodes.drive(self._carry_out(call), self.search, agree=self.agree)
             answer = first_answer(call, terms, slots, shard, wait, outcome)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)
-            return await nodes.drive(steps, self.search, (node, outcome))
+            return await nodes.drive(steps, self.search, (node, outcome), self.agree)
         finally:
             if self._observer is not None and call.script.writes:
                 self._note_change(call)

@@ -1,21 +1,23 @@
 """The state and the logic that both stores share: all but sending and waiting."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
 from clusterpass.config import Durability
+from clusterpass.model.clock import steady_seconds
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.exchanges.agreement import most_agree_with
+from clusterpass.store.exchanges.agreement import is_primary, most_agree_with
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
-from clusterpass.store.exchanges.look_up import ask_any, count_replicas, look_up
-from clusterpass.store.exchanges.steps import Exchange, LookUp
+from clusterpass.store.exchanges.look_up import count_replicas, look_up, reach_primary
+from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.randomness import chance
@@ -42,6 +44,8 @@ class StoreBase:
             self._current, self._adopt, patience, time.monotonic, self.breakers, self.durability
         )
         self._closed = False
+        self._disagreed_at: dict[Address, float] = {}
+        """When others were last asked about a node, and did not agree with it."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)
@@ -72,7 +76,7 @@ class StoreBase:
         """Report changes to ``observer`` from the first call on; ``bound``: the staleness bound, in
         seconds."""
         self._observer, self._bound = observer, bound
-        self._terms = replace(self._terms, doubts=self._doubts, believes=self._believes)
+        self._terms = replace(self._terms, doubts=self._doubts)
 
     def confirm_by(self, durability: Durability) -> None:
         """Make every write wait for ``durability`` from now on."""
@@ -90,6 +94,7 @@ class StoreBase:
     def begin_anew(self) -> None:
         """Forget what the parent process knew of silent nodes, in the child of a fork."""
         self.breakers.silent.clear()
+        self._disagreed_at.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless another caller did so while this one waited for its turn."""
@@ -135,7 +140,7 @@ class StoreBase:
         if not self.slots.version:
             yield LookUp(0, None, until)
         addresses = self.slots.primaries() or list(self.location.seeds)
-        yield from ask_any(addresses, (b"PING",), time.monotonic, until)
+        yield from reach_primary(addresses, time.monotonic, until)
 
     def _current(self) -> SlotMap:
         return self.slots
@@ -143,10 +148,28 @@ class StoreBase:
     def _adopt(self, slots: SlotMap) -> None:
         self.slots = slots
 
-    def _believes(self, node: Address, until: float) -> Exchange[bool]:
+    def agree(self, wanted: Agree) -> Exchange[bool]:
+        """Whether others agree that a node was not replaced before it answered.
+
+        A driver runs one such exchange for each node at a time: whoever has waited for one mostly
+        finds the question answered, as it was asked after their own reply had come.
+        """
+        node = wanted.node
         if not self._doubts(node):
             return True
-        return (yield from most_agree_with(node, self.slots, time.monotonic, until))
+        if self._disagreed_at.get(node, -math.inf) >= wanted.answered_at:
+            return False
+        sent_at = steady_seconds()
+        if self.location.is_cluster:
+            ask = most_agree_with(node, self.slots, time.monotonic, wanted.until)
+        else:
+            ask = is_primary(node)
+        if (yield from ask):
+            if self._observer is not None:
+                self._observer.agreed(node, sent_at)
+            return True
+        self._disagreed_at[node] = sent_at
+        return False
 
     def _doubts(self, node: Address) -> bool:
         return self._observer is not None and self._observer.doubts(node)

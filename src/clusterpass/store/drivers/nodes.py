@@ -10,12 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.store.exchanges.steps import (
-    Exchange,
-    LookUp,
-    Pause,
-    Send,
-)
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
@@ -28,6 +23,7 @@ Result = TypeVar("Result")
 _COMMIT_LINKS: Final = 2
 """Two, so that one batch is collected and sent while another waits for its confirmation."""
 Search = Callable[[LookUp], Exchange[None]]
+Agreement = Callable[[Agree], Exchange[bool]]
 """Makes the exchange that carries out a look-up of the slots."""
 
 
@@ -50,6 +46,8 @@ class Nodes:
         self._links: dict[Address, Link] = {}
         self._commits: dict[Address, GroupCommit] = {}
         self._lock = asyncio.Lock()
+        self._asking: dict[Address, asyncio.Lock] = {}
+        """Held while others are asked about a node that is in doubt."""
         self._closed = False
 
     def link(self, address: Address) -> Link:
@@ -99,7 +97,7 @@ class Nodes:
         packed = pack(send.commands)
         if send.wait is None:
             link = self._links.get(send.address) or self.link(send.address)
-            return await link.ask(packed, len(send.commands))
+            return await link.ask(packed, len(send.commands), urgent=send.urgent)
         return await self.commit(send.address).ask(packed, len(send.commands), send.wait)
 
     def commit(self, address: Address) -> GroupCommit:
@@ -128,13 +126,15 @@ class Nodes:
         steps: Exchange[Result],
         search: Search,
         sent: tuple[Address, Replies | Fault] | None = None,
+        agree: "Agreement | None" = None,
     ) -> Result:
         """Take the steps of an exchange to its end: return its result, raise its error.
 
-        ``search`` makes the exchange of a look-up; ``sent``: the node to which the first
+        ``search`` makes the exchange of a look-up, ``agree`` that of a question about a node that
+        is in doubt; ``sent``: the node to which the first
         :class:`Send` went already, and the outcome.
         """
-        outcome: Replies | Fault | None = None
+        outcome: Replies | Fault | bool | None = None
         try:
             while True:
                 instruction = steps.send(outcome)
@@ -147,8 +147,13 @@ class Nodes:
                 elif isinstance(instruction, LookUp):
                     await self.look_up(instruction, search)
                     outcome = None
+                elif isinstance(instruction, Agree):
+                    assert agree is not None
+                    outcome = await self._agree(instruction, search, agree)
+                elif isinstance(instruction, Drop):
+                    self.drop(instruction.node)
+                    outcome = None
                 else:
-                    assert isinstance(instruction, Pause)
                     await asyncio.sleep(instruction.seconds)
                     outcome = None
         except StopIteration as stop:
@@ -169,6 +174,19 @@ class Nodes:
             await self.drive(search(wanted), search)
         finally:
             self._lock.release()
+
+    async def _agree(self, wanted: Agree, search: Search, agree: "Agreement") -> bool:
+        # One question about a node at a time: a caller that has waited finds it answered.
+        lock = self._asking.setdefault(wanted.node, asyncio.Lock())
+        try:
+            async with asyncio.timeout(max(0.0, wanted.until - time.monotonic())):
+                await lock.acquire()
+        except TimeoutError:
+            return False
+        try:
+            return await self.drive(agree(wanted), search)
+        finally:
+            lock.release()
 
     def _new_link(self, address: Address, listener: LinkListener | None) -> Link:
         if self._context is None:

@@ -9,7 +9,10 @@ class Observer(Protocol):
 
     @property
     def prefixes(self) -> Sequence[bytes]:
-        """The prefixes of the keys whose changes nodes push; the second prefix is the cutoff's."""
+        """The prefixes of the keys whose changes nodes have to push; the second is the cutoff's.
+
+        Without prefixes nothing is pushed: heartbeats alone are of interest.
+        """
 
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
@@ -17,8 +20,8 @@ class Observer(Protocol):
     def set_primaries(self, nodes: Set[Hashable]) -> None:
         """Note that ``nodes``, and no others, own the slots."""
 
-    def connected(self, node: Hashable) -> None:
-        """Note that ``node`` pushes changes from now on."""
+    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
+        """Note that ``node`` answers heartbeats from now on, and ``pushes`` changes or not."""
 
     def lost(self, node: Hashable) -> None:
         """Note that ``node`` no longer pushes changes, or no longer owns its slots."""
@@ -38,6 +41,15 @@ class Observer(Protocol):
 
     def doubts(self, node: Hashable) -> bool:
         """Whether a reply of ``node`` may be stale, as a failover may have replaced the node."""
+
+    def agreed(self, node: Hashable, sent_at: float) -> None:
+        """Note that a majority, asked from ``sent_at`` on, agreed that ``node`` was not replaced.
+
+        ``sent_at``: seconds of ``clusterpass.model.clock.steady_seconds``.
+        """
+
+    def unjudged(self, node: Hashable) -> None:
+        """Note that ``node`` refuses to tell what is needed to judge whether it was replaced."""
 
     def changed(self, key: bytes) -> None:
         """Note that this process has changed ``key``, or may have."""

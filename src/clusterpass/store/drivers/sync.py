@@ -18,14 +18,13 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.drivers.watch_thread import WatchThread, refuse_green_threads
-from clusterpass.store.exchanges.look_up import ask_one
-from clusterpass.store.exchanges.steps import (
-    Exchange,
-    LookUp,
-    Pause,
-    Send,
+from clusterpass.store.drivers.watch_thread import (
+    WatchThread,
+    has_green_threads,
+    refuse_green_threads,
 )
+from clusterpass.store.exchanges.look_up import ask_one
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Command, Fault, Replies
 from clusterpass.store.wire.redis_py import (
@@ -50,16 +49,21 @@ class SyncStore(StoreBase):
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
         self._watch: WatchThread | None
+        self._asking: dict[Address, threading.Lock]
+        self._may_watch = True
         self._forget_threads()
 
     def observe(self, observer: Observer, bound: float) -> None:
         """Report changes to ``observer`` from the first call on, from a thread of the store.
 
-        ``bound``: the staleness bound, in seconds. Raises ConfigurationError where gevent or
-        eventlet has replaced threads.
+        ``bound``: the staleness bound, in seconds. Where gevent or eventlet has replaced threads
+        there is no such thread: an observer that wants changes to be pushed is refused with
+        ConfigurationError; for one that does not, nodes are asked when they are in doubt.
         """
-        refuse_green_threads()
+        if observer.prefixes:
+            refuse_green_threads()
         super().observe(observer, bound)
+        self._may_watch = not has_green_threads()
 
     def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: return its result, raise its error.
@@ -123,10 +127,11 @@ class SyncStore(StoreBase):
         self._pools = {}
         self._lock = threading.Lock()
         self._look_up_lock = threading.Lock()
+        self._asking = {}
         self._watch = None
 
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        if self._watch is None and self._observer is not None:
+        if self._watch is None and self._observer is not None and self._may_watch:
             self._start_watch(self._observer)
         if not call.script.writes:
             return self._drive(self._carry_out(call))
@@ -137,14 +142,14 @@ class SyncStore(StoreBase):
 
     def _start_watch(self, observer: Observer) -> None:
         with self._lock:
-            if self._watch is None and not self._closed:
+            if self._watch is None and self._may_watch and not self._closed:
                 try:
                     self._watch = WatchThread(self, observer, self._bound)
                 except RuntimeError:  # no thread can start, as when the interpreter shuts down
                     observer.refusal = "no thread can be started"
 
     def _drive(self, steps: Exchange[Result]) -> Result:
-        outcome: Replies | Fault | None = None
+        outcome: Replies | Fault | bool | None = None
         try:
             while True:
                 match steps.send(outcome):
@@ -152,6 +157,11 @@ class SyncStore(StoreBase):
                         outcome = self._send(send)
                     case LookUp() as wanted:
                         self._look_up(wanted)
+                        outcome = None
+                    case Agree() as doubt:
+                        outcome = self._agree(doubt)
+                    case Drop(address):
+                        self._drop(address)
                         outcome = None
                     case Pause(seconds):
                         time.sleep(seconds)
@@ -165,9 +175,9 @@ class SyncStore(StoreBase):
             return Fault("closed")
         pool = self._pools.get(send.address) or self._pool(send.address)
         if send.wait is None:
-            return pool.send(send.commands)
+            return pool.send(send.commands, send.until, urgent=send.urgent)
         # WAIT comes last, on the same connection and in the same packet.
-        outcome = pool.send((*send.commands, send.wait))
+        outcome = pool.send((*send.commands, send.wait), send.until)
         if isinstance(outcome, Fault):
             return outcome
         return Replies(outcome.values[:-1], outcome.values[-1])
@@ -183,6 +193,21 @@ class SyncStore(StoreBase):
         return self._pools.setdefault(
             address, _Pool(connect, patience.max_connections, patience.timeout)
         )
+
+    def _agree(self, wanted: Agree) -> bool:
+        # One question about a node at a time: a caller that has waited finds it answered.
+        lock = self._asking.setdefault(wanted.node, threading.Lock())
+        if not lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):
+            return False
+        try:
+            return self._drive(self.agree(wanted))
+        finally:
+            lock.release()
+
+    def _drop(self, address: Address) -> None:
+        pool = self._pools.pop(address, None)
+        if pool is not None:
+            pool.close()
 
     def _look_up(self, wanted: LookUp) -> None:
         if not self.location.is_cluster and not wanted.counts_replicas:
@@ -206,9 +231,18 @@ class _Pool:
         self._patience = patience
         self._closed = False
 
-    def send(self, commands: tuple[Command, ...]) -> Replies | Fault:
-        """Send ``commands`` on one connection; a Fault "busy" when none is free in time."""
-        if not self._free.acquire(timeout=self._patience):
+    def send(
+        self, commands: tuple[Command, ...], until: float | None = None, *, urgent: bool = False
+    ) -> Replies | Fault:
+        """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
+
+        ``until``: seconds of the monotonic clock; None: after the time limit of one attempt.
+        ``urgent``: use a connection more than there may be, rather than wait for one.
+        """
+        if urgent:
+            return self._exchange(commands)
+        patience = self._patience if until is None else max(0.0, until - time.monotonic())
+        if not self._free.acquire(timeout=patience):
             return Fault("busy")
         try:
             return self._exchange(commands)

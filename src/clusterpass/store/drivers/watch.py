@@ -47,7 +47,8 @@ class Watch:
         self._interval = bound / _BEATS_IN_A_BOUND
         self._heartbeats: dict[Address, Heartbeat] = {}
         self._version = 0
-        self._pushing: set[Address] = set()
+        self._met: set[Address] = set()
+        """The nodes that answer heartbeats, whether they push or not."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
         self._look_up_task: asyncio.Task[None] | None = None
         self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
@@ -62,15 +63,21 @@ class Watch:
         return self._observer.prefixes
 
     def connected(self, address: Address) -> None:
-        """Note that the node at ``address`` pushes changes from now on."""
-        self._pushing.add(address)
+        """Note that the node at ``address`` pushes what was asked for, from now on."""
+        self._met.add(address)
         self._observer.refusal = ""
-        self._observer.connected(address)
+        self._observer.connected(address, pushes=bool(self._observer.prefixes))
         self._is_urgent.set()
 
     def refused(self, address: Address, error: ServerError) -> None:
-        """Note that the node at ``address`` refuses to push changes; ``error``: its reply."""
+        """Note that the node at ``address`` refuses to push changes; ``error``: its reply.
+
+        Its heartbeats are as good as those of others: they tell whether it may be believed.
+        """
         self._refuse(address, f"{error.code} {error.message}")
+        self._met.add(address)
+        self._observer.connected(address, pushes=False)
+        self._is_urgent.set()
 
     def pushed(self, address: Address, message: list[Any]) -> None:
         """Report an invalidation to the observer. Pushes of other kinds are ignored."""
@@ -79,7 +86,7 @@ class Watch:
 
     def lost(self, address: Address) -> None:
         """Note that the node at ``address`` no longer pushes changes."""
-        self._pushing.discard(address)
+        self._met.discard(address)
         self._observer.lost(address)
         self._wants_look_up = True
         self._is_urgent.set()
@@ -120,10 +127,10 @@ class Watch:
             connection = nodes.connection(address)
             if connection is None:
                 self._open(nodes, address)
-            elif address in self._pushing:
+            elif address in self._met:
                 number = self._observer.beat_sent(address)
-                answer = connection.ask(heartbeat.packed, heartbeat.count)
-                answer.add_done_callback(partial(self._answered, address, number, heartbeat))
+                answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
+                answer.add_done_callback(partial(self._answered, nodes, address, number, heartbeat))
 
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""
@@ -132,12 +139,13 @@ class Watch:
         heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
-            self._pushing.discard(address)
+            self._met.discard(address)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys())
 
     def _answered(
         self,
+        nodes: Nodes,
         address: Address,
         number: int,
         heartbeat: Heartbeat,
@@ -153,10 +161,12 @@ class Watch:
                 self._is_urgent.set()
         elif pulse.code in {"NOPERM", "ERR"}:
             self._refuse(address, f"{pulse.code} {pulse.message}")
+            self._observer.unjudged(address)
         else:
+            # The node owns its slots no more, or is a replica: a new connection finds out who is.
             self._observer.lost(address)
-            if address in self._pushing:
-                self._observer.connected(address)
+            self._met.discard(address)
+            nodes.drop(address)
             self._wants_look_up = True
 
     def _open(self, nodes: Nodes, address: Address) -> None:
@@ -197,7 +207,7 @@ class Watch:
         self._is_urgent.set()
 
     def _refuse(self, address: Address, why: str) -> None:
-        self._pushing.discard(address)
+        self._met.discard(address)
         self._observer.lost(address)
         if not self._observer.refusal:
             logger.warning("nothing is served from memory: %s: %s", address, why[:200])

@@ -63,16 +63,21 @@ class WatchThread:
                 nodes.close()
 
 
-def refuse_green_threads() -> None:
-    """Raise ConfigurationError where gevent or eventlet has replaced threads by greenlets.
+def has_green_threads() -> bool:
+    """Return whether gevent or eventlet has replaced threads by greenlets.
 
     The watch has to run while the program is busy, and a greenlet does not.
     """
     gevent = sys.modules.get("gevent.monkey")
     eventlet = sys.modules.get("eventlet.patcher")
-    if (gevent is not None and gevent.is_module_patched("threading")) or (
+    return (gevent is not None and gevent.is_module_patched("threading")) or (
         eventlet is not None and eventlet.is_monkey_patched("thread")
-    ):
+    )
+
+
+def refuse_green_threads() -> None:
+    """Raise ConfigurationError where gevent or eventlet has replaced threads by greenlets."""
+    if has_green_threads():
         raise ConfigurationError(
             "verification='cached' needs a real thread, but gevent or eventlet has replaced threads"
             " here; use verification='strict', or AsyncSessionManager under an ASGI server"

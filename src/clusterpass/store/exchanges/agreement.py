@@ -3,16 +3,22 @@
 The question goes out after the node has answered. Where a majority of the primaries report the
 epoch that the node itself reports, no replica of the node had been promoted when it answered: a
 promotion needs the votes of a majority, and a primary raises its epoch before it votes.
+
+A single server is asked for its role. A server that was replaced behind its name, and does not
+know, cannot be told from one that was not.
 """
 
 from collections.abc import Callable
+from typing import Any, Final
 
 from clusterpass.store.exchanges.steps import Exchange, Send
 from clusterpass.store.location import Address
-from clusterpass.store.outcomes import Replies
+from clusterpass.store.outcomes import Replies, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.epoch import read_epoch
 from clusterpass.store.topology.slots import SlotMap
+
+_REFUSED: Final = frozenset({"NOPERM", "ERR"})
 
 
 def most_agree_with(
@@ -21,9 +27,13 @@ def most_agree_with(
     """Whether a majority of the primaries in ``slots`` report the epoch that ``node`` reports.
 
     ``until``: the time, in seconds of ``clock``, after which no further primary is asked. The
-    exchange returns False where the majority is not reached, and where ``node`` reports no epoch.
+    exchange returns False where the majority is not reached. A node that refuses to report an
+    epoch at all, as an ACL forbids the question, cannot be judged: then the result is True.
     """
-    own = yield from _epoch_of(node)
+    answer = yield from _ask(node, (b"CLUSTER", b"INFO"))
+    if isinstance(answer, ServerError):
+        return answer.code in _REFUSED
+    own = read_epoch(answer)
     if own is None:
         return False
     primaries = slots.primaries()
@@ -34,14 +44,22 @@ def most_agree_with(
     for other in others:
         if not missing or clock() >= until:
             break
-        epoch = yield from _epoch_of(other)
+        epoch = read_epoch((yield from _ask(other, (b"CLUSTER", b"INFO"))))
         if epoch is not None and epoch > own:
             return False
         missing -= epoch == own
     return not missing
 
 
-def _epoch_of(node: Address) -> Exchange[int | None]:
-    """The epoch that ``node`` reports; None where the node does not answer or reports none."""
-    outcome = yield Send(node, ((b"CLUSTER", b"INFO"),))
-    return read_epoch(outcome.values[0]) if isinstance(outcome, Replies) else None
+def is_primary(node: Address) -> Exchange[bool]:
+    """Whether the single server ``node`` says that it is a primary, or refuses to tell its role."""
+    answer = yield from _ask(node, (b"ROLE",))
+    if isinstance(answer, ServerError):
+        return answer.code in _REFUSED
+    return isinstance(answer, list) and answer[:1] == [b"master"]
+
+
+def _ask(node: Address, command: tuple[bytes, ...]) -> Exchange[Any]:
+    """The reply of ``node``; None where it does not answer."""
+    outcome = yield Send(node, (command,), urgent=True)
+    return outcome.values[0] if isinstance(outcome, Replies) else None

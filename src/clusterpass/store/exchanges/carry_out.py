@@ -68,7 +68,9 @@ def carry_out(
                 rest = max(0.0, tries.give_up_at - clock())
                 pause = _WAITING if fault.kind == "circuit_open" else next(pauses)
                 yield Pause(min(chance.uniform(pause / 2, pause), rest))
-            while fault.kind != "circuit_open" and not breakers.may_retry():
+            # A call that was sent to nobody yet, or answered by a node in doubt, burdens no node.
+            is_free = address is None or fault.kind in {"circuit_open", "doubted"}
+            while not is_free and not breakers.may_retry():
                 if clock() >= tries.give_up_at:
                     raise StoreUnavailable(reason=fault.kind)
                 yield Pause(_WAITING)

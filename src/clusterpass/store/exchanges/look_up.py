@@ -7,9 +7,9 @@ about the node.
 from collections.abc import Callable
 from typing import Any
 
-from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.exchanges.steps import Exchange, Send
+from clusterpass.store.exchanges.steps import Drop, Exchange, Send
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import (
     Command,
@@ -61,24 +61,31 @@ def count_replicas(
     return slots.with_replicas(count_connected_replicas(outcome.values[0]), clock())
 
 
-def ask_any(
-    addresses: list[Address], command: Command, clock: Callable[[], float], until: float
+def reach_primary(
+    addresses: list[Address], clock: Callable[[], float], until: float
 ) -> Exchange[None]:
-    """Send ``command`` to one address after the other until one answers.
+    """Ask one address after the other until one answers as a primary.
 
-    ``until``: the time, in seconds of ``clock``, after which no further address is asked. Raises
-    StoreUnavailable when none has answered, StoreDenied and StoreFailed at once.
+    A replica answers a PING, but no call can be carried out there: the connections to it are
+    closed, as a name may lead to the new primary by now. A server that refuses to tell its role
+    counts as a primary. ``until``: the time, in seconds of ``clock``, after which no further
+    address is asked. Raises StoreUnavailable when there is no primary, StoreDenied and StoreFailed
+    at once.
     """
     failure = StoreUnavailable(reason="connection")
     for address in addresses:
-        try:
-            yield from ask_one(address, command)
-        except StoreDenied:
-            raise
-        except StoreUnavailable as error:
-            failure = error
-        else:
-            return
+        outcome = yield from _ask(address, ((b"PING",), (b"ROLE",)))
+        if isinstance(outcome, Replies):
+            pong, role = outcome.values
+            if isinstance(pong, ServerError):
+                outcome = judge(pong)
+            elif isinstance(role, list) and role[:1] != [b"master"]:
+                yield Drop(address)
+                failure = StoreUnavailable(reason="cluster_down")
+            else:
+                return
+        if isinstance(outcome, Fault):
+            failure = StoreUnavailable(reason=outcome.kind)
         if clock() >= until:
             break
     raise failure

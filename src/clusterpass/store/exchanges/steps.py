@@ -6,7 +6,7 @@ driver are two small loops that take the steps.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from clusterpass.store.location import Address
@@ -23,6 +23,11 @@ class Send:
     commands: tuple[Command, ...]
     wait: Wait | None = None
     """The command that follows on the same connection and waits until the writes are confirmed."""
+    until: float | None = field(default=None, compare=False)
+    """Until when a free connection may be waited for, in seconds of the monotonic clock; None: for
+    the time limit of one attempt."""
+    urgent: bool = field(default=False, compare=False)
+    """Whether to send at once, past whatever waits for its turn: what is believed depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,27 @@ class Pause:
     seconds: float
 
 
-Step = Send | LookUp | Pause
-Exchange = Generator[Step, Replies | Fault | None, Result]
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Ask a majority whether ``node`` had been replaced when it answered. The outcome is a bool.
+
+    One question serves everybody whose reply came before it was asked.
+    """
+
+    node: Address
+    answered_at: float
+    """When the reply came that is in doubt, in seconds of the steady clock."""
+    until: float
+    """The time after which nobody is asked, in seconds of the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close the connections to ``node``: it is a replica now, or a name leads elsewhere."""
+
+    node: Address
+
+
+Step = Send | LookUp | Pause | Agree | Drop
+Exchange = Generator[Step, Replies | Fault | bool | None, Result]
 """A generator of steps that receives the outcome of each and returns a result."""

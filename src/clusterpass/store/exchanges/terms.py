@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clusterpass.config import Durability
+from clusterpass.model.clock import steady_seconds
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.topology.slots import SlotMap
 
@@ -29,6 +29,5 @@ class Terms:
     doubts: Callable[[Address], bool] | None = None
     """Tells, without I/O, whether a node may have been replaced without noticing; None: no check
     is made."""
-    believes: "Callable[[Address, float], Exchange[bool]] | None" = None
-    """Tells whether a node's reply to a read may be used, asking other nodes until the given time
-    where there is doubt. A reply that may not be used is read again. None: no check is made."""
+    steady: Callable[[], float] = steady_seconds
+    """The clock of beliefs, in seconds; goes on while the machine sleeps."""

@@ -5,7 +5,6 @@
 - A reply that may come from a replaced primary is not an answer: the call is tried again.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
@@ -19,7 +18,7 @@ from clusterpass.store.exchanges.durability import (
     wait_of,
 )
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.exchanges.steps import Exchange, LookUp, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
@@ -29,7 +28,6 @@ SECONDS_BETWEEN_LOOK_UPS: Final = 0.1
 _NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
-_DOUBTFUL: Final = ServerError("MASTERDOWN", "the node may have been replaced")
 
 
 class Tries:
@@ -88,7 +86,7 @@ class Tries:
         slots = yield from self._counted(slots)
         wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
         commands = commands_of(call, self._keys, by_name=self._by_name, asking=asking is not None)
-        outcome = yield Send(address, commands, wait)
+        outcome = yield Send(address, commands, wait, until=self.give_up_at)
         if isinstance(outcome, Replies):
             return (yield from self._read(slots, address, outcome, wait, asking))
         assert isinstance(outcome, Fault)
@@ -128,12 +126,17 @@ class Tries:
         terms, call = self._terms, self._call
         # Even when this process was suspended past the deadline, there is time for one question.
         until = max(self.give_up_at, terms.clock() + terms.patience.timeout)
-        error = yield from _first_error(call, outcome, address, terms.believes, until)
+        error = _first_error(outcome)
         if error is None or error.code not in _NOT_SERVING:
             terms.breakers.answered(address)
         if error is not None:
             return (yield from self._recover(error, address, outcome, wait, asking))
         durable = is_durable(wait, outcome.confirmed, slots, slots.shard(self._slot))
+        # What every replica has confirmed cannot come from a node that one of them has replaced.
+        if not durable and terms.doubts is not None and terms.doubts(address):
+            agreed = yield Agree(address, terms.steady(), until)
+            if not agreed:
+                return Fault("doubted")
         answer = Answer(
             # The last reply is that to the script; a reply to ASKING may come before it.
             call.read(outcome.values[-1]),
@@ -189,6 +192,9 @@ class Tries:
                 version = terms.current().version
                 yield LookUp(version, suspect=address, until=self.give_up_at)
             return None
+        if error.code == "READONLY":
+            # A replica now: the connections to it lead nowhere, and a name may lead elsewhere.
+            yield Drop(address)
         try:
             fault = judge(error)
         except StoreFailed:
@@ -201,25 +207,12 @@ class Tries:
         return fault
 
 
-def _first_error(
-    call: ScriptCall[Any],
-    outcome: Replies,
-    node: Address,
-    believes: "Callable[[Address, float], Exchange[bool]] | None",
-    until: float,
-) -> Exchange[ServerError | None]:
-    """The first error among the replies of ``node``; None: the replies may be used.
-
-    A reply to a read that may come from a replaced primary counts as the error MASTERDOWN.
-    """
+def _first_error(outcome: Replies) -> ServerError | None:
+    """The first error among the replies; None: there is none."""
     for value in outcome.values:
         if isinstance(value, ServerError):
             return value
-    if isinstance(outcome.confirmed, ServerError):
-        return outcome.confirmed
-    if believes is None or call.script.writes or (yield from believes(node, until)):
-        return None
-    return _DOUBTFUL
+    return outcome.confirmed if isinstance(outcome.confirmed, ServerError) else None
 
 
 def _redirected(error: ServerError, asked: Address) -> Address:

@@ -75,7 +75,7 @@ class Link:
         connection = self.connection
         return connection if connection is not None and connection.is_open else None
 
-    async def ask(self, packed: bytes, count: int) -> Outcome:
+    async def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> Outcome:
         """Send ``packed``, opening the connection first where needed.
 
         Returns the ``count`` replies, or a Fault. Raises StoreDenied or StoreFailed where the node
@@ -88,7 +88,7 @@ class Link:
                 return fault
             connection = self.connection
             assert connection is not None
-        return await connection.ask(packed, count)
+        return await connection.ask(packed, count, urgent=urgent)
 
     async def open(self) -> Fault | None:
         """Open the connection unless it is open.
@@ -127,6 +127,7 @@ class Link:
             loop,
             limit=patience.timeout,
             most_waiting=patience.max_pending,
+            deadline=patience.deadline,
             pushed=self._pushed if listener is not None else None,
             ended=self._ended,
         )
@@ -156,14 +157,14 @@ class Link:
     async def _greet(self, connection: MultiplexedConnection) -> Fault | None:
         listener = self._listener
         commands = [greeting(self._location)]
-        if listener is not None:
+        if listener is not None and listener.prefixes:
             commands.append(tracking(listener.prefixes))
         outcome = await connection.ask(pack(tuple(commands)), len(commands))
         if isinstance(outcome, Fault):
             return outcome
         fault = judge_greeting(outcome.values[0])
         if fault is None and listener is not None:
-            answer = outcome.values[1]
+            answer = outcome.values[-1]
             if isinstance(answer, ServerError):
                 listener.refused(self.address, answer)
             elif connection.is_open:

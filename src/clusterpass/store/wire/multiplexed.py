@@ -7,10 +7,14 @@
 - A reply that is later than the time limit ends the connection, as nobody could tell which request
   the next reply belongs to. Every caller that waits gets a :class:`Fault`.
 - A connection that was closed while idle says nothing about its node: its Fault is stale.
+- No more requests are in flight than the server answers well within the time limit: the window
+  grows while it does and shrinks when it does not, as that of TCP. The others wait in their order,
+  until their deadline; heartbeats do not, as all that is believed rests on them.
 """
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -22,6 +26,14 @@ logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault
 """The result of a request."""
 _TURNS_PER_LIMIT: Final = 4
+_FIRST_WINDOW: Final = 256.0
+_SMALLEST_WINDOW: Final = 16.0
+_LARGEST_WINDOW: Final = 4096.0
+_GROWTH: Final = 8.0
+"""Requests by which the window grows with each packet of prompt replies."""
+_SHRINKING: Final = 0.7
+_PROMPT: Final = 0.25
+"""The share of the time limit within which a reply is prompt."""
 _MOST_IN_A_PACKET: Final = 8
 """Requests in one packet: the server works on the first ones while the loop makes others."""
 
@@ -38,6 +50,19 @@ class _Request:
         self.values: list[Any] = []
 
 
+class _Queued:
+    """A request that waits until it may be sent."""
+
+    __slots__ = ("count", "future", "packed", "until")
+
+    def __init__(self, packed: bytes, count: int, future: "asyncio.Future[Outcome]") -> None:
+        self.packed = packed
+        self.count = count
+        self.future = future
+        self.until = math.inf
+        """Set in the first turn after: a loop that stood still has let nobody wait."""
+
+
 class MultiplexedConnection(asyncio.Protocol):
     """The asyncio protocol of one connection. Requests are taken while :attr:`is_open` is true."""
 
@@ -47,10 +72,12 @@ class MultiplexedConnection(asyncio.Protocol):
         *,
         limit: float,
         most_waiting: int,
+        deadline: float = 2.5,
         pushed: Callable[[list[Any]], None] | None = None,
         ended: Callable[["MultiplexedConnection"], None] | None = None,
     ) -> None:
-        """``limit``: seconds for a reply; ``most_waiting``: the most requests in flight.
+        """``limit``: seconds for a reply; ``most_waiting``: the most requests in flight or queued;
+        ``deadline``: seconds that a request may be queued.
 
         ``pushed``: gets each message that the server pushes; ``ended``: called once, after the
         connection was lost.
@@ -58,6 +85,9 @@ class MultiplexedConnection(asyncio.Protocol):
         self._loop = loop
         self._limit = limit
         self._most_waiting = most_waiting
+        self._deadline = deadline
+        self._window = _FIRST_WINDOW
+        self._queued: deque[_Queued] = deque()
         self._pushed = pushed
         self._ended = ended
         self._decoder = Decoder()
@@ -71,17 +101,32 @@ class MultiplexedConnection(asyncio.Protocol):
         self.is_open = False
         """Whether the connection takes requests."""
 
-    def ask(self, packed: bytes, count: int) -> "asyncio.Future[Outcome]":
-        """Send ``packed``. The future gives the ``count`` replies or a :class:`Fault`, and raises
-        nothing: "busy" at once where too many requests are in flight."""
+    def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> "asyncio.Future[Outcome]":
+        """Send ``packed``, or queue it until the window has room, unless it is ``urgent``.
+
+        The future gives the ``count`` replies or a :class:`Fault`, and raises nothing. The fault is
+        "busy" at once where too many requests wait, and at the deadline of one that was queued.
+        """
         future: asyncio.Future[Outcome] = self._loop.create_future()
         if not self.is_open:
             future.set_result(Fault(self._why))
             return future
-        if len(self._waiting) >= self._most_waiting:
+        now = self._loop.time()
+        in_flight = len(self._waiting)
+        if in_flight + len(self._queued) >= self._most_waiting:
             future.set_result(Fault("busy"))
             return future
-        now = self._loop.time()
+        if in_flight >= self._window and not urgent:
+            if not self._queued or self._queued[-1].until != math.inf:
+                self._loop.call_soon(self._start_waiting)
+            self._queued.append(_Queued(packed, count, future))
+            return future
+        self._send(packed, count, future, now)
+        return future
+
+    def _send(
+        self, packed: bytes, count: int, future: "asyncio.Future[Outcome]", now: float
+    ) -> None:
         self._waiting.append(_Request(future, count, now))
         if not self._outgoing:
             self._loop.call_soon(self._flush)
@@ -90,7 +135,6 @@ class MultiplexedConnection(asyncio.Protocol):
             self._flush()
         if self._watchdog is None:
             self._watch(now)
-        return future
 
     def end(self, why: FaultKind = "connection") -> None:
         """Close the connection. Callers that wait get a :class:`Fault` of the kind ``why``."""
@@ -112,7 +156,8 @@ class MultiplexedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out the replies and pushes in ``data``, in their order."""
         waiting, following = self._waiting, self._decoder.next
-        self._heard_at = self._loop.time()
+        now = self._heard_at = self._loop.time()
+        oldest = waiting[0].sent_at if waiting else now
         try:
             self._decoder.feed(data)
             while (value := following()) is not NOTHING:
@@ -131,6 +176,9 @@ class MultiplexedConnection(asyncio.Protocol):
             # The peer does not speak RESP3, or replies without a request.
             logger.warning("a store node sent what is no reply; its connection is dropped")
             self.end()
+            return
+        if self._queued:
+            self._fill_window(now, oldest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give every caller that waits a :class:`Fault`, and call ``ended``."""
@@ -140,6 +188,30 @@ class MultiplexedConnection(asyncio.Protocol):
         if self._ended is not None:
             ended, self._ended = self._ended, None
             ended(self)
+
+    def _start_waiting(self) -> None:
+        """Let the deadlines begin of what was queued in the turn before."""
+        until = self._loop.time() + self._deadline
+        for request in reversed(self._queued):
+            if request.until != math.inf:
+                break
+            request.until = until
+
+    def _fill_window(self, now: float, oldest: float) -> None:
+        """Fit the window to how old the ``oldest`` answered request was, and send what fits."""
+        if now - oldest <= self._limit * _PROMPT:
+            self._window = min(_LARGEST_WINDOW, self._window + _GROWTH)
+        elif now - oldest > self._limit / 2:
+            self._window = max(_SMALLEST_WINDOW, self._window * _SHRINKING)
+        queued = self._queued
+        while queued and len(self._waiting) < self._window:
+            request = queued.popleft()
+            if request.future.done():
+                continue  # cancelled
+            if now >= request.until:
+                request.future.set_result(Fault("busy"))
+            else:
+                self._send(request.packed, request.count, request.future, now)
 
     def _flush(self) -> None:
         if self._outgoing and self.is_open and self._transport is not None:
@@ -161,6 +233,11 @@ class MultiplexedConnection(asyncio.Protocol):
         while self._waiting:
             future = self._waiting.popleft().future
             if not future.done():
+                future.set_result(Fault(self._why, stale=is_stale))
+        while self._queued:
+            future = self._queued.popleft().future
+            if not future.done():
+                # Nothing was sent, so nothing is known: as if the connection had been idle.
                 future.set_result(Fault(self._why, stale=is_stale))
 
     def _watch(self, now: float) -> None:

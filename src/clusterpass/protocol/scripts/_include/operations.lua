@@ -1,7 +1,7 @@
 -- The results of operations, kept for the calls that repeat them (see repeats).
 --
 -- Needs    arguments, fields
--- Gives    operation_field; keeps_operations, settle_operations
+-- Gives    operation_field, settle_operations
 --@include arguments
 --@include fields
 
@@ -20,12 +20,10 @@ local function drop_operation(id)
     end
 end
 
--- A script sets this to true when the key must outlive its sessions for the sake of its operations.
-local keeps_operations = false
-
--- Drop the operations whose time is over, and the oldest beyond MOST_OPERATIONS.
+-- Drop the operations whose time is over, and the oldest beyond MOST_OPERATIONS. Returns the second
+-- until which the last operation is kept; 0: none is left.
 local function settle_operations()
-    local known = {}
+    local known, latest = {}, 0
     for name, value in pairs(fields) do
         if #name == 10 and string.sub(name, 1, 1) == 'o' and string.byte(name, 10) == 0 then
             local at = struct.unpack('>I4', value)
@@ -39,6 +37,9 @@ local function settle_operations()
     for index, each in ipairs(known) do
         if each.at + keep_seconds <= now or index > MOST_OPERATIONS then
             drop_operation(each.id)
+        else
+            latest = math.max(latest, each.at + keep_seconds)
         end
     end
+    return latest
 end

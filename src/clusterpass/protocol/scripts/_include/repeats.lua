@@ -1,10 +1,11 @@
 -- Repeated calls of an operation: they must not undo what came after its first run.
 --
--- A script asks ``repeated`` before its change and calls ``remember`` after it. The result is kept
--- for at least as long as a client may repeat the call.
+-- A script asks ``mismatched`` and ``repeated`` before its change and calls ``remember`` after it,
+-- also when there was nothing to change: the id belongs to the first request that brought it. The
+-- result is kept for at least as long as a client may repeat the call.
 --
 -- Needs    arguments, fields, operations, record
--- Gives    remember, repeated
+-- Gives    mismatched, remember, repeated
 --@include arguments
 --@include fields
 --@include operations
@@ -12,14 +13,26 @@
 
 local NO_OPERATION = string.rep('\0', 8)
 local IDS_IN_A_FIELD = 4
-local OPERATION_FORMAT = '>I4I6BI2' -- noted at, first run in milliseconds, result, sessions
+-- Noted at, first run in milliseconds, result, number of sessions; the fingerprint of the request
+-- follows, except in an operation that the release before this one stored.
+local OPERATION_FORMAT = '>I4I6BI2'
+local OPERATION_BYTES, FINGERPRINT_BYTES = 13, 8
+
+-- Whether the id of this operation belongs to another request on this subject.
+local function mismatched()
+    local value = operation ~= NO_OPERATION and fields[operation_field(operation, 0)]
+    local known = value
+        and string.sub(value, OPERATION_BYTES + 1, OPERATION_BYTES + FINGERPRINT_BYTES) or ''
+    return known ~= '' and known ~= fingerprint
+end
 
 -- Keep the result of this operation (a number), the ids of the sessions that it ended, and when.
 local function remember(result, ids)
     if operation == NO_OPERATION then
         return
     end
-    put(operation_field(operation, 0), struct.pack(OPERATION_FORMAT, now, now_ms, result, #ids))
+    put(operation_field(operation, 0),
+        struct.pack(OPERATION_FORMAT, now, now_ms, result, #ids) .. fingerprint)
     for first = 1, #ids, IDS_IN_A_FIELD do
         local last = math.min(first + IDS_IN_A_FIELD - 1, #ids)
         put(operation_field(operation, math.ceil(first / IDS_IN_A_FIELD)),
@@ -43,6 +56,7 @@ local function repeated()
     end
     -- Noting the repetition keeps the result for as long as there are any; and WAIT needs a write.
     put(operation_field(operation, 0),
-        struct.pack(OPERATION_FORMAT, now, first_ms, result, count))
+        struct.pack(OPERATION_FORMAT, now, first_ms, result, count)
+            .. string.sub(value, OPERATION_BYTES + 1))
     return result, ids, first_ms
 end

@@ -100,8 +100,7 @@ end
 -- Drop what nobody needs any more, and let the key expire with the last thing that is needed.
 -- ``fresh``: as for settle_tombstones. Returns the number of live sessions.
 local function settle(fresh)
-    local latest = settle_tombstones(fresh)
-    settle_operations()
+    local latest = math.max(settle_tombstones(fresh), settle_operations())
     local live = live_sessions()
     local online_until = latest_end(live)
     if #live > 0 then
@@ -110,9 +109,6 @@ local function settle(fresh)
     end
     if #live == 0 then
         drop('c')
-    end
-    if keeps_operations then
-        latest = math.max(latest, now + keep_seconds)
     end
     settle_key(latest)
     settle_activity()

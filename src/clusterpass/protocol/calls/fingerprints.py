@@ -1,0 +1,69 @@
+"""Fingerprints of requests: by them the store tells a repeated call from another one with its id.
+
+Everything that decides what a call does is part of its fingerprint. The address, which only the
+history shows, and what a retry fills in after a first execution are not.
+"""
+
+import hashlib
+from typing import Final
+
+from clusterpass.model.reasons import RevocationReason
+
+FINGERPRINT_BYTES: Final = 8
+"""Bytes of a fingerprint, as the store keeps it with the operation."""
+NO_FINGERPRINT: Final = bytes(FINGERPRINT_BYTES)
+"""What a call that takes no operation id sends in place of a fingerprint."""
+
+
+def fingerprint(verb: str, *parts: str | bytes | int | None) -> bytes:
+    """The first 8 bytes of the SHA-256 of ``verb`` and all ``parts``, in their order.
+
+    Each part is encoded with its type and its length, so no two lists of parts encode alike.
+    """
+    digest = hashlib.sha256()
+    for part in (verb, *parts):
+        match part:
+            case None:
+                kind, value = b"n", b""
+            case str():
+                kind, value = b"s", part.encode()
+            case int():
+                kind, value = b"i", b"%d" % part
+            case _:
+                kind, value = b"b", part
+        digest.update(kind + len(value).to_bytes(4, "big") + value)
+    return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def of_end_session(
+    subject: str, *, session_id: bytes, reason: RevocationReason, note: str
+) -> bytes:
+    """The fingerprint of a call that ends one session: a logout, a revocation or a repair."""
+    return fingerprint("end_session", subject, session_id, reason, note)
+
+
+def of_end_all(
+    subject: str,
+    *,
+    keep: bytes | None,
+    reason: RevocationReason,
+    device_type: str | None,
+    note: str,
+) -> bytes:
+    """The fingerprint of a call that ends all sessions but ``keep``, or those of a device type."""
+    return fingerprint("end_all", subject, keep or None, reason, device_type, note)
+
+
+def of_ban(subject: str, *, scope: str, level: int, seconds: int, reason: str) -> bytes:
+    """The fingerprint of a call that bans a subject."""
+    return fingerprint("ban", subject, scope, level, seconds, reason)
+
+
+def of_unban(subject: str, *, scope: str) -> bytes:
+    """The fingerprint of a call that lifts a ban."""
+    return fingerprint("unban", subject, scope)
+
+
+def of_set_claims(subject: str, *, claims: bytes) -> bytes:
+    """The fingerprint of a call that replaces the live claims of a subject."""
+    return fingerprint("set_claims", subject, claims)

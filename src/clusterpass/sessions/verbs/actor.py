@@ -1,0 +1,76 @@
+"""Checks that the actor of an impersonation still has a live session.
+
+An impersonation ends together with the session of its actor. What the store answers about that
+session is corrected by what this process knows, as for every other session.
+"""
+
+from typing import Final
+
+from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
+from clusterpass.model.values import Actor
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.replies import Stored
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.verbs.load import Loads
+from clusterpass.tokens.identifiers import decode_session_id
+
+_NOTE: Final = "the impersonation has ended"
+
+
+class Actors:
+    """The checks of the sessions of actors."""
+
+    def __init__(self, context: Context, confirm: Confirm) -> None:
+        self._clock = context.clock
+        self._denials = context.memory.denials
+        self._keyspace = context.keyspace
+        self._loads = Loads(context, confirm)
+
+    def require_live(self, subject: str, session_id: bytes, cutoff: int) -> Flow[None]:
+        """Return if the session is live. One round trip.
+
+        ``cutoff``: milliseconds since the epoch before which every session has ended. Raises
+        SessionUnknown, SessionExpired or SessionRevoked.
+        """
+        asked_at = self._clock.steady()
+        answer: Answer[Stored] = yield self._call_of(subject, session_id)
+        self._judge(subject, session_id, answer.reply, asked_at, cutoff)
+
+    def require_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
+        """Return if the session of ``actor`` is live; raise SessionRevoked if not. One round trip.
+
+        The error tells that the impersonation has ended, and not why the actor's session did: the
+        subject must not learn that.
+        """
+        ended_at = 0
+        session_id = decode_session_id(actor.session_id)
+        if session_id is not None:
+            asked_at = self._clock.steady()
+            answer: Answer[Stored] = yield self._call_of(actor.subject, session_id)
+            try:
+                self._judge(actor.subject, session_id, answer.reply, asked_at, cutoff)
+            except (SessionExpired, SessionRevoked) as end:
+                ended_at = end.ended_at
+            except SessionUnknown:
+                ended_at = answer.reply.now
+            else:
+                return
+        raise SessionRevoked(reason="revoked", ended_at=ended_at, note=_NOTE)
+
+    def refuse_ended(self, actor: Actor) -> None:
+        """Raise SessionRevoked if this process knows that the session of ``actor`` has ended."""
+        session_id = decode_session_id(actor.session_id)
+        denial = None if session_id is None else self._denials.of_session(session_id)
+        if denial is not None:
+            raise SessionRevoked(reason="revoked", ended_at=denial.ended_at, note=_NOTE)
+
+    def _call_of(self, subject: str, session_id: bytes) -> ScriptCall[Stored]:
+        return session_calls.verify(self._keyspace, subject, session_id=session_id)
+
+    def _judge(
+        self, subject: str, session_id: bytes, stored: Stored, asked_at: float, cutoff: int
+    ) -> None:
+        key = self._keyspace.sessions(subject)
+        self._loads.live(subject, key, session_id, stored, sent_at=asked_at, cutoff=cutoff)

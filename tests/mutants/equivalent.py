@@ -1,0 +1,88 @@
+"""Changes that nobody could notice, or that no test should pin down: never made.
+
+Each entry was reviewed. A number belongs in ``PACES`` if it only says how often or how long
+something waits, so that another value is as correct as this one.
+"""
+
+import ast
+
+from .mutant import Kind, Mutant
+
+# Texts for people: log lines and reprs. The wording is no behaviour.
+LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+TEXT_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich_repr__"})
+# Only a type checker reads these.
+TYPING_CALLS = frozenset({"cast", "TypeVar", "ParamSpec", "NewType", "assert_never", "Protocol"})
+# ``slots`` saves memory; ``frozen`` forbids what mypy forbids already; ``strict`` states that two
+# lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters only to a program
+# that ends without a close.
+QUIET_KEYWORDS = {
+    "dataclass": frozenset({"slots", "frozen"}),
+    "zip": frozenset({"strict"}),
+    "Thread": frozenset({"name", "daemon"}),
+    "create_task": frozenset({"name"}),
+    "option": frozenset({"help", "metavar", "show_default"}),
+    "argument": frozenset({"metavar"}),
+    "command": frozenset({"help", "short_help"}),
+    "Field": frozenset({"description", "examples", "title"}),
+    "Query": frozenset({"description", "examples", "title"}),
+}
+QUIET_NAMES = frozenset({"__all__", "__slots__", "_log", "logger"})
+# (path, line of code, kind) -> why the changed line does the same.
+REVIEWED: dict[tuple[str, str, Kind], str] = {
+    (
+        "src/clusterpass/protocol/scripts/_include/history.lua",
+        "if size == history_entries or (size < history_entries and not has_wrapped) then",
+        Kind.BOUNDARY,
+    ): "equal sizes are the clause before",
+    (
+        "src/clusterpass/managers/aio/confirming.py",
+        "if time.monotonic() < until:",
+        Kind.BOUNDARY,
+    ): "two readings of a clock in nanoseconds are never equal",
+}
+# path:name -> why another number is as correct.
+PACES: dict[str, str] = {}
+
+
+def skipped_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether nothing in the function is worth a change."""
+    if node.name in TEXT_FUNCTIONS:
+        return True
+    return any("overload" in ast.unparse(one) for one in node.decorator_list)
+
+
+def skipped_call(node: ast.Call) -> bool:
+    """Whether the call writes a log line or only speaks to a type checker."""
+    name = _name(node.func)
+    if name in TYPING_CALLS:
+        return True
+    return name in LOG_METHODS and "log" in ast.unparse(node.func).lower()
+
+
+def skipped_keyword(node: ast.Call, keyword: str) -> bool:
+    """Whether the argument changes nothing that a caller could notice."""
+    return keyword in QUIET_KEYWORDS.get(_name(node.func), frozenset())
+
+
+def changes_nothing(mutant: Mutant) -> bool:
+    """Whether the mutant is one of the reviewed ones."""
+    if QUIET_NAMES.intersection(mutant.names):
+        return True
+    is_number = mutant.kind is Kind.NUMBER
+    return is_number and any(f"{mutant.path}:{name}" in PACES for name in mutant.names)
+
+
+def is_reviewed(mutant: Mutant, source: bytes) -> bool:
+    """Whether somebody has found the changed line to do the same."""
+    line = source.decode().splitlines()[mutant.line - 1].strip()
+    return (mutant.path, line, mutant.kind) in REVIEWED
+
+
+def _name(function: ast.expr) -> str:
+    match function:
+        case ast.Name():
+            return function.id
+        case ast.Attribute():
+            return function.attr
+    return ""

@@ -1,0 +1,136 @@
+"""The layers of the code, their sources, and the tests that may find a change in them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PACKAGE = Path("src/clusterpass")
+# Written by scripts/generate_sync.py: a change of the source is generated into them.
+GENERATED = ("managers/sync/", "users/sync/")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A part of the code with a score of its own."""
+
+    sources: tuple[str, ...]
+    """Folders and files under src/clusterpass."""
+    fallback: tuple[str, ...] = ()
+    """Files of tests for code that coverage sees nowhere, because it runs in other processes."""
+
+
+SCRIPT_TESTS = (
+    "tests/cluster/test_scripts.py",
+    "tests/cluster/test_contract.py",
+    "tests/cluster/test_races.py",
+    "tests/cluster/test_bans.py",
+    "tests/cluster/test_history.py",
+    "tests/cluster/test_activity.py",
+    "tests/cluster/test_step_up.py",
+    "tests/cluster/test_online.py",
+    "tests/cluster/test_golden_records.py",
+    "tests/cluster/test_revocation.py",
+    "tests/cluster/test_policies.py",
+    "tests/cluster/test_live_claims.py",
+    "tests/cluster/test_lifetimes.py",
+    "tests/cluster/test_explained_ends.py",
+    "tests/cluster/test_impersonation.py",
+    "tests/service/test_directory.py",
+)
+LAYERS: dict[str, Layer] = {
+    "model": Layer(("model", "config.py", "limits.py", "web")),
+    "tokens": Layer(("tokens",)),
+    "protocol": Layer(("protocol",)),
+    "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
+    "sessions": Layer(("sessions",)),
+    "store": Layer(("store",)),
+    "managers": Layer(("managers",)),
+    "users": Layer(("users",)),
+    "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
+    "doctor": Layer(("doctor",)),
+    "cli": Layer(("cli",), ("tests/cli/test_doctor_cli.py", "tests/cli/test_dev_and_demo.py")),
+}
+# Folders of which every test file, at any depth, is recorded ...
+TEST_FOLDERS: Final = (
+    "tests/unit",
+    "tests/security",
+    "tests/store",
+    "tests/cli",
+    "tests/cluster",
+    "tests/cluster/durability",
+    "tests/cluster/store_faults",
+    "tests/service",
+    "tests/service/administration",
+)
+# ... but these files and folders: they read the source instead of running it, or they take minutes,
+# so that their findings would cost more than they tell.
+SLOW_OR_TEXTUAL: Final = frozenset(
+    {
+        "tests/cluster/test_acl.py",
+        "tests/cluster/test_cluster_cli.py",
+        "tests/cluster/embedded",
+        "tests/cluster/test_failover.py",
+        "tests/cluster/test_gunicorn.py",
+        "tests/cluster/model",
+        "tests/cluster/test_nothing_leaks.py",
+        "tests/cli/test_dev_and_demo.py",
+        "tests/service/test_page_browser.py",
+        "tests/service/test_page_browser_admin.py",
+        "tests/service/test_server.py",
+        "tests/unit/test_managers_agree.py",
+        "tests/unit/test_mutants.py",
+        "tests/unit/test_recovery_figures.py",
+        "tests/unit/test_rights.py",
+        "tests/unit/test_script_headers.py",
+        "tests/unit/test_wheel.py",
+    }
+)
+
+
+class NothingThere(Exception):
+    """A path that this module names does not exist, or no test file is in it."""
+
+
+def sources_of(tree: Path, layer: str) -> Iterator[str]:
+    """The files of a layer, as paths in the tree, in a fixed order."""
+    suffix = "*.lua" if layer == "lua" else "*.py"
+    for name in LAYERS[layer].sources:
+        path = tree / PACKAGE / name
+        for file in sorted(path.rglob(suffix)) if path.is_dir() else [path]:
+            inside = file.relative_to(tree / PACKAGE).as_posix()
+            if not inside.startswith(GENERATED):
+                yield file.relative_to(tree).as_posix()
+
+
+def check_paths(tree: Path) -> None:
+    """Raises ``NothingThere`` unless every path that this module names is in the tree."""
+    layers = LAYERS.values()
+    named = [(PACKAGE / source).as_posix() for layer in layers for source in layer.sources]
+    named += [(PACKAGE / folder).as_posix() for folder in GENERATED]
+    named += [test for layer in layers for test in layer.fallback]
+    missing = [path for path in [*named, *SLOW_OR_TEXTUAL] if not (tree / path).exists()]
+    if missing:
+        raise NothingThere(f"not there: {', '.join(sorted(set(missing)))}")
+    recorded_tests(tree)
+
+
+def recorded_tests(tree: Path, folders: Sequence[str] = TEST_FOLDERS) -> list[str]:
+    """The test files whose coverage decides which tests run, those without a cluster first."""
+    files: dict[str, None] = {}
+    for folder in folders:
+        found = [one.relative_to(tree) for one in sorted((tree / folder).rglob("test_*.py"))]
+        kept = [one.as_posix() for one in found if not _is_left_out(one)]
+        if not kept:
+            raise NothingThere(f"no test file in {folder}")
+        files.update(dict.fromkeys(kept))
+    return list(files)
+
+
+def _is_left_out(file: Path) -> bool:
+    return any(one.as_posix() in SLOW_OR_TEXTUAL for one in (file, *file.parents))
+
+
+def needs_cluster(test: str) -> bool:
+    """Whether a test starts servers, which costs seconds before its first line."""
+    return not test.startswith(("tests/unit/", "tests/security/"))

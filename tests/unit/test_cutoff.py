@@ -1,0 +1,135 @@
+"""How old the known time of ``revoke_before`` may be, and what a copy that is away leads to."""
+
+import pytest
+
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.script import Answer
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.read_cutoff import read_cutoff
+
+from .driven_flows import KEYSPACE, life
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("bound", "ask_after", "at_most"), [(5.0, 0.5, 0.9), (1.0, 0.5, 0.9), (0.2, 0.1, 0.18)]
+)
+def test_when_the_store_is_asked_again(bound, ask_after, at_most):
+    time = Time()
+    cutoff = Cutoff(time, bound)
+    assert cutoff.is_due(), "nothing is known yet"
+    cutoff.learn(0, time.now)
+    assert not cutoff.is_due()
+    time.now = 100 + ask_after - 0.01
+    assert not cutoff.is_due()
+    time.now = 100 + ask_after + 0.01
+    assert cutoff.is_due()
+    with cutoff.asking():
+        assert not cutoff.is_due(), "one asks, the others need not"
+        time.now = 100 + at_most - 0.01
+        assert not cutoff.is_due()
+        time.now = 100 + at_most + 0.01
+        assert cutoff.is_due(), "whoever is asked answers too late"
+    time.now = 100 + ask_after + 0.01
+    assert cutoff.is_due(), "nobody asks any more"
+
+
+def test_the_age_counts_from_before_the_question():
+    time = Time()
+    cutoff = Cutoff(time)
+    time.now = 103.0
+    cutoff.learn(7, 100.0)
+    assert cutoff.is_due()
+    cutoff.learn(7, 102.9)
+    assert not cutoff.is_due()
+    cutoff.learn(7, 100.0)
+    assert not cutoff.is_due(), "an older answer takes nothing away from a newer one"
+
+
+def test_an_answer_to_a_question_from_before_it_was_forgotten_does_not_count():
+    time = Time()
+    cutoff = Cutoff(time)
+    cutoff.learn(7, 100.0)
+    time.now = 100.2
+    cutoff.forget()
+    assert cutoff.is_due()
+    cutoff.learn(9, 100.1)
+    assert cutoff.is_due()
+    assert cutoff.milliseconds == 9
+    cutoff.learn(9, 100.2)
+    assert not cutoff.is_due()
+
+
+def test_the_time_never_falls_and_who_wants_to_know_is_told_once():
+    cutoff = Cutoff(Time())
+    raised = []
+    cutoff.on_raised = lambda: raised.append(cutoff.milliseconds)
+    for milliseconds in (5, 5, 3, 8):
+        cutoff.learn(milliseconds, 100.0)
+    assert (cutoff.milliseconds, raised) == (8, [5, 8])
+
+
+def asked(flow, answers):
+    """The keys that a flow asks, given an answer or an error for each, and the end of it."""
+    keys, call = [], next(flow)
+    for answer in answers:
+        keys.append(call.keys[0])
+        try:
+            call = flow.throw(answer) if isinstance(answer, Exception) else flow.send(answer)
+        except StopIteration as stop:
+            return keys, stop.value
+    raise AssertionError(f"asked once more: {call.keys}")
+
+
+NAMES = [KEYSPACE.not_before(slot) for slot in SLOTS_WITH_CUTOFF]
+
+
+def test_three_copies_in_slots_of_their_own():
+    assert len(set(NAMES)) == 3
+
+
+def test_the_next_copy_is_asked_when_one_is_away_and_kept_to():
+    time = Time()
+    cutoff = Cutoff(time)
+    away = StoreUnavailable(reason="timeout")
+    flow = read_cutoff(Keyspace(), cutoff)
+    assert asked(flow, [away, Answer(42, False)]) == (NAMES[:2], 42)
+    assert list(read_cutoff(Keyspace(), cutoff)) == [], "it is known"
+    time.now += 0.6
+    assert asked(read_cutoff(Keyspace(), cutoff), [Answer(43, False)]) == (NAMES[1:2], 43)
+    time.now += 0.6
+    keys, _ = asked(read_cutoff(Keyspace(), cutoff), [away, away, Answer(44, False)])
+    assert keys == [NAMES[1], NAMES[2], NAMES[0]]
+
+
+def test_a_cutoff_that_no_copy_tells_is_an_outage_not_a_zero():
+    flow = read_cutoff(Keyspace(), Cutoff(Time()))
+    call = next(flow)
+    assert call.deadline == pytest.approx(0.3)
+    away = StoreUnavailable(reason="timeout")
+    assert [flow.throw(away).keys[0] for _ in range(2)] == NAMES[1:]
+    with pytest.raises(StoreUnavailable):
+        flow.throw(away)
+
+
+def test_a_copy_that_is_away_does_not_keep_the_others_from_being_raised():
+    own = life()
+    flow = own.flows.end.revoke_before(None)
+    away = StoreUnavailable(reason="timeout")
+    assert next(flow).keys[0] == NAMES[0]
+    assert flow.throw(away).keys[0] == NAMES[1]
+    third = flow.send(Answer(5_000, True))
+    assert third.keys[0] == NAMES[2]
+    with pytest.raises(RevocationPending) as pending:
+        flow.send(Answer(5_000, True))
+    assert pending.value.reason == "timeout"
+    assert own.flows.memory.cutoff.milliseconds == 5_000
+    assert own.flows.memory.pending_cutoffs == 1

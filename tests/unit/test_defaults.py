@@ -1,0 +1,104 @@
+"""The defaults that docs/reference promises: a release must not change one unnoticed."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    EmbeddedCluster,
+    SessionManager,
+    SessionPolicy,
+    ThrottlePolicy,
+    TokenVerifier,
+    UserDirectory,
+)
+from clusterpass.model.statistics import ManagerStats, PendingStats
+from clusterpass.store.location import Patience
+from clusterpass.users.passwords import PasswordHasher
+
+HOUR, DAY, MIB = 3600, 86_400, 2**20
+FIELDS: dict[type[Any], dict[str, Any]] = {
+    Config: {
+        "audience": "",
+        "access_lifetime": HOUR // 4,
+        "absolute_lifetime": 30 * DAY,
+        "idle_lifetime": 7 * DAY,
+        "remember_lifetime": 90 * DAY,
+        "remember_idle_lifetime": 30 * DAY,
+        "activity_interval": 300,
+        "refresh_grace": 30,
+        "clock_leeway": 30,
+        "expiry_leeway": 0,
+        "policy": SessionPolicy(max_sessions=50, max_per_device=0, overflow="oldest"),
+        "levels": ("1", "2", "3"),
+        "protected_subjects": frozenset(),
+        "history_entries": 20,
+        "history_lifetime": 0,
+        "index_online": True,
+        "verification": "cached",
+        "staleness_bound": 0.5,
+        "durability": "replicated",
+        "outage_grace": 0.0,
+        "cache_entries": 100_000,
+        "cache_bytes": 256 * MIB,
+    },
+    SessionPolicy: {"max_sessions": 50, "max_per_device": 0, "overflow": "oldest"},
+    ThrottlePolicy: {
+        "account_attempts": 10,
+        "account_window": 300,
+        "address_attempts": 100,
+        "address_window": 300,
+    },
+    ManagerStats: {
+        "durability": "",
+        "pending": PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0),
+        "rollbacks": 0,
+        "grace_accepted": 0,
+        "silent_nodes": (),
+    },
+    Patience: {
+        "timeout": 0.5,
+        "deadline": 2.5,
+        "replica_wait": 0.25,
+        "max_connections": 64,
+        "max_pending": 10_000,
+        "max_waiting": 256,
+    },
+}
+ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
+    (TokenVerifier, {"clock_leeway": 30, "expiry_leeway": 0}),
+    (UserDirectory, {"hash_concurrency": None, "most_waiting": 64}),
+    (PasswordHasher, {"memory_kib": 46 * 1024, "passes": 1, "lanes": 1}),
+    (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
+    (SessionManager.impersonate, {"for_seconds": 900}),
+]
+
+
+@pytest.mark.parametrize("kind", FIELDS, ids=lambda kind: kind.__name__)
+def test_members_that_nobody_sets(kind: type[Any]) -> None:
+    set_to = {
+        member.name: member.default
+        for member in dataclasses.fields(kind)
+        if member.default is not dataclasses.MISSING
+    }
+    assert set_to == FIELDS[kind]
+
+
+@pytest.mark.parametrize(("called", "expected"), ARGUMENTS, ids=lambda each: str(each)[:30])
+def test_arguments_that_nobody_passes(called: Any, expected: dict[str, Any]) -> None:
+    parameters = inspect.signature(called).parameters
+    assert {name: parameters[name].default for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", [member.name for member in dataclasses.fields(ThrottlePolicy)])
+def test_what_a_throttle_may_be(name: str) -> None:
+    most = 1_000_000 if name.endswith("attempts") else DAY
+    for allowed in (1, most):
+        assert getattr(ThrottlePolicy(**{name: allowed}), name) == allowed
+    for refused in (0, most + 1):
+        with pytest.raises(ConfigurationError):
+            ThrottlePolicy(**{name: refused})
