@@ -65,6 +65,16 @@ DETAILS_PARSED: Final = Details(
 )
 ELEVATION: Final = bytes.fromhex("684ee18a f0000000") + b"3\x00hwk otp"
 ELEVATION_PARSED: Final = Elevation(1_750_000_010, FAR, "3", ("hwk", "otp"))
+# As this release writes it: bound to its tokens, and with the refresh token before it.
+ELEVATION_BOUND: Final = (
+    bytes.fromhex("684ee18a f0000000 00 01 0102030405060708 00010003 00000003")
+    + DIGEST
+    + bytes.fromhex("684ee180 02 0005")
+    + b"2\x00pwd otp"
+)
+ELEVATION_BOUND_PARSED: Final = Elevation(
+    1_750_000_010, FAR, "2", ("pwd", "otp"), bytes(range(1, 9)), 65_539
+)
 BANS: Final = (
     b'{"":{"l":2,"u":4026531840,"r":"spam","a":1750000011},'
     b'"orders:write":{"l":1,"u":0,"r":"","a":1750000012}}'

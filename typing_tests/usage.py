@@ -4,7 +4,6 @@ from typing import assert_type
 
 from clusterpass import (
     AccessClaims,
-    AccessToken,
     Applied,
     AsyncSessionManager,
     AsyncUserDirectory,
@@ -63,7 +62,7 @@ def lifecycle(sessions: SessionManager, session: Session) -> None:
     assert_type(sessions.generation("a"), int)
     assert_type(sessions.revoke_before(), RevokedBefore)
     assert_type(sessions.shorten("a", session.session_id, lifetime=60), Session)
-    assert_type(sessions.elevate(session, "2", for_seconds=60, amr=["otp"]), AccessToken)
+    assert_type(sessions.elevate(session, "2", for_seconds=60, amr=["otp"]), TokenPair)
     assert_type(sessions.impersonate(session, "b", reason="help"), TokenPair)
     assert_type(sessions.bans.add("a", for_seconds=60), Ended)
     assert_type(sessions.bans.list("a"), tuple[Ban, ...])

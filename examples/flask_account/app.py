@@ -82,8 +82,8 @@ def end_others():
 def confirm():
     session = current()
     users.authenticate(session.subject, request.json["password"], address=request.remote_addr)
-    token = sessions.elevate(session, session.acr, for_seconds=RECENT, amr=["pwd"])
-    return jsonify(access_token=token.access_token)
+    pair = sessions.elevate(session, session.acr, for_seconds=RECENT, amr=["pwd"])
+    return jsonify(access_token=pair.access_token, refresh_token=pair.refresh_token)
 
 
 @app.post("/payments")

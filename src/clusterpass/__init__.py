@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         TokenMissing as TokenMissing,
         TokenNotYetValid as TokenNotYetValid,
         TokenSignatureInvalid as TokenSignatureInvalid,
+        TokenSuperseded as TokenSuperseded,
         TokenTypeInvalid as TokenTypeInvalid,
     )
     from clusterpass.model.bans import Ban as Ban
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
     )
     from clusterpass.model.values import (
         AccessClaims as AccessClaims,
-        AccessToken as AccessToken,
         Actor as Actor,
         Applied as Applied,
         Ended as Ended,
@@ -125,7 +125,6 @@ if TYPE_CHECKING:
 # driver, and a program that starts a cluster never loads a web framework.
 _HOMES = {
     "AccessClaims": "model.values",
-    "AccessToken": "model.values",
     "Actor": "model.values",
     "AdministratorRequired": "model.errors",
     "Applied": "model.values",
@@ -203,6 +202,7 @@ _HOMES = {
     "TokenNotYetValid": "model.authentication_errors",
     "TokenPair": "model.values",
     "TokenSignatureInvalid": "model.authentication_errors",
+    "TokenSuperseded": "model.authentication_errors",
     "TokenTypeInvalid": "model.authentication_errors",
     "TokenVerifier": "tokens.verifier",
     "TooManyAttempts": "model.errors",

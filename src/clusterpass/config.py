@@ -85,6 +85,9 @@ class Config:
     """The session policy of every login that brings none of its own."""
     levels: tuple[str, ...] = ("1", "2", "3")
     """The authentication levels (``acr``), ascending; a new login has the first."""
+    step_up_ends_older_tokens: bool = False
+    """Whether a step-up ends the tokens that its session had before. Otherwise these keep the level
+    of the login; they never rise to that of the step-up."""
     protected_subjects: frozenset[str] = frozenset()
     """Subjects that can never be impersonated."""
     history_entries: int = 20
@@ -172,5 +175,6 @@ class Config:
             isinstance(subject, str) for subject in protected
         ):
             raise ConfigurationError("protected_subjects must be a frozenset of subjects")
-        if not isinstance(self.index_online, bool):
-            raise ConfigurationError("index_online must be True or False")
+        for name in ("index_online", "step_up_ends_older_tokens"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} must be True or False")

@@ -5,6 +5,7 @@
 
 import dataclasses
 import itertools
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from tests.cluster.conftest import Facade
 Engine = Any
 _numbers = itertools.count()
 _PLAIN = Keyspace()
+OLDER_REFRESHED = 42
+"""Where a field of elevation says when the refresh token before the step-up was made."""
 
 
 def new_namespace() -> str:
@@ -164,3 +167,25 @@ def keep_cutoff_known(manager: Any) -> None:
     """For a minute the manager asks nobody for the time of ``revoke_before``."""
     cutoff = manager._flows.memory.cutoff
     cutoff.learn(0, cutoff.now() + 60)
+
+
+def let_step_up_age(engine: Engine, pair: TokenPair, seconds: int) -> None:
+    """Let a step-up, and the refreshes before and after it, have happened ``seconds`` earlier.
+
+    How long the step-up is in force stays as it is.
+    """
+    key, field = _PLAIN.sessions(pair.subject), decode_session_id(pair.session_id)
+    with home_of(engine, key) as client:
+        value = client.hget(key, field + b"e")
+        for start in (0, OLDER_REFRESHED):
+            value = earlier(value, start, seconds)
+        client.hset(key, field + b"e", value)
+    record = record_of(engine, pair)
+    assert isinstance(record, LiveRecord)
+    rewrite(engine, pair, refreshed_at=record.refreshed_at - seconds)
+
+
+def earlier(value: bytes, start: int, seconds: int) -> bytes:
+    """The second at ``start`` of ``value`` moved back; 0, which stands for none, stays."""
+    (then,) = struct.unpack_from(">I", value, start)
+    return value[:start] + struct.pack(">I", then and then - seconds) + value[start + 4 :]

@@ -1,5 +1,6 @@
 """What was stored by this release and by earlier ones means to the scripts what it meant."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from clusterpass import EmbeddedCluster, SessionManager
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
+from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Listed
 from clusterpass.protocol.script import ScriptCall
 from tests import golden
@@ -261,6 +262,9 @@ def test_scripts_write_the_layout_that_is_golden(scene):
             level="3",
             methods=("hwk", "otp"),
             address=b"\x7f\x00\x00\x01",
+            step_up=b"step-up!",
+            refresh_digest=b"r" * 16,
+            ends_older=True,
         )
     )
     stored = scene.listed().sessions[golden.LIVE_1]
@@ -268,7 +272,47 @@ def test_scripts_write_the_layout_that_is_golden(scene):
     assert stored.elevation.level == golden.ELEVATION_PARSED.level
     assert stored.elevation.methods == golden.ELEVATION_PARSED.methods
     assert stored.elevation.ends_at == stored.elevation.authenticated_at + 60
+    before, record = golden.PARSED[golden.LIVE_1], stored.record
+    assert (stored.elevation.id, stored.elevation.ends_older) == (b"step-up!", True)
+    assert stored.elevation.first_rotation == before.rotation + 65_536
     line = scene.listed().history[-1]
     assert (line.event, line.count, line.session_id) == (9, 1, golden.LIVE_1)
     assert (line.address, line.text) == (b"\x7f\x00\x00\x01", "3")
-    assert stored.record == parse_record(golden.RECORDS[golden.LIVE_1], line.at)
+    assert record == dataclasses.replace(
+        before,
+        rotation=stored.elevation.first_rotation,
+        refresh_digest=b"r" * 16,
+        refreshed_at=line.at,
+        burst=0,
+        burst_span=0,
+    )
+
+
+def test_a_repeated_step_up_changes_nothing(scene):
+    """The driver repeats a call whose answer was lost; the tokens that it made stay good."""
+
+    def elevate() -> Any:
+        return scene.ask(
+            subject_calls.elevate(
+                KEYSPACE,
+                KEEPING,
+                scene.subject,
+                session_id=golden.LIVE_1,
+                seconds=60,
+                level="3",
+                methods=(),
+                address=b"",
+                step_up=b"step-up!",
+                refresh_digest=b"r" * 16,
+                ends_older=False,
+            )
+        ).stored
+
+    first, again = elevate(), elevate()
+    assert again.elevation.first_rotation == first.elevation.first_rotation
+    assert dataclasses.replace(again, now_milliseconds=first.now_milliseconds) == first
+    assert [line.event for line in scene.listed().history].count(9) == 1
+    assert scene.rotate(golden.LIVE_1, golden.DIGEST, b"s" * 16).status == "OK"
+    after = scene.record(golden.LIVE_1)
+    assert after.refresh_digest == b"s" * 16
+    assert elevate().record == after, "a call that arrives late undoes nothing"

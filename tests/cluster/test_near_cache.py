@@ -109,13 +109,15 @@ def test_only_the_same_subject_is_asked_again(manager, other, subject):
     assert eventually(lambda: manager.recall(pairs[2].access_token)) is sessions[2]
 
 
-def test_nobody_is_refused_from_memory(manager, other, subject):
+def test_nobody_is_refused_from_memory(engine, manager, other, subject):
     pair = manager.login(subject)
     session = served(other, pair.access_token)
-    manager.elevate(manager.verify(pair.access_token), "2", for_seconds=60)
-    assert other.verify(pair.access_token, level="2").acr == "2"
+    stepped = manager.elevate(manager.verify(pair.access_token), "2", for_seconds=60)
+    assert other.verify(stepped.access_token, level="2").acr == "2"
+    before = commands_of(engine, *READS)
     with pytest.raises(StepUpRequired):
-        other.verify(pair.access_token, level="3")
+        other.verify(stepped.access_token, level="3")
+    assert commands_of(engine, *READS) != before
     assert session.acr == "1"
 
 
@@ -138,11 +140,21 @@ def test_the_authentication_ages_in_memory(engine, manager, subject):
         manager.verify(pair.access_token, max_auth_age=90)
 
 
-def test_a_step_up_ends_in_memory_too(manager, subject):
-    pair = manager.login(subject)
-    manager.elevate(manager.verify(pair.access_token), "2", for_seconds=2)
-    assert served(manager, pair.access_token).acr == "2"
-    eventually(lambda: manager.verify(pair.access_token).acr == "1")
+def test_a_step_up_ends_in_memory_too(engine, manager, subject):
+    pair = manager.login(subject, acr="2")
+    let_age(engine, pair, 1000)
+    stepped = manager.elevate(manager.verify(pair.access_token), "1", for_seconds=2)
+    assert served(manager, stepped.access_token).acr == "2"
+
+    def is_recent():
+        try:
+            return bool(manager.verify(stepped.access_token, max_auth_age=100))
+        except StepUpRequired:
+            return False
+
+    assert is_recent()
+    eventually(lambda: not is_recent())
+    assert manager.verify(stepped.access_token).acr == "2"
 
 
 def test_a_use_is_noted_although_verifies_come_from_memory(engine, open_manager, config, subject):

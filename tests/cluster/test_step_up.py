@@ -31,6 +31,10 @@ def is_admitted(manager, pair, **wanted) -> bool:
     return True
 
 
+def of_level(pair, level):
+    return pair if pair.acr == level else None
+
+
 def test_a_login_has_the_first_level(manager, read, subject):
     pair = manager.login(subject, amr=("pwd",))
     session = manager.verify(pair.access_token, level="1")
@@ -66,7 +70,7 @@ def test_what_is_required_is_told_as_a_challenge(engine, manager, subject):
         assert (error.status, error.reason) == (401, "insufficient_user_authentication")
 
 
-def test_a_step_up_holds_for_the_session_and_is_told_in_its_token(manager, read, subject):
+def test_a_step_up_is_told_in_its_token_and_holds_for_it_alone(manager, read, subject):
     pair = manager.login(subject, claims={"role": "editor"})
     session = manager.verify(pair.access_token)
     token = manager.elevate(session, "2", for_seconds=120, amr=("pwd", "otp"))
@@ -76,10 +80,11 @@ def test_a_step_up_holds_for_the_session_and_is_told_in_its_token(manager, read,
     assert abs(claims.auth_time - time.time()) < 60
     assert 1 <= token.expires_in <= 120
     assert claims.expires_at <= claims.auth_time + 120
-    for access_token in (pair.access_token, token.access_token):
-        stepped = manager.verify(access_token, level="2", max_auth_age=60)
-        assert (stepped.acr, stepped.amr) == ("2", ("pwd", "otp"))
-        assert stepped.auth_time == claims.auth_time
+    stepped = manager.verify(token.access_token, level="2", max_auth_age=60)
+    assert (stepped.acr, stepped.amr) == ("2", ("pwd", "otp"))
+    assert stepped.auth_time == claims.auth_time
+    assert not is_admitted(manager, pair, level="2")
+    assert manager.verify(pair.access_token).acr == "1"
     with pytest.raises(StepUpRequired):
         manager.verify(token.access_token, level="3")
     assert manager.sessions(subject)[0].acr == "2"
@@ -89,8 +94,10 @@ def test_a_step_up_lives_on_in_the_tokens_of_a_refresh_and_no_longer_than_itself
     manager, read, subject
 ):
     pair = manager.login(subject)
-    manager.elevate(manager.verify(pair.access_token), "3", for_seconds=90, amr=("hwk",))
-    newer = manager.refresh(pair.refresh_token)
+    stepped = manager.elevate(manager.verify(pair.access_token), "3", for_seconds=90, amr=("hwk",))
+    newer = manager.refresh(stepped.refresh_token)
+    assert newer.acr == "3"
+    assert is_admitted(manager, newer, level="3")
     claims = read(newer.access_token)
     assert (claims.acr, claims.amr) == ("3", ("hwk",))
     assert claims.expires_at <= claims.auth_time + 90
@@ -101,17 +108,18 @@ def test_a_step_up_ends_by_itself(manager, read, subject):
     pair = manager.login(subject, amr=("pwd",))
     token = manager.elevate(manager.verify(pair.access_token), "2", for_seconds=1, amr=("otp",))
     assert token.expires_in == 1
-    eventually(lambda: not is_admitted(manager, pair, level="2"))
-    session = manager.verify(pair.access_token)
+    newer = eventually(lambda: of_level(manager.refresh(token.refresh_token), "1"))
+    session = manager.verify(newer.access_token)
     assert (session.acr, session.amr, session.auth_time) == ("1", ("pwd",), session.created_at)
-    claims = read(manager.refresh(pair.refresh_token).access_token)
-    assert (claims.acr, claims.amr) == ("1", ("pwd",))
+    assert (read(newer.access_token).acr, read(newer.access_token).amr) == ("1", ("pwd",))
+    assert not is_admitted(manager, newer, level="2")
 
 
 def test_a_password_asked_for_again_does_not_make_a_stronger_login_recent(engine, manager, subject):
     pair = manager.login(subject, acr="2", amr=("pwd", "otp"))
     let_age(engine, pair, 1000)
-    manager.elevate(manager.verify(pair.access_token), "1", for_seconds=600, amr=("pwd",))
+    pair = manager.elevate(manager.verify(pair.access_token), "1", for_seconds=600, amr=("pwd",))
+    assert pair.acr == "2"
     assert is_admitted(manager, pair, level="2"), "the login was that strong"
     assert is_admitted(manager, pair, level="1", max_auth_age=100), "the password is recent"
     assert is_admitted(manager, pair, max_auth_age=100)
@@ -125,7 +133,7 @@ def test_a_second_factor_asked_for_again_is_recent(engine, manager, subject):
     pair = manager.login(subject, acr="2")
     let_age(engine, pair, 1000)
     assert not is_admitted(manager, pair, level="2", max_auth_age=100)
-    manager.elevate(manager.verify(pair.access_token), "2", for_seconds=600)
+    pair = manager.elevate(manager.verify(pair.access_token), "2", for_seconds=600)
     assert is_admitted(manager, pair, level="2", max_auth_age=100)
     assert manager.verify(pair.access_token).auth_time > time.time() - 60
 
@@ -133,15 +141,16 @@ def test_a_second_factor_asked_for_again_is_recent(engine, manager, subject):
 def test_the_later_step_up_replaces_the_earlier_one(manager, subject):
     pair = manager.login(subject)
     session = manager.verify(pair.access_token)
-    manager.elevate(session, "3", for_seconds=600)
-    manager.elevate(session, "2", for_seconds=600)
-    assert manager.verify(pair.access_token).acr == "2"
-    assert not is_admitted(manager, pair, level="3")
+    earlier = manager.elevate(session, "3", for_seconds=600)
+    later = manager.elevate(session, "2", for_seconds=600)
+    assert manager.verify(later.access_token).acr == "2"
+    assert not is_admitted(manager, later, level="3")
+    assert manager.verify(earlier.access_token).acr == "1"
 
 
 def test_a_step_up_is_of_one_session_only(manager, subject):
     one, other = manager.login(subject), manager.login(subject)
-    manager.elevate(manager.verify(one.access_token), "2", for_seconds=600)
+    one = manager.elevate(manager.verify(one.access_token), "2", for_seconds=600)
     assert is_admitted(manager, one, level="2")
     assert not is_admitted(manager, other, level="2")
 
@@ -190,8 +199,8 @@ def test_the_levels_are_the_configurations(open_manager, config, subject):
     pair = manager.login(subject)
     session = manager.verify(pair.access_token)
     assert session.acr == "password"
-    manager.elevate(session, "otp", for_seconds=60)
-    assert manager.verify(pair.access_token, level="otp").acr == "otp"
+    stepped = manager.elevate(session, "otp", for_seconds=60)
+    assert manager.verify(stepped.access_token, level="otp").acr == "otp"
     for act in (
         lambda: manager.login(subject, acr="2"),
         lambda: manager.elevate(session, "2", for_seconds=60),
@@ -206,5 +215,5 @@ def test_a_level_that_is_none_any_more_is_the_lowest(open_manager, config, manag
     renamed = open_manager(dataclasses.replace(config, levels=("low", "high")))
     assert not is_admitted(renamed, pair, level="low")
     assert is_admitted(renamed, pair)
-    renamed.elevate(renamed.verify(pair.access_token), "low", for_seconds=60)
+    pair = renamed.elevate(renamed.verify(pair.access_token), "low", for_seconds=60)
     assert is_admitted(renamed, pair, level="low")

@@ -75,7 +75,7 @@ def argument(name: str, kind: Any, who: str) -> Any:
     }
     if name in known:
         return known[name]
-    by_type = {bytes: bytes(16), str: "x", int: 1}
+    by_type = {bytes: bytes(16), str: "x", int: 1, bool: True}
     for wanted, value in by_type.items():
         if kind is wanted or kind == wanted | None:
             return value

@@ -81,8 +81,11 @@ def test_a_payment_wants_a_recent_password(client, login, program, subject):
     now = program["sessions"].verify(confirmed.json["access_token"])
     assert now.session_id == session.session_id
     assert now.auth_time > session.auth_time
+    newer = program["sessions"].refresh(confirmed.json["refresh_token"])
+    assert program["sessions"].verify(newer.access_token).auth_time == now.auth_time
+    assert client.post("/payments", headers=bearer(pair)).status_code == 401, "an older token"
     program["sessions"].bans.add(subject, scope="payments", reason="chargeback")
-    refused = client.post("/payments", headers=bearer(pair))
+    refused = client.post("/payments", headers=bearer(confirmed))
     assert (refused.status_code, refused.json["error"]) == (403, "subject_banned")
 
 

@@ -30,6 +30,12 @@ def test_time_of_the_authentication_that_is_no_whole_number(value: Any) -> None:
     refuse(TokenMalformed, signed(key, None, payload(auth_time=value)), key)
 
 
+@pytest.mark.parametrize("value", [5, 1.5, True, [], ["x"], {"id": "x"}])
+def test_step_up_that_is_no_text(value: Any) -> None:
+    key = key_of("EdDSA")
+    refuse(TokenMalformed, signed(key, None, payload(step_up=value)), key)
+
+
 ACTORS = ["sam", 5, True, [], ["sam"], {}, {"sub": "sam"}, {"sid": "x"}, {"sub": 5, "sid": "x"}]
 ACTORS += [{"sub": "sam", "sid": None}, {"sub": ["sam"], "sid": "x"}]
 

@@ -26,6 +26,7 @@ async def test_login_gives_a_pair_that_is_not_to_be_stored(service, alice):
         "expires_in",
         "session_id",
         "session_expires_in",
+        "acr",
         "durable",
     }
     assert answer.json()["session_expires_in"] == 7 * 86_400

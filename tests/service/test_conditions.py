@@ -45,8 +45,11 @@ async def test_a_level_that_is_not_reached_is_challenged(service, alice, manager
         ' acr_values="2 3"'
     )
     session = manager.verify(tokens["access_token"])
-    manager.elevate(session, "3", for_seconds=60, amr=("otp",))
-    answer = await _verify(service, tokens, level="2", max_auth_age=30)
+    stepped = manager.elevate(session, "3", for_seconds=60, amr=("otp",))
+    assert (await _verify(service, tokens, level="2")).status_code == 401
+    answer = await _verify(
+        service, {"access_token": stepped.access_token}, level="2", max_auth_age=30
+    )
     assert (answer.status_code, answer.headers["x-auth-level"]) == (200, "3")
     assert (answer.json()["acr"], answer.json()["amr"]) == ("3", ["otp"])
 
@@ -64,20 +67,26 @@ async def test_an_authentication_that_is_too_old_is_challenged_and_made_fresh(se
     body = answer.json()
     assert set(body) == {
         "access_token",
+        "refresh_token",
         "token_type",
         "expires_in",
         "session_id",
+        "session_expires_in",
         "acr",
         "durable",
     }
     assert (body["token_type"], body["acr"], body["durable"]) == ("Bearer", "1", True)
     assert body["session_id"] == tokens["session_id"]
     assert 0 < body["expires_in"] <= 300
-    for each in (body, tokens):
-        after = (await _verify(service, each)).json()
-        assert after["auth_time"] > before["auth_time"] == after["created_at"]
+    after = (await _verify(service, body)).json()
+    assert after["auth_time"] > before["auth_time"] == after["created_at"]
+    older = (await _verify(service, tokens)).json()
+    assert older["auth_time"] == before["auth_time"]
     entries = (await service.client.get("/history", headers=bearer(body))).json()["entries"]
     assert (entries[0]["kind"], entries[0]["address"]) == ("elevated", "127.0.0.1")
+    refreshed = await service.client.post("/refresh", json={"refresh_token": body["refresh_token"]})
+    newer = (await _verify(service, refreshed.json())).json()
+    assert (refreshed.json()["acr"], newer["auth_time"]) == ("1", after["auth_time"])
 
 
 async def test_a_step_up_needs_the_password_and_a_live_session(service, alice):

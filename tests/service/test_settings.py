@@ -99,6 +99,7 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "history_entries": 3,
         "history_lifetime": 11,
         "index_online": False,
+        "step_up_ends_older_tokens": True,
         "verification": "strict",
         "staleness_bound": 2.5,
         "cache_entries": 77,

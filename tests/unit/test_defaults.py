@@ -39,6 +39,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "history_entries": 20,
         "history_lifetime": 0,
         "index_online": True,
+        "step_up_ends_older_tokens": False,
         "verification": "cached",
         "staleness_bound": 0.5,
         "durability": "replicated",

@@ -41,6 +41,7 @@ def test_values_beside_a_record_are_read_and_written() -> None:
     assert read_details(golden.DETAILS) == golden.DETAILS_PARSED
     assert golden.DETAILS_PARSED.encode() == golden.DETAILS
     assert read_elevation(golden.ELEVATION) == golden.ELEVATION_PARSED
+    assert read_elevation(golden.ELEVATION_BOUND) == golden.ELEVATION_BOUND_PARSED
     assert read_bans(golden.BANS) == golden.BANS_PARSED
     assert read_object(golden.CLAIMS) == {"plan": "gold"}
 

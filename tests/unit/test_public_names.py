@@ -16,7 +16,6 @@ from clusterpass import ClusterPassError
 
 PUBLIC = [
     "AccessClaims",
-    "AccessToken",
     "Actor",
     "AdministratorRequired",
     "Applied",
@@ -94,6 +93,7 @@ PUBLIC = [
     "TokenNotYetValid",
     "TokenPair",
     "TokenSignatureInvalid",
+    "TokenSuperseded",
     "TokenTypeInvalid",
     "TokenVerifier",
     "TooManyAttempts",

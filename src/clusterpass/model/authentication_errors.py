@@ -27,7 +27,8 @@ class InvalidRefreshToken(AuthenticationError):
     """The refresh token is not valid; log in again.
 
     ``reason`` is ``malformed``, ``mismatch`` (the token was not issued by this service),
-    ``unknown_session``, or the reason why the session ended: ``logged_out``, ``replaced``,
+    ``unknown_session``, ``superseded`` (a step-up ended the token, and the session continues with
+    the tokens of the step-up), or the reason why the session ended: ``logged_out``, ``replaced``,
     ``revoked``, ``banned``, ``reused``, ``expired`` or ``idle``. ``note`` names the device that
     replaced the session, or the reason that was given for the revocation. ``ended_at`` is the time
     at which the session ended, in seconds since the epoch; 0 when that time is unknown.
@@ -167,6 +168,13 @@ class TokenExpired(InvalidToken):
 
     code = "token_expired"
     default_reason = "expired"
+
+
+class TokenSuperseded(InvalidToken):
+    """A later step-up replaced the access token; use the tokens of the step-up."""
+
+    code = "token_superseded"
+    default_reason = "superseded"
 
 
 class SessionUnknown(InvalidToken):

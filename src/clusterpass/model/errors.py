@@ -19,6 +19,7 @@
     │       ├── TokenAudienceInvalid  token_audience_invalid    401
     │       ├── TokenNotYetValid      token_not_yet_valid       401
     │       ├── TokenExpired          token_expired             401
+    │       ├── TokenSuperseded       token_superseded          401
     │       ├── SessionUnknown        session_unknown           401
     │       ├── SessionExpired        session_expired           401
     │       └── SessionRevoked        session_revoked           401

@@ -81,6 +81,8 @@ class AccessClaims:
     """The methods of authentication (RFC 8176)."""
     act: Actor | None = None
     """The actor of an impersonation; None for an ordinary session."""
+    step_up: str | None = None
+    """The id of the step-up that the token was issued after; None: there was none."""
 
     def has_scope(self, scope: str) -> bool:
         """Return whether the claim ``scope`` covers ``scope``. No round trip.
@@ -111,7 +113,7 @@ class Session:
     created_at: int
     """When the user logged in."""
     refreshed_at: int
-    """When tokens were last issued: at the login or at the latest refresh."""
+    """When tokens were last issued: at the login, the latest refresh or the latest step-up."""
     expires_at: int
     """When the session ends if it is not used: the earlier of its absolute and idle limits."""
     claims: Mapping[str, Any] = field(default_factory=_no_claims, hash=False)
@@ -121,11 +123,12 @@ class Session:
     active_at: int = 0
     """When the session was last used, accurate to ``Config.activity_interval``."""
     auth_time: int = 0
-    """When the user last authenticated: at the login, or at the latest step-up in force."""
+    """When the user last authenticated: at the login, or at a step-up in force that the verified
+    token was issued after. In a list of sessions, which verifies no token, every step-up counts."""
     acr: str = ""
-    """The level of authentication in force: one of ``Config.levels``."""
+    """The level of that authentication: one of ``Config.levels``."""
     amr: tuple[str, ...] = ()
-    """The methods of the authentication in force (RFC 8176)."""
+    """The methods of that authentication (RFC 8176)."""
     act: Actor | None = None
     """The actor of an impersonation; None for an ordinary session."""
     bans: tuple[Ban, ...] = ()
@@ -179,35 +182,22 @@ class TooManySessions(ClusterPassError):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens that a login or a refresh issues (RFC 6749 section 5.1)."""
+    """The tokens that a login, a refresh or a step-up issues (RFC 6749 section 5.1)."""
 
     access_token: str = field(repr=False)
     """The signed JWT that authenticates requests."""
     refresh_token: str = field(repr=False)
     """The token that can be exchanged once for a new pair."""
     expires_in: int
-    """Seconds until the access token expires."""
+    """Seconds until the access token expires, at the latest together with a step-up in it."""
     session_id: str
     subject: str
     durable: bool
     """Whether a replica confirmed the write; False when there is no replica to confirm it."""
     session_expires_in: int = 0
     """Seconds until the session ends if it is not used; a client can discard the pair then."""
-    token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """The access token that a step-up issues for the same session (RFC 9470)."""
-
-    access_token: str = field(repr=False)
-    expires_in: int
-    """Seconds until the access token expires, at the latest together with the step-up."""
-    session_id: str
-    subject: str
-    acr: str
-    durable: bool
-    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
+    acr: str = ""
+    """The level of authentication that the access token claims: one of ``Config.levels``."""
     token_type: str = "Bearer"  # noqa: S105 (RFC 6750, no password)
 
 

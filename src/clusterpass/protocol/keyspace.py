@@ -56,7 +56,7 @@ class Keyspace:
 
             session id (16 bytes)   live record or tombstone
             session id + "d"        details as JSON: claims, a long device name, acr, amr, act
-            session id + "e"        elevation: a step-up that is in force
+            session id + "e"        elevation: the latest step-up
             "c"  live claims   "b"  bans   "g"  generation   "h", "h" + byte  history
             "o" + id (8 bytes) + byte   result and fingerprint of an operation
 

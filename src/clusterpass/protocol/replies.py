@@ -12,6 +12,8 @@ from clusterpass.model.values import SESSION_ID_BYTES
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")
+_BINDING: Final = struct.Struct(">BB8sI27x")
+_ENDS_OLDER: Final = 2
 _ENTRY: Final = struct.Struct(">BIH16s")
 
 
@@ -61,6 +63,12 @@ class Elevation:
     """The authentication level that was reached (``acr``)."""
     methods: tuple[str, ...]
     """The authentication methods that were used (``amr``)."""
+    id: bytes = b""
+    """The 8 bytes that tokens of the step-up carry; empty: the step-up applies to no token."""
+    first_rotation: int = 0xFFFFFFFF
+    """The rotation of the refresh token that the step-up issued; older tokens have lower ones."""
+    ends_older: bool = False
+    """Whether the step-up ended the tokens that were issued before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +205,25 @@ def read_details(value: bytes) -> Details:
 
 
 def read_elevation(value: bytes) -> Elevation:
-    """The step-up in ``value``, a session's field of elevation; raises UnreadableRecord."""
+    """The step-up in ``value``, a session's field of elevation; raises UnreadableRecord.
+
+    ``scripts/_include/elevation.lua`` states the layout.
+    """
     try:
         authenticated_at, ends_at = _ELEVATION.unpack_from(value)
-        level, _, methods = value[_ELEVATION.size :].decode().partition("\0")
+        binding, proved = _read_binding(value[_ELEVATION.size :])
+        level, _, methods = proved.decode().partition("\0")
     except (struct.error, UnicodeDecodeError):
         raise UnreadableRecord from None
-    return Elevation(authenticated_at, ends_at, level, tuple(methods.split()))
+    return Elevation(authenticated_at, ends_at, level, tuple(methods.split()), *binding)
+
+
+def _read_binding(value: bytes) -> tuple[tuple[Any, ...], bytes]:
+    """The members of a step-up that bind tokens to it, and the bytes of its level and methods."""
+    if value[:1] != b"\0":
+        return (), value
+    _, flags, step_up, first_rotation = _BINDING.unpack_from(value)
+    return (step_up, first_rotation, bool(flags & _ENDS_OLDER)), value[_BINDING.size :]
 
 
 def read_bans(value: bytes) -> tuple[StoredBan, ...]:

@@ -1,13 +1,14 @@
 """How strongly and how recently the user of a session authenticated, and what a caller requires."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from clusterpass.config import Config
-from clusterpass.model.authentication_errors import StepUpRequired
+from clusterpass.model.authentication_errors import StepUpRequired, TokenSuperseded
 from clusterpass.model.values import Session
 from clusterpass.protocol.records import BY_PASSWORD, LiveRecord
-from clusterpass.protocol.replies import Stored
+from clusterpass.protocol.replies import Elevation, Stored
+from clusterpass.tokens.encoding import encode_base64url
 
 PASSWORD: Final = ("pwd",)
 """The methods of an authentication by password alone (RFC 8176)."""
@@ -29,6 +30,28 @@ class Authentication:
     """When the authentication expires, in seconds since the epoch."""
 
 
+def name_of_step_up(elevation: Elevation) -> str | None:
+    """Return the claim ``step_up`` of the tokens that ``elevation`` applies to; None: to none."""
+    return encode_base64url(elevation.id) if elevation.id else None
+
+
+def as_token_sees(stored: Stored, step_up: str | None) -> Stored:
+    """Return ``stored`` without a step-up that does not apply to a token.
+
+    ``step_up``: the claim of that name. A step-up applies to the tokens that were issued after it,
+    so a token that was stolen before never rises. Raises TokenSuperseded when the step-up ended the
+    older tokens.
+    """
+    elevation = stored.elevation
+    if elevation is None:
+        return stored
+    if step_up is not None and step_up == name_of_step_up(elevation):
+        return stored
+    if elevation.ends_older:
+        raise TokenSuperseded
+    return replace(stored, elevation=None)
+
+
 def authentications(
     config: Config, stored: Stored, record: LiveRecord
 ) -> tuple[Authentication, ...]:
@@ -42,7 +65,7 @@ def authentications(
     rank = 0 if level == config.levels[0] else _rank(config, level)
     login = Authentication(record.created_milliseconds // 1000, level, rank, amr, record.ends_at)
     noted = stored.elevation
-    if noted is None or noted.ends_at <= stored.now:
+    if noted is None or not noted.id or noted.ends_at <= stored.now:
         return (login,)
     rank = _rank(config, noted.level)
     step_up = Authentication(

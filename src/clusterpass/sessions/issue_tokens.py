@@ -1,17 +1,19 @@
 """Issues the tokens of a session that the store has accepted, with times by the store's clock."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.config import Config
-from clusterpass.model.values import AccessToken, TokenPair
+from clusterpass.model.values import TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
-from clusterpass.sessions.authentication import authentications
+from clusterpass.sessions.authentication import authentications, name_of_step_up
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
 _JITTER: Final = 0.05
+_STEP_UP_BYTES: Final = 8
 
 
 class Minting:
@@ -48,7 +50,7 @@ class Minting:
 
         ``token``: the refresh token; ``durable``: whether a replica confirmed the write.
         """
-        text, expires_at, _ = self._issue(token.subject, session_id, stored, record)
+        text, expires_at, level = self._issue(token, session_id, stored, record)
         now = stored.now
         return TokenPair(
             access_token=text,
@@ -58,31 +60,33 @@ class Minting:
             subject=token.subject,
             durable=durable,
             session_expires_in=record.ends_at - now,
+            acr=level,
         )
 
-    def make_access_token(
-        self, subject: str, session_id: str, stored: Stored, record: LiveRecord, *, durable: bool
-    ) -> AccessToken:
-        """Return an access token alone, for a session that was stepped up (RFC 9470)."""
-        text, expires_at, level = self._issue(subject, session_id, stored, record)
-        return AccessToken(
-            access_token=text,
-            expires_in=expires_at - stored.now,
-            session_id=session_id,
-            subject=subject,
-            acr=level,
-            durable=durable,
-        )
+    def new_step_up(self) -> bytes:
+        """Return a random id for a step-up."""
+        return self._random_bytes(_STEP_UP_BYTES)
 
     def _issue(
-        self, subject: str, session_id: str, stored: Stored, record: LiveRecord
+        self, token: RefreshToken, session_id: str, stored: Stored, record: LiveRecord
     ) -> tuple[str, int, str]:
-        """Return the access token, when it expires (seconds since the epoch), and its level."""
+        """Return the access token, when it expires (seconds since the epoch), and its level.
+
+        ``token``: the refresh token beside it, whose rotation says which step-up applies.
+        """
         if self._issuer is None:
             self._make()
         assert self._issuer is not None
+        elevation, step_up = stored.elevation, None
+        if elevation is not None and token.rotation >= elevation.first_rotation:
+            step_up = name_of_step_up(elevation)
+        else:
+            stored = replace(stored, elevation=None)
         shown = authentications(self._config, stored, record)[0]
         members: dict[str, Any] = {"auth_time": shown.time, "acr": shown.level}
+        if step_up is not None:
+            # Also after the step-up: the token stays one that was issued after it.
+            members["step_up"] = step_up
         if shown.methods:
             members["amr"] = list(shown.methods)
         details = stored.details
@@ -97,7 +101,7 @@ class Minting:
         expires_at = min(now + lifetime - jitter, record.ends_at, shown.ends_at)
         claims = {**details.claims, **stored.live_claims} if stored.live_claims else details.claims
         text = self._issuer.issue(
-            subject,
+            token.subject,
             session_id,
             issued_at=now,
             expires_at=expires_at,

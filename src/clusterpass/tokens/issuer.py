@@ -26,12 +26,16 @@ RESERVED_CLAIMS: Final = frozenset(
         "acr",
         "amr",
         "act",
+        "step_up",
         "cnf",
         "azp",
         "nonce",
     ]
 )
-"""Claim names that applications cannot set (RFC 7519, RFC 9068, RFC 8693, RFC 7800)."""
+"""Claim names that applications cannot set (RFC 7519, RFC 9068, RFC 8693, RFC 7800).
+
+``step_up`` is ClusterPass's own: the step-up that a token was issued after.
+"""
 
 
 class TokenIssuer:
@@ -65,8 +69,8 @@ class TokenIssuer:
         """Return a signed access token as a compact JWS (RFC 7515 section 7.1).
 
         ``issued_at`` and ``expires_at`` are seconds since the epoch. ``claims`` must have passed
-        :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` and ``act``
-        (RFC 9068 section 2.2.1, RFC 8693 section 4.1).
+        :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` (RFC 9068
+        section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``.
         """
         payload = {
             **claims,

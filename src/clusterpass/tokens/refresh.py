@@ -97,6 +97,10 @@ class RefreshTokens:
         secret = hmac.digest(self._chain_keys[key], link, "sha256")
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, key)
 
+    def renumbered(self, token: RefreshToken, rotation: int) -> RefreshToken:
+        """Return ``token`` with another rotation: the same secret, and so the same digest."""
+        return self._make(token.subject, token.session_id, rotation, token.secret)
+
     def unique_successor(self, token: RefreshToken) -> RefreshToken:
         """Return a random successor of ``token``, a different one on every call."""
         secret = self._random_bytes(SECRET_BYTES)

@@ -35,7 +35,8 @@ LONGEST_TOKEN: Final = 12_288
 """The longest access token that is accepted, in characters."""
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _OWN_MEMBERS: Final = frozenset(
-    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"} | {"auth_time", "acr", "amr", "act"}
+    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"}
+    | {"auth_time", "acr", "amr", "act", "step_up"}
 )
 
 
@@ -165,6 +166,7 @@ def _authentication(members: dict[str, Any]) -> dict[str, Any]:
     """Return the optional claims about the authentication (RFC 9068 section 2.2.1)."""
     auth_time, acr = members.get("auth_time"), members.get("acr")
     amr, act = members.get("amr", []), members.get("act")
+    step_up = members.get("step_up")
     actor = None
     if act is not None:
         if not (
@@ -177,13 +179,20 @@ def _authentication(members: dict[str, Any]) -> dict[str, Any]:
     if not (
         (auth_time is None or type(auth_time) is int)
         and isinstance(acr, str | None)
+        and isinstance(step_up, str | None)
         and isinstance(amr, list)
         and (not amr or _are_strings(amr))
     ):
         raise TokenMalformed(
-            "The access token has invalid authentication claims (auth_time, acr, amr)"
+            "The access token has invalid authentication claims (auth_time, acr, amr, step_up)"
         )
-    return {"auth_time": auth_time, "acr": acr, "amr": tuple(amr), "act": actor}
+    return {
+        "auth_time": auth_time,
+        "acr": acr,
+        "amr": tuple(amr),
+        "act": actor,
+        "step_up": step_up,
+    }
 
 
 def _are_strings(values: Iterable[object]) -> bool:

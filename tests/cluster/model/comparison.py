@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from clusterpass import TokenVerifier
-from clusterpass.model.values import AccessToken, Session, TokenPair
+from clusterpass.model.values import Session, TokenPair
 
 from .model import Model
 from .records import Made, Rules
@@ -44,6 +44,7 @@ class Comparison(RuleBasedStateMachine):
                 grace=config.refresh_grace,
                 note_use_after=config.activity_interval,
                 history_entries=config.history_entries,
+                ends_older=config.step_up_ends_older_tokens,
                 protected=config.protected_subjects,
             ),
             self.subjects,
@@ -73,8 +74,6 @@ class Comparison(RuleBasedStateMachine):
         if isinstance(result, TokenPair):
             made = Made(result.session_id, result.refresh_token)
             self.access.setdefault(result.session_id, []).append(result.access_token)
-        elif isinstance(result, AccessToken):
-            self.access[result.session_id].append(result.access_token)
         seen = kind, self.described(result)
         if made and made.session_id not in self.handles:
             listed = self.world.watcher.sessions(result.subject)
@@ -107,6 +106,7 @@ class Comparison(RuleBasedStateMachine):
         """A result in the words of the model."""
         if isinstance(result, TokenPair):
             told = self.verifier.verify(result.access_token)
+            assert told.acr == result.acr
             assert told.expires_at == told.issued_at + result.expires_in
             assert 0 < result.expires_in <= min(DAY, result.session_expires_in)
             return {
@@ -120,11 +120,6 @@ class Comparison(RuleBasedStateMachine):
                 "amr": told.amr,
                 "act": told.act and (told.act.subject, told.act.session_id),
             }
-        if isinstance(result, AccessToken):
-            told = self.verifier.verify(result.access_token)
-            assert (told.subject, told.session_id) == (result.subject, result.session_id)
-            assert told.acr == result.acr
-            return {name: getattr(result, name) for name in ("session_id", "subject", "acr")}
         if isinstance(result, Session):
             view = {name: getattr(result, name) for name in SHOWN}
             for name in ("created_at", "refreshed_at", "active_at", "expires_at", "auth_time"):
@@ -164,10 +159,11 @@ class Comparison(RuleBasedStateMachine):
             ]
             state[f"generation of {subject}"] = watcher.generation(subject)
         for session_id, tokens in self.access.items():
-            kind, result = outcome(lambda token=tokens[-1]: watcher.verify(token), self.age)
-            if isinstance(result, Session) and result.act:
-                assert result.act in [each.act for each in watcher.sessions(result.subject)]
-            state[f"session {session_id}"] = kind, self.described(result)
+            for which in (0, -1):
+                kind, result = outcome(lambda t=tokens[which]: watcher.verify(t), self.age)
+                if isinstance(result, Session) and result.act:
+                    assert result.act in [each.act for each in watcher.sessions(result.subject)]
+                state[f"token {which} of {session_id}"] = kind, self.described(result)
         return state
 
     def seen_bans(self, subject: str) -> list[Any]:
@@ -184,9 +180,10 @@ class Comparison(RuleBasedStateMachine):
             ]
             state[f"generation of {subject}"] = self.generation_of(model, subject)
         for session_id in self.access:
-            state[f"session {session_id}"] = outcome(
-                lambda i=session_id: model.verify(i, now, notes_use=False)
-            )
+            for which in (0, -1):
+                state[f"token {which} of {session_id}"] = outcome(
+                    lambda i=session_id, w=which: model.verify(i, now, which=w, notes_use=False)
+                )
         return state
 
     def generation_of(self, model: Model, subject: str) -> int:

@@ -17,6 +17,7 @@ from .records import (
     TIMES_OUT,
     Account,
     Ban,
+    Branch,
     Ending,
     Life,
     Line,
@@ -145,7 +146,7 @@ class Model:
             acr or LEVELS[0],
             amr,
             None,
-            [made.refresh_token if made else ""],
+            **self._first_tokens(now, made),
         )
         account = self._change(subject, now)
         self._refuse_banned(account)
@@ -157,7 +158,12 @@ class Model:
         self._end(account, leaving, "replaced", now, address=address, note=label)
         self._write(account, "login", now, life.session_id, address=address, text=label)
         account.lives.append(life)
-        return self._pair(life, now)
+        return self._pair(life, now, 0, life.current.tokens[0])
+
+    @staticmethod
+    def _first_tokens(now: int, made: Made | None) -> dict[str, Any]:
+        branch = Branch(0, now, [made.refresh_token if made else ""])
+        return {"branches": [branch], "current": branch}
 
     def _surplus(
         self, account: Account, new: Life, policy: Policy, now: int, chosen: list[Life]
@@ -213,33 +219,38 @@ class Model:
             LEVELS[0],
             (),
             (who.subject, actor, reason),
-            [made.refresh_token if made else ""],
+            **self._first_tokens(now, made),
         )
         text = f"{who.subject}: {reason}"
         self._write(account, "impersonated", now, life.session_id, text=text)
         account.lives.append(life)
-        return self._pair(life, now)
+        return self._pair(life, now, 0, life.current.tokens[0])
 
     def verify(
         self,
         session_id: str,
         now: int,
         *,
+        which: int = -1,
         level: str | None = None,
         max_auth_age: int | None = None,
         notes_use: bool = True,
     ) -> dict[str, Any]:
+        """``which``: the place of the access token among those of the session."""
         life = self.find(session_id)
         self._refuse_if_over(life, now)
+        number = life.issued[which]
+        if life.ends_older and number < life.latest:
+            raise Refused("TokenSuperseded", "superseded")
         actor_ended = self._actor_ended(life, now)
         if actor_ended:
             raise Refused("SessionRevoked", "revoked", tells=actor_ended.note, at=actor_ended.at)
-        view = self.view(life, now)
+        view = self.view(life, now, number)
         lowest = LEVELS.index(level) if level else 0
         if not any(
             LEVELS.index(each.level) >= lowest
             and (max_auth_age is None or now - each.at <= max_auth_age)
-            for each in life.authentications(now)
+            for each in life.authentications(now, number)
         ):
             raise Refused(
                 "StepUpRequired",
@@ -258,26 +269,52 @@ class Model:
         account = self._change(life.subject, now)
         if life.ending:
             raise self._refresh_refused(life.ending)
-        place = life.tokens.index(token)
-        if place == len(life.tokens) - 1:
-            life.exchanged.append(now)
-            life.tokens.append(None)
-            self._write(account, "refresh", now, life.session_id, address=address)
-        elif (
-            len(life.tokens) - 1 - place > REMEMBERED_STEPS
-            or now - life.exchanged[place] > self.rules.grace
-        ):
-            reuse = "recent" if place == len(life.tokens) - 2 else "stale"
+        branch = next(branch for branch in life.branches if token in branch.tokens)
+        place = branch.tokens.index(token)
+        line = life.older if life.older and branch.number < life.latest else life.current
+        reuse = self._reuse(life, branch, line, place, now)
+        if reuse == "superseded":
+            raise Refused("InvalidRefreshToken", reuse)
+        if reuse:
             life.ending = Ending("reused", now, reuse)
             self._write(account, "reused", now, life.session_id, address=address, text=reuse)
             raise Refused("RefreshTokenReused", reuse, at=now)
+        if place == len(branch.tokens) - 1:
+            self._exchange(life, branch, line, now)
+            self._write(account, "refresh", now, life.session_id, address=address)
         actor_ended = self._actor_ended(life, now)
         if actor_ended:
             raise self._refresh_refused(actor_ended)
-        successor = life.tokens[place + 1]
+        successor = branch.tokens[place + 1]
         if successor is None and made:
-            successor = life.tokens[place + 1] = made.refresh_token
-        return self._pair(life, now) | {"refresh_token": successor}
+            successor = branch.tokens[place + 1] = made.refresh_token
+        return self._pair(life, now, branch.number, successor)
+
+    def _reuse(self, life: Life, branch: Branch, line: Branch, place: int, now: int) -> str | None:
+        """The class of a token that is not to be exchanged; None: it is, or was a moment ago."""
+        grace, back = self.rules.grace, len(branch.tokens) - 1 - place
+        if branch is line:
+            if not back or (back <= REMEMBERED_STEPS and now - branch.exchanged[place] <= grace):
+                return None
+            return "recent" if back == 1 else "stale"
+        if branch.number > line.number:
+            # Given up for an older one; or never used before a later step-up replaced it.
+            return "foreign" if branch.number == life.latest else None
+        is_new = len(life.branches[-1].tokens) == 1 or now - life.branches[-1].opened <= grace
+        return "superseded" if life.ends_older and is_new else "stale"
+
+    def _exchange(self, life: Life, branch: Branch, line: Branch, now: int) -> None:
+        branch.exchanged.append(now)
+        branch.tokens.append(None)
+        is_decided = now - life.branches[-1].opened > self.rules.grace
+        if line is life.current:
+            life.current = branch
+        elif is_decided:
+            life.current, life.older = branch, None
+        else:
+            life.older, life.seen = branch, now
+        if is_decided:
+            life.older = None
 
     @staticmethod
     def _refresh_refused(ending: Ending) -> Refused:
@@ -346,6 +383,7 @@ class Model:
         for_seconds: int,
         amr: tuple[str, ...],
         address: str | None = None,
+        made: Made | None,
     ) -> dict[str, Any]:
         life = self.find(session_id)
         account = self._change(life.subject, now)
@@ -353,10 +391,16 @@ class Model:
         if life.actor:
             raise Refused("ImpersonationRefused", "impersonated")
         life.stepped = StepUp(now, now + for_seconds, level, amr)
-        life.seen = now
+        life.ends_older = life.ends_older or self.rules.ends_older
+        is_unused = life.latest and life.current is life.branches[-1] and not life.current.exchanged
+        if not is_unused:
+            life.older = life.current
+        if life.ends_older:
+            life.older = None
+        life.current = Branch(life.latest + 1, now, [made.refresh_token if made else ""])
+        life.branches.append(life.current)
         self._write(account, "elevated", now, session_id, address=address, text=level)
-        shown = life.authentications(now)[0]
-        return {"session_id": session_id, "subject": life.subject, "acr": shown.level}
+        return self._pair(life, now, life.latest, life.current.tokens[0])
 
     def ban(
         self,
@@ -442,10 +486,10 @@ class Model:
     def sessions(self, subject: str, now: int) -> list[dict[str, Any]]:
         return [self.view(life, now) for life in reversed(self.accounts[subject].living(now))]
 
-    def view(self, life: Life, now: int) -> dict[str, Any]:
-        """A session as callers see it."""
+    def view(self, life: Life, now: int, number: int | None = None) -> dict[str, Any]:
+        """A session as callers see it, with a token of the branch ``number``; None: with none."""
         account = self.accounts[life.subject]
-        shown = life.authentications(now)[0]
+        shown = life.authentications(now, number)[0]
         return {
             "subject": life.subject,
             "session_id": life.session_id,
@@ -463,14 +507,15 @@ class Model:
             "bans": self.bans(life.subject, now),
         }
 
-    def _pair(self, life: Life, now: int) -> dict[str, Any]:
+    def _pair(self, life: Life, now: int, number: int, token: str | None) -> dict[str, Any]:
         """What a pair of tokens says."""
-        view = self.view(life, now)
+        life.issued.append(number)
+        view = self.view(life, now, number)
         said = {name: view[name] for name in ("subject", "session_id", "claims", "acr", "amr")}
         actor = life.actor and life.actor[:2]
         return said | {
             "auth_time": view["auth_time"],
             "act": actor,
             "session_ends": life.ends,
-            "refresh_token": life.tokens[-1],
+            "refresh_token": token,
         }

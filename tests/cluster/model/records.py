@@ -41,6 +41,8 @@ class Rules:
     grace: int
     note_use_after: int
     history_entries: int
+    ends_older: bool = False
+    """Whether a step-up ends the tokens from before it."""
     protected: frozenset[str] = frozenset()
 
 
@@ -96,6 +98,23 @@ class Line:
 
 
 @dataclass
+class Branch:
+    """Refresh tokens that follow each other: from the login, or from a step-up."""
+
+    number: int
+    """How many step-ups there had been."""
+    opened: int
+    tokens: list[str | None]
+    """Every refresh token, in order; None: one that was never handed out."""
+    exchanged: list[int] = field(default_factory=list)
+    """When each but the last was exchanged."""
+
+    @property
+    def refreshed(self) -> int:
+        return self.exchanged[-1] if self.exchanged else self.opened
+
+
+@dataclass
 class Life:
     """A session, living or not."""
 
@@ -110,17 +129,31 @@ class Life:
     level: str
     methods: tuple[str, ...]
     actor: tuple[str, str, str] | None
-    tokens: list[str | None]
-    """Every refresh token, in order; None: one that was never handed out."""
-    exchanged: list[int] = field(default_factory=list)
-    """When each but the last was exchanged."""
+    branches: list[Branch]
+    """By number; the last is that of the latest step-up."""
+    current: Branch
+    """The one that is exchanged."""
+    older: Branch | None = None
+    """The one from before the latest step-up, while it can be exchanged as well."""
+    issued: list[int] = field(default_factory=list)
+    """For each access token, in order, the number of the branch that it came with."""
     seen: int = 0
     stepped: StepUp | None = None
+    ends_older: bool = False
     ending: Ending | None = None
 
     @property
     def refreshed(self) -> int:
-        return self.exchanged[-1] if self.exchanged else self.opened
+        return self.current.refreshed
+
+    @property
+    def tokens(self) -> list[str | None]:
+        return [token for branch in self.branches for token in branch.tokens]
+
+    @property
+    def latest(self) -> int:
+        """The number of the latest step-up."""
+        return self.branches[-1].number
 
     @property
     def used(self) -> int:
@@ -135,10 +168,13 @@ class Life:
             return Ending("expired" if self.ends == self.absolute_end else "idle", self.ends)
         return self.ending
 
-    def authentications(self, now: int) -> list[StepUp]:
-        """Those in force: the strongest first, of equals the latest, of those the step-up."""
+    def authentications(self, now: int, number: int | None = None) -> list[StepUp]:
+        """Those in force: the strongest first, of equals the latest, of those the step-up.
+
+        ``number``: for the tokens of that branch; None: for any.
+        """
         found = [StepUp(self.opened, self.ends, self.level, self.methods)]
-        if self.stepped and self.stepped.ends > now:
+        if self.stepped and self.stepped.ends > now and number in {None, self.latest}:
             found.insert(0, self.stepped)
         return sorted(found, key=lambda each: (LEVELS.index(each.level), each.at), reverse=True)
 

@@ -134,10 +134,11 @@ class Verbs(Comparison):
     def verify(self, pick: int, which: int, level: str | None, max_auth_age: int | None) -> None:
         session_id = self.session(pick)
         tokens = self.access[session_id]
+        place = -1 - which % len(tokens)
         asked = {"level": level, "max_auth_age": max_auth_age}
         self.both(
-            lambda: self.real.verify(tokens[-1 - which % len(tokens)], **asked),
-            lambda model, now, _: model.verify(session_id, now, **asked),
+            lambda: self.real.verify(tokens[place], **asked),
+            lambda model, now, _: model.verify(session_id, now, which=place, **asked),
         )
 
     @rule(
@@ -154,7 +155,7 @@ class Verbs(Comparison):
             session_id = living[place % len(living)].session_id
             self.both(
                 lambda: self.real.verify(self.access[session_id][0]),
-                lambda model, now, _: model.verify(session_id, now),
+                lambda model, now, _: model.verify(session_id, now, which=0),
             )
         if policy:
             self.login_with(subject, policy, {})
@@ -244,7 +245,9 @@ class Verbs(Comparison):
         options = {"for_seconds": seconds, "amr": amr, "address": address}
         self.both(
             lambda: self.real.elevate(handle, level, **options),
-            lambda model, now, _: model.elevate(handle.session_id, level, now, **options),
+            lambda model, now, made: model.elevate(
+                handle.session_id, level, now, made=made, **options
+            ),
         )
 
     @precondition(some_session)

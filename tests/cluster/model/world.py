@@ -6,7 +6,6 @@ lie half way between two sums of such moves, so that the seconds a run takes dec
 
 import dataclasses
 import json
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 
-from ..stored import forget_ends, make_known
+from ..stored import OLDER_REFRESHED, earlier, forget_ends, make_known
 from .records import Refused
 
 DAY = 86_400
@@ -48,7 +47,7 @@ class World:
                 moved = {name: older(name, value, seconds) for name, value in fields.items()}
                 client.hset(key, mapping=moved)
             for session_id, seen in client.hgetall(activity).items():
-                client.hset(activity, session_id, _earlier(seen, 0, seconds))
+                client.hset(activity, session_id, earlier(seen, 0, seconds))
         make_known(key)
         for manager in (self.manager, self.watcher):
             forget_ends(manager)
@@ -69,9 +68,11 @@ def older(name: bytes, value: bytes, seconds: int) -> bytes:
             record, ended_at=record.ended_at - seconds, keep_until=record.keep_until - seconds
         ).pack()
     if len(name) == 17 and name.endswith(b"e"):
-        return _earlier(_earlier(value, 0, seconds), 4, seconds)
+        for start in (0, 4, OLDER_REFRESHED):
+            value = earlier(value, start, seconds)
+        return value
     if len(name) == 2 and name.startswith(b"h"):
-        return _earlier(value, 1, seconds)
+        return earlier(value, 1, seconds)
     if name == b"b":
         bans = json.loads(value)
         for ban in bans.values():
@@ -79,11 +80,6 @@ def older(name: bytes, value: bytes, seconds: int) -> bytes:
             ban["u"] -= seconds if ban["u"] else 0
         return json.dumps(bans).encode()
     return value
-
-
-def _earlier(value: bytes, start: int, seconds: int) -> bytes:
-    (then,) = struct.unpack_from(">I", value, start)
-    return value[:start] + struct.pack(">I", then - seconds) + value[start + 4 :]
 
 
 def outcome(call: Callable[[], Any], age: int = 0) -> tuple[str, Any]:

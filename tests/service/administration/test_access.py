@@ -55,6 +55,10 @@ async def test_acts_need_a_recent_authentication_and_reads_do_not(start, setting
         assert "insufficient_user_authentication" in refused.headers["www-authenticate"]
     for method, path, body in READS:
         assert (await admin.ask(method, path, body)).status_code == 200
-    assert (await admin.ask("POST", "/step-up", {"password": PASSWORD})).status_code == 200
+    stepped = await admin.ask("POST", "/step-up", {"password": PASSWORD})
+    assert stepped.status_code == 200
+    body = {"subject": alice, "scope": "a"}
+    assert (await admin.ask("POST", "/admin/bans", body)).status_code == 401, "an older token"
+    admin.tokens = stepped.json()
     answer = await admin.ask("POST", "/admin/bans", {"subject": alice, "scope": "a"})
     assert answer.status_code == 200

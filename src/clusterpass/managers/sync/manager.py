@@ -18,7 +18,6 @@ from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
-    AccessToken,
     Ended,
     EventKind,
     HistoryEntry,
@@ -153,9 +152,10 @@ class SessionManager:
         round trip, and a session that has ended is accepted until the token expires.
 
         Raises the subclass of InvalidToken that names the problem: the token is malformed, has a
-        bad signature or the wrong type, issuer or audience, or has expired (RFC 9068 section 4), or
-        its session is unknown, expired or revoked. Raises StepUpRequired (RFC 9470 section 3), and
-        InvalidInput, also for ``cached`` when the manager is not configured for it.
+        bad signature or the wrong type, issuer or audience, has expired (RFC 9068 section 4) or was
+        superseded by a step-up, or its session is unknown, expired or revoked. Raises
+        StepUpRequired (RFC 9470 section 3), and InvalidInput, also for ``cached`` when the manager
+        is not configured for it.
         """
         is_plain = level is None and max_auth_age is None and verification is None
         if is_plain and self._has_memory:
@@ -345,15 +345,18 @@ class SessionManager:
         for_seconds: int,
         amr: Sequence[str] = (),
         address: str | None = None,
-    ) -> AccessToken:
+    ) -> TokenPair:
         """Record that the user of ``session`` has just authenticated again, at ``level``.
 
-        For ``for_seconds`` (1 second to one day) the session has that ``acr``, these ``amr`` and a
-        new ``auth_time`` (RFC 9470); after that it has those of its login again. Returns an access
-        token with these claims. Tokens that were issued before benefit too, as :meth:`verify` asks
-        the store. ``address``: the client's IP address, for the history. One round trip
-        (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, and
-        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
+        Returns new tokens of the same session. For ``for_seconds`` (1 second to one day) they, and
+        those of their refreshes, have that ``acr``, these ``amr`` and a new ``auth_time``
+        (RFC 9470); after that they have those of the login. Tokens that were issued before never
+        do: they keep those of the login, or end with ``Config.step_up_ends_older_tokens``. The
+        client replaces both of its tokens: of the old and the new refresh token, the first to be
+        exchanged after ``Config.refresh_grace`` ends the other. ``address``: the client's IP
+        address, for the history. One round trip (``elevate.lua``). Raises InvalidInput,
+        ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
+        SessionRevoked when the session is not live.
         """
         return self.store.run(
             self._flows.adjust.elevate(

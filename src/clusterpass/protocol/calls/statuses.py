@@ -4,7 +4,7 @@ from typing import Literal
 
 LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN"]
 """``scripts/login.lua``: open, banned, too many sessions, or all were revoked in the meantime."""
-RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "UNREADABLE"]
+RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "SUPERSEDED", "UNREADABLE"]
 """``scripts/rotate.lua``: exchanged, exchanged a moment ago, or why the token was refused.
 
 UNREADABLE, a record of a later release, is raised as UnreadableRecord: the token may be good.

@@ -89,11 +89,17 @@ def elevate(
     level: str,
     methods: tuple[str, ...],
     address: bytes,
+    step_up: bytes,
+    refresh_digest: bytes,
+    ends_older: bool,
 ) -> ScriptCall[Elevated]:
     """Note that the user of a session was authenticated again, more strongly.
 
     ``seconds``: for how long the step-up is in force; ``level`` and ``methods``: what it proved;
-    ``address``: the packed IP address, for the history. The script is ``scripts/elevate.lua``.
+    ``address``: the packed IP address, for the history; ``step_up``: the id of the step-up, 8
+    random bytes; ``refresh_digest``: the digest of the refresh token that it issues;
+    ``ends_older``: whether it ends the tokens that were issued before it. The script is
+    ``scripts/elevate.lua``.
     """
     proved = f"{level}\0{' '.join(methods)}".encode()
     line = shorten_text(level, LONGEST_LINE)
@@ -102,7 +108,16 @@ def elevate(
         keeping,
         subject,
         "elevate",
-        arguments=(session_id, seconds, proved, address, line),
+        arguments=(
+            session_id,
+            seconds,
+            proved,
+            address,
+            line,
+            step_up,
+            refresh_digest,
+            int(ends_older),
+        ),
         read=lambda raw: Elevated(cast("ElevateStatus", raw[0].decode()), read_stored(raw[1])),
     )
 

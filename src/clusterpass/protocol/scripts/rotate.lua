@@ -13,10 +13,13 @@
 --          UNKNOWN     there is no such session
 --          ENDED       the record is a tombstone
 --          REUSED      the token was exchanged before: the session was ended just now
+--          SUPERSEDED  a step-up ended the token, and its own was not used yet
 --          UNREADABLE  the record is in a schema of a later release; the session is left alone
 --
--- A repeated call changes nothing: the answer is AGAIN, or without a grace OK.
+-- A repeated call changes nothing: the answer is AGAIN, or without a grace OK. A token is compared
+-- with the record, or with the token before a step-up (see elevation): the ``line`` below.
 --@include subject
+--@include elevation
 
 load()
 local session_id, presented, rotation, successor = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -27,15 +30,15 @@ local function answer(status, key)
     return {status, described(session_id), key or 0}
 end
 
--- The key (from 0) under which the record's token descends from the presented one; nil: none.
-local function descent(record)
-    local steps = record.rotation - rotation
+-- The key (from 0) under which the line's token descends from the presented one; nil: none.
+local function descent(line)
+    local steps = line.rotation - rotation
     if steps < 1 or steps > CHAIN then
         return nil
     end
     for key = 0, #chains / (16 * CHAIN) - 1 do
         local start = (key * CHAIN + steps - 1) * 16
-        if string.sub(chains, start + 1, start + 16) == record.digest then
+        if string.sub(chains, start + 1, start + 16) == line.digest then
             return key
         end
     end
@@ -43,20 +46,59 @@ local function descent(record)
 end
 
 -- Whether the presented token was exchanged no longer ago than the grace.
-local function is_fresh(record)
-    if record.rotation - rotation == 1 then
-        return now - record.refreshed <= grace
+local function is_fresh(line)
+    if line.rotation - rotation == 1 then
+        return now - line.refreshed <= grace
     end
-    return record.rotation - rotation <= record.burst
-        and now - (record.refreshed - record.burst_span) <= grace
+    return line.rotation - rotation <= line.burst
+        and now - (line.refreshed - line.burst_span) <= grace
 end
 
-local function class_of_reuse(record, key)
-    if rotation >= record.rotation or (chains ~= '' and record.rotation - rotation <= CHAIN
+local function class_of_reuse(line, key)
+    if rotation >= line.rotation or (chains ~= '' and line.rotation - rotation <= CHAIN
         and not key) then
         return 'foreign'
     end
-    return rotation == record.rotation - 1 and 'recent' or 'stale'
+    return rotation == line.rotation - 1 and 'recent' or 'stale'
+end
+
+-- Put the successor in the place of the line's token.
+local function exchange(line)
+    local began = line.refreshed - line.burst_span
+    if line.burst == 0 or now - line.refreshed > grace then
+        began, line.burst = now, 0
+    elseif now - began > grace then
+        -- Only the exchange before this one is still recent enough for a retry.
+        began, line.burst = line.refreshed, 1
+    end
+    line.burst = math.min(line.burst + 1, 255)
+    -- The clock of a promoted replica may lag.
+    line.burst_span = math.max(0, math.min(now - began, 65535))
+    line.digest, line.rotation, line.refreshed = successor, rotation + 1, now
+end
+
+-- Store the exchange of ``line``. Of the two tokens that a step-up leaves, the first to be exchanged
+-- after the grace ends the other.
+local function keep(record, elevation, line)
+    local is_decided = elevation and elevation.older
+        and (grace == 0 or now - elevation.at > grace)
+    if line ~= record and not is_decided then
+        put_elevation(session_id, elevation)
+        if ACTIVITY then
+            activity[session_id] = now
+            redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+        end
+        return
+    end
+    if line ~= record then
+        record.digest, record.rotation, record.refreshed = line.digest, line.rotation, now
+        record.burst, record.burst_span = line.burst, line.burst_span
+    end
+    if is_decided then
+        elevation.older = nil
+        put_elevation(session_id, elevation)
+    end
+    put(session_id, pack_live(record))
 end
 
 local value = fields[session_id]
@@ -72,36 +114,37 @@ end
 if not is_live(value) then
     return answer('UNREADABLE')
 end
-local record = read_live(session_id)
+local record, elevation = read_live(session_id), read_elevation(session_id)
+local is_older = elevation and rotation < elevation.first
+local line = is_older and elevation.older or record
 -- Without a grace every exchange has another successor, so this is the same call repeated.
-if grace == 0 and record.digest == successor and record.rotation == rotation + 1 then
+if grace == 0 and line.digest == successor and line.rotation == rotation + 1 then
     put(session_id, value)
     return answer('OK')
 end
-local key = descent(record)
-if key and is_fresh(record) then
+local key = descent(line)
+if key and is_fresh(line) then
     put(session_id, value)
     return answer('AGAIN', key)
 end
--- A genuine token may be ahead of its record: the store has lost the last exchange.
-if (record.digest == presented and record.rotation == rotation) or rotation > record.rotation then
-    local began = record.refreshed - record.burst_span
-    if record.burst == 0 or now - record.refreshed > grace then
-        began, record.burst = now, 0
-    elseif now - began > grace then
-        -- Only the exchange before this one is still recent enough for a retry.
-        began, record.burst = record.refreshed, 1
-    end
-    record.burst = math.min(record.burst + 1, 255)
-    -- The clock of a promoted replica may lag.
-    record.burst_span = math.max(0, math.min(now - began, 65535))
-    record.digest, record.rotation, record.refreshed = successor, rotation + 1, now
-    put(session_id, pack_live(record))
+-- The token of a step-up that the older one has ended is not ahead of the record.
+local is_given_up = elevation and record.rotation < elevation.first
+    and rotation >= elevation.first and rotation < elevation.first + ROTATIONS_APART
+-- A genuine token may be ahead of its line: the store has lost the last exchange.
+if (line.digest == presented and line.rotation == rotation)
+    or (rotation > line.rotation and not is_given_up) then
+    exchange(line)
+    keep(record, elevation, line)
     note(REFRESH, session_id, now, 1, ARGV[8], '')
     settle()
     return answer('OK')
 end
-local class = class_of_reuse(record, key)
+if is_older and elevation.ends_older
+    and (record.rotation == elevation.first or now - elevation.at <= grace) then
+    put(session_id, value)
+    return answer('SUPERSEDED')
+end
+local class = class_of_reuse(line, key)
 bury(session_id, REUSED, now, class)
 note(REUSE, session_id, now, 1, ARGV[8], class)
 settle(session_id)

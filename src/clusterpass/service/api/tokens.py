@@ -47,11 +47,11 @@ async def login(
 )
 async def step_up(
     service: CurrentService, session: FreshSession, address: Address, body: requests.StepUpRequest
-) -> responses.StepUpResponse:
+) -> responses.TokenResponse:
     """Confirm the password (RFC 9470): for `step_up_seconds`, the authentication counts as recent.
 
-    Each call counts as a login attempt. The response contains a new access token for the same
-    session.
+    Each call counts as a login attempt. The response contains new tokens for the same session; only
+    they count as recent. Tokens that were issued before keep the authentication of the login.
     """
     if session.act is not None:
         raise ImpersonationRefused(
@@ -60,14 +60,14 @@ async def step_up(
     await service.authenticator.confirm(
         session.subject, body.password.get_secret_value(), address=address
     )
-    token = await service.sessions.elevate(
+    pair = await service.sessions.elevate(
         session,
         service.sessions.config.levels[0],
         for_seconds=service.settings.step_up_seconds,
         amr=("pwd",),
         address=address,
     )
-    return responses.StepUpResponse.of(token)
+    return responses.TokenResponse.of(pair)
 
 
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))

@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field
 
 from clusterpass import (
-    AccessToken,
     Ban,
     Ended,
     HistoryEntry,
@@ -27,6 +26,7 @@ class TokenResponse(BaseModel):
     session_expires_in: int = Field(
         description="Seconds until an unused session ends: how long to keep the token pair."
     )
+    acr: str = Field(description="The authentication level in the access token.")
     durable: bool = Field(description="Whether a replica has acknowledged the write.")
 
     @classmethod
@@ -39,32 +39,8 @@ class TokenResponse(BaseModel):
             expires_in=pair.expires_in,
             session_id=pair.session_id,
             session_expires_in=pair.session_expires_in,
+            acr=pair.acr,
             durable=pair.durable,
-        )
-
-
-class StepUpResponse(BaseModel):
-    """A new access token for the same session."""
-
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int = Field(
-        description="Seconds until the access token expires: no later than the step-up."
-    )
-    session_id: str
-    acr: str = Field(description="The authentication level in the token.")
-    durable: bool = Field(description="Whether a replica has acknowledged the write.")
-
-    @classmethod
-    def of(cls, token: AccessToken) -> Self:
-        """Return the JSON form of ``token``."""
-        return cls(
-            access_token=token.access_token,
-            token_type="Bearer",  # noqa: S106 (the name of a scheme)
-            expires_in=token.expires_in,
-            session_id=token.session_id,
-            acr=token.acr,
-            durable=token.durable,
         )
 
 

@@ -10,10 +10,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass import (
-    AccessToken,
-    TokenPair,
-)
+from clusterpass import TokenPair
 from clusterpass.web.cookies import Cookie, session_cookies
 
 _NOTICE_SECONDS: Final = 60
@@ -44,10 +41,6 @@ class PageCookies:
         """Set both tokens, for as long as the session lasts without a refresh."""
         self._set(response, self._cookies.access, pair.access_token, pair.session_expires_in)
         self._set(response, self._cookies.refresh, pair.refresh_token, pair.session_expires_in)
-
-    def keep_access(self, response: Response, token: AccessToken) -> None:
-        """Set the access token alone, for as long as it is valid."""
-        self._set(response, self._cookies.access, token.access_token, token.expires_in)
 
     def clear(self, response: Response) -> None:
         """Delete both tokens from the browser."""

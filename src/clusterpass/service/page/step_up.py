@@ -2,7 +2,8 @@
 
 - The fields of the original form travel in the password form, so nothing that was typed is lost:
   when the password is correct, the action is performed.
-- The session is elevated and stays the same; the browser receives a new access token for it.
+- The session is elevated and stays the same; the browser receives new tokens for it, and only
+  they count as recent.
 """
 
 from collections.abc import Mapping
@@ -80,15 +81,15 @@ def confirmation(actions: Mapping[str, Action]) -> Action:
         except TooManyAttempts as error:
             wait = error.retry_after
             return ask_again(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
-        token = await service.sessions.elevate(
+        pair = await service.sessions.elevate(
             session,
             service.sessions.config.levels[0],
             for_seconds=service.settings.step_up_seconds,
             amr=("pwd",),
             address=visit.address,
         )
-        visit.set_access_token(token)
-        return await actions[name](visit, Visitor(session, token.access_token), fields)
+        visit.set_tokens(pair)
+        return await actions[name](visit, Visitor(session, pair.access_token), fields)
 
     return confirm
 

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clusterpass import (
-    AccessToken,
     AuthenticationError,
     InvalidRefreshToken,
     InvalidToken,
@@ -58,7 +57,6 @@ class Visit:
     service: Service
     cookies: PageCookies
     _pair: TokenPair | None = None
-    _access: AccessToken | None = None
     _clears_tokens: bool = False
 
     @classmethod
@@ -111,15 +109,11 @@ class Visit:
 
     def set_tokens(self, pair: TokenPair) -> None:
         """Have the response set both tokens."""
-        self._pair, self._access, self._clears_tokens = pair, None, False
-
-    def set_access_token(self, token: AccessToken) -> None:
-        """Have the response set a new access token."""
-        self._access = token
+        self._pair, self._clears_tokens = pair, False
 
     def clear_tokens(self) -> None:
         """Have the response delete both tokens."""
-        self._pair, self._access, self._clears_tokens = None, None, True
+        self._pair, self._clears_tokens = None, True
 
     def set_cookies(self, response: Response) -> None:
         """Write the decided changes to the tokens into the cookies of ``response``."""
@@ -127,8 +121,6 @@ class Visit:
             self.cookies.clear(response)
         if self._pair is not None:
             self.cookies.keep(response, self._pair)
-        if self._access is not None:
-            self.cookies.keep_access(response, self._access)
 
     def log(self, **fields: Any) -> None:
         """Add fields to the log line of the request; never a secret."""

@@ -126,6 +126,11 @@ class SessionSettings(BaseSettings):
         description="The authentication levels (`acr`), in ascending order, separated by commas; a"
         " login has the first.",
     )
+    step_up_ends_older_tokens: bool = Field(
+        default=False,
+        description="Whether a step-up ends the tokens that its session had before. Otherwise these"
+        " keep the level of the login.",
+    )
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."
     )
@@ -262,6 +267,7 @@ class SessionSettings(BaseSettings):
                 overflow=self.overflow,
             ),
             levels=self.levels,
+            step_up_ends_older_tokens=self.step_up_ends_older_tokens,
             protected_subjects=frozenset(self.administrators) | frozenset(self.protected_subjects),
             history_entries=self.history_entries,
             history_lifetime=self.history_lifetime,

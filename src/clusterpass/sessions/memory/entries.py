@@ -46,6 +46,7 @@ class CachedToken:
         "session_id",
         "session_text",
         "size",
+        "step_up",
         "subject",
         "token",
         "used_at",
@@ -60,6 +61,7 @@ class CachedToken:
         expires_at: int,
         *,
         session_text: str = "",
+        step_up: str | None = None,
     ) -> None:
         self.token: Final = token
         self.subject: Final = subject
@@ -70,6 +72,8 @@ class CachedToken:
         self.session_id: Final = session_id
         self.session_text: Final = session_text
         """The session id as tokens carry it."""
+        self.step_up: Final = step_up
+        """The step-up that the token was issued after; None: there was none."""
         self.expires_at: Final = expires_at
         """``exp`` plus its leeway, in seconds since the epoch."""
         self.call: ScriptCall[list[Any]] | None = None

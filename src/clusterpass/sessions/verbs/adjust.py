@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from clusterpass.limits import DAY
 from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import ImpersonationRefused, InvalidInput, SessionNotFound
-from clusterpass.model.values import AccessToken, Session, SessionEvent
+from clusterpass.model.values import Session, SessionEvent, TokenPair
 from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
@@ -38,14 +38,15 @@ class Adjust:
         for_seconds: int,
         amr: Sequence[str],
         address: str | None,
-    ) -> Flow[AccessToken]:
-        """Record a new authentication of the user; return an access token that claims it.
+    ) -> Flow[TokenPair]:
+        """Record a new authentication of the user; return tokens that claim it.
 
-        ``for_seconds``: how long the step-up lasts, 1 second to one day. Raises InvalidInput,
-        ImpersonationRefused for an impersonation, ConfigurationError without a private key, and
-        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
+        The step-up applies to these tokens and to those of their refreshes. ``for_seconds``: how
+        long the step-up lasts, 1 second to one day. Raises InvalidInput, ImpersonationRefused for
+        an impersonation, ConfigurationError without a private key, and SessionUnknown,
+        SessionExpired or SessionRevoked when the session is not live.
         """
-        self._minting.require_private_key()
+        tokens = self._minting.require_private_key()
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify returns it")
         check_level(self._config.levels, level)
@@ -55,6 +56,8 @@ class Adjust:
         session_id = decode_session_id(session.session_id)
         if session_id is None:
             raise SessionUnknown
+        # The script decides the rotation, of which the digest is independent.
+        token = tokens.first(session.subject, session_id)
         answer: Answer[subject_calls.Elevated] = yield subject_calls.elevate(
             self._keyspace,
             self._keeping(),
@@ -64,6 +67,9 @@ class Adjust:
             level=level,
             methods=methods,
             address=pack_address(address),
+            step_up=self._minting.new_step_up(),
+            refresh_digest=token.digest,
+            ends_older=self._config.step_up_ends_older_tokens,
         )
         stored = answer.reply.stored
         record = live_record(stored)
@@ -81,8 +87,9 @@ class Adjust:
                 reason=level,
             )
         )
-        return self._minting.make_access_token(
-            session.subject,
+        assert stored.elevation is not None
+        return self._minting.make_pair(
+            tokens.renumbered(token, stored.elevation.first_rotation),
             encode_session_id(session_id),
             stored,
             record,

@@ -13,9 +13,11 @@ from clusterpass.model.authentication_errors import (
     SessionRevoked,
     SessionUnknown,
     TokenExpired,
+    TokenSuperseded,
 )
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored
+from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import denial_of
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
@@ -45,8 +47,9 @@ class Loads:
         """Return the session that ``reply`` describes, or the cached one if nothing has changed.
 
         ``sent_at``: when the store was asked, in seconds of the steady clock. ``cutoff``:
-        milliseconds since the epoch before which every session has ended. Raises TokenExpired, and
-        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
+        milliseconds since the epoch before which every session has ended. Raises TokenExpired;
+        TokenSuperseded when a step-up ended the token; and SessionUnknown, SessionExpired or
+        SessionRevoked when the session is not live.
         """
         now = reply[0] // 1000
         known = entry.loaded
@@ -79,6 +82,11 @@ class Loads:
             sent_at=sent_at,
             cutoff=cutoff,
         )
+        try:
+            stored = as_token_sees(stored, entry.step_up)
+        except TokenSuperseded:
+            self._memory.near.changed(entry.key)
+            raise
         session = describe_session(self._config, entry.subject, entry.session_text, stored, record)
         interval: float = self._config.activity_interval or math.inf
         if record.idle_seconds:

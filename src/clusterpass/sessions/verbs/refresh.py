@@ -4,6 +4,7 @@
 - Within the grace the same token gets the same successor, so a lost response or a second browser
   tab does not end the session.
 - After the grace a reused token ends the session, as one of its two holders may be a thief.
+- A token from before a step-up leads to tokens of the login's level (``elevation.lua``).
 """
 
 from clusterpass.model.authentication_errors import (
@@ -125,6 +126,8 @@ class Refresh:
     ) -> None:
         record, key = rotated.stored.record, self._keyspace.sessions(token.subject)
         self._memory.denials.learn_generation(key, rotated.stored.generation)
+        if rotated.status == "SUPERSEDED":
+            raise InvalidRefreshToken(reason="superseded")
         if not isinstance(record, Tombstone):
             raise InvalidRefreshToken(reason="unknown_session")
         denial = Denial(record.reason, record.ended_at, record.note)

@@ -18,6 +18,7 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import read_stored, used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.authentication import (
+    as_token_sees,
     authentications,
     claimed_authentication,
     require_authentication,
@@ -101,9 +102,9 @@ class Verify:
         if wanted.mode == "cached" and self._near.is_served(entry):
             assert entry.session is not None and entry.loaded is not None
             try:
-                self._check(entry.loaded, self._near.store_seconds(entry.loaded), wanted)
+                self._check(entry, entry.loaded, self._near.store_seconds(entry.loaded), wanted)
             except StepUpRequired:
-                # A refusal is never served from memory, as the user may just have stepped up.
+                # A refusal is never served from memory: the store's own clock decides.
                 return (yield from self._ask(entry, wanted))
             return entry.session
         return (yield from self._ask(entry, wanted))
@@ -154,6 +155,7 @@ class Verify:
             session_id,
             expires_at,
             session_text=claims.session_id,
+            step_up=claims.step_up,
         )
 
     def _ask(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
@@ -173,7 +175,7 @@ class Verify:
             if session.act is not None:
                 yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
-                self._check(loaded, now, wanted)
+                self._check(entry, loaded, now, wanted)
             if now >= loaded.note_at and (yield from self._note_use(entry)):
                 reply = used_at(answer.reply, now)
                 loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
@@ -203,7 +205,7 @@ class Verify:
             return None
         if not self._is_in_grace(entry, wanted.outage_grace):
             return None
-        self._check(loaded, self._near.store_seconds(loaded), wanted)
+        self._check(entry, loaded, self._near.store_seconds(loaded), wanted)
         self._memory.grace_accepted += 1
         return replace(loaded.session, in_grace=True)
 
@@ -282,11 +284,14 @@ class Verify:
             self._near.keep_stateless(entry, session)
         return session
 
-    def _check(self, loaded: CachedSession, now: float, wanted: _Wanted) -> None:
+    def _check(
+        self, entry: CachedToken, loaded: CachedSession, now: float, wanted: _Wanted
+    ) -> None:
         """Raise StepUpRequired unless the user authenticated as the caller requires."""
         if wanted.level is None and wanted.max_auth_age is None:
             return
         stored = read_stored([int(now * 1000), *loaded.raw])
+        stored = as_token_sees(stored, entry.step_up)
         assert isinstance(stored.record, LiveRecord)
         found = authentications(self._config, stored, stored.record)
         require_authentication(self._config, found, now, wanted.level, wanted.max_auth_age)
