@@ -168,7 +168,7 @@ def generations_are_not_remembered() -> None:
 
 def used_tokens_are_accepted() -> None:
     """An exchange does not compare the token with what is stored."""
-    _rewrite("rotate", "(record.digest == presented and record.rotation == rotation)", "true")
+    _rewrite("rotate", "(line.digest == presented and line.rotation == rotation)", "true")
 
 
 def the_limit_is_judged_outside() -> None:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from clusterpass.model.clock import Clock
 from clusterpass.sessions.flows import Flows
 from clusterpass.tokens.verifier import TokenVerifier
 
@@ -19,6 +20,7 @@ class JumpingClock:
 
     def install(self) -> None:
         """Let every manager that is made from now on take the time from it."""
-        for kind in (Flows, TokenVerifier):
-            initialise: Any = kind.__init__
-            initialise.__kwdefaults__["clock"] = self
+        clocks: dict[Any, Any] = {Flows: Clock(wall=self), TokenVerifier: self}
+        for kind, clock in clocks.items():
+            assert "clock" in kind.__init__.__kwdefaults__
+            kind.__init__.__kwdefaults__["clock"] = clock
