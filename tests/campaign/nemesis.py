@@ -199,7 +199,8 @@ def reset_connections(nemesis: Nemesis) -> str:
     cut = 0
     for node in nemesis.cluster.nodes:
         with nemesis.cluster.client(node) as client:
-            cut += client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+            for kind in ("normal", "pubsub"):
+                cut += client.execute_command("CLIENT", "KILL", "TYPE", kind)
     return f"{cut} connections"
 
 

@@ -80,7 +80,9 @@ class Network:
         for node in self._cluster.nodes:
             with contextlib.suppress(redis.RedisError, OSError):
                 with self._cluster.client(node) as client:
-                    client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+                    # A connection that pushes has subscribed, and is of a type of its own.
+                    for kind in ("normal", "pubsub"):
+                        client.execute_command("CLIENT", "KILL", "TYPE", kind)
 
 
 class Buses:

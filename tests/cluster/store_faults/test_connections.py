@@ -10,6 +10,12 @@ from clusterpass.model.authentication_errors import SessionRevoked
 from .conftest import Opener, on_every_node
 
 
+def cut_all(server: EmbeddedCluster) -> None:
+    """End every connection of a client, also those that have subscribed, as pushing ones do."""
+    for kind in ("normal", "pubsub"):
+        on_every_node(server, "CLIENT", "KILL", "TYPE", kind)
+
+
 @pytest.mark.parametrize("mode", ["cluster", "single"])
 def test_idle_connections_that_were_closed_are_replaced(
     open_url: Opener, request: pytest.FixtureRequest, mode: str, subject: str
@@ -24,14 +30,14 @@ def test_idle_connections_that_were_closed_are_replaced(
     for _ in range(3):
         with ThreadPoolExecutor(12) as threads:  # several idle connections to each node
             list(threads.map(check, pairs))
-        on_every_node(server, "CLIENT", "KILL", "TYPE", "normal")
+        cut_all(server)
         manager.ping()
-        on_every_node(server, "CLIENT", "KILL", "TYPE", "normal")
+        cut_all(server)
         with ThreadPoolExecutor(12) as threads:
             list(threads.map(check, pairs))
-        on_every_node(server, "CLIENT", "KILL", "TYPE", "normal")
+        cut_all(server)
         pair = manager.login(subject)
-        on_every_node(server, "CLIENT", "KILL", "TYPE", "normal")
+        cut_all(server)
         assert manager.logout(pair.access_token).count == 1
 
 

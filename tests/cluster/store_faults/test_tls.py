@@ -82,7 +82,8 @@ def test_tls(open_url: Opener, tls_cluster: EmbeddedCluster, subject: str) -> No
         life_of(manager, f"{subject}-{number}")
     pair = manager.login(subject)
     assert pair.durable
-    on_every_node(tls_cluster, "CLIENT", "KILL", "TYPE", "normal")
+    for kind in ("normal", "pubsub"):
+        on_every_node(tls_cluster, "CLIENT", "KILL", "TYPE", kind)
     assert manager.verify(pair.access_token).subject == subject
 
 
