@@ -88,5 +88,5 @@ def test_without_a_confirmation_it_says_so(run, manager, url):
 def test_a_store_that_is_away_is_told_soon(run, arguments):
     began = time.monotonic()
     outcome = run("claims", *arguments, CLUSTERPASS_STORE_URL=IMPATIENT)
-    assert_refused(outcome, saying="cannot be reached")
+    assert_refused(outcome, saying="temporarily unavailable")
     assert time.monotonic() - began < 10

@@ -23,7 +23,7 @@ def test_the_next_verify_sees_a_step_up_a_ban_and_a_shorter_life(manager, subjec
         pair = manager.login(subject)
         session = manager.verify(pair.access_token)
         manager.verify(pair.access_token)
-        manager.elevate(session, "3", for_seconds=600)
+        pair = manager.elevate(session, "3", for_seconds=600)
         assert manager.verify(pair.access_token, level="3")
         manager.bans.add(subject, scope=f"scope-{number}", level=2)
         assert f"scope-{number}" in {each.scope for each in manager.verify(pair.access_token).bans}

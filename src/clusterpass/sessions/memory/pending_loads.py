@@ -25,6 +25,10 @@ class PendingLoads:
         self._by_key: dict[bytes, set[PendingLoad]] = {}
         self._tokens: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        """Return the number of loads that are under way."""
+        return self._tokens.total()
+
     def __contains__(self, token: object) -> bool:
         return token in self._tokens
 
