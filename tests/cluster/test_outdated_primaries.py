@@ -11,6 +11,7 @@ import pytest
 
 from clusterpass import (
     ClusterPassError,
+    Config,
     EmbeddedCluster,
     Ended,
     Session,
@@ -55,7 +56,17 @@ def wait_for(is_so: Callable[[], Any], what: str) -> None:
         time.sleep(0.02)
 
 
-@face
+def without_watch(url: str, config: Config) -> SessionManager:
+    """A manager as under gevent, where nothing watches: every doubt is resolved by asking."""
+    manager = SessionManager.from_url(url, config)
+    manager.store._may_watch = False
+    return manager
+
+
+FACES["without a watch"] = without_watch
+
+
+@pytest.mark.parametrize("face", ["sync", "async", "without a watch"])
 def test_a_strict_manager_does_not_believe_a_replaced_primary(seven, face, config, subject):
     """The primary was paused while it was replaced, and wakes up among nodes it does not hear."""
     seven.wait_until_healthy(HANGING)
