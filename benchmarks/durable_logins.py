@@ -101,8 +101,9 @@ class _Peer:
     async def login(self, subject: str, *, at_once: bool) -> TokenPair:
         """One login, one WAIT: ``at_once`` in one pipeline, otherwise after it."""
         flow = self._flows.login.login(subject, {})
-        call: ScriptCall[Any] = next(flow)
+        call = next(flow)
         while True:
+            assert isinstance(call, ScriptCall)  # a login never rests
             raw, confirmed = await self._send(call, at_once=at_once)
             try:
                 call = flow.send(Answer(call.read(raw), confirmed == 1))

@@ -14,7 +14,7 @@ from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import LiveRecord, Tombstone
-from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.protocol.script import Answer, Rest, ScriptCall
 from clusterpass.sessions.flows import Flows
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
@@ -131,9 +131,12 @@ def drive(flow: Generator[Any, Any, Any], *raw: Any, durable: bool = True) -> tu
 
 
 def _past_the_cutoff(flow: Generator[Any, Any, Any], call: ScriptCall[Any]) -> ScriptCall[Any]:
-    """The first call that is none for the cutoff, nor a note of use: those have their own tests."""
-    while call.script.name in {"read_not_before", "touch"}:
-        call = flow.send(Answer(call.read(0), False))
+    """The first call that is none for the cutoff, nor a note of use: those have their own tests.
+
+    Nor is it a rest: no time passes here.
+    """
+    while isinstance(call, Rest) or call.script.name in {"read_not_before", "touch"}:
+        call = flow.send(None if isinstance(call, Rest) else Answer(call.read(0), False))
     return call
 
 

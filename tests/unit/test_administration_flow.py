@@ -106,7 +106,7 @@ def test_revoke_all() -> None:
     own = life()
     ended, (call,) = drive(
         own.revoke_all("alice", keep=None),
-        [b"OK", NOW * 1000, [SESSION_ID] * 7],
+        [b"OK", NOW * 1000, [bytes([number]) * 16 for number in range(7)]],
         durable=False,
     )
     assert ended == Ended(7, False)

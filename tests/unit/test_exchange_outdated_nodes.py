@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
-from clusterpass.store.exchanges.agreement import most_agree_with
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.store.exchanges.evidence import Inquiry
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies
@@ -42,7 +43,8 @@ def three_primaries() -> SlotMap:
 )
 def test_a_node_in_doubt_is_believed_when_most_agree_with_it(epochs, is_believed):
     slots = three_primaries()
-    steps = most_agree_with(A, slots, lambda: 0.0, 1.0)
+    inquiry = Inquiry(slots, Keyspace(), None, clock=lambda: 0.0, steady=lambda: 0.0, until=1.0)
+    steps = inquiry.about(A)
     step = next(steps)
     with pytest.raises(StopIteration) as stop:
         while True:
@@ -62,7 +64,7 @@ def in_doubt(slots: SlotMap) -> Terms:
         lambda: 0.0,
         breakers,
         "replicated",
-        doubts=lambda _: True,
+        doubts=lambda _, is_durable=False: not is_durable,
         steady=lambda: 7.0,
     )
 

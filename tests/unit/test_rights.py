@@ -25,9 +25,11 @@ def test_the_documented_rights_are_those_that_are_looked_at():
 def test_what_scripts_call_is_among_them():
     folder = files("clusterpass.protocol") / "scripts"
     called = {
-        name.lower()
+        f"cluster|{argument.lower()}" if name == "CLUSTER" else name.lower()
         for path in Path(str(folder)).rglob("*.lua")
-        for name in re.findall(r"redis\.p?call\(\s*'(\w+)'", path.read_text())
+        for name, argument in re.findall(
+            r"redis\.p?call\(\s*'(\w+)'(?:, '(\w*)')?", path.read_text()
+        )
     }
     assert len(called) > 15
     assert called <= ALWAYS.keys()

@@ -26,6 +26,8 @@ STATUSES = {
     "set_claims": statuses.SetClaimsStatus,
     "user_add": statuses.AddUserStatus,
     "user_change": statuses.ChangeUserStatus,
+    "journal_append": statuses.JournalAppendStatus,
+    "journal_fill": statuses.JournalFillStatus,
 }
 NUMBERS = {"attempt", "forget_attempts", "touch", "unban"}
 LABELS = ("KEYS", "ARGV", "Returns", "Status")

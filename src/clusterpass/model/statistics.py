@@ -48,13 +48,15 @@ class PendingStats:
     """The revocations of one manager that are not confirmed yet."""
 
     waiting: int
-    """The number of pending revocations."""
+    """The number of pending revocations, apart from those in journals."""
     oldest_seconds: float
     """Seconds for which the oldest pending revocation has waited; 0 when none is pending."""
     confirmed: int
     """Revocations that were settled by a retry: confirmed, or found to be void."""
     refused: int
     """Revocations that are not retried because too many were pending."""
+    journaled: int = 0
+    """Revocations that journals hold, and that this manager tries to carry out for good."""
 
 
 NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0)

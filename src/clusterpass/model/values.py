@@ -208,7 +208,11 @@ class Ended:
     count: int
     """The number of live sessions that were ended; 0 when none was live."""
     durable: bool
-    """Whether a replica confirmed the write; False when there is no replica to confirm it."""
+    """Whether no single failure can undo it; False when there is no replica to confirm it."""
+    journaled: bool = False
+    """Whether the journals hold it, as its own shard could not confirm it: every server enforces it
+    from now on, and any of them carries it out when the shard is back. ``count`` is then 0 if the
+    shard could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)

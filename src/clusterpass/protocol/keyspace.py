@@ -24,6 +24,8 @@ SLOTS: Final = 16_384
 _SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
 SLOTS_WITH_CUTOFF: Final = (0, SLOTS // 3, 2 * SLOTS // 3)
 """The slots that hold the copies of the revocation cutoff: on most clusters on three primaries."""
+JOURNAL_SLOTS: Final = SLOTS_WITH_CUTOFF
+"""The slots that hold the journals of endings that their own shard cannot confirm."""
 
 
 class SubjectKeys(NamedTuple):
@@ -106,6 +108,10 @@ class Keyspace:
     def not_before_prefix(self) -> bytes:
         """The prefix of every key of :meth:`not_before`."""
         return f"{self.namespace}:not-before:{{".encode()
+
+    def journal(self, slot: int) -> bytes:
+        """The key of the journal in ``slot``: a hash, see ``scripts/_include/journal.lua``."""
+        return f"{self.namespace}:journal:{{".encode() + slot_tags()[slot] + b"}"
 
     def user(self, username: str) -> bytes:
         """The key of the hash of a directory user: password hash, disabled, creation time."""

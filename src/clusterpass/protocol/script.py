@@ -101,6 +101,9 @@ class ScriptCall(Generic[Reply]):
     """Whether a replica is asked to confirm a write."""
     insists: bool = False
     """Whether a write is repeated, within its deadline, until it is confirmed."""
+    is_ending: bool = False
+    """Whether the call ends sessions. Its answer says nothing about a session that goes on, so once
+    confirmed, it needs no evidence that no other ending is missing."""
     deadline: float | None = None
     """Seconds after which the call is given up, where that is earlier than the store's own."""
     slot: int | None = None
@@ -109,5 +112,13 @@ class ScriptCall(Generic[Reply]):
     """The command as a driver sent it, kept for a retry; holds ``arguments``."""
 
 
-Flow = Generator[ScriptCall[Any], Any, Result]
-"""Decisions without I/O: a generator that yields calls, receives answers, and returns a result."""
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A flow yields this to wait; what it receives then is None."""
+
+    seconds: float
+
+
+Flow = Generator[ScriptCall[Any] | Rest, Any, Result]
+"""Decisions without I/O: a generator that yields calls and rests, receives the answers, and returns
+a result."""

@@ -58,7 +58,13 @@ class Flows:
                 f" ({deadline:g} s), or 0"
             )
         self.memory: Final = Memory(
-            config, keyspace, clock, lock=lock, has_epochs=has_epochs, jitter=jitter
+            config,
+            keyspace,
+            clock,
+            lock=lock,
+            has_epochs=has_epochs,
+            jitter=jitter,
+            keeping=lambda: context.keeping(),  # noqa: PLW0108 (made below)
         )
         context = Context(
             config=config,

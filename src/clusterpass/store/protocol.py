@@ -60,7 +60,9 @@ class Store(StoreBehaviour, Protocol):
     """A store whose calls block the calling thread. Threads may share one store."""
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: carry out each call that it yields and send back the Answer.
+        """Run ``flow`` to its end: send back the Answer to each call that it yields.
+
+        For a :class:`Rest` the store waits, and sends back None.
 
         Returns the result of the flow and raises what the flow raises. An error in a call is thrown
         into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or
@@ -84,7 +86,9 @@ class AwaitableStore(StoreBehaviour, Protocol):
     """A store whose calls are awaited. Any number of tasks may share one store."""
 
     async def run(self, flow: Flow[Result]) -> Result:
-        """Run ``flow`` to its end: carry out each call that it yields and send back the Answer.
+        """Run ``flow`` to its end: send back the Answer to each call that it yields.
+
+        For a :class:`Rest` the store waits, and sends back None.
 
         Returns the result of the flow and raises what the flow raises. An error in a call is thrown
         into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or

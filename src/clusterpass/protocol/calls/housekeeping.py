@@ -10,7 +10,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
-_PACKED: Final = struct.Struct(">IBI6s8s8s")
+_PACKED: Final = struct.Struct(">IBI6s8s8sI")
 OPERATION_BYTES: Final = 8
 """Bytes of the random id by which the store recognises a repeated call."""
 NO_OPERATION: Final = bytes(OPERATION_BYTES)
@@ -31,6 +31,9 @@ class Housekeeping:
     """The time, in milliseconds since the epoch, before which every session has ended."""
     indexed: bool = True
     """Whether the subject is counted among those who are online."""
+    operation_until: int = 0
+    """The second until which the operation of the call is kept at least, as a journal may repeat
+    it; 0: for ``tombstone_seconds``."""
 
     def pack(
         self,
@@ -46,6 +49,7 @@ class Housekeeping:
             self.cutoff_milliseconds.to_bytes(6, "big"),
             operation,
             fingerprint,
+            self.operation_until,
         )
         return head + subject.encode()
 
@@ -67,8 +71,8 @@ def change(
 
     ``confirm``: a replica is asked to confirm the write. ``operation``: 8 bytes, the same for each
     repetition of a call, so that the store recognises it; ``fingerprint``: 8 bytes that differ for
-    every other request, which may not use the id. ``insists``: the call is repeated, within its
-    deadline, until the write is confirmed.
+    every other request, which may not use the id. ``insists``: the call ends sessions, and is
+    repeated, within its deadline, until the write is confirmed.
     """
     first = keeping.pack(subject, operation, fingerprint)
     sessions, activity, slot = keyspace.keys_of(subject)
@@ -82,5 +86,6 @@ def change(
         read,
         confirm=confirm,
         insists=insists,
+        is_ending=insists,
         slot=slot,
     )

@@ -46,6 +46,7 @@ def raise_cutoff(
         (argument, ahead),
         int,
         insists=True,
+        is_ending=True,
     )
 
 

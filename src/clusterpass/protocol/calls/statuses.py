@@ -27,3 +27,7 @@ AddUserStatus = Literal["OK", "EXISTS"]
 """``scripts/user_add.lua``: the user was added, or another operation had added the user before."""
 ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]
 """``scripts/user_change.lua``: changed, no such user, or the field holds an unexpected value."""
+JournalAppendStatus = Literal["OK", "MISMATCH", "UNFILLED", "FULL"]
+"""``scripts/journal_append.lua``: written, or why not; UNFILLED: the journal does not count."""
+JournalFillStatus = Literal["OK", "CHANGED"]
+"""``scripts/journal_fill.lua``: filled, or overtaken by another process or a restart."""

@@ -17,75 +17,23 @@ served before ``lease.until``. The rules:
   any reported before, as the cluster was then created anew.)
 - The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
 
-What a node answers to a read is believed by the same evidence, with or without a lease: a majority
-that was asked less than T ago, or an agreement about the node that was asked for on purpose. A
-single server is believed while it said less than T ago that it is a primary.
+What a node answers is believed by evidence of the same kind, with or without a lease, which must be
+younger than L (``evidence_bound``, at most T): a majority, or an agreement about the node that was
+asked for on purpose, and the journals of two primaries. An ending that journals hold is
+acknowledged L after they have confirmed it: whoever has not heard of it then asks again. A single
+server is believed while it said less than T ago that it is a primary.
 """
 
-from collections import deque
 from collections.abc import Hashable, Set
 from math import inf
 from typing import Final
 
 from clusterpass.model.statistics import NodeStats
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease, NodeState
 
-_MOST_UNANSWERED: Final = 64
-
-
-class Lease:
-    """The lease of one generation of one node."""
-
-    __slots__ = ("began", "node", "until")
-
-    def __init__(self, node: Hashable, began: int) -> None:
-        self.node: Final = node
-        """The node that the sessions were read from."""
-        self.began: Final = began
-        """The number of the event with which the generation began."""
-        self.until = -inf
-        """When the lease expires, in seconds of the steady clock."""
-
-
-NEVER: Final = Lease(None, 0)
-"""The lease of entries that may not be served."""
-
-
-ALWAYS: Final = Lease(None, 0)
-"""The lease of entries that no node can change."""
-ALWAYS.until = inf
-
-
-class NodeState:
-    """The connection, the heartbeats and the epoch of one node."""
-
-    __slots__ = (
-        "cutoff_sent_at",
-        "epoch",
-        "epoch_sent_at",
-        "is_met",
-        "lease",
-        "own_until",
-        "previous",
-        "unanswered",
-    )
-
-    def __init__(self) -> None:
-        self.epoch: int | None = None
-        """The latest epoch that the node reported; kept when the connection is lost."""
-        self.lease: Lease | None = None
-        """The lease of the current generation; None while the node does not push."""
-        self.is_met = False
-        """Whether the node is connected, and its heartbeats count."""
-        self.forget_beats()
-
-    def forget_beats(self) -> None:
-        """Discard all heartbeats that were sent before."""
-        self.unanswered: deque[tuple[int, float]] = deque(maxlen=_MOST_UNANSWERED)
-        self.previous: float | None = None
-        """When the latest answered beat was sent, in seconds of the steady clock."""
-        self.own_until = -inf
-        self.epoch_sent_at = -inf
-        self.cutoff_sent_at = -inf
+EVIDENCE_SECONDS: Final = 0.25
+"""L: how old evidence may be, in seconds, where the journals of a namespace do not say."""
+__all__ = ["ALWAYS", "NEVER", "Lease", "Leases", "NodeState"]
 
 
 class Leases:
@@ -101,10 +49,16 @@ class Leases:
         """The number of generations that have begun or ended."""
         self.outdated: Set[Hashable] = frozenset()
         """Nodes that reported an older epoch than other nodes."""
+        self.evidence_bound = EVIDENCE_SECONDS
+        """L, in seconds: how old the evidence may be by which an answer of a node is believed."""
         self.majority_until = inf if not has_epochs else -inf
         """Until when it is certain that no node was replaced more than T ago."""
-        self._agreed_until: dict[Hashable, float] = {}
-        """Until when a node is believed because others were asked about it."""
+        self.heads_at = inf
+        """When a journal was asked by which, with another one, all entries are known."""
+        self._heads_agreed_at = -inf
+        self._journals: Set[Hashable] | None = frozenset()
+        self._agreed_at: dict[Hashable, float] = {}
+        """When others were last asked about a node, and agreed that it was not replaced."""
         self._unjudged: set[Hashable] = set()
         """Nodes that refuse to tell what a judgement needs."""
         self._beats = 0
@@ -126,12 +80,20 @@ class Leases:
         self._settle_epoch()
         self._renew()
 
+    def set_journals(self, nodes: Set[Hashable] | None) -> None:
+        """Set the nodes that hold the journals; none of them: there are no journals to know of.
+
+        None: it is not known yet, so nothing is believed without a question.
+        """
+        self._journals = None if nodes is None else frozenset(nodes)
+        self._renew()
+
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
         state = self._nodes.setdefault(node, NodeState())
         self._retire(state)
         state.forget_beats()
-        state.is_met = True
+        state.is_met, state.met_at = True, None
         if pushes:
             self._begin(node, state)
         self._renew()
@@ -142,15 +104,40 @@ class Leases:
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``."""
-        self._agreed_until[node] = sent_at + self.bound
+        self._agreed_at[node] = sent_at
+
+    def heads_heard(self, node: Hashable, sent_at: float) -> None:
+        """Take note that all entries are known that ``node`` had when it was asked at ``sent_at``.
+
+        Call this before :meth:`beat_answered`, which judges the epoch of the node.
+        """
+        state = self._nodes.get(node)
+        if state is not None:
+            state.heads_sent_at = max(state.heads_sent_at, sent_at)
+            self._renew()
+
+    def heads_agreed(self, sent_at: float, epoch: int) -> None:
+        """Take note that all entries are known of two journals, asked from ``sent_at`` on.
+
+        ``epoch``: the epoch that the nodes of both told.
+        """
+        if epoch >= self.epoch:
+            self._heads_agreed_at = max(self._heads_agreed_at, sent_at)
+            self._renew()
+
+    def met(self, node: Hashable, now: float) -> None:
+        """Take note that ``node`` answers as a primary under the present epoch, since ``now``."""
+        state = self._nodes.get(node)
+        if state is not None and state.met_at is None and state.epoch == self.epoch:
+            state.met_at = now
 
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: its connection is lost, or it does not own its slots."""
         state = self._nodes.get(node)
-        self._agreed_until.pop(node, None)
+        self._agreed_at.pop(node, None)
         if state is not None:
             self._retire(state)
-            state.is_met = False
+            state.is_met, state.met_at = False, None
             state.forget_beats()
             self._renew()
 
@@ -170,7 +157,7 @@ class Leases:
         ``knows_cutoff``: whether the answer carried the cutoff.
         """
         state = self._nodes.get(node)
-        sent_at = None if state is None else _sent_at(state, number)
+        sent_at = None if state is None else state.sent_at(number)
         if state is None or sent_at is None:
             return False  # the beat belongs to a generation that has ended
         self._unjudged.discard(node)
@@ -208,7 +195,8 @@ class Leases:
         """End all leases and forget all nodes."""
         for state in self._nodes.values():
             self._retire(state)
-        self._agreed_until.clear()
+        self._agreed_at.clear()
+        self._heads_agreed_at = -inf
         self._unjudged.clear()
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
         self.outdated = frozenset()
@@ -222,14 +210,41 @@ class Leases:
         beats = () if state is None else state.unanswered
         return next((sent_at for found, sent_at in beats if found == number), None)
 
-    def doubts(self, node: Hashable, now: float) -> bool:
-        """Return whether ``node`` may have been replaced, by more than T, without its knowledge."""
-        if node in self._unjudged or now < self._agreed_until.get(node, -inf):
+    def doubts(self, node: Hashable, now: float, *, is_durable: bool = False) -> bool:
+        """Return whether ``node`` may have been replaced, or lack an ending, by more than L.
+
+        ``is_durable``: whether every replica has confirmed what ``node`` wrote, so that none of
+        them can have replaced it.
+        """
+        if node in self._unjudged:
+            return False
+        if now >= self.heads_at + self._evidence:
+            return True
+        if is_durable or now < self._agreed_at.get(node, -inf) + self._evidence:
             return False
         if not self._has_epochs:
             state = self._nodes.get(node)
             return state is None or state.previous is None or now >= state.previous + self.bound
-        return node in self.outdated or node not in self._primaries or now >= self.majority_until
+        if node in self.outdated or node not in self._primaries:
+            return True
+        return now >= self.majority_until - self.bound + self._evidence
+
+    def seconds_unsettled(self, node: Hashable, now: float) -> float:
+        """Return for how long somebody may still believe the primary that ``node`` has replaced.
+
+        0 once this process has met the node L ago. Until then a confirmation of the node and its
+        replicas does not suffice for an acknowledgement.
+        """
+        if not self._has_epochs:
+            return 0.0
+        state = self._nodes.get(node)
+        if state is None or state.met_at is None:
+            return self.evidence_bound
+        return max(0.0, state.met_at + self.evidence_bound - now)
+
+    @property
+    def _evidence(self) -> float:
+        return min(self.bound, self.evidence_bound) if self._has_epochs else self.bound
 
     def lease(self, node: Hashable) -> Lease | None:
         """Return the lease of the current generation of ``node``; None: it is not connected."""
@@ -264,6 +279,11 @@ class Leases:
         )
 
     @property
+    def has_journals(self) -> bool:
+        """Whether three primaries hold journals."""
+        return bool(self._journals)
+
+    @property
     def primaries(self) -> Set[Hashable]:
         """The nodes that own slots."""
         return self._primaries
@@ -291,13 +311,17 @@ class Leases:
         if highest == self.epoch:
             return False
         self.epoch = highest
-        self._agreed_until.clear()
+        self._agreed_at.clear()
+        self._heads_agreed_at = -inf
+        for state in self._nodes.values():
+            state.met_at = None
         self.end_all()
         return True
 
     def _renew(self) -> None:
         self.majority_until = self._majority_until()
-        shared = min(self.majority_until, self._cutoff_until())
+        self.heads_at = self._heads_at()
+        shared = min(self.majority_until, self._cutoff_until(), self.heads_at + self.bound)
         for node, state in self._nodes.items():
             if state.lease is not None:
                 is_current = state.epoch == self.epoch and node in self._primaries
@@ -317,15 +341,16 @@ class Leases:
         needed = len(self._primaries) // 2 + 1
         return told[needed - 1] + self.bound if len(told) >= needed else -inf
 
+    def _heads_at(self) -> float:
+        if not self._has_epochs or self._journals == frozenset():
+            return inf
+        told = sorted(
+            state.heads_sent_at
+            for node in self._journals or ()
+            if (state := self._nodes.get(node)) is not None and state.epoch == self.epoch
+        )
+        return max(told[-2] if len(told) > 1 else -inf, self._heads_agreed_at)
+
     def _cutoff_until(self) -> float:
         known = [state.cutoff_sent_at for state in self._nodes.values()]
         return max(known, default=-inf) + self.bound
-
-
-def _sent_at(state: NodeState, number: int) -> float | None:
-    """Return when the beat was sent, and discard earlier beats, which were never answered."""
-    while state.unanswered and state.unanswered[0][0] <= number:
-        found, sent_at = state.unanswered.popleft()
-        if found == number:
-            return sent_at
-    return None

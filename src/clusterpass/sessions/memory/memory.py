@@ -3,6 +3,7 @@
 - The near cache holds the sessions that may be served without asking the store.
 - The denials hold the sessions that have ended, whatever the store reports.
 - The pending revocations are those that the store has not confirmed.
+- The journal holds the endings that were acknowledged before their own shard confirmed them.
 - The cutoff is the time before which every session has ended.
 """
 
@@ -14,11 +15,13 @@ from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Listed
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
+from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
 from clusterpass.sessions.memory.pending import PendingRevocations
@@ -36,9 +39,11 @@ class Memory:
         lock: Callable[[], AbstractContextManager[Any]],
         has_epochs: bool,
         jitter: Callable[[], float],
+        keeping: Callable[[], Housekeeping],
     ) -> None:
         """``lock``: creates a reentrant lock; ``has_epochs``: whether the store is a cluster;
-        ``jitter``: returns a random number from 0 to 1."""
+        ``jitter``: returns a random number from 0 to 1; ``keeping``: returns what calls that change
+        a subject carry."""
         self.cutoff: Final = Cutoff(clock.steady, config.staleness_bound)
         self.near: Final = NearCache(
             Leases(config.staleness_bound, has_epochs=has_epochs),
@@ -52,6 +57,18 @@ class Memory:
             lock=lock,
             serves=config.verification == "cached",
         )
+        self.journal: Final = Journal(
+            keyspace,
+            keeping,
+            steady=clock.steady,
+            clock=clock.wall,
+            lock=lock,
+            jitter=jitter,
+            changed=self.near.changed,
+        )
+        if has_epochs:
+            self.near.journal = self.journal
+            self.near.leases.set_journals(None)
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
         self.pending: Final = PendingRevocations(clock.steady, lock, jitter)

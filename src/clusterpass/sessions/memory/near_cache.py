@@ -20,8 +20,10 @@ from typing import Any, Final
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
+from clusterpass.protocol.calls.journal import Told
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
@@ -73,6 +75,8 @@ class NearCache:
         self._misses = 0
         self._invalidations = Rate()
         self._flushed_at = -math.inf
+        self.journal: Journal | None = None
+        """What is known of the journals of a cluster; None: nothing, and nobody asks."""
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
         self.find: Final = self._finder()
@@ -237,30 +241,48 @@ class NearCache:
                 self.leases.cutoff_changed(now)
             return has_cutoff
 
-    def set_primaries(self, nodes: Set[Hashable]) -> None:
-        """Set the nodes that own slots."""
+    def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
+        """Set the nodes that own slots, and those among them that hold a journal."""
         with self._lock:
             self.leases.set_primaries(nodes)
+            self.leases.set_journals(journals)
+
+    def set_journals(self, nodes: Set[Hashable]) -> None:
+        """Set the nodes that hold the journals."""
+        with self._lock:
+            self.leases.set_journals(nodes)
 
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
         with self._lock:
             self.leases.connected(node, pushes=pushes)
+            if self.journal is not None:
+                self.journal.forget_node(node)
 
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: it no longer pushes, or does not own its slots."""
         with self._lock:
             self.leases.lost(node)
+            if self.journal is not None:
+                self.journal.forget_node(node)
 
     def beat_sent(self, node: Hashable) -> int:
         """Return the number of a heartbeat that is about to be sent to ``node``."""
         with self._lock:
             return self.leases.beat_sent(node, self._steady())
 
-    def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
+    def beat_answered(
+        self,
+        node: Hashable,
+        number: int,
+        epoch: int,
+        cutoff: int | None,
+        told: Told | None = None,
+    ) -> bool:
         """Take note of the answer to beat ``number``; return whether the epoch has changed.
 
         ``cutoff``: in milliseconds since the epoch; None: the node holds no copy of the cutoff.
+        ``told``: what the journal of the node tells of itself; None: there is none.
         """
         with self._lock:
             sent_at = self.leases.sent_at(node, number)
@@ -268,9 +290,15 @@ class NearCache:
                 return False
             if cutoff is not None:
                 self._cutoff.learn(cutoff, sent_at)
-            return self.leases.beat_answered(
+            if told is not None and self.knows(node, told):
+                self.leases.heads_heard(node, sent_at)
+            has_changed = self.leases.beat_answered(
                 node, number, epoch=epoch, knows_cutoff=cutoff is not None
             )
+            self.leases.met(node, self._steady())
+        if self.journal is not None:
+            self.journal.look_for_left()
+        return has_changed
 
     def begin_anew(self) -> None:
         """Empty the cache and replace the lock; called in a forked child."""
@@ -281,14 +309,44 @@ class NearCache:
             self.leases.forget()
             self._cutoff.forget()
 
-    def doubts(self, node: Hashable) -> bool:
-        """Return whether an answer of ``node`` may be older than the staleness bound.
+    def doubts(self, node: Hashable, *, is_durable: bool = False) -> bool:
+        """Return whether more evidence is needed to believe an answer of ``node``.
 
         A node may have been replaced without knowing it when it reports an older epoch than others,
         when it is not a known primary, or when a majority of primaries does not answer; a single
-        server, when it has not said lately that it is a primary.
+        server, when it has not said lately that it is a primary. The node may lack an ending when
+        the journals were not asked lately. ``is_durable``: whether every replica has confirmed what
+        the node wrote, so that none can have replaced it.
         """
-        return self.leases.doubts(node, self._steady())
+        return self.leases.doubts(node, self._steady(), is_durable=is_durable)
+
+    def seconds_unsettled(self, node: Hashable) -> float:
+        """Return for how long somebody may still believe the primary that ``node`` has replaced."""
+        return self.leases.seconds_unsettled(node, self._steady())
+
+    def knows(self, node: Hashable, told: Told) -> bool:
+        """Return whether all entries of the journal of ``node`` are known."""
+        return self.journal is not None and self.journal.knows(node, told)
+
+    def has_gaps(self) -> bool:
+        """Return whether a journal was read that may have lost entries, and is not filled yet."""
+        return self.journal is not None and self.journal.has_gaps()
+
+    def heads_heard(self, node: Hashable, sent_at: float) -> None:
+        """Take note that the journal of ``node``, asked at ``sent_at``, holds nothing unknown."""
+        with self._lock:
+            self._take_bound()
+            self.leases.heads_heard(node, sent_at)
+
+    def heads_agreed(self, sent_at: float, epoch: int) -> None:
+        """Take note that all entries of two journals, asked from ``sent_at`` on, are known."""
+        with self._lock:
+            self._take_bound()
+            self.leases.heads_agreed(sent_at, epoch)
+
+    def _take_bound(self) -> None:
+        if self.journal is not None and self.journal.milliseconds:
+            self.leases.evidence_bound = self.journal.milliseconds / 1000
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""

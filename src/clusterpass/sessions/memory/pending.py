@@ -52,6 +52,8 @@ class PendingRevocation:
     """The operation id; empty for a revocation without one."""
     once_for: bytes | None = None
     """What only one queued revocation may be for; None: no such limit."""
+    is_journaled: bool = False
+    """Whether journals hold the revocation, so that it does not depend on this process."""
     has_failed: bool = False
     """Whether the latest retry failed by an unexpected error."""
     lane: Lane = (None, False)
@@ -105,12 +107,14 @@ class PendingRevocations:
         slot: int | None = None,
         operation: bytes = b"",
         once_for: bytes | None = None,
+        is_journaled: bool = False,
     ) -> bool:
         """Queue a revocation; return False when too many are pending.
 
         ``attempt``: returns the flow of one attempt, whose result is whether the revocation is
         settled. ``slot``: the slot of its keys; None: several. ``operation``: its operation id.
-        ``once_for``: do nothing if a revocation with an equal value is queued.
+        ``once_for``: do nothing if a revocation with an equal value is queued. ``is_journaled``:
+        whether journals hold it, so that it does not depend on this process.
         """
         with self._lock:
             if once_for is not None and once_for in self._once:
@@ -121,7 +125,7 @@ class PendingRevocations:
             if once_for is not None:
                 self._once.add(once_for)
             now = self._steady()
-            pending = PendingRevocation(kind, attempt, now, slot, operation, once_for)
+            pending = PendingRevocation(kind, attempt, now, slot, operation, once_for, is_journaled)
             self._waiting[pending] = None
             self._enter_lane(pending)
         self.wake()
@@ -210,9 +214,11 @@ class PendingRevocations:
     def stats(self) -> PendingStats:
         """Return the counters of the queue."""
         with self._lock:
-            oldest = next(iter(self._waiting), None)
+            waiting = [each for each in self._waiting if not each.is_journaled]
+            oldest = next(iter(waiting), None)
             return PendingStats(
-                waiting=len(self._waiting),
+                waiting=len(waiting),
+                journaled=len(self._waiting) - len(waiting),
                 oldest_seconds=0.0 if oldest is None else self._steady() - oldest.since,
                 confirmed=self._confirmed,
                 refused=self._refused,

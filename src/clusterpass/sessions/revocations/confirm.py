@@ -1,13 +1,15 @@
 """Confirms revocations: each is either durable or reported to its caller as pending.
 
 - A revocation succeeds only when it is as durable as ``Config.durability`` demands, so that a
-  failover cannot undo it. Otherwise its caller gets :class:`RevocationPending`.
+  failover cannot undo it. What its own shard cannot confirm is written into the journals of three
+  primaries. Where these cannot confirm either, its caller gets :class:`RevocationPending`.
 - This process enforces a pending revocation at once, and retries it until it is confirmed.
 - When the store reports a session as live that this process knows has ended, the store has lost
   writes, and the session is ended there again.
 """
 
 import logging
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.model.errors import (
@@ -19,17 +21,39 @@ from clusterpass.model.errors import (
     StoreUnavailable,
     TooManyBans,
 )
+from clusterpass.model.values import Ended
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
+from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.protocol.script import Answer, Flow
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.journal import KnownEntry
+from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.kinds import EndOne, Revocation
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.revocations.retry import retry_of
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
+_OWN_SHARD_SECONDS: Final = 0.5
+"""Seconds after which the journals are asked instead of the shard of the subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a revocation that no single failure can undo."""
+
+    reply: Any
+    """The reply of the subject's own shard; None: the shard could not be asked."""
+    durable: bool
+    """Whether it is durable; False where nothing could confirm it."""
+    is_journaled: bool = False
+    """Whether journals hold it, as its own shard could not confirm it."""
+
+    def count(self, ended: int) -> Ended:
+        """The outcome as a caller gets it, with the number of sessions that ended."""
+        return Ended(ended, self.durable, self.is_journaled)
 
 
 class Confirm:
@@ -37,36 +61,61 @@ class Confirm:
 
     def __init__(self, context: Context) -> None:
         self._context: Final = context
+        self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
+        context.memory.journal.on_left = self._queue_left
 
-    def carry_out(
-        self, revocation: Revocation, operation_id: str | None = None
-    ) -> Flow[Answer[Any]]:
-        """Carry out ``revocation`` and return the answer of the store once it is confirmed.
+    def carry_out(self, revocation: Revocation, operation_id: str | None = None) -> Flow[Outcome]:
+        """Carry out ``revocation``; return the outcome once no single failure can undo it.
 
         ``operation_id``: 16 hexadecimal digits that identify a repeated call; None: a new one.
-        Raises RevocationPending when the revocation is not confirmed, InvalidInput for an
-        invalid ``operation_id``, OperationMismatch for one that belongs to another request, and
-        SessionNotFound or TooManyBans when the store refuses the revocation.
+        Raises RevocationPending when the revocation is neither confirmed nor journaled,
+        InvalidInput for an invalid ``operation_id``, OperationMismatch for one that belongs to
+        another request, and SessionNotFound or TooManyBans when the store refuses the revocation.
         """
         operation = self._operation(operation_id)
+        reply: Any = None
+        failure: StoreUnavailable | None = None
         try:
-            answer: Answer[Any] = yield revocation.call(operation)
+            answer: Answer[Any] = yield self._first_try(revocation.call(operation))
         except StoreDenied:
             raise
         except StoreUnavailable as error:
-            raise self._pending(revocation, operation, error.reason) from error
-        try:
-            _interpret(revocation, answer.reply)
-        except OperationMismatch:
-            # An earlier call may have been enforced here before the id was used elsewhere.
-            revocation.release(operation)
-            raise
-        if answer.is_confirmed:
-            revocation.enforce(operation, is_pending=False)
-            return answer
-        raise self._pending(revocation, operation, "unconfirmed")
+            failure = error
+        else:
+            reply = answer.reply
+            try:
+                _interpret(revocation, reply)
+            except OperationMismatch:
+                # An earlier call may have been enforced here before the id was used elsewhere.
+                revocation.release(operation)
+                raise
+            if answer.is_confirmed:
+                if answer.durable:
+                    yield from self._settle(answer)
+                revocation.enforce(operation, is_pending=False)
+                return Outcome(reply, answer.durable)
+        if self._journaling.is_possible and (
+            yield from self._journaling.record(revocation.entry(operation))
+        ):
+            revocation.enforce(operation, is_pending=True)
+            self._queue(revocation.kind, revocation, operation, is_journaled=True)
+            return Outcome(reply, durable=True, is_journaled=True)
+        reason = "unconfirmed" if failure is None else failure.reason
+        raise self._pending(revocation, operation, reason) from failure
+
+    def _first_try(self, call: ScriptCall[Any]) -> ScriptCall[Any]:
+        """``call``, which does not insist where the journals can confirm it instead."""
+        if not self._journaling.is_possible:
+            return call
+        return replace(call, insists=False, deadline=_OWN_SHARD_SECONDS)
+
+    def _settle(self, answer: Answer[Any]) -> Flow[None]:
+        """Wait until nobody believes the primary any more that the node has replaced."""
+        seconds = self._memory.near.seconds_unsettled(answer.node)
+        if seconds > 0:
+            yield Rest(seconds)
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Raise every copy of the cutoff; return whether all copies are durable.
@@ -135,7 +184,13 @@ class Confirm:
         return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
 
     def _queue(
-        self, kind: str, revocation: Revocation, operation: bytes, once_for: bytes | None = None
+        self,
+        kind: str,
+        revocation: Revocation,
+        operation: bytes,
+        once_for: bytes | None = None,
+        *,
+        is_journaled: bool = False,
     ) -> bool:
         call = revocation.call(operation)
         return self._memory.pending.add(
@@ -143,7 +198,8 @@ class Confirm:
             lambda: self._attempt(revocation, operation),
             slot=slot_of(call.keys[0]) if call.slot is None else call.slot,
             operation=operation,
-            once_for=once_for,
+            once_for=revocation.entry(operation).id if is_journaled else once_for,
+            is_journaled=is_journaled,
         )
 
     def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
@@ -161,7 +217,52 @@ class Confirm:
             revocation.release(operation)
             return True
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
+        entry = revocation.entry(operation)
+        known = self._memory.journal.find(entry.id)
+        if answer.is_confirmed and known is not None:
+            yield from self._journaling.trim([entry.id])
+        elif known is not None:
+            yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)
+        elif not answer.is_confirmed and self._journaling.is_possible:
+            yield from self._journaling.record(entry)
         return answer.is_confirmed
+
+    # Endings that other processes have journaled.
+
+    def _queue_left(self, known: KnownEntry) -> None:
+        """Queue an ending that the process which journaled it has not carried out for good."""
+        call = known.call
+        self._memory.pending.add(
+            "journaled ending",
+            lambda: self._attempt_left(known.entry.id),
+            slot=slot_of(call.keys[0]) if call.slot is None else call.slot,
+            operation=known.entry.operation,
+            once_for=known.entry.id,
+            is_journaled=True,
+        )
+
+    def _attempt_left(self, entry_id: bytes) -> Flow[bool]:
+        known = self._memory.journal.find(entry_id)
+        if known is None:
+            return True  # trimmed by another process
+        if self._memory.journal.is_expired(known):
+            yield from self._journaling.trim([entry_id])
+            return True
+        answer: Answer[Any] = yield retry_of(known.call)
+        if answer.reply.status == "MISMATCH":
+            # The ending was acknowledged: it is carried out under an id of its own.
+            other = self._journaling.renamed(known.entry)
+            answer = yield retry_of(other.call(self._context.keyspace, self._context.keeping()))
+        if answer.durable:
+            yield from self._journaling.trim([entry_id])
+            return True
+        yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)
+        return False
+
+    def _keep_journaled(self, entry: JournalEntry, milliseconds: int) -> Flow[None]:
+        """Let all three journals hold ``entry``, with the time of its first execution."""
+        entry = yield from self._journaling.note_time(entry, milliseconds)
+        yield from self._journaling.complete(entry)
 
 
 def _interpret(revocation: Revocation, reply: Any) -> None:

@@ -8,7 +8,7 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import SessionNotFound, TooManyBans
 from clusterpass.model.reasons import RevocationReason
@@ -18,12 +18,16 @@ from clusterpass.protocol.calls import (
     session as session_calls,
     subject as subject_calls,
 )
+from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
+
+_LONGEST_SESSION: Final = 366 * 86_400
+_LONGEST_BAN: Final = 10 * 366 * 86_400
 
 
 class Revocation(Protocol):
@@ -50,6 +54,9 @@ class Revocation(Protocol):
 
     def release(self, operation: bytes) -> None:
         """Stop enforcing the revocation: the store refused it, or nothing retries it."""
+
+    def entry(self, operation: bytes) -> JournalEntry:
+        """Return the revocation as the journals hold it, under the id ``operation``."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,6 +97,13 @@ class _SubjectRevocation:
         requests = frozenset({request}) if is_pending else frozenset()
         return Denial(reason, self._seconds(), self._short_note, is_pending, requests=requests)
 
+    def _expires_at(self, seconds: int = 0) -> int:
+        """The second from which nothing that the revocation ends could be live, ``seconds`` from
+        now at the earliest."""
+        config = self.context.config
+        longest = max(config.absolute_lifetime, config.remember_lifetime, _LONGEST_SESSION, seconds)
+        return min(int(self.context.clock.wall()) + longest, LATEST)
+
     def _note_ended(self, session_ids: tuple[bytes, ...]) -> None:
         # After a rollback, a retry does not find all that the first attempt ended.
         self.ended = tuple(dict.fromkeys((*self.ended, *session_ids)))
@@ -101,6 +115,11 @@ class _SubjectRevocation:
         # Sessions opened in the same millisecond are denied only if they are among the ended.
         until = None if self.milliseconds is None else self.milliseconds - 1
         self.context.memory.sweep(self._key, request, sweep, until)
+
+    @property
+    def ended_now(self) -> int:
+        """How many live sessions the store says to have ended."""
+        return len(self.ended)
 
     def _release(self, request: bytes) -> None:
         """Drop the sweep of ``request``, and what it alone denies without a confirmation."""
@@ -135,6 +154,11 @@ class EndOne(_SubjectRevocation):
     status: str = ""
     """The status of the latest reply."""
 
+    @property
+    def ended_now(self) -> int:
+        """How many live sessions the store says to have ended: one, or none."""
+        return 1 if self.status == "ENDED" else 0
+
     def call(self, operation: bytes) -> ScriptCall[session_calls.EndedOne]:
         """Return the call of ``end_session.lua`` under the id ``operation``."""
         return session_calls.end_session(
@@ -167,6 +191,18 @@ class EndOne(_SubjectRevocation):
             return
         denial = self._denial(self.reason, self._request(operation), is_pending=is_pending)
         self.context.memory.deny(self._key, self.session_id, denial)
+
+    def entry(self, operation: bytes) -> JournalEntry:
+        """Return the revocation as the journals hold it, under the id ``operation``."""
+        return JournalEntry.of_end_session(
+            operation,
+            self.subject,
+            session_id=self.session_id,
+            reason=self.reason,
+            address=self.packed_address,
+            note=self.note,
+            expires_at=self._expires_at(),
+        )
 
     def release(self, operation: bytes) -> None:
         """Stop denying the session if the denial is pending, for this revocation alone."""
@@ -220,6 +256,18 @@ class EndAll(_SubjectRevocation):
         denial = self._denial("revoked", request, is_pending=is_pending)
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(request, sweep)
+
+    def entry(self, operation: bytes) -> JournalEntry:
+        """Return the revocation as the journals hold it, under the id ``operation``."""
+        return JournalEntry.of_end_all(
+            operation,
+            self.subject,
+            keep=self.keep,
+            device_type=self.device_type,
+            note=self.note,
+            milliseconds=self.milliseconds,
+            expires_at=self._expires_at(),
+        )
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
@@ -282,6 +330,19 @@ class AddBan(_SubjectRevocation):
             self.context.memory.sweep(self._key, request, Sweep(denial, bans=(ban,)), None)
         else:
             self.release(operation)
+
+    def entry(self, operation: bytes) -> JournalEntry:
+        """Return the ban as the journals hold it, under the id ``operation``."""
+        return JournalEntry.of_ban(
+            operation,
+            self.subject,
+            scope=self.scope,
+            level=self.level,
+            seconds=self.seconds,
+            reason=self.note,
+            milliseconds=self.milliseconds,
+            expires_at=self._expires_at(self.seconds or _LONGEST_BAN),
+        )
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""

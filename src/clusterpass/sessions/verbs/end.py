@@ -64,8 +64,8 @@ class End:
             session_id=session_id,
             reason="logged_out",
         )
-        answer = yield from self._confirm.carry_out(revocation, operation_id)
-        return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
+        outcome = yield from self._confirm.carry_out(revocation, operation_id)
+        return outcome.count(revocation.ended_now)
 
     def revoke(
         self, subject: str, session_id: str, *, reason: str, operation_id: str | None = None
@@ -88,8 +88,8 @@ class End:
             reason="revoked",
             must_exist=True,
         )
-        answer = yield from self._confirm.carry_out(revocation, operation_id)
-        return Ended(1 if answer.reply.status == "ENDED" else 0, answer.durable)
+        outcome = yield from self._confirm.carry_out(revocation, operation_id)
+        return outcome.count(revocation.ended_now)
 
     def revoke_all(
         self,
@@ -121,8 +121,8 @@ class End:
             keep=kept,
             device_type=device_type,
         )
-        answer = yield from self._confirm.carry_out(revocation, operation_id)
-        return Ended(len(answer.reply.ended), answer.durable)
+        outcome = yield from self._confirm.carry_out(revocation, operation_id)
+        return outcome.count(revocation.ended_now)
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
         """End every session of the namespace that was opened before ``time``.

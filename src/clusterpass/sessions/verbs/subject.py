@@ -125,8 +125,8 @@ class SubjectFlows:
             level=level,
             seconds=for_seconds or 0,
         )
-        answer = yield from self._confirm.carry_out(revocation, operation_id)
-        return Ended(len(answer.reply.ended), answer.durable)
+        outcome = yield from self._confirm.carry_out(revocation, operation_id)
+        return outcome.count(revocation.ended_now)
 
     def unban(self, subject: str, *, scope: str) -> Flow[Applied]:
         """Lift the ban of ``subject`` from ``scope``; return how many bans were lifted."""

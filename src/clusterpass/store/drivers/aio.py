@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
@@ -48,6 +48,10 @@ class AsyncStore(StoreBase):
         try:
             call = next(flow)
             while True:
+                if isinstance(call, Rest):
+                    await asyncio.sleep(call.seconds)
+                    call = flow.send(None)
+                    continue
                 try:
                     answer = await self._perform(call)
                 except ClusterPassError as error:

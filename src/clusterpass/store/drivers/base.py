@@ -12,11 +12,12 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.exchanges.agreement import is_primary, most_agree_with
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
+from clusterpass.store.exchanges.evidence import Inquiry, journal_nodes
 from clusterpass.store.exchanges.look_up import count_replicas, look_up, reach_primary
+from clusterpass.store.exchanges.primary_role import is_primary
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
@@ -78,7 +79,9 @@ class StoreBase:
         """Report changes to ``observer`` from the first call on; ``bound``: the staleness bound, in
         seconds."""
         self._observer, self._bound = observer, bound
-        self._terms = replace(self._terms, doubts=self._doubts)
+        book = observer.journal
+        ahead = {} if book is None else book.ahead
+        self._terms = replace(self._terms, doubts=self._doubts, ahead=ahead)
 
     def confirm_by(self, durability: Durability) -> None:
         """Make every write wait for ``durability`` from now on.
@@ -177,22 +180,56 @@ class StoreBase:
         A driver runs one such exchange for each node at a time: whoever has waited for one mostly
         finds the question answered, as it was asked after their own reply had come.
         """
-        node = wanted.node
-        if not self._doubts(node):
+        node, observer = wanted.node, self._observer
+        if observer is None or not self._doubts(node, is_durable=wanted.is_durable):
             return True
         if self._disagreed_at.get(node, -math.inf) >= wanted.answered_at:
             return False
         sent_at = steady_seconds()
         if self.location.is_cluster:
-            ask = most_agree_with(node, self.slots, time.monotonic, wanted.until)
+            inquiry = self._inquiry(observer, wanted.until)
+            is_believed = yield from inquiry.about(node)
+            if observer.journal is not None:
+                observer.set_journals(self.journal_nodes().keys())
+            if inquiry.heads_at is not None:
+                observer.heads_agreed(inquiry.heads_at, inquiry.epoch)
         else:
-            ask = is_primary(node)
-        if (yield from ask):
-            if self._observer is not None:
-                self._observer.agreed(node, sent_at)
-            return True
-        self._disagreed_at[node] = sent_at
-        return False
+            is_believed = yield from is_primary(node)
+        if is_believed:
+            observer.agreed(node, sent_at)
+        else:
+            self._disagreed_at[node] = sent_at
+        return is_believed
 
-    def _doubts(self, node: Address) -> bool:
-        return self._observer is not None and self._observer.doubts(node)
+    def read_journal(self, observer: Observer, node: Address) -> Exchange[None]:
+        """Read what the journal of ``node`` holds beyond what the observer knows."""
+        until = time.monotonic() + self.location.patience.deadline
+        asked_at = yield from self._inquiry(observer, until).read_one(node)
+        if asked_at is not None:
+            observer.heads_heard(node, asked_at)
+
+    def fill_journals(self, observer: Observer) -> Exchange[None]:
+        """Fill the journals that may have lost entries from the others, where these suffice."""
+        until = time.monotonic() + self.location.patience.deadline
+        inquiry = self._inquiry(observer, until)
+        yield from inquiry.fill()
+        if inquiry.heads_at is not None:
+            observer.heads_agreed(inquiry.heads_at, inquiry.epoch)
+
+    def journal_nodes(self) -> dict[Address, int]:
+        """The primaries that hold the journals, with the slot of each; empty: there are none."""
+        return journal_nodes(self.slots) if self.location.is_cluster else {}
+
+    def _inquiry(self, observer: Observer, until: float) -> Inquiry:
+        return Inquiry(
+            self.slots,
+            self.keyspace,
+            observer.journal,
+            clock=time.monotonic,
+            steady=steady_seconds,
+            until=until,
+            silent=self.breakers.silent,
+        )
+
+    def _doubts(self, node: Address, *, is_durable: bool = False) -> bool:
+        return self._observer is not None and self._observer.doubts(node, is_durable=is_durable)

@@ -4,17 +4,23 @@
   succeed on a demoted primary. The key is a copy of the cutoff where the node holds one.
 - CLUSTER INFO tells the epoch of a cluster. For a single server, ROLE tells whether the server is
   still the primary.
+- Where the node holds a journal, the journal's head and mark tell whether all of it is known.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
+from clusterpass.protocol.calls.journal import Told, told_in
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.store.location import Address
-from clusterpass.store.outcomes import ServerError
+from clusterpass.store.outcomes import Command, ServerError
 from clusterpass.store.topology.epoch import read_epoch
 from clusterpass.store.topology.slots import SLOTS, SlotMap
 from clusterpass.store.wire.resp import pack
+
+_NO_JOURNALS: Final[Mapping[Address, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +32,13 @@ class Heartbeat:
     has_cutoff: bool
     """Whether the key that is read is a copy of the cutoff."""
     is_cluster: bool
-    count: int = 2
-    """The number of replies."""
+    has_journal: bool = False
+    """Whether the node holds a journal, which is asked for its head."""
+
+    @property
+    def count(self) -> int:
+        """The number of replies."""
+        return 3 if self.has_journal else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +49,18 @@ class Pulse:
     """The epoch of the cluster; 0 for a single server."""
     cutoff: int | None
     """The cutoff in milliseconds; None where the node holds no copy."""
+    told: Told | None = None
+    """What the journal of the node tells of itself; None where there is none."""
 
 
 def make_heartbeats(
-    slots: SlotMap, keyspace: Keyspace, *, is_cluster: bool
+    slots: SlotMap,
+    keyspace: Keyspace,
+    *,
+    is_cluster: bool,
+    journals: Mapping[Address, int] = _NO_JOURNALS,
 ) -> dict[Address, Heartbeat]:
-    """The heartbeat of each primary in ``slots``."""
+    """The heartbeat of each primary in ``slots``; ``journals``: the slot of each node's journal."""
     keys: dict[Address, tuple[bytes, bool]] = {}
     for slot in SLOTS_WITH_CUTOFF:
         shard = slots.shard(slot)
@@ -58,10 +75,14 @@ def make_heartbeats(
             if not missing:
                 break
     standing = (b"CLUSTER", b"INFO") if is_cluster else (b"ROLE",)
-    return {
-        address: Heartbeat(pack(((b"GET", key), standing)), has_cutoff, is_cluster)
-        for address, (key, has_cutoff) in keys.items()
-    }
+    beats: dict[Address, Heartbeat] = {}
+    for address, (key, has_cutoff) in keys.items():
+        commands: tuple[Command, ...] = ((b"GET", key), standing)
+        journal = journals.get(address)
+        if journal is not None:
+            commands += ((b"HMGET", keyspace.journal(journal), b"h", b"m", b"l"),)
+        beats[address] = Heartbeat(pack(commands), has_cutoff, is_cluster, journal is not None)
+    return beats
 
 
 def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
@@ -69,7 +90,7 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
 
     A :class:`ServerError` where the node does not own the key, is a replica, or reports no epoch.
     """
-    found, standing = values
+    found, standing, *journal = values
     for value in values:
         if isinstance(value, ServerError):
             return value
@@ -78,7 +99,7 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
         epoch = read_epoch(standing)
         if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
-        return Pulse(epoch, cutoff)
+        return Pulse(epoch, cutoff, told_in(journal[0]) if journal else None)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
     return Pulse(0, cutoff)

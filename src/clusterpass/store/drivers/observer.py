@@ -3,6 +3,9 @@
 from collections.abc import Hashable, Iterable, Sequence, Set
 from typing import Protocol
 
+from clusterpass.protocol.calls.journal import Told
+from clusterpass.store.exchanges.evidence import JournalBook
+
 
 class Observer(Protocol):
     """A cache that invalidations and heartbeats keep current. No method blocks or raises."""
@@ -17,8 +20,15 @@ class Observer(Protocol):
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
 
-    def set_primaries(self, nodes: Set[Hashable]) -> None:
-        """Note that ``nodes``, and no others, own the slots."""
+    @property
+    def journal(self) -> JournalBook | None:
+        """What is known of the journals of a cluster; None: nothing, and nobody asks."""
+
+    def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
+        """Note that ``nodes``, and no others, own the slots, and which of them hold journals."""
+
+    def set_journals(self, nodes: Set[Hashable]) -> None:
+        """Note which nodes hold the journals; none of them: nothing is journaled."""
 
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Note that ``node`` answers heartbeats from now on, and ``pushes`` changes or not."""
@@ -33,14 +43,45 @@ class Observer(Protocol):
     def beat_sent(self, node: Hashable) -> int:
         """Note that a heartbeat for ``node`` goes out now; returns the number of the heartbeat."""
 
-    def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
+    def beat_answered(
+        self,
+        node: Hashable,
+        number: int,
+        epoch: int,
+        cutoff: int | None,
+        told: Told | None = None,
+    ) -> bool:
         """Note the reply to heartbeat ``number``; returns whether the epoch has changed.
 
-        ``cutoff``: milliseconds; None where the node holds no copy of the cutoff.
+        ``cutoff``: milliseconds; None where the node holds no copy of the cutoff. ``told``: what
+        the journal of the node tells of itself; None: there is none.
         """
 
-    def doubts(self, node: Hashable) -> bool:
-        """Whether a reply of ``node`` may be stale, as a failover may have replaced the node."""
+    def knows(self, node: Hashable, told: Told) -> bool:
+        """Whether all entries of the journal of ``node`` are known, given what it told."""
+
+    def heads_heard(self, node: Hashable, sent_at: float) -> None:
+        """Note that all entries are known that the journal of ``node`` had at ``sent_at``.
+
+        ``sent_at``: seconds of ``clusterpass.model.clock.steady_seconds``.
+        """
+
+    def has_gaps(self) -> bool:
+        """Whether some journal was read that may have lost entries, and is not filled yet."""
+
+    def heads_agreed(self, sent_at: float, epoch: int) -> None:
+        """Note that all entries are known of two journals, which were asked from ``sent_at`` on.
+
+        ``sent_at``: seconds of ``clusterpass.model.clock.steady_seconds``; ``epoch``: what the
+        nodes of both told.
+        """
+
+    def doubts(self, node: Hashable, *, is_durable: bool = False) -> bool:
+        """Whether a reply of ``node`` needs more evidence: the node may have been replaced, or lack
+        an ending that stands in the journals.
+
+        ``is_durable``: whether every replica has confirmed what the node wrote.
+        """
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Note that a majority, asked from ``sent_at`` on, agreed that ``node`` was not replaced.

@@ -13,7 +13,7 @@ from redis.connection import Connection, SSLConnection
 from redis.retry import Retry
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.pool import Pool
@@ -71,6 +71,10 @@ class SyncStore(StoreBase):
         try:
             call = next(flow)
             while True:
+                if isinstance(call, Rest):
+                    time.sleep(call.seconds)
+                    call = flow.send(None)
+                    continue
                 try:
                     answer = self._perform(call)
                 except ClusterPassError as error:

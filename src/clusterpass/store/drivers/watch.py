@@ -25,7 +25,7 @@ from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
-from clusterpass.store.exchanges.steps import LookUp
+from clusterpass.store.exchanges.steps import Exchange, LookUp
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.multiplexed import Outcome
@@ -56,6 +56,8 @@ class Watch:
         self._met: dict[Address, bool] = {}
         """The nodes that answer heartbeats, and whether each pushes."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
+        self._reading: dict[Address | None, asyncio.Task[None]] = {}
+        """The tasks that read the journal of a node; under None, the one that fills journals."""
         self._look_up_task: asyncio.Task[None] | None = None
         self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
         self._wants_look_up = True
@@ -130,7 +132,7 @@ class Watch:
         except GeneratorExit:
             raise  # the event loop was closed before: another watch may report by now
         except BaseException:
-            for task in (self._look_up_task, *self._opening.values()):
+            for task in (self._look_up_task, *self._opening.values(), *self._reading.values()):
                 if task is not None:
                     task.cancel()
             for address in self._heartbeats:
@@ -170,12 +172,15 @@ class Watch:
         """Take over a new slot map, whose owners may differ."""
         slots, location = self._store.slots, self._store.location
         self._version = slots.version
-        heartbeats = make_heartbeats(slots, location.keyspace, is_cluster=location.is_cluster)
+        journals = {} if self._observer.journal is None else self._store.journal_nodes()
+        heartbeats = make_heartbeats(
+            slots, location.keyspace, is_cluster=location.is_cluster, journals=journals
+        )
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
             self._met.pop(address, None)
         self._heartbeats = heartbeats
-        self._observer.set_primaries(heartbeats.keys())
+        self._observer.set_primaries(heartbeats.keys(), journals.keys())
 
     def _take_answer(
         self,
@@ -212,9 +217,12 @@ class Watch:
             return  # the link reports a lost connection itself
         pulse = read_pulse(heartbeat, outcome.values)
         if not isinstance(pulse, ServerError):
-            if self._observer.beat_answered(address, number, pulse.epoch, pulse.cutoff):
+            observer, told = self._observer, pulse.told
+            if observer.beat_answered(address, number, pulse.epoch, pulse.cutoff, told):
                 self._wants_look_up = True
                 self._is_urgent.set()
+            if told is not None and not observer.knows(address, told):
+                self._read_journal(nodes, address)
         elif pulse.code in {"NOPERM", "ERR"}:
             self._refuse(address, f"{pulse.code} {pulse.message}")
             self._observer.unjudged(address)
@@ -238,6 +246,29 @@ class Watch:
                 self._wants_look_up = True
         except ClusterPassError as error:
             self._refuse(address, str(error))
+
+    def _read_journal(self, nodes: Nodes, address: Address) -> None:
+        """Read the journal of a node, and fill those that may have lost entries."""
+        if address not in self._reading:
+            steps = self._store.read_journal(self._observer, address)
+            self._drive(nodes, address, steps)
+
+    def _drive(self, nodes: Nodes, key: Address | None, steps: Exchange[None]) -> None:
+        task = nodes.loop.create_task(nodes.drive(steps, self._store.search))
+        self._reading[key] = task
+        task.add_done_callback(partial(self._have_read, nodes, key))
+
+    def _have_read(self, nodes: Nodes, key: Address | None, task: "asyncio.Task[None]") -> None:
+        del self._reading[key]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ClusterPassError):
+            self._observer.refusal = str(error)
+        elif error is not None:
+            self._fail(error)
+        elif key is None or task.cancelled() or None in self._reading:
+            return
+        elif self._observer.has_gaps():
+            self._drive(nodes, None, self._store.fill_journals(self._observer))
 
     def _look_up(self, nodes: Nodes, now: float) -> None:
         if self._look_up_task is not None or now - self._looked_up_at < _SECONDS_BETWEEN_LOOK_UPS:

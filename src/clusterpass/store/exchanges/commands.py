@@ -17,11 +17,20 @@ def command_of(call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool 
 
 
 def commands_of(
-    call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool, asking: bool
+    call: ScriptCall[Any],
+    keys: tuple[bytes, ...],
+    *,
+    by_name: bool,
+    asking: bool,
+    ahead: tuple[ScriptCall[Any], ...] = (),
 ) -> tuple[Command, ...]:
-    """The command of :func:`command_of`, after ASKING where ``asking`` is set.
+    """The command that runs ``call``, behind those of the calls ``ahead``, with as many keys.
 
-    A node that imports a slot serves it only to a client that sends ASKING first.
+    Each comes after ASKING where ``asking`` is set: a node that imports a slot serves it only to a
+    client that sends ASKING first.
     """
-    command = command_of(call, keys, by_name=by_name)
-    return ((b"ASKING",), command) if asking else (command,)
+    commands = [command_of(each, each.keys[: len(keys)], by_name=by_name) for each in ahead]
+    commands.append(command_of(call, keys, by_name=by_name))
+    if asking:
+        return tuple(part for command in commands for part in ((b"ASKING",), command))
+    return tuple(commands)

@@ -20,11 +20,13 @@ def first_try(
 ) -> tuple[Shard, Wait | None] | None:
     """The shard whose primary to send ``call`` to, and the command that confirms its write.
 
-    None where the slot has no known owner or the owner does not answer: only :func:`carry_out`
-    can handle that.
+    None where the slot has no known owner, the owner does not answer, or endings of the subject
+    have to be carried out first: only :func:`carry_out` can handle that.
     """
     shard = slots.shards[slot_of(call.keys[0]) if call.slot is None else call.slot]
     if shard is None or shard.primary in terms.breakers.silent:
+        return None
+    if terms.ahead and call.keys[0] in terms.ahead:
         return None
     wait = None
     if call.script.writes and call.confirm:
@@ -42,10 +44,15 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
 ) -> Answer[Any] | None:
     """The answer that the first try got from the primary of ``shard``.
 
-    None when there is a fault, an error, a doubt about the node, or no confirmation where one was
-    asked for: :func:`carry_out` has to continue from ``outcome``.
+    None when there is a fault, an error, a doubt about the node, an ending of the subject that has
+    become known, or no confirmation where one was asked for: :func:`carry_out` has to continue from
+    ``outcome``.
     """
-    if type(outcome) is not Replies or type(outcome.values[0]) is ServerError:
+    if (
+        type(outcome) is not Replies
+        or type(outcome.values[0]) is ServerError
+        or (terms.ahead and call.keys[0] in terms.ahead)
+    ):
         return None
     durable = False
     if not call.script.writes:
@@ -58,4 +65,11 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
         if not is_durable(wait, confirmed, slots, shard):
             return None
         durable = True
+        # An ending is no answer about a session: it needs no evidence.
+        if (
+            not call.is_ending
+            and terms.doubts is not None
+            and terms.doubts(shard.primary, is_durable=True)
+        ):
+            return None
     return Answer(call.read(outcome.values[0]), durable, shard.primary)

@@ -53,9 +53,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Agree:
-    """Ask a majority whether ``node`` had been replaced when it answered. The outcome is a bool.
+    """Ask a majority whether ``node`` had been replaced when it answered, and read the journals.
 
-    One question serves everybody whose reply came before it was asked.
+    The outcome is a bool: whether the reply may be believed. One question serves everybody whose
+    reply came before it was asked.
     """
 
     node: Address
@@ -63,6 +64,8 @@ class Agree:
     """When the reply came that is in doubt, in seconds of the steady clock."""
     until: float
     """The time after which nobody is asked, in seconds of the monotonic clock."""
+    is_durable: bool = False
+    """Whether every replica has confirmed the reply, so that only the journals are in question."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,23 @@
 A store makes its terms once and replaces them when its durability or its observer changes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from clusterpass.config import Durability
 from clusterpass.model.clock import steady_seconds
+from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.topology.slots import SlotMap
+
+
+class Doubts(Protocol):
+    """Tells, without I/O, whether a reply of ``node`` needs more evidence to be believed."""
+
+    def __call__(self, node: Address, *, is_durable: bool = False) -> bool:
+        """``is_durable``: whether every replica has confirmed what ``node`` wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +35,10 @@ class Terms:
     """A monotonic clock, in seconds."""
     breakers: CircuitBreakers
     durability: Durability = "primary"
-    doubts: Callable[[Address], bool] | None = None
-    """Tells, without I/O, whether a node may have been replaced without noticing; None: no check
-    is made."""
+    doubts: Doubts | None = None
+    """Tells whether a reply needs more evidence; None: no check is made."""
+    ahead: Mapping[bytes, tuple[ScriptCall[Any], ...]] = field(default_factory=dict)
+    """The calls that have to be carried out ahead of every call about a subject, by the key of its
+    sessions; changes as entries of the journals become known."""
     steady: Callable[[], float] = steady_seconds
     """The clock of beliefs, in seconds; goes on while the machine sleeps."""

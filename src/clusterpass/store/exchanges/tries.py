@@ -67,6 +67,8 @@ class Tries:
         StoreFailed for errors that a retry does not cure.
         """
         asking, self._asking = self._asking, None
+        # What was sent without a generator had nothing ahead of it.
+        ahead = () if self._was_sent else self._terms.ahead.get(self._call.keys[0], ())
         if address is None:
             return Fault("cluster_down" if slots.version else "connection")
         terms, call = self._terms, self._call
@@ -85,10 +87,12 @@ class Tries:
             return Fault("circuit_open")
         slots = yield from self._counted(slots)
         wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
-        commands = commands_of(call, self._keys, by_name=self._by_name, asking=asking is not None)
+        commands = commands_of(
+            call, self._keys, by_name=self._by_name, asking=asking is not None, ahead=ahead
+        )
         outcome = yield Send(address, commands, wait, until=self.give_up_at)
         if isinstance(outcome, Replies):
-            return (yield from self._read(slots, address, outcome, wait, asking))
+            return (yield from self._read(slots, address, outcome, wait, asking, ahead))
         assert isinstance(outcome, Fault)
         self._was_sent = outcome.stale  # nothing was sent: the next try keeps the admission
         if outcome.kind in {"timeout", "connection"} and not outcome.stale:
@@ -114,13 +118,14 @@ class Tries:
             return terms.current()
         return slots
 
-    def _read(
+    def _read(  # noqa: PLR0917 (all of one try)
         self,
         slots: SlotMap,
         address: Address,
         outcome: Replies,
         wait: Wait | None,
         asking: Address | None,
+        ahead: tuple[ScriptCall[Any], ...],
     ) -> Exchange[Answer[Any] | Fault | None]:
         """What the replies of ``address`` come to, as :meth:`once` returns it."""
         terms, call = self._terms, self._call
@@ -133,10 +138,14 @@ class Tries:
             return (yield from self._recover(error, address, outcome, wait, asking))
         durable = is_durable(wait, outcome.confirmed, slots, slots.shard(self._slot))
         # What every replica has confirmed cannot come from a node that one of them has replaced.
-        if not durable and terms.doubts is not None and terms.doubts(address):
-            agreed = yield Agree(address, terms.steady(), until)
-            if not agreed:
-                return Fault("doubted")
+        if not (durable and call.is_ending) and terms.doubts is not None:
+            if terms.doubts(address, is_durable=durable):
+                agreed = yield Agree(address, terms.steady(), until, durable)
+                if not agreed:
+                    return Fault("doubted")
+            carried_out = set(map(id, ahead))
+            if any(id(each) not in carried_out for each in terms.ahead.get(call.keys[0], ())):
+                return None  # an ending has become known that the node may not have carried out
         answer = Answer(
             # The last reply is that to the script; a reply to ASKING may come before it.
             call.read(outcome.values[-1]),

@@ -20,8 +20,9 @@ local function drop_operation(id)
     end
 end
 
--- Drop the operations whose time is over, and the oldest beyond MOST_OPERATIONS. Returns the second
--- until which the last operation is kept; 0: none is left.
+-- Drop the operations whose time is over, and the oldest beyond MOST_OPERATIONS; one that a journal
+-- may repeat, which is noted ahead of now, does not count. Returns the second until which the last
+-- operation is kept; 0: none is left.
 local function settle_operations()
     local known, latest = {}, 0
     for name, value in pairs(fields) do
@@ -34,8 +35,10 @@ local function settle_operations()
     table.sort(known, function(a, b)
         return a.rank > b.rank or (a.rank == b.rank and a.id < b.id)
     end)
-    for index, each in ipairs(known) do
-        if each.at + keep_seconds <= now or index > MOST_OPERATIONS then
+    local others = 0
+    for _, each in ipairs(known) do
+        others = others + (each.at > now and 0 or 1)
+        if each.at + keep_seconds <= now or others > MOST_OPERATIONS then
             drop_operation(each.id)
         else
             latest = math.max(latest, each.at + keep_seconds)

@@ -2,7 +2,7 @@
 --
 -- A script asks ``mismatched`` and ``repeated`` before its change and calls ``remember`` after it,
 -- also when there was nothing to change: the id belongs to the first request that brought it. The
--- result is kept for at least as long as a client may repeat the call.
+-- result is kept for at least as long as a client, or a journal, may repeat the call.
 --
 -- Needs    arguments, fields, operations, record
 -- Gives    mismatched, remember, repeated
@@ -26,13 +26,18 @@ local function mismatched()
     return known ~= '' and known ~= fingerprint
 end
 
+-- The second from which this operation is kept for ``keep_seconds``.
+local function noted_at()
+    return math.max(now, operation_until - keep_seconds)
+end
+
 -- Keep the result of this operation (a number), the ids of the sessions that it ended, and when.
 local function remember(result, ids)
     if operation == NO_OPERATION then
         return
     end
     put(operation_field(operation, 0),
-        struct.pack(OPERATION_FORMAT, now, now_ms, result, #ids) .. fingerprint)
+        struct.pack(OPERATION_FORMAT, noted_at(), now_ms, result, #ids) .. fingerprint)
     for first = 1, #ids, IDS_IN_A_FIELD do
         local last = math.min(first + IDS_IN_A_FIELD - 1, #ids)
         put(operation_field(operation, math.ceil(first / IDS_IN_A_FIELD)),
@@ -47,7 +52,7 @@ local function repeated()
     if not value then
         return nil
     end
-    local _, first_ms, result, count = struct.unpack(OPERATION_FORMAT, value)
+    local noted, first_ms, result, count = struct.unpack(OPERATION_FORMAT, value)
     local ids = {}
     for index = 0, count - 1 do
         local part = fields[operation_field(operation, math.floor(index / IDS_IN_A_FIELD) + 1)]
@@ -56,7 +61,7 @@ local function repeated()
     end
     -- Noting the repetition keeps the result for as long as there are any; and WAIT needs a write.
     put(operation_field(operation, 0),
-        struct.pack(OPERATION_FORMAT, now, first_ms, result, count)
+        struct.pack(OPERATION_FORMAT, math.max(noted, noted_at()), first_ms, result, count)
             .. string.sub(value, OPERATION_BYTES + 1))
     return result, ids, first_ms
 end

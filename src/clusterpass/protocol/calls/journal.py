@@ -1,0 +1,127 @@
+"""The calls of the journals, in which endings are written that their own shard cannot confirm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from clusterpass.protocol.calls.statuses import JournalAppendStatus, JournalFillStatus
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import ScriptCall, load_script
+
+MOST_ENTRIES: Final = 100_000
+"""The most endings that a journal holds; more are refused as pending."""
+_MOST_IN_A_REPLY: Final = 1000
+_DEADLINE: Final = 0.5
+"""Seconds: the other journals are waiting for their turn."""
+Told = tuple[int, bytes, int]
+"""What a journal tells of itself: head, mark, and how old evidence may be in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFrom:
+    """From where to read a journal: an event, or a place among all entries."""
+
+    position: int | None
+    """The latest event that is known; None: all entries are read."""
+    cursor: bytes = b"0"
+    """Where to go on among all entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRead:
+    """What a journal told when it was read."""
+
+    head: int
+    """The number of the latest event."""
+    is_filled: bool
+    """Whether the journal has all entries that it has confirmed."""
+    mark: bytes
+    """The mark of the journal; empty: it was never filled."""
+    run_id: bytes
+    """The run of the server that answered."""
+    milliseconds: int
+    """How old evidence may be, in the whole namespace; 0: the journal does not say."""
+    cursor: bytes
+    """Where to go on reading all entries; empty: everything was read."""
+    entries: Mapping[bytes, bytes]
+    """The entries by id; empty: the entry was trimmed."""
+
+
+def append_to_journal(
+    keyspace: Keyspace, slot: int, entry_id: bytes, entry: bytes, *, confirm: bool = True
+) -> ScriptCall[JournalAppendStatus]:
+    """Write ``entry`` into the journal in ``slot``: ``scripts/journal_append.lua``."""
+    return ScriptCall(
+        load_script("journal_append"),
+        (keyspace.journal(slot),),
+        (entry_id, entry, MOST_ENTRIES),
+        lambda raw: cast("JournalAppendStatus", raw.decode()),
+        confirm=confirm,
+        deadline=_DEADLINE,
+        slot=slot,
+    )
+
+
+def read_journal(keyspace: Keyspace, slot: int, asked: ReadFrom) -> ScriptCall[JournalRead]:
+    """Read the journal in ``slot`` from where ``asked`` says: ``scripts/journal_read.lua``."""
+    return ScriptCall(
+        load_script("journal_read"),
+        (keyspace.journal(slot),),
+        (b"" if asked.position is None else asked.position, asked.cursor, _MOST_IN_A_REPLY),
+        _read_journal,
+        slot=slot,
+    )
+
+
+def trim_journal(keyspace: Keyspace, slot: int, entry_ids: Sequence[bytes]) -> ScriptCall[int]:
+    """Remove entries from the journal in ``slot``; the reply is how many there were.
+
+    No replica is asked to confirm: an entry that comes back is carried out once more. The script is
+    ``scripts/journal_trim.lua``.
+    """
+    return ScriptCall(
+        load_script("journal_trim"),
+        (keyspace.journal(slot),),
+        tuple(entry_ids),
+        int,
+        confirm=False,
+        deadline=_DEADLINE,
+        slot=slot,
+    )
+
+
+def fill_journal(
+    keyspace: Keyspace,
+    slot: int,
+    *,
+    seen: JournalRead,
+    milliseconds: int,
+    entries: Mapping[bytes, bytes],
+    is_last: bool,
+) -> ScriptCall[JournalFillStatus]:
+    """Write ``entries`` of the others into the journal in ``slot``, which was ``seen`` unfilled.
+
+    ``milliseconds``: how old evidence may be, where the journal does not say; ``is_last``: whether
+    the journal is marked as filled. The script is ``scripts/journal_fill.lua``.
+    """
+    pairs = [part for pair in entries.items() for part in pair]
+    return ScriptCall(
+        load_script("journal_fill"),
+        (keyspace.journal(slot),),
+        (seen.mark, seen.run_id, milliseconds, b"1" if is_last else b"", *pairs),
+        lambda raw: cast("JournalFillStatus", raw.decode()),
+        confirm=False,
+        slot=slot,
+    )
+
+
+def told_in(fields: Sequence[bytes | None]) -> Told:
+    """What a journal tells of itself, from its fields ``h``, ``m`` and ``l``."""
+    head, mark, milliseconds = fields
+    return int(head or 0), mark or b"", int(milliseconds or 0)
+
+
+def _read_journal(raw: list[Any]) -> JournalRead:
+    head, is_filled, mark, run_id, milliseconds, cursor, found = raw
+    entries = dict(zip(found[::2], found[1::2], strict=True))
+    return JournalRead(head, bool(is_filled), mark, run_id, milliseconds, cursor, entries)

@@ -1,0 +1,190 @@
+"""One entry of a journal: an ending that was acknowledged before its own shard confirmed it.
+
+An entry holds what any process needs to carry the ending out, so the ending outlives the process
+that asked for it. ``scripts/_include/journal.lua`` states where entries are kept.
+
+    fingerprint 8 | second until which the entry counts 4 | JSON: [verb, subject, milliseconds, ...]
+
+``milliseconds``: when the owner of the subject first carried the ending out, by the owner's clock;
+null: it may not have been. What follows are the arguments of the verb.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Self, cast
+
+from clusterpass.model.errors import UnreadableRecord
+from clusterpass.model.reasons import RevocationReason
+from clusterpass.protocol.calls import (
+    fingerprints,
+    session as session_calls,
+    subject as subject_calls,
+)
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import ScriptCall
+
+_HEAD: Final = struct.Struct(">8sI")
+_SUBJECT_BYTES: Final = 8
+LATEST: Final = 2**32 - 1
+"""The last second that an entry can count until."""
+JournaledVerb = Literal["end_session", "end_all", "ban"]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An ending that a journal holds."""
+
+    operation: bytes
+    """The operation id of the ending, 8 bytes."""
+    subject: str
+    verb: JournaledVerb
+    arguments: tuple[Any, ...] = field(repr=False)
+    """What the verb takes, as JSON has it; :meth:`of_end_session` and its like make them."""
+    expires_at: int
+    """The second, since the epoch, from which the entry changes nothing any more."""
+    milliseconds: int | None = None
+    """When the owner first carried the ending out, in milliseconds of its clock; None: maybe never
+    yet."""
+
+    @classmethod
+    def of_end_session(
+        cls,
+        operation: bytes,
+        subject: str,
+        *,
+        session_id: bytes,
+        reason: RevocationReason,
+        address: bytes,
+        note: str,
+        expires_at: int,
+    ) -> Self:
+        """The entry of a call of ``end_session``."""
+        arguments = (session_id.hex(), reason, address.hex(), note)
+        return cls(operation, subject, "end_session", arguments, expires_at)
+
+    @classmethod
+    def of_end_all(
+        cls,
+        operation: bytes,
+        subject: str,
+        *,
+        keep: bytes | None,
+        device_type: str | None,
+        note: str,
+        milliseconds: int | None,
+        expires_at: int,
+    ) -> Self:
+        """The entry of a call of ``end_all``."""
+        arguments = ((keep or b"").hex(), device_type, note)
+        return cls(operation, subject, "end_all", arguments, expires_at, milliseconds)
+
+    @classmethod
+    def of_ban(
+        cls,
+        operation: bytes,
+        subject: str,
+        *,
+        scope: str,
+        level: int,
+        seconds: int,
+        reason: str,
+        milliseconds: int | None,
+        expires_at: int,
+    ) -> Self:
+        """The entry of a call of ``ban``."""
+        arguments = (scope, level, seconds, reason)
+        return cls(operation, subject, "ban", arguments, expires_at, milliseconds)
+
+    @property
+    def id(self) -> bytes:
+        """The id under which a journal keeps the entry: 16 bytes, as ids are each subject's own."""
+        return self.operation + hashlib.sha256(self.subject.encode()).digest()[:_SUBJECT_BYTES]
+
+    def encode(self) -> bytes:
+        """The entry as a journal holds it."""
+        head = _HEAD.pack(self._fingerprint(), min(self.expires_at, LATEST))
+        body = [self.verb, self.subject, self.milliseconds, *self.arguments]
+        return head + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, entry_id: bytes, encoded: bytes) -> Self:
+        """The entry that a journal holds under ``entry_id``; raises UnreadableRecord."""
+        try:
+            _, expires_at = _HEAD.unpack_from(encoded)
+            verb, subject, milliseconds, *arguments = json.loads(encoded[_HEAD.size :])
+        except (ValueError, struct.error) as error:
+            raise UnreadableRecord from error
+        operation = entry_id[:-_SUBJECT_BYTES]
+        return cls(operation, subject, verb, tuple(arguments), expires_at, milliseconds)
+
+    def call(self, keyspace: Keyspace, keeping: Housekeeping) -> ScriptCall[Any]:
+        """The call that carries the ending out; a repetition changes nothing that came after it.
+
+        Raises UnreadableRecord for a verb of a later release.
+        """
+        keeping = replace(keeping, operation_until=min(self.expires_at, LATEST))
+        match self.verb:
+            case "end_session":
+                session_id, reason, address, note = self.arguments
+                return session_calls.end_session(
+                    keyspace,
+                    keeping,
+                    self.subject,
+                    session_id=bytes.fromhex(session_id),
+                    reason=cast("RevocationReason", reason),
+                    address=bytes.fromhex(address),
+                    note=note,
+                    operation=self.operation,
+                )
+            case "end_all":
+                keep, device_type, note = self.arguments
+                return session_calls.end_all(
+                    keyspace,
+                    keeping,
+                    self.subject,
+                    keep=bytes.fromhex(keep) or None,
+                    reason="revoked",
+                    device_type=device_type,
+                    note=note,
+                    operation=self.operation,
+                    up_to=self.milliseconds,
+                )
+            case "ban":
+                scope, level, seconds, reason = self.arguments
+                return subject_calls.ban(
+                    keyspace,
+                    keeping,
+                    self.subject,
+                    scope=scope,
+                    level=level,
+                    seconds=seconds,
+                    reason=reason,
+                    operation=self.operation,
+                    begins=self.milliseconds,
+                )
+        raise UnreadableRecord
+
+    def _fingerprint(self) -> bytes:
+        match self.verb:
+            case "end_session":
+                session_id, reason, _, note = self.arguments
+                return fingerprints.of_end_session(
+                    self.subject, session_id=bytes.fromhex(session_id), reason=reason, note=note
+                )
+            case "end_all":
+                keep, device_type, note = self.arguments
+                return fingerprints.of_end_all(
+                    self.subject,
+                    keep=bytes.fromhex(keep) or None,
+                    reason="revoked",
+                    device_type=device_type,
+                    note=note,
+                )
+            case "ban":
+                scope, level, seconds, reason = self.arguments
+                return fingerprints.of_ban(
+                    self.subject, scope=scope, level=level, seconds=seconds, reason=reason
+                )

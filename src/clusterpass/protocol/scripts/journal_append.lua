@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- Write an ending into a journal.
+--
+-- KEYS     1 journal
+-- ARGV     1 id of the entry   2 entry (see journal)   3 most entries
+-- Returns  status
+-- Status   OK        the journal holds the entry
+--          MISMATCH  the id belongs to another request
+--          UNFILLED  entries may have been lost: the journal does not count until it is filled
+--          FULL      the journal has the most entries already
+--
+-- A repetition writes again, so that WAIT has a write to wait for.
+--@include journal
+
+local FINGERPRINT_BYTES = 8
+
+local id, entry = ARGV[1], ARGV[2]
+local known = redis.call('HGET', JOURNAL, entry_field(id))
+if known and string.sub(known, 1, FINGERPRINT_BYTES) ~= string.sub(entry, 1, FINGERPRINT_BYTES) then
+    return 'MISMATCH'
+end
+if not is_filled() then
+    return 'UNFILLED'
+end
+if not known and tonumber(redis.call('HGET', JOURNAL, 'n') or '0') >= tonumber(ARGV[3]) then
+    return 'FULL'
+end
+-- What is confirmed from here on counts while this run lasts, or until a replica is promoted.
+redis.call('HSET', JOURNAL, 'm', mark_now())
+if known ~= entry then
+    redis.call('HSET', JOURNAL, entry_field(id), entry)
+    if not known then
+        redis.call('HINCRBY', JOURNAL, 'n', 1)
+    end
+    publish(id)
+end
+return 'OK'

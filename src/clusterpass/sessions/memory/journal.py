@@ -1,0 +1,237 @@
+"""The journaled endings that this process knows: who asks about their subjects carries them out.
+
+- An entry is carried out in front of every call about its subject, on the same connection: so the
+  owner of the subject, whichever node that is, has ended what the entry ends before it answers.
+- What this process keeps in memory about the subject is dropped when an entry becomes known.
+- Each journal is read from where it was read last, or whole: after a new connection, or when its
+  server is another run than before, as positions then say nothing.
+- An entry that nobody has carried out for good for some seconds is handed to ``on_left``, at a
+  random time, so that the endings of a process that has died are not forgotten.
+
+No I/O happens here. Times are seconds of the steady clock.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clusterpass.model.errors import UnreadableRecord
+from clusterpass.model.forks import renew_in_child
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
+from clusterpass.protocol.journal_entry import JournalEntry
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import ScriptCall
+
+_LEFT_AFTER: Final = 2.0
+_LEFT_WITHIN: Final = 4.0
+_MOST_LEFT: Final = 200
+_SECONDS_BETWEEN_LOOKS: Final = 0.5
+
+
+@dataclass(slots=True)
+class KnownEntry:
+    """An entry that this process knows."""
+
+    entry: JournalEntry
+    encoded: bytes
+    key: bytes
+    """The key of the sessions of the entry's subject."""
+    call: ScriptCall[Any]
+    left_at: float
+    """When the entry is handed to ``on_left``."""
+
+
+@dataclass(slots=True)
+class _Copy:
+    """How far the journal of one node was read."""
+
+    run_id: bytes
+    position: int | None = None
+    """The latest event that is known; None: not all entries are known."""
+    began_at: int = 0
+    """The head when reading of all entries began."""
+    told: Told | None = None
+    """What the journal told of itself when it was read last; None: it is not filled."""
+
+
+class Journal:
+    """What one manager knows of the journals of its namespace."""
+
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        keeping: Callable[[], Housekeeping],
+        *,
+        steady: Callable[[], float],
+        clock: Callable[[], float],
+        lock: Callable[[], AbstractContextManager[Any]],
+        jitter: Callable[[], float],
+        changed: Callable[[bytes], None],
+    ) -> None:
+        """``keeping``: returns what calls that change a subject carry; ``steady``, ``clock``:
+        return seconds of the steady clock, and since the epoch; ``lock``: creates a reentrant lock;
+        ``jitter``: returns a random number from 0 to 1; ``changed``: drops what is in memory about
+        the subject of a key."""
+        self._keyspace = keyspace
+        self._keeping = keeping
+        self._steady = steady
+        self._clock = clock
+        self._new_lock = lock
+        self._jitter = jitter
+        self._changed = changed
+        self.ahead: Final[dict[bytes, tuple[ScriptCall[Any], ...]]] = {}
+        """The calls that carry out the entries of a subject, by the key of its sessions. Read
+        without a lock; a changed subject gets another tuple."""
+        self.milliseconds = 0
+        """How old evidence may be, as the journals say; 0: not known."""
+        self.on_left: Callable[[KnownEntry], None] = _nobody
+        """Called, without a lock, with an entry that somebody has to carry out for good."""
+        self.begin_anew()
+        renew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Forget everything; called in a forked child, which reads the journals anew."""
+        self._lock = self._new_lock()
+        with self._lock:
+            self._entries: dict[bytes, KnownEntry] = {}
+            self._copies: dict[Hashable, _Copy] = {}
+            self.ahead.clear()
+            self._look_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # Reading.
+
+    def forget_node(self, node: Hashable) -> None:
+        """Read the whole journal of ``node`` next time. What is known of it stays known."""
+        with self._lock:
+            self._copies.pop(node, None)
+
+    def read_from(self, node: Hashable) -> ReadFrom:
+        """Return from where the journal of ``node`` has to be read."""
+        copy = self._copies.get(node)
+        return ReadFrom(None if copy is None else copy.position)
+
+    def knows(self, node: Hashable, told: Told) -> bool:
+        """Return whether all entries of the journal of ``node`` are known, given what it told."""
+        copy = self._copies.get(node)
+        return copy is not None and copy.told == told
+
+    def has_gaps(self) -> bool:
+        """Return whether a journal was read that may have lost entries, and is not filled yet."""
+        return any(
+            copy.told is None and copy.position is not None for copy in list(self._copies.values())
+        )
+
+    def take(self, node: Hashable, asked: ReadFrom, read: JournalRead) -> ReadFrom | None:
+        """Take note of what ``node`` answered when it was read from ``asked``.
+
+        Returns from where to go on; None: all entries are known.
+        """
+        with self._lock:
+            copy = self._copies.get(node)
+            if copy is None or copy.run_id != read.run_id:
+                copy = self._copies[node] = _Copy(read.run_id)
+                if asked != ReadFrom(None):
+                    return ReadFrom(None)
+            if read.milliseconds:
+                self.milliseconds = read.milliseconds
+            for entry_id, encoded in read.entries.items():
+                if encoded:
+                    self._learn(entry_id, encoded)
+                else:
+                    self._forget(entry_id)
+            if asked.position is None:
+                if asked.cursor == b"0":
+                    copy.began_at = read.head
+                if read.cursor:
+                    return ReadFrom(None, read.cursor)
+                if read.head > copy.began_at:
+                    return ReadFrom(copy.began_at)
+            elif read.cursor:
+                return ReadFrom(None)
+            copy.position = read.head
+            told = (read.head, read.mark, read.milliseconds)
+            copy.told = told if read.is_filled else None
+            return None
+
+    # Entries.
+
+    def learn(self, entry: JournalEntry) -> None:
+        """Carry ``entry`` out in front of every call about its subject from now on."""
+        with self._lock:
+            self._learn(entry.id, entry.encode())
+
+    def forget(self, entry_ids: Iterable[bytes]) -> None:
+        """Drop entries that their own shard has confirmed, or that have expired."""
+        with self._lock:
+            for entry_id in entry_ids:
+                self._forget(entry_id)
+
+    def find(self, entry_id: bytes) -> KnownEntry | None:
+        """Return the entry with this id; None: it is not known, or known no more."""
+        return self._entries.get(entry_id)
+
+    def encoded(self) -> Mapping[bytes, bytes]:
+        """Return all known entries by id, as a journal holds them."""
+        with self._lock:
+            return {entry_id: known.encoded for entry_id, known in self._entries.items()}
+
+    def is_expired(self, known: KnownEntry) -> bool:
+        """Return whether the entry changes nothing any more."""
+        return known.entry.expires_at <= self._clock()
+
+    def look_for_left(self) -> None:
+        """Hand over the entries whose time has come; cheap, and called with every heartbeat."""
+        now = self._steady()
+        if not self._entries or now < self._look_at:
+            return
+        with self._lock:
+            self._look_at = now + _SECONDS_BETWEEN_LOOKS
+            left = [known for known in self._entries.values() if known.left_at <= now]
+            left = left[:_MOST_LEFT]
+            for known in left:
+                known.left_at = now + self._pause()
+        for known in left:
+            self.on_left(known)
+
+    def _pause(self) -> float:
+        return _LEFT_AFTER + self._jitter() * _LEFT_WITHIN
+
+    def _learn(self, entry_id: bytes, encoded: bytes) -> None:
+        known = self._entries.get(entry_id)
+        if known is not None and known.encoded == encoded:
+            return
+        try:
+            entry = JournalEntry.decode(entry_id, encoded)
+            call = entry.call(self._keyspace, self._keeping())
+        except (UnreadableRecord, ValueError):
+            return  # of a later release, whose processes carry it out
+        if known is not None and entry.milliseconds is None:
+            return  # what is known tells more
+        key = self._keyspace.sessions(entry.subject)
+        left_at = self._steady() + self._pause() if known is None else known.left_at
+        self._entries[entry_id] = KnownEntry(entry, encoded, key, call, left_at)
+        if known is not None:
+            self._drop_call(known)
+        self.ahead[key] = (*self.ahead.get(key, ()), call)
+        self._changed(key)
+
+    def _forget(self, entry_id: bytes) -> None:
+        known = self._entries.pop(entry_id, None)
+        if known is not None:
+            self._drop_call(known)
+
+    def _drop_call(self, known: KnownEntry) -> None:
+        left = tuple(each for each in self.ahead.get(known.key, ()) if each is not known.call)
+        if left:
+            self.ahead[known.key] = left
+        else:
+            self.ahead.pop(known.key, None)
+
+
+def _nobody(_: KnownEntry) -> None:
+    """Leave an entry to other processes, as nothing carries entries out here."""

@@ -1,0 +1,127 @@
+"""Writes endings that their own shard cannot confirm into the journals of three primaries.
+
+- An ending is acknowledged once two journals hold it, and every server had to ask them again: the
+  evidence by which servers believe an answer is never older than a bound, so waiting for that bound
+  is enough.
+- Two journals suffice, as every server reads two. The third is written when the ending is retried.
+- An entry is trimmed when its own shard has confirmed the ending with all replicas.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from clusterpass.model.errors import OperationMismatch, StoreDenied, StoreUnavailable
+from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.journal import append_to_journal, trim_journal
+from clusterpass.protocol.calls.statuses import JournalAppendStatus
+from clusterpass.protocol.journal_entry import JournalEntry
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS
+from clusterpass.protocol.script import Answer, Flow, Rest
+from clusterpass.sessions.context import Context
+
+_ENOUGH: Final = 2
+_MOST_TRIMMED_AT_ONCE: Final = 100
+
+
+class Journaling:
+    """Writes and trims the entries of one manager."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._near = context.memory.near
+        self._journal = context.memory.journal
+        self._failed: set[int] = set()
+        """The slots of the journals that did not confirm the latest entry; they are tried last."""
+        self._missing: dict[bytes, list[int]] = {}
+        """The slots of the journals that do not hold an entry yet, by its id."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether three primaries hold journals, as far as is known."""
+        return self._near.leases.has_journals
+
+    def record(self, entry: JournalEntry) -> Flow[bool]:
+        """Write ``entry`` into two journals, and wait until every server asks them again.
+
+        Returns False where fewer than two have confirmed. Raises OperationMismatch when a journal
+        holds another request under the operation id.
+        """
+        confirmed = set()
+        missing = list(JOURNAL_SLOTS)
+        for slot in sorted(JOURNAL_SLOTS, key=lambda each: each in self._failed):
+            answer = yield from self._append(slot, entry)
+            is_confirmed = answer is not None and answer.reply == "OK" and answer.durable
+            if answer is not None and answer.reply == "MISMATCH":
+                raise OperationMismatch
+            if is_confirmed and answer is not None and answer.node is not None:
+                self._failed.discard(slot)
+                confirmed.add(answer.node)
+                missing.remove(slot)
+            else:
+                self._failed.add(slot)
+            if len(confirmed) == _ENOUGH:
+                break
+        if len(confirmed) < _ENOUGH:
+            return False
+        self._missing[entry.id] = missing
+        self._journal.learn(entry)
+        yield Rest(self._near.leases.evidence_bound)
+        return True
+
+    def complete(self, entry: JournalEntry) -> Flow[None]:
+        """Write ``entry`` into the journals that did not confirm it."""
+        for slot in list(self._missing.get(entry.id, ())):
+            answer = yield from self._append(slot, entry)
+            if answer is not None and answer.reply == "OK" and answer.durable:
+                left = [each for each in self._missing.get(entry.id, ()) if each != slot]
+                self._missing[entry.id] = left
+
+    def note_time(self, entry: JournalEntry, milliseconds: int) -> Flow[JournalEntry]:
+        """Note in the journals when the owner first carried ``entry`` out; return the new entry.
+
+        A repetition after a rollback then spares what was opened later.
+        """
+        if entry.verb == "end_session" or entry.milliseconds is not None:
+            return entry
+        entry = replace(entry, milliseconds=milliseconds)
+        self._journal.learn(entry)
+        for slot in JOURNAL_SLOTS:
+            yield from self._append(slot, entry, confirm=False)
+        return entry
+
+    def renamed(self, entry: JournalEntry) -> JournalEntry:
+        """Return ``entry`` under an id that nobody else uses, where its own is taken."""
+        operation = hashlib.sha256(entry.id + entry.encode()).digest()[:OPERATION_BYTES]
+        return replace(entry, operation=operation)
+
+    def trim(self, entry_ids: Iterable[bytes]) -> Flow[None]:
+        """Remove entries from the journals: their own shard has confirmed them."""
+        ids = list(entry_ids)
+        self._journal.forget(ids)
+        for entry_id in ids:
+            self._missing.pop(entry_id, None)
+        for slot in JOURNAL_SLOTS:
+            for first in range(0, len(ids), _MOST_TRIMMED_AT_ONCE):
+                some = ids[first : first + _MOST_TRIMMED_AT_ONCE]
+                try:
+                    yield trim_journal(self._context.keyspace, slot, some)
+                except StoreDenied:
+                    raise
+                except StoreUnavailable:
+                    break  # whoever reads this journal carries the entries out once more
+
+    def _append(
+        self, slot: int, entry: JournalEntry, *, confirm: bool = True
+    ) -> Flow[Answer[JournalAppendStatus] | None]:
+        call = append_to_journal(
+            self._context.keyspace, slot, entry.id, entry.encode(), confirm=confirm
+        )
+        try:
+            answer: Answer[JournalAppendStatus] = yield call
+        except StoreDenied:
+            raise
+        except StoreUnavailable:
+            return None
+        return answer

@@ -1,0 +1,22 @@
+"""Whether a single server is still a primary. Pure.
+
+A server that was replaced behind its name, and does not know, cannot be told from one that was not.
+Whether a node of a cluster was replaced is the subject of :mod:`evidence`.
+"""
+
+from typing import Final
+
+from clusterpass.store.exchanges.steps import Exchange, Send
+from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Replies, ServerError
+
+_REFUSED: Final = frozenset({"NOPERM", "ERR"})
+
+
+def is_primary(node: Address) -> Exchange[bool]:
+    """Whether the single server ``node`` says that it is a primary, or refuses to tell its role."""
+    outcome = yield Send(node, ((b"ROLE",),), urgent=True)
+    answer = outcome.values[0] if isinstance(outcome, Replies) else None
+    if isinstance(answer, ServerError):
+        return answer.code in _REFUSED
+    return isinstance(answer, list) and answer[:1] == [b"master"]
