@@ -46,6 +46,11 @@ SCRIPTS = [
     "user_find",
     "attempt",
     "forget_attempts",
+    "journal_append",
+    "journal_fill",
+    "journal_read",
+    "journal_trim",
+    "never_promoted",
 ]
 
 
@@ -57,6 +62,8 @@ READERS = {
     "online_count",
     "online_page",
     "user_find",
+    "journal_read",
+    "never_promoted",
 }
 KEEPING = Housekeeping(60)
 

@@ -131,11 +131,9 @@ def drive(flow: Generator[Any, Any, Any], *raw: Any, durable: bool = True) -> tu
 
 
 def _past_the_cutoff(flow: Generator[Any, Any, Any], call: ScriptCall[Any]) -> ScriptCall[Any]:
-    """The first call that is none for the cutoff, nor a note of use: those have their own tests.
-
-    Nor is it a rest: no time passes here.
-    """
-    while isinstance(call, Rest) or call.script.name in {"read_not_before", "touch"}:
+    """The first call that is none of those that have their own tests; no time passes in a rest."""
+    aside = {"read_not_before", "touch", "never_promoted"}
+    while isinstance(call, Rest) or call.script.name in aside:
         call = flow.send(None if isinstance(call, Rest) else Answer(call.read(0), False))
     return call
 

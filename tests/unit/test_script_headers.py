@@ -29,7 +29,7 @@ STATUSES = {
     "journal_append": statuses.JournalAppendStatus,
     "journal_fill": statuses.JournalFillStatus,
 }
-NUMBERS = {"attempt", "forget_attempts", "touch", "unban"}
+NUMBERS = {"attempt", "forget_attempts", "never_promoted", "touch", "unban"}
 LABELS = ("KEYS", "ARGV", "Returns", "Status")
 
 

@@ -57,6 +57,7 @@ def append_to_journal(
         (entry_id, entry, MOST_ENTRIES),
         lambda raw: cast("JournalAppendStatus", raw.decode()),
         confirm=confirm,
+        is_ending=True,
         deadline=_DEADLINE,
         slot=slot,
     )

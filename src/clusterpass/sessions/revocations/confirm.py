@@ -22,6 +22,7 @@ from clusterpass.model.errors import (
     TooManyBans,
 )
 from clusterpass.model.values import Ended
+from clusterpass.protocol.calls import namespace as namespace_calls
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
@@ -93,7 +94,7 @@ class Confirm:
                 raise
             if answer.is_confirmed:
                 if answer.durable:
-                    yield from self._settle(answer)
+                    yield from self._settle(revocation.call(operation), answer)
                 revocation.enforce(operation, is_pending=False)
                 return Outcome(reply, answer.durable)
         if self._journaling.is_possible and (
@@ -111,11 +112,18 @@ class Confirm:
             return call
         return replace(call, insists=False, deadline=_OWN_SHARD_SECONDS)
 
-    def _settle(self, answer: Answer[Any]) -> Flow[None]:
-        """Wait until nobody believes the primary any more that the node has replaced."""
+    def _settle(self, call: ScriptCall[Any], answer: Answer[Any]) -> Flow[None]:
+        """Wait until nobody believes the primary any more that the node may have replaced."""
         seconds = self._memory.near.seconds_unsettled(answer.node)
-        if seconds > 0:
+        if seconds <= 0:
+            return
+        try:
+            told: Answer[int] = yield namespace_calls.never_promoted(call.keys[0], call.slot)
+        except StoreUnavailable:
             yield Rest(seconds)
+        else:
+            if not told.reply or told.node != answer.node:
+                yield Rest(seconds)
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Raise every copy of the cutoff; return whether all copies are durable.

@@ -5,7 +5,7 @@
 - What a node does not know yet, as its shard could not confirm it, stands in the journals. All of
   it is known once two filled journals, whose primaries tell that epoch too, were read.
 - A journal that may have lost entries is filled from the others: from two filled ones, or from all
-  there are, as after a restart of the whole cluster.
+  there are, as after a restart of the whole cluster. In a new namespace two suffice to begin.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -203,7 +203,9 @@ class Inquiry:
             if self._epochs.get(node) == self.epoch
         }
         filled = sum(read.is_filled for read in heard.values())
-        if filled < _ENOUGH and len(heard) < len(self._journals):
+        are_new = all(not read.mark and not read.head for read in heard.values())
+        enough = _ENOUGH if are_new else len(self._journals)
+        if filled < _ENOUGH and len(heard) < enough:
             return
         entries = list(self._book.encoded().items())
         firsts = range(0, len(entries) or 1, _MOST_FILLED_AT_ONCE)
