@@ -32,7 +32,9 @@ def write_on_trial(
     seconds = seconds or min(_LONGEST_WAIT_SECONDS, patience.timeout / 2)
     milliseconds = max(1, int(1000 * seconds))
     try:
-        return _try(location, address, context, key, milliseconds)
+        return _try(
+            location, address, context, key, asked=_replicas(seen), milliseconds=milliseconds
+        )
     except CONNECTION_FAILURES as error:
         return Trial(refusal=f"{describe_failure(error)}.")
 
@@ -42,6 +44,8 @@ def _try(
     address: Address,
     context: ssl.SSLContext | None,
     key: bytes,
+    *,
+    asked: int,
     milliseconds: int,
 ) -> Trial:
     with (
@@ -51,7 +55,7 @@ def _try(
         watched = watching.ask(*tracking([key]))
         written, replicas = writing.ask_together(
             (b"EVAL", _SCRIPT, 1, key, b"trial", _TTL_SECONDS),
-            (b"WAIT", 1, milliseconds),
+            (b"WAIT", asked, milliseconds),
         )
         if isinstance(written, ServerError):
             return Trial(refusal=f"{written.code} {written.message}")
@@ -60,9 +64,18 @@ def _try(
             was_pushed = watching.wait_for_push()
     return Trial(
         replicas=None if isinstance(replicas, ServerError) else replicas,
+        asked=asked,
         was_pushed=was_pushed,
         refusal=f"{replicas.code} {replicas.message}" if isinstance(replicas, ServerError) else "",
     )
+
+
+def _replicas(seen: NodeSnapshot) -> int:
+    """How many replicas of the primary a write waits for: all that are not marked as failed."""
+    if seen.myself is None:
+        return seen.number("connected_slaves") or 0
+    mine = [member for member in seen.members if member.primary_id == seen.myself.id]
+    return sum(not member.has_failed for member in mine)
 
 
 def _key(keyspace: Keyspace, seen: NodeSnapshot) -> bytes | None:
