@@ -58,4 +58,5 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     shape.skew,
     copies.replicas,
     copies.hosts,
+    copies.cutoff_copies,
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from clusterpass.doctor.findings import Finding, check, shown
 from clusterpass.doctor.snapshot import Snapshot, is_loopback
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.store.topology.members import Member
 
 
@@ -96,3 +97,36 @@ def hosts(seen: Snapshot) -> Iterator[Finding]:
                 + (" Loopback addresses do not tell hosts apart." * is_loopback(shared[0])),
                 nodes=tuple(seen.name_of(each) for each in copies),
             )
+
+
+@check("cutoff-copies", "Whether the copies of the cutoff are on three primaries")
+def cutoff_copies(seen: Snapshot) -> Iterator[Finding]:
+    """The cutoff, which is the time of `revoke_before`, has three copies, in slots 2730, 8192 and
+    13653. If two of them are on one primary, the loss of that shard takes both, and what two of
+    three primaries have to confirm depends on it alone: a revocation that its own shard cannot
+    confirm cannot be recorded on the others. Slots that are divided evenly put the copies on three
+    primaries; a rebalancing by weights, or slots that were moved by hand, may not."""
+    owners = seen.owners()
+    if len(owners) < len(SLOTS_WITH_CUTOFF):
+        return  # said by the check of the majority
+    held = {owner: [s for s in SLOTS_WITH_CUTOFF if owner.owns(s)] for owner in owners}
+    without = sorted((each for each in owners if not held[each]), key=lambda m: m.slot_count)
+    targets = iter(without)
+    for owner, slots in held.items():
+        moves = list(zip(slots[1:], targets, strict=False))
+        if moves:
+            yield Finding(
+                severity="warning",
+                found=f"This primary holds {len(slots)} of the three copies of the cutoff (slots"
+                f" {', '.join(map(str, slots))}): its loss takes them together, and revocations"
+                " that a shard cannot confirm cannot be recorded on other primaries.",
+                remedy=" ".join(_move(seen, slot, target) for slot, target in moves),
+                nodes=(seen.name_of(owner),),
+            )
+
+
+def _move(seen: Snapshot, slot: int, target: Member) -> str:
+    return (
+        f"Move slot {slot} to {seen.name_of(target)}: run CLUSTER MIGRATESLOTS SLOTSRANGE {slot}"
+        f" {slot} NODE {target.id} on this primary (Valkey 9), or CLUSTER SETSLOT and MIGRATE."
+    )

@@ -1,4 +1,4 @@
-"""What the doctor says of shards with none, one or two replicas, on real clusters."""
+"""What the doctor says of the copies of what is stored, on real clusters: replicas, the cutoff."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ import pytest
 from clusterpass import EmbeddedCluster, SessionManager
 from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.embedded import Node
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from tests.cluster.durability.shards import eventually
+from tests.staleness.acts import move_slots_at_once
 
 from .test_doctor import command
 
@@ -124,3 +125,26 @@ def test_a_cluster_without_replicas_is_told_so_once():
         (finding,) = examine(cluster.url, WRITE, only=CHECKS).findings
         assert finding.id == "replicas"
         assert set(finding.nodes) == {node.address for node in cluster.nodes}
+
+
+def test_copies_of_the_cutoff_that_met_on_one_primary_are_told_and_part_again():
+    """What the remedy says is done, and helps."""
+    with EmbeddedCluster(nodes=3) as cluster:
+        assert examine(cluster.url, only=["cutoff-copies"]).findings == ()
+        first, second, _ = SLOTS_WITH_CUTOFF
+        source, target = owner_of(cluster, first), owner_of(cluster, second)
+        move_slots_at_once(cluster, [first], source, target)
+        eventually(
+            lambda: len(examine(cluster.url, only=["cutoff-copies"]).findings) == 1, "it is noticed"
+        )
+        (finding,) = examine(cluster.url, only=["cutoff-copies"]).findings
+        assert (finding.severity, finding.nodes) == ("warning", (target.address,))
+        order = re.search(r"CLUSTER MIGRATESLOTS [A-Z0-9]+ \d+ \d+ NODE \w+", finding.remedy)
+        assert command(cluster, target, *order[0].split()) == b"OK"
+        eventually(
+            lambda: examine(cluster.url, only=["cutoff-copies"]).findings == (), "they are apart"
+        )
+
+
+def owner_of(cluster: EmbeddedCluster, slot: int) -> Node:
+    return cluster.primary_of(Keyspace().not_before(slot))
