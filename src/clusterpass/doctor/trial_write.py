@@ -13,7 +13,6 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Trial
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
-from clusterpass.store.wire.handshake import tracking
 
 _TTL_SECONDS: Final = 10
 _SCRIPT: Final = b"return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
@@ -52,7 +51,7 @@ def _try(
         NodeConnection(location, address, context) as watching,
         NodeConnection(location, address, context, milliseconds / 1000) as writing,
     ):
-        watched = watching.ask(*tracking([key]))
+        refusal = watching.track(key)
         written, replicas = writing.ask_together(
             (b"EVAL", _SCRIPT, 1, key, b"trial", _TTL_SECONDS),
             (b"WAIT", asked, milliseconds),
@@ -60,7 +59,7 @@ def _try(
         if isinstance(written, ServerError):
             return Trial(refusal=f"{written.code} {written.message}")
         was_pushed = None
-        if not isinstance(watched, ServerError):
+        if refusal is None:
             was_pushed = watching.wait_for_push()
     return Trial(
         replicas=None if isinstance(replicas, ServerError) else replicas,
