@@ -24,7 +24,7 @@ from .test_outdated_primaries import (
 pytestmark = pytest.mark.timeout(240)
 face = pytest.mark.parametrize("face", ["sync", "async"])
 NO_HELLO = {"rename-command": 'HELLO ""'}
-WHY = {"hello": "HELLO 3, without which none pushes", "tracking": "client|tracking"}
+WHY = {"hello": "pushes need HELLO 3", "tracking": "client|tracking"}
 
 
 @pytest.fixture(scope="module", params=["valkey", "redis"])

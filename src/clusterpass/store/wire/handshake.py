@@ -70,7 +70,7 @@ def judge_greeting(reply: Any) -> Fault | ServerError | None:
         return Fault("loading")
     if _NO_ROOM in reply.message:
         return Fault("busy")
-    return ServerError(reply.code, f"{reply.message.strip()} (HELLO 3, without which none pushes)")
+    return ServerError(reply.code, f"{reply.message.strip()} (pushes need HELLO 3)")
 
 
 def judge_plain_greeting(replies: Sequence[Any]) -> Fault | None:
