@@ -100,6 +100,7 @@ def test_without_the_trial_it_says_so_and_writes_nothing(patient):
         ("cluster-allow-reads-when-down", "yes", "reads-when-down", "problem"),
         ("cluster-replica-no-failover", "yes", "failover", "problem"),
         ("cluster-replica-validity-factor", "1", "failover", "warning"),
+        ("cluster-replica-validity-factor", "0", "failover", "warning"),
         ("replica-read-only", "no", "failover", "warning"),
         ("client-output-buffer-limit", "normal 500000 0 0", "output-buffers", "warning"),
         ("client-output-buffer-limit", "replica 1mb 0 0", "output-buffers", "warning"),

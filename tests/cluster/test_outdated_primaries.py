@@ -69,12 +69,20 @@ FACES["without a watch"] = without_watch
 @pytest.mark.parametrize("face", ["sync", "async", "without a watch"])
 def test_a_strict_manager_does_not_believe_a_replaced_primary(seven, face, config, subject):
     """The primary was paused while it was replaced, and wakes up among nodes it does not hear."""
+    config = replace(config, verification="strict")
+    replaced_primary_is_not_believed(seven, FACES[face], seven.url, config, subject)
+
+
+def replaced_primary_is_not_believed(
+    seven: EmbeddedCluster, face: Callable[..., Any], url: str, config: Config, subject: str
+) -> None:
+    """Replace a primary behind the back of the manager that ``face`` opens on ``url``."""
     seven.wait_until_healthy(HANGING)
     names = (f"{subject}-{number}" for number in range(500))
     subject = next(n for n in names if len(seven.replicas_of(KEYSPACE.sessions(n))) == 2)
     key = KEYSPACE.sessions(subject)
     with (
-        contextlib.closing(FACES[face](seven.url, replace(config, verification="strict"))) as asks,
+        contextlib.closing(face(url, config)) as asks,
         contextlib.closing(SessionManager.from_url(seven.url, config)) as ends,
         contextlib.closing(Network(seven, 1, lambda *_: None)) as network,
         network.between_nodes() as buses,

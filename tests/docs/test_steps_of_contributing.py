@@ -281,4 +281,5 @@ def test_a_check_reads_settings_that_are_collected():
 
 @pytest.mark.parametrize("check", sorted(CHECKS))
 def test_every_check_has_a_case(check):
-    assert f'"{check}"' in text_of("tests/unit/test_doctor.py", "tests/cluster/test_doctor.py")
+    files = ("unit/test_doctor.py", "unit/test_doctor_copies.py", "cluster/test_doctor.py")
+    assert f'"{check}"' in text_of(*(f"tests/{file}" for file in files))

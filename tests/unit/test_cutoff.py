@@ -1,9 +1,11 @@
 """How old the known time of ``revoke_before`` may be, and what a copy that is away leads to."""
 
+import bisect
+
 import pytest
 
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
-from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.keyspace import SLOTS, SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.read_cutoff import read_cutoff
@@ -135,3 +137,11 @@ def test_a_copy_that_is_away_does_not_keep_the_others_from_being_raised():
     assert pending.value.reason == "timeout"
     assert own.flows.memory.cutoff.milliseconds == 5_000
     assert own.flows.memory.pending_cutoffs == 1
+
+
+@pytest.mark.parametrize("primaries", [3, 4, 5, 6, 7, 12, 100, 1000])
+@pytest.mark.parametrize("rounded", [round, int], ids=["redis-cli", "rounded down"])
+def test_the_copies_are_on_three_primaries_where_slots_are_divided_evenly(primaries, rounded):
+    share = SLOTS / primaries
+    firsts = [rounded(share * number) for number in range(primaries)]
+    assert len({bisect.bisect(firsts, slot) for slot in SLOTS_WITH_CUTOFF}) == 3

@@ -174,6 +174,7 @@ def test_a_sound_deployment():
         (sound(node={"info": INFO | {"aof_enabled": "0"}}), ("persistence", "warning")),
         (sound(node={"trial": Trial(replicas=0)}), ("confirmation", "problem")),
         (sound(node={"trial": Trial(refusal="OOM no room")}), ("confirmation", "problem")),
+        (sound(node={"trial": Trial(replicas=1, asked=2)}), ("confirmation", "problem")),
         (
             sound(node={"trial": Trial(replicas=1, was_pushed=False)}),
             ("pushes", "problem"),

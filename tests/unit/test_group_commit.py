@@ -150,7 +150,7 @@ async def test_two_connections_share_the_work():
     [
         (b"-WRONGPASS invalid username-password pair\r\n", StoreDenied),
         (b"-NOAUTH HELLO must be called with the client already authenticated\r\n", StoreDenied),
-        (b"-ERR unknown command 'HELLO'\r\n", StoreFailed),
+        (b"-DENIED Redis is running in protected mode\r\n", StoreFailed),
     ],
 )
 async def test_a_node_that_does_not_let_us_in(greeting, error):

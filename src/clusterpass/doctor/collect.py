@@ -23,7 +23,6 @@ from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
 from clusterpass.store.topology.slots import named_host
-from clusterpass.store.wire.handshake import tracking
 from clusterpass.store.wire.tls import tls_context
 
 SETTINGS: Final = (
@@ -196,6 +195,8 @@ def _settings(node: NodeConnection) -> dict[str, str] | None:
         return None
     found: dict[str, str] = {}
     for reply in replies:
+        if isinstance(reply, list):  # RESP2
+            reply = dict(zip(reply[::2], reply[1::2], strict=True))  # noqa: PLW2901
         if isinstance(reply, dict):
             found |= {_text(name): _text(value) for name, value in reply.items()}
     return found
@@ -281,5 +282,5 @@ def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: A
 
 
 def _tracking(node: NodeConnection, keyspace: Keyspace) -> str:
-    reply = node.ask(*tracking([keyspace.sessions_prefix()]))
-    return f"{reply.code} {reply.message}" if isinstance(reply, ServerError) else ""
+    refusal = node.track(keyspace.sessions_prefix())
+    return "" if refusal is None else f"{refusal.code} {refusal.message}"

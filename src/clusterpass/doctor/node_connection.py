@@ -1,8 +1,8 @@
 """A blocking connection to one node, for the queries of the doctor.
 
 The connection speaks the protocol of the asyncio transport (RESP3, with replies and push messages
-in one stream), so whatever works here works there. The ``timeout`` of the store URL bounds every
-wait.
+in one stream; RESP2 where a node refuses RESP3), so whatever works here works there. The
+``timeout`` of the store URL bounds every wait.
 """
 
 import socket
@@ -13,7 +13,13 @@ from typing import Any, Final, Self
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
-from clusterpass.store.wire.handshake import greeting, judge_greeting
+from clusterpass.store.wire.handshake import (
+    greeting,
+    judge_greeting,
+    judge_plain_greeting,
+    plain_greeting,
+    tracking,
+)
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push, pack
 
 _CHUNK: Final = 65_536
@@ -42,19 +48,15 @@ class NodeConnection:
         self._context = context
         self._decoder = Decoder()
         self._socket: socket.socket | None = None
+        self._refusal: ServerError | None = None
+        """Why the node refuses RESP3; None if it speaks RESP3."""
         self.pushes: Final[list[Any]] = []
         """The push messages that arrived so far."""
 
     def __enter__(self) -> Self:
         """Connect and authenticate."""
-        target = self._location.reached_at.get(self._address, self._address)
-        connection = socket.create_connection((target.host, target.port), self._timeout)
-        self._socket = connection
         try:
-            if self._context is not None:
-                self._socket = self._context.wrap_socket(
-                    connection, server_hostname=self._address.host
-                )
+            self._connect()
             self._greet()
         except BaseException:
             self.close()
@@ -70,10 +72,31 @@ class NodeConnection:
         """Disconnect."""
         self.close()
 
+    def _connect(self) -> None:
+        target = self._location.reached_at.get(self._address, self._address)
+        self._socket = socket.create_connection((target.host, target.port), self._timeout)
+        if self._context is not None:
+            self._socket = self._context.wrap_socket(
+                self._socket, server_hostname=self._address.host
+            )
+
     def _greet(self) -> None:
-        fault = judge_greeting(self.ask(*greeting(self._location)))
-        if fault is not None:
-            raise StoreUnavailable(reason=fault.kind)
+        answer = judge_greeting(self.ask(*greeting(self._location)))
+        if isinstance(answer, ServerError):
+            self._refusal = answer
+            answer = judge_plain_greeting(self.ask_together(*plain_greeting(self._location)))
+        if answer is not None:
+            raise StoreUnavailable(reason=answer.kind)
+
+    def track(self, *prefixes: bytes) -> ServerError | None:
+        """Ask for invalidation messages about keys with ``prefixes``; the error if refused.
+
+        A node accepts CLIENT TRACKING over RESP2 too, and then sends nothing.
+        """
+        if self._refusal is not None:
+            return self._refusal
+        reply = self.ask(*tracking(prefixes))
+        return reply if isinstance(reply, ServerError) else None
 
     def close(self) -> None:
         """Disconnect."""

@@ -31,6 +31,8 @@ class Trial:
 
     replicas: int | None = None
     """How many replicas confirmed the write; None if the write or WAIT was refused."""
+    asked: int = 1
+    """How many replicas the primary had that were not marked as failed."""
     was_pushed: bool | None = None
     """Whether the node sent an invalidation message; None if it refused to track the key."""
     refusal: str = ""

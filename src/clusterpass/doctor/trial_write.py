@@ -13,7 +13,6 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Trial
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
-from clusterpass.store.wire.handshake import tracking
 
 _TTL_SECONDS: Final = 10
 _SCRIPT: Final = b"return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
@@ -32,7 +31,9 @@ def write_on_trial(
     seconds = seconds or min(_LONGEST_WAIT_SECONDS, patience.timeout / 2)
     milliseconds = max(1, int(1000 * seconds))
     try:
-        return _try(location, address, context, key, milliseconds)
+        return _try(
+            location, address, context, key, asked=_replicas(seen), milliseconds=milliseconds
+        )
     except CONNECTION_FAILURES as error:
         return Trial(refusal=f"{describe_failure(error)}.")
 
@@ -42,27 +43,38 @@ def _try(
     address: Address,
     context: ssl.SSLContext | None,
     key: bytes,
+    *,
+    asked: int,
     milliseconds: int,
 ) -> Trial:
     with (
         NodeConnection(location, address, context) as watching,
         NodeConnection(location, address, context, milliseconds / 1000) as writing,
     ):
-        watched = watching.ask(*tracking([key]))
+        refusal = watching.track(key)
         written, replicas = writing.ask_together(
             (b"EVAL", _SCRIPT, 1, key, b"trial", _TTL_SECONDS),
-            (b"WAIT", 1, milliseconds),
+            (b"WAIT", asked, milliseconds),
         )
         if isinstance(written, ServerError):
             return Trial(refusal=f"{written.code} {written.message}")
         was_pushed = None
-        if not isinstance(watched, ServerError):
+        if refusal is None:
             was_pushed = watching.wait_for_push()
     return Trial(
         replicas=None if isinstance(replicas, ServerError) else replicas,
+        asked=asked,
         was_pushed=was_pushed,
         refusal=f"{replicas.code} {replicas.message}" if isinstance(replicas, ServerError) else "",
     )
+
+
+def _replicas(seen: NodeSnapshot) -> int:
+    """How many replicas of the primary a write waits for: all that are not marked as failed."""
+    if seen.myself is None:
+        return seen.number("connected_slaves") or 0
+    mine = [member for member in seen.members if member.primary_id == seen.myself.id]
+    return sum(not member.has_failed for member in mine)
 
 
 def _key(keyspace: Keyspace, seen: NodeSnapshot) -> bytes | None:

@@ -19,6 +19,10 @@ from clusterpass.embedded.options import HOST, Node, Options
 from clusterpass.model.errors import EmbeddedClusterError
 
 _PORTS = range(12000, 32000)
+_VALIDITY_FACTOR = "1000"
+"""A replica takes over however long ago its link failed, but not before it has synced: the data of
+one that has not synced since it started counts as older than any limit. With 0 there is no limit,
+and a replica that restarts with old data while its primary is down undoes what it had confirmed."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -82,7 +86,7 @@ def _directives(node: Node, options: Options) -> Iterator[tuple[str, str]]:
         chosen |= {
             "cluster-node-timeout": str(round(options.node_timeout * 1000)),
             "cluster-require-full-coverage": "no",
-            "cluster-replica-validity-factor": "0",
+            "cluster-replica-validity-factor": _VALIDITY_FACTOR,
         }
     yield "bind", HOST
     yield "protected-mode", "yes"

@@ -22,8 +22,9 @@ _PLAIN_IN_TAGS: Final = "@:+!*,;=()'"
 SLOTS: Final = 16_384
 """The number of hash slots of every Redis or Valkey Cluster."""
 _SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
-SLOTS_WITH_CUTOFF: Final = (0, SLOTS // 3, 2 * SLOTS // 3)
-"""The slots that hold the copies of the revocation cutoff: on most clusters on three primaries."""
+SLOTS_WITH_CUTOFF: Final = (SLOTS // 6, SLOTS // 2, 5 * SLOTS // 6)
+"""The slots that hold the copies of the revocation cutoff: the middle of each third, so that they
+are on three primaries where slots are divided evenly, however the division was rounded."""
 JOURNAL_SLOTS: Final = SLOTS_WITH_CUTOFF
 """The slots that hold the journals of endings that their own shard cannot confirm."""
 

@@ -2,15 +2,24 @@
 
 - ``access``: permissions, passwords, TLS, and what the doctor could not inspect.
 - ``clients``: connections, buffers and invalidation messages.
+- ``copies``: replicas, their hosts, and the copies of the cutoff.
 - ``memory``: eviction and free memory.
 - ``operation``: failover settings, versions, clocks and latency.
 - ``replication``: replicas, persistence and durability.
-- ``shape``: members, slots, replicas and hosts of the cluster.
+- ``shape``: members, slots and primaries of the cluster.
 """
 
 from typing import Final
 
-from clusterpass.doctor.checks import access, clients, memory, operation, replication, shape
+from clusterpass.doctor.checks import (
+    access,
+    clients,
+    copies,
+    memory,
+    operation,
+    replication,
+    shape,
+)
 from clusterpass.doctor.findings import Check
 
 ALL_CHECKS: Final[tuple[Check, ...]] = (
@@ -44,9 +53,10 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     shape.node_failed,
     shape.slots_uncovered,
     shape.majority,
-    shape.replicas,
-    shape.hosts,
     shape.views,
     shape.slots_moving,
     shape.skew,
+    copies.replicas,
+    copies.hosts,
+    copies.cutoff_copies,
 )

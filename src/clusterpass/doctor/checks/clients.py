@@ -20,8 +20,8 @@ _CLASSES: Final = {"slave": "replica"}
 @check("pushes", "Whether the nodes send invalidation messages")
 def pushes(seen: Snapshot) -> Iterator[Finding]:
     """Verification from memory relies on CLIENT TRACKING over RESP3: the servers notify every
-    process of each change. Behind a node or a proxy that does not support it, every verification
-    queries the store. `--write` tests whether a message arrives."""
+    process of each change. Behind a node or a proxy that does not support it, or refuses HELLO 3,
+    every verification queries the store. `--write` tests whether a message arrives."""
     for node in seen.answering:
         if node.tracking:
             yield Finding(

@@ -8,6 +8,10 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
 
 _SLOW_FAILOVER, _HASTY_FAILOVER = 5_000, 500
 _LEAST_VALIDITY: Final = 4
+_SET_VALIDITY: Final = (
+    "Run CONFIG SET cluster-replica-validity-factor 10, the default of the servers, and change the"
+    " configuration file. A higher value lets replicas take over after a longer interruption."
+)
 _OLDEST: Final = (7, 0)
 _CLOCKS_APART: Final = 1.0
 _CLOCK_AND_OURS: Final = 5.0
@@ -78,10 +82,14 @@ def reads_when_down(seen: Snapshot) -> Iterator[Finding]:
     )
 
 
-@check("failover", "Whether the replicas can take over")
+@check("failover", "Whether the replicas can take over, and only with data that may be trusted")
 def failover(seen: Snapshot) -> Iterator[Finding]:
     """If a replica may not be promoted, or only when its link failed a moment ago, its shard stays
-    down until the old primary is back."""
+    down until the old primary is back. A cluster-replica-validity-factor of 0 is the opposite
+    mistake: a replica that restarts with old data, or with none, while its primary is down is then
+    promoted before it has synced. It had confirmed writes that it no longer has, so sessions whose
+    revocation was acknowledged are accepted again, and acknowledged logins are lost. With any other
+    value, a replica has to sync at least once after each start before it may take over."""
     off = _with(seen, "cluster-replica-no-failover", "yes")
     yield from about(
         off,
@@ -91,16 +99,20 @@ def failover(seen: Snapshot) -> Iterator[Finding]:
     )
     nodes = seen.answering if seen.is_cluster else ()
     factors = {n: n.setting_number("cluster-replica-validity-factor") for n in nodes}
-    strict = [node for node, factor in factors.items() if factor and factor < _LEAST_VALIDITY]
-    if strict:
-        yield Finding(
-            severity="warning",
-            found=f"cluster-replica-validity-factor is below {_LEAST_VALIDITY}: a replica does not"
-            " take over if its link failed shortly before its primary did.",
-            remedy="Set cluster-replica-validity-factor to 10, the default, or to 0 so that a"
-            " replica always takes over.",
-            nodes=names(strict),
-        )
+    yield from about(
+        [node for node, factor in factors.items() if factor == 0],
+        "warning",
+        found="cluster-replica-validity-factor is 0: a replica that restarts with old data may take"
+        " over before it has synced, which undoes revocations that it had confirmed.",
+        remedy=_SET_VALIDITY,
+    )
+    yield from about(
+        [node for node, factor in factors.items() if factor and factor < _LEAST_VALIDITY],
+        "warning",
+        found=f"cluster-replica-validity-factor is below {_LEAST_VALIDITY}: a replica does not take"
+        " over if its link failed shortly before its primary did.",
+        remedy=_SET_VALIDITY,
+    )
     writable = _with(seen, "replica-read-only", "no")
     yield from about(
         writable,

@@ -23,9 +23,10 @@ _DEFAULT_NODE_TIMEOUT: Final = 15_000
 
 @check("replication", "Whether the replicas keep up")
 def replication(seen: Snapshot) -> Iterator[Finding]:
-    """A write is durable once a replica has it. A replica whose link is down confirms nothing, and
-    a replica that lags confirms late. Logins then answer `durable: false`, and revocations stay
-    pending."""
+    """A write is durable once every replica of its shard has it, as any of them may be promoted. A
+    replica whose link is down confirms nothing, and a replica that lags confirms late. Logins then
+    answer `durable: false`, and revocations are slow or stay pending, even if the shard has another
+    replica that is up to date."""
     for node in seen.replicas:
         info = node.info or {}
         if info.get("master_link_status") == "down":
@@ -60,7 +61,7 @@ def _late_replicas(node: NodeSnapshot) -> Iterator[Finding]:
         lag = whole(said.get("lag")) or 0
         replica = f"{said.get('ip')}:{said.get('port')}"
         if said.get("state") != "online":
-            problem = f"is still synchronising (state {said.get('state')})"
+            problem = f"is still synchronising (state {said.get('state')}): it confirms nothing"
         elif lag >= _LAG_SECONDS or behind > _LAG_BYTES:
             problem = f"is {shown(behind, 'byte')} behind and last reported {lag} s ago"
         else:
@@ -69,37 +70,39 @@ def _late_replicas(node: NodeSnapshot) -> Iterator[Finding]:
             severity="warning",
             found=f"The replica {replica} of this primary {problem}.",
             remedy="Check the load and the network of the replica. Give it the resources of its"
-            " primary, or replace it.",
+            " primary, or replace it. If the shard has another replica, it is better off without"
+            " one that lags, as revocations wait for all.",
             nodes=(str(node.address),),
         )
 
 
-@check("confirmation", "Whether a replica confirms the trial write of --write")
+@check("confirmation", "Whether all replicas confirm the trial write of --write")
 def confirmation(seen: Snapshot) -> Iterator[Finding]:
-    """The trial write works like that of a session: a script, then WAIT on the same connection.
-    Where no replica confirms in time, no login is durable and no revocation is acknowledged."""
+    """The trial write works like that of a session: a script, then WAIT on the same connection for
+    every replica of the shard that has not failed. Where one of them does not confirm in time, no
+    login is durable and no revocation is acknowledged, whatever the others confirm."""
     wait = seen.patience.confirmation_wait("replicated")
     for node in seen.nodes:
         trial = node.trial
         if trial is None:
             continue
-        member = node.myself
-        has_replicas = (
-            bool(seen.replicas_of(member))
-            if member is not None
-            else bool(node.number("connected_slaves"))
-        )
         if trial.refusal:
             found = f"The trial write failed: {trial.refusal}"
-        elif trial.replicas == 0 and has_replicas:
-            found = f"No replica confirmed the trial write within {wait:g} s."
+        elif trial.replicas is not None and trial.replicas < trial.asked:
+            confirmed = (
+                f"Only {trial.replicas} of {trial.asked} replicas"
+                if trial.replicas
+                else "No replica"
+            )
+            found = f"{confirmed} confirmed the trial write within {wait:g} s."
         else:
             continue
         yield Finding(
             severity="problem",
             found=found,
-            remedy="Check the link and the load of the replica. If the network is slow, raise"
-            " replica_wait in the store URL.",
+            remedy="Check the link and the load of each replica of this primary; INFO replication"
+            " on the primary shows which one is behind. If the network is slow, raise replica_wait"
+            " in the store URL.",
             nodes=(str(node.address),),
         )
 
@@ -210,7 +213,7 @@ def min_replicas(seen: Snapshot) -> Iterator[Finding]:
                 found=f"min-replicas-to-write is {wanted}, and the primary has"
                 f" {'an unknown number of replicas' if there is None else shown(there, 'replica')}:"
                 " if one fails, the shard refuses logins.",
-                remedy="Run CONFIG SET min-replicas-to-write 0. ClusterPass waits for a replica"
-                " with every write that needs one.",
+                remedy="Run CONFIG SET min-replicas-to-write 0. ClusterPass waits for the"
+                " replicas with every write that needs them.",
                 nodes=(str(node.address),),
             )

@@ -1,11 +1,11 @@
-"""Members, slots, replicas and hosts."""
+"""Members, slots and primaries."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names, shown
-from clusterpass.doctor.snapshot import Snapshot, is_loopback, whole
+from clusterpass.doctor.snapshot import Snapshot, whole
 from clusterpass.store.topology.members import Member
 from clusterpass.store.topology.slots import SLOTS
 
@@ -66,19 +66,16 @@ def node_unreachable(seen: Snapshot) -> Iterator[Finding]:
 
 @check("node-failed", "Whether every node is up, as the others see it")
 def node_failed(seen: Snapshot) -> Iterator[Finding]:
-    """While a node is down, its shard has one copy less. Revocations there stay pending, and the
-    next failure can lose the sessions of the shard."""
+    """While a node is down, its shard has one copy less, and the next failure can lose the sessions
+    of the shard. A replica that has failed may come back and be promoted, so revocations wait for
+    it until the cluster has forgotten it: they are slow or stay pending, however many other
+    replicas the shard has."""
     failed = {m.id: m for n in seen.answering for m in n.members if m.has_failed}
     failed |= {m.id: m for m in seen.members if m.has_failed}
     suspected = Counter(m.id for n in seen.answering for m in n.members if "fail?" in m.flags)
     strangers = [m for m in seen.members if m.flags & {"handshake", "noaddr"}]
     for member in failed.values():
-        yield Finding(
-            severity="problem",
-            found=f"The cluster has marked this {_role(member)} as failed.",
-            remedy="Restart the node, or remove it with CLUSTER FORGET on every other node.",
-            nodes=(seen.name_of(member),),
-        )
+        yield _failure(seen, member)
     for member in seen.members:
         if suspected[member.id] and member.id not in failed:
             yield Finding(
@@ -148,50 +145,6 @@ def majority(seen: Snapshot) -> Iterator[Finding]:
             " CLUSTER FAILOVER on a replica moves the primary to the host of that replica.",
             nodes=tuple(seen.name_of(m) for m in owners if seen.host_of(m) == host),
         )
-
-
-@check("replicas", "Whether every primary has a working replica")
-def replicas(seen: Snapshot) -> Iterator[Finding]:
-    """A shard without a replica loses its sessions together with its only node. Logins there answer
-    `durable: false`, and revocations answer 503 `revocation_pending` if other shards of the cluster
-    have replicas."""
-    for member in seen.owners():
-        alive = [each for each in seen.replicas_of(member) if not each.failing]
-        if not alive:
-            yield Finding(
-                severity="problem",
-                found=f"This primary ({shown(member.slot_count, 'slot')}) has no working replica.",
-                remedy="Add a replica with CLUSTER REPLICATE. With cluster-allow-replica-migration,"
-                " a spare replica of another primary moves here automatically.",
-                nodes=(seen.name_of(member),),
-            )
-
-
-@check("hosts", "Whether the nodes of each shard are on different hosts")
-def hosts(seen: Snapshot) -> Iterator[Finding]:
-    """A primary and its replica on the same host fail together, and the sessions of the shard are
-    lost with them. No protocol can make up for the loss of every copy."""
-    if seen.is_local and seen.is_cluster:
-        yield Finding(
-            severity="note",
-            found="All nodes are on this machine, which is a single point of failure.",
-            remedy="Use at least three hosts in production. One machine is fine for development.",
-        )
-        return
-    for member in seen.owners():
-        copies = [member, *(each for each in seen.replicas_of(member) if not each.failing)]
-        by_host = Counter(seen.host_of(each) for each in copies)
-        shared = sorted(host for host, count in by_host.items() if count > 1)
-        if len(copies) > 1 and shared:
-            all_on_one = len(by_host) == 1
-            yield Finding(
-                severity="problem" if all_on_one else "warning",
-                found=f"{'All' if all_on_one else 'Several'} nodes of this shard are on the same"
-                f" host: {', '.join(shared)}.",
-                remedy="Assign the replica to a primary on another host (CLUSTER REPLICATE)."
-                + (" Loopback addresses do not tell hosts apart." * is_loopback(shared[0])),
-                nodes=tuple(seen.name_of(each) for each in copies),
-            )
 
 
 @check("views", "Whether the nodes agree on the owner of every slot")
@@ -273,6 +226,24 @@ def skew(seen: Snapshot) -> Iterator[Finding]:
 def _keys(info: Mapping[str, str]) -> int:
     named = dict(part.partition("=")[::2] for part in info.get("db0", "").split(","))
     return whole(named.get("keys")) or 0
+
+
+def _failure(seen: Snapshot, member: Member) -> Finding:
+    effect = ""
+    if member.is_replica:
+        primary = next((each for each in seen.members if each.id == member.primary_id), None)
+        of = "its primary" if primary is None else seen.name_of(primary)
+        effect = (
+            f" Revocations in the shard of {of} wait for it, and are slow or pending until it is"
+            " back or removed."
+        )
+    return Finding(
+        severity="problem",
+        found=f"The cluster has marked this {_role(member)} as failed.{effect}",
+        remedy="Restart the node. If it will not come back, remove it: run CLUSTER FORGET"
+        f" {member.id} on every other node within a minute.",
+        nodes=(seen.name_of(member),),
+    )
 
 
 def _role(member: Member) -> str:

@@ -10,7 +10,11 @@ from clusterpass.store.outcomes import Command, Fault, ServerError
 
 _CLIENT_NAME: Final = b"clusterpass"
 _NO_ROOM: Final = "max number of clients"
-_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_NOT_AUTHENTICATED: Final = "HELLO must be called with"
+"""Begins the message of NOAUTH to a HELLO without AUTH. A server that does not know HELLO says
+NOAUTH as well, in other words, as it says to every command before AUTH."""
+_UNKNOWN: Final = frozenset({"ERR", "NOPERM"})
+"""The codes by which a node refuses a command that it does not know, or that the user lacks."""
 
 
 def greeting(location: StoreLocation) -> Command:
@@ -20,6 +24,16 @@ def greeting(location: StoreLocation) -> Command:
         user = (location.username or "default").encode()
         command = (*command, b"AUTH", user, location.password.encode())
     return (*command, b"SETNAME", _CLIENT_NAME)
+
+
+def plain_greeting(location: StoreLocation) -> tuple[Command, ...]:
+    """The commands that greet a node over RESP2, where it refuses HELLO: AUTH if there is a
+    password, and the client's name."""
+    named: Command = (b"CLIENT", b"SETNAME", _CLIENT_NAME)
+    if location.password is None:
+        return (named,)
+    user = (location.username or "default").encode()
+    return (b"AUTH", user, location.password.encode()), named
 
 
 def tracking(prefixes: Sequence[bytes]) -> Command:
@@ -39,20 +53,42 @@ def subscription(keyspace: Keyspace) -> Command:
     return (b"SUBSCRIBE", keyspace.channel())
 
 
-def judge_greeting(reply: Any) -> Fault | None:
+def judge_greeting(reply: Any) -> Fault | ServerError | None:
     """The meaning of ``reply``, the reply to HELLO: None where the node accepts the connection.
 
-    A Fault where the node is still loading or has no room for another client. Raises StoreDenied
-    for a wrong user or password, StoreFailed for a server without RESP3.
+    A Fault where the node is still loading or has no room for another client. The ServerError where
+    the node, or a proxy before it, refuses HELLO or RESP3: it may still serve RESP2. Raises
+    StoreDenied for a wrong user or password.
     """
     if not isinstance(reply, ServerError):
         return None
-    if reply.code in _DENIED:
+    if reply.code == "WRONGPASS" or (
+        reply.code == "NOAUTH" and reply.message.startswith(_NOT_AUTHENTICATED)
+    ):
         raise StoreDenied(reason="authentication")
     if reply.code == "LOADING":
         return Fault("loading")
     if _NO_ROOM in reply.message:
         return Fault("busy")
-    raise StoreFailed(
-        "The session store does not speak RESP3 (HELLO 3): Redis 6 or any Valkey is needed"
-    )
+    return ServerError(reply.code, f"{reply.message.strip()} (pushes need HELLO 3)")
+
+
+def judge_plain_greeting(replies: Sequence[Any]) -> Fault | None:
+    """The meaning of ``replies``, those to :func:`plain_greeting`; as :func:`judge_greeting`.
+
+    Raises StoreDenied for a wrong user or password, StoreFailed for a node that refuses clients.
+    """
+    *authentication, named = replies
+    if any(isinstance(reply, ServerError) for reply in authentication):
+        fault = judge_greeting(authentication[0])
+        if isinstance(fault, Fault):
+            return fault
+        raise StoreDenied(reason="authentication")
+    fault = judge_greeting(named)
+    if isinstance(fault, ServerError):
+        if fault.code == "NOAUTH":
+            raise StoreDenied(reason="authentication")
+        if fault.code not in _UNKNOWN:
+            raise StoreFailed(f"The session store refuses the connection: {named.code}")
+        return None  # a client without a name
+    return fault

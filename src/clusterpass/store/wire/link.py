@@ -1,5 +1,7 @@
 """A link to one node: a connection that opens on demand, and opens again after it was lost.
 
+- The connection speaks RESP3. Where a node refuses that, it speaks RESP2: the node then answers
+  requests and heartbeats, and pushes nothing.
 - One caller opens the connection; the others wait for the result.
 - A failure is followed by a pause, which grows with each failure and has jitter, so that a whole
   fleet of processes does not reconnect in the same moment. Callers get the failure meanwhile.
@@ -17,6 +19,8 @@ from clusterpass.store.randomness import chance
 from clusterpass.store.wire.handshake import (
     greeting,
     judge_greeting,
+    judge_plain_greeting,
+    plain_greeting,
     subscription,
     tracking,
 )
@@ -128,41 +132,53 @@ class Link:
             self.connection.end(why)
 
     async def _open(self) -> Fault | None:
-        patience, listener = self._location.patience, self._listener
-        target = self._location.reached_at.get(self.address, self.address)
-        loop = asyncio.get_running_loop()
-        connection = MultiplexedConnection(
-            loop,
-            limit=self._limit,
-            most_waiting=patience.max_pending,
-            deadline=patience.deadline,
-            pushed=self._pushed if listener is not None else None,
-            ended=self._ended,
-        )
+        connection = self._new_connection()
         try:
-            async with asyncio.timeout(patience.timeout):
-                await loop.create_connection(
-                    lambda: connection,
-                    target.host,
-                    target.port,
-                    ssl=self._context,
-                    # The certificate names the host as the cluster does.
-                    server_hostname=self.address.host if self._context is not None else None,
-                )
-                fault = await self._greet(connection)
+            async with asyncio.timeout(self._location.patience.timeout):
+                await self._connect(connection)
+                answer = await self._greet(connection)
+                if isinstance(answer, ServerError):
+                    # The old connection subscribed: over RESP2 it would take no requests.
+                    connection.end()
+                    connection = self._new_connection()
+                    await self._connect(connection)
+                    answer = await self._greet_plainly(connection, answer)
         except (OSError, TimeoutError) as error:
             connection.end()
             return fault_of(error, reused=False)
         except BaseException:
             connection.end()
             raise
-        if fault is not None or self._closed or not connection.is_open:
+        if answer is not None or self._closed or not connection.is_open:
             connection.end()
-            return fault or Fault(self._why)
+            return answer or Fault(self._why)
         self.connection = connection
         return None
 
-    async def _greet(self, connection: MultiplexedConnection) -> Fault | None:
+    def _new_connection(self) -> MultiplexedConnection:
+        patience = self._location.patience
+        return MultiplexedConnection(
+            asyncio.get_running_loop(),
+            limit=self._limit,
+            most_waiting=patience.max_pending,
+            deadline=patience.deadline,
+            pushed=self._pushed if self._listener is not None else None,
+            ended=self._ended,
+        )
+
+    async def _connect(self, connection: MultiplexedConnection) -> None:
+        target = self._location.reached_at.get(self.address, self.address)
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            target.host,
+            target.port,
+            ssl=self._context,
+            # The certificate names the host as the cluster does.
+            server_hostname=self.address.host if self._context is not None else None,
+        )
+
+    async def _greet(self, connection: MultiplexedConnection) -> Fault | ServerError | None:
+        """Greet the node over RESP3. A ServerError: the node refuses RESP3."""
         listener = self._listener
         commands = [greeting(self._location)]
         if listener is not None and listener.prefixes:
@@ -172,14 +188,34 @@ class Link:
         outcome = await connection.ask(pack(tuple(commands)), len(commands))
         if isinstance(outcome, Fault):
             return outcome
-        fault = judge_greeting(outcome.values[0])
-        if fault is None and listener is not None:
-            answer = outcome.values[min(1, len(outcome.values) - 1)]  # that to CLIENT TRACKING
-            if isinstance(answer, ServerError):
-                listener.refused(self.address, answer)
-            elif connection.is_open:
-                listener.connected(self.address)
+        answer = judge_greeting(outcome.values[0])
+        if answer is None:
+            # That to CLIENT TRACKING, if it was sent.
+            self._tell(connection, outcome.values[min(1, len(outcome.values) - 1)])
+        return answer
+
+    async def _greet_plainly(
+        self, connection: MultiplexedConnection, refusal: ServerError
+    ) -> Fault | None:
+        """Greet the node over RESP2; ``refusal``: why it refuses RESP3."""
+        commands = plain_greeting(self._location)
+        outcome = await connection.ask(pack(commands), len(commands))
+        if isinstance(outcome, Fault):
+            return outcome
+        fault = judge_plain_greeting(outcome.values)
+        if fault is None:
+            is_to_push = self._listener is not None and self._listener.prefixes
+            self._tell(connection, refusal if is_to_push else None)
         return fault
+
+    def _tell(self, connection: MultiplexedConnection, answer: Any) -> None:
+        """Tell the listener, if any, whether the node pushes; a ServerError: that it refuses."""
+        if self._listener is None:
+            return
+        if isinstance(answer, ServerError):
+            self._listener.refused(self.address, answer)
+        elif connection.is_open:
+            self._listener.connected(self.address)
 
     def _pushed(self, message: list[Any]) -> None:
         assert self._listener is not None
