@@ -102,11 +102,15 @@ class Keys:
                 each.close()
 
     def seconds_left(self) -> dict[bytes, float]:
-        """Of each key the seconds until its end; -1: it has none."""
+        """Of each key the seconds until its end; -1: it has none.
+
+        The three journals of a namespace stay, and hold nothing of sessions that have ended.
+        """
         left: dict[bytes, float] = {}
         with self.clients() as clients:
             for client in clients:
-                found = list(client.scan_iter(match=f"{self.namespace}:*", count=10_000))
+                names = client.scan_iter(match=f"{self.namespace}:*", count=10_000)
+                found = [each for each in names if b":journal:" not in each]
                 pipeline = client.pipeline(transaction=False)
                 for key in found:
                     pipeline.pttl(key)

@@ -1,13 +1,14 @@
 """Over HTTP: an end that no replica confirms, and a store that does not answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.service.settings.service import Settings, load_settings
 
 from .conftest import PASSWORD, bearer
@@ -49,6 +50,18 @@ def alice(fragile: EmbeddedCluster, settings: Settings, new_name: Callable[[], s
     return name
 
 
+@contextlib.contextmanager
+def without_replicas(cluster: EmbeddedCluster) -> Iterator[None]:
+    """Neither a shard nor the journals of others can confirm anything."""
+    keys = [Keyspace().journal(slot) for slot in JOURNAL_SLOTS]
+    replicas = [node for key in keys for node in cluster.replicas_of(key)]
+    for node in replicas:
+        cluster.pause(node)
+    yield
+    for node in replicas:
+        cluster.resume(node)
+
+
 def nodes_of(cluster: EmbeddedCluster, subject: str) -> tuple[Any, Any]:
     key = Keyspace().sessions(subject)
     (replica,) = cluster.replicas_of(key)
@@ -68,31 +81,41 @@ async def answered(service: Any, tokens: Any, status: int, query: str = "") -> A
 async def test_a_logout_that_is_pending(start, settings, fragile, alice):
     service = await start(settings)
     tokens = await service.login(alice)
+    with without_replicas(fragile):
+        answer = await service.client.post("/logout", headers=bearer(tokens))
+        problem = answer.json()
+        assert (answer.status_code, problem["error"]) == (503, "revocation_pending")
+        assert (problem["reason"], problem["retried"]) == ("unconfirmed", True)
+        assert len(problem["operation_id"]) == 16
+        assert int(answer.headers["retry-after"]) >= 1
+        ended = await service.client.get("/verify", headers=bearer(tokens))
+        assert (ended.status_code, ended.json()["reason"]) == (401, "logged_out")
+        presented = {"refresh_token": tokens["refresh_token"]}
+        refused = await service.client.post("/refresh", json=presented)
+        assert (refused.status_code, refused.json()["reason"]) == (401, "logged_out")
+
+
+async def test_a_logout_that_journals_confirm(start, settings, fragile, alice):
+    service, elsewhere = await start(settings), await start(settings)
+    tokens = await service.login(alice)
     _, replica = nodes_of(fragile, alice)
     fragile.pause(replica)
     answer = await service.client.post("/logout", headers=bearer(tokens))
-    problem = answer.json()
-    assert (answer.status_code, problem["error"]) == (503, "revocation_pending")
-    assert (problem["reason"], problem["retried"]) == ("unconfirmed", True)
-    assert len(problem["operation_id"]) == 16
-    assert int(answer.headers["retry-after"]) >= 1
-    ended = await service.client.get("/verify", headers=bearer(tokens))
+    assert answer.is_success
+    query = "/verify?verification=strict"
+    ended = await elsewhere.client.get(query, headers=bearer(tokens))
     assert (ended.status_code, ended.json()["reason"]) == (401, "logged_out")
-    refused = await service.client.post("/refresh", json={"refresh_token": tokens["refresh_token"]})
-    assert (refused.status_code, refused.json()["reason"]) == (401, "logged_out")
     fragile.resume(replica)
 
 
 async def test_a_logout_in_the_page_that_is_pending(start, settings, fragile, alice):
     browser = Browser(await start(settings))
     await browser.login(alice)
-    _, replica = nodes_of(fragile, alice)
-    fragile.pause(replica)
-    answer = await browser.click("/page/logout")
-    assert answer.status_code == 303
-    assert not browser.tokens
-    assert "You have been logged out." in words(await browser.get())
-    fragile.resume(replica)
+    with without_replicas(fragile):
+        answer = await browser.click("/page/logout")
+        assert answer.status_code == 303
+        assert not browser.tokens
+        assert "You have been logged out." in words(await browser.get())
 
 
 async def test_other_devices_that_are_pending(start, settings, fragile, alice):
@@ -100,13 +123,11 @@ async def test_other_devices_that_are_pending(start, settings, fragile, alice):
     browser, other = Browser(service), Browser(service)
     await browser.login(alice)
     await other.login(alice)
-    _, replica = nodes_of(fragile, alice)
-    fragile.pause(replica)
-    answer = await browser.click("/page/sessions/revoke-others")
-    assert answer.status_code == 503
-    assert "The change is in effect here" in words(answer)
-    assert "Log in" in words(await other.get())
-    fragile.resume(replica)
+    with without_replicas(fragile):
+        answer = await browser.click("/page/sessions/revoke-others")
+        assert answer.status_code == 503
+        assert "The change is in effect here" in words(answer)
+        assert "Log in" in words(await other.get())
 
 
 async def test_grace_for_what_only_reads(start, settings, fragile, alice):

@@ -102,10 +102,11 @@ class ScriptCall(Generic[Reply]):
     insists: bool = False
     """Whether a write is repeated, within its deadline, until it is confirmed."""
     is_ending: bool = False
-    """Whether the call ends sessions, or journals that. Its answer says nothing about a session that
-    goes on, so once confirmed, it needs no evidence that no other ending is missing."""
+    """Whether the call ends sessions, or journals that. Its answer tells nothing of sessions that
+    go on, so once confirmed, it needs no evidence that no other ending is missing."""
     deadline: float | None = None
-    """Seconds after which the call is given up, where that is earlier than the store's own."""
+    """Seconds after which the call is given up, where that is earlier than the store's own; a
+    wait for a disk is added."""
     slot: int | None = None
     """The slot of the keys, where the caller has computed it already."""
     packed: bytes | None = field(default=None, repr=False)

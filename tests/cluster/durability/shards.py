@@ -1,4 +1,4 @@
-"""A shard without its replica or its primary, and what is asked of it."""
+"""Shards without their replicas or primaries, and what is asked of them."""
 
 import contextlib
 import time
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from clusterpass import EmbeddedCluster
+from clusterpass.embedded import Node
 from clusterpass.model.authentication_errors import SessionRevoked
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 
 HANGING = 40.0
 KEYSPACE = Keyspace()
@@ -33,26 +34,36 @@ def is_accepted(manager: Any, token: str) -> bool:
 
 
 @contextlib.contextmanager
-def without_replica(cluster: EmbeddedCluster, subject: str) -> Iterator[None]:
-    """The replica of the subject's shard is stopped by a signal."""
-    (replica,) = cluster.replicas_of(key_of(subject))
-    cluster.pause(replica)
+def paused(cluster: EmbeddedCluster, *nodes: Node) -> Iterator[None]:
+    """The nodes are stopped by a signal."""
+    for node in nodes:
+        cluster.pause(node)
     try:
         yield
     finally:
-        cluster.resume(replica)
+        for node in nodes:
+            cluster.resume(node)
+
+
+def replica_of(cluster: EmbeddedCluster, subject: str) -> Node:
+    (replica,) = cluster.replicas_of(key_of(subject))
+    return replica
+
+
+@contextlib.contextmanager
+def without_replicas(cluster: EmbeddedCluster) -> Iterator[None]:
+    """No shard has its replica, so that none can confirm what another one cannot."""
+    journals = [KEYSPACE.journal(slot) for slot in JOURNAL_SLOTS]
+    with paused(cluster, *(node for key in journals for node in cluster.replicas_of(key))):
+        yield
 
 
 @contextlib.contextmanager
 def without_primary(cluster: EmbeddedCluster, subject: str) -> Iterator[None]:
-    """The shard does not answer: neither its primary nor its replica."""
+    """The shard does not answer, and no other has its replica."""
     primary = cluster.primary_of(key_of(subject))
-    with without_replica(cluster, subject):
-        cluster.pause(primary)
-        try:
-            yield
-        finally:
-            cluster.resume(primary)
+    with without_replicas(cluster), paused(cluster, primary):
+        yield
 
 
 ENDINGS: dict[str, Callable[[Any, Any], Any]] = {

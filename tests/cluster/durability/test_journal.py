@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,31 +10,14 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, EmbeddedCluster
-from clusterpass.embedded import Node
 from clusterpass.model.authentication_errors import InvalidRefreshToken, SessionRevoked
 from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 
-from .shards import ENDINGS, HANGING, eventually, is_accepted, key_of
+from .shards import ENDINGS, HANGING, eventually, is_accepted, key_of, paused, replica_of
 
 pytestmark = pytest.mark.timeout(240)
 KEYSPACE = Keyspace()
-
-
-@contextlib.contextmanager
-def paused(cluster: EmbeddedCluster, *nodes: Node) -> Iterator[None]:
-    for node in nodes:
-        cluster.pause(node)
-    try:
-        yield
-    finally:
-        for node in nodes:
-            cluster.resume(node)
-
-
-def replica_of(cluster: EmbeddedCluster, subject: str) -> Node:
-    (replica,) = cluster.replicas_of(key_of(subject))
-    return replica
 
 
 def entries_in(cluster: EmbeddedCluster) -> list[int]:
@@ -191,7 +174,7 @@ def test_a_ban_that_is_lifted_stays_lifted(
         assert is_accepted(other, later.access_token)
     wait_until_trimmed(fragile)
     assert is_accepted(manager, later.access_token)
-    assert manager.bans.of(subject) == ()
+    assert tuple(manager.bans.list(subject)) == ()
 
 
 def test_what_one_journal_alone_could_confirm_is_pending(

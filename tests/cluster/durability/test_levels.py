@@ -9,7 +9,7 @@ from clusterpass import Config, EmbeddedCluster
 from clusterpass.model.errors import StoreFailed
 
 from ..conftest import REDIS_SERVER
-from .shards import without_replica
+from .shards import without_replicas
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -43,7 +43,7 @@ def test_the_primary_alone_is_enough_where_that_was_chosen(
     fragile: EmbeddedCluster, open_one: Any, config: Config, subject: str
 ) -> None:
     manager = open_one(fragile.url, replace(config, durability="primary"))
-    with without_replica(fragile, subject):
+    with without_replicas(fragile):
         pair = manager.login(subject)
         assert not pair.durable
         assert manager.logout(pair.access_token).count == 1

@@ -1,4 +1,4 @@
-"""A revocation that no replica has confirmed is in force, pending, and repeated."""
+"""A revocation that neither shard nor journals confirm is in force, pending, and repeated."""
 
 import os
 from dataclasses import replace
@@ -10,7 +10,7 @@ from clusterpass import Config, EmbeddedCluster, SessionManager
 from clusterpass.model.authentication_errors import InvalidRefreshToken, SessionRevoked
 from clusterpass.model.errors import RevocationPending, SubjectBanned
 
-from .shards import ENDINGS, eventually, is_accepted, without_primary, without_replica
+from .shards import ENDINGS, eventually, is_accepted, without_primary, without_replicas
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -23,7 +23,7 @@ def test_an_end_that_no_replica_confirms_is_pending_and_in_force(
     pair = manager.login(subject)
     assert pair.durable
     assert manager.verify(pair.access_token)
-    with without_replica(fragile, subject):
+    with without_replicas(fragile):
         with pytest.raises(RevocationPending) as pending:
             ENDINGS[ending](manager, pair)
         assert pending.value.status == 503
@@ -69,7 +69,7 @@ def test_a_revocation_that_is_carried_out_late_spares_who_came_later(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
 ) -> None:
     before = manager.login(subject)
-    with without_replica(fragile, subject):
+    with without_replicas(fragile):
         with pytest.raises(RevocationPending):
             manager.revoke_all(subject)
         later = other.login(subject)
@@ -85,7 +85,7 @@ def test_a_pending_ban_from_a_scope_is_told_with_the_session(
     fragile: EmbeddedCluster, manager: Any, subject: str
 ) -> None:
     pair = manager.login(subject)
-    with without_replica(fragile, subject):
+    with without_replicas(fragile):
         with pytest.raises(RevocationPending):
             manager.bans.add(subject, scope="comments", reason="spam")
         with pytest.raises(SubjectBanned):
@@ -101,7 +101,7 @@ def test_the_child_of_a_fork_leaves_what_is_pending_to_its_parent(
         chosen = replace(config, verification=verification)
         with SessionManager.from_url(fragile.url, chosen) as manager:
             pair = manager.login(subject)
-            with without_replica(fragile, subject):
+            with without_replicas(fragile):
                 with pytest.raises(RevocationPending):
                     manager.revoke(subject, pair.session_id)
                 child = os.fork()

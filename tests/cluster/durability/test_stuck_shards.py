@@ -89,14 +89,15 @@ class Shard:
 
 
 @pytest.fixture
-def shards(cluster: EmbeddedCluster) -> tuple[Shard, Shard]:
-    """Two shards."""
+def shards(cluster: EmbeddedCluster) -> Iterator[tuple[Shard, Shard]]:
+    """Two shards; the third has no replica, so that the journals confirm nothing."""
     found: dict[int, Node] = {}
     for number in range(100):
         node = cluster.primary_of(KEYSPACE.sessions(f"subject-{number}"))
         found.setdefault(node.index, node)
-    first, second, _ = found.values()
-    return Shard(cluster, first), Shard(cluster, second)
+    first, second, third = (Shard(cluster, node) for node in found.values())
+    with third.stuck(third.replica):
+        yield first, second
 
 
 def log_out(manager: Any, pairs: list[Any]) -> list[RevocationPending | None]:

@@ -55,8 +55,8 @@ class Confirming:
     def close(self) -> None:
         """Retry each pending revocation once more, for three seconds in total, then stop.
 
-        Revocations that are not confirmed then are given up, and logged with their operation ids.
-        Closing again does nothing.
+        Revocations that are not confirmed then are given up, and logged with their operation ids;
+        those in journals are left to other processes. Closing again does nothing.
         """
         if self._worker.is_stopping:
             return
@@ -66,7 +66,10 @@ class Confirming:
         for job in self._last_retries(until):
             self._jobs.start(object(), job)
         self._jobs.stop(max(0.0, until - time.monotonic()))
-        _log_given_up(self._queue.all())
+        left = self._queue.all()
+        _log_given_up([pending for pending in left if not pending.is_journaled])
+        if journaled := sum(pending.is_journaled for pending in left):
+            logger.info("closed; %d journaled endings are left to other processes", journaled)
 
     def _is_closing(self) -> bool:
         return self._worker.is_stopping
@@ -112,7 +115,7 @@ class Confirming:
         trying = {pending for lane, pending in list(self._trying.items()) if lane in running}
         lanes: dict[Lane, deque[PendingRevocation]] = {}
         for pending in self._queue.all():
-            if pending not in trying:
+            if pending not in trying and not pending.is_journaled:
                 lanes.setdefault(pending.lane, deque()).append(pending)
         share = max(1, self._jobs.most // max(1, len(lanes)))
         return [

@@ -13,8 +13,9 @@ MOST_ENTRIES: Final = 100_000
 _MOST_IN_A_REPLY: Final = 1000
 _DEADLINE: Final = 0.5
 """Seconds: the other journals are waiting for their turn."""
-Told = tuple[int, bytes, int]
-"""What a journal tells of itself: head, mark, and how old evidence may be in milliseconds."""
+Told = tuple[int, bytes, int, int]
+"""What a journal tells of itself: head, mark, how old evidence may be in milliseconds, and the
+config epoch of its primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,27 @@ class JournalRead:
 
     head: int
     """The number of the latest event."""
-    is_filled: bool
-    """Whether the journal has all entries that it has confirmed."""
     mark: bytes
     """The mark of the journal; empty: it was never filled."""
-    run_id: bytes
-    """The run of the server that answered."""
+    own_mark: bytes
+    """The mark of a filled journal: the run of the server and its config epoch."""
     milliseconds: int
     """How old evidence may be, in the whole namespace; 0: the journal does not say."""
     cursor: bytes
     """Where to go on reading all entries; empty: everything was read."""
     entries: Mapping[bytes, bytes]
     """The entries by id; empty: the entry was trimmed."""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the journal has all entries that two journals have confirmed."""
+        return self.mark == self.own_mark
+
+    @property
+    def told(self) -> Told:
+        """What the journal tells of itself."""
+        epoch = int(self.own_mark.rpartition(b":")[2])
+        return self.head, self.mark, self.milliseconds, epoch
 
 
 def append_to_journal(
@@ -109,20 +119,23 @@ def fill_journal(
     return ScriptCall(
         load_script("journal_fill"),
         (keyspace.journal(slot),),
-        (seen.mark, seen.run_id, milliseconds, b"1" if is_last else b"", *pairs),
+        (seen.mark, seen.own_mark, milliseconds, b"1" if is_last else b"", *pairs),
         lambda raw: cast("JournalFillStatus", raw.decode()),
         confirm=False,
         slot=slot,
     )
 
 
-def told_in(fields: Sequence[bytes | None]) -> Told:
-    """What a journal tells of itself, from its fields ``h``, ``m`` and ``l``."""
+def told_in(fields: Sequence[bytes | None], epoch: int) -> Told:
+    """What a journal tells of itself, from its fields ``h``, ``m`` and ``l``.
+
+    ``epoch``: the config epoch of its primary.
+    """
     head, mark, milliseconds = fields
-    return int(head or 0), mark or b"", int(milliseconds or 0)
+    return int(head or 0), mark or b"", int(milliseconds or 0), epoch
 
 
 def _read_journal(raw: list[Any]) -> JournalRead:
-    head, is_filled, mark, run_id, milliseconds, cursor, found = raw
+    head, mark, own_mark, milliseconds, cursor, found = raw
     entries = dict(zip(found[::2], found[1::2], strict=True))
-    return JournalRead(head, bool(is_filled), mark, run_id, milliseconds, cursor, entries)
+    return JournalRead(head, mark, own_mark, milliseconds, cursor, entries)

@@ -7,7 +7,6 @@ from typing import Final
 from clusterpass.protocol.keyspace import Keyspace, slot_tags
 from clusterpass.protocol.script import ScriptCall, load_script
 
-
 _SECONDS_A_PRIMARY: Final = 2
 """Seconds, more than evidence can be old: INFO counts whole ones."""
 _PROMOTION_DEADLINE: Final = 0.25

@@ -27,7 +27,7 @@ AddUserStatus = Literal["OK", "EXISTS"]
 """``scripts/user_add.lua``: the user was added, or another operation had added the user before."""
 ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]
 """``scripts/user_change.lua``: changed, no such user, or the field holds an unexpected value."""
-JournalAppendStatus = Literal["OK", "MISMATCH", "UNFILLED", "FULL"]
-"""``scripts/journal_append.lua``: written, or why not; UNFILLED: the journal does not count."""
+JournalAppendStatus = Literal["OK", "MISMATCH", "FULL"]
+"""``scripts/journal_append.lua``: written, or the id belongs to another request, or no room is left."""
 JournalFillStatus = Literal["OK", "CHANGED"]
 """``scripts/journal_fill.lua``: filled, or overtaken by another process or a restart."""

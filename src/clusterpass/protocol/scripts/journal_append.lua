@@ -6,10 +6,10 @@
 -- Returns  status
 -- Status   OK        the journal holds the entry
 --          MISMATCH  the id belongs to another request
---          UNFILLED  entries may have been lost: the journal does not count until it is filled
 --          FULL      the journal has the most entries already
 --
--- A repetition writes again, so that WAIT has a write to wait for.
+-- A repetition writes again, so that WAIT has a write to wait for. The journal need not be filled: the
+-- entry is confirmed by two, and whoever reads two that are filled reads one of those.
 --@include journal
 
 local FINGERPRINT_BYTES = 8
@@ -19,16 +19,11 @@ local known = redis.call('HGET', JOURNAL, entry_field(id))
 if known and string.sub(known, 1, FINGERPRINT_BYTES) ~= string.sub(entry, 1, FINGERPRINT_BYTES) then
     return 'MISMATCH'
 end
-if not is_filled() then
-    return 'UNFILLED'
-end
 if not known and tonumber(redis.call('HGET', JOURNAL, 'n') or '0') >= tonumber(ARGV[3]) then
     return 'FULL'
 end
--- What is confirmed from here on counts while this run lasts, or until a replica is promoted.
-redis.call('HSET', JOURNAL, 'm', mark_now())
+redis.call('HSET', JOURNAL, entry_field(id), entry)
 if known ~= entry then
-    redis.call('HSET', JOURNAL, entry_field(id), entry)
     if not known then
         redis.call('HINCRBY', JOURNAL, 'n', 1)
     end

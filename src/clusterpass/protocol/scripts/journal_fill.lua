@@ -2,15 +2,15 @@
 -- Fill a journal that may have lost entries with those of the others, and mark it as filled.
 --
 -- KEYS     1 journal
--- ARGV     1 mark that the caller has seen ('': none)   2 run id that the caller has seen
+-- ARGV     1 mark that the caller has seen ('': none)   2 mark of a filled journal, as seen
 --          3 milliseconds that evidence may be old, for a journal that does not say so
 --          4 '1' with the last entries: the journal is marked   from 5 on: id, entry, id, entry ...
 -- Returns  status
 -- Status   OK       the entries are in the journal
---          CHANGED  the mark or the run is another by now; nothing was changed
+--          CHANGED  one of the marks is another by now; nothing was changed
 --@include journal
 
-if (redis.call('HGET', JOURNAL, 'm') or '') ~= ARGV[1] or run_id() ~= ARGV[2] then
+if (redis.call('HGET', JOURNAL, 'm') or '') ~= ARGV[1] or own_mark() ~= ARGV[2] then
     return 'CHANGED'
 end
 for index = 5, #ARGV, 2 do
@@ -22,6 +22,6 @@ for index = 5, #ARGV, 2 do
 end
 if ARGV[4] == '1' then
     redis.call('HSETNX', JOURNAL, 'l', ARGV[3])
-    redis.call('HSET', JOURNAL, 'm', mark_now())
+    redis.call('HSET', JOURNAL, 'm', ARGV[2])
 end
 return 'OK'

@@ -4,8 +4,8 @@
 -- KEYS     1 journal
 -- ARGV     1 position: the latest event that is known ('': none; all entries are read)
 --          2 cursor among all entries ('0': from the first)   3 most entries, about, of those
--- Returns  {head, 1 if the journal is filled, mark, run id, milliseconds that evidence may be old,
---           next cursor, {id, entry ('': it was trimmed), ...}}; next cursor '': all was read
+-- Returns  {head, mark, mark of a filled journal, milliseconds that evidence may be old, next cursor,
+--           {id, entry ('': it was trimmed), ...}}; next cursor '': all was read
 --
 -- A position that is too old, or ahead of the head, is answered with the cursor '0': read all.
 --@include journal
@@ -16,8 +16,7 @@ local position, cursor = tonumber(ARGV[1]), ''
 local entries = {}
 
 local function answer()
-    return {head, is_filled() and 1 or 0, found[2] or '', run_id(), tonumber(found[3] or '0'),
-        cursor, entries}
+    return {head, found[2] or '', own_mark(), tonumber(found[3] or '0'), cursor, entries}
 end
 
 if not position then

@@ -3,8 +3,8 @@
 - An entry is carried out in front of every call about its subject, on the same connection: so the
   owner of the subject, whichever node that is, has ended what the entry ends before it answers.
 - What this process keeps in memory about the subject is dropped when an entry becomes known.
-- Each journal is read from where it was read last, or whole: after a new connection, or when its
-  server is another run than before, as positions then say nothing.
+- Each journal is read from where it was read last, or whole: after a new connection, and when its
+  server was restarted or promoted since, as positions then say nothing.
 - An entry that nobody has carried out for good for some seconds is handed to ``on_left``, at a
   random time, so that the endings of a process that has died are not forgotten.
 
@@ -47,7 +47,8 @@ class KnownEntry:
 class _Copy:
     """How far the journal of one node was read."""
 
-    run_id: bytes
+    own_mark: bytes
+    """The run of the server and its config epoch; under others, positions mean other events."""
     position: int | None = None
     """The latest event that is known; None: not all entries are known."""
     began_at: int = 0
@@ -133,8 +134,8 @@ class Journal:
         """
         with self._lock:
             copy = self._copies.get(node)
-            if copy is None or copy.run_id != read.run_id:
-                copy = self._copies[node] = _Copy(read.run_id)
+            if copy is None or copy.own_mark != read.own_mark:
+                copy = self._copies[node] = _Copy(read.own_mark)
                 if asked != ReadFrom(None):
                     return ReadFrom(None)
             if read.milliseconds:
@@ -154,8 +155,7 @@ class Journal:
             elif read.cursor:
                 return ReadFrom(None)
             copy.position = read.head
-            told = (read.head, read.mark, read.milliseconds)
-            copy.told = told if read.is_filled else None
+            copy.told = read.told if read.is_filled else None
             return None
 
     # Entries.

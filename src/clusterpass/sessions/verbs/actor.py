@@ -7,6 +7,7 @@ session is corrected by what this process knows, as for every other session.
 from typing import Final
 
 from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Actor
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.replies import Stored
@@ -35,7 +36,12 @@ class Actors:
         SessionUnknown, SessionExpired or SessionRevoked.
         """
         asked_at = self._clock.steady()
-        answer: Answer[Stored] = yield self._call_of(subject, session_id)
+        try:
+            answer: Answer[Stored] = yield self._call_of(subject, session_id)
+        except StoreUnavailable:
+            if (denial := self._denials.of_session(session_id)) is not None:
+                raise denial.error() from None
+            raise
         self._judge(subject, session_id, answer.reply, asked_at, cutoff)
 
     def require_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
@@ -48,7 +54,11 @@ class Actors:
         session_id = decode_session_id(actor.session_id)
         if session_id is not None:
             asked_at = self._clock.steady()
-            answer: Answer[Stored] = yield self._call_of(actor.subject, session_id)
+            try:
+                answer: Answer[Stored] = yield self._call_of(actor.subject, session_id)
+            except StoreUnavailable:
+                self.refuse_ended(actor)
+                raise
             try:
                 self._judge(actor.subject, session_id, answer.reply, asked_at, cutoff)
             except (SessionExpired, SessionRevoked) as end:

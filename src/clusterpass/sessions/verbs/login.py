@@ -31,6 +31,7 @@ from clusterpass.protocol.records import (
     BY_PASSWORD,
     IMPERSONATED,
     LONGEST_SHORT_DEVICE,
+    LiveRecord,
 )
 from clusterpass.protocol.replies import Details
 from clusterpass.protocol.script import Answer, Flow
@@ -63,7 +64,7 @@ from clusterpass.tokens.identifiers import (
 from clusterpass.tokens.issuer import check_claims
 
 _LONGEST_GENERATION: Final = 2**53
-
+_MOST_TRIES: Final = 3
 
 _OPTIONS: Final = frozenset(get_type_hints(LoginOptions))
 
@@ -179,14 +180,19 @@ class Login:
     def _open(
         self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
     ) -> Flow[TokenPair]:
-        token = self._minting.require_private_key().first(subject, wanted.session_id)
-        wanted.refresh_digest = token.digest
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff)
-        answer: Answer[session_calls.Opened] = yield session_calls.login(
-            self._keyspace, self._keeping(), subject, wanted
-        )
-        opened = answer.reply
+        for _ in range(_MOST_TRIES):
+            token = self._minting.require_private_key().first(subject, wanted.session_id)
+            wanted.refresh_digest = token.digest
+            answer: Answer[session_calls.Opened] = yield session_calls.login(
+                self._keyspace, self._keeping(), subject, wanted
+            )
+            opened = answer.reply
+            if opened.status != "OK" or isinstance(opened.stored.record, LiveRecord):
+                break
+            # An ending that was asked for before became known after the session was opened.
+            wanted.session_id = self._random_bytes(SESSION_ID_BYTES)
         stored = opened.stored
         if opened.status != "OK":
             self._refuse(subject, opened, replace(event, at=stored.now))

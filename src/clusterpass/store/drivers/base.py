@@ -152,8 +152,7 @@ class StoreBase:
         """
         if not (self._waits_long and call.script.writes):
             return None
-        deadline = self.location.patience.deadline
-        return began + min(deadline, call.deadline or deadline)
+        return began + self._terms.seconds(call)
 
     def _note_change(self, call: ScriptCall[Any]) -> None:
         """Tell the observer, even after a failed write, that the key may have changed."""

@@ -16,7 +16,7 @@ from clusterpass.protocol.calls.journal import Told, told_in
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Command, ServerError
-from clusterpass.store.topology.epoch import read_epoch
+from clusterpass.store.topology.epoch import read_config_epoch, read_epoch
 from clusterpass.store.topology.slots import SLOTS, SlotMap
 from clusterpass.store.wire.resp import pack
 
@@ -99,7 +99,8 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
         epoch = read_epoch(standing)
         if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
-        return Pulse(epoch, cutoff, told_in(journal[0]) if journal else None)
+        own = read_config_epoch(standing) or 0
+        return Pulse(epoch, cutoff, told_in(journal[0], own) if journal else None)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
     return Pulse(0, cutoff)

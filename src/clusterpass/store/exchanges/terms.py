@@ -42,3 +42,11 @@ class Terms:
     sessions; changes as entries of the journals become known."""
     steady: Callable[[], float] = steady_seconds
     """The clock of beliefs, in seconds; goes on while the machine sleeps."""
+
+    def seconds(self, call: ScriptCall[Any]) -> float:
+        """The seconds after which ``call`` is given up."""
+        if call.deadline is None:
+            return self.patience.deadline
+        waits = call.script.writes and call.confirm and self.durability == "fsync"
+        disk = self.patience.confirmation_wait(self.durability) if waits else 0.0
+        return min(self.patience.deadline, call.deadline + disk)

@@ -36,7 +36,6 @@ class Tries:
     def __init__(self, call: ScriptCall[Any], terms: Terms, began: float | None) -> None:
         """``began``: the time at which the first try was sent already, in seconds of the clock of
         ``terms``; None: nothing was sent yet."""
-        patience = terms.patience
         self._call = call
         self._terms = terms
         self._slot = slot_of(call.keys[0]) if call.slot is None else call.slot
@@ -49,9 +48,7 @@ class Tries:
         self._was_sent = began is not None
         """Whether the circuit breaker has admitted the next try already."""
         self._has_waited = False
-        self.give_up_at = (terms.clock() if began is None else began) + min(
-            patience.deadline, call.deadline or patience.deadline
-        )
+        self.give_up_at = (terms.clock() if began is None else began) + terms.seconds(call)
         """The deadline of the call, in seconds of the clock of ``terms``."""
 
     def target(self, slots: SlotMap) -> Address | None:

@@ -3,12 +3,22 @@
 from typing import Any, Final
 
 _EPOCH: Final = b"cluster_current_epoch:"
+_OWN_EPOCH: Final = b"cluster_my_epoch:"
 
 
 def read_epoch(info: Any) -> int | None:
     """The current epoch in ``info``, a reply to CLUSTER INFO; None for an error or another text."""
+    return _read(info, _EPOCH)
+
+
+def read_config_epoch(info: Any) -> int | None:
+    """The config epoch of the node that sent ``info``, as :func:`read_epoch` reads it."""
+    return _read(info, _OWN_EPOCH)
+
+
+def _read(info: Any, name: bytes) -> int | None:
     if not isinstance(info, bytes):
         return None
-    _, named, rest = info.partition(_EPOCH)
+    _, named, rest = info.partition(name)
     digits = rest.split(b"\r", 1)[0]
     return int(digits) if named and digits.isdigit() else None

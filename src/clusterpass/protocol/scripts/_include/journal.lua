@@ -4,16 +4,17 @@
 --
 --   'h'              head: the number of the latest event; trimming never lowers it
 --   'n'              the number of entries
---   'm'              mark: run id of the primary that wrote it, ':', its config epoch then
+--   'm'              mark: run id of the primary that was filled, ':', its config epoch then
 --   'l'              how old evidence may be, in milliseconds, for the whole namespace
 --   'e' + id         an entry: fingerprint 8 | second until which it counts 4 | what to carry out
 --   'p' + number     the id that an event is about: written where the entry is there, else trimmed
 --
--- A journal is filled while its mark names the run of its primary, or a config epoch before that of
--- its primary: a promoted replica has all that was confirmed, a primary that was restarted may not.
+-- A journal is filled while its mark names the run and the config epoch of its primary. A primary
+-- that was restarted may have lost entries, and so may a replica of it that was promoted since: only
+-- the other journals can tell.
 --
 -- Needs    nothing
--- Gives    JOURNAL, KEPT_EVENTS; entry_field, event_field, run_id, mark_now, is_filled, publish
+-- Gives    JOURNAL, KEPT_EVENTS; entry_field, event_field, own_mark, publish
 
 local JOURNAL = KEYS[1]
 local KEPT_EVENTS = 1000
@@ -26,26 +27,11 @@ local function event_field(number)
     return 'p' .. string.format('%.0f', number)
 end
 
-local function run_id()
-    return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-end
-
-local function config_epoch()
-    return tonumber(string.match(redis.call('CLUSTER', 'INFO'), 'cluster_my_epoch:(%d+)'))
-end
-
--- The mark that the primary would write now.
-local function mark_now()
-    return run_id() .. ':' .. string.format('%.0f', config_epoch())
-end
-
-local function is_filled()
-    local mark = redis.call('HGET', JOURNAL, 'm')
-    if not mark then
-        return false
-    end
-    local run, epoch = string.match(mark, '(%x+):(%d+)')
-    return run == run_id() or config_epoch() > tonumber(epoch)
+-- The mark that would tell that this primary is filled.
+local function own_mark()
+    local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    local epoch = string.match(redis.call('CLUSTER', 'INFO'), 'cluster_my_epoch:(%d+)')
+    return run .. ':' .. epoch
 end
 
 -- Note that the entry ``id`` was written or trimmed.
