@@ -230,7 +230,8 @@ class StoreUnavailable(ClusterPassError):
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
     majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
-    came back before the deadline) or ``closed``.
+    came back before the deadline), ``clock`` (the clocks of a server and of this machine are too
+    far apart, and no majority of the primaries tells which of them is wrong) or ``closed``.
     """
 
     code = "store_unavailable"
@@ -242,6 +243,18 @@ class StoreUnavailable(ClusterPassError):
         """``retry_after``: seconds after which the client should retry."""
         super().__init__(message, reason=reason)
         self.retry_after: Final = retry_after
+
+
+def clocks_differ(milliseconds: int) -> str:
+    """The message of a StoreUnavailable with the reason ``clock``.
+
+    ``milliseconds``: by how much the server's clock is ahead of this machine's.
+    """
+    where = "ahead of" if milliseconds > 0 else "behind"
+    return (
+        f"The clock of a server of the session store is {abs(milliseconds) / 1000:,.0f} s {where}"
+        " the clock of this machine; nothing was changed. Synchronise both by NTP."
+    )
 
 
 class StoreDenied(StoreUnavailable):

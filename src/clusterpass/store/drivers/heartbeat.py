@@ -1,9 +1,10 @@
-"""The heartbeat of a node: two commands, and what the replies mean. Pure.
+"""The heartbeat of a node: three commands, and what the replies mean. Pure.
 
 - A GET of a key that the node must own proves that the node still owns its slots; a PING would also
   succeed on a demoted primary. The key is a copy of the cutoff where the node holds one.
 - CLUSTER INFO tells the epoch of a cluster. For a single server, ROLE tells whether the server is
   still the primary.
+- TIME tells the clock of the node, which others are compared with.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Heartbeat:
     has_cutoff: bool
     """Whether the key that is read is a copy of the cutoff."""
     is_cluster: bool
-    count: int = 2
+    count: int = 3
     """The number of replies."""
 
 
@@ -38,6 +39,8 @@ class Pulse:
     """The epoch of the cluster; 0 for a single server."""
     cutoff: int | None
     """The cutoff in milliseconds; None where the node holds no copy."""
+    milliseconds: int
+    """The clock of the node, in milliseconds since the epoch."""
 
 
 def make_heartbeats(
@@ -59,7 +62,7 @@ def make_heartbeats(
                 break
     standing = (b"CLUSTER", b"INFO") if is_cluster else (b"ROLE",)
     return {
-        address: Heartbeat(pack(((b"GET", key), standing)), has_cutoff, is_cluster)
+        address: Heartbeat(pack(((b"GET", key), standing, (b"TIME",))), has_cutoff, is_cluster)
         for address, (key, has_cutoff) in keys.items()
     }
 
@@ -69,16 +72,17 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
 
     A :class:`ServerError` where the node does not own the key, is a replica, or reports no epoch.
     """
-    found, standing = values
+    found, standing, time = values
     for value in values:
         if isinstance(value, ServerError):
             return value
+    milliseconds = int(time[0]) * 1000 + int(time[1]) // 1000
     cutoff = int(found or 0) if heartbeat.has_cutoff else None
     if heartbeat.is_cluster:
         epoch = read_epoch(standing)
         if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
-        return Pulse(epoch, cutoff)
+        return Pulse(epoch, cutoff, milliseconds)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
-    return Pulse(0, cutoff)
+    return Pulse(0, cutoff, milliseconds)

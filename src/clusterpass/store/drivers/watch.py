@@ -212,6 +212,7 @@ class Watch:
             return  # the link reports a lost connection itself
         pulse = read_pulse(heartbeat, outcome.values)
         if not isinstance(pulse, ServerError):
+            self._observer.time_told(address, number, pulse.milliseconds)
             if self._observer.beat_answered(address, number, pulse.epoch, pulse.cutoff):
                 self._wants_look_up = True
                 self._is_urgent.set()
