@@ -18,11 +18,11 @@ Times are seconds of the steady clock unless a name says otherwise.
 import logging
 from collections.abc import Hashable, Set
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
-from clusterpass.model.clock import Clock
-from clusterpass.model.errors import StoreUnavailable, clocks_differ
+from clusterpass.model.clock import Clock, clocks_differ
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls.call_time import CallTime
 
 logger: Final = logging.getLogger("clusterpass.clocks")
@@ -94,6 +94,14 @@ class Clocks:
         # This process may have stood still since it asked.
         latest = self._clock.steady() + offset + CLOCK_TOLERANCE
         return int(max((agreed - CLOCK_TOLERANCE) * 1000, min(milliseconds, latest * 1000)))
+
+    def judge_reply(self, reply: list[Any], sent_at: float) -> list[Any]:
+        """Return ``reply``, whose first member is the server's clock, with the judged time there.
+
+        ``sent_at`` and what is raised are those of :meth:`judge`.
+        """
+        told = self.judge(reply[0], sent_at)
+        return reply if told == reply[0] else [told, *reply[1:]]
 
     def _settle(self, primaries: Set[Hashable]) -> None:
         """Agree on a time where more than half of the clocks are close to each other."""

@@ -171,12 +171,9 @@ class Verify:
             loading = near.begin(entry.key, entry.token) if mode == "cached" else None
             sent_at = cutoff.now()
             answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
-            reply = answer.reply
-            told = self._clocks.judge(reply[0], sent_at)
-            if told != reply[0]:
-                reply = [told, *reply[1:]]
+            reply = self._clocks.judge_reply(answer.reply, sent_at)
             loaded = self._loads.interpret(entry, reply, mode, sent_at, known_cutoff)
-            session, now = loaded.session, told // 1000
+            session, now = loaded.session, reply[0] // 1000
             if session.act is not None:
                 yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
