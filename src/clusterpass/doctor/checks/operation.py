@@ -189,8 +189,8 @@ def _judge_ours(apart: float) -> str:
     if apart <= MOST_CLOCKS_APART:
         return ""
     return (
-        f": that is more than {MOST_CLOCKS_APART} s, so processes that begin here refuse calls until"
-        " most primaries agree on the time"
+        f": that is more than {MOST_CLOCKS_APART} s, so processes that begin here refuse calls"
+        " until most primaries agree on the time"
     )
 
 
