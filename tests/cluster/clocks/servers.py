@@ -78,5 +78,10 @@ def eventually(condition: object, what: str) -> None:
 @contextlib.contextmanager
 def cluster_with_clocks(folder: Path, nodes: int) -> Iterator[EmbeddedCluster]:
     """A running cluster (or single server) whose clocks can be set."""
-    with EmbeddedCluster(nodes=nodes, server=make_server(folder), node_timeout=2.0) as running:
+    # A replica whose clock jumps takes its data for hours old, until its primary writes again.
+    settings = {"cluster-replica-validity-factor": "0"}
+    server = make_server(folder)
+    with EmbeddedCluster(
+        nodes=nodes, server=server, node_timeout=2.0, settings=settings
+    ) as running:
         yield running
