@@ -36,11 +36,12 @@ $(TEST_READY): $(RUN_READY)
 	@touch $@
 
 test-setup: setup ## ... and the programs of Debian that only the tests need
-	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null; then \
-		echo "Installing redis-server and chromium ..."; \
+	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
+		|| ! command -v faketime >/dev/null; then \
+		echo "Installing redis-server, chromium and faketime ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends redis-server chromium fonts-dejavu-core >/dev/null; \
+			--no-install-recommends redis-server chromium fonts-dejavu-core faketime >/dev/null; \
 	fi
 
 run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)

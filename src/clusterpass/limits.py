@@ -14,6 +14,12 @@ LONGEST_GRACE: Final = 3600
 """The longest ``outage_grace``: an hour."""
 LONGEST_IMPERSONATION: Final = 3600
 """The longest impersonation: an hour."""
+CLOCK_TOLERANCE: Final = 5
+"""How far the clock of a server may be from the time that most primaries agree on and still judge a
+call; beyond that the agreed time does, within the tolerance."""
+MOST_CLOCKS_APART: Final = 600
+"""How far two clocks may be apart to agree. Beyond that, and where no majority tells which one is
+wrong, calls are refused."""
 LONGEST_SUBJECT_BYTES: Final = 255
 LONGEST_DEVICE_BYTES: Final = 128
 LONGEST_REASON_BYTES: Final = 200

@@ -141,6 +141,9 @@ class Recorder:
         self._beats += 1
         return self._beats
 
+    def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
+        """No clock is compared."""
+
     def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
         """Keep that ``node`` answered a heartbeat."""
         self.answered.add(node)

@@ -301,6 +301,22 @@ def test_this_machine_s_clock():
     assert "9.0 s ahead of" in finding.found
 
 
+@pytest.mark.parametrize(
+    ("apart", "ours", "bounds"),
+    [(4.0, 0.0, []), (8.0, 0.0, ["more than 5 s"]), (0.0, 700.0, ["more than 600 s"])],
+)
+def test_clocks_beyond_a_bound_say_what_follows(apart: float, ours: float, bounds: list[str]):
+    them = members()
+    nodes = tuple(
+        seen_by(each, them, clock=Clock(ours + (apart if number == 0 else 0), 0.01))
+        for number, each in enumerate(them)
+    )
+    found = " ".join(each.found for each in judge(sound(nodes=nodes), only=["clocks"]).findings)
+    assert found
+    for bound in ("more than 5 s", "more than 600 s"):
+        assert (bound in found) == (bound in bounds)
+
+
 def test_what_cannot_be_seen_is_not_claimed():
     for settings_, said in (
         (None, "whether there are snapshots is unknown"),

@@ -13,6 +13,8 @@ INFO = b"cluster_state:ok\r\ncluster_current_epoch:%s\r\ncluster_my_epoch:3\r\n"
 OF_CLUSTER = Heartbeat(b"", has_cutoff=True, is_cluster=True)
 OF_SERVER = Heartbeat(b"", has_cutoff=False, is_cluster=False)
 MASTER = [b"master", 42, []]
+TIME = [b"1800000000", b"123456"]
+MILLISECONDS = 1_800_000_000_123
 
 
 @pytest.mark.parametrize(
@@ -31,31 +33,31 @@ MASTER = [b"master", 42, []]
 )
 def test_the_epoch_that_a_node_tells(info, epoch):
     assert read_epoch(info) == epoch
-    pulse = read_pulse(OF_CLUSTER, [b"5", info])
+    pulse = read_pulse(OF_CLUSTER, [b"5", info, TIME])
     if epoch is None:
         assert isinstance(pulse, ServerError), "a node without an epoch vouches for nothing"
         assert pulse.code == "ERR"
     else:
-        assert pulse == Pulse(epoch, 5)
+        assert pulse == Pulse(epoch, 5, MILLISECONDS)
 
 
 def test_the_cutoff_is_read_where_the_node_holds_a_copy():
-    assert read_pulse(OF_CLUSTER, [None, INFO % b"1"]) == Pulse(1, 0)
+    assert read_pulse(OF_CLUSTER, [None, INFO % b"1", TIME]) == Pulse(1, 0, MILLISECONDS)
     elsewhere = Heartbeat(b"", has_cutoff=False, is_cluster=True)
-    assert read_pulse(elsewhere, [b"5", INFO % b"1"]) == Pulse(1, None)
+    assert read_pulse(elsewhere, [b"5", INFO % b"1", TIME]) == Pulse(1, None, MILLISECONDS)
 
 
 def test_a_server_that_became_a_replica_is_refused():
-    assert read_pulse(OF_SERVER, [b"x", MASTER]) == Pulse(0, None)
-    refused = read_pulse(OF_SERVER, [b"x", [b"slave", b"127.0.0.1", 6379]])
+    assert read_pulse(OF_SERVER, [b"x", MASTER, TIME]) == Pulse(0, None, MILLISECONDS)
+    refused = read_pulse(OF_SERVER, [b"x", [b"slave", b"127.0.0.1", 6379], TIME])
     assert isinstance(refused, ServerError)
     assert refused.code == "READONLY"
 
 
-@pytest.mark.parametrize("position", [0, 1])
-def test_an_error_in_either_answer_is_the_answer(position):
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_error_in_any_answer_is_the_answer(position):
     moved = ServerError("MOVED", "1 127.0.0.1:1")
-    values = [b"5", INFO % b"1"]
+    values = [b"5", INFO % b"1", TIME]
     values[position] = moved
     assert read_pulse(OF_CLUSTER, values) is moved
 
@@ -72,7 +74,7 @@ def test_every_primary_is_asked_for_a_key_that_it_must_own():
     assert set(beats) == set(nodes)
     for address, beat in beats.items():
         assert b"CLUSTER" in beat.packed
-        assert beat.count == beat.packed.count(b"*") == 2
+        assert beat.count == beat.packed.count(b"*") == 3
         key = beat.packed.split(b"\r\n")[4]
         assert shards[slot_of(key)].primary == address
         assert beat.has_cutoff == (address in nodes[1:4])

@@ -157,14 +157,29 @@ def test_verify_of_a_session_at_its_end(record: LiveRecord, is_over: bool) -> No
         drive(life().verify(access_token()), stored(record))
 
 
-@pytest.mark.parametrize(("ahead", "is_over"), [(899, False), (900, True), (901, True)])
+@pytest.mark.parametrize(("ahead", "is_over"), [(299, False), (300, True), (301, True)])
 def test_verify_asks_the_clock_of_the_store_too(ahead: int, is_over: bool) -> None:
-    flow = life().verify(access_token())
+    flow = life().verify(access_token(expires_at=NOW + 300))
     if is_over:
         with pytest.raises(TokenExpired):
             drive(flow, stored(live(), now=NOW + ahead))
     else:
         drive(flow, stored(live(), now=NOW + ahead))
+
+
+@pytest.mark.parametrize(("ahead", "is_refused"), [(599, False), (601, True), (-601, True)])
+def test_verify_accepts_and_ends_nothing_by_a_clock_in_doubt(ahead: int, is_refused: bool) -> None:
+    own = life(access_lifetime=3600)
+    flow = own.verify(access_token(expires_at=NOW + 3600))
+    record = live(refreshed_at=NOW - 3100)
+    if is_refused:
+        with pytest.raises(StoreUnavailable) as caught:
+            drive(flow, stored(record, now=NOW + ahead))
+        assert caught.value.reason == "clock"
+        assert own.flows.memory.denials.of_session(SESSION_ID) is None
+    else:
+        with pytest.raises(SessionExpired):
+            drive(flow, stored(record, now=NOW + ahead))
 
 
 def test_verify_refuses_before_it_asks() -> None:

@@ -31,3 +31,15 @@ class Clock:
     """Returns seconds of the monotonic clock."""
     wall: Callable[[], float] = time.time
     """Returns seconds since the epoch, by this machine's clock."""
+
+
+def clocks_differ(milliseconds: int) -> str:
+    """The message of a StoreUnavailable with the reason ``clock``.
+
+    ``milliseconds``: by how much the server's clock is ahead of this machine's.
+    """
+    where = "ahead of" if milliseconds > 0 else "behind"
+    return (
+        f"The clock of a server of the session store is {abs(milliseconds) / 1000:,.0f} s {where}"
+        " the clock of this machine; nothing was changed. Synchronise both by NTP."
+    )

@@ -230,7 +230,8 @@ class StoreUnavailable(ClusterPassError):
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
     majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
-    came back before the deadline) or ``closed``.
+    came back before the deadline), ``clock`` (the clocks of a server and of this machine are too
+    far apart, and no majority of the primaries tells which of them is wrong) or ``closed``.
     """
 
     code = "store_unavailable"

@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
@@ -141,6 +141,16 @@ class Listed:
     """Every readable record and tombstone, by session id."""
     history: list[HistoryLine]
     """The lines in the order in which they were written."""
+
+    def at(self, milliseconds: int) -> "Listed":
+        """This list as if it had been read at ``milliseconds`` since the epoch."""
+        if milliseconds == self.now_milliseconds:
+            return self
+        sessions = {
+            session_id: replace(stored, now_milliseconds=milliseconds)
+            for session_id, stored in self.sessions.items()
+        }
+        return Listed(milliseconds, sessions, self.history)
 
 
 def read_stored(raw: list[Any]) -> Stored:

@@ -45,4 +45,5 @@ class Context:
             config.history_lifetime,
             self.memory.cutoff.milliseconds,
             config.index_online,
+            self.memory.clocks.call_time(),
         )

@@ -5,6 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
+from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
 
 _SLOW_FAILOVER, _HASTY_FAILOVER = 5_000, 500
 _LEAST_VALIDITY: Final = 4
@@ -157,10 +158,13 @@ def _compatible_with(node: NodeSnapshot) -> tuple[int, ...]:
 
 @check("clocks", "Whether the clocks agree")
 def clocks(seen: Snapshot) -> Iterator[Finding]:
-    """Session lifetimes follow the clock of the primary that owns the slot. After a failover to a
-    node whose clock differs, sessions end earlier or later by that difference, and `revoke_before`
-    misses sessions that were opened under a clock that runs ahead. Tokens are issued and verified
-    by the clocks of the applications, with a tolerance of `clock_leeway` (30 s)."""
+    """Sessions are judged by the clock of the primary that owns the slot, within 5 s of the time
+    that most clocks agree on: the primaries' and the application's. A clock further away is not
+    used and reported in the log. A process that knows no agreement, as with a single server,
+    refuses calls (503, reason `clock`) when a server's clock is more than 600 s from its own. A
+    server also deletes keys by its own clock: one that is ahead loses sessions with less time left
+    than that. Tokens are verified by the clocks of the applications, with a tolerance of
+    `clock_leeway` (30 s)."""
     known = [(node, node.clock) for node in seen.answering if node.clock is not None]
     if not known:
         return
@@ -170,7 +174,7 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
     if apart > _CLOCKS_APART:
         yield Finding(
             severity="problem",
-            found=f"The clocks of these nodes are at least {apart:.1f} s apart.",
+            found=f"The clocks of these nodes are at least {apart:.1f} s apart{_judge(apart)}.",
             remedy="Synchronise the clocks of their hosts by NTP, for example with chrony.",
             nodes=names((first[0], last[0])),
         )
@@ -180,9 +184,26 @@ def clocks(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             found=f"This machine's clock is {abs(nearest.ahead):.1f} s {direction} the clocks of"
-            " the servers.",
+            f" the servers{_judge_ours(abs(nearest.ahead))}.",
             remedy="Synchronise the clock of this machine by NTP, for example with chrony.",
         )
+
+
+def _judge(apart: float) -> str:
+    """What follows from clocks of nodes that are ``apart`` seconds apart."""
+    if apart <= CLOCK_TOLERANCE:
+        return ""
+    return f": a clock more than {CLOCK_TOLERANCE} s from what most clocks agree on is not used"
+
+
+def _judge_ours(apart: float) -> str:
+    """What follows from a clock of this machine that is ``apart`` seconds from the servers'."""
+    if apart <= MOST_CLOCKS_APART:
+        return ""
+    return (
+        f": that is more than {MOST_CLOCKS_APART} s, so processes that begin here refuse calls"
+        " until most primaries agree on the time"
+    )
 
 
 @check("round-trip", "Whether the round trip to the nodes is short enough")

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
 from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
-_PACKED: Final = struct.Struct(">IBI6s8s8sI")
+_PACKED: Final = struct.Struct(">IBI6s8s8sI7s")
 OPERATION_BYTES: Final = 8
 """Bytes of the random id by which the store recognises a repeated call."""
 NO_OPERATION: Final = bytes(OPERATION_BYTES)
@@ -31,6 +32,8 @@ class Housekeeping:
     """The time, in milliseconds since the epoch, before which every session has ended."""
     indexed: bool = True
     """Whether the subject is counted among those who are online."""
+    time: CallTime = NO_TIME
+    """When the call is made."""
     operation_until: int = 0
     """The second until which the operation of the call is kept at least, as a journal may repeat
     it; 0: for ``tombstone_seconds``."""
@@ -50,6 +53,7 @@ class Housekeeping:
             operation,
             fingerprint,
             self.operation_until,
+            self.time.pack(),
         )
         return head + subject.encode()
 

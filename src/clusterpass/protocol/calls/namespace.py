@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
 from clusterpass.protocol.keyspace import Keyspace, slot_tags
 from clusterpass.protocol.script import ScriptCall, load_script
 
@@ -38,18 +39,24 @@ class PageOfSlots:
 
 
 def raise_cutoff(
-    keyspace: Keyspace, slot: int, *, milliseconds: int | None, ahead: int
+    keyspace: Keyspace,
+    slot: int,
+    *,
+    milliseconds: int | None,
+    ahead: int,
+    time: CallTime = NO_TIME,
 ) -> ScriptCall[int]:
     """Raise the copy of the revocation cutoff in ``slot``; the reply is the cutoff in force.
 
     ``milliseconds``: the new cutoff since the epoch; None: now. ``ahead``: by how many milliseconds
-    the cutoff may lie ahead of the server's clock. The script is ``scripts/not_before.lua``.
+    the cutoff may lie ahead of the server's clock. ``time``: when the call is made.
+    The script is ``scripts/not_before.lua``.
     """
     argument = b"" if milliseconds is None else milliseconds
     return ScriptCall(
         load_script("not_before"),
         (keyspace.not_before(slot),),
-        (argument, ahead),
+        (argument, ahead, time.pack()),
         int,
         insists=True,
         is_ending=True,

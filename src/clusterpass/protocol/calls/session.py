@@ -205,7 +205,7 @@ def touch(
     return ScriptCall(
         load_script("touch"),
         (sessions, activity),
-        (session_id, keeping.tombstone_seconds),
+        (session_id, keeping.tombstone_seconds, keeping.time.pack()),
         int,
         confirm=False,
         deadline=_TOUCH_DEADLINE,

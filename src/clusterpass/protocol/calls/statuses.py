@@ -28,6 +28,6 @@ AddUserStatus = Literal["OK", "EXISTS"]
 ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]
 """``scripts/user_change.lua``: changed, no such user, or the field holds an unexpected value."""
 JournalAppendStatus = Literal["OK", "MISMATCH", "FULL"]
-"""``scripts/journal_append.lua``: written, or the id belongs to another request, or no room is left."""
+"""``scripts/journal_append.lua``: written; another request has the id; or no room is left."""
 JournalFillStatus = Literal["OK", "CHANGED"]
 """``scripts/journal_fill.lua``: filled, or overtaken by another process or a restart."""

@@ -61,7 +61,7 @@ table.sort(live, is_older)
 local order, latest = record.created * 32 + now_part, live[#live]
 if latest and login_order(latest.record) >= order then
     order = login_order(latest.record) + 1
-    if latest.record.created <= record.created then
+    if latest.record.created <= clock_ms then
         order = math.min(order, record.created * 32 + 31) -- not ahead of a correct clock
     end
 end

@@ -14,6 +14,7 @@ No I/O happens here. Times are seconds of the steady clock.
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
@@ -30,7 +31,7 @@ _MOST_LEFT: Final = 200
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KnownEntry:
     """An entry that this process knows."""
 
@@ -38,7 +39,8 @@ class KnownEntry:
     encoded: bytes
     key: bytes
     """The key of the sessions of the entry's subject."""
-    call: ScriptCall[Any]
+    make: Callable[[], ScriptCall[Any]]
+    """Makes the call that carries the entry out; may raise UnreadableRecord."""
     left_at: float
     """When the entry is handed to ``on_left``."""
 
@@ -82,9 +84,9 @@ class Journal:
         self._new_lock = lock
         self._jitter = jitter
         self._changed = changed
-        self.ahead: Final[dict[bytes, tuple[ScriptCall[Any], ...]]] = {}
-        """The calls that carry out the entries of a subject, by the key of its sessions. Read
-        without a lock; a changed subject gets another tuple."""
+        self.ahead: Final[dict[bytes, tuple[KnownEntry, ...]]] = {}
+        """The entries of a subject, by the key of its sessions. Read without a lock; a changed
+        subject gets another tuple."""
         self.milliseconds = 0
         """How old evidence may be, as the journals say; 0: not known."""
         self.on_left: Callable[[KnownEntry], None] = _nobody
@@ -198,6 +200,9 @@ class Journal:
         for known in left:
             self.on_left(known)
 
+    def _call_of(self, entry: JournalEntry) -> ScriptCall[Any]:
+        return entry.call(self._keyspace, self._keeping())
+
     def _pause(self) -> float:
         return _LEFT_AFTER + self._jitter() * _LEFT_WITHIN
 
@@ -207,26 +212,27 @@ class Journal:
             return
         try:
             entry = JournalEntry.decode(entry_id, encoded)
-            call = entry.call(self._keyspace, self._keeping())
+            make = partial(self._call_of, entry)
+            make()
         except (UnreadableRecord, ValueError):
             return  # of a later release, whose processes carry it out
         if known is not None and entry.milliseconds is None:
             return  # what is known tells more
         key = self._keyspace.sessions(entry.subject)
         left_at = self._steady() + self._pause() if known is None else known.left_at
-        self._entries[entry_id] = KnownEntry(entry, encoded, key, call, left_at)
+        new = self._entries[entry_id] = KnownEntry(entry, encoded, key, make, left_at)
         if known is not None:
-            self._drop_call(known)
-        self.ahead[key] = (*self.ahead.get(key, ()), call)
+            self._step_back(known)
+        self.ahead[key] = (*self.ahead.get(key, ()), new)
         self._changed(key)
 
     def _forget(self, entry_id: bytes) -> None:
         known = self._entries.pop(entry_id, None)
         if known is not None:
-            self._drop_call(known)
+            self._step_back(known)
 
-    def _drop_call(self, known: KnownEntry) -> None:
-        left = tuple(each for each in self.ahead.get(known.key, ()) if each is not known.call)
+    def _step_back(self, known: KnownEntry) -> None:
+        left = tuple(each for each in self.ahead.get(known.key, ()) if each is not known)
         if left:
             self.ahead[known.key] = left
         else:

@@ -19,6 +19,7 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Listed
+from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
 from clusterpass.sessions.memory.journal import Journal
@@ -69,6 +70,8 @@ class Memory:
         if has_epochs:
             self.near.journal = self.journal
             self.near.leases.set_journals(None)
+        self.clocks: Final = Clocks(clock)
+        self.near.on_time = self.clocks.told
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.on_generation = self.near.outdated
         self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
@@ -100,8 +103,10 @@ class Memory:
     def without_ended(self, key: bytes, listed: Listed, asked_at: float) -> Listed:
         """Return ``listed`` without the sessions that this process knows have ended.
 
-        ``asked_at``: when the store was asked, in seconds of the steady clock.
+        ``asked_at``: when the store was asked, in seconds of the steady clock. The result has the
+        time by which to judge the sessions; raises StoreUnavailable when there is none.
         """
+        listed = listed.at(self.clocks.judge(listed.now_milliseconds, asked_at))
         left = {
             session_id: stored
             for session_id, stored in listed.sessions.items()

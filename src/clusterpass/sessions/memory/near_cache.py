@@ -79,6 +79,8 @@ class NearCache:
         """What is known of the journals of a cluster; None: nothing, and nobody asks."""
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
+        self.on_time: Callable[[Hashable, int, float, Set[Hashable]], None] = _nothing
+        """Called with a node, its clock in milliseconds, when it was asked, and all primaries."""
         self.find: Final = self._finder()
         cutoff.on_raised = self._end_all
         renew_in_child(self)
@@ -271,6 +273,13 @@ class NearCache:
         with self._lock:
             return self.leases.beat_sent(node, self._steady())
 
+    def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
+        """Take note of the clock of ``node`` in the answer to beat ``number``."""
+        with self._lock:
+            sent_at = self.leases.sent_at(node, number)
+            if sent_at is not None:
+                self.on_time(node, milliseconds, sent_at, self.leases.primaries)
+
     def beat_answered(
         self,
         node: Hashable,
@@ -361,3 +370,7 @@ class NearCache:
     def _end_all(self) -> None:
         with self._lock:
             self.leases.end_all()
+
+
+def _nothing(*_: object) -> None:
+    """Ignore the clock of a node."""

@@ -239,7 +239,7 @@ class Confirm:
 
     def _queue_left(self, known: KnownEntry) -> None:
         """Queue an ending that the process which journaled it has not carried out for good."""
-        call = known.call
+        call = known.make()
         self._memory.pending.add(
             "journaled ending",
             lambda: self._attempt_left(known.entry.id),
@@ -256,7 +256,7 @@ class Confirm:
         if self._memory.journal.is_expired(known):
             yield from self._journaling.trim([entry_id])
             return True
-        answer: Answer[Any] = yield retry_of(known.call)
+        answer: Answer[Any] = yield retry_of(known.make())
         if answer.reply.status == "MISMATCH":
             # The ending was acknowledged: it is carried out under an id of its own.
             other = self._journaling.renamed(known.entry)

@@ -6,6 +6,7 @@
 
 from typing import Final
 
+from clusterpass.limits import MOST_CLOCKS_APART
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
 from clusterpass.protocol.calls import namespace as namespace_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
@@ -13,8 +14,9 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.revocations.retry import retry_of
 
-_CLOCKS_APART: Final = 60_000
-"""The largest difference that is tolerated between the clocks of primaries, in milliseconds."""
+_CLOCKS_APART: Final = 2 * 1000 * MOST_CLOCKS_APART
+"""The largest difference between the clocks of two primaries that the caller may believe, in
+milliseconds: one may be ahead of its own clock, the other behind."""
 
 
 class RaiseCutoff:
@@ -44,7 +46,11 @@ class RaiseCutoff:
         for slot in list(self._left):
             began = cutoff.now()
             call = namespace_calls.raise_cutoff(
-                keyspace, slot, milliseconds=self._milliseconds, ahead=self._ahead
+                keyspace,
+                slot,
+                milliseconds=self._milliseconds,
+                ahead=self._ahead,
+                time=self._context.memory.clocks.call_time(),
             )
             try:
                 answer: Answer[int] = yield (retry_of(call) if is_retry else call)

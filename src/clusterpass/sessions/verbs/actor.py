@@ -4,6 +4,7 @@ An impersonation ends together with the session of its actor. What the store ans
 session is corrected by what this process knows, as for every other session.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
@@ -25,6 +26,7 @@ class Actors:
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._clock = context.clock
+        self._clocks = context.memory.clocks
         self._denials = context.memory.denials
         self._keyspace = context.keyspace
         self._loads = Loads(context, confirm)
@@ -82,5 +84,8 @@ class Actors:
     def _judge(
         self, subject: str, session_id: bytes, stored: Stored, asked_at: float, cutoff: int
     ) -> None:
+        told = self._clocks.judge(stored.now_milliseconds, asked_at)
+        if told != stored.now_milliseconds:
+            stored = replace(stored, now_milliseconds=told)
         key = self._keyspace.sessions(subject)
         self._loads.live(subject, key, session_id, stored, sent_at=asked_at, cutoff=cutoff)

@@ -148,10 +148,12 @@ class SubjectFlows:
     def bans(self, subject: str) -> Flow[tuple[Ban, ...]]:
         """Return the bans of ``subject`` that are in force."""
         check_subject(subject)
+        asked_at = self._memory.cutoff.now()
         answer: Answer[tuple[int, tuple[StoredBan, ...]]] = yield subject_calls.read_subject_bans(
             self._keyspace, subject
         )
         now, bans = answer.reply
+        now = self._memory.clocks.judge(1000 * now, asked_at) // 1000
         return describe_bans(bans, now)
 
     def check_ban(self, subject: str, scope: str, level: int) -> Flow[None]:

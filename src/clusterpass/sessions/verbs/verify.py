@@ -60,6 +60,7 @@ class Verify:
         self._clock = context.clock
         self._deadline = context.deadline
         self._memory = context.memory
+        self._clocks = context.memory.clocks
         self._near = context.memory.near
         self._cutoff = context.memory.cutoff
         self._actors = Actors(context, confirm)
@@ -170,14 +171,15 @@ class Verify:
             loading = near.begin(entry.key, entry.token) if mode == "cached" else None
             sent_at = cutoff.now()
             answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
-            loaded = self._loads.interpret(entry, answer.reply, mode, sent_at, known_cutoff)
-            session, now = loaded.session, answer.reply[0] // 1000
+            reply = self._clocks.judge_reply(answer.reply, sent_at)
+            loaded = self._loads.interpret(entry, reply, mode, sent_at, known_cutoff)
+            session, now = loaded.session, reply[0] // 1000
             if session.act is not None:
                 yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
                 self._check(entry, loaded, now, wanted)
             if now >= loaded.note_at and (yield from self._note_use(entry)):
-                reply = used_at(answer.reply, now)
+                reply = used_at(reply, now)
                 loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
             if loading is not None or loaded is not entry.loaded:
                 near.keep(entry, loaded, None if session.act else loading, answer.node)

@@ -1,9 +1,10 @@
-"""The heartbeat of a node: two commands, and what the replies mean. Pure.
+"""The heartbeat of a node: three commands, and what the replies mean. Pure.
 
 - A GET of a key that the node must own proves that the node still owns its slots; a PING would also
   succeed on a demoted primary. The key is a copy of the cutoff where the node holds one.
 - CLUSTER INFO tells the epoch of a cluster. For a single server, ROLE tells whether the server is
   still the primary.
+- TIME tells the clock of the node, which others are compared with.
 - Where the node holds a journal, the journal's head and mark tell whether all of it is known.
 """
 
@@ -38,7 +39,7 @@ class Heartbeat:
     @property
     def count(self) -> int:
         """The number of replies."""
-        return 3 if self.has_journal else 2
+        return 4 if self.has_journal else 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Pulse:
     """The epoch of the cluster; 0 for a single server."""
     cutoff: int | None
     """The cutoff in milliseconds; None where the node holds no copy."""
+    milliseconds: int
+    """The clock of the node, in milliseconds since the epoch."""
     told: Told | None = None
     """What the journal of the node tells of itself; None where there is none."""
 
@@ -77,7 +80,7 @@ def make_heartbeats(
     standing = (b"CLUSTER", b"INFO") if is_cluster else (b"ROLE",)
     beats: dict[Address, Heartbeat] = {}
     for address, (key, has_cutoff) in keys.items():
-        commands: tuple[Command, ...] = ((b"GET", key), standing)
+        commands: tuple[Command, ...] = ((b"GET", key), standing, (b"TIME",))
         journal = journals.get(address)
         if journal is not None:
             commands += ((b"HMGET", keyspace.journal(journal), b"h", b"m", b"l"),)
@@ -90,17 +93,19 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
 
     A :class:`ServerError` where the node does not own the key, is a replica, or reports no epoch.
     """
-    found, standing, *journal = values
+    found, standing, time, *journal = values
     for value in values:
         if isinstance(value, ServerError):
             return value
+    milliseconds = int(time[0]) * 1000 + int(time[1]) // 1000
     cutoff = int(found or 0) if heartbeat.has_cutoff else None
     if heartbeat.is_cluster:
         epoch = read_epoch(standing)
         if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
         own = read_config_epoch(standing) or 0
-        return Pulse(epoch, cutoff, told_in(journal[0], own) if journal else None)
+        told = told_in(journal[0], own) if journal else None
+        return Pulse(epoch, cutoff, milliseconds, told)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
-    return Pulse(0, cutoff)
+    return Pulse(0, cutoff, milliseconds)

@@ -43,6 +43,10 @@ class Observer(Protocol):
     def beat_sent(self, node: Hashable) -> int:
         """Note that a heartbeat for ``node`` goes out now; returns the number of the heartbeat."""
 
+    def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
+        """Note the clock of ``node``, in milliseconds since the epoch, in the reply to heartbeat
+        ``number``; called before :meth:`beat_answered`."""
+
     def beat_answered(
         self,
         node: Hashable,

@@ -218,6 +218,7 @@ class Watch:
         pulse = read_pulse(heartbeat, outcome.values)
         if not isinstance(pulse, ServerError):
             observer, told = self._observer, pulse.told
+            observer.time_told(address, number, pulse.milliseconds)
             if observer.beat_answered(address, number, pulse.epoch, pulse.cutoff, told):
                 self._wants_look_up = True
                 self._is_urgent.set()

@@ -16,6 +16,7 @@ from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.steps import Exchange, Send
+from clusterpass.store.exchanges.terms import Ahead
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Command, Replies, ServerError
 from clusterpass.store.randomness import chance
@@ -34,8 +35,9 @@ class JournalBook(Protocol):
     """What a process knows of the journals; no method blocks or raises."""
 
     @property
-    def ahead(self) -> Mapping[bytes, tuple[ScriptCall[Any], ...]]:
-        """The calls that carry out the entries of a subject, by the key of its sessions."""
+    def ahead(self) -> Mapping[bytes, tuple[Ahead, ...]]:
+        """What has to be carried out ahead of every call about a subject, by the key of its
+        sessions."""
 
     def read_from(self, node: Address) -> ReadFrom:
         """From where the journal of ``node`` has to be read."""

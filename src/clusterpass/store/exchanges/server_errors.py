@@ -5,6 +5,7 @@ Errors of the table pass: a retry may succeed. All others are raised, as a retry
 
 from typing import Final
 
+from clusterpass.model.clock import clocks_differ
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
@@ -30,13 +31,16 @@ _PASSING: Final[dict[str, FaultKind]] = {
 def judge(error: ServerError) -> Fault:
     """The passing fault that ``error`` stands for.
 
-    Raises StoreDenied for missing rights, StoreUnavailable when the server is out of memory, and
+    Raises StoreDenied for missing rights, StoreUnavailable when the server is out of memory
+    or its clock is in doubt, and
     StoreFailed for any other error that a retry does not cure.
     """
     if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
         raise StoreDenied(reason=error.code.lower())
     if _LONG_BEFORE_LOGIN in error.message:
         raise StoreDenied(reason="noauth")
+    if error.code == "CLOCK":
+        raise StoreUnavailable(clocks_differ(int(error.message)), reason="clock")
     if error.code == "OOM":
         raise StoreUnavailable("The session store is out of memory", reason="full")
     if _NOT_LOCAL in error.message:  # a key left during the script, in a slot migration

@@ -22,6 +22,14 @@ class Doubts(Protocol):
         """``is_durable``: whether every replica has confirmed what ``node`` wrote."""
 
 
+class Ahead(Protocol):
+    """An ending that has to be carried out ahead of every call about its subject."""
+
+    @property
+    def make(self) -> Callable[[], ScriptCall[Any]]:
+        """Makes the call that carries it out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The settings and the shared state of a store that its calls use."""
@@ -37,9 +45,9 @@ class Terms:
     durability: Durability = "primary"
     doubts: Doubts | None = None
     """Tells whether a reply needs more evidence; None: no check is made."""
-    ahead: Mapping[bytes, tuple[ScriptCall[Any], ...]] = field(default_factory=dict)
-    """The calls that have to be carried out ahead of every call about a subject, by the key of its
-    sessions; changes as entries of the journals become known."""
+    ahead: Mapping[bytes, tuple[Ahead, ...]] = field(default_factory=dict)
+    """What has to be carried out ahead of every call about a subject, by the key of its sessions;
+    changes as entries of the journals become known."""
     steady: Callable[[], float] = steady_seconds
     """The clock of beliefs, in seconds; goes on while the machine sleeps."""
 

@@ -19,7 +19,7 @@ from clusterpass.store.exchanges.durability import (
 )
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
-from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.exchanges.terms import Ahead, Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap, named_host
@@ -85,7 +85,11 @@ class Tries:
         slots = yield from self._counted(slots)
         wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
         commands = commands_of(
-            call, self._keys, by_name=self._by_name, asking=asking is not None, ahead=ahead
+            call,
+            self._keys,
+            by_name=self._by_name,
+            asking=asking is not None,
+            ahead=tuple(each.make() for each in ahead),
         )
         outcome = yield Send(address, commands, wait, until=self.give_up_at)
         if isinstance(outcome, Replies):
@@ -122,7 +126,7 @@ class Tries:
         outcome: Replies,
         wait: Wait | None,
         asking: Address | None,
-        ahead: tuple[ScriptCall[Any], ...],
+        ahead: tuple[Ahead, ...],
     ) -> Exchange[Answer[Any] | Fault | None]:
         """What the replies of ``address`` come to, as :meth:`once` returns it."""
         terms, call = self._terms, self._call

@@ -1,9 +1,10 @@
 -- The activity key: when sessions were last used. It is apart from the sessions, so that noting a
 -- use does not invalidate the caches that watch them.
 --
--- Needs    arguments, fields, record, sessions
+-- Needs    arguments, clock, fields, record, sessions
 -- Gives    settle_activity
 --@include arguments
+--@include clock
 --@include fields
 --@include record
 --@include sessions
@@ -21,6 +22,7 @@ local function settle_activity()
         end
     end
     if latest > 0 then
-        redis.call('EXPIREAT', ACTIVITY, latest + keep_seconds)
+        redis.call('EXPIREAT', ACTIVITY,
+            on_server_clock(latest + keep_seconds, now, server_ms))
     end
 end

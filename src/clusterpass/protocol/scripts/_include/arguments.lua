@@ -5,17 +5,27 @@
 --          what they hold is then left alone.
 -- ARGV     1 seconds for which a tombstone is kept 4 | history entries 1 | seconds of history 4 |
 --            sessions opened before this millisecond have ended 6 | id of the operation 8
---            (zeros: none) | fingerprint of what the operation asks for 8 | second until which the
---            operation is kept at least, 4 (0: no longer than others) | subject
+--            (zeros: none) | fingerprint of what the operation asks for 8 |
+--            second until which the operation is kept at least, 4 (0: no longer than others) |
+--            milliseconds at which the call was made 6 (0: not told) |
+--            whether most primaries agree with that time 1 | subject
 --
 -- Needs    clock
 -- Gives    KEY, ACTIVITY, INDEX; keep_seconds, history_entries, history_seconds, cutoff, operation,
---          fingerprint, operation_until, subject_name; now_ms, now_part (of 32 in that millisecond), now in seconds
+--          fingerprint, operation_until, subject_name; now_ms, now_part (of 32 in that
+--          millisecond), now in seconds (load() of subject may raise them); clock_ms (now_ms before
+--          that), server_ms
+--
+-- The script ends here with the error CLOCK where the time is in doubt.
 --@include clock
 
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
 local keep_seconds, history_entries, history_seconds, cutoff, operation, fingerprint,
-    operation_until = struct.unpack('>I4BI4I6c8c8I4', ARGV[1])
-local subject_name = string.sub(ARGV[1], 36)
-local now_ms, now_part = now_milliseconds()
+    operation_until, called_ms, is_agreed = struct.unpack('>I4BI4I6c8c8I4I6B', ARGV[1])
+local subject_name = string.sub(ARGV[1], 43)
+local clock_ms, now_part, server_ms = judged_milliseconds(called_ms, is_agreed)
+if not clock_ms then
+    return clocks_differ(server_ms - called_ms)
+end
+local now_ms = clock_ms
 local now = math.floor(now_ms / 1000)

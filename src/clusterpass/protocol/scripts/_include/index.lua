@@ -1,8 +1,9 @@
 -- The online index of the slot: which of its subjects have live sessions.
 --
--- Needs    arguments, scores
+-- Needs    arguments, clock, scores
 -- Gives    settle_index
 --@include arguments
+--@include clock
 --@include scores
 
 -- Enter the subject with its number of live sessions, ``ends_at`` the second in which the last of
@@ -37,6 +38,7 @@ local function settle_index(live, ends_at)
     if last[1] == '' then
         redis.call('DEL', INDEX)
     elseif last[1] then
-        redis.call('EXPIREAT', INDEX, math.floor(tonumber(last[2]) / PER_SUBJECT))
+        local ends_at = math.floor(tonumber(last[2]) / PER_SUBJECT)
+        redis.call('EXPIREAT', INDEX, on_server_clock(ends_at, now, server_ms))
     end
 end

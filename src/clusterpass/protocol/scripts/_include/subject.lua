@@ -2,18 +2,20 @@
 -- changes a subject calls ``load()`` first and ``settle()`` last; ``arguments`` states its keys and
 -- its first argument.
 --
--- Needs    activity, arguments, bans, fields, generation, history, index, operations, record,
---          sessions, tombstones
+-- Needs    activity, arguments, bans, clock, fields, generation, history, index, operations, record,
+--          seen_time, sessions, tombstones
 -- Gives    load, settle, described
 --@include record
 --@include activity
 --@include arguments
 --@include bans
+--@include clock
 --@include fields
 --@include generation
 --@include history
 --@include index
 --@include operations
+--@include seen_time
 --@include sessions
 --@include tombstones
 
@@ -28,6 +30,7 @@ local function load()
     for index = 1, #flat, 2 do
         activity[flat[index]] = seen_at(flat[index + 1])
     end
+    keep_time_forward()
     local live = live_sessions()
     for _, session in ipairs(live) do
         if not ACTIVITY and needs_activity(session.record, now) then
@@ -89,8 +92,9 @@ local function settle_key(latest)
         redis.call('PERSIST', KEY)
     elseif latest > now then
         -- Without the activity only a later end is certain.
-        if ACTIVITY or redis.call('TTL', KEY) < latest - now then
-            redis.call('EXPIREAT', KEY, latest)
+        local expires_at = on_server_clock(latest, now, server_ms)
+        if ACTIVITY or redis.call('TTL', KEY) + math.floor(server_ms / 1000) < expires_at then
+            redis.call('EXPIREAT', KEY, expires_at)
         end
     else
         redis.call('DEL', KEY)

@@ -1,0 +1,136 @@
+"""The time that most clocks agree on: those of the primaries, and this machine's.
+
+Sessions are judged by the clock of the server that holds them. A server whose clock is wrong would
+end live sessions, or prolong them; a replica may be such a server, and be promoted.
+
+- Each heartbeat tells the clock of a primary. More than half of all clocks, this machine's
+  included, have to be at most ``MOST_CLOCKS_APART`` seconds apart; then their median is agreed on.
+- The agreed time goes on by the steady clock, so no clock that jumps later can change it. It is
+  settled again while most clocks agree.
+- A server's clock within ``CLOCK_TOLERANCE`` seconds of the agreed time is believed. Another one
+  counts as ahead or behind by that much.
+- Without an agreement (a new process, a single server whose clock differs from this machine's) a
+  server is believed if its clock is not too far from this machine's.
+
+Times are seconds of the steady clock unless a name says otherwise.
+"""
+
+import logging
+from collections.abc import Hashable, Set
+from math import inf
+from typing import Any, Final
+
+from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
+from clusterpass.model.clock import Clock, clocks_differ
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.calls.call_time import CallTime
+
+logger: Final = logging.getLogger("clusterpass.clocks")
+_LONGEST_ROUND_TRIP: Final = 1.0
+"""An answer that took longer tells the time of its node too roughly."""
+_BETWEEN_AGREEMENTS: Final = 1.0
+
+
+class Clocks:
+    """What one manager knows about the clocks. Callers of :meth:`told` must take turns."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: dict[Hashable, float] = {}
+        """By node, the seconds since the epoch by which its clock is ahead of the steady clock."""
+        self._offset: float | None = None
+        """By how many seconds the agreed time is ahead of the steady clock; None: none is agreed
+        on yet."""
+        self._settled_at = -inf
+        self._wrong: set[Hashable] = set()
+        """The nodes whose clocks were reported as wrong."""
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether most clocks have agreed, now or before."""
+        return self._offset is not None
+
+    def told(
+        self, node: Hashable, milliseconds: int, sent_at: float, primaries: Set[Hashable]
+    ) -> None:
+        """Take note that ``node``, asked at ``sent_at``, told its clock as ``milliseconds``.
+
+        ``primaries``: all of them, whether they answer or not.
+        """
+        now = self._clock.steady()
+        if now - sent_at > _LONGEST_ROUND_TRIP or node not in primaries:
+            return
+        offset = milliseconds / 1000 - (sent_at + now) / 2
+        known = self._told.get(node)
+        self._told[node] = offset
+        is_news = known is None or abs(offset - known) > CLOCK_TOLERANCE / 2
+        if is_news or now - self._settled_at >= _BETWEEN_AGREEMENTS:
+            self._settled_at = now
+            self._settle(primaries)
+            self._report()
+
+    def call_time(self) -> CallTime:
+        """Return the time now, for a script to judge its server's clock by."""
+        if self._offset is None:
+            return CallTime(int(self._clock.wall() * 1000), is_agreed=False)
+        seconds = self._clock.steady() + self._offset
+        return CallTime(int(seconds * 1000), is_agreed=True)
+
+    def judge(self, milliseconds: int, sent_at: float) -> int:
+        """Return the time, in milliseconds since the epoch, by which to judge what was read.
+
+        ``milliseconds``: the server's clock in a reply, asked for at ``sent_at``. Raises
+        StoreUnavailable when the clock is too far from this machine's and no time is agreed on.
+        """
+        offset = self._offset
+        if offset is None:
+            ahead = milliseconds - int(self._clock.wall() * 1000)
+            if abs(ahead) > MOST_CLOCKS_APART * 1000:
+                raise StoreUnavailable(clocks_differ(ahead), reason="clock")
+            return milliseconds
+        agreed = sent_at + offset
+        if -CLOCK_TOLERANCE <= milliseconds / 1000 - agreed <= CLOCK_TOLERANCE:
+            return milliseconds
+        # This process may have stood still since it asked.
+        latest = self._clock.steady() + offset + CLOCK_TOLERANCE
+        return int(max((agreed - CLOCK_TOLERANCE) * 1000, min(milliseconds, latest * 1000)))
+
+    def judge_reply(self, reply: list[Any], sent_at: float) -> list[Any]:
+        """Return ``reply``, whose first member is the server's clock, with the judged time there.
+
+        ``sent_at`` and what is raised are those of :meth:`judge`.
+        """
+        told = self.judge(reply[0], sent_at)
+        return reply if told == reply[0] else [told, *reply[1:]]
+
+    def _settle(self, primaries: Set[Hashable]) -> None:
+        """Agree on a time where more than half of the clocks are close to each other."""
+        for node in self._told.keys() - primaries:
+            del self._told[node]
+        here = self._clock.wall() - self._clock.steady()
+        told = sorted(self._told.values())
+        clocks = sorted([*told, here])
+        for middle in (clocks[(len(clocks) - 1) // 2], clocks[len(clocks) // 2]):
+            near = [each for each in clocks if abs(each - middle) <= MOST_CLOCKS_APART]
+            if 2 * len(near) > len(primaries) + 1:
+                # This machine's clock counts for the majority only: the servers tell the time.
+                servers = [each for each in told if abs(each - middle) <= MOST_CLOCKS_APART]
+                self._offset = servers[(len(servers) - 1) // 2]
+                return
+
+    def _report(self) -> None:
+        """Log which clocks became wrong, once for each time."""
+        if self._offset is None:
+            return
+        for node, told in self._told.items():
+            ahead = told - self._offset
+            if abs(ahead) <= CLOCK_TOLERANCE:
+                self._wrong.discard(node)
+            elif node not in self._wrong:
+                self._wrong.add(node)
+                logger.warning(
+                    "the clock of %s is %.0f s %s what most clocks agree on, and is not used",
+                    node,
+                    abs(ahead),
+                    "ahead of" if ahead > 0 else "behind",
+                )

@@ -1,0 +1,1 @@
+"""Servers whose clocks differ, and jump."""
