@@ -40,8 +40,7 @@ def _fills(world: World, s: State, holders: list[int]) -> Iterable[Step]:
         if found is None:
             continue
         items = ("j",) if found else ()
-        bit = 1 << world.journals.index(world.shard_of[n])
-        new = append(s, n, *items, world.own_mark(s, n))._replace(hurt=s.hurt & ~bit)
+        new = world.healed(append(s, n, *items, world.own_mark(s, n)), n)
         yield f"carrier: fills {n}", new, None
         if s.lates and s.late is None:
             late = Late(n, items, (world.mark(s, n), s.nodes[n].run))

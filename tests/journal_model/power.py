@@ -70,6 +70,10 @@ DANGERS: Final[dict[str, Danger]] = {
     ),
     "electable": Danger({"side": ()}, _OWN + ",RESTART 1 with 0,CRASH 0,1 is promoted"),
     "asked_knowing": Danger({**_AWAY, "actors": "ask"}, f"CUT,{_JOURNALS},asks 0"),
+    "asked_knowing, login": Danger(
+        {**_AWAY, "actors": "ask login trim"},
+        f"CUT,{_JOURNALS},asks 0 for a login,beats of all,login s1,1 syncs,durable",
+    ),
     "lift_evidence": Danger(
         {**_AWAY, "actors": "login trim ban"}, f"CUT,{_JOURNALS},lifts the ban at 0,1 syncs,durable"
     ),

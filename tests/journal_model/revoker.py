@@ -8,10 +8,10 @@ from .world import REVOKER, World
 
 def revoker(world: World, s: State) -> Steps:
     r = s.revoker
-    if r.acked:
-        return
     if s.lates and s.late is None:
         yield from _gives_up(world, s)
+    if r.acked:
+        return
     for n in world.owners(s, REVOKER, 0):
         me = s.nodes[n]
         if not (r.own and r.own[0] == n):
@@ -62,7 +62,10 @@ def entered(world: World, s: State, n: int) -> State:
 
 
 def _gives_up(world: World, s: State) -> Iterable[Step]:
-    """A request to the owner or to a journal that is executed whenever the node comes to it."""
+    """A request to the owner or to a journal that is executed whenever the node comes to it.
+
+    After the acknowledgement it is a repetition of the operation.
+    """
     less = s._replace(lates=s.lates - 1)
     for n in world.owners(s, REVOKER, 0):
         new = less._replace(late=Late(n, ("e",), None))
@@ -83,7 +86,8 @@ def late_request(world: World, s: State) -> Steps:
     if late.fill:
         read_as = (world.mark(s, n), s.nodes[n].run)
         if not world.rules.fill_set or read_as == late.fill:
-            yield f"LATE fill of {n}", append(done, n, *late.items, world.own_mark(s, n)), None
+            new = append(done, n, *late.items, world.own_mark(s, n))
+            yield f"LATE fill of {n}", world.healed(new, n), None
         else:
             yield f"LATE fill of {n} changes nothing", done, None
     elif late.items == ("e",) and "e" in log and world.rules.operation:

@@ -151,6 +151,22 @@ def follow(world: World, wanted: str, strict: bool = False) -> tuple[State, list
     return s, names
 
 
+def reaches(world: World, start: State, wanted: str, limit: int) -> list[str] | None:
+    """The shortest way to a step whose name contains ``wanted``, without further faults."""
+    start = start._replace(faults=0, lates=0)
+    parents: dict[State, tuple[State, str] | None] = {start: None}
+    queue = deque([start])
+    while queue:
+        s = queue.popleft()
+        for name, new, _ in steps(world, s):
+            if wanted in name:
+                return [*_trace(parents, s), name]
+            if new not in parents and len(parents) < limit:
+                parents[new] = (s, name)
+                queue.append(new)
+    return None
+
+
 def near(world: World, wanted: str, limit: int, result: Result) -> None:
     """Follow the steps named, then explore what is near."""
     s, names = follow(world, wanted)

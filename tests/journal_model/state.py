@@ -57,6 +57,7 @@ class Asked(NamedTuple):
     knew: bool
     after: bool
     durable: bool
+    login: bool = False  # not a read, but login s1
 
 
 class Verifier(NamedTuple):

@@ -32,10 +32,14 @@ def verifier(world: World, s: State, k: int) -> Steps:
         elif v.asked is None:
             asked = Asked(n, v.knows, *_begins(s))
             yield f"v{k}: asks {n}", put_verifier(s, k, v._replace(asked=asked)), None
-        if "login" in world.actors and k == 0:
-            yield from _logs_in(world, s, n)
+            if "login" in world.actors and k == 0 and s.login is None:
+                new = put_verifier(s, k, v._replace(asked=asked._replace(login=True)))
+                yield f"v{k}: asks {n} for a login", new, None
+        if "login" in world.actors and k == 0 and "ask" not in world.actors:
+            yield from _logs_in(world, s, Asked(n, v.knows, *_begins(s)))
     if v.asked and v.asked.node in owners:
-        yield from _reads(world, s, k, v.asked)
+        answered = _logs_in(world, s, v.asked) if v.asked.login else _reads(world, s, k, v.asked)
+        yield from answered
     yield from _becomes_durable(world, s)
     acked = s.revoker.acked
     if acked and acked[1] == EXPIRED and v.memory.age < EXPIRED and v.memory.accepts:
@@ -140,13 +144,16 @@ def _reads(world: World, s: State, k: int, asked: Asked) -> Iterable[Step]:
         yield f"v{k}: reads {n}, 503", put_verifier(new, k, learnt), None
 
 
-def _logs_in(world: World, s: State, n: int) -> Iterable[Step]:
-    """Login s1, or the lift of a ban, at the owner ``n``."""
-    v, rules = s.verifiers[0], world.rules
-    learnt = _meets(world, s, v, n)
-    believed = believes(world, learnt, s.nodes[n].epoch)
-    after = s.revoker.acked is not None
-    entered = _entries_first(world, s, n, v.knows)
+def _logs_in(world: World, s: State, asked: Asked) -> Iterable[Step]:
+    """Login s1, or the lift of a ban, at the owner.
+
+    A login under way is executed even when its answer is then not believed: an open end.
+    """
+    v, rules, n, after = s.verifiers[0], world.rules, asked.node, asked.after
+    learnt = _meets(world, s, v, n)._replace(asked=None)
+    told_all = asked.knew == v.knows or not rules.asked_knowing
+    believed = told_all and believes(world, learnt, s.nodes[n].epoch)
+    entered = _entries_first(world, s, n, asked.knew)
     banned = world.effect(entered.nodes[n].log)[2]
     if "ban" in world.actors:
         if s.lift is None and after and (believed or not rules.lift_evidence):
@@ -167,6 +174,9 @@ def _logs_in(world: World, s: State, n: int) -> Iterable[Step]:
         login = Login((n, len(new.nodes[n].log)), later, False)
         bad = "banned" if "ban" in world.actors and after and s.lift is None else None
         yield f"v0: login s1 at {n}", put_verifier(new, 0, learnt)._replace(login=login), bad
+    elif s.login is None and "ask" in world.actors:
+        new = put_verifier(append(entered, n, "l"), 0, learnt)
+        yield f"v0: login at {n}, 503", new._replace(login=Login(None, False, False)), None
 
 
 def _becomes_durable(world: World, s: State) -> Iterable[Step]:

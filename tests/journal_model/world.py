@@ -129,6 +129,10 @@ class World:
                 return item
         return Mark(self.shards[self.shard_of[n]][0], 0, 0)
 
+    def healed(self, s: State, n: int) -> State:
+        """Journal ``n`` was filled: what it lost is there again."""
+        return s._replace(hurt=s.hurt & ~(1 << self.journals.index(self.shard_of[n])))
+
     def own_mark(self, s: State, n: int) -> Mark:
         return Mark(n, s.nodes[n].run, s.nodes[n].config)
 
