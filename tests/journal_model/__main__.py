@@ -4,10 +4,11 @@ import argparse
 import sys
 import time
 
+from .histories import histories
 from .power import DANGERS, SKETCH, rule_of, search_danger, search_sketch
 from .rules import WORDS, Rules
 from .scenarios import WORLDS
-from .search import Result, histories
+from .search import Result, prefixes
 from .world import World
 
 
@@ -33,13 +34,16 @@ def _with_all_rules(args: argparse.Namespace) -> int:
         if args.only in name:
             result, began = Result(), time.monotonic()
             more = {"faults": args.faults} if args.faults else {}
-            histories(World(Rules(), **{**world, **more}), args.seconds, args.seed, result)
+            histories(World(Rules(), **{**world, **more}), args.seed, result, seconds=args.seconds)
             _show(name, result, began, traced=True)
             states, steps = states + result.states, steps + result.steps
             violated += bool(result.violations)
     for name in DANGERS if not args.only else ():
         began = time.monotonic()
         result = search_danger(name, Rules(), args.near)
+        world = World(Rules(), **DANGERS[name].world)
+        starts = prefixes(world, DANGERS[name].steps)
+        histories(world, args.seed, result, seconds=args.seconds / 3, starts=starts)
         _show(f"near the danger of {name}", result, began, traced=True)
         states, steps = states + result.states, steps + result.steps
         violated += bool(result.violations)
