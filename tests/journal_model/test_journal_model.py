@@ -56,7 +56,8 @@ def test_the_first_sketch_breaks(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "danger", ["heads", "wait_all", "count_failed", "apply_first", "at_start", "asked_knowing"]
+    "danger",
+    ["heads", "wait_all", "count_failed", "apply_first", "login_evidence", "asked_knowing"],
 )
 def test_random_histories_find_what_is_wrong(danger: str) -> None:
     """Without being led to the danger, from a seed that is known to come to it."""
