@@ -42,7 +42,7 @@ def _fills(world: World, s: State, holders: list[int]) -> Iterable[Step]:
         items = ("j",) if found else ()
         new = world.healed(append(s, n, *items, world.own_mark(s, n)), n)
         yield f"carrier: fills {n}", new, None
-        if s.lates and s.late is None:
+        if "late" in world.actors and s.lates and s.late is None:
             late = Late(n, items, (world.mark(s, n), s.nodes[n].run))
             new = s._replace(late=late, lates=s.lates - 1)
             yield f"carrier: reads to fill {n}, is slow", new, None

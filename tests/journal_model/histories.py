@@ -52,6 +52,7 @@ _PLANS: Final = (
     "asks",
     "gives up",
     "is slow",
+    "another subject",
     "LATE",
 )
 _TAIL: Final = 2_500  # states that are explored after an acknowledgement

@@ -74,6 +74,11 @@ DANGERS: Final[dict[str, Danger]] = {
         {**_AWAY, "actors": "ask login trim"},
         f"CUT,{_JOURNALS},asks 0 for a login,beats of all,login s1,1 syncs,durable",
     ),
+    "head_mark": Danger(
+        {"layout": "4", "side": (), "kinds": "crash", "actors": "trim numbers"},
+        "subject's entry at 2,beats of all,CRASH 2,3 is promoted,start 2,2 is demoted,2 syncs,"
+        f"carrier: fills 3,{_AGAIN}",
+    ),
     "lift_evidence": Danger(
         {**_AWAY, "actors": "login trim ban"}, f"CUT,{_JOURNALS},lifts the ban at 0,1 syncs,durable"
     ),

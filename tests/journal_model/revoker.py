@@ -8,7 +8,7 @@ from .world import REVOKER, World
 
 def revoker(world: World, s: State) -> Steps:
     r = s.revoker
-    if s.lates and s.late is None:
+    if "late" in world.actors and s.lates and s.late is None:
         yield from _gives_up(world, s)
     if r.acked:
         return
@@ -74,6 +74,15 @@ def _gives_up(world: World, s: State) -> Iterable[Step]:
         for n in world.owners(s, REVOKER, shard):
             new = less._replace(late=Late(n, ("j",), None))
             yield f"revoker: sends to journal {k} at {n}, gives up", new, None
+
+
+def another_subject(world: World, s: State) -> Steps:
+    """An entry of another subject, in one journal and of no account but for the head's number."""
+    if "numbers" in world.actors and s.lates:
+        for shard in world.journals:
+            for n in world.owners(s, REVOKER, shard):
+                new = append(s, n, "k")._replace(lates=s.lates - 1)
+                yield f"another subject's entry at {n}", new, None
 
 
 def late_request(world: World, s: State) -> Steps:

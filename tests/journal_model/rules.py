@@ -37,6 +37,7 @@ class Rules:
     electable: bool = True
     asked_knowing: bool = True
     lift_evidence: bool = True
+    head_mark: bool = True
 
     def without(self, *names: str) -> "Rules":
         return replace(self, **dict.fromkeys(names, False))
@@ -63,5 +64,6 @@ WORDS: Final = {
     "electable": "a restarted replica is not promoted before it has synced",
     "asked_knowing": "an answer counts if its request carried all entries known by now",
     "lift_evidence": "a ban is lifted with the same evidence as a verify, entries first",
+    "head_mark": "entries are read again when a head's number or its mark differs, not the number",
 }
 assert list(WORDS) == [field.name for field in fields(Rules)]

@@ -47,6 +47,12 @@ WORLDS: Final[dict[str, dict[str, Any]]] = {
         "side": (0,),
         "kinds": "crash jroll restart manual",
     },
+    "3+3, numbers of heads": {
+        "side": (),
+        "kinds": "crash restart jroll",
+        "actors": "login trim numbers",
+    },
+    "4 shards, numbers of heads": {"layout": "4", "side": (2,), "actors": "login trim numbers"},
     "3+3, a ban": {"side": (0,), "actors": "login trim ban"},
     "4 shards, a ban": {
         "layout": "4",

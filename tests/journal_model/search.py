@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .carrier import carrier
 from .cluster import cluster, faults
-from .revoker import late_request, revoker
+from .revoker import another_subject, late_request, revoker
 from .state import State, Steps, tick
 from .verifier import verifier
 from .world import World
@@ -32,6 +32,7 @@ def steps(world: World, s: State) -> Steps:
     yield from cluster(world, s)
     yield from revoker(world, s)
     yield from late_request(world, s)
+    yield from another_subject(world, s)
     if "trim" in world.actors:
         yield from carrier(world, s)
     for k in range(len(s.verifiers)):

@@ -20,7 +20,8 @@ class Mark(NamedTuple):
 
 Log = tuple[str | Mark, ...]
 """What a node executed: ``e`` an ending of all sessions (or a ban), ``l`` login s1, ``u`` a lift,
-``j`` an entry, ``x`` an entry trimmed, or a mark. A restart with older data keeps a prefix."""
+``j`` an entry, ``k`` one of another subject, ``x`` an entry trimmed, or a mark. A restart with
+older data keeps a prefix."""
 Place = tuple[int, int]
 """A node, and the length of its log that has to be confirmed."""
 
@@ -68,6 +69,7 @@ class Verifier(NamedTuple):
     fence: int | None
     base: bool  # has read the entries since it started
     asked: Asked | None
+    heads: tuple[tuple[Mark, int] | None, ...]  # up to where entries were read, by journal
 
 
 class Revoker(NamedTuple):
@@ -109,7 +111,7 @@ class State(NamedTuple):
     login: Login | None
     lift: Login | None
     late: Late | None
-    lates: int  # late requests left
+    lates: int  # late requests and entries of others left
     hurt: int  # bits of journals that lost data and were not filled since
 
 

@@ -63,15 +63,21 @@ def believes(world: World, v: Verifier, own_epoch: int) -> bool:
 def _beat(world: World, s: State, v: Verifier, x: int, n: int) -> Verifier:
     me, rules = s.nodes[n], world.rules
     is_journal = x in world.journals
-    knows = v.knows or (
-        is_journal and has_entry(me.log) and rules.heads and (rules.at_start or v.base)
-    )
+    reads, heads = is_journal and rules.heads and (rules.at_start or v.base), v.heads
+    if is_journal and "numbers" in world.actors:
+        k = world.journals.index(x)
+        head, seen = (world.mark(s, n), me.log.count("j") + me.log.count("k")), heads[k]
+        known = head == seen or (not rules.head_mark and seen and head[1] == seen[1])
+        reads = reads and not known
+        heads = (*heads[:k], head, *heads[k + 1 :])
+    knows = v.knows or (reads and has_entry(me.log))
     evidence = Evidence(0, me.epoch, not is_journal or world.counts(s, n))
     return v._replace(
         epoch=max(v.epoch, me.epoch),
         knows=knows,
         memory=v.memory if knows == v.knows else NO_ANSWER,
         base=v.base or not rules.at_start,
+        heads=heads,
         evidence=(*v.evidence[:x], evidence, *v.evidence[x + 1 :]),
     )
 

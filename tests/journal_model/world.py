@@ -32,7 +32,8 @@ class World:
         kinds: faults that happen: crash, restart (with older data), jroll (of primaries of journals
             too), cut, forget, vstart (a new process), manual (a failover without force).
         actors: what is done beside ending and verifying: login, trim, late (requests that are
-            executed later), ask (a read is sent and answered in two steps), ban.
+            executed later), ask (a read is sent and answered in two steps), ban, numbers (an entry
+            of another subject, and verifiers that read entries only when a head has changed).
         fence: verifiers read the journals anew when the owner has changed, as the sketch had it.
         whole_sources: how many of the two other journals must count for a third to be filled.
     """
@@ -67,7 +68,7 @@ class World:
             Node(True, n == shard[0], 0, 0, (), True, 0, True) for shard in shards for n in shard
         )
         self.new_verifier = Verifier(
-            0, (NO_EVIDENCE,) * len(shards), NO_ANSWER, False, None, False, None
+            0, (NO_EVIDENCE,) * len(shards), NO_ANSWER, False, None, False, None, (None,) * 3
         )
         self.start = State(
             nodes=nodes,
@@ -79,7 +80,7 @@ class World:
             login=None,
             lift=None,
             late=None,
-            lates=1 if "late" in self.actors else 0,
+            lates=1 if self.actors & {"late", "numbers"} else 0,
             hurt=0,
         )
 
