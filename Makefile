@@ -11,7 +11,7 @@ WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo check test test-all lint bench faults soak recovery mutants setup test-setup clean
+.PHONY: help run demo check test test-all lint bench faults soak recovery mutants journal-model setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -86,6 +86,9 @@ recovery: test-setup ## What users notice of a failover; writes docs/why/failove
 mutants: test-setup ## Change the code COUNT (60) times with SEED (1), see whether tests notice
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,mutants]'
 	$(BIN)/python -m tests.mutants --seed $(or $(SEED),1) --count $(or $(COUNT),60) $(MUTANTS)
+
+journal-model: setup ## Search a model of the journal of endings, SECONDS (15) for each world, seed SEED (1)
+	$(BIN)/python -m tests.journal_model --seconds $(or $(SECONDS),15) --seed $(or $(SEED),1) $(MODEL)
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .clusterpass build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

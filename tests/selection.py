@@ -34,7 +34,7 @@ _SAMPLES: Final = (
     {("single_server", "sync"), ("redis_cluster", "async")},
 )
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
-_SEED = pytest.StashKey[int]()
+SEED = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # The programs that tests start read their settings from variables with this prefix.
     text = given or os.environ.pop(SEED_VARIABLE, "") or str(int(time.time()) // _SECONDS_OF_A_DAY)
     try:
-        config.stash[_SEED] = int(text)
+        config.stash[SEED] = int(text)
     except ValueError:
         raise pytest.UsageError(f"{SEED_VARIABLE} must be a whole number, not {text!r}") from None
 
@@ -65,7 +65,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     from tests.campaign.test_campaign import SAMPLED_BUILDS
 
     return (
-        f"selection: {SEED_VARIABLE}={config.stash[_SEED]}; contract tests on 2 of"
+        f"selection: {SEED_VARIABLE}={config.stash[SEED]}; contract tests on 2 of"
         f" {len(ENGINES)} engines and faces, {SAMPLED_BUILDS} of {len(BROKEN)} broken builds"
         f" ({len(BROKEN) - SAMPLED_BUILDS} left out); --everything runs all"
     )
@@ -74,7 +74,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give a worker of pytest-xdist the seed of the whole run."""
-    node.workerinput[SEED_VARIABLE] = str(node.config.stash[_SEED])
+    node.workerinput[SEED_VARIABLE] = str(node.config.stash[SEED])
 
 
 @pytest.hookimpl(trylast=True)  # what -k leaves out is gone by now
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.Item, str]:
     """Who is left out, with the words for it in the summary."""
-    seed = config.stash[_SEED]
+    seed = config.stash[SEED]
     left_out = {
         item: "long forms"
         for item in items
@@ -158,5 +158,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if left_out:
         counted = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
         terminalreporter.write_line(
-            f"left out with {SEED_VARIABLE}={config.stash[_SEED]}: {counted}"
+            f"left out with {SEED_VARIABLE}={config.stash[SEED]}: {counted}"
         )

@@ -1,0 +1,164 @@
+"""A state of the world: immutable, so that it can be a key of the set of states seen.
+
+Ages are 0, 1 or 2, and 2 is expired: evidence may be used up to age 1, and who waits L waits until
+age 2, so that a wait that began after a piece of evidence ends after it has expired.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+EXPIRED: Final = 2
+
+
+class Mark(NamedTuple):
+    """Who filled a journal: the run of a node, and the config epoch of that node at the time."""
+
+    node: int
+    run: int
+    epoch: int
+
+
+Log = tuple[str | Mark, ...]
+"""What a node executed: ``e`` an ending of all sessions (or a ban), ``l`` login s1, ``u`` a lift,
+``j`` an entry, ``k`` one of another subject, ``x`` an entry trimmed, or a mark. A restart with
+older data keeps a prefix."""
+Place = tuple[int, int]
+"""A node, and the length of its log that has to be confirmed."""
+
+
+class Node(NamedTuple):
+    up: bool
+    primary: bool
+    epoch: int  # the highest that the node has heard of
+    config: int  # the config epoch of its shard
+    log: Log
+    synced: bool
+    run: int  # another one after each start
+    member: bool  # not forgotten by the cluster
+
+
+class Evidence(NamedTuple):
+    age: int
+    epoch: int
+    counts: bool
+
+
+class Answer(NamedTuple):
+    """What a verifier has in memory of s0."""
+
+    age: int
+    epoch: int
+    accepts: bool
+
+
+class Asked(NamedTuple):
+    """A read that was sent and not answered: did it carry the entry, did it begin after...?"""
+
+    node: int
+    knew: bool
+    after: bool
+    durable: bool
+    login: bool = False  # not a read, but login s1
+
+
+class Verifier(NamedTuple):
+    epoch: int
+    evidence: tuple[Evidence, ...]  # by shard
+    memory: Answer
+    knows: bool
+    fence: int | None
+    base: bool  # has read the entries since it started
+    asked: Asked | None
+    heads: tuple[tuple[Mark, int] | None, ...]  # up to where entries were read, by journal
+
+
+class Revoker(NamedTuple):
+    own: Place | None
+    met: tuple[int, int, int] | None  # owner, its config epoch, age
+    journals: tuple[Place | str | None, ...]  # "ok" once confirmed
+    wait: int | None  # age of the second confirmation
+    acked: tuple[str, int] | None  # by whom, age
+
+
+class Carrier(NamedTuple):
+    own: Place | None
+    may_trim: bool
+
+
+class Login(NamedTuple):
+    """Login s1 or the lift of a ban."""
+
+    place: Place | None
+    later: bool  # began after the acknowledgement
+    durable: bool
+
+
+class Late(NamedTuple):
+    """A request that its sender has given up and that a node executes at any later time."""
+
+    node: int
+    items: Log  # what it appends; of a fill, the entries found
+    fill: tuple[Mark, int] | None  # of a fill: the old mark and the run that were read
+
+
+class State(NamedTuple):
+    nodes: tuple[Node, ...]
+    cut: int  # 0 not yet, 1 parted, 2 healed
+    faults: int  # left
+    verifiers: tuple[Verifier, ...]
+    revoker: Revoker
+    carrier: Carrier
+    login: Login | None
+    lift: Login | None
+    late: Late | None
+    lates: int  # late requests and entries of others left
+    hurt: int  # bits of journals that lost data and were not filled since
+
+
+Step = tuple[str, State, str | None]
+"""What happens, the state after it, and what is violated."""
+Steps = Iterator[Step]
+
+NO_EVIDENCE: Final = Evidence(EXPIRED, 0, True)
+NO_ANSWER: Final = Answer(EXPIRED, 0, False)
+AT_REST: Final = Revoker(None, None, (None,) * 3, None, None)
+
+
+def put(state: State, n: int, **changes: Any) -> State:
+    nodes = list(state.nodes)
+    nodes[n] = nodes[n]._replace(**changes)
+    return state._replace(nodes=tuple(nodes))
+
+
+def append(state: State, n: int, *items: str | Mark) -> State:
+    return put(state, n, log=state.nodes[n].log + items)
+
+
+def put_verifier(state: State, k: int, verifier: Verifier) -> State:
+    verifiers = list(state.verifiers)
+    verifiers[k] = verifier
+    return state._replace(verifiers=tuple(verifiers))
+
+
+def has_entry(log: Log) -> bool:
+    return "j" in log and "x" not in log[log.index("j") :]
+
+
+def older(age: int) -> int:
+    return min(age + 1, EXPIRED)
+
+
+def tick(state: State) -> Step:
+    """Time passes: all ages rise."""
+    verifiers = []
+    for v in state.verifiers:
+        evidence = tuple(e._replace(age=1) if e.age < 1 else NO_EVIDENCE for e in v.evidence)
+        memory = v.memory._replace(age=1) if v.memory.age < 1 else NO_ANSWER
+        verifiers.append(v._replace(evidence=evidence, memory=memory))
+    r = state.revoker
+    r = r._replace(
+        met=r.met and (r.met[0], r.met[1], older(r.met[2])),
+        wait=None if r.wait is None else older(r.wait),
+        acked=r.acked and (r.acked[0], older(r.acked[1])),
+    )
+    return "tick", state._replace(verifiers=tuple(verifiers), revoker=r), None
