@@ -10,6 +10,7 @@ from benchmarks import (
     durable_logins,
     http_verify,
     jose,
+    journaled_logouts,
     memory,
     near_memory,
     revocation_latency,
@@ -41,6 +42,7 @@ def main() -> None:
             **_few(options, revocations=50)
         ),
         "durable_logins": lambda options: durable_logins.run(**_few(options, rounds=4)),
+        "journaled_logouts": lambda options: journaled_logouts.run(**_few(options, logouts=500)),
         "scale": lambda options: scale.run(
             **_few(options, rounds=5) | {"sizes": _sizes(options, options.sessions)}
         ),

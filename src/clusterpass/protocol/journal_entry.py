@@ -30,7 +30,7 @@ _HEAD: Final = struct.Struct(">8sI")
 _SUBJECT_BYTES: Final = 8
 LATEST: Final = 2**32 - 1
 """The last second that an entry can count until."""
-JournaledVerb = Literal["end_session", "end_all", "ban"]
+JournaledVerb = Literal["end_session", "end_all", "ban", "revoke_before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,14 @@ class JournalEntry:
         arguments = (scope, level, seconds, reason)
         return cls(operation, subject, "ban", arguments, expires_at, milliseconds)
 
+    @classmethod
+    def of_revoke_before(cls, operation: bytes, *, milliseconds: int, expires_at: int) -> Self:
+        """The entry of a cutoff, before which every session of the namespace has ended.
+
+        The entry belongs to no subject, and no call carries it out: who knows it enforces it.
+        """
+        return cls(operation, "", "revoke_before", (), expires_at, milliseconds)
+
     @property
     def id(self) -> bytes:
         """The id under which a journal keeps the entry: 16 bytes, as ids are each subject's own."""
@@ -123,7 +131,7 @@ class JournalEntry:
     def call(self, keyspace: Keyspace, keeping: Housekeeping) -> ScriptCall[Any]:
         """The call that carries the ending out; a repetition changes nothing that came after it.
 
-        Raises UnreadableRecord for a verb of a later release.
+        Raises UnreadableRecord for a verb of a later release, and for a cutoff.
         """
         keeping = replace(keeping, operation_until=min(self.expires_at, LATEST))
         match self.verb:
@@ -188,3 +196,5 @@ class JournalEntry:
                 return fingerprints.of_ban(
                     self.subject, scope=scope, level=level, seconds=seconds, reason=reason
                 )
+            case "revoke_before":
+                return fingerprints.of_revoke_before(self.milliseconds)

@@ -35,13 +35,14 @@ def is_accepted(manager: Any, token: str) -> bool:
 
 @contextlib.contextmanager
 def paused(cluster: EmbeddedCluster, *nodes: Node) -> Iterator[None]:
-    """The nodes are stopped by a signal."""
+    """The nodes are stopped by a signal. The last one goes on first: a primary that comes after its
+    replicas could find itself replaced."""
     for node in nodes:
         cluster.pause(node)
     try:
         yield
     finally:
-        for node in nodes:
+        for node in reversed(nodes):
             cluster.resume(node)
 
 

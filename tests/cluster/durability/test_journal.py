@@ -163,6 +163,7 @@ def test_a_journaled_revocation_spares_who_logs_in_later(
 def test_a_ban_that_is_lifted_stays_lifted(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
 ) -> None:
+    manager.login(subject)  # a process that has begun is quick enough for no failover to happen
     primary, replica = fragile.primary_of(key_of(subject)), replica_of(fragile, subject)
     with paused(fragile, replica, primary):
         assert manager.bans.add(subject, reason="spam").journaled
@@ -224,3 +225,25 @@ def test_journals_are_filled_after_every_server_was_restarted(
     with paused(fragile, replica_of(fragile, subject)):
         assert manager.logout(pair.access_token).journaled
     wait_until_trimmed(fragile)
+
+
+@pytest.mark.parametrize("verification", ["cached", "strict"])
+def test_a_cutoff_is_confirmed_while_one_of_its_copies_cannot_be(
+    fragile: EmbeddedCluster, open_one: Any, config: Config, subject: str, verification: str
+) -> None:
+    """Also for a process that starts later, and reads the one copy that does not have it."""
+    asking = open_one(fragile.url, config)
+    other = open_one(fragile.url, replace(config, verification=verification))
+    pair = asking.login(subject)
+    assert is_accepted(other, pair.access_token)
+    key = KEYSPACE.not_before(JOURNAL_SLOTS[0])
+    primary, (replica,) = fragile.primary_of(key), fragile.replicas_of(key)
+    with paused(fragile, replica, primary):
+        assert asking.revoke_before().durable
+    assert is_refused_by_all([other, asking], pair.access_token)
+    with fragile.client(fragile.primary_of(key)) as client:
+        client.delete(key)
+    later = open_one(fragile.url, replace(config, verification=verification))
+    later._flows.memory.cutoff.copy = 0
+    assert not answered(lambda: is_accepted(later, pair.access_token))
+    assert answered(lambda: is_accepted(later, asking.login(subject).access_token))

@@ -59,6 +59,11 @@ def of_ban(subject: str, *, scope: str, level: int, seconds: int, reason: str) -
     return fingerprint("ban", subject, scope, level, seconds, reason)
 
 
+def of_revoke_before(milliseconds: int | None) -> bytes:
+    """The fingerprint of a cutoff, before which every session has ended."""
+    return fingerprint("revoke_before", milliseconds)
+
+
 def of_unban(subject: str, *, scope: str) -> bytes:
     """The fingerprint of a call that lifts a ban."""
     return fingerprint("unban", subject, scope)

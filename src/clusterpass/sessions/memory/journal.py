@@ -11,6 +11,7 @@
 No I/O happens here. Times are seconds of the steady clock.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ class Journal:
         subject gets another tuple."""
         self.milliseconds = 0
         """How old evidence may be, as the journals say; 0: not known."""
+        self.on_cutoff: Callable[[int], None] = _no_cutoff
+        """Called with the milliseconds of a cutoff that the journals hold."""
         self.on_left: Callable[[KnownEntry], None] = _nobody
         """Called, without a lock, with an entry that somebody has to carry out for good."""
         self.begin_anew()
@@ -182,6 +185,16 @@ class Journal:
         with self._lock:
             return {entry_id: known.encoded for entry_id, known in self._entries.items()}
 
+    def older_cutoffs(self, milliseconds: int) -> list[bytes]:
+        """Return the ids of the entries of cutoffs before ``milliseconds``."""
+        with self._lock:
+            return [
+                entry_id
+                for entry_id, known in self._entries.items()
+                if known.entry.verb == "revoke_before"
+                and (known.entry.milliseconds or 0) < milliseconds
+            ]
+
     def is_expired(self, known: KnownEntry) -> bool:
         """Return whether the entry changes nothing any more."""
         return known.entry.expires_at <= self._clock()
@@ -212,6 +225,9 @@ class Journal:
             return
         try:
             entry = JournalEntry.decode(entry_id, encoded)
+            if entry.verb == "revoke_before":
+                self._learn_cutoff(entry_id, entry, encoded)
+                return
             make = partial(self._call_of, entry)
             make()
         except (UnreadableRecord, ValueError):
@@ -226,6 +242,12 @@ class Journal:
         self.ahead[key] = (*self.ahead.get(key, ()), new)
         self._changed(key)
 
+    def _learn_cutoff(self, entry_id: bytes, entry: JournalEntry, encoded: bytes) -> None:
+        # Enforced by who knows it, and never carried out.
+        make = partial(self._call_of, entry)
+        self._entries[entry_id] = KnownEntry(entry, encoded, b"", make, math.inf)
+        self.on_cutoff(entry.milliseconds or 0)
+
     def _forget(self, entry_id: bytes) -> None:
         known = self._entries.pop(entry_id, None)
         if known is not None:
@@ -237,6 +259,10 @@ class Journal:
             self.ahead[known.key] = left
         else:
             self.ahead.pop(known.key, None)
+
+
+def _no_cutoff(_: int) -> None:
+    """Ignore a cutoff."""
 
 
 def _nobody(_: KnownEntry) -> None:

@@ -31,7 +31,7 @@ from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.sessions.memory.journal import KnownEntry
 from clusterpass.sessions.revocations.journaling import Journaling
-from clusterpass.sessions.revocations.kinds import EndOne, Revocation
+from clusterpass.sessions.revocations.kinds import EndOne, Revocation, longest_session
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.revocations.retry import retry_of
 from clusterpass.tokens.identifiers import encode_session_id
@@ -126,12 +126,16 @@ class Confirm:
                 yield Rest(seconds)
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
-        """Raise every copy of the cutoff; return whether all copies are durable.
+        """Raise every copy of the cutoff, and journal it; return whether it is durable.
 
-        Raises RevocationPending when a copy is not confirmed.
+        Every server reads two journals, but one copy only, of which a server that was restarted
+        may have an old one. Raises RevocationPending when neither the journals nor all copies
+        confirm.
         """
-        if (yield from revocation.attempt()):
-            return revocation.is_durable
+        is_settled = yield from revocation.attempt(is_retry=self._journaling.is_possible)
+        is_journaled = yield from self._journal_cutoff(revocation)
+        if is_settled:
+            return is_journaled or revocation.is_durable
         memory = self._memory
         memory.pending_cutoffs += 1
 
@@ -140,9 +144,26 @@ class Confirm:
             memory.pending_cutoffs -= is_settled
             return is_settled
 
-        is_retried = memory.pending.add("cutoff", attempt)
+        is_retried = memory.pending.add("cutoff", attempt, is_journaled=is_journaled)
+        if is_journaled:
+            return True
         reason = revocation.failure.reason if revocation.failure is not None else "unconfirmed"
         raise RevocationPending(reason=reason, is_retried=is_retried) from revocation.failure
+
+    def _journal_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
+        milliseconds = revocation.milliseconds
+        if milliseconds is None or not self._journaling.is_possible:
+            return False
+        config = self._context.config
+        entry = JournalEntry.of_revoke_before(
+            self._random_bytes(OPERATION_BYTES),
+            milliseconds=milliseconds,
+            expires_at=int(self._context.clock.wall()) + longest_session(config),
+        )
+        if not (yield from self._journaling.record(entry)):
+            return False
+        yield from self._journaling.trim(self._memory.journal.older_cutoffs(milliseconds))
+        return True
 
     def deny(self, subject: str, session_id: bytes, denial: Denial) -> None:
         """Log that the store reports an ended session as live, and end the session there again."""
@@ -218,6 +239,8 @@ class Confirm:
             revocation.release(operation)
             return True
         except OperationMismatch:
+            if self._memory.journal.find(revocation.entry(operation).id) is not None:
+                return (yield from self._attempt_left(revocation.entry(operation).id))
             logger.error(  # noqa: TRY400 (a traceback says no more)
                 "a pending %s is given up: its operation id belongs to another request",
                 revocation.kind,

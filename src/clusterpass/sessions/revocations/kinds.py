@@ -10,6 +10,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from clusterpass.config import Config
 from clusterpass.model.errors import SessionNotFound, TooManyBans
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import EventKind, SessionEvent
@@ -28,6 +29,11 @@ from clusterpass.tokens.identifiers import encode_session_id
 
 _LONGEST_SESSION: Final = 366 * 86_400
 _LONGEST_BAN: Final = 10 * 366 * 86_400
+
+
+def longest_session(config: Config) -> int:
+    """Return the seconds after which no session that is open now can be live."""
+    return max(config.absolute_lifetime, config.remember_lifetime, _LONGEST_SESSION)
 
 
 class Revocation(Protocol):
@@ -100,8 +106,7 @@ class _SubjectRevocation:
     def _expires_at(self, seconds: int = 0) -> int:
         """The second from which nothing that the revocation ends could be live, ``seconds`` from
         now at the earliest."""
-        config = self.context.config
-        longest = max(config.absolute_lifetime, config.remember_lifetime, _LONGEST_SESSION, seconds)
+        longest = max(longest_session(self.context.config), seconds)
         return min(int(self.context.clock.wall()) + longest, LATEST)
 
     def _note_ended(self, session_ids: tuple[bytes, ...]) -> None:

@@ -38,7 +38,8 @@ class RaiseCutoff:
     def attempt(self, *, is_retry: bool = False) -> Flow[bool]:
         """Raise the copies that are not confirmed; return whether all are confirmed now.
 
-        ``is_retry``: whether this attempt is one in the background, which does not insist.
+        ``is_retry``: whether this attempt is one in the background, or one that the journals back
+        up, which does not insist.
         Raises StoreDenied when the store rejects the credentials or the command.
         """
         keyspace, cutoff = self._context.keyspace, self._context.memory.cutoff
@@ -66,6 +67,11 @@ class RaiseCutoff:
                 self._left.remove(slot)
                 self._durable = self._durable and answer.durable
         return not self._left
+
+    @property
+    def milliseconds(self) -> int | None:
+        """The cutoff, in milliseconds since the epoch; None: no copy has told it yet."""
+        return self._milliseconds if self._ahead else None
 
     @property
     def is_durable(self) -> bool:

@@ -78,6 +78,9 @@ class Refresh:
         if rotated.status not in {"OK", "AGAIN"}:
             self._refuse(token, rotated, address, is_confirmed=answer.is_confirmed)
         record = live_record(stored)
+        if record.created_milliseconds < cutoff.milliseconds:
+            # The cutoff became known after the call was made.
+            raise _refusal(Denial("revoked", cutoff.milliseconds // 1000))
         denials = self._memory.denials
         if stored.generation or denials.concerns(key, token.session_id):
             denial = denials.judge(key, token.session_id, stored, asked_at)

@@ -172,6 +172,7 @@ class Verify:
             sent_at = cutoff.now()
             answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
             reply = self._clocks.judge_reply(answer.reply, sent_at)
+            known_cutoff = max(known_cutoff, cutoff.milliseconds)
             loaded = self._loads.interpret(entry, reply, mode, sent_at, known_cutoff)
             session, now = loaded.session, reply[0] // 1000
             if session.act is not None:
