@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from . import broken
-from .lives import USUAL, Mix
+from .mix import USUAL, Mix
 
 AFTER = "accepted after an acknowledged end"
 KNEW = "accepted by who knew of the end"
@@ -26,6 +26,8 @@ class Build:
     mix: Mix = USUAL
     quiet_seconds: float = 1.0
     """Before the first fault."""
+    replicas: int = 1
+    kinds: tuple[str, ...] = ("threads", "tasks", "threads")
     at_once: int = 1
     """How many faults one run has; the more, the more there is to remember."""
 

@@ -61,7 +61,23 @@ def _cut_off_for_a_while(nemesis: Nemesis, node: Node, cut: Callable[[Buses, Nod
 def part_primary_with_a_process(nemesis: Nemesis) -> str:
     """The same, and one process reaches that primary alone, the others all nodes but that one."""
     primary, _, key = nemesis.shard()
-    others = [node for node in nemesis.cluster.nodes if node != primary]
+    return _part_with_a_process(nemesis, [primary], key)
+
+
+def part_primary_with_a_replica(nemesis: Nemesis) -> str:
+    """A primary, a replica of it and one process on one side, all others on the other side.
+
+    Where that was the only replica, nobody can take over.
+    """
+    primary, replica, key = nemesis.shard()
+    return _part_with_a_process(nemesis, [primary, replica], key)
+
+
+def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], key: bytes) -> str:
+    """``side``: a primary, and maybe one of its replicas."""
+    primary = side[0]
+    others = [node for node in nemesis.cluster.nodes if node not in side]
+    can_be_replaced = any(node not in side for node in nemesis.cluster.replicas_of(key))
     with contextlib.ExitStack() as stack:
         buses = stack.enter_context(nemesis.network.between_nodes())
         alone, *rest = nemesis.application.names()
@@ -70,11 +86,14 @@ def part_primary_with_a_process(nemesis: Nemesis) -> str:
         nemesis.pause(_SETTLING, _SETTLING)
         behave_alone(HOLD, others)
         for behave in before_the_rest:
-            behave(HOLD, [primary])
-        buses.part(primary)
-        seconds = _until_replaced_or_before(nemesis, primary, key)
+            behave(HOLD, side)
+        buses.part(*side)
+        if can_be_replaced:
+            seconds = _until_replaced_or_before(nemesis, primary, key)
+        else:
+            seconds = f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
         buses.meet()
-    return f"{primary.port} with {alone} for {seconds}"
+    return f"{', '.join(str(node.port) for node in side)} with {alone} for {seconds}"
 
 
 def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:
@@ -152,6 +171,7 @@ FAULTS = {
     for each in (
         part_primary,
         part_primary_with_a_process,
+        part_primary_with_a_replica,
         part_replica,
         silence_primary,
         deafen_primary,

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from .builds import BROKEN
-from .campaign import Plan, plan_of, run, summary
+from .campaign import run
 from .faults import FAULTS
+from .plan import Plan, plan_of
+from .verdict import summary
 
 pytestmark = pytest.mark.timeout(300)
 SAMPLED_BUILDS = 5
