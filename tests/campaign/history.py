@@ -94,6 +94,8 @@ class Operation:
     """That the caller has chosen."""
     request: str = ""
     """What is asked for under that id: others have other words."""
+    since: float | None = None
+    """When it was first asked for, if it is repeated: not recorded, but found out afterwards."""
     keep: str = ""
     """The session id that the end of all sessions of a subject spares."""
 

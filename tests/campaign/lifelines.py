@@ -74,9 +74,9 @@ class Lifeline:
         return [each for each in self.logins if each is not self.login and _may_follow(each, self)]
 
     def sweeps_after(self) -> Iterator[Operation]:
-        """Those that began after the session had been opened."""
+        """Those that began, or were first asked for, after the session had been opened."""
         opened = end_of(self.login)
-        return (each for each in self._sweeps() if opened < each.began)
+        return (each for each in self._sweeps() if opened < (each.since or each.began))
 
     def sweeps_concerning(self) -> Iterator[Operation]:
         """Those that may have ended it. One that is retried may be carried out at any time."""

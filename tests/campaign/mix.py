@@ -28,7 +28,7 @@ class Mix:
     """No share: how many sessions a process keeps in mind, the latest ones."""
     generations: int = 0
     """No share: after so many groups of subjects the first ones come back; 0: none ever does."""
-    batch: int = 6
+    batch: int = 2
     """No share: so many verifies follow each other without a pause."""
 
 

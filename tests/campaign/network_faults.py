@@ -61,7 +61,9 @@ def _cut_off_for_a_while(nemesis: Nemesis, node: Node, cut: Callable[[Buses, Nod
 def part_primary_with_a_process(nemesis: Nemesis) -> str:
     """The same, and one process reaches that primary alone, the others all nodes but that one."""
     primary, _, key = nemesis.shard()
-    return _part_with_a_process(nemesis, [primary], key)
+    return _part_with_a_process(
+        nemesis, [primary], lambda: _until_replaced_or_before(nemesis, primary, key)
+    )
 
 
 def part_primary_with_a_replica(nemesis: Nemesis) -> str:
@@ -70,14 +72,35 @@ def part_primary_with_a_replica(nemesis: Nemesis) -> str:
     Where that was the only replica, nobody can take over.
     """
     primary, replica, key = nemesis.shard()
-    return _part_with_a_process(nemesis, [primary, replica], key)
+    side = [primary, replica]
+    if set(nemesis.cluster.replicas_of(key)) <= set(side):
+        return _part_with_a_process(nemesis, side, lambda: _a_while(nemesis))
+    return _part_with_a_process(
+        nemesis, side, lambda: _until_replaced_or_before(nemesis, primary, key)
+    )
 
 
-def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], key: bytes) -> str:
+def wake_replaced_primary(nemesis: Nemesis) -> str:
+    """A primary stands still while it is replaced, and wakes up with a process that hears it alone.
+
+    For a while it takes itself to be the primary.
+    """
+    primary, _, key = nemesis.shard()
+
+    def replace_and_wake() -> str:
+        nemesis.cluster.pause(primary)
+        nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        asleep = nemesis.pause(0.5, 1.5)
+        nemesis.cluster.resume(primary)
+        awake = nemesis.pause(1, 2.5)
+        return f"{asleep:.1f} s after it was replaced, {awake:.1f} s awake"
+
+    return _part_with_a_process(nemesis, [primary], replace_and_wake)
+
+
+def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], during: Callable[[], str]) -> str:
     """``side``: a primary, and maybe one of its replicas."""
-    primary = side[0]
     others = [node for node in nemesis.cluster.nodes if node not in side]
-    can_be_replaced = any(node not in side for node in nemesis.cluster.replicas_of(key))
     with contextlib.ExitStack() as stack:
         buses = stack.enter_context(nemesis.network.between_nodes())
         alone, *rest = nemesis.application.names()
@@ -88,12 +111,13 @@ def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], key: bytes) -> 
         for behave in before_the_rest:
             behave(HOLD, side)
         buses.part(*side)
-        if can_be_replaced:
-            seconds = _until_replaced_or_before(nemesis, primary, key)
-        else:
-            seconds = f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
+        told = during()
         buses.meet()
-    return f"{', '.join(str(node.port) for node in side)} with {alone} for {seconds}"
+    return f"{', '.join(str(node.port) for node in side)} with {alone} for {told}"
+
+
+def _a_while(nemesis: Nemesis) -> str:
+    return f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
 
 
 def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:
@@ -172,6 +196,7 @@ FAULTS = {
         part_primary,
         part_primary_with_a_process,
         part_primary_with_a_replica,
+        wake_replaced_primary,
         part_replica,
         silence_primary,
         deafen_primary,

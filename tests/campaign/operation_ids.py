@@ -21,6 +21,8 @@ def without_effect(history: History) -> frozenset[int]:
     for group in _groups(history).values():
         first = _first(group)
         for each in group:
+            # What a request ends was decided when it was carried out first.
+            each.since = min(one.began for one in group if one.request == each.request)
             if first is None or each is first or each.began < end_of(first):
                 continue
             is_refused = each.outcome == MISMATCH and each.request != first.request
