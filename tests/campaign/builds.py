@@ -94,9 +94,9 @@ BROKEN: dict[str, Build] = {
         ),
         Build(
             broken_requests.strict_does_not_doubt,
-            {AFTER, KNEW},
+            {AFTER, KNEW, LOST},
             ("wake_replaced_primary",),
-            mix=Mix(end_one=12),
+            mix=Mix(end_one=20, login=6),
             replicas=2,
             kinds=("strict", "strict", "threads"),
         ),

@@ -17,6 +17,9 @@ from .nemesis import HANGING, Nemesis
 from .network import Buses
 
 _JUMPS = (2.0, 20.0, 600.0, 7200.0)
+_WAKING = 0.1
+"""Seconds in which a process finds out that a node answers again."""
+_VERIFIES_OF_THE_REPLACED = 200
 _SETTLING = 0.3
 """Seconds in which a process connects anew, through proxies."""
 
@@ -45,7 +48,7 @@ def _cut_off_primary(nemesis: Nemesis, cut: Callable[[Buses, Node], None]) -> st
     primary, _, key = nemesis.shard()
     with nemesis.network.between_nodes() as buses:
         cut(buses, primary)
-        seconds = _until_replaced_or_before(nemesis, primary, key)
+        seconds = _until_replaced_or_before(nemesis, buses, primary, key)
         buses.meet()
     return f"{primary.port} for {seconds}"
 
@@ -62,7 +65,7 @@ def part_primary_with_a_process(nemesis: Nemesis) -> str:
     """The same, and one process reaches that primary alone, the others all nodes but that one."""
     primary, _, key = nemesis.shard()
     return _part_with_a_process(
-        nemesis, [primary], lambda: _until_replaced_or_before(nemesis, primary, key)
+        nemesis, [primary], lambda buses, _: _until_replaced_or_before(nemesis, buses, primary, key)
     )
 
 
@@ -72,12 +75,15 @@ def part_primary_with_a_replica(nemesis: Nemesis) -> str:
     Where that was the only replica, nobody can take over.
     """
     primary, replica, key = nemesis.shard()
-    side = [primary, replica]
-    if set(nemesis.cluster.replicas_of(key)) <= set(side):
-        return _part_with_a_process(nemesis, side, lambda: _a_while(nemesis))
-    return _part_with_a_process(
-        nemesis, side, lambda: _until_replaced_or_before(nemesis, primary, key)
-    )
+    is_only_one = len(nemesis.cluster.replicas_of(key)) == 1
+
+    def during(_: Buses, __: str) -> str:
+        if is_only_one or nemesis.random.random() < 0.3:
+            return f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
+        nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        return f"{nemesis.pause(0, 1.5):.1f} s after it was replaced"
+
+    return _part_with_a_process(nemesis, [primary, replica], during)
 
 
 def wake_replaced_primary(nemesis: Nemesis) -> str:
@@ -87,19 +93,24 @@ def wake_replaced_primary(nemesis: Nemesis) -> str:
     """
     primary, _, key = nemesis.shard()
 
-    def replace_and_wake() -> str:
+    def during(buses: Buses, alone: str) -> str:
         nemesis.cluster.pause(primary)
         nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
-        asleep = nemesis.pause(0.5, 1.5)
+        buses.follow_another(primary)
+        asleep = nemesis.pause(1, 2)
         nemesis.cluster.resume(primary)
-        awake = nemesis.pause(1, 2.5)
-        return f"{asleep:.1f} s after it was replaced, {awake:.1f} s awake"
+        nemesis.pause(_WAKING, _WAKING)
+        told = nemesis.application.burst(alone, _VERIFIES_OF_THE_REPLACED)
+        awake = nemesis.pause(0.5, 2)
+        return f"{asleep:.1f} s after it was replaced, {awake:.1f} s awake: {told}"
 
-    return _part_with_a_process(nemesis, [primary], replace_and_wake)
+    return _part_with_a_process(nemesis, [primary], during)
 
 
-def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], during: Callable[[], str]) -> str:
-    """``side``: a primary, and maybe one of its replicas."""
+def _part_with_a_process(
+    nemesis: Nemesis, side: Sequence[Node], during: Callable[[Buses, str], str]
+) -> str:
+    """``side``: a primary, and maybe one of its replicas. ``during``: is told who is with them."""
     others = [node for node in nemesis.cluster.nodes if node not in side]
     with contextlib.ExitStack() as stack:
         buses = stack.enter_context(nemesis.network.between_nodes())
@@ -111,20 +122,17 @@ def _part_with_a_process(nemesis: Nemesis, side: Sequence[Node], during: Callabl
         for behave in before_the_rest:
             behave(HOLD, side)
         buses.part(*side)
-        told = during()
+        told = during(buses, alone)
         buses.meet()
     return f"{', '.join(str(node.port) for node in side)} with {alone} for {told}"
 
 
-def _a_while(nemesis: Nemesis) -> str:
-    return f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
-
-
-def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:
+def _until_replaced_or_before(nemesis: Nemesis, buses: Buses, primary: Node, key: bytes) -> str:
     if nemesis.random.random() < 0.3:
         seconds = nemesis.pause(0.3 * nemesis.node_timeout, 0.9 * nemesis.node_timeout)
         return f"{seconds:.1f} s"
     nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+    buses.follow_another(primary)
     return f"{nemesis.pause(0, 1.5):.1f} s after it was replaced"
 
 
