@@ -109,10 +109,10 @@ BROKEN: dict[str, Build] = {
         Build(
             broken_requests.impersonation_ignores_memory,
             {KNEW, "acts although the process knew of the end"},
-            _NOBODY_LEFT,
-            mix=Mix(impersonation=8, known=1000),
-            quiet_seconds=3,
-            at_once=3,
+            _NO_PRIMARY,
+            _IMPATIENT,
+            mix=Mix(impersonation=8),
+            at_once=2,
         ),
         Build(
             broken_requests.step_up_elevates_older_tokens,

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from clusterpass import Session, TokenPair
+from clusterpass import RevocationPending, Session, TokenPair
 
 from .acts import Act, Known, Plot, digest
 from .history import IDS
@@ -16,6 +16,7 @@ _IMPERSONATED_SECONDS = 600
 _ELEVATED_SECONDS = (3, 60)
 _SCOPES = ("chat", "forum")
 _BANNED_SECONDS = (3, 30)
+_OFTEN = (0.05,) * 60
 _LATE = (1.5, 6.0)
 """Seconds after which a call is repeated late."""
 
@@ -60,11 +61,13 @@ class Plots:
         yield 0, lambda: self._of.look_at(acting)
         if self._random.random() < 0.5:
             yield 0.2, lambda: self._of.look_at(acting)
-            yield 0, lambda: self._log_out(actor)
+            ended = yield 0, lambda: self._log_out(actor)
             yield 0, lambda: self._of.look_at(acting)
             self._sessions.tell(acting)
             yield 0, lambda: self._impersonate(session, subject)
-            for pause in (0.1, 0.5, 1.0, 2.0):
+            # While it is pending, the store may say for a moment that the actor lives.
+            is_pending = isinstance(ended, RevocationPending)
+            for pause in _OFTEN if is_pending else (0.1, 0.5, 1.0, 2.0):
                 yield pause, lambda: self._of.look_at(acting)
 
     def step_up(self) -> Plot:
