@@ -1,5 +1,6 @@
 """More builds that are broken on purpose, see :mod:`.broken`: requests, and who is believed."""
 
+from math import inf
 from typing import Any
 
 from clusterpass.sessions.memory.cutoff import Cutoff
@@ -73,7 +74,8 @@ def cutoffs_are_not_learnt() -> None:
     whole = Cutoff.learn
 
     def learn(self: Any, milliseconds: int, began: float) -> None:
-        whole(self, milliseconds if self.is_unknown else self.milliseconds, began)
+        is_first = self.is_unknown and self._forgotten_at == -inf
+        whole(self, milliseconds if is_first else self.milliseconds, began)
 
     changed: Any = Cutoff
     changed.learn = learn

@@ -123,7 +123,7 @@ BROKEN: dict[str, Build] = {
         Build(
             broken_requests.cutoffs_are_not_learnt,
             {AFTER, KNEW},
-            mix=Mix(cutoff=0.5),
+            mix=Mix(cutoff=0.2),
             quiet_seconds=6,
         ),
         Build(
