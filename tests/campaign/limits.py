@@ -34,7 +34,7 @@ def grace_without_having_seen(life: Lifeline) -> Iterator[Violation]:
             yield life.violation("grace for an impersonation", each, None)
         earliest = each.began - (each.outage_grace or 0.0) - _HURRY
         has_seen = any(
-            earliest <= end_of(other) and other.began <= each.began
+            earliest <= end_of(other) and other.began <= end_of(each)
             for other in (life.login, *life.verifies, *life.refreshes, *life.step_ups)
             if other.process == each.process and other.outcome == "ok" and not other.in_grace
         )

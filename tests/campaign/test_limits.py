@@ -68,6 +68,10 @@ def test_grace_is_for_who_saw_it_alive() -> None:
     assert promises(opened, elsewhere, seen("s", 5.0, **grace)) == [
         "grace by who had not seen it alive"
     ]
+    # What another thread sees while the answer is awaited counts.
+    slow = operation("verify", 5.0, 8.0, answered="s", **grace)
+    assert promises(opened, slow) == ["grace by who had not seen it alive"]
+    assert not promises(opened, slow, seen("s", 7.0))
     # Grace sees nothing: it cannot be prolonged by itself.
     again = seen("s", 6.0, **grace)
     assert len(promises(opened, seen("s", 3.0), seen("s", 5.0, **grace), again)) == 1
