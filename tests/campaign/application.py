@@ -101,7 +101,7 @@ class Processes:
         self._start(name.partition("-")[0])
         pending = said.pop("waiting")
         self.counted.append({**said, "waiting": 0})
-        return f"{pending} pending"
+        return f"{pending} pending, closed in {said['closed in']} s"
 
     def end(self) -> list[dict[str, Any]]:
         """End all; what each has counted."""

@@ -109,10 +109,11 @@ def unexplained(lifelines: dict[str, Lifeline]) -> Iterator[Violation]:
         end = life.certain_end()
         if end is None or len(life.logins) > _TOMBSTONES or life.login.lifetime is not None:
             continue
-        if any(life.cutoffs_concerning()):  # which leaves nothing behind
-            continue
         if not life.is_durable:  # it may have been lost before it was ended
             continue
+        # A cutoff leaves nothing behind.
+        until = min((each.began for each in life.cutoffs_concerning()), default=float("inf"))
         for each in life.verifies:
-            if each.outcome == "session_unknown" and each.began > end_of(end):
+            is_known = end_of(end) < each.began and each.ended is not None and each.ended < until
+            if each.outcome == "session_unknown" and is_known:
                 yield life.violation("an end that is not explained", each, end)

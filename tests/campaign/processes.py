@@ -170,8 +170,9 @@ class Threads(_Process):
         if wait:
             _wait_until_confirmed(self._manager)
         result = self._result(self._manager.stats())
+        began = time.monotonic()
         self._manager.close()
-        return result
+        return {**result, "closed in": round(time.monotonic() - began, 1)}
 
     def burst(self, count: int) -> dict[str, int]:
         """So many verifies at once, by many threads; how they came out."""
@@ -248,8 +249,9 @@ class Tasks(_Process):
         if wait:
             await asyncio.to_thread(_wait_until_confirmed, self._manager)
         result = self._result(self._manager.stats())
+        began = time.monotonic()
         await self._manager.close()
-        return result
+        return {**result, "closed in": round(time.monotonic() - began, 1)}
 
     async def _burst(self, count: int) -> dict[str, int]:
         acts = self.lives.verifies(count)

@@ -112,6 +112,10 @@ def test_an_end_is_explained() -> None:
     assert not promises(opened, end, operation("verify", 3.0, 3.1, **DEAD))
     unknown = seen("s", 3.0, outcome="session_unknown")
     assert promises(opened, end, unknown) == ["an end that is not explained"]
+    cutoff = operation("revoke_before", 2.5, 2.6, session="", subject="", before=1.5)
+    assert not promises(opened, end, cutoff, unknown)
+    cutoff.began, cutoff.ended = 3.5, 3.6
+    assert promises(opened, end, cutoff, unknown) == ["an end that is not explained"]
     many = [login(f"other-{number}", 1.5) for number in range(60)]
     assert not promises(opened, *many, end, unknown)
 
