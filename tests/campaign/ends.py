@@ -26,17 +26,25 @@ def known_ends(life: Lifeline) -> dict[str, Operation]:
     made = [
         each
         for each in (*life.ends, *life.sweeps_after(), *life.cutoffs_after())
-        if each.ended is not None and each.outcome in {"ok", *PENDING}
+        if each.ended is not None and each.outcome in {"ok", *PENDING} and not each.is_moot
     ]
     seen = [
         each
         for each in life.verifies
-        if each.outcome in DEAD - {"session_unknown"} and not _is_banned_meanwhile(life, each)
+        if each.outcome in DEAD - {"session_unknown"} and not _is_refused_meanwhile(life, each)
     ]
     others = [] if life.actor is None else known_ends(life.actor).values()
     for each in sorted((*made, *seen, *others), key=end_of):
         known.setdefault(each.process, each)
     return known
+
+
+def _is_refused_meanwhile(life: Lifeline, verify: Operation) -> bool:
+    """By who waits for a request that is given up in the end."""
+    return _is_banned_meanwhile(life, verify) or any(
+        each.is_moot and each.process == verify.process and each.began < end_of(verify)
+        for each in (*life.ends, *life.sweeps)
+    )
 
 
 def _is_banned_meanwhile(life: Lifeline, verify: Operation) -> bool:

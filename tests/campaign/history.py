@@ -96,6 +96,8 @@ class Operation:
     """What is asked for under that id: others have other words."""
     since: float | None = None
     """When it was first asked for, if it is repeated: not recorded, but found out afterwards."""
+    is_moot: bool | None = None
+    """Whether it is pending, and its id may belong to another request: found out afterwards."""
     keep: str = ""
     """The session id that the end of all sessions of a subject spares."""
 

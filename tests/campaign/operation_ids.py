@@ -23,6 +23,9 @@ def without_effect(history: History) -> frozenset[int]:
         for each in group:
             # What a request ends was decided when it was carried out first.
             each.since = min(one.began for one in group if one.request == each.request)
+            # Who waits for it gives it up as soon as it learns of the other one.
+            is_alone = all(one.request == each.request for one in group)
+            each.is_moot = not is_alone and each.outcome != "ok"
             if first is None or each is first or each.began < end_of(first):
                 continue
             is_refused = each.outcome == MISMATCH and each.request != first.request

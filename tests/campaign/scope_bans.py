@@ -22,7 +22,8 @@ def scope_bans(history: History) -> Iterator[Violation]:
             verifies[each.subject].append(each)
     for subject, found in changes.items():
         for ban in found:
-            if ban.verb == "ban" and ban.outcome in {"ok", "revocation_pending"}:
+            is_meant = ban.outcome in {"ok", "revocation_pending"} and not ban.is_moot
+            if ban.verb == "ban" and is_meant:
                 yield from _unseen(ban, found, verifies[subject], history.bound)
 
 
@@ -56,4 +57,5 @@ def _over_at(change: Operation) -> float:
     """The first moment at which a change may mean that there is no ban."""
     if change.verb == "lift":
         return change.began
-    return change.began + (change.seconds or 0) - _ROUNDING
+    began = change.since or change.began  # a repetition does not prolong it
+    return began + (change.seconds or 0) - _ROUNDING

@@ -48,6 +48,16 @@ def test_what_was_refused_has_ended_nothing() -> None:
     assert not promises(*two(), asked("revoke s", 2.0, **PENDING), mismatch, gone)
 
 
+def test_who_waits_for_what_was_refused_gives_it_up() -> None:
+    first = asked("revoke s", 2.0)
+    moot = asked("revoke t", 3.0, session="t", **PENDING)
+    assert not promises(*two(), first, moot, of_alice(seen("t", 4.0)))
+    refused = of_alice(seen("t", 3.5, **DEAD))
+    assert not promises(*two(), first, moot, refused, of_alice(seen("t", 4.0)))
+    alone = asked("revoke t", 3.0, session="t", operation_id="2", **PENDING)
+    assert promises(*two(), first, alone, of_alice(seen("t", 4.0))) == [KNEW]
+
+
 def test_a_request_may_be_repeated() -> None:
     first, again = asked("revoke s", 2.0), asked("revoke s", 3.0)
     assert not promises(*two(), first, again)

@@ -96,6 +96,13 @@ def test_who_waits_for_a_ban_from_a_scope_shows_it() -> None:
     assert promises(login(), pending, own) == [UNSEEN]
 
 
+def test_a_ban_that_is_repeated_lasts_no_longer() -> None:
+    said = {"subject": "ids-alice", "operation_id": "1", "request": "ban"}
+    opened, first, again = login(subject="ids-alice"), ban(**said), ban(6.0, **said)
+    assert promises(opened, first, again, sees(8.0, subject="ids-alice")) == [UNSEEN, UNSEEN]
+    assert not promises(opened, first, again, sees(12.0, subject="ids-alice"))
+
+
 def test_a_ban_from_a_scope_ends_nothing() -> None:
     gone = operation("verify", 3.0, 3.1, outcome="session_revoked")
     assert promises(login(), ban(), gone) == ["lost, or refused for a fault"]
