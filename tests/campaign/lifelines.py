@@ -162,7 +162,7 @@ class Lifeline:
             until = "its death" if end.ended is None else f"{end.ended:.3f}"
             because += (
                 f"; {end.verb} by {end.process} from {end.began:.3f} to {until}"
-                f" answered {end.outcome}"
+                f" answered {end.outcome} ({end.reason})"
             )
         return Violation(promise, login.session, login.subject, operation, because)
 
