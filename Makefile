@@ -71,9 +71,9 @@ bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of 
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
-faults: test-setup ## A campaign of FAULTS (300) faults with SEED (1), checked; about 20 minutes
+faults: test-setup ## A campaign of FAULTS (600) faults with SEED (1), checked; about an hour
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
-	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),300) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),600) --seed $(or $(SEED),1)
 
 soak: test-setup ## MINUTES (60) of life with faults, in which nothing may grow
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

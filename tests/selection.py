@@ -87,6 +87,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_LEFT_OUT].update(left_out.values())
 
 
+@pytest.fixture(scope="session")
+def selection_seed(pytestconfig: pytest.Config) -> int:
+    """By which samples are chosen: another one each day, unless it is given."""
+    return pytestconfig.stash[_SEED]
+
+
 def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.Item, str]:
     """Who is left out, with the words for it in the summary."""
     seed = config.stash[SEED]

@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 
 from .builds import BROKEN
-from .campaign import Plan, plan_of, run, summary
+from .campaign import campaigns
 from .faults import FAULTS
+from .plan import Plan, plan_of
 from .soak import soak
+from .verdict import Total, details
 
 
 def main() -> int:
@@ -19,6 +21,12 @@ def main() -> int:
     parser.add_argument("--node-timeout", type=float, default=1.0, help="seconds")
     parser.add_argument("--bound", type=float, default=0.5, help="the staleness bound, seconds")
     parser.add_argument("--fault", action="append", choices=sorted(FAULTS), help="only these")
+    parser.add_argument(
+        "--replicas",
+        choices=("1", "2", "both"),
+        default="both",
+        help="of each of three primaries; both: shapes in turn",
+    )
     parser.add_argument(
         "--broken", choices=sorted(BROKEN), help="a build that is broken on purpose"
     )
@@ -39,22 +47,39 @@ def main() -> int:
         node_timeout=given.node_timeout,
         server=given.server,
     )
+    replicas = given.replicas
     if given.broken:
         plan = plan_of(given.broken, plan)
-    verdict = run(plan, folder, lambda line: print(line, flush=True))
-    print(summary(verdict))
-    try:
-        from .picture import draw
-    except ModuleNotFoundError as error:
-        print(f"no picture without {error.name}")
-    else:
-        draw(verdict, folder / "timeline.svg")
-    print(f"kept in {folder}")
-    return 1 if verdict.violations else 0
+        replicas = str(plan.replicas)
+    return _campaign(plan, replicas, folder)
+
+
+def _campaign(plan: Plan, replicas: str, folder: Path) -> int:
+    total = Total()
+    for where, verdict in campaigns(plan, replicas, folder, _say):
+        total.add(verdict)
+        _say("\n".join(details(verdict)))
+        try:
+            from .picture import draw
+        except ModuleNotFoundError as error:
+            _say(f"no picture without {error.name}")
+        else:
+            draw(verdict, where / "timeline.svg")
+    _say("\n".join(total.lines()))
+    _say(f"kept in {folder}")
+    _say(
+        f"{total.operations:,} operations, {total.faults.total()} faults,"
+        f" {total.violations} violations, seed {plan.seed}"
+    )
+    return 1 if total.violations else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _soak(minutes: float, seed: int, folder: Path) -> int:
-    grown = soak(minutes, seed, folder, lambda line: print(line, flush=True))
+    grown = soak(minutes, seed, folder, _say)
     print("\n".join(["nothing has grown"] if not grown else ["has grown, or failed:", *grown]))
     try:
         from .picture import draw_soak

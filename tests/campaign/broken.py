@@ -5,7 +5,6 @@ which mistake it stands for. Which promise each breaks, and what brings it to li
 :mod:`.builds`.
 """
 
-import hashlib
 from math import inf
 from typing import Any
 
@@ -13,7 +12,6 @@ from clusterpass import AsyncSessionManager, SessionManager
 from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Ended
-from clusterpass.protocol.script import load_script
 from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
@@ -24,6 +22,8 @@ from clusterpass.store.exchanges import first_try, tries
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.verifier import TokenVerifier
 from tests.staleness.leases_off import switch_leases_off
+
+from .rewriting import rewrite
 
 
 def wait_is_off() -> None:
@@ -142,22 +142,11 @@ def _answer_again(manager: Any, last: list[Any]) -> None:
     manager.__init__ = initialise
 
 
-def _rewrite(script: str, text: str, instead: str) -> None:
-    """Change the text of a script; it has to be there."""
-    loaded: Any = load_script(script)
-    source = loaded.source.decode()
-    assert text in source, f"{script} has no {text}"
-    changed = source.replace(text, instead).encode()
-    object.__setattr__(loaded, "source", changed)
-    digest = hashlib.sha1(changed, usedforsecurity=False).hexdigest()
-    object.__setattr__(loaded, "sha1", digest.encode())
-
-
 def ends_leave_no_tombstone() -> None:
     """A session that has ended is removed: nobody can say any more that it did."""
     tombstone = "put(session_id, struct.pack('>BBI4I4', 130, reason, at, keep_until) .. text)"
     for script in ("end_session", "end_all", "ban"):
-        _rewrite(script, tombstone, "drop(session_id)")
+        rewrite(script, tombstone, "drop(session_id)")
 
 
 def generations_are_not_remembered() -> None:
@@ -168,7 +157,7 @@ def generations_are_not_remembered() -> None:
 
 def used_tokens_are_accepted() -> None:
     """An exchange does not compare the token with what is stored."""
-    _rewrite("rotate", "(line.digest == presented and line.rotation == rotation)", "true")
+    rewrite("rotate", "(line.digest == presented and line.rotation == rotation)", "true")
 
 
 def the_limit_is_judged_outside() -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from . import broken
-from .lives import USUAL, Mix
+from . import broken, broken_requests
+from .mix import USUAL, Mix
 
 AFTER = "accepted after an acknowledged end"
 KNEW = "accepted by who knew of the end"
+OTHER_REQUEST = "another request under a used operation id"
 LOST = "lost, or refused for a fault"
 REFRESH_LOST = "refresh lost, or refused for a fault"
 
@@ -26,6 +27,8 @@ class Build:
     mix: Mix = USUAL
     quiet_seconds: float = 1.0
     """Before the first fault."""
+    replicas: int = 1
+    kinds: tuple[str, ...] = ("threads", "tasks", "threads")
     at_once: int = 1
     """How many faults one run has; the more, the more there is to remember."""
 
@@ -76,6 +79,59 @@ BROKEN: dict[str, Build] = {
             {"grace by who had not seen it alive"},
             ("part_process_from_all",),
             _IMPATIENT,
+        ),
+        Build(
+            broken_requests.operations_are_not_compared,
+            {OTHER_REQUEST},
+            mix=Mix(operation_id=4),
+            quiet_seconds=4,
+        ),
+        Build(
+            broken_requests.repeats_are_carried_out_again,
+            {LOST, "missing in a list"},
+            mix=Mix(operation_id=4),
+            quiet_seconds=6,
+        ),
+        Build(
+            broken_requests.strict_does_not_doubt,
+            {AFTER, KNEW, LOST},
+            ("wake_replaced_primary",),
+            mix=Mix(end_one=20, login=6),
+            replicas=2,
+            kinds=("strict", "strict", "threads"),
+        ),
+        Build(
+            broken_requests.waits_for_one_replica,
+            {AFTER, KNEW, LOST, REFRESH_LOST},
+            ("part_primary_with_a_replica",),
+            replicas=2,
+        ),
+        Build(
+            broken_requests.impersonation_ignores_memory,
+            {KNEW, "acts although the process knew of the end"},
+            _NO_PRIMARY,
+            _IMPATIENT,
+            mix=Mix(impersonation=8),
+            at_once=2,
+        ),
+        Build(
+            broken_requests.step_up_elevates_older_tokens,
+            {"an older token rose with a step-up"},
+            mix=Mix(step_up=3),
+            quiet_seconds=3,
+        ),
+        Build(
+            broken_requests.cutoffs_are_not_learnt,
+            {AFTER, KNEW},
+            mix=Mix(cutoff=0.2),
+            quiet_seconds=6,
+        ),
+        Build(
+            broken_requests.pending_bans_are_not_shown,
+            {"a ban from a scope was not seen"},
+            _NO_PRIMARY,
+            _IMPATIENT,
+            mix=Mix(scope_ban=6),
         ),
     )
 }

@@ -7,14 +7,15 @@ that made it, and it may explain any end that follows.
 
 from collections.abc import Iterator
 
-from . import limits
+from . import impersonations, limits, operation_ids, scope_bans, step_ups
+from .ends import ends_with_delays, known_ends
 from .history import History, Operation
-from .lifelines import DEAD, PENDING, REFUSED, Lifeline, Violation, end_of, read_lifelines
+from .lifelines import REFUSED, Lifeline, Violation, end_of, read_lifelines
 
 
 def check(history: History) -> list[Violation]:
     """Every violation that is certain, in order of time."""
-    lifelines = read_lifelines(history)
+    lifelines = read_lifelines(history, operation_ids.without_effect(history))
     found: list[Violation] = []
     for life in lifelines.values():
         found += _accepted_after_an_end(life, history.bound)
@@ -28,51 +29,36 @@ def check(history: History) -> list[Violation]:
     found += limits.over_the_limit(lifelines, history.bound)
     found += limits.lists(history, lifelines)
     found += limits.unexplained(lifelines)
+    found += impersonations.begun_after_an_end(history, lifelines)
+    found += step_ups.step_ups(history, lifelines)
+    found += scope_bans.scope_bans(history)
+    found += operation_ids.operation_ids(history)
     return sorted(found, key=lambda each: each.operation.began)
 
 
 def _accepted_after_an_end(life: Lifeline, bound: float) -> Iterator[Violation]:
-    end = life.certain_end()
-    if end is None:
+    ends = list(ends_with_delays(life, bound))
+    if not ends:
         return
     for each in (*life.verifies, *life.refreshes):
-        late = 0.0 if each.is_strict or each.verb == "refresh" else bound
-        if each.in_grace:
-            late += each.outage_grace or 0.0
-        if each.outcome == "ok" and each.began > end_of(end) + late:
-            yield life.violation("accepted after an acknowledged end", each, end)
+        if each.outcome != "ok":
+            continue
+        grace = (each.outage_grace or 0.0) if each.in_grace else 0.0
+        is_strict = each.is_strict or each.verb == "refresh"
+        for end, strictly, remembered in ends:
+            late = (strictly if is_strict else remembered) + grace
+            if each.began > end_of(end) + late:
+                yield life.violation("accepted after an acknowledged end", each, end)
+                break
 
 
 def _accepted_by_who_knew(life: Lifeline) -> Iterator[Violation]:
     """By the process that had made an end, or had seen one."""
-    known: dict[str, Operation] = {}
-    made = [
-        each
-        for each in (*life.ends, *life.sweeps_after())
-        if each.ended is not None and each.outcome in {"ok", *PENDING}
-    ]
-    seen = [
-        each
-        for each in life.verifies
-        if each.outcome in DEAD - {"session_unknown"} and not _is_banned_meanwhile(life, each)
-    ]
-    for each in sorted((*made, *seen), key=end_of):
-        known.setdefault(each.process, each)
+    known = known_ends(life)
     for each in (*life.verifies, *life.refreshes):
         end = known.get(each.process)
         if each.outcome == "ok" and end is not None and each.began > end_of(end):
             yield life.violation("accepted by who knew of the end", each, end)
-
-
-def _is_banned_meanwhile(life: Lifeline, verify: Operation) -> bool:
-    """Who waits for a ban refuses everybody, also who logs in after somebody else has lifted it."""
-    return verify.reason == "banned" and any(
-        each.verb == "ban"
-        and each.process == verify.process
-        and each.began < min(verify.began, end_of(life.login))
-        and (each.ended is None or each.outcome in PENDING or each.ended > verify.began)
-        for each in life.sweeps
-    )
 
 
 def _accepted_by_who_knew_of_a_sweep(lifelines: dict[str, Lifeline]) -> Iterator[Violation]:
@@ -84,7 +70,7 @@ def _accepted_by_who_knew_of_a_sweep(lifelines: dict[str, Lifeline]) -> Iterator
     for life in lifelines.values():
         by_subject.setdefault(life.login.subject, []).append(life)
     for lives in by_subject.values():
-        if len(lives) == 1 or not lives[0].sweeps:
+        if len(lives) == 1 or not lives[0].sweeps or any(each.keep for each in lives[0].sweeps):
             continue
         for process, sweep, seen in _sweeps_seen(lives):
             for life in lives:
@@ -98,8 +84,10 @@ def _accepted_by_who_knew_of_a_sweep(lifelines: dict[str, Lifeline]) -> Iterator
 def _sweeps_seen(lives: list[Lifeline]) -> Iterator[tuple[str, Operation, float]]:
     """Which process has certainly seen which sweep, or a later one, and when."""
     for life in lives:
+        if life.login.actor:
+            continue  # it may have ended with whoever acts
         sweeps = list(life.sweeps_concerning())
-        others = [*life.ends, *life.replacing, *life.used_up()]
+        others = [*life.ends, *life.replacing, *life.used_up(), *life.cutoffs_concerning()]
         other = min((each.began for each in others), default=float("inf"))
         known: set[str] = set()
         for each in life.verifies:

@@ -9,16 +9,30 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 Verb = Literal[
-    "login", "verify", "refresh", "logout", "revoke", "revoke_all", "ban", "lift", "list"
+    "login",
+    "impersonate",
+    "verify",
+    "refresh",
+    "elevate",
+    "logout",
+    "revoke",
+    "revoke_all",
+    "revoke_before",
+    "ban",
+    "lift",
+    "list",
 ]
 READS = frozenset({"verify", "list"})
+OPENS = frozenset({"login", "impersonate"})
 ENDS_ONE = frozenset({"logout", "revoke"})
 ENDS_ALL = frozenset({"revoke_all", "ban"})
+IDS = "ids-"
+"""So begin subjects about which only one process ever asks for a change."""
 _BUFFERED_BYTES = 65_536
 
 
@@ -29,7 +43,7 @@ class Operation:
     process: str
     number: int
     verb: str
-    subject: str
+    subject: str = ""
     began: float
     session: str = ""
     """The session id that it is about; of a login that of the new session."""
@@ -56,6 +70,36 @@ class Operation:
     """Of a verify: whether it was accepted by that."""
     listed: str = ""
     """Of a list: the session ids in the answer, separated by blanks."""
+    token: str = ""
+    """Of a verify: which access token was presented (a digest)."""
+    access: str = ""
+    """The digest of the access token handed out."""
+    level: str = ""
+    """Of a verify: the level that was asked for; of a step-up: the one that it gives."""
+    acr: str = ""
+    """Of a verify: the level in the answer, unless it is that of every login."""
+    seconds: int | None = None
+    """Of a ban and of a step-up: how long it lasts; None: for good."""
+    ends_older: bool | None = None
+    """Of a step-up: whether older tokens end."""
+    actor: str = ""
+    """Of an impersonation: the session id of who acts."""
+    scope: str = ""
+    """Of a ban, and of one that is lifted: what it is from; empty: everything."""
+    bans: str = ""
+    """Of a verify: the scopes of the bans in the answer, separated by blanks."""
+    before: float | None = None
+    """Of the end of all sessions of the namespace: which ones; None: all that are there then."""
+    operation_id: str = ""
+    """That the caller has chosen."""
+    request: str = ""
+    """What is asked for under that id: others have other words."""
+    since: float | None = None
+    """When it was first asked for, if it is repeated: not recorded, but found out afterwards."""
+    is_moot: bool | None = None
+    """Whether it is pending, and its id may belong to another request: found out afterwards."""
+    keep: str = ""
+    """The session id that the end of all sessions of a subject spares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +158,15 @@ class Recorder:
         os.write(self._file, text.encode())
 
 
+_NAMES = tuple(each.name for each in fields(Operation))
+
+
 def _line(operation: Operation) -> str:
-    said = {name: value for name, value in asdict(operation).items() if value not in {None, ""}}
+    said = {}
+    for name in _NAMES:
+        value = getattr(operation, name)
+        if value is not None and value != "":
+            said[name] = value
     return json.dumps(said, separators=(",", ":")) + "\n"
 
 

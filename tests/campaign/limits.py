@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from .ends import CUTOFF_SECONDS
 from .history import History, Operation
 from .lifelines import Lifeline, Violation, end_of
 
@@ -29,10 +30,12 @@ def grace_without_having_seen(life: Lifeline) -> Iterator[Violation]:
     for each in life.verifies:
         if not each.in_grace:
             continue
+        if life.login.actor:
+            yield life.violation("grace for an impersonation", each, None)
         earliest = each.began - (each.outage_grace or 0.0) - _HURRY
         has_seen = any(
-            earliest <= end_of(other) and other.began <= each.began
-            for other in (life.login, *life.verifies, *life.refreshes)
+            earliest <= end_of(other) and other.began <= end_of(each)
+            for other in (life.login, *life.verifies, *life.refreshes, *life.step_ups)
             if other.process == each.process and other.outcome == "ok" and not other.in_grace
         )
         if not has_seen:
@@ -81,9 +84,11 @@ def lists(history: History, lifelines: dict[str, Lifeline]) -> Iterator[Violatio
         listed = set(each.listed.split())
         for life in by_subject[each.subject]:
             if life.login.session in listed:
-                end = life.certain_end()
+                end, cutoff = life.certain_end(), life.certain_cutoff()
                 if end is not None and end_of(end) < each.began:
                     yield life.violation("listed after its end", each, end)
+                elif cutoff is not None and end_of(cutoff) + CUTOFF_SECONDS < each.began:
+                    yield life.violation("listed after its end", each, cutoff)
             elif _lives_for_certain(life, each):
                 yield life.violation("missing in a list", each, None)
 
@@ -106,6 +111,9 @@ def unexplained(lifelines: dict[str, Lifeline]) -> Iterator[Violation]:
             continue
         if not life.is_durable:  # it may have been lost before it was ended
             continue
+        # A cutoff leaves nothing behind.
+        until = min((each.began for each in life.cutoffs_concerning()), default=float("inf"))
         for each in life.verifies:
-            if each.outcome == "session_unknown" and each.began > end_of(end):
+            is_known = end_of(end) < each.began and each.ended is not None and each.ended < until
+            if each.outcome == "session_unknown" and is_known:
                 yield life.violation("an end that is not explained", each, end)

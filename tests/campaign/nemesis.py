@@ -32,6 +32,18 @@ class Application(Protocol):
     def jump(self, name: str, seconds: float) -> None:
         """Let the clock of one be ahead by this much."""
 
+    def burst(self, name: str, count: int) -> str:
+        """Let one make so many verifies at once; how they came out."""
+
+    def stall(self, name: str, seconds: float) -> None:
+        """Let the event loop of one, or all its threads, stand still."""
+
+    def suspend(self, name: str, seconds: float) -> None:
+        """Let the whole of one stand still."""
+
+    def close(self, name: str) -> str:
+        """Close the manager of one, whatever is pending, and start another process."""
+
 
 class Nemesis:
     """Knows the cluster, the network and the processes."""

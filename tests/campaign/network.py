@@ -113,6 +113,20 @@ class Buses:
     def meet(self) -> None:
         """All pass again."""
         self._proxies.part({})
+        self._mend_replication()
+
+    def follow_another(self, replaced: Node) -> None:
+        """Let those that were cut off from ``replaced`` follow whoever has taken its place."""
+        for node in self._cut:
+            await_that(lambda node=node: self._follows_not(node, replaced), "it follows another")
+        self._mend_replication()
+
+    def _follows_not(self, node: Node, primary: Node) -> bool:
+        with self._cluster.client(node) as client:
+            role = client.execute_command("ROLE")
+        return bool(role[0] != b"slave" or role[2] != primary.port)
+
+    def _mend_replication(self) -> None:
         for node in self._cut:
             with contextlib.suppress(redis.RedisError, OSError):
                 with self._cluster.client(node) as client:

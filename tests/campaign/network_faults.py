@@ -17,6 +17,9 @@ from .nemesis import HANGING, Nemesis
 from .network import Buses
 
 _JUMPS = (2.0, 20.0, 600.0, 7200.0)
+_WAKING = 0.1
+"""Seconds in which a process finds out that a node answers again."""
+_VERIFIES_OF_THE_REPLACED = 200
 _SETTLING = 0.3
 """Seconds in which a process connects anew, through proxies."""
 
@@ -45,7 +48,7 @@ def _cut_off_primary(nemesis: Nemesis, cut: Callable[[Buses, Node], None]) -> st
     primary, _, key = nemesis.shard()
     with nemesis.network.between_nodes() as buses:
         cut(buses, primary)
-        seconds = _until_replaced_or_before(nemesis, primary, key)
+        seconds = _until_replaced_or_before(nemesis, buses, primary, key)
         buses.meet()
     return f"{primary.port} for {seconds}"
 
@@ -61,7 +64,54 @@ def _cut_off_for_a_while(nemesis: Nemesis, node: Node, cut: Callable[[Buses, Nod
 def part_primary_with_a_process(nemesis: Nemesis) -> str:
     """The same, and one process reaches that primary alone, the others all nodes but that one."""
     primary, _, key = nemesis.shard()
-    others = [node for node in nemesis.cluster.nodes if node != primary]
+    return _part_with_a_process(
+        nemesis, [primary], lambda buses, _: _until_replaced_or_before(nemesis, buses, primary, key)
+    )
+
+
+def part_primary_with_a_replica(nemesis: Nemesis) -> str:
+    """A primary, a replica of it and one process on one side, all others on the other side.
+
+    Where that was the only replica, nobody can take over.
+    """
+    primary, replica, key = nemesis.shard()
+    is_only_one = len(nemesis.cluster.replicas_of(key)) == 1
+
+    def during(_: Buses, __: str) -> str:
+        if is_only_one or nemesis.random.random() < 0.3:
+            return f"{nemesis.pause(0.5 * nemesis.node_timeout, 3 * nemesis.node_timeout):.1f} s"
+        nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        return f"{nemesis.pause(0, 1.5):.1f} s after it was replaced"
+
+    return _part_with_a_process(nemesis, [primary, replica], during)
+
+
+def wake_replaced_primary(nemesis: Nemesis) -> str:
+    """A primary stands still while it is replaced, and wakes up with a process that hears it alone.
+
+    For a while it takes itself to be the primary.
+    """
+    primary, _, key = nemesis.shard()
+
+    def during(buses: Buses, alone: str) -> str:
+        nemesis.cluster.pause(primary)
+        nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        buses.follow_another(primary)
+        asleep = nemesis.pause(1, 2)
+        nemesis.cluster.resume(primary)
+        nemesis.pause(_WAKING, _WAKING)
+        told = nemesis.application.burst(alone, _VERIFIES_OF_THE_REPLACED)
+        awake = nemesis.pause(0.5, 2)
+        return f"{asleep:.1f} s after it was replaced, {awake:.1f} s awake: {told}"
+
+    return _part_with_a_process(nemesis, [primary], during)
+
+
+def _part_with_a_process(
+    nemesis: Nemesis, side: Sequence[Node], during: Callable[[Buses, str], str]
+) -> str:
+    """``side``: a primary, and maybe one of its replicas. ``during``: is told who is with them."""
+    others = [node for node in nemesis.cluster.nodes if node not in side]
     with contextlib.ExitStack() as stack:
         buses = stack.enter_context(nemesis.network.between_nodes())
         alone, *rest = nemesis.application.names()
@@ -70,18 +120,19 @@ def part_primary_with_a_process(nemesis: Nemesis) -> str:
         nemesis.pause(_SETTLING, _SETTLING)
         behave_alone(HOLD, others)
         for behave in before_the_rest:
-            behave(HOLD, [primary])
-        buses.part(primary)
-        seconds = _until_replaced_or_before(nemesis, primary, key)
+            behave(HOLD, side)
+        buses.part(*side)
+        told = during(buses, alone)
         buses.meet()
-    return f"{primary.port} with {alone} for {seconds}"
+    return f"{', '.join(str(node.port) for node in side)} with {alone} for {told}"
 
 
-def _until_replaced_or_before(nemesis: Nemesis, primary: Node, key: bytes) -> str:
+def _until_replaced_or_before(nemesis: Nemesis, buses: Buses, primary: Node, key: bytes) -> str:
     if nemesis.random.random() < 0.3:
         seconds = nemesis.pause(0.3 * nemesis.node_timeout, 0.9 * nemesis.node_timeout)
         return f"{seconds:.1f} s"
     nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+    buses.follow_another(primary)
     return f"{nemesis.pause(0, 1.5):.1f} s after it was replaced"
 
 
@@ -152,6 +203,8 @@ FAULTS = {
     for each in (
         part_primary,
         part_primary_with_a_process,
+        part_primary_with_a_replica,
+        wake_replaced_primary,
         part_replica,
         silence_primary,
         deafen_primary,

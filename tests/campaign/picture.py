@@ -10,8 +10,8 @@ import matplotlib as mpl
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-from .campaign import Verdict
 from .history import Operation
+from .verdict import Verdict
 
 _COLOURS = {
     "accepted": "#2f7d4f",

@@ -1,4 +1,4 @@
-"""The processes of the campaign: one with threads, one with tasks; each has one manager.
+"""The processes of the campaign: some with threads, some with tasks; each has one manager.
 
 Run in a process of its own by :class:`tests.staleness.workers.Worker`, which calls its methods.
 """
@@ -23,15 +23,25 @@ from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from tests.staleness.workers import LoopThread
 
+from .acts import Act
 from .clocks import JumpingClock
-from .history import Recorder
-from .lives import Lives, Mix
+from .history import READS, Recorder
+from .lives import Lives
+from .mix import Mix
 
 REFRESH_GRACE = 5
 """Seconds."""
+KINDS: dict[str, tuple[bool, dict[str, Any]]] = {
+    "threads": (False, {}),
+    "tasks": (True, {}),
+    "strict": (False, {"verification": "strict", "step_up_ends_older_tokens": True}),
+    "full": (True, {"cache_entries": 16}),
+}
+"""By name: whether it has tasks, and its configuration."""
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""
+_THREADS_IN_A_BURST = 100
 _SOAK_SLOWER = 40
 _SOAK_LIMITS: Any = {
     "access_lifetime": 60,
@@ -47,7 +57,7 @@ class Start:
     """What a process is to be."""
 
     kind: str
-    """``threads`` or ``tasks``."""
+    """One of :data:`KINDS`."""
     name: str
     folder: Path
     keys: Path
@@ -65,7 +75,10 @@ class _Process:
         recorder = (
             None if start.soaks else Recorder(start.folder / f"{start.name}.operations", start.name)
         )
-        self.lives = Lives(start.name, start.folder, start.seed, start.mix, recorder)
+        _, options = KINDS[start.kind]
+        self.lives = Lives(
+            start.name, start.folder, start.seed, start.mix, recorder, "verification" in options
+        )
         self._slower = _SOAK_SLOWER if start.soaks else 1
         self._clock = JumpingClock()
         self._clock.install()
@@ -76,12 +89,14 @@ class _Process:
             staleness_bound=start.bound,
             activity_interval=5,
             refresh_grace=REFRESH_GRACE,
-            **(_SOAK_LIMITS if start.soaks else {}),
+            **(_SOAK_LIMITS if start.soaks else options),
         )
         if start.soaks:
             denials.MOST_SESSIONS, denials.MOST_SUBJECTS = 1000, 500  # type: ignore[misc]
         self.is_ending = False
         self.errors: list[str] = []
+        self.in_bursts: dict[str, int] = {}
+        """How verifies in bursts came out."""
 
     def reach(self, reached_at: Mapping[Address, Address]) -> None:
         """Connect there from now on, in place of the nodes' own addresses."""
@@ -104,6 +119,17 @@ class _Process:
         if len(self.errors) < 5:
             self.errors.append(repr(error))
 
+    def _count_burst(self, acts: list[Act]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for act in acts:
+            outcome = act.operation.outcome or "raised"
+            if act.operation.outcome == "store_unavailable":
+                outcome = f"{outcome} {act.operation.reason}"
+            found[outcome] = found.get(outcome, 0) + 1
+        for outcome, count in found.items():
+            self.in_bursts[outcome] = self.in_bursts.get(outcome, 0) + count
+        return found
+
     def _result(self, stats: Any) -> dict[str, Any]:
         self.lives.close()
         return {
@@ -113,6 +139,7 @@ class _Process:
             "confirmed": stats.pending.confirmed,
             "rollbacks": stats.rollbacks,
             "hits": stats.cache.hits,
+            "in bursts": self.in_bursts,
         }
 
 
@@ -122,7 +149,7 @@ def make(start: Start) -> "Threads | Tasks":
         from .builds import BROKEN
 
         BROKEN[start.broken].apply()
-    return Tasks(start) if start.kind == "tasks" else Threads(start)
+    return Tasks(start) if KINDS[start.kind][0] else Threads(start)
 
 
 class Threads(_Process):
@@ -135,20 +162,45 @@ class Threads(_Process):
         for thread in self._threads:
             thread.start()
 
-    def end(self) -> dict[str, Any]:
-        """Live no more; what was counted."""
+    def end(self, wait: bool = True) -> dict[str, Any]:
+        """Live no more; what was counted. Without ``wait`` revocations may be pending still."""
         self.is_ending = True
         for thread in self._threads:
             thread.join(30)
-        _wait_until_confirmed(self._manager)
+        if wait:
+            _wait_until_confirmed(self._manager)
         result = self._result(self._manager.stats())
+        began = time.monotonic()
         self._manager.close()
-        return result
+        return {**result, "closed in": round(time.monotonic() - began, 1)}
 
-    def _live(self) -> None:
-        while not self.is_ending:
-            act = self.lives.next()
+    def burst(self, count: int) -> dict[str, int]:
+        """So many verifies at once, by many threads; how they came out."""
+        acts = self.lives.verifies(count)
+        share = -(-count // _THREADS_IN_A_BURST)
+        parts = [acts[first : first + share] for first in range(0, len(acts), share)]
+        threads = [threading.Thread(target=self._carry_out, args=(part,)) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        return self._count_burst(acts)
+
+    def stall(self, seconds: float) -> None:
+        """Let every thread wait for one that does not give the interpreter away."""
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(seconds)
+        try:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                pass
+        finally:
+            sys.setswitchinterval(interval)
+
+    def _carry_out(self, acts: list[Act]) -> None:
+        for act in acts:
             result, failure = None, None
+            _begin_now(act)
             try:
                 result = act.call(self._manager)
             except ClusterPassError as error:
@@ -157,6 +209,13 @@ class Threads(_Process):
                 self._unexpected(error)
                 continue
             self.lives.note(act, result, failure)
+
+    def _live(self) -> None:
+        while not self.is_ending:
+            act = self.lives.next()
+            self._carry_out([act])
+            if act.operation.verb == "verify":
+                self._carry_out(self.lives.verifies(self.lives.batch - 1))
             time.sleep(_THREAD_PAUSE * self._slower)
 
 
@@ -168,26 +227,41 @@ class Tasks(_Process):
         self._thread = LoopThread(asyncio.new_event_loop)
         self._thread.run(self._begin(url))
 
-    def end(self) -> dict[str, Any]:
-        """Live no more; what was counted."""
+    def end(self, wait: bool = True) -> dict[str, Any]:
+        """Live no more; what was counted. Without ``wait`` revocations may be pending still."""
         self.is_ending = True
-        return dict(self._thread.run(self._end()))
+        return dict(self._thread.run(self._end(wait)))
+
+    def burst(self, count: int) -> dict[str, int]:
+        """So many verifies at once, by as many tasks; how they came out."""
+        return dict(self._thread.run(self._burst(count)))
+
+    def stall(self, seconds: float) -> None:
+        """Let the event loop stand still."""
+        self._thread.loop.call_soon_threadsafe(time.sleep, seconds)
 
     async def _begin(self, url: str) -> None:
         self._manager = AsyncSessionManager(AsyncStore(self._location(url)), self.config)
         self._tasks = [asyncio.create_task(self._live()) for _ in range(_TASKS)]
 
-    async def _end(self) -> dict[str, Any]:
+    async def _end(self, wait: bool) -> dict[str, Any]:
         await asyncio.wait(self._tasks, timeout=30)
-        await asyncio.to_thread(_wait_until_confirmed, self._manager)
+        if wait:
+            await asyncio.to_thread(_wait_until_confirmed, self._manager)
         result = self._result(self._manager.stats())
+        began = time.monotonic()
         await self._manager.close()
-        return result
+        return {**result, "closed in": round(time.monotonic() - began, 1)}
 
-    async def _live(self) -> None:
-        while not self.is_ending:
-            act = self.lives.next()
+    async def _burst(self, count: int) -> dict[str, int]:
+        acts = self.lives.verifies(count)
+        await asyncio.gather(*(self._carry_out([act]) for act in acts))
+        return self._count_burst(acts)
+
+    async def _carry_out(self, acts: list[Act]) -> None:
+        for act in acts:
             result, failure = None, None
+            _begin_now(act)
             try:
                 result = act.call(self._manager)
                 if inspect.isawaitable(result):
@@ -198,7 +272,20 @@ class Tasks(_Process):
                 self._unexpected(error)
                 continue
             self.lives.note(act, result, failure)
+
+    async def _live(self) -> None:
+        while not self.is_ending:
+            act = self.lives.next()
+            await self._carry_out([act])
+            if act.operation.verb == "verify":
+                await self._carry_out(self.lives.verifies(self.lives.batch - 1))
             await asyncio.sleep(_TASK_PAUSE * self._slower)
+
+
+def _begin_now(act: Act) -> None:
+    """What changes something was recorded before; what reads begins when it is its turn."""
+    if act.operation.verb in READS:
+        act.operation.began = time.monotonic()
 
 
 def _wait_until_confirmed(manager: Any, seconds: float = 20.0) -> None:

@@ -68,6 +68,10 @@ def test_grace_is_for_who_saw_it_alive() -> None:
     assert promises(opened, elsewhere, seen("s", 5.0, **grace)) == [
         "grace by who had not seen it alive"
     ]
+    # What another thread sees while the answer is awaited counts.
+    slow = operation("verify", 5.0, 8.0, answered="s", **grace)
+    assert promises(opened, slow) == ["grace by who had not seen it alive"]
+    assert not promises(opened, slow, seen("s", 7.0))
     # Grace sees nothing: it cannot be prolonged by itself.
     again = seen("s", 6.0, **grace)
     assert len(promises(opened, seen("s", 3.0), seen("s", 5.0, **grace), again)) == 1
@@ -108,6 +112,10 @@ def test_an_end_is_explained() -> None:
     assert not promises(opened, end, operation("verify", 3.0, 3.1, **DEAD))
     unknown = seen("s", 3.0, outcome="session_unknown")
     assert promises(opened, end, unknown) == ["an end that is not explained"]
+    cutoff = operation("revoke_before", 2.5, 2.6, session="", subject="", before=1.5)
+    assert not promises(opened, end, cutoff, unknown)
+    cutoff.began, cutoff.ended = 3.5, 3.6
+    assert promises(opened, end, cutoff, unknown) == ["an end that is not explained"]
     many = [login(f"other-{number}", 1.5) for number in range(60)]
     assert not promises(opened, *many, end, unknown)
 

@@ -1,0 +1,47 @@
+"""What a process may do: one call of a verb, or a plot of several that follow each other."""
+
+import hashlib
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from .history import Operation
+
+
+def digest(token: str) -> str:
+    """What tells tokens apart in a record: never the token."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Known:
+    """A session that may be verified."""
+
+    subject: str
+    session: str
+    access_token: str
+    token: str = ""
+    """The digest of the access token."""
+    refresh_token: str = ""
+    """Of those that this process has opened."""
+    used_token: str = ""
+    """The one before."""
+    first_token: str = ""
+
+
+@dataclass(slots=True)
+class Act:
+    """What is to be done."""
+
+    operation: Operation
+    call: Callable[[Any], Any]
+    """By a manager; what it returns is awaited where that is asked for."""
+    known: Known | None = None
+    plot: "Plot | None" = None
+    """What goes on when this has returned."""
+
+
+Step = tuple[float, Callable[[], Act]]
+"""After so many seconds, this."""
+Plot = Generator[Step, Any, None]
+"""Yields steps; what is sent back is the result of the call, or its ClusterPassError."""

@@ -1,0 +1,87 @@
+"""More builds that are broken on purpose, see :mod:`.broken`: requests, and who is believed."""
+
+from math import inf
+from typing import Any
+
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.present import live_record
+from clusterpass.sessions.verbs import load, verify
+from clusterpass.sessions.verbs.actor import Actors
+from clusterpass.store.exchanges import first_try, tries
+
+from .rewriting import rewrite
+
+
+def operations_are_not_compared() -> None:
+    """An operation id answers for whatever request brings it."""
+    for script in ("ban", "end_all", "end_session", "set_claims", "unban"):
+        rewrite(script, "return known ~= '' and known ~= fingerprint", "return false")
+
+
+def repeats_are_carried_out_again() -> None:
+    """A request that is repeated ends what came after its first run, too."""
+    for script in ("ban", "end_all"):
+        rewrite(script, "if not value then\n        return nil", "if true then\n        return nil")
+
+
+def strict_does_not_doubt() -> None:
+    """A strict manager believes whatever node answers it."""
+    whole = NearCache.doubts
+
+    def doubts(self: Any, node: Any) -> bool:
+        return bool(self.prefixes) and whole(self, node)
+
+    changed: Any = NearCache
+    changed.doubts = doubts
+
+
+def waits_for_one_replica() -> None:
+    """One replica of several is enough, whichever is promoted."""
+    whole = first_try.wait_of
+
+    def wait_of(*given: Any) -> Any:
+        wait = whole(*given)
+        return wait and (wait[0], 1, *wait[2:])
+
+    def is_durable(wait: Any, confirmed: Any, *_: Any) -> bool:
+        return wait is not None and isinstance(confirmed, int) and confirmed > 0
+
+    for module in (first_try, tries):
+        changed: Any = module
+        changed.wait_of, changed.is_durable = wait_of, is_durable
+
+
+def impersonation_ignores_memory() -> None:
+    """Of an actor's session the store is believed, whatever this process knows."""
+
+    def judge(_: Any, __: str, ___: bytes, stored: Any, ____: float, cutoff: int) -> None:
+        live_record(stored, cutoff)
+
+    changed: Any = Actors
+    changed._judge = judge
+
+
+def step_up_elevates_older_tokens() -> None:
+    """A step-up is one of the session, and so of every token that it ever had."""
+    for module in (load, verify):
+        changed: Any = module
+        changed.as_token_sees = lambda stored, _: stored
+
+
+def cutoffs_are_not_learnt() -> None:
+    """Who has read the time before which all sessions have ended never takes a later one."""
+    whole = Cutoff.learn
+
+    def learn(self: Any, milliseconds: int, began: float) -> None:
+        is_first = self.is_unknown and self._forgotten_at == -inf
+        whole(self, milliseconds if is_first else self.milliseconds, began)
+
+    changed: Any = Cutoff
+    changed.learn = learn
+
+
+def pending_bans_are_not_shown() -> None:
+    """Who has banned somebody from a scope does not show it before the store does."""
+    changed: Any = load
+    changed._with_bans = lambda stored, _: stored
