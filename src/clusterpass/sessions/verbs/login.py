@@ -180,10 +180,11 @@ class Login:
     def _open(
         self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
     ) -> Flow[TokenPair]:
+        tokens = self._minting.require_private_key()
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff)
         for _ in range(_MOST_TRIES):
-            token = self._minting.require_private_key().first(subject, wanted.session_id)
+            token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest
             answer: Answer[session_calls.Opened] = yield session_calls.login(
                 self._keyspace, self._keeping(), subject, wanted
