@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def selection_seed(pytestconfig: pytest.Config) -> int:
     """By which samples are chosen: another one each day, unless it is given."""
-    return pytestconfig.stash[_SEED]
+    return pytestconfig.stash[SEED]
 
 
 def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.Item, str]:
