@@ -257,12 +257,13 @@ class SessionManager:
         ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54. One round
         trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
 
-        Raises RevocationPending when the revocation is not as durable as ``Config.durability``
-        demands, or the store cannot be reached. The revocation is then in force in this process at
-        once, and is retried until it is confirmed. ``operation_id`` makes a repeated call safe:
-        pass the one that the error carries, or 16 hexadecimal digits of your own. An id belongs to
-        the first call about ``subject`` that brings it; with another verb or other arguments the
-        call raises OperationMismatch and changes nothing.
+        While its shard has lost a replica or its primary, the journals of two other primaries
+        confirm the revocation, which takes a quarter of a second longer (``Ended.journaled``).
+        Raises RevocationPending when neither confirms it. The revocation is then in force in this
+        process at once, and is retried until it is confirmed. ``operation_id`` makes a repeated
+        call safe: pass the one that the error carries, or 16 hexadecimal digits of your own. An id
+        belongs to the first call about ``subject`` that brings it; with another verb or other
+        arguments the call raises OperationMismatch and changes nothing.
         """
         return self.store.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
@@ -301,9 +302,10 @@ class SessionManager:
 
         ``time``: seconds since the epoch; None, or a time in the future, means now. Returns the
         time in force, which may be later than ``time``, as it is never lowered. Other servers
-        enforce it within a second. Three round trips (``not_before.lua``), one for each copy.
-        Raises InvalidInput, and RevocationPending when a copy is not confirmed; the revocation is
-        then retried until every copy is.
+        enforce it within a second. Three round trips (``not_before.lua``), one for each copy, and
+        on a cluster two for the journals, after which the call waits for a quarter of a second.
+        Raises InvalidInput, and RevocationPending when neither the journals nor all copies confirm
+        it; the revocation is then retried until every copy has it.
         """
         return self.store.run(self._flows.end.revoke_before(time))
 

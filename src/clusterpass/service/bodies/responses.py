@@ -150,12 +150,19 @@ class RevokedResponse(BaseModel):
     """How many sessions were revoked."""
 
     revoked: int
-    durable: bool = Field(description="Whether a replica has acknowledged the write.")
+    durable: bool = Field(description="Whether no single failure can undo it.")
+    journaled: bool = Field(
+        default=False,
+        description=(
+            "Whether journals on other primaries hold it, as its own shard could not confirm it."
+            " `revoked` is then 0 if the shard could not be asked."
+        ),
+    )
 
     @classmethod
     def of(cls, ended: Ended) -> Self:
         """Return the JSON form of ``ended``."""
-        return cls(revoked=ended.count, durable=ended.durable)
+        return cls(revoked=ended.count, durable=ended.durable, journaled=ended.journaled)
 
 
 class StateResponse(BaseModel):
