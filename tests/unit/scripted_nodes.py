@@ -15,8 +15,8 @@ from clusterpass.store.topology.slots import Shard, SlotMap
 from .journal_scene import Scene
 
 KEYSPACE = Keyspace()
-NODES = A, B, C, D, E = tuple(Address(name, 1) for name in "abcde")
-"""The first three hold the journals; all five are primaries."""
+NODES = A, B, C, D, E, F, G = tuple(Address(name, 1) for name in "abcdefg")
+"""Primaries, of which the first three hold the journals."""
 JOURNALS = dict(zip(NODES, JOURNAL_SLOTS, strict=False))
 
 

@@ -35,11 +35,13 @@ def test_each_subject_has_the_calls_of_its_entries_in_front(scene):
     assert carried_out(scene, KEYSPACE.sessions("bob")) == calls[2:]
 
 
-def test_an_entry_that_is_known_already_changes_nothing(scene):
-    scene.take(ALL, answer(5, entry("1")))
+@pytest.mark.parametrize("time", [None, TIME])
+def test_an_entry_that_is_known_already_changes_nothing(scene, time):
+    known = entry("1", time=time)
+    scene.take(ALL, answer(5, known))
     (call,) = scene.journal.ahead[KEY]
-    scene.take(ALL, answer(9, entry("1")), "b")
-    scene.journal.learn(entry("1"))
+    scene.take(ALL, answer(9, known), "b")
+    scene.journal.learn(known)
     assert scene.journal.ahead[KEY] == (call,)
     assert scene.journal.ahead[KEY][0] is call, "or calls under way would be repeated"
     assert scene.changed == [KEY]

@@ -5,7 +5,7 @@ import pytest
 from clusterpass.protocol.calls import journal as journal_calls
 
 from .journal_scene import Scene, entry
-from .scripted_nodes import KEYSPACE, A, B, C, Cluster, D, E, Node, primaries
+from .scripted_nodes import KEYSPACE, A, B, C, Cluster, D, E, F, G, Node, primaries
 
 ONE, TWO, THREE = entry("1"), entry("2"), entry("3", "bob")
 
@@ -90,13 +90,16 @@ def test_fewer_do_not_suffice(journals):
     assert not any(node.fills for node in journals)
 
 
-def test_no_journal_is_filled_without_a_majority():
+@pytest.mark.parametrize(("voices", "is_filled"), [(1, True), (0, False)])
+def test_no_journal_is_filled_without_a_majority(voices, is_filled):
+    """The three journals alone are a minority of seven primaries."""
+    others = [Node() for _ in range(voices)] + [silent() for _ in range(3 - voices)]
     lacking = gap(ONE)
-    fill(lacking, holding(TWO), holding(THREE), others=(silent(), silent()))
-    assert len(lacking.fills) == 1, "three of five are one"
-    lacking = gap(ONE, epoch=6)
-    fill(lacking, holding(TWO, epoch=6), holding(THREE, epoch=5))
-    assert not lacking.fills, "two of five have heard of the latest epoch"
+    journals = lacking, holding(TWO), holding(THREE)
+    nodes = dict(zip((A, B, C, D, E, F, G), (*journals, Node(epoch=4), *others), strict=True))
+    cluster = Cluster(nodes, primaries(7))
+    cluster.run(cluster.inquiry.fill())
+    assert lacking.is_filled is is_filled
 
 
 def test_somebody_who_needs_the_heads_fills_the_gap():
