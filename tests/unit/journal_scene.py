@@ -1,0 +1,87 @@
+"""A journal in memory, what its nodes answer, and the clocks, all in the hands of a test."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.journal import JournalRead, ReadFrom
+from clusterpass.protocol.journal_entry import JournalEntry
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.journal import Journal, KnownEntry
+
+KEYSPACE = Keyspace()
+ALL = ReadFrom(None)
+WALL = 1_800_000_000
+TIME = WALL * 1000
+KEY = KEYSPACE.sessions("alice")
+RUN, OTHER_RUN = b"a" * 40, b"b" * 40
+
+
+class Scene:
+    """A journal in memory whose clocks and chance are the test's."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.chance = 0.5
+        self.changed: list[bytes] = []
+        self.left: list[KnownEntry] = []
+        self.journal = Journal(
+            KEYSPACE,
+            lambda: Housekeeping(975),
+            steady=lambda: self.now,
+            clock=lambda: WALL,
+            lock=threading.RLock,
+            jitter=lambda: self.chance,
+            changed=self.changed.append,
+        )
+        self.journal.on_left = self.left.append
+
+    def take(self, asked: ReadFrom, answer: JournalRead, node: str = "a") -> ReadFrom | None:
+        return self.journal.take(node, asked, answer)
+
+    def known(self) -> set[bytes]:
+        return {entry_id[:8] for entry_id in self.journal.encoded()}
+
+    def look(self, seconds: float) -> list[KnownEntry]:
+        """What is handed over when somebody looks after so many more seconds."""
+        self.now += seconds
+        self.left.clear()
+        self.journal.look_for_left()
+        return list(self.left)
+
+
+def entry(name: str = "1", subject: str = "alice", time: int | None = None) -> JournalEntry:
+    return JournalEntry.of_end_all(
+        name.encode().ljust(8, b"."),
+        subject,
+        keep=None,
+        device_type=None,
+        note="",
+        milliseconds=time,
+        expires_at=WALL + 1,
+    )
+
+
+def ids(*names: str) -> set[bytes]:
+    return {entry(name).operation for name in names}
+
+
+def answer(
+    head: int, *entries: JournalEntry, trimmed: tuple[JournalEntry, ...] = (), **changed: Any
+) -> JournalRead:
+    found = {each.id: each.encode() for each in entries} | {each.id: b"" for each in trimmed}
+    read = JournalRead(
+        head,
+        is_filled=True,
+        mark=RUN + b":3",
+        run_id=RUN,
+        milliseconds=250,
+        cursor=b"",
+        entries=found,
+    )
+    return replace(read, **changed)
+
+
+def told(head: int, mark: bytes = RUN + b":3", milliseconds: int = 250) -> tuple[int, bytes, int]:
+    return head, mark, milliseconds

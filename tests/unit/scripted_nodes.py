@@ -1,0 +1,120 @@
+"""Nodes that are asked for evidence, each with what it tells; silent nodes tell nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
+from clusterpass.sessions.memory.journal import Journal
+from clusterpass.store.exchanges.evidence import Inquiry
+from clusterpass.store.exchanges.steps import Send
+from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.topology.slots import Shard, SlotMap
+
+from .journal_scene import Scene
+
+KEYSPACE = Keyspace()
+NODES = A, B, C, D, E, F, G = tuple(Address(name, 1) for name in "abcdefg")
+"""Primaries, of which the first three hold the journals."""
+JOURNALS = dict(zip(NODES, JOURNAL_SLOTS, strict=False))
+
+
+def primaries(count: int = 3, *, replicas: int = 1, journals: int = 3) -> SlotMap:
+    """``count`` primaries, of which the first ``journals`` own the slots of the journals."""
+    shards: list[Shard | None] = [Shard(NODES[slot % count], replicas) for slot in range(16384)]
+    for number, slot in enumerate(JOURNAL_SLOTS):
+        shards[slot] = Shard(NODES[number % journals], replicas)
+    return SlotMap(shards, 1, is_replicated=replicas > 0)
+
+
+@dataclass
+class Node:
+    """A node: the epoch that it tells, and its journal. Changing ``is_silent`` stops it."""
+
+    epoch: int = 5
+    is_filled: bool = True
+    entries: dict[bytes, bytes] = field(default_factory=dict)
+    head: int = 0
+    mark: bytes = b"f" * 40 + b":3"
+    run_id: bytes = b"f" * 40
+    is_silent: bool = False
+    refusal: ServerError | None = None
+    fills: list[tuple[Any, ...]] = field(default_factory=list)
+    """The arguments of each script that fills the journal."""
+
+    def answer(self, commands: tuple[tuple[Any, ...], ...]) -> Replies | Fault:
+        if self.is_silent:
+            return Fault("timeout")
+        if self.refusal is not None:
+            return Replies([self.refusal] * len(commands))
+        return Replies([self._reply(command) for command in commands])
+
+    def _reply(self, command: tuple[Any, ...]) -> Any:
+        if command == (b"CLUSTER", b"INFO"):
+            return b"cluster_state:ok\r\ncluster_current_epoch:%d\r\n" % self.epoch
+        text, arguments = command[1], command[4:]
+        if b"Fill a journal" in text:
+            return self._fill(arguments)
+        assert b"Read a journal" in text
+        found = [part for pair in self.entries.items() for part in pair]
+        if arguments[0] == self.head:
+            found = []  # nothing has happened since it was read last
+        return [self.head, int(self.is_filled), self.mark, self.run_id, 250, b"", found]
+
+    def _fill(self, arguments: tuple[Any, ...]) -> bytes:
+        self.fills.append(arguments)
+        mark, run_id, _, is_last, *pairs = arguments
+        if (mark, run_id) != (self.mark, self.run_id):
+            return b"CHANGED"
+        self.entries |= dict(zip(pairs[::2], pairs[1::2], strict=True))
+        self.head += len(pairs) // 2
+        self.is_filled = is_last == b"1"
+        return b"OK"
+
+
+class Cluster:
+    """An inquiry to some nodes, and whom it has asked when."""
+
+    def __init__(
+        self,
+        nodes: Mapping[Address, Node],
+        slots: SlotMap | None = None,
+        *,
+        book: Journal | None = None,
+        has_book: bool = True,
+        until: float = 99.0,
+        silent: tuple[Address, ...] = (),
+    ) -> None:
+        self.nodes = nodes
+        self.now = 10.0
+        self.asked: list[Address] = []
+        self.asked_at: dict[Address, float] = {}
+        self.book = Scene().journal if book is None else book
+        self.inquiry = Inquiry(
+            slots or primaries(),
+            KEYSPACE,
+            self.book if has_book else None,
+            clock=lambda: self.now,
+            steady=lambda: 1000.0 + self.now,
+            until=until,
+            silent=silent,
+        )
+
+    def run(self, exchange: Any) -> Any:
+        """The result of ``exchange``; each question takes a second."""
+        outcome: Any = None
+        while True:
+            try:
+                step = exchange.send(outcome)
+            except StopIteration as stop:
+                return stop.value
+            assert isinstance(step, Send)
+            assert step.urgent, "what is believed depends on it"
+            self.asked.append(step.address)
+            self.asked_at[step.address] = 1000.0 + self.now
+            outcome = self.nodes[step.address].answer(step.commands)
+            self.now += 1
+
+    def about(self, node: Address) -> Any:
+        return self.run(self.inquiry.about(node))

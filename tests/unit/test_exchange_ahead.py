@@ -1,0 +1,297 @@
+"""Journaled endings go in front of every call about their subject, on the same connection."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clusterpass.protocol.script import Answer, Script, ScriptCall
+from clusterpass.store.exchanges.carry_out import carry_out
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.store.exchanges.commands import commands_of
+from clusterpass.store.exchanges.first_try import first_answer, first_try
+from clusterpass.store.exchanges.steps import Agree, LookUp, Send
+from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.outcomes import Fault, Replies, ServerError
+
+from .driven_call import (
+    KEYS,
+    NOSCRIPT,
+    PATIENCE,
+    READ,
+    SLOT,
+    WAIT,
+    WRITE,
+    A,
+    B,
+    by_name,
+    by_source,
+    call_of,
+    owned_by,
+)
+
+END = Script("end", b"return 3", b"5ha1-of-end", writes=True)
+MORE = (*KEYS, b"cp:online:{u}")
+ASKING = (b"ASKING",)
+
+
+def ending(operation: bytes) -> ScriptCall[Any]:
+    """An ending that a journal holds; it has one more key than the calls about sessions."""
+    return ScriptCall(END, MORE, (operation,), bytes, is_ending=True)
+
+
+ONE, TWO = ending(b"one"), ending(b"two")
+
+
+def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
+    keys = keys or KEYS
+    return (b"EVALSHA", END.sha1, len(keys), *keys, operation)
+
+
+class Asked:
+    """A call in progress, the endings that are known, and what is doubted."""
+
+    def __init__(
+        self, script: Script = READ, *ahead: ScriptCall[Any], replicas: int = 0, **options: Any
+    ) -> None:
+        self.ahead: dict[bytes, tuple[ScriptCall[Any], ...]] = {KEYS[0]: ahead} if ahead else {}
+        self.slots = owned_by(A, replicas=replicas)
+        self.is_doubtful = False
+        self.doubted: list[bool] = []
+        self.terms = Terms(
+            lambda: self.slots,
+            self._adopt,
+            PATIENCE,
+            lambda: 0.0,
+            CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256),
+            "replicated",
+            doubts=self._doubts,
+            ahead=self.ahead,
+            steady=lambda: 7.0,
+        )
+        began = options.pop("began", None)
+        self.call = replace(call_of(script), **options)
+        self.steps = carry_out(self.call, self.terms, began=began)
+        self.result: Answer[Any] | None = None
+        self.step = self.answer(None)
+
+    def answer(self, outcome: Any) -> Any:
+        try:
+            self.step = self.steps.send(outcome)
+        except StopIteration as stop:
+            self.step, self.result = None, stop.value
+        return self.step
+
+    def reply(self, *values: Any, confirmed: Any = 0) -> Any:
+        return self.answer(Replies(list(values), confirmed))
+
+    def learn(self, *calls: ScriptCall[Any]) -> None:
+        self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *calls)
+
+    def _doubts(self, node: Any, *, is_durable: bool = False) -> bool:
+        self.doubted.append(is_durable)
+        return self.is_doubtful
+
+    def _adopt(self, slots: Any) -> None:
+        self.slots = slots
+
+
+# What is sent
+
+
+@pytest.mark.parametrize("script", [READ, WRITE])
+def test_endings_are_sent_in_front_and_the_last_reply_counts(script):
+    asked = Asked(script, ONE, TWO, replicas=1)
+    wait = WAIT if script.writes else None
+    assert asked.step == Send(A, (end(b"one"), end(b"two"), by_name(script)), wait)
+    asked.reply(b"ended", b"ended", b"value", confirmed=1)
+    assert asked.result == Answer(("read", b"value"), script.writes, A)
+
+
+def test_endings_of_other_subjects_are_not_sent():
+    asked = Asked()
+    asked.ahead[b"cp:{other}"] = (ONE,)
+    assert asked.step == Send(A, (by_name(READ),))
+    asked.reply(b"value")
+    assert asked.result == Answer(("read", b"value"), durable=False, node=A)
+
+
+def test_each_command_comes_after_asking_where_the_slot_is_imported():
+    asked = Asked(WRITE, ONE, replicas=1)
+    asked.reply(ServerError("ASK", f"{SLOT} b:2"), ServerError("ASK", f"{SLOT} b:2"))
+    assert asked.step == Send(B, (ASKING, end(b"one"), ASKING, by_name(WRITE)), WAIT)
+    asked.reply(b"OK", b"ended", b"OK", b"value", confirmed=1)
+    assert asked.result == Answer(("read", b"value"), durable=True, node=None)
+
+
+def test_a_script_that_the_node_does_not_know_is_sent_in_full_with_the_others():
+    asked = Asked(READ, ONE)
+    asked.reply(NOSCRIPT, b"value")
+    assert asked.step == Send(A, ((b"EVAL", END.source, 2, *KEYS, b"one"), by_source(READ)))
+    asked.reply(b"ended", b"value")
+    assert asked.result.reply == ("read", b"value")
+
+
+def test_an_error_of_what_went_in_front_is_no_answer():
+    asked = Asked(READ, ONE)
+    moved = ServerError("MOVED", f"{SLOT} b:2")
+    asked.reply(moved, b"from the past")
+    assert asked.step == LookUp(asked.slots.version, suspect=A, until=2.5)
+    assert asked.answer(None) == Send(B, (end(b"one"), by_name(READ)))
+    assert asked.result is None
+
+
+def test_endings_name_one_key_while_the_keys_lie_on_both_sides_of_a_migration():
+    asked = Asked(READ, ONE)
+    asked.reply(b"ended", ServerError("TRYAGAIN", "x"))
+    alone = (b"EVALSHA", READ.sha1, 1, KEYS[0], b"argument", 7)
+    assert asked.step == Send(A, (end(b"one", KEYS[0]), alone))
+
+
+@pytest.mark.parametrize("by", [True, False])
+def test_the_commands_of_a_call(by):
+    command = by_name(READ) if by else by_source(READ)
+    options = {"by_name": by, "asking": False}
+    assert commands_of(call_of(READ), KEYS, **options) == (command,)
+    three = commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options)
+    assert [each[-1] for each in three] == [b"one", b"two", 7]
+    options["asking"] = True
+    assert commands_of(call_of(READ), KEYS, **options) == (ASKING, command)
+    assert commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options) == (
+        ASKING,
+        three[0],
+        ASKING,
+        three[1],
+        ASKING,
+        command,
+    )
+
+
+# What becomes known while the answer is under way
+
+
+@pytest.mark.parametrize("script", [READ, WRITE])
+def test_an_ending_that_becomes_known_meanwhile_makes_the_call_be_sent_again(script):
+    asked = Asked(script, replicas=1)
+    assert asked.step.commands == (by_name(script),)
+    asked.learn(ONE)
+    asked.reply(b"from before", confirmed=1)
+    assert asked.step.commands == (end(b"one"), by_name(script)), "without a pause"
+    asked.learn(TWO)
+    asked.reply(b"ended", b"from before", confirmed=1)
+    assert asked.step.commands == (end(b"one"), end(b"two"), by_name(script))
+    asked.reply(b"ended", b"ended", b"value", confirmed=1)
+    assert asked.result.reply == ("read", b"value")
+
+
+def test_an_ending_that_the_evidence_has_brought_is_carried_out_first():
+    asked = Asked(READ)
+    asked.is_doubtful = True
+    assert asked.reply(b"from before") == Agree(A, answered_at=7.0, until=2.5)
+    asked.learn(ONE)
+    assert asked.answer(True) == Send(A, (end(b"one"), by_name(READ)))
+    assert asked.reply(b"ended", b"value") == Agree(A, answered_at=7.0, until=2.5)
+    asked.answer(True)
+    assert asked.result.reply == ("read", b"value")
+
+
+def test_an_entry_that_is_replaced_by_one_with_a_time_is_carried_out_as_that():
+    asked = Asked(READ, ONE)
+    asked.ahead[KEYS[0]] = (TWO,)
+    asked.reply(b"ended", b"from before")
+    assert asked.step == Send(A, (end(b"two"), by_name(READ)))
+
+
+def test_an_entry_that_was_trimmed_meanwhile_costs_nothing():
+    asked = Asked(READ, ONE)
+    del asked.ahead[KEYS[0]]
+    asked.reply(b"ended", b"value")
+    assert asked.result.reply == ("read", b"value")
+
+
+# What needs evidence
+
+
+def test_a_confirmed_ending_needs_no_evidence():
+    asked = Asked(WRITE, replicas=1, is_ending=True)
+    asked.is_doubtful = True
+    asked.learn(ONE)
+    asked.reply(b"value", confirmed=1)
+    assert asked.result == Answer(("read", b"value"), durable=True, node=A)
+    assert asked.doubted == []
+
+
+def test_an_ending_that_nobody_has_confirmed_does():
+    asked = Asked(WRITE, replicas=1, is_ending=True)
+    asked.is_doubtful = True
+    assert asked.reply(b"value", confirmed=0) == Agree(A, answered_at=7.0, until=2.5)
+    assert asked.doubted == [False]
+
+
+def test_a_confirmed_login_needs_that_of_the_journals():
+    asked = Asked(WRITE, replicas=1)
+    asked.is_doubtful = True
+    until = Agree(A, answered_at=7.0, until=2.5, is_durable=True)
+    assert asked.reply(b"value", confirmed=1) == until
+    assert asked.doubted == [True]
+    asked.answer(True)
+    assert asked.result == Answer(("read", b"value"), durable=True, node=A)
+
+
+def test_a_login_that_is_not_believed_is_sent_again():
+    asked = Asked(WRITE, replicas=1)
+    asked.is_doubtful = True
+    asked.reply(b"value", confirmed=1)
+    assert isinstance(asked.answer(False), LookUp)
+
+
+# The first try, which a driver sends without a generator
+
+
+def tried(asked: Asked, outcome: Any) -> Answer[Any] | None:
+    shard, wait = first_try(asked.call, asked.terms, asked.slots)
+    return first_answer(asked.call, asked.terms, asked.slots, shard, wait, outcome)
+
+
+def test_the_first_try_is_left_to_the_exchange_where_endings_are_known():
+    asked = Asked(READ)
+    assert first_try(asked.call, asked.terms, asked.slots) is not None
+    asked.ahead[b"cp:{other}"] = (ONE,)
+    assert first_try(asked.call, asked.terms, asked.slots) is not None
+    asked.learn(ONE)
+    assert first_try(asked.call, asked.terms, asked.slots) is None
+
+
+def test_the_first_answer_is_none_where_an_ending_has_become_known():
+    asked = Asked(READ)
+    shard, wait = first_try(asked.call, asked.terms, asked.slots)
+    outcome = Replies([b"value"], 0)
+    arguments = asked.call, asked.terms, asked.slots, shard, wait, outcome
+    assert first_answer(*arguments).reply == ("read", b"value")
+    asked.learn(ONE)
+    assert first_answer(*arguments) is None
+
+
+def test_what_was_sent_without_a_generator_is_sent_again_with_the_endings():
+    asked = Asked(READ, ONE, began=0.0)
+    asked.reply(b"from before")
+    assert asked.step == Send(A, (end(b"one"), by_name(READ)))
+
+
+@pytest.mark.parametrize("is_ending", [True, False])
+def test_the_first_answer_to_a_confirmed_write(is_ending):
+    asked = Asked(WRITE, replicas=1, is_ending=is_ending)
+    confirmed = Replies([b"value"], 1)
+    assert tried(asked, confirmed) == Answer(("read", b"value"), durable=True, node=A)
+    assert asked.doubted == ([] if is_ending else [True])
+    asked.is_doubtful = True
+    assert (tried(asked, confirmed) is not None) is is_ending
+
+
+def test_the_first_answer_to_a_read_needs_evidence():
+    asked = Asked(READ)
+    assert tried(asked, Replies([b"value"])) is not None
+    assert asked.doubted == [False]
+    asked.is_doubtful = True
+    assert tried(asked, Replies([b"value"])) is None
+    assert tried(asked, Fault("timeout")) is None

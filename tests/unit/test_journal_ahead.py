@@ -1,0 +1,154 @@
+"""The journaled endings that a process knows: what is carried out in front, and who is told."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.journal import ReadFrom
+
+from .journal_scene import ALL, KEY, KEYSPACE, TIME, WALL, Scene, answer, entry, ids, told
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def carried_out(scene: Scene, key: bytes = KEY) -> list[tuple[Any, ...]]:
+    return [call.arguments for call in scene.journal.ahead.get(key, ())]
+
+
+def test_each_subject_has_the_calls_of_its_entries_in_front(scene):
+    one, two, other = entry("1"), entry("2"), entry("3", "bob")
+    for each in (one, two, other):
+        scene.journal.learn(each)
+    calls = [each.call(KEYSPACE, Housekeeping(975)).arguments for each in (one, two, other)]
+    assert carried_out(scene) == calls[:2]
+    assert carried_out(scene, KEYSPACE.sessions("bob")) == calls[2:]
+    assert scene.changed == [KEY, KEY, KEYSPACE.sessions("bob")], "what is in memory is dropped"
+    scene.journal.forget([one.id])
+    assert carried_out(scene) == calls[1:2]
+    scene.journal.forget([two.id, two.id, one.id])
+    assert KEY not in scene.journal.ahead, "a subject without entries costs nothing"
+    assert carried_out(scene, KEYSPACE.sessions("bob")) == calls[2:]
+
+
+@pytest.mark.parametrize("time", [None, TIME])
+def test_an_entry_that_is_known_already_changes_nothing(scene, time):
+    known = entry("1", time=time)
+    scene.take(ALL, answer(5, known))
+    (call,) = scene.journal.ahead[KEY]
+    scene.take(ALL, answer(9, known), "b")
+    scene.journal.learn(known)
+    assert scene.journal.ahead[KEY] == (call,)
+    assert scene.journal.ahead[KEY][0] is call, "or calls under way would be repeated"
+    assert scene.changed == [KEY]
+
+
+def test_an_entry_with_a_time_replaces_one_without(scene):
+    scene.journal.learn(entry("1"))
+    scene.journal.learn(entry("2"))
+    scene.take(ALL, answer(5, entry("1", time=TIME)))
+    assert scene.journal.find(entry("1").id).entry.milliseconds == TIME
+    assert sorted(arguments[-1] for arguments in carried_out(scene) if arguments[-1] != b"") == [
+        TIME
+    ]
+    assert len(carried_out(scene)) == 2
+
+
+def test_an_entry_without_a_time_never_replaces_one_with(scene):
+    """A session that was opened after the first execution would end."""
+    scene.journal.learn(entry("1", time=TIME))
+    changed = list(scene.changed)
+    scene.take(ALL, answer(5, entry("1")))
+    scene.journal.learn(entry("1"))
+    assert [arguments[-1] for arguments in carried_out(scene)] == [TIME]
+    assert scene.journal.encoded() == {entry("1").id: entry("1", time=TIME).encode()}
+    assert scene.changed == changed
+
+
+def test_what_a_later_release_has_written_is_passed_over(scene):
+    later = entry("1").encode().replace(b"end_all", b"later__")
+    read = replace(answer(5, entry("2")), entries={entry("1").id: later, entry("9").id: b"?"})
+    assert scene.take(ALL, read) is None
+    assert scene.known() == set()
+    scene.take(ReadFrom(5), answer(6, entry("2")))
+    assert scene.known() == ids("2")
+
+
+def test_an_entry_whose_time_is_over_is_expired(scene):
+    scene.journal.learn(replace(entry("1"), expires_at=WALL))
+    scene.journal.learn(replace(entry("2"), expires_at=WALL + 1))
+    assert scene.journal.is_expired(scene.journal.find(entry("1").id))
+    assert not scene.journal.is_expired(scene.journal.find(entry("2").id))
+
+
+# Entries that somebody has to carry out for good
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 2.0), (0.5, 4.0), (1.0, 6.0)])
+def test_an_entry_is_handed_over_at_a_random_time_and_again_later(scene, chance, seconds):
+    scene.chance = chance
+    scene.journal.learn(entry("1"))
+    assert scene.look(seconds - 0.6) == []
+    assert [each.entry for each in scene.look(0.61)] == [entry("1")]
+    assert scene.look(0) == []
+    assert scene.look(seconds - 0.6) == [], "it is being carried out"
+    assert [each.entry for each in scene.look(0.61)] == [entry("1")]
+
+
+def test_nobody_looks_more_often_than_twice_a_second(scene):
+    scene.chance = 0.0
+    scene.journal.learn(entry("1"))
+    assert scene.look(1.99) == []
+    assert scene.look(0.02) == [], "due, but one has looked 0.02 s ago"
+    assert len(scene.look(0.48)) == 1
+
+
+def test_an_entry_that_gets_its_time_keeps_its_turn(scene):
+    scene.chance = 0.0
+    scene.journal.learn(entry("1"))
+    scene.now += 1.5
+    scene.journal.learn(entry("1", time=TIME))
+    assert [each.entry for each in scene.look(0.6)] == [entry("1", time=TIME)]
+
+
+def test_what_is_forgotten_is_not_handed_over(scene):
+    scene.journal.learn(entry("1"))
+    scene.journal.learn(entry("2"))
+    scene.journal.forget([entry("1").id])
+    assert [each.entry for each in scene.look(10)] == [entry("2")]
+
+
+def test_many_entries_are_handed_over_in_parts(scene):
+    for number in range(450):
+        scene.journal.learn(entry(str(number)))
+    found = [scene.look(10), scene.look(0.5), scene.look(0.5)]
+    assert [len(each) for each in found] == [200, 200, 50]
+    assert len({each.entry.id for part in found for each in part}) == 450
+
+
+def test_whoever_takes_an_entry_may_forget_it_at_once(scene):
+    for name in ("1", "2", "3"):
+        scene.journal.learn(entry(name))
+    scene.journal.on_left = lambda known: scene.journal.forget([known.entry.id])
+    scene.look(10)
+    assert len(scene.journal) == 0
+
+
+def test_the_child_of_a_fork_reads_everything_anew(scene):
+    ahead = scene.journal.ahead
+    scene.take(ALL, answer(5, entry("1")))
+    scene.take(ALL, answer(5, is_filled=False), "b")
+    scene.look(0)
+    scene.journal.begin_anew()
+    assert len(scene.journal) == 0
+    assert scene.journal.ahead is ahead, "calls have got hold of it"
+    assert ahead == {}
+    assert scene.journal.read_from("a") == ALL
+    assert not scene.journal.knows("a", told(5))
+    assert not scene.journal.has_gaps()
+    scene.take(ALL, answer(5, entry("1")))
+    assert [each.entry for each in scene.look(10)] == [entry("1")]

@@ -1,0 +1,163 @@
+"""How journals that may have lost entries are filled from the others, and when they are not."""
+
+import pytest
+
+from clusterpass.protocol.calls import journal as journal_calls
+
+from .journal_scene import Scene, entry
+from .scripted_nodes import KEYSPACE, A, B, C, Cluster, D, E, F, G, Node, primaries
+
+ONE, TWO, THREE = entry("1"), entry("2"), entry("3", "bob")
+
+
+def holding(*entries, **values) -> Node:
+    return Node(entries={each.id: each.encode() for each in entries}, head=len(entries), **values)
+
+
+def gap(*entries, **values) -> Node:
+    return holding(*entries, is_filled=False, **values)
+
+
+def silent() -> Node:
+    return Node(is_silent=True)
+
+
+def fill(*journals: Node, others: tuple[Node, Node] | None = None) -> Cluster:
+    """Five primaries, three of them with ``journals``, after somebody has seen the gaps."""
+    nodes = dict(zip((A, B, C, D, E), (*journals, *(others or (Node(), Node()))), strict=True))
+    cluster = Cluster(nodes, primaries(5))
+    cluster.run(cluster.inquiry.fill())
+    return cluster
+
+
+def test_one_journal_is_filled_from_the_two_others():
+    lacking = gap(ONE, mark=b"a" * 40 + b":2", run_id=b"b" * 40)
+    cluster = fill(lacking, holding(ONE, TWO), holding(THREE))
+    (arguments,) = lacking.fills
+    assert arguments[:4] == (b"a" * 40 + b":2", b"b" * 40, 250, b"1"), "as it was seen"
+    assert set(arguments[4::2]) == {ONE.id, TWO.id, THREE.id}
+    assert lacking.entries == {each.id: each.encode() for each in (ONE, TWO, THREE)}
+    assert not cluster.nodes[B].fills
+    assert not cluster.nodes[C].fills
+    assert cluster.inquiry.heads_at is not None
+    assert cluster.book.knows(A, (4, lacking.mark, 250)), "it was read again"
+
+
+def test_what_this_process_knows_from_elsewhere_is_filled_in_too():
+    scene = Scene()
+    scene.journal.learn(THREE)
+    nodes = {A: gap(), B: holding(ONE), C: holding(TWO), D: Node(), E: Node()}
+    cluster = Cluster(nodes, primaries(5), book=scene.journal)
+    cluster.run(cluster.inquiry.fill())
+    assert set(nodes[A].entries) == {ONE.id, TWO.id, THREE.id}
+
+
+@pytest.mark.parametrize("marks", [(b"", b"", b""), (b"a" * 40 + b":2", b"", b"c" * 40 + b":1")])
+def test_a_new_namespace_and_a_restarted_cluster_are_filled_from_all_there_is(marks):
+    journals = [gap(each, mark=mark) for each, mark in zip((ONE, TWO, THREE), marks, strict=True)]
+    cluster = fill(*journals)
+    for node, mark in zip(journals, marks, strict=True):
+        assert [arguments[0] for arguments in node.fills] == [mark]
+        assert set(node.entries) == {ONE.id, TWO.id, THREE.id}
+        assert node.is_filled
+    assert cluster.inquiry.heads_at is not None
+
+
+def test_two_journals_with_gaps_are_filled_where_all_three_answer():
+    journals = gap(ONE), gap(), holding(TWO)
+    fill(*journals)
+    assert [set(node.entries) for node in journals[:2]] == [{ONE.id, TWO.id}] * 2
+    assert not journals[2].fills
+
+
+@pytest.mark.parametrize(
+    "journals",
+    [
+        (gap(ONE), holding(TWO), silent()),
+        (gap(ONE), silent(), silent()),
+        (gap(ONE), gap(TWO), silent()),
+        (gap(ONE), holding(TWO), holding(THREE, epoch=4)),
+        (gap(ONE), gap(TWO), gap(THREE, epoch=4)),
+        (gap(ONE, epoch=4), holding(TWO), holding(THREE)),
+    ],
+    ids=["one", "none", "two with gaps", "another epoch", "gaps, another epoch", "its own epoch"],
+)
+def test_fewer_do_not_suffice(journals):
+    """A journal that nobody has heard may be the only one that has an entry."""
+    for node in journals:
+        node.fills.clear()
+    fill(*journals)
+    assert not any(node.fills for node in journals)
+
+
+@pytest.mark.parametrize(("voices", "is_filled"), [(1, True), (0, False)])
+def test_no_journal_is_filled_without_a_majority(voices, is_filled):
+    """The three journals alone are a minority of seven primaries."""
+    others = [Node() for _ in range(voices)] + [silent() for _ in range(3 - voices)]
+    lacking = gap(ONE)
+    journals = lacking, holding(TWO), holding(THREE)
+    nodes = dict(zip((A, B, C, D, E, F, G), (*journals, Node(epoch=4), *others), strict=True))
+    cluster = Cluster(nodes, primaries(7))
+    cluster.run(cluster.inquiry.fill())
+    assert lacking.is_filled is is_filled
+
+
+def test_somebody_who_needs_the_heads_fills_the_gap():
+    nodes = {A: gap(), B: silent(), C: gap(ONE), D: Node(), E: Node()}
+    assert not Cluster(nodes, primaries(5)).about(D), "two of three"
+    nodes[B] = gap(TWO)
+    cluster = Cluster(nodes, primaries(5))
+    assert cluster.about(D)
+    assert all(set(nodes[node].entries) == {ONE.id, TWO.id} for node in (A, B, C))
+    assert cluster.inquiry.heads_at is not None
+
+
+def test_a_gap_is_left_to_the_watch_where_two_others_are_filled():
+    nodes = {A: gap(), B: holding(ONE), C: holding(ONE), D: Node(), E: Node()}
+    assert Cluster(nodes, primaries(5)).about(A)
+    assert not nodes[A].fills
+
+
+def test_whoever_was_overtaken_reads_what_another_has_filled():
+    class Overtaken(Node):
+        def _fill(self, arguments):
+            self.is_filled, self.mark, self.head = True, b"e" * 40 + b":9", 7
+            return super()._fill(arguments)
+
+    lacking = Overtaken(is_filled=False)
+    cluster = fill(lacking, holding(ONE), holding(TWO))
+    assert lacking.entries == {}
+    assert cluster.book.knows(A, (7, b"e" * 40 + b":9", 250))
+
+
+def test_a_journal_that_does_not_answer_the_filling_does_not_count():
+    class Dying(Node):
+        def answer(self, commands):
+            self.is_silent = self.is_silent or b"Fill a journal" in commands[0][1]
+            return super().answer(commands)
+
+    nodes = {A: Dying(is_filled=False), B: Dying(is_filled=False), C: gap(), D: Node(), E: Node()}
+    cluster = Cluster(nodes, primaries(5))
+    assert not cluster.about(D)
+    assert cluster.inquiry.heads_at is None
+
+
+@pytest.mark.parametrize(("count", "parts"), [(0, 1), (1, 1), (500, 1), (501, 2), (1100, 3)])
+def test_many_entries_are_filled_in_parts_and_the_last_sets_the_mark(count, parts):
+    entries = [entry(str(number)) for number in range(count)]
+    lacking = gap()
+    fill(lacking, holding(*entries), holding())
+    assert [arguments[3] for arguments in lacking.fills] == [b""] * (parts - 1) + [b"1"]
+    assert set(lacking.entries) == {each.id for each in entries}
+    assert all(len(arguments) <= 4 + 2 * 500 for arguments in lacking.fills)
+
+
+def test_the_call_that_fills_changes_the_journal_of_its_slot():
+    seen = journal_calls.JournalRead(0, False, b"m", b"r", 0, b"", {})
+    call = journal_calls.fill_journal(
+        KEYSPACE, 5461, seen=seen, milliseconds=250, entries={b"id": b"entry"}, is_last=False
+    )
+    assert call.keys == (KEYSPACE.journal(5461),)
+    assert call.arguments == (b"m", b"r", 250, b"", b"id", b"entry")
+    assert call.script.writes
+    assert not call.confirm

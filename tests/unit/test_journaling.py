@@ -1,0 +1,222 @@
+"""An ending that its own shard cannot confirm is written into journals, waited for, and trimmed."""
+
+import pytest
+
+from clusterpass.model.authentication_errors import SessionRevoked
+from clusterpass.model.clock import steady_seconds
+from clusterpass.model.errors import OperationMismatch, RevocationPending, StoreDenied
+from clusterpass.model.values import Ended
+
+from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
+from .journaled_flows import (
+    AWAY,
+    J1,
+    J2,
+    J3,
+    NODES,
+    OPERATION,
+    REST,
+    TIME,
+    Store,
+    appends,
+    end,
+    meet,
+    with_journals,
+)
+
+KEY = KEYSPACE.sessions("alice")
+VERBS = pytest.mark.parametrize("verb", ["end_session", "end_all", "ban"])
+DENIED = StoreDenied(reason="noperm")
+
+
+# The acknowledgement
+
+
+@VERBS
+def test_what_its_own_shard_confirms_is_in_no_journal(verb):
+    own, store = with_journals(), Store(is_confirmed=True)
+    ended = store.run(end(own, verb))
+    assert store.names() == [verb]
+    assert getattr(ended, "durable", True)
+    assert not getattr(ended, "journaled", False)
+    assert len(own.flows.memory.pending) == 0
+    assert own.flows.memory.journal.ahead == {}
+
+
+@VERBS
+@pytest.mark.parametrize("is_away", [False, True])
+def test_else_two_journals_hold_it_and_everybody_has_to_have_asked_again(verb, is_away):
+    own, store = with_journals(), Store(is_away=is_away)
+    ended = store.run(end(own, verb))
+    if verb != "ban":
+        assert ended == Ended(0 if is_away else 1, True, journaled=True)
+    first, second = store.entries()
+    assert first == second
+    assert (first.verb, first.subject, first.operation) == (verb, "alice", OPERATION)
+    assert store.names() == [verb, *appends(J1, J2), REST]
+    assert [call.arguments for call in own.flows.memory.journal.ahead[KEY]] == [
+        first.call(KEYSPACE, own.flows.context.keeping()).arguments
+    ]
+
+
+@pytest.mark.parametrize("verb", ["end_all", "ban"])
+def test_the_time_of_the_first_execution_is_noted_where_it_is_known(verb):
+    for is_away, milliseconds in ((False, TIME), (True, None)):
+        store = Store(is_away=is_away)
+        store.run(end(with_journals(), verb))
+        assert {entry.milliseconds for entry in store.entries()} == {milliseconds}
+
+
+def test_an_entry_outlives_every_session_that_it_could_end():
+    year = 366 * 86_400
+    for values, seconds in (({}, year), ({"absolute_lifetime": 2 * year}, 2 * year)):
+        store = Store()
+        store.run(end(with_journals(**values)))
+        assert {entry.expires_at for entry in store.entries()} == {NOW + seconds}
+    store = Store()
+    store.run(end(with_journals(), "ban"))
+    assert store.entries()[0].expires_at == NOW + 10 * year, "a ban for good"
+
+
+@VERBS
+def test_its_own_shard_is_asked_once_and_not_for_long_where_journals_can_confirm(verb):
+    store = Store()
+    store.run(end(with_journals(), verb))
+    assert (store.asked[0].insists, store.asked[0].deadline) == (False, 0.5)
+    store = Store()
+    with pytest.raises(RevocationPending):
+        store.run(end(life(), verb))
+    assert (store.asked[0].insists, store.asked[0].deadline) == (True, None)
+    assert store.names() == [verb], "no journals are known"
+
+
+def test_how_long_it_waits_is_what_the_journals_say():
+    own, store = with_journals(), Store()
+    own.flows.memory.near.leases.evidence_bound = 0.4
+    store.run(end(own))
+    assert store.names()[-1] == 0.4
+
+
+@pytest.mark.parametrize(
+    "away", [AWAY, "unconfirmed", "UNFILLED", "FULL"], ids=["away", "unconfirmed", "gaps", "full"]
+)
+@pytest.mark.parametrize("slot", [J1, J2, J3])
+def test_one_journal_may_be_missing(slot, away):
+    own, store = with_journals(), Store(journals={slot: away})
+    assert store.run(end(own)).journaled
+    asked = {J1: (J1, J2, J3), J2: (J1, J2, J3), J3: (J1, J2)}[slot]
+    assert store.names() == ["end_session", *appends(*asked), REST]
+
+
+def test_a_journal_that_has_failed_is_asked_last_until_it_confirms_again():
+    own, store = with_journals(), Store(journals={J1: AWAY})
+    store.run(end(own))
+    store.names()
+    store.run(end(own))
+    assert store.names() == ["end_session", *appends(J2, J3), REST]
+    store.journals = {J2: AWAY}
+    store.run(end(own))
+    assert store.names() == ["end_session", *appends(J2, J3, J1), REST]
+    store.run(end(own))
+    assert store.names() == ["end_session", *appends(J1, J3), REST]
+
+
+@VERBS
+@pytest.mark.parametrize("away", [AWAY, "unconfirmed", "UNFILLED", "FULL"])
+def test_with_fewer_than_two_it_is_pending(verb, away):
+    own, store = with_journals(), Store(journals={J1: away, J3: away})
+    with pytest.raises(RevocationPending) as pending:
+        store.run(end(own, verb))
+    assert pending.value.reason == "unconfirmed"
+    assert pending.value.operation_id == OPERATION.hex()
+    assert pending.value.is_retried
+    assert store.names() == [verb, *appends(J1, J2, J3)], "nothing to wait for"
+    assert own.flows.memory.pending.stats().waiting == 1
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(live()))
+
+
+def test_why_it_is_pending_is_what_its_own_shard_says():
+    with pytest.raises(RevocationPending) as pending:
+        Store(is_away=True, journals={J1: AWAY, J2: AWAY}).run(end(with_journals()))
+    assert pending.value.reason == "timeout"
+
+
+def test_two_confirmations_by_one_node_are_one():
+    """Its loss would take both journals."""
+    store = Store(nodes={J1: "one", J2: "one", J3: "three"})
+    assert store.run(end(with_journals())).journaled
+    assert store.names() == ["end_session", *appends(J1, J2, J3), REST]
+    store = Store(nodes={J1: "one", J2: "one", J3: "one"})
+    with pytest.raises(RevocationPending):
+        store.run(end(with_journals()))
+
+
+def test_a_confirmation_by_nobody_known_does_not_count():
+    """A node that imports the slot of a journal may have no replica of its own."""
+    store = Store(nodes={**NODES, J2: None})
+    assert store.run(end(with_journals())).journaled
+    assert store.names() == ["end_session", *appends(J1, J2, J3), REST]
+
+
+@VERBS
+@pytest.mark.parametrize("slot", [J1, J2])
+def test_an_operation_id_that_a_journal_knows_otherwise_is_refused(verb, slot):
+    own, store = with_journals(), Store(is_away=True, journals={slot: "MISMATCH"})
+    with pytest.raises(OperationMismatch):
+        store.run(end(own, verb))
+    assert len(own.flows.memory.pending) == 0
+    assert own.flows.memory.journal.ahead == {}
+    assert not own.flows.memory.denials.concerns(KEY, SESSION_ID)
+
+
+@VERBS
+def test_an_operation_id_that_its_own_shard_knows_otherwise_is_in_no_journal(verb):
+    own, store = with_journals(), Store(status=b"MISMATCH")
+    with pytest.raises(OperationMismatch):
+        store.run(end(own, verb))
+    assert store.names() == [verb]
+
+
+def test_a_refusal_of_the_credentials_is_told():
+    with pytest.raises(StoreDenied):
+        Store(journals={J1: DENIED}).run(end(with_journals()))
+
+
+@VERBS
+def test_what_is_journaled_is_in_force_here_at_once(verb):
+    own, store = with_journals(), Store(is_away=True)
+    store.run(end(own, verb))
+    assert own.flows.memory.pending.stats().journaled == 1
+    assert own.flows.memory.pending.stats().waiting == 0
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(live()))
+
+
+def test_a_repeated_call_is_queued_once():
+    own, store = with_journals(), Store()
+    for _ in range(2):
+        store.run(end(own))
+    assert len(own.flows.memory.pending) == 1
+    assert len(own.flows.memory.journal) == 1
+
+
+# An owner that was met a moment ago
+
+
+def test_a_confirmation_of_a_new_owner_counts_later():
+    """Somebody may still believe the primary that it has replaced."""
+    own, store = with_journals(), Store(is_confirmed=True)
+    leases = own.flows.memory.near.leases
+    leases.evidence_bound = 1000.0
+    meet(own, steady_seconds() - 100)
+    store.run(end(own))
+    name, seconds = store.names()
+    assert name == "end_session"
+    assert 0 < seconds <= 900
+    leases.lost("owner")
+    store.run(end(own))
+    assert store.names() == ["end_session", 1000.0], "not met at all"
+    meet(own, 0.0)
+    store.run(end(own))
+    assert store.names() == ["end_session"]
