@@ -22,7 +22,7 @@ from clusterpass.protocol.calls import (
     session as session_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES, Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall
 
@@ -123,10 +123,22 @@ class JournalEntry:
         try:
             _, expires_at = _HEAD.unpack_from(encoded)
             verb, subject, milliseconds, *arguments = json.loads(encoded[_HEAD.size :])
-        except (ValueError, struct.error) as error:
+        except (TypeError, ValueError, struct.error) as error:
             raise UnreadableRecord from error
         operation = entry_id[:-_SUBJECT_BYTES]
-        return cls(operation, subject, verb, tuple(arguments), expires_at, milliseconds)
+        entry = cls(operation, subject, verb, tuple(arguments), expires_at, milliseconds)
+        try:
+            is_good = isinstance(subject, str) and entry.id == entry_id and entry._fingerprint()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UnreadableRecord from error
+        if not is_good:
+            raise UnreadableRecord
+        return entry
+
+    def renamed(self) -> Self:
+        """The entry under an id that nobody else uses, where its own is taken."""
+        operation = hashlib.sha256(self.id + self.encode()).digest()[:OPERATION_BYTES]
+        return replace(self, operation=operation)
 
     def call(self, keyspace: Keyspace, keeping: Housekeeping) -> ScriptCall[Any]:
         """The call that carries the ending out; a repetition changes nothing that came after it.

@@ -26,6 +26,8 @@ class ReadFrom:
     """The latest event that is known; None: all entries are read."""
     cursor: bytes = b"0"
     """Where to go on among all entries."""
+    began_at: int = 0
+    """The head when reading of all entries began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,12 @@
 -- entry is confirmed by two, and whoever reads two that are filled reads one of those.
 --@include journal
 
-local FINGERPRINT_BYTES = 8
+local FINGERPRINT_BYTES, HEAD_BYTES = 8, 12
+
+-- Whether an entry says when the owner first carried it out: that stands.
+local function has_time(entry)
+    return cjson.decode(string.sub(entry, HEAD_BYTES + 1))[3] ~= cjson.null
+end
 
 local id, entry = ARGV[1], ARGV[2]
 local known = redis.call('HGET', JOURNAL, entry_field(id))
@@ -21,6 +26,9 @@ if known and string.sub(known, 1, FINGERPRINT_BYTES) ~= string.sub(entry, 1, FIN
 end
 if not known and tonumber(redis.call('HGET', JOURNAL, 'n') or '0') >= tonumber(ARGV[3]) then
     return 'FULL'
+end
+if known and has_time(known) then
+    entry = known
 end
 redis.call('HSET', JOURNAL, entry_field(id), entry)
 if known ~= entry then

@@ -14,7 +14,7 @@ No I/O happens here. Times are seconds of the steady clock.
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -44,6 +44,11 @@ class KnownEntry:
     """Makes the call that carries the entry out; may raise UnreadableRecord."""
     left_at: float
     """When the entry is handed to ``on_left``."""
+    rename: Callable[["KnownEntry"], None]
+
+    def refuse(self) -> None:
+        """Carry the entry out under an id of its own: the store knows another request under its."""
+        self.rename(self)
 
 
 @dataclass(slots=True)
@@ -54,8 +59,6 @@ class _Copy:
     """The run of the server and its config epoch; under others, positions mean other events."""
     position: int | None = None
     """The latest event that is known; None: not all entries are known."""
-    began_at: int = 0
-    """The head when reading of all entries began."""
     told: Told | None = None
     """What the journal told of itself when it was read last; None: it is not filled."""
 
@@ -102,6 +105,7 @@ class Journal:
         self._lock = self._new_lock()
         with self._lock:
             self._entries: dict[bytes, KnownEntry] = {}
+            self._unreadable: dict[bytes, bytes] = {}
             self._copies: dict[Hashable, _Copy] = {}
             self.ahead.clear()
             self._look_at = 0.0
@@ -151,12 +155,11 @@ class Journal:
                 else:
                     self._forget(entry_id)
             if asked.position is None:
-                if asked.cursor == b"0":
-                    copy.began_at = read.head
+                began_at = read.head if asked.cursor == b"0" else asked.began_at
                 if read.cursor:
-                    return ReadFrom(None, read.cursor)
-                if read.head > copy.began_at:
-                    return ReadFrom(copy.began_at)
+                    return ReadFrom(None, read.cursor, began_at)
+                if read.head > began_at:
+                    return ReadFrom(began_at)
             elif read.cursor:
                 return ReadFrom(None)
             copy.position = read.head
@@ -183,7 +186,8 @@ class Journal:
     def encoded(self) -> Mapping[bytes, bytes]:
         """Return all known entries by id, as a journal holds them."""
         with self._lock:
-            return {entry_id: known.encoded for entry_id, known in self._entries.items()}
+            known = {entry_id: each.encoded for entry_id, each in self._entries.items()}
+            return known | self._unreadable
 
     def older_cutoffs(self, milliseconds: int) -> list[bytes]:
         """Return the ids of the entries of cutoffs before ``milliseconds``."""
@@ -213,6 +217,15 @@ class Journal:
         for known in left:
             self.on_left(known)
 
+    def _rename(self, known: KnownEntry) -> None:
+        with self._lock:
+            ahead = self.ahead.get(known.key, ())
+            if known not in ahead:
+                return
+            make = partial(self._call_of, known.entry.renamed())
+            new = self._entries[known.entry.id] = replace(known, make=make)
+            self.ahead[known.key] = tuple(new if each is known else each for each in ahead)
+
     def _call_of(self, entry: JournalEntry) -> ScriptCall[Any]:
         return entry.call(self._keyspace, self._keeping())
 
@@ -230,13 +243,15 @@ class Journal:
                 return
             make = partial(self._call_of, entry)
             make()
-        except (UnreadableRecord, ValueError):
-            return  # of a later release, whose processes carry it out
-        if known is not None and entry.milliseconds is None:
-            return  # what is known tells more
+        except UnreadableRecord:
+            # Of a later release, whose processes carry it out; it has to reach every journal.
+            self._unreadable[entry_id] = encoded
+            return
+        if known is not None and known.entry.milliseconds is not None:
+            return  # its first time stands
         key = self._keyspace.sessions(entry.subject)
         left_at = self._steady() + self._pause() if known is None else known.left_at
-        new = self._entries[entry_id] = KnownEntry(entry, encoded, key, make, left_at)
+        new = self._entries[entry_id] = KnownEntry(entry, encoded, key, make, left_at, self._rename)
         if known is not None:
             self._step_back(known)
         self.ahead[key] = (*self.ahead.get(key, ()), new)
@@ -245,10 +260,11 @@ class Journal:
     def _learn_cutoff(self, entry_id: bytes, entry: JournalEntry, encoded: bytes) -> None:
         # Enforced by who knows it, and never carried out.
         make = partial(self._call_of, entry)
-        self._entries[entry_id] = KnownEntry(entry, encoded, b"", make, math.inf)
+        self._entries[entry_id] = KnownEntry(entry, encoded, b"", make, math.inf, self._rename)
         self.on_cutoff(entry.milliseconds or 0)
 
     def _forget(self, entry_id: bytes) -> None:
+        self._unreadable.pop(entry_id, None)
         known = self._entries.pop(entry_id, None)
         if known is not None:
             self._step_back(known)

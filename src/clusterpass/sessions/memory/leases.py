@@ -314,7 +314,7 @@ class Leases:
         self._agreed_at.clear()
         self._heads_agreed_at = -inf
         for state in self._nodes.values():
-            state.met_at = None
+            state.met_at, state.heads_sent_at = None, -inf
         self.end_all()
         return True
 

@@ -174,6 +174,13 @@ class PendingRevocations:
             times = [each.next_at for lane, each in self._lanes.items() if lane not in busy]
         return max(0.0, min(times) - self._steady()) if times else None
 
+    def note_journaled(self, operation: bytes) -> None:
+        """Take note that journals hold the revocations with this operation id."""
+        with self._lock:
+            for pending in self._waiting:
+                if pending.operation == operation:
+                    pending.is_journaled = True
+
     def settle(self, pending: PendingRevocation) -> None:
         """Remove a revocation that is confirmed, or that the store refused.
 

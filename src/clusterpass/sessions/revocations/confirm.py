@@ -232,31 +232,56 @@ class Confirm:
         )
 
     def _attempt(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
-        answer: Answer[Any] = yield retry_of(revocation.call(operation))
+        call, entry = revocation.call(operation), revocation.entry(operation)
+        try:
+            answer: Answer[Any] = yield retry_of(call)
+        except StoreDenied:
+            raise
+        except StoreUnavailable:
+            yield from self._journal_again(revocation, operation, entry)
+            raise
         try:
             _interpret(revocation, answer.reply)
         except (SessionNotFound, TooManyBans):
             revocation.release(operation)
             return True
         except OperationMismatch:
-            if self._memory.journal.find(revocation.entry(operation).id) is not None:
-                return (yield from self._attempt_left(revocation.entry(operation).id))
-            logger.error(  # noqa: TRY400 (a traceback says no more)
-                "a pending %s is given up: its operation id belongs to another request",
-                revocation.kind,
-            )
-            revocation.release(operation)
-            return True
+            if self._memory.journal.find(entry.id) is not None:
+                return (yield from self._attempt_left(entry.id))
+            return self._give_up(revocation, operation)
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
-        entry = revocation.entry(operation)
         known = self._memory.journal.find(entry.id)
         if answer.is_confirmed and known is not None:
+            yield from self._settle(call, answer)
             yield from self._journaling.trim([entry.id])
         elif known is not None:
             yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)
-        elif not answer.is_confirmed and self._journaling.is_possible:
-            yield from self._journaling.record(entry)
+        elif not answer.is_confirmed:
+            return (
+                yield from self._journal_again(revocation, operation, revocation.entry(operation))
+            )
         return answer.is_confirmed
+
+    def _journal_again(
+        self, revocation: Revocation, operation: bytes, entry: JournalEntry
+    ) -> Flow[bool]:
+        """Let the journals confirm a pending revocation; return whether it was given up."""
+        if not self._journaling.is_possible or self._memory.journal.find(entry.id) is not None:
+            return False
+        try:
+            if (yield from self._journaling.record(entry)):
+                self._memory.pending.note_journaled(operation)
+        except OperationMismatch:
+            return self._give_up(revocation, operation)
+        return False
+
+    def _give_up(self, revocation: Revocation, operation: bytes) -> bool:
+        logger.error(
+            "a pending %s is given up: its operation id belongs to another request",
+            revocation.kind,
+        )
+        revocation.release(operation)
+        return True
 
     # Endings that other processes have journaled.
 
@@ -282,9 +307,10 @@ class Confirm:
         answer: Answer[Any] = yield retry_of(known.make())
         if answer.reply.status == "MISMATCH":
             # The ending was acknowledged: it is carried out under an id of its own.
-            other = self._journaling.renamed(known.entry)
+            other = known.entry.renamed()
             answer = yield retry_of(other.call(self._context.keyspace, self._context.keeping()))
         if answer.durable:
+            yield from self._settle(known.make(), answer)
             yield from self._journaling.trim([entry_id])
             return True
         yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)

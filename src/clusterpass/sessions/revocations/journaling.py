@@ -7,13 +7,11 @@
 - An entry is trimmed when its own shard has confirmed the ending with all replicas.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from clusterpass.model.errors import OperationMismatch, StoreDenied, StoreUnavailable
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.calls.journal import append_to_journal, trim_journal
 from clusterpass.protocol.calls.statuses import JournalAppendStatus
 from clusterpass.protocol.journal_entry import JournalEntry
@@ -23,6 +21,7 @@ from clusterpass.sessions.context import Context
 
 _ENOUGH: Final = 2
 _MOST_TRIMMED_AT_ONCE: Final = 100
+_MOST_MISSING: Final = 1000
 
 
 class Journaling:
@@ -65,8 +64,11 @@ class Journaling:
                 break
         if len(confirmed) < _ENOUGH:
             return False
-        self._missing[entry.id] = missing
         self._journal.learn(entry)
+        self._missing[entry.id] = missing
+        if len(self._missing) > _MOST_MISSING:  # those that other processes have trimmed
+            for entry_id in [each for each in self._missing if self._journal.find(each) is None]:
+                del self._missing[entry_id]
         yield Rest(self._near.leases.evidence_bound)
         return True
 
@@ -90,11 +92,6 @@ class Journaling:
         for slot in JOURNAL_SLOTS:
             yield from self._append(slot, entry, confirm=False)
         return entry
-
-    def renamed(self, entry: JournalEntry) -> JournalEntry:
-        """Return ``entry`` under an id that nobody else uses, where its own is taken."""
-        operation = hashlib.sha256(entry.id + entry.encode()).digest()[:OPERATION_BYTES]
-        return replace(entry, operation=operation)
 
     def trim(self, entry_ids: Iterable[bytes]) -> Flow[None]:
         """Remove entries from the journals: their own shard has confirmed them."""

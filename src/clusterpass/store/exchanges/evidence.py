@@ -221,7 +221,9 @@ class Inquiry:
                     entries=dict(entries[first : first + _MOST_FILLED_AT_ONCE]),
                     is_last=first == firsts[-1],
                 )
-                yield Send(node, (self._command(call),), urgent=True)
+                outcome = yield Send(node, (self._command(call),), urgent=True)
+                if not isinstance(outcome, Replies) or outcome.values != [b"OK"]:
+                    break  # a part that is missing must not be followed by the mark
             if not read.is_filled:
                 yield from self._ask(node)
 

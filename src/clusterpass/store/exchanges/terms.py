@@ -29,6 +29,12 @@ class Ahead(Protocol):
     def make(self) -> Callable[[], ScriptCall[Any]]:
         """Makes the call that carries it out."""
 
+    def refuse(self) -> None:
+        """Note that the store knows another request under the id of the ending.
+
+        The ending is then carried out under an id of its own.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -25,6 +25,7 @@ from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap, named_host
 
 SECONDS_BETWEEN_LOOK_UPS: Final = 0.1
+_MISMATCH: Final = b"MISMATCH"
 _NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
@@ -47,6 +48,8 @@ class Tries:
         """The answer to a write that no replica has confirmed yet."""
         self._was_sent = began is not None
         """Whether the circuit breaker has admitted the next try already."""
+        self._was_bare = began is not None
+        """Whether the next try was sent already, without the endings of the subject in front."""
         self._has_waited = False
         self.give_up_at = (terms.clock() if began is None else began) + terms.seconds(call)
         """The deadline of the call, in seconds of the clock of ``terms``."""
@@ -65,7 +68,8 @@ class Tries:
         """
         asking, self._asking = self._asking, None
         # What was sent without a generator had nothing ahead of it.
-        ahead = () if self._was_sent else self._terms.ahead.get(self._call.keys[0], ())
+        ahead = () if self._was_bare else self._terms.ahead.get(self._call.keys[0], ())
+        self._was_bare = False
         if address is None:
             return Fault("cluster_down" if slots.version else "connection")
         terms, call = self._terms, self._call
@@ -144,6 +148,9 @@ class Tries:
                 agreed = yield Agree(address, terms.steady(), until, durable)
                 if not agreed:
                     return Fault("doubted")
+            for each, reply in zip(ahead, _replies_ahead(outcome, asking), strict=True):
+                if isinstance(reply, list) and _MISMATCH in reply:
+                    each.refuse()
             carried_out = set(map(id, ahead))
             if any(id(each) not in carried_out for each in terms.ahead.get(call.keys[0], ())):
                 return None  # an ending has become known that the node may not have carried out
@@ -215,6 +222,11 @@ class Tries:
             self._has_waited = True
             terms.breakers.failed(address, fault.kind)
         return fault
+
+
+def _replies_ahead(outcome: Replies, asking: Address | None) -> list[Any]:
+    """The replies to the calls in front of the last one, without those to ASKING."""
+    return outcome.values[:-2][1::2] if asking is not None else outcome.values[:-1]
 
 
 def _first_error(outcome: Replies) -> ServerError | None:
