@@ -53,6 +53,8 @@ class Operation:
     """``ok`` or the stable code of the error."""
     reason: str | None = None
     durable: bool | None = None
+    journaled: bool | None = None
+    """Of an ending: whether journals have confirmed it."""
     is_strict: bool = False
     answered: str = ""
     """The session id in the answer."""

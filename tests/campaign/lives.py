@@ -127,6 +127,7 @@ class Lives:
                 operation.bans = " ".join(ban.scope or "*" for ban in result.bans)
             return
         operation.durable = getattr(result, "durable", None)
+        operation.journaled = getattr(result, "journaled", None) or None
         if verb in {"login", "impersonate"}:
             self._opened(operation, result)
         elif verb == "list":

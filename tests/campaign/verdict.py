@@ -38,7 +38,8 @@ class Total:
         self.seconds += verdict.seconds
         self.violations += len(verdict.violations)
         self.outcomes += Counter(
-            (each.verb, each.outcome or "killed") for each in verdict.history.operations
+            (each.verb, "journaled" if each.journaled else each.outcome or "killed")
+            for each in verdict.history.operations
         )
         self.faults += Counter(each.name for each in verdict.history.faults)
 
