@@ -15,7 +15,9 @@ from clusterpass.model.values import Ended
 from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.revocations import kinds
+from clusterpass.sessions.revocations.add_ban import AddBan
+from clusterpass.sessions.revocations.end_all import EndAll
+from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.store.exchanges import first_try, tries
@@ -49,7 +51,7 @@ def ends_are_not_remembered() -> None:
 
 def pending_is_not_enforced() -> None:
     """What could not be carried out yet is not in force here either."""
-    for revocation in (kinds.EndOne, kinds.EndAll, kinds.AddBan):
+    for revocation in (EndOne, EndAll, AddBan):
         _only_when_confirmed(revocation)
 
 

@@ -22,18 +22,18 @@ from clusterpass.model.errors import (
     TooManyBans,
 )
 from clusterpass.model.values import Ended
-from clusterpass.protocol.calls import namespace as namespace_calls
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
-from clusterpass.sessions.memory.journal import KnownEntry
+from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.journaling import Journaling
-from clusterpass.sessions.revocations.kinds import EndOne, Revocation, longest_session
+from clusterpass.sessions.revocations.left_endings import LeftEndings
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.sessions.revocations.revocation import Revocation, longest_session
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -65,7 +65,7 @@ class Confirm:
         self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
-        context.memory.journal.on_left = self._queue_left
+        self._left: Final = LeftEndings(context, self._journaling)
 
     def carry_out(self, revocation: Revocation, operation_id: str | None = None) -> Flow[Outcome]:
         """Carry out ``revocation``; return the outcome once no single failure can undo it.
@@ -94,7 +94,7 @@ class Confirm:
                 raise
             if answer.is_confirmed:
                 if answer.durable:
-                    yield from self._settle(revocation.call(operation), answer)
+                    yield from self._left.settle(revocation.call(operation), answer)
                 revocation.enforce(operation, is_pending=False)
                 return Outcome(reply, answer.durable)
         if self._journaling.is_possible and (
@@ -111,19 +111,6 @@ class Confirm:
         if not self._journaling.is_possible:
             return call
         return replace(call, insists=False, deadline=_OWN_SHARD_SECONDS)
-
-    def _settle(self, call: ScriptCall[Any], answer: Answer[Any]) -> Flow[None]:
-        """Wait until nobody believes the primary any more that the node may have replaced."""
-        seconds = self._memory.near.seconds_unsettled(answer.node)
-        if seconds <= 0:
-            return
-        try:
-            told: Answer[int] = yield namespace_calls.never_promoted(call.keys[0], call.slot)
-        except StoreUnavailable:
-            yield Rest(seconds)
-        else:
-            if not told.reply or told.node != answer.node:
-                yield Rest(seconds)
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Raise every copy of the cutoff, and journal it; return whether it is durable.
@@ -247,15 +234,15 @@ class Confirm:
             return True
         except OperationMismatch:
             if self._memory.journal.find(entry.id) is not None:
-                return (yield from self._attempt_left(entry.id))
+                return (yield from self._left.attempt(entry.id))
             return self._give_up(revocation, operation)
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
         known = self._memory.journal.find(entry.id)
         if answer.is_confirmed and known is not None:
-            yield from self._settle(call, answer)
+            yield from self._left.settle(call, answer)
             yield from self._journaling.trim([entry.id])
         elif known is not None:
-            yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)
+            yield from self._left.keep(known.entry, answer.reply.now_milliseconds)
         elif not answer.is_confirmed:
             return (
                 yield from self._journal_again(revocation, operation, revocation.entry(operation))
@@ -282,44 +269,6 @@ class Confirm:
         )
         revocation.release(operation)
         return True
-
-    # Endings that other processes have journaled.
-
-    def _queue_left(self, known: KnownEntry) -> None:
-        """Queue an ending that the process which journaled it has not carried out for good."""
-        call = known.make()
-        self._memory.pending.add(
-            "journaled ending",
-            lambda: self._attempt_left(known.entry.id),
-            slot=slot_of(call.keys[0]) if call.slot is None else call.slot,
-            operation=known.entry.operation,
-            once_for=known.entry.id,
-            is_journaled=True,
-        )
-
-    def _attempt_left(self, entry_id: bytes) -> Flow[bool]:
-        known = self._memory.journal.find(entry_id)
-        if known is None:
-            return True  # trimmed by another process
-        if self._memory.journal.is_expired(known):
-            yield from self._journaling.trim([entry_id])
-            return True
-        answer: Answer[Any] = yield retry_of(known.make())
-        if answer.reply.status == "MISMATCH":
-            # The ending was acknowledged: it is carried out under an id of its own.
-            other = known.entry.renamed()
-            answer = yield retry_of(other.call(self._context.keyspace, self._context.keeping()))
-        if answer.durable:
-            yield from self._settle(known.make(), answer)
-            yield from self._journaling.trim([entry_id])
-            return True
-        yield from self._keep_journaled(known.entry, answer.reply.now_milliseconds)
-        return False
-
-    def _keep_journaled(self, entry: JournalEntry, milliseconds: int) -> Flow[None]:
-        """Let all three journals hold ``entry``, with the time of its first execution."""
-        entry = yield from self._journaling.note_time(entry, milliseconds)
-        yield from self._journaling.complete(entry)
 
 
 def _interpret(revocation: Revocation, reply: Any) -> None:

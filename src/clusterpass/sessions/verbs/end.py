@@ -16,7 +16,8 @@ from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.present import pack_address
 from clusterpass.sessions.revocations.confirm import Confirm
-from clusterpass.sessions.revocations.kinds import EndAll, EndOne
+from clusterpass.sessions.revocations.end_all import EndAll
+from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of

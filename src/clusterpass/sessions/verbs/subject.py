@@ -28,8 +28,8 @@ from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.present import describe_bans, describe_line, describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.revocations.add_ban import AddBan
 from clusterpass.sessions.revocations.confirm import Confirm
-from clusterpass.sessions.revocations.kinds import AddBan
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.issuer import check_claims

@@ -1,0 +1,79 @@
+"""Carries out endings for good that journals hold, whoever has asked for them.
+
+An entry is trimmed once every replica of its own shard has the ending.
+"""
+
+from typing import Any, Final
+
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.journal_entry import JournalEntry
+from clusterpass.protocol.keyspace import slot_of
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.memory.journal import KnownEntry
+from clusterpass.sessions.revocations.journaling import Journaling
+from clusterpass.sessions.revocations.retry import retry_of
+
+
+class LeftEndings:
+    """Carries out the journaled endings that one manager knows."""
+
+    def __init__(self, context: Context, journaling: Journaling) -> None:
+        self._context: Final = context
+        self._memory: Final = context.memory
+        self._journaling: Final = journaling
+        context.memory.journal.on_left = self._queue
+
+    def _queue(self, known: KnownEntry) -> None:
+        """Queue an ending that the process which journaled it has not carried out for good."""
+        call = known.make()
+        self._memory.pending.add(
+            "journaled ending",
+            lambda: self.attempt(known.entry.id),
+            slot=slot_of(call.keys[0]) if call.slot is None else call.slot,
+            operation=known.entry.operation,
+            once_for=known.entry.id,
+            is_journaled=True,
+        )
+
+    def attempt(self, entry_id: bytes) -> Flow[bool]:
+        """Carry out the ending with this id; return whether nothing is left to do.
+
+        Raises StoreUnavailable when its shard cannot be reached.
+        """
+        known = self._memory.journal.find(entry_id)
+        if known is None:
+            return True  # trimmed by another process
+        if self._memory.journal.is_expired(known):
+            yield from self._journaling.trim([entry_id])
+            return True
+        answer: Answer[Any] = yield retry_of(known.make())
+        if answer.reply.status == "MISMATCH":
+            # The ending was acknowledged: it is carried out under an id of its own.
+            other = known.entry.renamed()
+            answer = yield retry_of(other.call(self._context.keyspace, self._context.keeping()))
+        if answer.durable:
+            yield from self.settle(known.make(), answer)
+            yield from self._journaling.trim([entry_id])
+            return True
+        yield from self.keep(known.entry, answer.reply.now_milliseconds)
+        return False
+
+    def keep(self, entry: JournalEntry, milliseconds: int) -> Flow[None]:
+        """Let all three journals hold ``entry``, with the time of its first execution."""
+        entry = yield from self._journaling.note_time(entry, milliseconds)
+        yield from self._journaling.complete(entry)
+
+    def settle(self, call: ScriptCall[Any], answer: Answer[Any]) -> Flow[None]:
+        """Wait until nobody believes the primary any more that the node may have replaced."""
+        seconds = self._memory.near.seconds_unsettled(answer.node)
+        if seconds <= 0:
+            return
+        try:
+            told: Answer[int] = yield namespace_calls.never_promoted(call.keys[0], call.slot)
+        except StoreUnavailable:
+            yield Rest(seconds)
+        else:
+            if not told.reply or told.node != answer.node:
+                yield Rest(seconds)
