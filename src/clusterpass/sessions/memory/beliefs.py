@@ -1,0 +1,124 @@
+"""What is believed of the nodes: the events that bring evidence, and the questions it answers.
+
+The watch of a store reports the events; a store asks before it believes a reply. One lock guards
+the :class:`Leases` and whatever depends on them.
+"""
+
+from collections.abc import Callable, Hashable, Set
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from clusterpass.protocol.calls.journal import Told
+from clusterpass.sessions.memory.journal import Journal
+from clusterpass.sessions.memory.leases import Leases
+
+
+class Beliefs:
+    """The evidence of one manager."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        steady: Callable[[], float],
+        lock: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        """``steady``: returns seconds of the steady clock; ``lock``: creates a reentrant lock."""
+        self.leases: Final = leases
+        self._steady = steady
+        self._new_lock = lock
+        self._lock = lock()
+        self.journal: Journal | None = None
+        """What is known of the journals of a cluster; None: nothing, and nobody asks."""
+        self.on_time: Callable[[Hashable, int, float, Set[Hashable]], None] = _nothing
+        """Called with a node, its clock in milliseconds, when it was asked, and all primaries."""
+
+    def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
+        """Set the nodes that own slots, and those among them that hold a journal."""
+        with self._lock:
+            self.leases.set_primaries(nodes)
+            self.leases.set_journals(journals)
+
+    def set_journals(self, nodes: Set[Hashable]) -> None:
+        """Set the nodes that hold the journals."""
+        with self._lock:
+            self.leases.set_journals(nodes)
+
+    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
+        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
+        with self._lock:
+            self.leases.connected(node, pushes=pushes)
+            if self.journal is not None:
+                self.journal.forget_node(node)
+
+    def lost(self, node: Hashable) -> None:
+        """End the generation of ``node``: it no longer pushes, or does not own its slots."""
+        with self._lock:
+            self.leases.lost(node)
+            if self.journal is not None:
+                self.journal.forget_node(node)
+
+    def beat_sent(self, node: Hashable) -> int:
+        """Return the number of a heartbeat that is about to be sent to ``node``."""
+        with self._lock:
+            return self.leases.beat_sent(node, self._steady())
+
+    def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
+        """Take note of the clock of ``node`` in the answer to beat ``number``."""
+        with self._lock:
+            sent_at = self.leases.sent_at(node, number)
+            if sent_at is not None:
+                self.on_time(node, milliseconds, sent_at, self.leases.primaries)
+
+    def doubts(self, node: Hashable, *, is_durable: bool = False) -> bool:
+        """Return whether more evidence is needed to believe an answer of ``node``.
+
+        A node may have been replaced without knowing it when it reports an older epoch than others,
+        when it is not a known primary, or when a majority of primaries does not answer; a single
+        server, when it has not said lately that it is a primary. The node may lack an ending when
+        the journals were not asked lately. ``is_durable``: whether every replica has confirmed what
+        the node wrote, so that none can have replaced it.
+        """
+        return self.leases.doubts(node, self._steady(), is_durable=is_durable)
+
+    def seconds_unsettled(self, node: Hashable) -> float:
+        """Return for how long somebody may still believe the primary that ``node`` has replaced."""
+        return self.leases.seconds_unsettled(node, self._steady())
+
+    def knows(self, node: Hashable, told: Told) -> bool:
+        """Return whether all entries of the journal of ``node`` are known."""
+        return self.journal is not None and self.journal.knows(node, told)
+
+    def has_gaps(self) -> bool:
+        """Return whether a journal was read that may have lost entries, and is not filled yet."""
+        return self.journal is not None and self.journal.has_gaps()
+
+    def heads_heard(self, node: Hashable, sent_at: float) -> None:
+        """Take note that the journal of ``node``, asked at ``sent_at``, holds nothing unknown."""
+        with self._lock:
+            self._take_bound()
+            self.leases.heads_heard(node, sent_at)
+
+    def heads_agreed(self, sent_at: float, epoch: int) -> None:
+        """Take note that all entries of two journals, asked from ``sent_at`` on, are known."""
+        with self._lock:
+            self._take_bound()
+            self.leases.heads_agreed(sent_at, epoch)
+
+    def _take_bound(self) -> None:
+        if self.journal is not None and self.journal.milliseconds:
+            self.leases.evidence_bound = self.journal.milliseconds / 1000
+
+    def agreed(self, node: Hashable, sent_at: float) -> None:
+        """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""
+        with self._lock:
+            self.leases.agreed(node, sent_at)
+
+    def unjudged(self, node: Hashable) -> None:
+        """Believe ``node``, which refuses to tell what a judgement needs."""
+        with self._lock:
+            self.leases.unjudged(node)
+
+
+def _nothing(*_: object) -> None:
+    """Ignore the clock of a node."""
