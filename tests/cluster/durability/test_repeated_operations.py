@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 
-from clusterpass.model.errors import InvalidInput, SubjectBanned
+from clusterpass import EmbeddedCluster
+from clusterpass.model.errors import (
+    InvalidInput,
+    RevocationPending,
+    StoreUnavailable,
+    SubjectBanned,
+)
 
-from .shards import eventually, is_accepted
+from .shards import eventually, is_accepted, key_of, paused, without_replicas
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -67,5 +73,30 @@ def test_who_repeats_an_operation_denies_nobody_who_came_later(
     manager.bans.lift(subject)
     later = manager.login(subject)
     act(subject, operation_id=operation)
+    assert is_accepted(manager, later.access_token)
+    assert not is_accepted(manager, before.access_token)
+
+
+@pytest.mark.parametrize("ending", ["revoke_all", "ban"])
+def test_a_repetition_while_the_shard_is_away_touches_nothing_that_came_later(
+    fragile: EmbeddedCluster, manager: Any, subject: str, ending: str
+) -> None:
+    """This process enforces what cannot be confirmed, and no more than the first call did."""
+
+    def act() -> Any:
+        end = manager.revoke_all if ending == "revoke_all" else manager.bans.add
+        return end(subject, operation_id="00000000000000aa")
+
+    before = manager.login(subject)
+    assert act().durable
+    manager.bans.lift(subject)
+    later = manager.login(subject)
+    assert is_accepted(manager, later.access_token)
+    with without_replicas(fragile), paused(fragile, fragile.primary_of(key_of(subject))):
+        with pytest.raises(RevocationPending):
+            act()
+        with pytest.raises(StoreUnavailable):  # nobody knows of an end, as nobody can be asked
+            manager.verify(later.access_token)
+    eventually(lambda: manager.stats().pending.waiting == 0, "confirmed")
     assert is_accepted(manager, later.access_token)
     assert not is_accepted(manager, before.access_token)

@@ -50,7 +50,7 @@ class AddBan(SubjectRevocation):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """Deny all sessions for a ban from everything; add a pending scope ban to sessions."""
-        request = self._request(operation)
+        request = self.request(operation)
         denial = self._denial("banned", request, is_pending=is_pending)
         if not self.scope:
             self._sweep(request, Sweep(denial))
@@ -77,9 +77,10 @@ class AddBan(SubjectRevocation):
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self._release(self._request(operation))
+        self._release(self.request(operation))
 
-    def _request(self, operation: bytes) -> bytes:
+    def request(self, operation: bytes) -> bytes:
+        """Return what tells this request from all others: ``operation`` and a fingerprint."""
         return operation + fingerprints.of_ban(
             self.subject,
             scope=self.scope,

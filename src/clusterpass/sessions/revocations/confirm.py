@@ -37,6 +37,7 @@ from clusterpass.sessions.revocations.revocation import Revocation, longest_sess
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
+_MOST_FIRST_TIMES: Final = 10_000
 _OWN_SHARD_SECONDS: Final = 0.5
 """Seconds after which the journals are asked instead of the shard of the subject."""
 
@@ -65,6 +66,9 @@ class Confirm:
         self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
+        self._first_times: dict[bytes, int] = {}
+        """When requests were first carried out, in milliseconds since the epoch: the latest ones
+        that this process has made."""
         self._left: Final = LeftEndings(context, self._journaling)
 
     def carry_out(self, revocation: Revocation, operation_id: str | None = None) -> Flow[Outcome]:
@@ -76,6 +80,8 @@ class Confirm:
         another request, and SessionNotFound or TooManyBans when the store refuses the revocation.
         """
         operation = self._operation(operation_id)
+        # A repetition, whose shard may be away now, ends nothing that was opened since.
+        revocation.milliseconds = self._first_times.get(revocation.request(operation))
         reply: Any = None
         failure: StoreUnavailable | None = None
         try:
@@ -96,12 +102,14 @@ class Confirm:
                 if answer.durable:
                     yield from self._left.settle(revocation.call(operation), answer)
                 revocation.enforce(operation, is_pending=False)
+                self._note_first_time(revocation, operation)
                 return Outcome(reply, answer.durable)
         if self._journaling.is_possible and (
             yield from self._journaling.record(revocation.entry(operation))
         ):
             revocation.enforce(operation, is_pending=True)
             self._queue(revocation.kind, revocation, operation, is_journaled=True)
+            self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason) from failure
@@ -111,6 +119,12 @@ class Confirm:
         if not self._journaling.is_possible:
             return call
         return replace(call, insists=False, deadline=_OWN_SHARD_SECONDS)
+
+    def _note_first_time(self, revocation: Revocation, operation: bytes) -> None:
+        if revocation.milliseconds is not None:
+            self._first_times[revocation.request(operation)] = revocation.milliseconds
+            if len(self._first_times) > _MOST_FIRST_TIMES:
+                del self._first_times[next(iter(self._first_times))]
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Raise every copy of the cutoff, and journal it; return whether it is durable.

@@ -47,7 +47,7 @@ class EndAll(SubjectRevocation):
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
         """Deny the sessions of the subject that were open when the store revoked them."""
-        request = self._request(operation)
+        request = self.request(operation)
         denial = self._denial("revoked", request, is_pending=is_pending)
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(request, sweep)
@@ -66,9 +66,10 @@ class EndAll(SubjectRevocation):
 
     def release(self, operation: bytes) -> None:
         """Stop denying sessions because of this revocation."""
-        self._release(self._request(operation))
+        self._release(self.request(operation))
 
-    def _request(self, operation: bytes) -> bytes:
+    def request(self, operation: bytes) -> bytes:
+        """Return what tells this request from all others: ``operation`` and a fingerprint."""
         return operation + fingerprints.of_end_all(
             self.subject,
             keep=self.keep,

@@ -56,7 +56,7 @@ class EndOne(SubjectRevocation):
         if self.status in {"ALREADY", "UNKNOWN"} and not is_pending:
             self.release(operation)
             return
-        denial = self._denial(self.reason, self._request(operation), is_pending=is_pending)
+        denial = self._denial(self.reason, self.request(operation), is_pending=is_pending)
         self.context.memory.deny(self._key, self.session_id, denial)
 
     def entry(self, operation: bytes) -> JournalEntry:
@@ -73,9 +73,10 @@ class EndOne(SubjectRevocation):
 
     def release(self, operation: bytes) -> None:
         """Stop denying the session if the denial is pending, for this revocation alone."""
-        self.context.memory.denials.lift(self.session_id, self._request(operation))
+        self.context.memory.denials.lift(self.session_id, self.request(operation))
 
-    def _request(self, operation: bytes) -> bytes:
+    def request(self, operation: bytes) -> bytes:
+        """Return what tells this request from all others: ``operation`` and a fingerprint."""
         return operation + fingerprints.of_end_session(
             self.subject, session_id=self.session_id, reason=self.reason, note=self.note
         )

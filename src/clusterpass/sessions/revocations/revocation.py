@@ -31,6 +31,10 @@ def longest_session(config: Config) -> int:
 class Revocation(Protocol):
     """A revocation of sessions of one subject."""
 
+    milliseconds: int | None
+    """When the store first carried out the revocation, in milliseconds since the epoch; None: not
+    known."""
+
     @property
     def kind(self) -> str:
         """The kind of the revocation, for the log."""
@@ -52,6 +56,9 @@ class Revocation(Protocol):
 
     def release(self, operation: bytes) -> None:
         """Stop enforcing the revocation: the store refused it, or nothing retries it."""
+
+    def request(self, operation: bytes) -> bytes:
+        """Return what tells this request from all others: ``operation`` and a fingerprint."""
 
     def entry(self, operation: bytes) -> JournalEntry:
         """Return the revocation as the journals hold it, under the id ``operation``."""
