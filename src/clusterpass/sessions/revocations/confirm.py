@@ -9,6 +9,7 @@
 """
 
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ class Confirm:
         self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
-        self._first_times: dict[bytes, int] = {}
+        self._first_times: OrderedDict[bytes, int] = OrderedDict()
         """When requests were first carried out, in milliseconds since the epoch: the latest ones
         that this process has made."""
         self._left: Final = LeftEndings(context, self._journaling)
@@ -124,7 +125,7 @@ class Confirm:
         if revocation.milliseconds is not None:
             self._first_times[revocation.request(operation)] = revocation.milliseconds
             if len(self._first_times) > _MOST_FIRST_TIMES:
-                del self._first_times[next(iter(self._first_times))]
+                self._first_times.popitem(last=False)
 
     def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
         """Raise every copy of the cutoff, and journal it; return whether it is durable.
