@@ -64,7 +64,7 @@ def in_doubt(slots: SlotMap) -> Terms:
         lambda: 0.0,
         breakers,
         "replicated",
-        doubts=lambda _, is_durable=False: not is_durable,
+        doubts=lambda _, age, is_durable=False: not is_durable,
         steady=lambda: 7.0,
     )
 
@@ -74,11 +74,13 @@ def test_a_read_that_is_not_believed_is_asked_again():
     terms = replace(in_doubt(slots), current=lambda: slots)
     steps = carry_out(call_of(READ), terms)
     assert steps.send(None) == Send(A, (by_name(READ),))
-    assert steps.send(Replies([b"from the past"])) == Agree(A, answered_at=7.0, until=2.5)
+    assert steps.send(Replies([b"from the past"])) == Agree(
+        A, answered_at=7.0, until=2.5, made_at=7.0
+    )
     assert steps.send(False) == LookUp(1, suspect=A, until=2.5)
     slots = owned_by(B, version=2)
     assert steps.send(None) == Send(B, (by_name(READ),))
-    assert steps.send(Replies([b"value"])) == Agree(B, answered_at=7.0, until=2.5)
+    assert steps.send(Replies([b"value"])) == Agree(B, answered_at=7.0, until=2.5, made_at=7.0)
     with pytest.raises(StopIteration) as stop:
         steps.send(True)
     assert stop.value.value == Answer(("read", b"value"), durable=False, node=B)
@@ -107,4 +109,4 @@ def test_a_write_stands_or_falls_with_its_confirmation():
 def test_a_write_that_nobody_confirmed_is_in_doubt_like_a_read():
     steps = carry_out(call_of(WRITE), in_doubt(owned_by(A, replicas=1)))
     steps.send(None)
-    assert steps.send(Replies([b"value"], 0)) == Agree(A, answered_at=7.0, until=2.5)
+    assert steps.send(Replies([b"value"], 0)) == Agree(A, answered_at=7.0, until=2.5, made_at=7.0)

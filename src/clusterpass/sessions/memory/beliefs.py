@@ -70,7 +70,7 @@ class Beliefs:
             if sent_at is not None:
                 self.on_time(node, milliseconds, sent_at, self.leases.primaries)
 
-    def doubts(self, node: Hashable, *, is_durable: bool = False) -> bool:
+    def doubts(self, node: Hashable, *, age: float = 0.0, is_durable: bool = False) -> bool:
         """Return whether more evidence is needed to believe an answer of ``node``.
 
         A node may have been replaced without knowing it when it reports an older epoch than others,
@@ -78,8 +78,12 @@ class Beliefs:
         server, when it has not said lately that it is a primary. The node may lack an ending when
         the journals were not asked lately. ``is_durable``: whether every replica has confirmed what
         the node wrote, so that none can have replaced it.
+
+        Evidence counts that was asked for less than L before the request was made, ``age`` seconds
+        ago: nothing that it lacks had been acknowledged by then. However long the answer waits for
+        its turn, later evidence is not needed.
         """
-        return self.leases.doubts(node, self._steady(), is_durable=is_durable)
+        return self.leases.doubts(node, self._steady() - age, is_durable=is_durable)
 
     def seconds_unsettled(self, node: Hashable) -> float:
         """Return for how long somebody may still believe the primary that ``node`` has replaced."""

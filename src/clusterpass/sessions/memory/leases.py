@@ -213,8 +213,8 @@ class Leases:
     def doubts(self, node: Hashable, now: float, *, is_durable: bool = False) -> bool:
         """Return whether ``node`` may have been replaced, or lack an ending, by more than L.
 
-        ``is_durable``: whether every replica has confirmed what ``node`` wrote, so that none of
-        them can have replaced it.
+        ``now``: when the request was made that it has answered. ``is_durable``: whether every
+        replica has confirmed what ``node`` wrote, so that none of them can have replaced it.
         """
         if node in self._unjudged:
             return False

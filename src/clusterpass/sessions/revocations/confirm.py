@@ -67,9 +67,9 @@ class Confirm:
         self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
         self._random_bytes: Final = context.random_bytes
-        self._first_times: OrderedDict[bytes, int] = OrderedDict()
-        """When requests were first carried out, in milliseconds since the epoch: the latest ones
-        that this process has made."""
+        self._first_times: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()
+        """The latest requests that this process has made, and when they were first carried out, in
+        milliseconds since the epoch: by operation and subject."""
         self._left: Final = LeftEndings(context, self._journaling)
 
     def carry_out(self, revocation: Revocation, operation_id: str | None = None) -> Flow[Outcome]:
@@ -81,8 +81,7 @@ class Confirm:
         another request, and SessionNotFound or TooManyBans when the store refuses the revocation.
         """
         operation = self._operation(operation_id)
-        # A repetition, whose shard may be away now, ends nothing that was opened since.
-        revocation.milliseconds = self._first_times.get(revocation.request(operation))
+        self._recall(revocation, operation)
         reply: Any = None
         failure: StoreUnavailable | None = None
         try:
@@ -121,9 +120,22 @@ class Confirm:
             return call
         return replace(call, insists=False, deadline=_OWN_SHARD_SECONDS)
 
+    def _recall(self, revocation: Revocation, operation: bytes) -> None:
+        """Take over when the request was first carried out, if it is a repetition.
+
+        The shard may be away now, and a repetition ends nothing that was opened since. Raises
+        OperationMismatch when this process made another request under the id.
+        """
+        known = self._first_times.get(revocation.entry(operation).id)
+        if known is not None:
+            request, revocation.milliseconds = known
+            if request != revocation.request(operation):
+                raise OperationMismatch
+
     def _note_first_time(self, revocation: Revocation, operation: bytes) -> None:
         if revocation.milliseconds is not None:
-            self._first_times[revocation.request(operation)] = revocation.milliseconds
+            first_time = revocation.request(operation), revocation.milliseconds
+            self._first_times[revocation.entry(operation).id] = first_time
             if len(self._first_times) > _MOST_FIRST_TIMES:
                 self._first_times.popitem(last=False)
 

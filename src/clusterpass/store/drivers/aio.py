@@ -135,7 +135,7 @@ class AsyncStore(StoreBase):
                 outcome = await connection.ask(packed, 1)
             else:
                 return await self._drive(nodes, self._carry_out(call), until)
-            answer = first_answer(call, terms, slots, shard, wait, outcome)
+            answer = first_answer(call, terms, slots, shard, wait, outcome, began)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)

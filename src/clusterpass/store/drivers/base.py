@@ -180,7 +180,8 @@ class StoreBase:
         finds the question answered, as it was asked after their own reply had come.
         """
         node, observer = wanted.node, self._observer
-        if observer is None or not self._doubts(node, is_durable=wanted.is_durable):
+        age = steady_seconds() - wanted.made_at
+        if observer is None or not self._doubts(node, age=age, is_durable=wanted.is_durable):
             return True
         if self._disagreed_at.get(node, -math.inf) >= wanted.answered_at:
             return False
@@ -230,5 +231,6 @@ class StoreBase:
             silent=self.breakers.silent,
         )
 
-    def _doubts(self, node: Address, *, is_durable: bool = False) -> bool:
-        return self._observer is not None and self._observer.doubts(node, is_durable=is_durable)
+    def _doubts(self, node: Address, *, age: float, is_durable: bool = False) -> bool:
+        observer = self._observer
+        return observer is not None and observer.doubts(node, age=age, is_durable=is_durable)

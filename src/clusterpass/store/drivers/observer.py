@@ -80,11 +80,12 @@ class Observer(Protocol):
         nodes of both told.
         """
 
-    def doubts(self, node: Hashable, *, is_durable: bool = False) -> bool:
+    def doubts(self, node: Hashable, *, age: float = 0.0, is_durable: bool = False) -> bool:
         """Whether a reply of ``node`` needs more evidence: the node may have been replaced, or lack
         an ending that stands in the journals.
 
-        ``is_durable``: whether every replica has confirmed what the node wrote.
+        ``age``: the seconds since the request was made. ``is_durable``: whether every replica has
+        confirmed what the node wrote.
         """
 
     def agreed(self, node: Hashable, sent_at: float) -> None:

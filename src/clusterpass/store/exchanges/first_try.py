@@ -41,12 +41,13 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
     shard: Shard,
     wait: Wait | None,
     outcome: Replies | Fault,
+    began: float,
 ) -> Answer[Any] | None:
     """The answer that the first try got from the primary of ``shard``.
 
     None when there is a fault, an error, a doubt about the node, an ending of the subject that has
     become known, or no confirmation where one was asked for: :func:`carry_out` has to continue from
-    ``outcome``.
+    ``outcome``. ``began``: when the request was made, in seconds of the clock of ``terms``.
     """
     if (
         type(outcome) is not Replies
@@ -56,7 +57,7 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
         return None
     durable = False
     if not call.script.writes:
-        if terms.doubts is not None and terms.doubts(shard.primary):
+        if terms.doubts is not None and terms.doubts(shard.primary, age=terms.clock() - began):
             return None
     elif call.confirm:
         confirmed = outcome.confirmed
@@ -69,7 +70,7 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
         if (
             not call.is_ending
             and terms.doubts is not None
-            and terms.doubts(shard.primary, is_durable=True)
+            and terms.doubts(shard.primary, age=terms.clock() - began, is_durable=True)
         ):
             return None
     return Answer(call.read(outcome.values[0]), durable, shard.primary)

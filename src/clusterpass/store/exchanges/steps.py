@@ -64,6 +64,8 @@ class Agree:
     """When the reply came that is in doubt, in seconds of the steady clock."""
     until: float
     """The time after which nobody is asked, in seconds of the monotonic clock."""
+    made_at: float = 0.0
+    """When the request was made that got the reply, in seconds of the steady clock."""
     is_durable: bool = False
     """Whether every replica has confirmed the reply, so that only the journals are in question."""
 

@@ -18,8 +18,9 @@ from clusterpass.store.topology.slots import SlotMap
 class Doubts(Protocol):
     """Tells, without I/O, whether a reply of ``node`` needs more evidence to be believed."""
 
-    def __call__(self, node: Address, *, is_durable: bool = False) -> bool:
-        """``is_durable``: whether every replica has confirmed what ``node`` wrote."""
+    def __call__(self, node: Address, *, age: float, is_durable: bool = False) -> bool:
+        """``age``: the seconds since the request was made; ``is_durable``: whether every replica
+        has confirmed what ``node`` wrote."""
 
 
 class Ahead(Protocol):

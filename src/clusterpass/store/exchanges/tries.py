@@ -48,6 +48,8 @@ class Tries:
         """The answer to a write that no replica has confirmed yet."""
         self._was_sent = began is not None
         """Whether the circuit breaker has admitted the next try already."""
+        self._made_at = terms.clock() if began is None else began
+        """When the present try was made, in seconds of the clock of ``terms``."""
         self._was_bare = began is not None
         """Whether the next try was sent already, without the endings of the subject in front."""
         self._has_waited = False
@@ -73,7 +75,8 @@ class Tries:
         if address is None:
             return Fault("cluster_down" if slots.version else "connection")
         terms, call = self._terms, self._call
-        verdict = "go" if self._was_sent else terms.breakers.admit(address, terms.patience.timeout)
+        was_sent = self._was_sent
+        verdict = "go" if was_sent else terms.breakers.admit(address, terms.patience.timeout)
         self._was_sent = False
         if verdict == "refuse" and self.unconfirmed is not None:
             return self.unconfirmed
@@ -95,6 +98,8 @@ class Tries:
             asking=asking is not None,
             ahead=tuple(each.make() for each in ahead),
         )
+        if not was_sent:
+            self._made_at = terms.clock()
         outcome = yield Send(address, commands, wait, until=self.give_up_at)
         if isinstance(outcome, Replies):
             return (yield from self._read(slots, address, outcome, wait, asking, ahead))
@@ -144,8 +149,10 @@ class Tries:
         durable = is_durable(wait, outcome.confirmed, slots, slots.shard(self._slot))
         # What every replica has confirmed cannot come from a node that one of them has replaced.
         if not (durable and call.is_ending) and terms.doubts is not None:
-            if terms.doubts(address, is_durable=durable):
-                agreed = yield Agree(address, terms.steady(), until, durable)
+            age = terms.clock() - self._made_at
+            if terms.doubts(address, age=age, is_durable=durable):
+                now = terms.steady()
+                agreed = yield Agree(address, now, until, now - age, durable)
                 if not agreed:
                     return Fault("doubted")
             for each, reply in zip(ahead, _replies_ahead(outcome, asking), strict=True):
