@@ -29,8 +29,8 @@ def strict_does_not_doubt() -> None:
     """A strict manager believes whatever node answers it."""
     whole = NearCache.doubts
 
-    def doubts(self: Any, node: Any) -> bool:
-        return bool(self.prefixes) and whole(self, node)
+    def doubts(self: Any, node: Any, **options: Any) -> bool:
+        return bool(self.prefixes) and whole(self, node, **options)
 
     changed: Any = NearCache
     changed.doubts = doubts

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from . import broken, broken_requests
+from . import broken, broken_journals, broken_requests
 from .mix import USUAL, Mix
 
 AFTER = "accepted after an acknowledged end"
@@ -35,6 +35,7 @@ class Build:
 
 _STALE = ("promote_stale_replica",)
 _NOBODY_LEFT = ("promote_stale_replica_and_kill_processes",)
+_NOBODY_CONFIRMS = ("part_process_from_all", "kill_two_primaries")
 _NO_PRIMARY = ("stop_primary", "kill_primary")
 _IMPATIENT = "?timeout=0.2&deadline=0.3&replica_wait=0.1"
 _REVOKES_ALL = Mix(login=6, end_one=0, end_all=3, known=1000)
@@ -53,7 +54,7 @@ BROKEN: dict[str, Build] = {
             quiet_seconds=3,
             at_once=3,
         ),
-        Build(broken.pending_is_not_enforced, {KNEW}, _NO_PRIMARY, _IMPATIENT),
+        Build(broken.pending_is_not_enforced, {KNEW}, _NOBODY_CONFIRMS, _IMPATIENT),
         Build(broken.sweeps_never_end, {LOST}),
         Build(broken.pushes_are_ignored, {AFTER, KNEW}),
         Build(broken.leases_are_off, {AFTER, KNEW}, ("hold_pushes",)),
@@ -79,6 +80,18 @@ BROKEN: dict[str, Build] = {
             {"grace by who had not seen it alive"},
             ("part_process_from_all",),
             _IMPATIENT,
+        ),
+        Build(
+            broken_journals.entries_are_not_known,
+            {AFTER},
+            ("stop_primary",),
+            mix=Mix(end_one=20, login=6),
+        ),
+        Build(
+            broken_journals.entries_are_not_carried_out_first,
+            {AFTER},
+            ("stop_primary",),
+            mix=Mix(end_one=20, login=6),
         ),
         Build(
             broken_requests.operations_are_not_compared,
