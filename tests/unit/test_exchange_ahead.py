@@ -1,6 +1,6 @@
 """Journaled endings go in front of every call about their subject, on the same connection."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -35,12 +35,22 @@ MORE = (*KEYS, b"cp:online:{u}")
 ASKING = (b"ASKING",)
 
 
-def ending(operation: bytes) -> ScriptCall[Any]:
+@dataclass(eq=False)
+class Ending:
     """An ending that a journal holds; it has one more key than the calls about sessions."""
-    return ScriptCall(END, MORE, (operation,), bytes, is_ending=True)
+
+    operation: bytes
+    refused: int = 0
+    """How often the store has told that it knows the operation id otherwise."""
+
+    def make(self) -> ScriptCall[Any]:
+        return ScriptCall(END, MORE, (self.operation,), bytes, is_ending=True)
+
+    def refuse(self) -> None:
+        self.refused += 1
 
 
-ONE, TWO = ending(b"one"), ending(b"two")
+ONE, TWO = Ending(b"one"), Ending(b"two")
 
 
 def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
@@ -52,9 +62,9 @@ class Asked:
     """A call in progress, the endings that are known, and what is doubted."""
 
     def __init__(
-        self, script: Script = READ, *ahead: ScriptCall[Any], replicas: int = 0, **options: Any
+        self, script: Script = READ, *ahead: Ending, replicas: int = 0, **options: Any
     ) -> None:
-        self.ahead: dict[bytes, tuple[ScriptCall[Any], ...]] = {KEYS[0]: ahead} if ahead else {}
+        self.ahead: dict[bytes, tuple[Ending, ...]] = {KEYS[0]: ahead} if ahead else {}
         self.slots = owned_by(A, replicas=replicas)
         self.is_doubtful = False
         self.doubted: list[bool] = []
@@ -85,8 +95,8 @@ class Asked:
     def reply(self, *values: Any, confirmed: Any = 0) -> Any:
         return self.answer(Replies(list(values), confirmed))
 
-    def learn(self, *calls: ScriptCall[Any]) -> None:
-        self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *calls)
+    def learn(self, *endings: Ending) -> None:
+        self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *endings)
 
     def _doubts(self, node: Any, *, is_durable: bool = False) -> bool:
         self.doubted.append(is_durable)
@@ -153,11 +163,11 @@ def test_the_commands_of_a_call(by):
     command = by_name(READ) if by else by_source(READ)
     options = {"by_name": by, "asking": False}
     assert commands_of(call_of(READ), KEYS, **options) == (command,)
-    three = commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options)
+    three = commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options)
     assert [each[-1] for each in three] == [b"one", b"two", 7]
     options["asking"] = True
     assert commands_of(call_of(READ), KEYS, **options) == (ASKING, command)
-    assert commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options) == (
+    assert commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options) == (
         ASKING,
         three[0],
         ASKING,

@@ -8,7 +8,7 @@ import pytest
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
 
-from .journal_scene import ALL, KEY, KEYSPACE, TIME, WALL, Scene, answer, entry, ids, told
+from .journal_scene import ALL, KEY, KEYSPACE, MARK_BEFORE, TIME, WALL, Scene, answer, entry, ids, told
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def scene() -> Scene:
 
 
 def carried_out(scene: Scene, key: bytes = KEY) -> list[tuple[Any, ...]]:
-    return [call.arguments for call in scene.journal.ahead.get(key, ())]
+    return [known.make().arguments for known in scene.journal.ahead.get(key, ())]
 
 
 def test_each_subject_has_the_calls_of_its_entries_in_front(scene):
@@ -39,11 +39,11 @@ def test_each_subject_has_the_calls_of_its_entries_in_front(scene):
 def test_an_entry_that_is_known_already_changes_nothing(scene, time):
     known = entry("1", time=time)
     scene.take(ALL, answer(5, known))
-    (call,) = scene.journal.ahead[KEY]
+    (first,) = scene.journal.ahead[KEY]
     scene.take(ALL, answer(9, known), "b")
     scene.journal.learn(known)
-    assert scene.journal.ahead[KEY] == (call,)
-    assert scene.journal.ahead[KEY][0] is call, "or calls under way would be repeated"
+    (second,) = scene.journal.ahead[KEY]
+    assert second is first, "or calls under way would be repeated"
     assert scene.changed == [KEY]
 
 
@@ -141,7 +141,7 @@ def test_whoever_takes_an_entry_may_forget_it_at_once(scene):
 def test_the_child_of_a_fork_reads_everything_anew(scene):
     ahead = scene.journal.ahead
     scene.take(ALL, answer(5, entry("1")))
-    scene.take(ALL, answer(5, is_filled=False), "b")
+    scene.take(ALL, answer(5, mark=MARK_BEFORE), "b")
     scene.look(0)
     scene.journal.begin_anew()
     assert len(scene.journal) == 0

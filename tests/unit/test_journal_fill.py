@@ -5,7 +5,7 @@ import pytest
 from clusterpass.protocol.calls import journal as journal_calls
 
 from .journal_scene import Scene, entry
-from .scripted_nodes import KEYSPACE, A, B, C, Cluster, D, E, F, G, Node, primaries
+from .scripted_nodes import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
 
 ONE, TWO, THREE = entry("1"), entry("2"), entry("3", "bob")
 
@@ -15,7 +15,7 @@ def holding(*entries, **values) -> Node:
 
 
 def gap(*entries, **values) -> Node:
-    return holding(*entries, is_filled=False, **values)
+    return holding(*entries, **{"mark": MARK_BEFORE, **values})
 
 
 def silent() -> Node:
@@ -31,16 +31,18 @@ def fill(*journals: Node, others: tuple[Node, Node] | None = None) -> Cluster:
 
 
 def test_one_journal_is_filled_from_the_two_others():
-    lacking = gap(ONE, mark=b"a" * 40 + b":2", run_id=b"b" * 40)
+    mark, own_mark = b"a" * 40 + b":2", b"b" * 40 + b":3"
+    lacking = gap(ONE, mark=mark, own_mark=own_mark)
     cluster = fill(lacking, holding(ONE, TWO), holding(THREE))
     (arguments,) = lacking.fills
-    assert arguments[:4] == (b"a" * 40 + b":2", b"b" * 40, 250, b"1"), "as it was seen"
+    assert arguments[:4] == (mark, own_mark, 250, b"1"), "as it was seen"
     assert set(arguments[4::2]) == {ONE.id, TWO.id, THREE.id}
     assert lacking.entries == {each.id: each.encode() for each in (ONE, TWO, THREE)}
     assert not cluster.nodes[B].fills
     assert not cluster.nodes[C].fills
     assert cluster.inquiry.heads_at is not None
-    assert cluster.book.knows(A, (4, lacking.mark, 250)), "it was read again"
+    assert lacking.told == (3, own_mark, 250, 3)
+    assert cluster.book.knows(A, lacking.told), "it was read again"
 
 
 def test_what_this_process_knows_from_elsewhere_is_filled_in_too():
@@ -121,13 +123,14 @@ def test_a_gap_is_left_to_the_watch_where_two_others_are_filled():
 def test_whoever_was_overtaken_reads_what_another_has_filled():
     class Overtaken(Node):
         def _fill(self, arguments):
-            self.is_filled, self.mark, self.head = True, b"e" * 40 + b":9", 7
+            self.mark = self.own_mark = b"e" * 40 + b":9"
+            self.head = 7
             return super()._fill(arguments)
 
-    lacking = Overtaken(is_filled=False)
+    lacking = Overtaken(mark=MARK_BEFORE)
     cluster = fill(lacking, holding(ONE), holding(TWO))
     assert lacking.entries == {}
-    assert cluster.book.knows(A, (7, b"e" * 40 + b":9", 250))
+    assert cluster.book.knows(A, (7, b"e" * 40 + b":9", 250, 9))
 
 
 def test_a_journal_that_does_not_answer_the_filling_does_not_count():
@@ -136,7 +139,7 @@ def test_a_journal_that_does_not_answer_the_filling_does_not_count():
             self.is_silent = self.is_silent or b"Fill a journal" in commands[0][1]
             return super().answer(commands)
 
-    nodes = {A: Dying(is_filled=False), B: Dying(is_filled=False), C: gap(), D: Node(), E: Node()}
+    nodes = {A: Dying(mark=MARK_BEFORE), B: Dying(mark=MARK_BEFORE), C: gap(), D: Node(), E: Node()}
     cluster = Cluster(nodes, primaries(5))
     assert not cluster.about(D)
     assert cluster.inquiry.heads_at is None
@@ -153,11 +156,11 @@ def test_many_entries_are_filled_in_parts_and_the_last_sets_the_mark(count, part
 
 
 def test_the_call_that_fills_changes_the_journal_of_its_slot():
-    seen = journal_calls.JournalRead(0, False, b"m", b"r", 0, b"", {})
+    seen = journal_calls.JournalRead(0, b"m", b"own", 0, b"", {})
     call = journal_calls.fill_journal(
         KEYSPACE, 5461, seen=seen, milliseconds=250, entries={b"id": b"entry"}, is_last=False
     )
     assert call.keys == (KEYSPACE.journal(5461),)
-    assert call.arguments == (b"m", b"r", 250, b"", b"id", b"entry")
+    assert call.arguments == (b"m", b"own", 250, b"", b"id", b"entry")
     assert call.script.writes
     assert not call.confirm

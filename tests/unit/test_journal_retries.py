@@ -57,8 +57,8 @@ def test_a_retry_that_was_first_carried_out_notes_when(verb):
     assert {entry.milliseconds for entry in store.entries()} == {TIME}
     assert [call.confirm for call in store.asked[1:4]] == [False] * 3
     assert store.names() == [verb, *appends(J1, J2, J3, J3)], "and the third journal gets it too"
-    (call,) = own.flows.memory.journal.ahead[KEY]
-    assert call.arguments[-1] == TIME
+    (known,) = own.flows.memory.journal.ahead[KEY]
+    assert known.make().arguments[-1] == TIME
     assert not retry(own, store)
     assert store.names() == [verb], "all is said"
 

@@ -97,7 +97,7 @@ def test_until_then_the_time_is_noted_and_it_stays():
     assert {entry.milliseconds for entry in store.entries()} == {TIME}
     assert {entry.id for entry in store.entries()} == {of_all().id}
     assert store.names() == ["end_all", *ALL_WRITTEN]
-    assert [call.arguments[-1] for call in own.flows.memory.journal.ahead[KEY]] == [TIME]
+    assert [known.make().arguments[-1] for known in own.flows.memory.journal.ahead[KEY]] == [TIME]
     assert not retry(own, store)
     assert store.names() == ["end_all"]
 
@@ -109,7 +109,7 @@ def test_the_end_of_one_session_needs_no_time():
 
 
 def test_a_journal_that_is_away_gets_no_time():
-    own, store = left(of_all()), Store(journals={J1: AWAY, J2: "UNFILLED"})
+    own, store = left(of_all()), Store(journals={J1: AWAY, J2: "FULL"})
     assert not retry(own, store)
     assert store.names() == ["end_all", *ALL_WRITTEN]
 

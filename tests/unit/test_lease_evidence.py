@@ -115,7 +115,7 @@ def test_heads_of_one_journal_do_not_count_twice():
 
 
 def test_a_journal_whose_node_tells_an_older_epoch_does_not_count(leases):
-    beat(leases, 0.1, "b", "c", "d", "e", epoch=6)
+    beat(leases, 0.1, "d", "b", "c", "e", epoch=6)
     assert leases.heads_at == 0.1
     beat(leases, 0.2, "a", epoch=5)
     assert leases.heads_at == 0.1
@@ -221,7 +221,7 @@ def test_a_durable_write_is_doubted_for_the_heads_alone(leases):
 
 def test_a_durable_write_of_a_node_of_an_older_epoch_is_believed_too(leases):
     """None of its replicas was promoted before they confirmed."""
-    beat(leases, 0.1, "b", "c", "d", "e", epoch=6)
+    beat(leases, 0.1, "d", "b", "c", "e", epoch=6)
     assert doubted(leases, 0.1) == {"a"}
     assert doubted(leases, 0.1, is_durable=True) == set()
     assert not leases.doubts("who has joined", 0.1, is_durable=True)
