@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.script import Answer, Script, ScriptCall
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
@@ -29,6 +31,7 @@ from .driven_call import (
     call_of,
     owned_by,
 )
+from .journal_scene import KEY, KEYSPACE, Scene, entry
 
 END = Script("end", b"return 3", b"5ha1-of-end", writes=True)
 MORE = (*KEYS, b"cp:online:{u}")
@@ -58,13 +61,23 @@ def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
     return (b"EVALSHA", END.sha1, len(keys), *keys, operation)
 
 
+def command_of_entry(journaled: JournalEntry) -> tuple[Any, ...]:
+    (command,) = commands_of(
+        call := journaled.call(KEYSPACE, Housekeeping(975)),
+        call.keys[:2],
+        by_name=True,
+        asking=False,
+    )
+    return command
+
+
 class Asked:
     """A call in progress, the endings that are known, and what is doubted."""
 
     def __init__(
         self, script: Script = READ, *ahead: Ending, replicas: int = 0, **options: Any
     ) -> None:
-        self.ahead: dict[bytes, tuple[Ending, ...]] = {KEYS[0]: ahead} if ahead else {}
+        self.ahead: Any = options.pop("known", {KEYS[0]: ahead} if ahead else {})
         self.slots = owned_by(A, replicas=replicas)
         self.is_doubtful = False
         self.doubted: list[bool] = []
@@ -177,6 +190,18 @@ def test_the_commands_of_a_call(by):
     )
 
 
+@pytest.mark.parametrize("script", [READ, WRITE])
+def test_after_a_stale_connection_endings_are_still_in_front(script):
+    """Nothing was sent, and the next connection leads to the same store."""
+    asked = Asked(script, ONE, replicas=1)
+    first = (end(b"one"), by_name(script))
+    assert asked.step.commands == first
+    asked.answer(Fault("connection", stale=True))
+    assert asked.step.commands == first
+    asked.answer(Fault("connection", stale=True))
+    assert asked.step.commands == first
+
+
 # What becomes known while the answer is under way
 
 
@@ -216,6 +241,43 @@ def test_an_entry_that_was_trimmed_meanwhile_costs_nothing():
     asked = Asked(READ, ONE)
     del asked.ahead[KEYS[0]]
     asked.reply(b"ended", b"value")
+    assert asked.result.reply == ("read", b"value")
+
+
+# An id that the store knows otherwise
+
+
+@pytest.mark.parametrize(
+    "reply", [[b"MISMATCH", 7, []], [7, b"MISMATCH"], [b"MISMATCH", 7, [], b""]]
+)
+def test_an_ending_whose_id_belongs_to_another_request_is_told_so(reply):
+    one, two = Ending(b"one"), Ending(b"two")
+    asked = Asked(READ, one, two)
+    asked.reply([7, b"ENDED"], reply, b"value")
+    assert (one.refused, two.refused) == (0, 1)
+
+
+def test_an_ending_behind_asking_is_told_so():
+    one, two = Ending(b"one"), Ending(b"two")
+    asked = Asked(WRITE, one, two, replicas=1)
+    asked.reply(*[ServerError("ASK", f"{SLOT} b:2")] * 3)
+    asked.reply(b"OK", [7, b"ENDED"], b"OK", [7, b"MISMATCH"], b"OK", b"value", confirmed=1)
+    assert (one.refused, two.refused) == (0, 1)
+
+
+@pytest.mark.parametrize("script", [READ, WRITE])
+def test_the_answer_behind_an_ending_that_was_refused_does_not_count(script):
+    """The subject was not ended: the entry goes in front once more, under an id of its own."""
+    scene, one = Scene(), entry("1")
+    scene.journal.learn(one)
+    asked = Asked(script, replicas=1, keys=(KEY, *KEYS[1:]), known=scene.journal.ahead)
+    (first, _), (second, _) = (
+        asked.step.commands,
+        asked.reply([b"MISMATCH", 7, []], b"from before", confirmed=1).commands,
+    )
+    assert first == command_of_entry(one)
+    assert second == command_of_entry(one.renamed())
+    asked.reply([b"OK", 7, []], b"value", confirmed=1)
     assert asked.result.reply == ("read", b"value")
 
 

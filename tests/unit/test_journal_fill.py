@@ -3,6 +3,7 @@
 import pytest
 
 from clusterpass.protocol.calls import journal as journal_calls
+from clusterpass.store.outcomes import Fault
 
 from .journal_scene import Scene, entry
 from .scripted_nodes import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
@@ -70,6 +71,35 @@ def test_two_journals_with_gaps_are_filled_where_all_three_answer():
     fill(*journals)
     assert [set(node.entries) for node in journals[:2]] == [{ONE.id, TWO.id}] * 2
     assert not journals[2].fills
+
+
+def test_in_a_new_namespace_two_journals_suffice():
+    """Nothing was ever journaled, so the third can hold no entry."""
+    journals = gap(mark=b""), gap(mark=b""), silent()
+    cluster = fill(*journals)
+    assert all(node.is_filled for node in journals[:2])
+    assert cluster.inquiry.heads_at is not None
+    nodes = {A: gap(mark=b""), B: silent(), C: gap(mark=b""), D: Node(), E: Node()}
+    assert Cluster(nodes, primaries(5)).about(D)
+
+
+@pytest.mark.parametrize(
+    "journals",
+    [
+        (gap(mark=b""), silent(), silent()),
+        (gap(mark=b""), gap(), silent()),
+        (gap(mark=b""), gap(ONE, mark=b""), silent()),
+        (gap(mark=b""), Node(mark=b"", head=2), silent()),
+        (gap(mark=b""), Node(), silent()),
+        (gap(mark=b""), gap(mark=b"", epoch=4), silent()),
+    ],
+    ids=["one", "a mark", "an entry", "trimmed entries", "one filled", "another epoch"],
+)
+def test_two_journals_of_which_one_was_used_do_not_suffice(journals):
+    for node in journals:
+        node.fills.clear()
+    fill(*journals)
+    assert not any(node.fills for node in journals)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +183,67 @@ def test_many_entries_are_filled_in_parts_and_the_last_sets_the_mark(count, part
     assert [arguments[3] for arguments in lacking.fills] == [b""] * (parts - 1) + [b"1"]
     assert set(lacking.entries) == {each.id for each in entries}
     assert all(len(arguments) <= 4 + 2 * 500 for arguments in lacking.fills)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_part_that_is_lost_leaves_the_journal_unfilled(lost):
+    """The mark must not follow upon a gap."""
+
+    class Flaky(Node):
+        """A node that loses one of the parts."""
+
+        parts = 0
+
+        def answer(self, commands):
+            if b"Fill a journal" in commands[0][1]:
+                self.parts += 1
+                if self.parts == lost + 1:
+                    return Fault("timeout")
+            return super().answer(commands)
+
+    entries = [entry(str(number)) for number in range(1100)]
+    lacking = Flaky(mark=MARK_BEFORE)
+    cluster = fill(lacking, holding(*entries), holding())
+    assert not lacking.is_filled
+    assert [arguments[3] for arguments in lacking.fills] == [b""] * lost
+    assert not cluster.book.knows(A, lacking.told)
+    cluster.run(cluster.inquiry.fill())
+    assert lacking.is_filled
+    assert set(lacking.entries) == {each.id for each in entries}
+
+
+def test_a_part_that_the_journal_refuses_is_the_last():
+    """It was restarted, or promoted, in the meantime."""
+
+    class Restarted(Node):
+        def _fill(self, arguments):
+            if len(self.fills) == 1:
+                self.own_mark = b"e" * 40 + b":9"
+            return super()._fill(arguments)
+
+    lacking = Restarted(mark=MARK_BEFORE)
+    fill(lacking, holding(*(entry(str(number)) for number in range(1100))), holding())
+    assert len(lacking.fills) == 2, "the second was refused"
+    assert not lacking.is_filled
+
+
+def test_what_a_later_release_has_written_is_passed_on():
+    later = {ONE.id: ONE.encode().replace(b"end_all", b"later__"), THREE.id: b"?"}
+    lacking, other = gap(), Node(entries=later, head=2)
+    fill(lacking, other, holding())
+    assert lacking.is_filled
+    assert lacking.entries == later
+
+
+def test_the_first_time_of_an_entry_is_not_overwritten():
+    with_time = entry("1", time=1_800_000_000_000)
+    lacking = gap(with_time)
+    fill(lacking, holding(ONE), holding(ONE))
+    assert lacking.entries == {ONE.id: with_time.encode()}
+    without = gap()
+    fill(without, holding(with_time), holding(ONE))
+    fill(other := gap(), holding(ONE), holding(with_time))
+    assert without.entries == other.entries == {ONE.id: with_time.encode()}
 
 
 def test_the_call_that_fills_changes_the_journal_of_its_slot():

@@ -4,7 +4,7 @@ import pytest
 
 from clusterpass.protocol.calls.journal import ReadFrom
 
-from .journal_scene import ALL, MARK_BEFORE, OTHER_RUN, Scene, answer, entry, ids, told
+from .journal_scene import ALL, MARK, MARK_BEFORE, OTHER_RUN, Scene, answer, entry, ids, told
 
 
 @pytest.fixture
@@ -39,7 +39,24 @@ def test_what_was_written_during_the_scan_is_read_behind_it(scene):
     assert scene.journal.knows("a", told(7))
 
 
-@pytest.mark.parametrize("told_now", [told(6), told(5, OTHER_RUN), told(5, milliseconds=9), told(5, epoch=4)])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_scan_does_not_go_by_the_head_that_another_scan_has_seen(scene, pages):
+    """Event 6 landed in a page that the first scan had read already."""
+    more = scene.take(ALL, answer(5, cursor=b"1"))
+    if pages == 2:
+        more = scene.take(more, answer(5, cursor=b"2"))
+    scene.take(ALL, answer(6, cursor=b"1"))
+    more = scene.take(more, answer(6))
+    assert more == ReadFrom(5)
+    assert not scene.journal.knows("a", told(6))
+    assert scene.take(more, answer(6, entry("1"))) is None
+    assert scene.known() == ids("1")
+    assert scene.journal.knows("a", told(6))
+
+
+@pytest.mark.parametrize(
+    "told_now", [told(6), told(5, OTHER_RUN), told(5, milliseconds=9), told(5, epoch=4)]
+)
 def test_whatever_a_node_tells_otherwise_is_not_known(scene, told_now):
     scene.take(ALL, answer(5))
     assert scene.journal.knows("a", told(5))
@@ -103,6 +120,27 @@ def test_a_journal_with_gaps_is_not_known_until_it_is_filled(scene):
     scene.take(ReadFrom(5), answer(6, entry("2")))
     assert not scene.journal.has_gaps()
     assert scene.journal.knows("a", told(6))
+
+
+@pytest.mark.parametrize(
+    "mark", [b"", b"a" * 40, MARK_BEFORE, b"a" * 40 + b":30", OTHER_RUN, MARK.upper()]
+)
+def test_a_journal_is_filled_under_its_own_mark_alone(scene, mark):
+    """A primary that was restarted or promoted since may lack entries."""
+    scene.take(ALL, answer(5, mark=mark))
+    assert scene.journal.has_gaps()
+    assert not scene.journal.knows("a", told(5, mark))
+    scene.take(ReadFrom(5), answer(5))
+    assert not scene.journal.has_gaps()
+    assert scene.journal.knows("a", told(5))
+
+
+def test_a_promotion_is_read_from_the_first(scene):
+    scene.take(ALL, answer(5, entry("1")))
+    promoted = b"a" * 40 + b":4"
+    assert scene.take(ReadFrom(5), answer(5, mark=MARK, own_mark=promoted)) == ALL
+    assert scene.take(ALL, answer(5, mark=MARK, own_mark=promoted)) is None
+    assert scene.journal.has_gaps()
 
 
 def test_how_old_evidence_may_be_is_what_a_journal_says(scene):

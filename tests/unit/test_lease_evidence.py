@@ -135,6 +135,29 @@ def test_a_higher_epoch_leaves_no_heads_but_of_who_tells_it(leases):
     assert leases.heads_at == 0.2
 
 
+@pytest.mark.parametrize("first", ["a", "d"])
+def test_heads_that_were_told_under_an_older_epoch_do_not_count(leases, first):
+    """A promoted replica that has not told its head since may lack entries."""
+    beat(leases, 0.1, first, epoch=6)
+    beat(leases, 0.1, "a", "d", "e", epoch=6)
+    beat(leases, 0.1, "b", epoch=5)
+    assert leases.heads_at == -float("inf")
+    beat(leases, 0.2, "b", epoch=6, knows_heads=False)
+    assert leases.heads_at == -float("inf")
+    assert leases.doubts("d", 0.2)
+    beat(leases, 0.2, "b", epoch=6)
+    assert leases.heads_at == 0.1
+    assert not leases.doubts("d", 0.2)
+
+
+def test_a_head_that_came_with_the_news_of_an_epoch_is_heard_again(leases):
+    beat(leases, 0.1, "a", epoch=6)
+    beat(leases, 0.1, "b", epoch=6)
+    assert leases.heads_at == -float("inf")
+    beat(leases, 0.15, "a", epoch=6)
+    assert leases.heads_at == 0.1
+
+
 def test_a_lost_journal_does_not_count(leases):
     beat(leases, 0.1)
     leases.lost("a")
