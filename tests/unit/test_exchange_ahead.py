@@ -1,25 +1,19 @@
 """Journaled endings go in front of every call about their subject, on the same connection."""
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from clusterpass.protocol.calls.housekeeping import Housekeeping
-from clusterpass.protocol.journal_entry import JournalEntry
-from clusterpass.protocol.script import Answer, Script, ScriptCall
-from clusterpass.store.exchanges.carry_out import carry_out
-from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.protocol.script import Answer
 from clusterpass.store.exchanges.commands import commands_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
-from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
+from .asked_ahead import ASKING, END, ONE, TWO, Asked, end
 from .driven_call import (
     KEYS,
     NOSCRIPT,
-    PATIENCE,
     READ,
     SLOT,
     WAIT,
@@ -29,95 +23,7 @@ from .driven_call import (
     by_name,
     by_source,
     call_of,
-    owned_by,
 )
-from .journal_scene import KEY, KEYSPACE, Scene, entry
-
-END = Script("end", b"return 3", b"5ha1-of-end", writes=True)
-MORE = (*KEYS, b"cp:online:{u}")
-ASKING = (b"ASKING",)
-
-
-@dataclass(eq=False)
-class Ending:
-    """An ending that a journal holds; it has one more key than the calls about sessions."""
-
-    operation: bytes
-    refused: int = 0
-    """How often the store has told that it knows the operation id otherwise."""
-
-    def make(self) -> ScriptCall[Any]:
-        return ScriptCall(END, MORE, (self.operation,), bytes, is_ending=True)
-
-    def refuse(self) -> None:
-        self.refused += 1
-
-
-ONE, TWO = Ending(b"one"), Ending(b"two")
-
-
-def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
-    keys = keys or KEYS
-    return (b"EVALSHA", END.sha1, len(keys), *keys, operation)
-
-
-def command_of_entry(journaled: JournalEntry) -> tuple[Any, ...]:
-    (command,) = commands_of(
-        call := journaled.call(KEYSPACE, Housekeeping(975)),
-        call.keys[:2],
-        by_name=True,
-        asking=False,
-    )
-    return command
-
-
-class Asked:
-    """A call in progress, the endings that are known, and what is doubted."""
-
-    def __init__(
-        self, script: Script = READ, *ahead: Ending, replicas: int = 0, **options: Any
-    ) -> None:
-        self.ahead: Any = options.pop("known", {KEYS[0]: ahead} if ahead else {})
-        self.slots = owned_by(A, replicas=replicas)
-        self.is_doubtful = False
-        self.doubted: list[bool] = []
-        self.terms = Terms(
-            lambda: self.slots,
-            self._adopt,
-            PATIENCE,
-            lambda: 0.0,
-            CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256),
-            "replicated",
-            doubts=self._doubts,
-            ahead=self.ahead,
-            steady=lambda: 7.0,
-        )
-        began = options.pop("began", None)
-        self.call = replace(call_of(script), **options)
-        self.steps = carry_out(self.call, self.terms, began=began)
-        self.result: Answer[Any] | None = None
-        self.step = self.answer(None)
-
-    def answer(self, outcome: Any) -> Any:
-        try:
-            self.step = self.steps.send(outcome)
-        except StopIteration as stop:
-            self.step, self.result = None, stop.value
-        return self.step
-
-    def reply(self, *values: Any, confirmed: Any = 0) -> Any:
-        return self.answer(Replies(list(values), confirmed))
-
-    def learn(self, *endings: Ending) -> None:
-        self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *endings)
-
-    def _doubts(self, node: Any, *, is_durable: bool = False) -> bool:
-        self.doubted.append(is_durable)
-        return self.is_doubtful
-
-    def _adopt(self, slots: Any) -> None:
-        self.slots = slots
-
 
 # What is sent
 
@@ -241,43 +147,6 @@ def test_an_entry_that_was_trimmed_meanwhile_costs_nothing():
     asked = Asked(READ, ONE)
     del asked.ahead[KEYS[0]]
     asked.reply(b"ended", b"value")
-    assert asked.result.reply == ("read", b"value")
-
-
-# An id that the store knows otherwise
-
-
-@pytest.mark.parametrize(
-    "reply", [[b"MISMATCH", 7, []], [7, b"MISMATCH"], [b"MISMATCH", 7, [], b""]]
-)
-def test_an_ending_whose_id_belongs_to_another_request_is_told_so(reply):
-    one, two = Ending(b"one"), Ending(b"two")
-    asked = Asked(READ, one, two)
-    asked.reply([7, b"ENDED"], reply, b"value")
-    assert (one.refused, two.refused) == (0, 1)
-
-
-def test_an_ending_behind_asking_is_told_so():
-    one, two = Ending(b"one"), Ending(b"two")
-    asked = Asked(WRITE, one, two, replicas=1)
-    asked.reply(*[ServerError("ASK", f"{SLOT} b:2")] * 3)
-    asked.reply(b"OK", [7, b"ENDED"], b"OK", [7, b"MISMATCH"], b"OK", b"value", confirmed=1)
-    assert (one.refused, two.refused) == (0, 1)
-
-
-@pytest.mark.parametrize("script", [READ, WRITE])
-def test_the_answer_behind_an_ending_that_was_refused_does_not_count(script):
-    """The subject was not ended: the entry goes in front once more, under an id of its own."""
-    scene, one = Scene(), entry("1")
-    scene.journal.learn(one)
-    asked = Asked(script, replicas=1, keys=(KEY, *KEYS[1:]), known=scene.journal.ahead)
-    (first, _), (second, _) = (
-        asked.step.commands,
-        asked.reply([b"MISMATCH", 7, []], b"from before", confirmed=1).commands,
-    )
-    assert first == command_of_entry(one)
-    assert second == command_of_entry(one.renamed())
-    asked.reply([b"OK", 7, []], b"value", confirmed=1)
     assert asked.result.reply == ("read", b"value")
 
 

@@ -18,7 +18,6 @@ from .journal_scene import (
     Scene,
     answer,
     entry,
-    ids,
     told,
 )
 

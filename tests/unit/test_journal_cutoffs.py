@@ -163,10 +163,11 @@ def test_where_neither_confirms_it_is_pending():
     assert own.flows.memory.cutoff.milliseconds == TIME
 
 
-def test_a_time_that_no_copy_has_told_is_in_no_journal():
+@pytest.mark.parametrize("time", [None, NOW - 5])
+def test_a_time_that_no_copy_has_accepted_is_in_no_journal(time):
     own, store = with_journals(), Store(copies=dict.fromkeys(SLOTS_WITH_CUTOFF, AWAY))
     with pytest.raises(RevocationPending):
-        store.run(own.flows.end.revoke_before(None))
+        store.run(own.flows.end.revoke_before(time))
     assert store.names() == raised(K1, K2, K3)
 
 

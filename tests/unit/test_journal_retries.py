@@ -164,6 +164,16 @@ def test_a_pending_ending_whose_id_a_journal_knows_otherwise_is_given_up(slot, c
     assert "given up" in caplog.text
 
 
+@pytest.mark.xfail(strict=True, reason="it is released, and stays queued")
+def test_it_is_given_up_also_while_its_own_shard_is_away():
+    own, store = with_journals(), Store(is_away=True, journals=dict.fromkeys(JOURNAL_SLOTS, AWAY))
+    with pytest.raises(RevocationPending):
+        store.run(end(own))
+    store.journals = dict.fromkeys(JOURNAL_SLOTS, "MISMATCH")
+    assert retry(own, store)
+    assert len(own.flows.memory.pending) == 0
+
+
 @VERBS
 def test_an_acknowledged_ending_is_not_given_up_by_its_own_process(verb):
     """Its own shard was away when it was acknowledged, and could not refuse the id."""
