@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from clusterpass.protocol.calls.housekeeping import Housekeeping
-from clusterpass.protocol.calls.journal import JournalRead, ReadFrom
+from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.journal import Journal, KnownEntry
@@ -15,7 +15,10 @@ ALL = ReadFrom(None)
 WALL = 1_800_000_000
 TIME = WALL * 1000
 KEY = KEYSPACE.sessions("alice")
-RUN, OTHER_RUN = b"a" * 40, b"b" * 40
+MARK, OTHER_RUN = b"a" * 40 + b":3", b"b" * 40 + b":3"
+"""The mark of a journal that was filled, and that of another run of its server."""
+MARK_BEFORE = b"a" * 40 + b":2"
+"""The mark of a journal that was filled under an earlier config epoch of its primary."""
 
 
 class Scene:
@@ -68,20 +71,19 @@ def ids(*names: str) -> set[bytes]:
 
 
 def answer(
-    head: int, *entries: JournalEntry, trimmed: tuple[JournalEntry, ...] = (), **changed: Any
+    head: int,
+    *entries: JournalEntry,
+    trimmed: tuple[JournalEntry, ...] = (),
+    own_mark: bytes = MARK,
+    mark: bytes | None = None,
+    **changed: Any,
 ) -> JournalRead:
+    """What a journal tells; it is filled unless its ``mark`` is given."""
     found = {each.id: each.encode() for each in entries} | {each.id: b"" for each in trimmed}
-    read = JournalRead(
-        head,
-        is_filled=True,
-        mark=RUN + b":3",
-        run_id=RUN,
-        milliseconds=250,
-        cursor=b"",
-        entries=found,
-    )
+    mark = own_mark if mark is None else mark
+    read = JournalRead(head, mark, own_mark, milliseconds=250, cursor=b"", entries=found)
     return replace(read, **changed)
 
 
-def told(head: int, mark: bytes = RUN + b":3", milliseconds: int = 250) -> tuple[int, bytes, int]:
-    return head, mark, milliseconds
+def told(head: int, mark: bytes = MARK, milliseconds: int = 250, epoch: int = 3) -> Told:
+    return head, mark, milliseconds, epoch

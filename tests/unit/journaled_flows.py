@@ -6,7 +6,7 @@ from typing import Any
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.journal_entry import JournalEntry
-from clusterpass.protocol.keyspace import JOURNAL_SLOTS
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS, slot_of
 from clusterpass.protocol.script import Answer, Rest, ScriptCall
 from clusterpass.tokens.identifiers import encode_session_id
 
@@ -36,6 +36,14 @@ class Store:
     """Whether the replicas of the shard confirm."""
     status: bytes | None = None
     """The status of the shard's reply, in place of success."""
+    is_refused: bool = False
+    """Whether the shard knows another request under :data:`OPERATION`."""
+    never_promoted: Any = 0
+    """What a node answers that is asked whether it was never promoted; an error is raised."""
+    told_by: str = OWNER
+    """The node that answers that question."""
+    copies: dict[int, Any] = field(default_factory=dict)
+    """What becomes of each copy of the cutoff, by its slot: "unconfirmed", or an error to raise."""
     journals: dict[int, Any] = field(default_factory=dict)
     """What each journal answers, by its slot: a status, "unconfirmed", or an error to raise."""
     nodes: dict[int, str] = field(default_factory=lambda: dict(NODES))
@@ -61,6 +69,8 @@ class Store:
         for step in self.asked:
             if isinstance(step, Rest):
                 found.append(step.seconds)
+            elif step.script.name == "not_before":
+                found.append(("raise", slot_of(step.keys[0])))
             elif step.script.name.startswith("journal_"):
                 found.append((step.script.name.removeprefix("journal_"), step.slot))
             else:
@@ -78,13 +88,35 @@ class Store:
 
     def _answer(self, call: ScriptCall[Any]) -> Any:
         name = call.script.name
+        if name == "not_before":
+            return self._raise_copy(call)
+        if name == "never_promoted":
+            if isinstance(self.never_promoted, ClusterPassError):
+                return self.never_promoted
+            return Answer(call.read(self.never_promoted), False, self.told_by)
         if not name.startswith("journal_"):
-            if self.is_away:
-                return AWAY
-            reply = list(REPLIES[name])
-            if self.status is not None:
-                reply[1 if name == "end_session" else 0] = self.status
-            return Answer(call.read(reply), self.is_confirmed, OWNER, self.is_confirmed)
+            return AWAY if self.is_away else self._end(call)
+        return self._ask_journal(call)
+
+    def _end(self, call: ScriptCall[Any]) -> Any:
+        name = call.script.name
+        reply = list(REPLIES[name])
+        status = self.status
+        if self.is_refused and call.arguments[0][15:23] == OPERATION:
+            status = b"MISMATCH"
+        if status is not None:
+            reply[1 if name == "end_session" else 0] = status
+        return Answer(call.read(reply), self.is_confirmed, OWNER, self.is_confirmed)
+
+    def _raise_copy(self, call: ScriptCall[Any]) -> Any:
+        told = self.copies.get(slot_of(call.keys[0]), "OK")
+        if isinstance(told, ClusterPassError):
+            return told
+        is_durable = told == "OK"
+        return Answer(call.read(call.arguments[0] or TIME), is_durable, OWNER, is_durable)
+
+    def _ask_journal(self, call: ScriptCall[Any]) -> Any:
+        name = call.script.name
         assert call.slot is not None
         assert call.keys == (KEYSPACE.journal(call.slot),)
         told = self.journals.get(call.slot, "OK")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clusterpass.protocol.calls.journal import Told
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.sessions.memory.journal import Journal
 from clusterpass.store.exchanges.evidence import Inquiry
@@ -17,6 +18,8 @@ from .journal_scene import Scene
 KEYSPACE = Keyspace()
 NODES = A, B, C, D, E, F, G = tuple(Address(name, 1) for name in "abcdefg")
 """Primaries, of which the first three hold the journals."""
+MARK, MARK_BEFORE = b"f" * 40 + b":3", b"f" * 40 + b":2"
+"""The mark of a filled journal, and the one that it had under the config epoch before."""
 JOURNALS = dict(zip(NODES, JOURNAL_SLOTS, strict=False))
 
 
@@ -33,15 +36,24 @@ class Node:
     """A node: the epoch that it tells, and its journal. Changing ``is_silent`` stops it."""
 
     epoch: int = 5
-    is_filled: bool = True
     entries: dict[bytes, bytes] = field(default_factory=dict)
     head: int = 0
-    mark: bytes = b"f" * 40 + b":3"
-    run_id: bytes = b"f" * 40
+    mark: bytes = MARK
+    own_mark: bytes = MARK
+    """The mark with which the journal is filled."""
     is_silent: bool = False
     refusal: ServerError | None = None
     fills: list[tuple[Any, ...]] = field(default_factory=list)
     """The arguments of each script that fills the journal."""
+
+    @property
+    def is_filled(self) -> bool:
+        return self.mark == self.own_mark
+
+    @property
+    def told(self) -> Told:
+        """What a heartbeat would hear of the journal."""
+        return self.head, self.mark, 250, int(self.own_mark[41:])
 
     def answer(self, commands: tuple[tuple[Any, ...], ...]) -> Replies | Fault:
         if self.is_silent:
@@ -60,16 +72,19 @@ class Node:
         found = [part for pair in self.entries.items() for part in pair]
         if arguments[0] == self.head:
             found = []  # nothing has happened since it was read last
-        return [self.head, int(self.is_filled), self.mark, self.run_id, 250, b"", found]
+        return [self.head, self.mark, self.own_mark, 250, b"", found]
 
     def _fill(self, arguments: tuple[Any, ...]) -> bytes:
         self.fills.append(arguments)
-        mark, run_id, _, is_last, *pairs = arguments
-        if (mark, run_id) != (self.mark, self.run_id):
+        mark, own_mark, _, is_last, *pairs = arguments
+        if (mark, own_mark) != (self.mark, self.own_mark):
             return b"CHANGED"
-        self.entries |= dict(zip(pairs[::2], pairs[1::2], strict=True))
-        self.head += len(pairs) // 2
-        self.is_filled = is_last == b"1"
+        lacked = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        lacked = {each: lacked[each] for each in lacked if each not in self.entries}
+        self.entries |= lacked
+        self.head += len(lacked)
+        if is_last == b"1":
+            self.mark = own_mark
         return b"OK"
 
 

@@ -6,7 +6,7 @@ from clusterpass.store.exchanges.evidence import journal_nodes
 from clusterpass.store.outcomes import ServerError
 
 from .journal_scene import Scene, entry
-from .scripted_nodes import JOURNALS, A, B, C, Cluster, D, E, Node, primaries
+from .scripted_nodes import JOURNALS, MARK, MARK_BEFORE, A, B, C, Cluster, D, E, Node, primaries
 
 SILENT = Node(is_silent=True)
 
@@ -45,12 +45,12 @@ def test_without_replicas_or_on_fewer_primaries_there_are_no_journals():
         ({"b": SILENT, "c": SILENT}, False),
         ({"c": SILENT, "d": SILENT, "e": SILENT}, False),
         ({"a": SILENT}, False),
-        ({"b": Node(is_filled=False)}, True),
-        ({"b": Node(is_filled=False), "c": SILENT}, False),
+        ({"b": Node(mark=MARK_BEFORE)}, True),
+        ({"b": Node(mark=MARK_BEFORE), "c": SILENT}, False),
         ({"b": Node(epoch=4)}, True),
         ({"b": Node(epoch=4), "c": SILENT}, False),
         ({"b": Node(epoch=4), "c": Node(epoch=4)}, False),
-        ({"b": Node(epoch=4), "c": Node(is_filled=False)}, False),
+        ({"b": Node(epoch=4), "c": Node(mark=MARK_BEFORE)}, False),
         ({"d": Node(epoch=4), "e": Node(epoch=4)}, True),
         ({"b": Node(epoch=4), "d": Node(epoch=4), "e": Node(epoch=4)}, False),
         ({"a": Node(epoch=4)}, False),
@@ -82,7 +82,7 @@ def test_a_node_of_a_higher_epoch_ends_the_inquiry_at_once():
 
 
 def test_heads_are_as_old_as_the_older_of_the_two_questions():
-    cluster = Cluster(five(a=Node(is_filled=False)), primaries(5))
+    cluster = Cluster(five(a=Node(mark=MARK_BEFORE)), primaries(5))
     assert cluster.about(D)
     filled = sorted(cluster.asked_at[node] for node in (B, C))
     assert cluster.inquiry.heads_at == filled[0]
@@ -106,7 +106,7 @@ def test_silent_nodes_are_asked_last():
         assert cluster.about(A)
         assert B not in cluster.asked
     for _ in range(20):
-        cluster = Cluster(five(b=SILENT, c=Node(is_filled=False)), primaries(5), silent=(B,))
+        cluster = Cluster(five(b=SILENT, c=Node(mark=MARK_BEFORE)), primaries(5), silent=(B,))
         assert not cluster.about(A)
         assert cluster.asked.index(B) == len(set(cluster.asked)) - 1
 
@@ -127,7 +127,7 @@ def test_a_node_that_may_not_tell_its_epoch_cannot_be_judged(code):
 
 def test_without_journals_a_majority_is_enough():
     unreplicated = primaries(3, replicas=0)
-    nodes = {A: Node(), B: Node(is_filled=False), C: SILENT}
+    nodes = {A: Node(), B: Node(mark=MARK_BEFORE), C: SILENT}
     assert Cluster(nodes, unreplicated).about(A) is True
     assert Cluster(nodes, primaries(3), has_book=False).about(A) is True
     assert Cluster(nodes, primaries(3)).about(A) is False
@@ -154,12 +154,12 @@ def test_one_journal_is_read_for_its_head():
     cluster = Cluster(five(a=Node(head=3)), primaries(5))
     assert cluster.run(cluster.inquiry.read_one(A)) == 1010.0
     assert cluster.asked == [A]
-    assert cluster.book.knows(A, (3, Node().mark, 250))
+    assert cluster.book.knows(A, (3, MARK, 250, 3))
 
 
 @pytest.mark.parametrize(
     "node",
-    [Node(is_filled=False), SILENT, Node(refusal=ServerError("NOPERM", "x"))],
+    [Node(mark=MARK_BEFORE), SILENT, Node(refusal=ServerError("NOPERM", "x"))],
 )
 def test_a_journal_that_is_not_filled_or_not_read_has_no_head(node):
     cluster = Cluster(five(a=node), primaries(5))
@@ -174,8 +174,8 @@ def test_a_node_without_a_journal_has_no_head():
 def test_a_restarted_node_is_read_anew_at_once():
     scene, one = Scene(), entry("1")
     Cluster(five(a=Node(head=3)), primaries(5), book=scene.journal).about(A)
-    other = b"e" * 40
-    nodes = five(a=Node(head=3, run_id=other, mark=other + b":3", entries={one.id: one.encode()}))
+    other = b"e" * 40 + b":3"
+    nodes = five(a=Node(head=3, own_mark=other, mark=other, entries={one.id: one.encode()}))
     cluster = Cluster(nodes, primaries(5), book=scene.journal)
     assert cluster.run(cluster.inquiry.read_one(A)) == 1011.0, "when it was asked for all"
     assert cluster.asked == [A, A]

@@ -1,23 +1,19 @@
 """Journaled endings go in front of every call about their subject, on the same connection."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from clusterpass.protocol.script import Answer, Script, ScriptCall
-from clusterpass.store.exchanges.carry_out import carry_out
-from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.protocol.script import Answer
 from clusterpass.store.exchanges.commands import commands_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
-from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
+from .asked_ahead import ASKING, END, ONE, TWO, Asked, end
 from .driven_call import (
     KEYS,
     NOSCRIPT,
-    PATIENCE,
     READ,
     SLOT,
     WAIT,
@@ -27,74 +23,7 @@ from .driven_call import (
     by_name,
     by_source,
     call_of,
-    owned_by,
 )
-
-END = Script("end", b"return 3", b"5ha1-of-end", writes=True)
-MORE = (*KEYS, b"cp:online:{u}")
-ASKING = (b"ASKING",)
-
-
-def ending(operation: bytes) -> ScriptCall[Any]:
-    """An ending that a journal holds; it has one more key than the calls about sessions."""
-    return ScriptCall(END, MORE, (operation,), bytes, is_ending=True)
-
-
-ONE, TWO = ending(b"one"), ending(b"two")
-
-
-def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
-    keys = keys or KEYS
-    return (b"EVALSHA", END.sha1, len(keys), *keys, operation)
-
-
-class Asked:
-    """A call in progress, the endings that are known, and what is doubted."""
-
-    def __init__(
-        self, script: Script = READ, *ahead: ScriptCall[Any], replicas: int = 0, **options: Any
-    ) -> None:
-        self.ahead: dict[bytes, tuple[ScriptCall[Any], ...]] = {KEYS[0]: ahead} if ahead else {}
-        self.slots = owned_by(A, replicas=replicas)
-        self.is_doubtful = False
-        self.doubted: list[bool] = []
-        self.terms = Terms(
-            lambda: self.slots,
-            self._adopt,
-            PATIENCE,
-            lambda: 0.0,
-            CircuitBreakers(lambda: 0.0, patience=2.5, most_waiting=256),
-            "replicated",
-            doubts=self._doubts,
-            ahead=self.ahead,
-            steady=lambda: 7.0,
-        )
-        began = options.pop("began", None)
-        self.call = replace(call_of(script), **options)
-        self.steps = carry_out(self.call, self.terms, began=began)
-        self.result: Answer[Any] | None = None
-        self.step = self.answer(None)
-
-    def answer(self, outcome: Any) -> Any:
-        try:
-            self.step = self.steps.send(outcome)
-        except StopIteration as stop:
-            self.step, self.result = None, stop.value
-        return self.step
-
-    def reply(self, *values: Any, confirmed: Any = 0) -> Any:
-        return self.answer(Replies(list(values), confirmed))
-
-    def learn(self, *calls: ScriptCall[Any]) -> None:
-        self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *calls)
-
-    def _doubts(self, node: Any, *, is_durable: bool = False) -> bool:
-        self.doubted.append(is_durable)
-        return self.is_doubtful
-
-    def _adopt(self, slots: Any) -> None:
-        self.slots = slots
-
 
 # What is sent
 
@@ -153,11 +82,11 @@ def test_the_commands_of_a_call(by):
     command = by_name(READ) if by else by_source(READ)
     options = {"by_name": by, "asking": False}
     assert commands_of(call_of(READ), KEYS, **options) == (command,)
-    three = commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options)
+    three = commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options)
     assert [each[-1] for each in three] == [b"one", b"two", 7]
     options["asking"] = True
     assert commands_of(call_of(READ), KEYS, **options) == (ASKING, command)
-    assert commands_of(call_of(READ), KEYS, ahead=(ONE, TWO), **options) == (
+    assert commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options) == (
         ASKING,
         three[0],
         ASKING,
@@ -165,6 +94,18 @@ def test_the_commands_of_a_call(by):
         ASKING,
         command,
     )
+
+
+@pytest.mark.parametrize("script", [READ, WRITE])
+def test_after_a_stale_connection_endings_are_still_in_front(script):
+    """Nothing was sent, and the next connection leads to the same store."""
+    asked = Asked(script, ONE, replicas=1)
+    first = (end(b"one"), by_name(script))
+    assert asked.step.commands == first
+    asked.answer(Fault("connection", stale=True))
+    assert asked.step.commands == first
+    asked.answer(Fault("connection", stale=True))
+    assert asked.step.commands == first
 
 
 # What becomes known while the answer is under way

@@ -157,6 +157,19 @@ def test_the_fingerprint_that_journals_compare_is_that_of_the_call(make):
 
 
 @pytest.mark.parametrize("make", MAKERS)
+def test_an_entry_whose_id_is_taken_is_the_same_request_under_another_id(make):
+    """Every process has to find the same other id, or it would be carried out more than once."""
+    entry = make("Zoë")
+    other = entry.renamed()
+    assert other == replace(entry, operation=other.operation)
+    assert len(other.operation) == len(OPERATION)
+    assert other.operation != OPERATION
+    assert JournalEntry.decode(entry.id, entry.encode()).renamed() == other
+    assert make("Zoë", "another note").renamed().operation != other.operation
+    assert make("alice").renamed().operation != other.operation
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_ids_are_each_subject_s_own(make):
     one, other = make("alice"), make("alicé")
     assert one.operation == other.operation
@@ -192,6 +205,11 @@ def written(body: Any) -> bytes:
         end_all().encode()[:-1],
         written([]),
         written(["end_all", "alice"]),
+        written(5),
+        written(None),
+        written(True),
+        written("end_all"),
+        written({"verb": "end_all"}),
     ],
 )
 def test_garbage_is_not_readable(encoded):
@@ -199,7 +217,37 @@ def test_garbage_is_not_readable(encoded):
         JournalEntry.decode(end_all().id, encoded)
 
 
-def test_a_verb_of_a_later_release_cannot_be_carried_out():
-    entry = JournalEntry.decode(end_all().id, written(["purge", "alice", None, "x"]))
+@pytest.mark.parametrize(
+    "body",
+    [
+        ["purge", "alice", None, "x"],
+        ["end_session", "alice", None, 5, "revoked", "", ""],
+        ["end_all", "bob", None, "", None, ""],
+        ["end_all", 5, None, "", None, ""],
+        ["end_all", "alice", None, "", None],
+        ["end_all", "alice", None, "", None, "", "more"],
+    ],
+)
+def test_what_a_later_release_may_write_is_not_readable(body):
+    with pytest.raises(UnreadableRecord):
+        JournalEntry.decode(end_all().id, written(body))
+
+
+# Cutoffs
+
+
+def cutoff(milliseconds: int = TIME) -> JournalEntry:
+    return JournalEntry.of_revoke_before(OPERATION, milliseconds=milliseconds, expires_at=EXPIRES)
+
+
+def test_a_cutoff_belongs_to_no_subject_and_no_call_carries_it_out():
+    entry = JournalEntry.decode(cutoff().id, cutoff().encode())
+    assert entry == cutoff()
+    assert (entry.subject, entry.verb, entry.milliseconds) == ("", "revoke_before", TIME)
     with pytest.raises(UnreadableRecord):
         entry.call(KEYSPACE, KEEPING)
+
+
+def test_cutoffs_of_different_times_are_different_requests():
+    assert cutoff().encode()[:8] == cutoff().encode()[:8]
+    assert cutoff(TIME + 1).encode()[:8] != cutoff().encode()[:8]

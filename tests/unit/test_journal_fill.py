@@ -3,9 +3,10 @@
 import pytest
 
 from clusterpass.protocol.calls import journal as journal_calls
+from clusterpass.store.outcomes import Fault
 
 from .journal_scene import Scene, entry
-from .scripted_nodes import KEYSPACE, A, B, C, Cluster, D, E, F, G, Node, primaries
+from .scripted_nodes import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
 
 ONE, TWO, THREE = entry("1"), entry("2"), entry("3", "bob")
 
@@ -15,7 +16,7 @@ def holding(*entries, **values) -> Node:
 
 
 def gap(*entries, **values) -> Node:
-    return holding(*entries, is_filled=False, **values)
+    return holding(*entries, **{"mark": MARK_BEFORE, **values})
 
 
 def silent() -> Node:
@@ -31,16 +32,18 @@ def fill(*journals: Node, others: tuple[Node, Node] | None = None) -> Cluster:
 
 
 def test_one_journal_is_filled_from_the_two_others():
-    lacking = gap(ONE, mark=b"a" * 40 + b":2", run_id=b"b" * 40)
+    mark, own_mark = b"a" * 40 + b":2", b"b" * 40 + b":3"
+    lacking = gap(ONE, mark=mark, own_mark=own_mark)
     cluster = fill(lacking, holding(ONE, TWO), holding(THREE))
     (arguments,) = lacking.fills
-    assert arguments[:4] == (b"a" * 40 + b":2", b"b" * 40, 250, b"1"), "as it was seen"
+    assert arguments[:4] == (mark, own_mark, 250, b"1"), "as it was seen"
     assert set(arguments[4::2]) == {ONE.id, TWO.id, THREE.id}
     assert lacking.entries == {each.id: each.encode() for each in (ONE, TWO, THREE)}
     assert not cluster.nodes[B].fills
     assert not cluster.nodes[C].fills
     assert cluster.inquiry.heads_at is not None
-    assert cluster.book.knows(A, (4, lacking.mark, 250)), "it was read again"
+    assert lacking.told == (3, own_mark, 250, 3)
+    assert cluster.book.knows(A, lacking.told), "it was read again"
 
 
 def test_what_this_process_knows_from_elsewhere_is_filled_in_too():
@@ -68,6 +71,35 @@ def test_two_journals_with_gaps_are_filled_where_all_three_answer():
     fill(*journals)
     assert [set(node.entries) for node in journals[:2]] == [{ONE.id, TWO.id}] * 2
     assert not journals[2].fills
+
+
+def test_in_a_new_namespace_two_journals_suffice():
+    """Nothing was ever journaled, so the third can hold no entry."""
+    journals = gap(mark=b""), gap(mark=b""), silent()
+    cluster = fill(*journals)
+    assert all(node.is_filled for node in journals[:2])
+    assert cluster.inquiry.heads_at is not None
+    nodes = {A: gap(mark=b""), B: silent(), C: gap(mark=b""), D: Node(), E: Node()}
+    assert Cluster(nodes, primaries(5)).about(D)
+
+
+@pytest.mark.parametrize(
+    "journals",
+    [
+        (gap(mark=b""), silent(), silent()),
+        (gap(mark=b""), gap(), silent()),
+        (gap(mark=b""), gap(ONE, mark=b""), silent()),
+        (gap(mark=b""), Node(mark=b"", head=2), silent()),
+        (gap(mark=b""), Node(), silent()),
+        (gap(mark=b""), gap(mark=b"", epoch=4), silent()),
+    ],
+    ids=["one", "a mark", "an entry", "trimmed entries", "one filled", "another epoch"],
+)
+def test_two_journals_of_which_one_was_used_do_not_suffice(journals):
+    for node in journals:
+        node.fills.clear()
+    fill(*journals)
+    assert not any(node.fills for node in journals)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +153,14 @@ def test_a_gap_is_left_to_the_watch_where_two_others_are_filled():
 def test_whoever_was_overtaken_reads_what_another_has_filled():
     class Overtaken(Node):
         def _fill(self, arguments):
-            self.is_filled, self.mark, self.head = True, b"e" * 40 + b":9", 7
+            self.mark = self.own_mark = b"e" * 40 + b":9"
+            self.head = 7
             return super()._fill(arguments)
 
-    lacking = Overtaken(is_filled=False)
+    lacking = Overtaken(mark=MARK_BEFORE)
     cluster = fill(lacking, holding(ONE), holding(TWO))
     assert lacking.entries == {}
-    assert cluster.book.knows(A, (7, b"e" * 40 + b":9", 250))
+    assert cluster.book.knows(A, (7, b"e" * 40 + b":9", 250, 9))
 
 
 def test_a_journal_that_does_not_answer_the_filling_does_not_count():
@@ -136,7 +169,7 @@ def test_a_journal_that_does_not_answer_the_filling_does_not_count():
             self.is_silent = self.is_silent or b"Fill a journal" in commands[0][1]
             return super().answer(commands)
 
-    nodes = {A: Dying(is_filled=False), B: Dying(is_filled=False), C: gap(), D: Node(), E: Node()}
+    nodes = {A: Dying(mark=MARK_BEFORE), B: Dying(mark=MARK_BEFORE), C: gap(), D: Node(), E: Node()}
     cluster = Cluster(nodes, primaries(5))
     assert not cluster.about(D)
     assert cluster.inquiry.heads_at is None
@@ -152,12 +185,73 @@ def test_many_entries_are_filled_in_parts_and_the_last_sets_the_mark(count, part
     assert all(len(arguments) <= 4 + 2 * 500 for arguments in lacking.fills)
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_part_that_is_lost_leaves_the_journal_unfilled(lost):
+    """The mark must not follow upon a gap."""
+
+    class Flaky(Node):
+        """A node that loses one of the parts."""
+
+        parts = 0
+
+        def answer(self, commands):
+            if b"Fill a journal" in commands[0][1]:
+                self.parts += 1
+                if self.parts == lost + 1:
+                    return Fault("timeout")
+            return super().answer(commands)
+
+    entries = [entry(str(number)) for number in range(1100)]
+    lacking = Flaky(mark=MARK_BEFORE)
+    cluster = fill(lacking, holding(*entries), holding())
+    assert not lacking.is_filled
+    assert [arguments[3] for arguments in lacking.fills] == [b""] * lost
+    assert not cluster.book.knows(A, lacking.told)
+    cluster.run(cluster.inquiry.fill())
+    assert lacking.is_filled
+    assert set(lacking.entries) == {each.id for each in entries}
+
+
+def test_a_part_that_the_journal_refuses_is_the_last():
+    """It was restarted, or promoted, in the meantime."""
+
+    class Restarted(Node):
+        def _fill(self, arguments):
+            if len(self.fills) == 1:
+                self.own_mark = b"e" * 40 + b":9"
+            return super()._fill(arguments)
+
+    lacking = Restarted(mark=MARK_BEFORE)
+    fill(lacking, holding(*(entry(str(number)) for number in range(1100))), holding())
+    assert len(lacking.fills) == 2, "the second was refused"
+    assert not lacking.is_filled
+
+
+def test_what_a_later_release_has_written_is_passed_on():
+    later = {ONE.id: ONE.encode().replace(b"end_all", b"later__"), THREE.id: b"?"}
+    lacking, other = gap(), Node(entries=later, head=2)
+    fill(lacking, other, holding())
+    assert lacking.is_filled
+    assert lacking.entries == later
+
+
+def test_the_first_time_of_an_entry_is_not_overwritten():
+    with_time = entry("1", time=1_800_000_000_000)
+    lacking = gap(with_time)
+    fill(lacking, holding(ONE), holding(ONE))
+    assert lacking.entries == {ONE.id: with_time.encode()}
+    without = gap()
+    fill(without, holding(with_time), holding(ONE))
+    fill(other := gap(), holding(ONE), holding(with_time))
+    assert without.entries == other.entries == {ONE.id: with_time.encode()}
+
+
 def test_the_call_that_fills_changes_the_journal_of_its_slot():
-    seen = journal_calls.JournalRead(0, False, b"m", b"r", 0, b"", {})
+    seen = journal_calls.JournalRead(0, b"m", b"own", 0, b"", {})
     call = journal_calls.fill_journal(
         KEYSPACE, 5461, seen=seen, milliseconds=250, entries={b"id": b"entry"}, is_last=False
     )
     assert call.keys == (KEYSPACE.journal(5461),)
-    assert call.arguments == (b"m", b"r", 250, b"", b"id", b"entry")
+    assert call.arguments == (b"m", b"own", 250, b"", b"id", b"entry")
     assert call.script.writes
     assert not call.confirm

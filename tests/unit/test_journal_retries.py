@@ -2,15 +2,18 @@
 
 import pytest
 
-from clusterpass.model.errors import RevocationPending
+from clusterpass.model.authentication_errors import SessionRevoked
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS
 from clusterpass.protocol.script import ScriptCall
 
-from .driven_flows import KEYSPACE
+from .driven_flows import KEYSPACE, SESSION_ID, access_token, drive, life, live, stored
 from .journaled_flows import (
     AWAY,
     J1,
     J2,
     J3,
+    OWNER,
     REST,
     TIME,
     Store,
@@ -57,8 +60,8 @@ def test_a_retry_that_was_first_carried_out_notes_when(verb):
     assert {entry.milliseconds for entry in store.entries()} == {TIME}
     assert [call.confirm for call in store.asked[1:4]] == [False] * 3
     assert store.names() == [verb, *appends(J1, J2, J3, J3)], "and the third journal gets it too"
-    (call,) = own.flows.memory.journal.ahead[KEY]
-    assert call.arguments[-1] == TIME
+    (known,) = own.flows.memory.journal.ahead[KEY]
+    assert known.make().arguments[-1] == TIME
     assert not retry(own, store)
     assert store.names() == [verb], "all is said"
 
@@ -89,6 +92,105 @@ def test_a_pending_ending_is_journaled_by_a_retry(verb):
     store.is_confirmed = True
     assert retry(own, store)
     assert store.names() == [verb, *trims(J1, J2, J3)]
+
+
+@VERBS
+def test_a_pending_ending_is_journaled_although_its_shard_is_away(verb):
+    own, store = with_journals(), Store(is_away=True, journals={J1: AWAY, J2: AWAY})
+    with pytest.raises(RevocationPending):
+        store.run(end(own, verb))
+    pending = own.flows.memory.pending
+    assert (pending.stats().waiting, pending.stats().journaled) == (1, 0)
+    store.journals = {}
+    store.names()
+    with pytest.raises(StoreUnavailable):
+        retry(own, store)
+    assert store.names() == [verb, *appends(J3, J1), REST]
+    assert len(own.flows.memory.journal) == 1
+    assert (pending.stats().waiting, pending.stats().journaled) == (0, 1), "others know it"
+    with pytest.raises(StoreUnavailable):
+        retry(own, store)
+    assert store.names() == [verb], "it is written once"
+
+
+def test_a_retry_that_two_journals_do_not_confirm_either_leaves_it_to_this_process():
+    own, store = with_journals(), Store(journals={J1: AWAY, J2: AWAY})
+    with pytest.raises(RevocationPending):
+        store.run(end(own))
+    assert not retry(own, store)
+    stats = own.flows.memory.pending.stats()
+    assert (stats.waiting, stats.journaled) == (1, 0)
+    assert len(own.flows.memory.journal) == 0
+
+
+def test_revocations_are_marked_as_journaled_by_their_operation():
+    queue = life().flows.memory.pending
+
+    def attempt():
+        return True
+        yield
+
+    for operation in (b"1", b"2", b"1", b""):
+        queue.add("ban", attempt, operation=operation)
+    queue.note_journaled(b"1")
+    queue.note_journaled(b"3")
+    assert [each.is_journaled for each in queue.all()] == [True, False, True, False]
+    assert (queue.stats().waiting, queue.stats().journaled) == (2, 2)
+
+
+def test_an_entry_is_trimmed_only_once_the_owner_is_settled():
+    """Others may believe the primary that the owner has replaced, which has not ended it."""
+    own, store = with_journals(), Store(is_away=True)
+    store.run(end(own))
+    store.names()
+    own.flows.memory.near.leases.lost(OWNER)
+    store.is_away, store.is_confirmed = False, True
+    assert retry(own, store)
+    assert store.names() == ["end_session", "never_promoted", REST, *trims(J1, J2, J3)]
+
+
+# Operation ids that belong to other requests
+
+
+@pytest.mark.parametrize("slot", [J1, J2, J3])
+def test_a_pending_ending_whose_id_a_journal_knows_otherwise_is_given_up(slot, caplog):
+    own, store = with_journals(), Store(journals=dict.fromkeys(JOURNAL_SLOTS, AWAY))
+    with pytest.raises(RevocationPending):
+        store.run(end(own))
+    store.journals[slot] = "MISMATCH"
+    assert retry(own, store)
+    assert len(own.flows.memory.pending) == 0
+    assert not own.flows.memory.denials.concerns(KEY, SESSION_ID)
+    assert "given up" in caplog.text
+
+
+@pytest.mark.xfail(strict=True, reason="it is released, and stays queued")
+def test_it_is_given_up_also_while_its_own_shard_is_away():
+    own, store = with_journals(), Store(is_away=True, journals=dict.fromkeys(JOURNAL_SLOTS, AWAY))
+    with pytest.raises(RevocationPending):
+        store.run(end(own))
+    store.journals = dict.fromkeys(JOURNAL_SLOTS, "MISMATCH")
+    assert retry(own, store)
+    assert len(own.flows.memory.pending) == 0
+
+
+@VERBS
+def test_an_acknowledged_ending_is_not_given_up_by_its_own_process(verb):
+    """Its own shard was away when it was acknowledged, and could not refuse the id."""
+    own, store = with_journals(), Store(is_away=True)
+    store.run(end(own, verb))
+    (entry,) = set(store.entries())
+    store.names()
+    store.is_away, store.is_refused = False, True
+    assert not retry(own, store)
+    operations = [step.arguments[0][15:23] for step in store.asked if step.script.name == verb]
+    assert operations[-1] == entry.renamed().operation
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(live()))
+    store.names()
+    store.is_confirmed = True
+    assert retry(own, store)
+    assert store.names()[-3:] == trims(J1, J2, J3)
 
 
 def test_the_calls_of_retries_are_short():

@@ -14,6 +14,7 @@ from .journaled_flows import (
     J2,
     J3,
     OPERATION,
+    REST,
     TIME,
     Store,
     appends,
@@ -97,7 +98,7 @@ def test_until_then_the_time_is_noted_and_it_stays():
     assert {entry.milliseconds for entry in store.entries()} == {TIME}
     assert {entry.id for entry in store.entries()} == {of_all().id}
     assert store.names() == ["end_all", *ALL_WRITTEN]
-    assert [call.arguments[-1] for call in own.flows.memory.journal.ahead[KEY]] == [TIME]
+    assert [known.make().arguments[-1] for known in own.flows.memory.journal.ahead[KEY]] == [TIME]
     assert not retry(own, store)
     assert store.names() == ["end_all"]
 
@@ -109,7 +110,7 @@ def test_the_end_of_one_session_needs_no_time():
 
 
 def test_a_journal_that_is_away_gets_no_time():
-    own, store = left(of_all()), Store(journals={J1: AWAY, J2: "UNFILLED"})
+    own, store = left(of_all()), Store(journals={J1: AWAY, J2: "FULL"})
     assert not retry(own, store)
     assert store.names() == ["end_all", *ALL_WRITTEN]
 
@@ -140,16 +141,7 @@ def test_a_shard_that_is_away_is_asked_again_later():
 @pytest.mark.parametrize("entry", [of_one(), of_all(), of_all(TIME)], ids=["one", "all", "time"])
 def test_an_id_that_its_shard_knows_otherwise_does_not_undo_what_was_acknowledged(entry):
     """The owner was away when it was acknowledged, and could not refuse it."""
-
-    class Refusing(Store):
-        """The shard refuses the id of the entry, and no other."""
-
-        def _answer(self, call):
-            is_its_own = call.arguments[0][15:23] == OPERATION
-            self.status = b"MISMATCH" if is_its_own else None
-            return super()._answer(call)
-
-    own, store = left(entry), Refusing(is_confirmed=True)
+    own, store = left(entry), Store(is_confirmed=True, is_refused=True)
     assert retry(own, store)
     first, second = (call.arguments for call in store.asked[:2])
     assert second[0][15:23] != OPERATION
@@ -157,6 +149,32 @@ def test_an_id_that_its_shard_knows_otherwise_does_not_undo_what_was_acknowledge
     assert second[1:] == first[1:]
     assert [call.arguments for call in store.asked[2:]] == [(entry.id,)] * 3
     assert store.names() == [entry.verb, entry.verb, *ALL_TRIMMED]
-    again = Refusing(is_confirmed=True)
+    again = Store(is_confirmed=True, is_refused=True)
     retry(left(entry), again)
     assert again.asked[1].arguments == second, "every process uses the same other id"
+
+
+def test_an_id_that_was_refused_in_front_of_another_call_is_not_tried_again():
+    own, store = left(of_all()), Store(is_confirmed=True, is_refused=True)
+    (known,) = own.flows.memory.journal.ahead[KEY]
+    known.refuse()
+    assert retry(own, store)
+    assert store.asked[0].arguments[0][15:23] == of_all().renamed().operation
+    assert store.names() == ["end_all", *ALL_TRIMMED]
+
+
+def test_under_its_other_id_too_it_stays_until_its_own_shard_confirms():
+    own, store = left(of_all()), Store(is_refused=True)
+    assert not retry(own, store)
+    assert {entry.id for entry in store.entries()} == {of_all().id}, "journals know it by its own"
+    assert {entry.milliseconds for entry in store.entries()} == {TIME}
+    assert store.names() == ["end_all", "end_all", *ALL_WRITTEN]
+    assert len(own.flows.memory.journal) == 1
+
+
+def test_it_is_trimmed_only_once_its_owner_is_settled():
+    """Others may believe the primary that the owner has replaced, which has not ended it."""
+    own, store = left(of_all(TIME)), Store(is_confirmed=True)
+    own.flows.memory.near.leases.lost("owner")
+    assert retry(own, store)
+    assert store.names() == ["end_all", "never_promoted", REST, *ALL_TRIMMED]

@@ -4,36 +4,12 @@ import pytest
 
 from clusterpass.sessions.memory.leases import EVIDENCE_SECONDS, Leases
 
-BOUND = 1.0
-FRESH = 0.25
-"""How old evidence may be for an answer, in seconds; for a lease: BOUND."""
-NODES = ("a", "b", "c", "d", "e")
-JOURNALS = ("a", "b", "c")
-LONG_AGO = -100.0
-
-
-def beat(leases: Leases, at: float, *nodes: str, epoch: int = 5, knows_heads: bool = True) -> None:
-    """A heartbeat of each of ``nodes``, sent at ``at`` and answered."""
-    for node in nodes or NODES:
-        number = leases.beat_sent(node, at)
-        if knows_heads and node in JOURNALS:
-            leases.heads_heard(node, at)
-        leases.beat_answered(node, number, epoch=epoch)
-        leases.met(node, at)
+from .lease_scene import BOUND, FRESH, JOURNALS, NODES, beat, five_leases
 
 
 @pytest.fixture
 def leases() -> Leases:
-    """Five primaries, three with journals; all have answered at 0 s, and long before."""
-    leases = Leases(BOUND)
-    leases.set_primaries(frozenset(NODES))
-    leases.set_journals(frozenset(JOURNALS))
-    for node in NODES:
-        leases.connected(node)
-    beat(leases, LONG_AGO)
-    beat(leases, 0.0)
-    beat(leases, 0.0)
-    return leases
+    return five_leases()
 
 
 def doubted(leases: Leases, now: float, **options: bool) -> set[str]:
@@ -115,7 +91,7 @@ def test_heads_of_one_journal_do_not_count_twice():
 
 
 def test_a_journal_whose_node_tells_an_older_epoch_does_not_count(leases):
-    beat(leases, 0.1, "b", "c", "d", "e", epoch=6)
+    beat(leases, 0.1, "d", "b", "c", "e", epoch=6)
     assert leases.heads_at == 0.1
     beat(leases, 0.2, "a", epoch=5)
     assert leases.heads_at == 0.1
@@ -133,6 +109,37 @@ def test_a_higher_epoch_leaves_no_heads_but_of_who_tells_it(leases):
     assert leases.heads_at == -float("inf")
     beat(leases, 0.2, "b", epoch=6)
     assert leases.heads_at == 0.2
+
+
+def test_heads_that_were_told_before_a_higher_epoch_do_not_count(leases):
+    """A promoted replica that has not told its head since may lack entries."""
+    beat(leases, 0.1, "a", "d", "e", epoch=6)
+    beat(leases, 0.15, "a", epoch=6)
+    beat(leases, 0.2, "b", "c", epoch=6, knows_heads=False)
+    assert leases.heads_at == -float("inf")
+    assert leases.doubts("d", 0.2)
+    beat(leases, 0.2, "b", epoch=6)
+    assert leases.heads_at == 0.15
+    assert not leases.doubts("d", 0.2)
+
+
+@pytest.mark.xfail(strict=True, reason="what is told under an older epoch stays")
+def test_heads_that_were_told_under_an_older_epoch_do_not_count_under_a_higher_one(leases):
+    """A replica may have taken the place of who told them, and hold entries that it lacked."""
+    beat(leases, 0.1, "d", "a", "e", epoch=6)
+    beat(leases, 0.1, "b", epoch=5)
+    assert leases.heads_at == -float("inf")
+    beat(leases, 0.2, "b", epoch=6, knows_heads=False)
+    assert leases.heads_at == -float("inf")
+    assert leases.doubts("d", 0.2)
+
+
+def test_a_head_that_came_with_the_news_of_an_epoch_is_heard_again(leases):
+    beat(leases, 0.1, "a", epoch=6)
+    beat(leases, 0.1, "b", epoch=6)
+    assert leases.heads_at == -float("inf")
+    beat(leases, 0.15, "a", epoch=6)
+    assert leases.heads_at == 0.1
 
 
 def test_a_lost_journal_does_not_count(leases):
@@ -221,7 +228,7 @@ def test_a_durable_write_is_doubted_for_the_heads_alone(leases):
 
 def test_a_durable_write_of_a_node_of_an_older_epoch_is_believed_too(leases):
     """None of its replicas was promoted before they confirmed."""
-    beat(leases, 0.1, "b", "c", "d", "e", epoch=6)
+    beat(leases, 0.1, "d", "b", "c", "e", epoch=6)
     assert doubted(leases, 0.1) == {"a"}
     assert doubted(leases, 0.1, is_durable=True) == set()
     assert not leases.doubts("who has joined", 0.1, is_durable=True)
@@ -232,55 +239,3 @@ def test_a_node_that_cannot_be_judged_is_never_doubted(leases):
     assert doubted(leases, 99.0) == ALL - {"a"}
     beat(leases, 99.0, "a")
     assert doubted(leases, 98.0 + 2 * BOUND) == ALL
-
-
-# Since when a primary is known
-
-
-def test_an_owner_is_settled_once_it_was_met_long_enough_ago():
-    leases = Leases(BOUND)
-    leases.set_primaries(frozenset(NODES))
-    assert leases.seconds_unsettled("a", 0.0) == pytest.approx(FRESH), "never met"
-    leases.connected("a")
-    assert leases.seconds_unsettled("a", 7.0) == pytest.approx(FRESH)
-    beat(leases, 10.0, "a")
-    assert leases.seconds_unsettled("a", 10.0) == pytest.approx(FRESH)
-    assert leases.seconds_unsettled("a", 10.1) == pytest.approx(FRESH - 0.1)
-    assert leases.seconds_unsettled("a", 10.0 + FRESH + 0.01) == 0.0
-    beat(leases, 10.2, "a")
-    assert leases.seconds_unsettled("a", 10.0 + FRESH + 0.01) == 0.0, "the first time counts"
-    leases.evidence_bound = 0.5
-    assert leases.seconds_unsettled("a", 10.0 + FRESH) == pytest.approx(FRESH)
-
-
-def test_a_new_connection_begins_the_acquaintance_anew(leases):
-    """Another server may answer at the address."""
-    assert leases.seconds_unsettled("a", 0.0) == 0.0
-    leases.lost("a")
-    assert leases.seconds_unsettled("a", 0.0) == pytest.approx(FRESH)
-    leases.connected("a")
-    assert leases.seconds_unsettled("a", 0.0) == pytest.approx(FRESH)
-    beat(leases, 0.1, "a")
-    assert leases.seconds_unsettled("a", 0.1 + FRESH + 0.01) == 0.0
-    assert leases.seconds_unsettled("b", 0.1) == 0.0
-    leases.connected("a")
-    assert leases.seconds_unsettled("a", 9.0) == pytest.approx(FRESH)
-
-
-def test_a_higher_epoch_begins_the_acquaintance_with_all_anew(leases):
-    beat(leases, 0.1, "b", epoch=6)
-    assert leases.seconds_unsettled("b", 0.1) == pytest.approx(FRESH)
-    assert leases.seconds_unsettled("a", 0.1) == pytest.approx(FRESH)
-    beat(leases, 0.2, "a", epoch=5)
-    assert leases.seconds_unsettled("a", 9.0) == pytest.approx(FRESH), (
-        "it has not heard of the promotion"
-    )
-    beat(leases, 0.3, "a", epoch=6)
-    assert leases.seconds_unsettled("a", 0.3) == pytest.approx(FRESH)
-    assert leases.seconds_unsettled("a", 0.3 + FRESH + 0.01) == 0.0
-    assert leases.seconds_unsettled("b", 0.1 + FRESH + 0.01) == 0.0
-
-
-def test_a_single_server_is_settled_at_once():
-    leases = Leases(BOUND, has_epochs=False)
-    assert leases.seconds_unsettled("a", 0.0) == 0.0
