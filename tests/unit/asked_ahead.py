@@ -79,7 +79,8 @@ class Asked:
     def learn(self, *endings: Ending) -> None:
         self.ahead[KEYS[0]] = (*self.ahead.get(KEYS[0], ()), *endings)
 
-    def _doubts(self, node: Any, *, is_durable: bool = False) -> bool:
+    def _doubts(self, node: Any, *, age: float, is_durable: bool = False) -> bool:
+        assert age >= 0
         self.doubted.append(is_durable)
         return self.is_doubtful
 

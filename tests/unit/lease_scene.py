@@ -14,9 +14,9 @@ def beat(leases: Leases, at: float, *nodes: str, epoch: int = 5, knows_heads: bo
     """A heartbeat of each of ``nodes``, sent at ``at`` and answered."""
     for node in nodes or NODES:
         number = leases.beat_sent(node, at)
+        leases.beat_answered(node, number, epoch=epoch)
         if knows_heads and node in JOURNALS:
             leases.heads_heard(node, at)
-        leases.beat_answered(node, number, epoch=epoch)
         leases.met(node, at)
 
 

@@ -128,10 +128,10 @@ def test_an_ending_that_becomes_known_meanwhile_makes_the_call_be_sent_again(scr
 def test_an_ending_that_the_evidence_has_brought_is_carried_out_first():
     asked = Asked(READ)
     asked.is_doubtful = True
-    assert asked.reply(b"from before") == Agree(A, answered_at=7.0, until=2.5)
+    assert asked.reply(b"from before") == Agree(A, answered_at=7.0, until=2.5, made_at=7.0)
     asked.learn(ONE)
     assert asked.answer(True) == Send(A, (end(b"one"), by_name(READ)))
-    assert asked.reply(b"ended", b"value") == Agree(A, answered_at=7.0, until=2.5)
+    assert asked.reply(b"ended", b"value") == Agree(A, answered_at=7.0, until=2.5, made_at=7.0)
     asked.answer(True)
     assert asked.result.reply == ("read", b"value")
 
@@ -165,14 +165,14 @@ def test_a_confirmed_ending_needs_no_evidence():
 def test_an_ending_that_nobody_has_confirmed_does():
     asked = Asked(WRITE, replicas=1, is_ending=True)
     asked.is_doubtful = True
-    assert asked.reply(b"value", confirmed=0) == Agree(A, answered_at=7.0, until=2.5)
+    assert asked.reply(b"value", confirmed=0) == Agree(A, answered_at=7.0, until=2.5, made_at=7.0)
     assert asked.doubted == [False]
 
 
 def test_a_confirmed_login_needs_that_of_the_journals():
     asked = Asked(WRITE, replicas=1)
     asked.is_doubtful = True
-    until = Agree(A, answered_at=7.0, until=2.5, is_durable=True)
+    until = Agree(A, answered_at=7.0, until=2.5, made_at=7.0, is_durable=True)
     assert asked.reply(b"value", confirmed=1) == until
     assert asked.doubted == [True]
     asked.answer(True)
@@ -191,7 +191,7 @@ def test_a_login_that_is_not_believed_is_sent_again():
 
 def tried(asked: Asked, outcome: Any) -> Answer[Any] | None:
     shard, wait = first_try(asked.call, asked.terms, asked.slots)
-    return first_answer(asked.call, asked.terms, asked.slots, shard, wait, outcome)
+    return first_answer(asked.call, asked.terms, asked.slots, shard, wait, outcome, 0.0)
 
 
 def test_the_first_try_is_left_to_the_exchange_where_endings_are_known():
@@ -207,7 +207,7 @@ def test_the_first_answer_is_none_where_an_ending_has_become_known():
     asked = Asked(READ)
     shard, wait = first_try(asked.call, asked.terms, asked.slots)
     outcome = Replies([b"value"], 0)
-    arguments = asked.call, asked.terms, asked.slots, shard, wait, outcome
+    arguments = asked.call, asked.terms, asked.slots, shard, wait, outcome, 0.0
     assert first_answer(*arguments).reply == ("read", b"value")
     asked.learn(ONE)
     assert first_answer(*arguments) is None

@@ -164,7 +164,6 @@ def test_a_pending_ending_whose_id_a_journal_knows_otherwise_is_given_up(slot, c
     assert "given up" in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="it is released, and stays queued")
 def test_it_is_given_up_also_while_its_own_shard_is_away():
     own, store = with_journals(), Store(is_away=True, journals=dict.fromkeys(JOURNAL_SLOTS, AWAY))
     with pytest.raises(RevocationPending):

@@ -24,12 +24,20 @@ from clusterpass.protocol.calls import (
 )
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES, Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import REASON_NUMBERS
 from clusterpass.protocol.script import ScriptCall
 
 _HEAD: Final = struct.Struct(">8sI")
 _SUBJECT_BYTES: Final = 8
 LATEST: Final = 2**32 - 1
 """The last second that an entry can count until."""
+_ARGUMENTS: Final[dict[str, tuple[tuple[type, ...], ...]]] = {
+    "end_session": ((str, str, str, str),),
+    "end_all": ((str, str, str), (str, type(None), str)),
+    "ban": ((str, int, int, str),),
+    "revoke_before": ((),),
+}
+"""The types of the arguments of each verb."""
 JournaledVerb = Literal["end_session", "end_all", "ban", "revoke_before"]
 
 
@@ -127,11 +135,14 @@ class JournalEntry:
             raise UnreadableRecord from error
         operation = entry_id[:-_SUBJECT_BYTES]
         entry = cls(operation, subject, verb, tuple(arguments), expires_at, milliseconds)
-        try:
-            is_good = isinstance(subject, str) and entry.id == entry_id and entry._fingerprint()
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UnreadableRecord from error
-        if not is_good:
+        kinds = tuple(type(each) for each in entry.arguments)
+        if (
+            kinds not in _ARGUMENTS.get(verb, ())
+            or not isinstance(subject, str)
+            or not isinstance(milliseconds, int | None)
+            or (verb == "end_session" and entry.arguments[1] not in REASON_NUMBERS)
+            or entry.id != entry_id
+        ):
             raise UnreadableRecord
         return entry
 

@@ -59,11 +59,15 @@ class Cutoff:
 
     def learn(self, milliseconds: int, began: float) -> None:
         """Take note of a cutoff that was requested at ``began``, in seconds of the clock."""
+        self.raise_to(milliseconds)
+        if began >= self._forgotten_at:
+            self._known_at = began if self._known_at is None else max(self._known_at, began)
+
+    def raise_to(self, milliseconds: int) -> None:
+        """Take note of a cutoff, which says nothing about how old the others are."""
         if milliseconds > self.milliseconds:
             self.milliseconds = milliseconds
             self.on_raised()
-        if began >= self._forgotten_at:
-            self._known_at = began if self._known_at is None else max(self._known_at, began)
 
     def forget(self) -> None:
         """Require the next caller to read the cutoff, which may have been raised.

@@ -243,7 +243,7 @@ class Journal:
                 return
             make = partial(self._call_of, entry)
             make()
-        except UnreadableRecord:
+        except (UnreadableRecord, ValueError):
             # Of a later release, whose processes carry it out; it has to reach every journal.
             self._unreadable[entry_id] = encoded
             return

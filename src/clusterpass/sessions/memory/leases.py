@@ -109,10 +109,10 @@ class Leases:
     def heads_heard(self, node: Hashable, sent_at: float) -> None:
         """Take note that all entries are known that ``node`` had when it was asked at ``sent_at``.
 
-        Call this before :meth:`beat_answered`, which judges the epoch of the node.
+        Call this after :meth:`beat_answered`: what a node told under an older epoch does not count.
         """
         state = self._nodes.get(node)
-        if state is not None:
+        if state is not None and state.epoch == self.epoch:
             state.heads_sent_at = max(state.heads_sent_at, sent_at)
             self._renew()
 

@@ -67,7 +67,7 @@ class Memory:
             jitter=jitter,
             changed=self.near.changed,
         )
-        self.journal.on_cutoff = lambda cutoff: self.cutoff.learn(cutoff, -math.inf)
+        self.journal.on_cutoff = self.cutoff.raise_to
         if has_epochs:
             self.near.journal = self.journal
             self.near.leases.set_journals(None)

@@ -255,11 +255,11 @@ class NearCache(Beliefs):
                 return False
             if cutoff is not None:
                 self._cutoff.learn(cutoff, sent_at)
-            if told is not None and self.knows(node, told):
-                self.leases.heads_heard(node, sent_at)
             has_changed = self.leases.beat_answered(
                 node, number, epoch=epoch, knows_cutoff=cutoff is not None
             )
+            if told is not None and self.knows(node, told):
+                self.leases.heads_heard(node, sent_at)
             self.leases.met(node, self._steady())
         if self.journal is not None:
             self.journal.look_for_left()

@@ -252,7 +252,8 @@ class Confirm:
         except StoreDenied:
             raise
         except StoreUnavailable:
-            yield from self._journal_again(revocation, operation, entry)
+            if (yield from self._journal_again(revocation, operation, entry)):
+                return True
             raise
         try:
             _interpret(revocation, answer.reply)
