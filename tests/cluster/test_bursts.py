@@ -40,7 +40,8 @@ def questions() -> Iterator[Counter[Any]]:
 
     def counted(self: StoreBase, wanted: Any) -> Any:
         age = steady_seconds() - wanted.made_at
-        if self._doubts(wanted.node, age=age, is_durable=wanted.is_durable):
+        observer = self._observer
+        if observer and observer.doubts(wanted.node, age=age, is_durable=wanted.is_durable):
             asked[wanted.node] += 1
         return (yield from agree(self, wanted))
 

@@ -94,7 +94,7 @@ def test_its_own_shard_is_asked_once_and_not_for_long_where_journals_can_confirm
 
 def test_how_long_it_waits_is_what_the_journals_say():
     own, store = with_journals(), Store()
-    own.flows.memory.near.leases.evidence_bound = 0.4
+    own.flows.memory.near.leases.set_evidence_bound(0.4)
     store.run(end(own))
     assert store.names()[-1] == 0.4
 
@@ -235,7 +235,7 @@ def unsettled() -> Life:
     """A manager that has not met the owner, of which an answer is in doubt for 1000 seconds."""
     own = with_journals()
     leases = own.flows.memory.near.leases
-    leases.evidence_bound = 1000.0
+    leases.set_evidence_bound(1000.0)
     leases.lost(OWNER)
     return own
 

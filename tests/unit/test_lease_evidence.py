@@ -30,10 +30,10 @@ def test_evidence_for_an_answer_is_younger_than_for_a_lease(leases):
 
 
 def test_how_old_it_may_be_is_what_the_journals_say_but_at_most_the_bound(leases):
-    leases.evidence_bound = 0.5
+    leases.set_evidence_bound(0.5)
     assert doubted(leases, 0.49) == set()
     assert doubted(leases, 0.5) == ALL
-    leases.evidence_bound = 2 * BOUND
+    leases.set_evidence_bound(2 * BOUND)
     assert doubted(leases, BOUND - 0.01) == set()
     assert doubted(leases, BOUND) == ALL
 

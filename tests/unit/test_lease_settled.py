@@ -24,7 +24,7 @@ def test_an_owner_is_settled_once_it_was_met_long_enough_ago():
     assert leases.seconds_unsettled("a", 10.0 + FRESH + 0.01) == 0.0
     beat(leases, 10.2, "a")
     assert leases.seconds_unsettled("a", 10.0 + FRESH + 0.01) == 0.0, "the first time counts"
-    leases.evidence_bound = 0.5
+    leases.set_evidence_bound(0.5)
     assert leases.seconds_unsettled("a", 10.0 + FRESH) == pytest.approx(FRESH)
 
 

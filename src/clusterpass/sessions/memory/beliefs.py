@@ -111,7 +111,7 @@ class Beliefs:
 
     def _take_bound(self) -> None:
         if self.journal is not None and self.journal.milliseconds:
-            self.leases.evidence_bound = self.journal.milliseconds / 1000
+            self.leases.set_evidence_bound(self.journal.milliseconds / 1000)
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""

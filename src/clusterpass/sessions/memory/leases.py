@@ -50,7 +50,9 @@ class Leases:
         self.outdated: Set[Hashable] = frozenset()
         """Nodes that reported an older epoch than other nodes."""
         self.evidence_bound = EVIDENCE_SECONDS
-        """L, in seconds: how old the evidence may be by which an answer of a node is believed."""
+        """L, in seconds: how old the evidence may be by which an answer of a node is believed;
+        :meth:`set_evidence_bound` sets it."""
+        self._evidence = min(bound, EVIDENCE_SECONDS) if has_epochs else bound
         self.majority_until = inf if not has_epochs else -inf
         """Until when it is certain that no node was replaced more than T ago."""
         self.heads_at = inf
@@ -79,6 +81,11 @@ class Leases:
         self._primaries = frozenset(primaries)
         self._settle_epoch()
         self._renew()
+
+    def set_evidence_bound(self, seconds: float) -> None:
+        """Set how old evidence may be in this namespace; the staleness bound is the most here."""
+        self.evidence_bound = seconds
+        self._evidence = min(self.bound, seconds) if self._has_epochs else self.bound
 
     def set_journals(self, nodes: Set[Hashable] | None) -> None:
         """Set the nodes that hold the journals; none of them: there are no journals to know of.
@@ -241,10 +248,6 @@ class Leases:
         if state is None or state.met_at is None:
             return self.evidence_bound
         return max(0.0, state.met_at + self.evidence_bound - now)
-
-    @property
-    def _evidence(self) -> float:
-        return min(self.bound, self.evidence_bound) if self._has_epochs else self.bound
 
     def lease(self, node: Hashable) -> Lease | None:
         """Return the lease of the current generation of ``node``; None: it is not connected."""

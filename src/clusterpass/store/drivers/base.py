@@ -81,7 +81,7 @@ class StoreBase:
         self._observer, self._bound = observer, bound
         book = observer.journal
         ahead = {} if book is None else book.ahead
-        self._terms = replace(self._terms, doubts=self._doubts, ahead=ahead)
+        self._terms = replace(self._terms, doubts=observer.doubts, ahead=ahead)
 
     def confirm_by(self, durability: Durability) -> None:
         """Make every write wait for ``durability`` from now on.
@@ -181,7 +181,7 @@ class StoreBase:
         """
         node, observer = wanted.node, self._observer
         age = steady_seconds() - wanted.made_at
-        if observer is None or not self._doubts(node, age=age, is_durable=wanted.is_durable):
+        if observer is None or not observer.doubts(node, age=age, is_durable=wanted.is_durable):
             return True
         if self._disagreed_at.get(node, -math.inf) >= wanted.answered_at:
             return False
@@ -230,7 +230,3 @@ class StoreBase:
             until=until,
             silent=self.breakers.silent,
         )
-
-    def _doubts(self, node: Address, *, age: float, is_durable: bool = False) -> bool:
-        observer = self._observer
-        return observer is not None and observer.doubts(node, age=age, is_durable=is_durable)
