@@ -109,6 +109,10 @@ def test_json_is_that_of_the_response_models() -> None:
             'Bearer error="invalid_token", error_description="a b  c"',
         ),
         (
+            InvalidToken("\x1f !#[]^~\x7f\x80"),
+            'Bearer error="invalid_token", error_description=" !#[]^~"',
+        ),
+        (
             StepUpRequired(acr_values=("2", "3"), max_age=9),
             StepUpRequired(acr_values=("2", "3"), max_age=9).challenge,
         ),
