@@ -27,6 +27,13 @@ def test_the_default_hash_is_argon2id_as_recommended(real_hashes):
     assert PasswordHasher().hash(PASSWORD).startswith("$argon2id$v=19$m=47104,t=1,p=1$")
 
 
+def test_a_salt_has_16_bytes_and_a_hash_32_also_where_there_is_no_user():
+    for text in (CHEAP.hash(PASSWORD), CHEAP._dummy):
+        *_, salt, output = text.split("$")
+        assert (len(salt), len(output)) == (22, 43)
+        assert not CHEAP.needs_rehash(text)
+
+
 def test_a_hash_fits_its_password_alone():
     hashed = CHEAP.hash("pässwörd")
     assert CHEAP.verify(hashed, "pässwörd")

@@ -90,7 +90,7 @@ def test_how_many_levels_there_may_be_and_how_long_their_names() -> None:
     for allowed in (("1",), tuple("abcdefghijklmnop"), ("x" * 40, "._:/#-")):
         assert config(levels=allowed).levels == allowed
     for wrong in ((), tuple("abcdefghijklmnopq"), ("1", "1"), ("x" * 41,), ("",), ["1"], (1,)):
-        with pytest.raises(ConfigurationError, match="^levels must be"):
+        with pytest.raises(ConfigurationError, match=r"^levels must be"):
             config(levels=wrong)
 
 

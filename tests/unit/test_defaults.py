@@ -150,7 +150,7 @@ def test_how_long_a_write_waits_for_its_confirmation() -> None:
 
 def test_a_deadline_may_be_as_short_as_one_attempt_at_a_write() -> None:
     Patience(deadline=1.75).check("fsync")
-    with pytest.raises(ConfigurationError, match="deadline=1.74 .* 1.75 or more"):
+    with pytest.raises(ConfigurationError, match=r"deadline=1\.74 .* 1\.75 or more"):
         Patience(deadline=1.74).check("fsync")
 
 

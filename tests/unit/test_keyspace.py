@@ -109,7 +109,7 @@ def test_namespaces_share_no_key(subject: str, namespace: str) -> None:
     "namespace", ["", "a" * 33, "a:b", "{a}", "{", "a b", "a\n", "*", "?", "[a]", "é", "a/b", "\0"]
 )
 def test_namespace_that_is_refused(namespace: str) -> None:
-    with pytest.raises(ConfigurationError, match="^the key namespace must be 1 to 32"):
+    with pytest.raises(ConfigurationError, match=r"^the key namespace must be 1 to 32"):
         Keyspace(namespace)
 
 
