@@ -20,6 +20,7 @@ from tests.mutants.layers import (
 )
 from tests.mutants.mutant import SUBTLE, Kind, Mutant
 from tests.mutants.process import run_limited
+from tests.mutants.record import record
 from tests.mutants.recorded import Recorded, check_layers
 from tests.mutants.sample import draw, is_code, mutants_of_layer
 from tests.mutants.scratch_copy import ScratchCopy
@@ -335,6 +336,38 @@ def test_what_pytest_tells_of_a_test_that_fails_and_of_a_file_that_does_not_load
     assert (crashed.status, crashed.last) == (7, "tests/test_small.py::test_x")
     unread = run("1 / 0")
     assert (unread.status not in {0, 5}, unread.last) == (True, "")
+
+
+def test_a_file_that_takes_too_long_plays_no_part_until_it_is_given_more_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr("tests.mutants.record.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("tests.mutants.record.recorded_tests", lambda *_: ["tests/test_one.py"])
+    copy = ScratchCopy(tmp_path / "tree")
+    test_file = copy.tree / "tests/test_one.py"
+    test_file.parent.mkdir(parents=True)
+    test_file.write_text("def test_x(): pass")
+
+    def run(*_: object, seconds: float, **__: object) -> tuple[int | None, str]:
+        given.append(seconds)
+        return (None if seconds < 300 else 1), ""
+
+    def said_when_given(seconds: float) -> list[str]:
+        said: list[str] = []
+        found = record(copy, [], longest_file=seconds, say=lambda text, **_: said.append(text))
+        assert found.seconds == {}
+        return said
+
+    monkeypatch.setattr("tests.mutants.record.run_limited", run)
+    again = "recording tests/test_one.py"
+    late = "tests/test_one.py plays no part: it took longer than 240 seconds"
+    none = "tests/test_one.py plays no part: no test passed"
+    assert said_when_given(240) == [again, late]
+    assert said_when_given(240) == [late], "it is not tried again"
+    assert said_when_given(300) == [again, none]
+    assert said_when_given(900) == [none]
+    assert given == [240, 300]
 
 
 def test_what_takes_too_long_is_ended() -> None:
