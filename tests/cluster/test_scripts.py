@@ -286,6 +286,30 @@ def _spent(cluster: EmbeddedCluster, act) -> dict[str, int]:
     return {name: count for name, count in spent.items() if count}
 
 
+@pytest.mark.parametrize("seconds_apart", [0, 1])
+def test_the_results_of_eight_operations_are_kept(sessions, node, key, subject, seconds_apart):
+    """The latest; of those of one second the one that is under way, and the lowest ids."""
+    pair = sessions.login(subject)
+
+    def kept() -> list[int]:
+        names = (name for name in node.hkeys(key) if len(name) == 10 and name[:1] == b"o")
+        return sorted(int.from_bytes(name[1:9], "big") for name in names)
+
+    def repeat(number: int) -> None:
+        sessions.revoke_all(subject, keep=pair.session_id, operation_id=f"{number:016x}")
+
+    for number in range(20, 28):
+        repeat(number)
+    assert kept() == list(range(20, 28))
+    now = int(time.time())
+    for number in range(20, 28):
+        field = b"o" + number.to_bytes(8, "big") + b"\0"
+        at = now - seconds_apart * (28 - number)
+        node.hset(key, field, at.to_bytes(4, "big") + node.hget(key, field)[4:])
+    repeat(99)
+    assert kept() == ([*range(20, 27), 99] if seconds_apart == 0 else [*range(21, 28), 99])
+
+
 def test_each_verb_is_one_round_trip(cluster, config, subject, monkeypatch):
     # A manager that remembers nothing has no watch; those of other managers look the cluster up
     # now and then, which would be counted here.
