@@ -49,7 +49,14 @@ LAYERS: dict[str, Layer] = {
     "users": Layer(("users",)),
     "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
     "doctor": Layer(("doctor",)),
-    "cli": Layer(("cli",), ("tests/cli/test_doctor_cli.py", "tests/cli/test_dev_and_demo.py")),
+    "cli": Layer(
+        ("cli",),
+        (
+            "tests/cli/test_doctor_cli.py",
+            "tests/cluster/test_cluster_cli.py",
+            "tests/cli/test_dev_and_demo.py",
+        ),
+    ),
 }
 # Folders of which every test file, at any depth, is recorded ...
 TEST_FOLDERS: Final = (

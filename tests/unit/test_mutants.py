@@ -1,6 +1,7 @@
 """What the mutants of tests/mutants look like; scores come from running them."""
 
 import ast
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.mutants import lua_source, python_source
-from tests.mutants.equivalent import REVIEWED
+from tests.mutants.equivalent import PACES, REVIEWED
 from tests.mutants.layers import (
     LAYERS,
     SLOW_OR_TEXTUAL,
@@ -172,6 +173,14 @@ def test_every_folder_with_tests_is_recorded_or_left_out_on_purpose() -> None:
 def test_the_reviewed_lines_are_there() -> None:
     for path, line, _ in REVIEWED:
         assert line in [one.strip() for one in (ROOT / path).read_text("utf-8").splitlines()]
+
+
+def test_the_names_of_paces_are_there() -> None:
+    for name in PACES:
+        path, _, constant = name.partition(":")
+        assert re.search(rf"^{constant}: Final = \d+$", (ROOT / path).read_text("utf-8"), re.M), (
+            name
+        )
 
 
 def named_tree(folder: Path) -> Path:
