@@ -18,8 +18,9 @@ def choose_tests(
 ) -> list[str]:
     """The tests that execute the changed code, those without a cluster first, then by time.
 
-    The list ends when the tests together take ``most_seconds``. Without any recorded test the
-    answer is the layer's fallback: files of tests that run the code in other processes.
+    The list ends when the tests together take ``most_seconds``. Where no recorded test executes the
+    code, the answer is the layer's fallback: files of tests that run it in other processes, as
+    whole files if nothing is recorded of them.
     """
     tests = recorded.of_lines(mutant.path, mutant.lines)
     named: set[str] = set()
@@ -29,11 +30,11 @@ def choose_tests(
         tests = tests or recorded.of_file(mutant.path)
         named = _naming(tree, recorded, mutant.names[-1])
         tests |= named
+    whole_files: list[str] = []
     if not tests:
         fallback = fallback_tests(layer)
         tests = recorded.in_files(fallback)
-        if not tests:
-            return list(fallback)
+        whole_files = [file for file in fallback if not recorded.in_files((file,))]
     # Each function once before any of them with other parameters, most of which are other engines.
     seen: Counter[str] = Counter()
     ranked = []
@@ -47,7 +48,7 @@ def choose_tests(
         if chosen and total > most_seconds:
             break
         chosen.append(test)
-    return chosen
+    return [*chosen, *whole_files]
 
 
 def _naming(tree: Path, recorded: Recorded, name: str) -> set[str]:

@@ -86,6 +86,7 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/service/test_page_browser_admin.py",
         "tests/service/test_server.py",
         "tests/unit/test_managers_agree.py",
+        "tests/unit/test_mutant_trials.py",
         "tests/unit/test_mutants.py",
         "tests/unit/test_recovery_figures.py",
         "tests/unit/test_rights.py",
