@@ -16,7 +16,10 @@ from clusterpass import (
     UserDirectory,
 )
 from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.users.directory import Directory
 from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.throttle import Throttle
 
 from .conftest import PASSWORD
 
@@ -230,3 +233,22 @@ async def test_the_asynchronous_directory(cluster_url, directory, new_name):
             await users.login(name, "another password")
         await users.enable(name)
         await users.login(name, "another password")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (b"cp:{alice}:user", "alice"),
+        (b"cp:{a%20b%7B%C3%A9%25}:user", "a b{é%"),
+        (b"cp:{alice}", None),
+        (b"cp:{alice}:users", None),
+        (b"other:{alice}:user", None),
+        (b"cp:{%FF}:user", None),
+        (b"cp:{\xff}:user", None),
+    ],
+)
+def test_the_name_in_a_key(key, name):
+    directory = Directory(
+        Keyspace(), CHEAP, Throttle(Keyspace(), ThrottlePolicy()), random_bytes=bytes
+    )
+    assert directory.name_in_key(key) == name

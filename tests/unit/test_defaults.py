@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from clusterpass import (
+    AsyncHashing,
     Config,
     ConfigurationError,
     EmbeddedCluster,
+    Hashing,
     SessionManager,
     SessionPolicy,
     ThrottlePolicy,
@@ -96,6 +98,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
 }
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (TokenVerifier, {"clock_leeway": 30, "expiry_leeway": 0}),
+    (AsyncHashing, {"concurrency": None, "most_waiting": 64}),
+    (Hashing, {"concurrency": None, "most_waiting": 64}),
     (UserDirectory, {"hash_concurrency": None, "most_waiting": 64}),
     (PasswordHasher, {"memory_kib": 46 * 1024, "passes": 1, "lanes": 1}),
     (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
