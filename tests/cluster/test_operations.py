@@ -13,7 +13,9 @@ from clusterpass.model.errors import TooManyBans
 from clusterpass.protocol.calls import subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import ScriptCall
+from tests.cluster.stored import let_expire, record_of
 
 OPERATION = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -125,6 +127,20 @@ def test_another_request_with_the_id_is_refused_and_changes_nothing(
             found = scene.manager.verify(pair.access_token, verification="strict")
             assert found.bans == before[1]
     assert scene.manager.stats().pending.waiting == 0
+
+
+@pytest.mark.parametrize("refused", [name for name in REQUESTS if name != "revoke"])
+def test_a_request_that_is_refused_clears_away_what_has_ended(
+    engine: Any, scene: Scene, refused: str
+) -> None:
+    """As every change does: otherwise a subject of whom little is asked keeps it for long."""
+    scene.revoke(0, operation_id=OPERATION)
+    let_expire(engine, scene.pairs[3])
+    with pytest.raises(OperationMismatch):
+        REQUESTS[refused](scene, OPERATION)
+    left = record_of(engine, scene.pairs[3])
+    assert isinstance(left, Tombstone)
+    assert left.reason == "expired"
 
 
 def test_a_ban_from_a_scope_does_not_pass_for_the_end_of_all_sessions(scene: Scene) -> None:
