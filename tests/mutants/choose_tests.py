@@ -25,8 +25,11 @@ def choose_tests(
     tests = recorded.of_lines(mutant.path, mutant.lines)
     named: set[str] = set()
     if not mutant.lines and mutant.names:
-        for path, lines in _uses(tree, mutant.names[0]):
-            tests |= recorded.of_lines(path, lines)
+        # A setting of a class that no line reads shows where the class is used.
+        for name in (mutant.names[0], mutant.names[-1]):
+            if not tests:
+                for path, lines in _uses(tree, name):
+                    tests |= recorded.of_lines(path, lines)
         tests = tests or recorded.of_file(mutant.path)
         named = _naming(tree, recorded, mutant.names[-1])
         tests |= named

@@ -33,6 +33,27 @@ def test_the_quickest_tests_that_execute_the_line_run_first_and_then_those_over_
     assert chosen(1) == [TWO], "at least one"
 
 
+def test_a_setting_of_a_class_has_the_tests_that_use_the_class(tmp_path: Path) -> None:
+    package = tmp_path / "src/clusterpass"
+    package.mkdir(parents=True)
+    (package / "settings.py").write_text("class Settings:\n    prefix = 5\n    read = 6\n")
+    (package / "user.py").write_text("first = Settings()\nsecond = first.read\n")
+    recorded = Recorded({ONE: 1.0, TWO: 1.0})
+    recorded.tests["src/clusterpass/user.py"] |= {1: {ONE}, 2: {TWO}}
+    for test in (ONE, TWO):
+        file = tmp_path / test.split("::")[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"def {test.split('::')[1]}(): pass\n")
+
+    def chosen(name: str) -> list[str]:
+        path = "src/clusterpass/settings.py"
+        mutant = Mutant(path, 2, Kind.NUMBER, 0, 1, "5", "6", (), (name, "Settings"))
+        return choose_tests(recorded, tmp_path, "model", mutant, most_seconds=60)
+
+    assert chosen("prefix") == [ONE]
+    assert chosen("read") == [TWO]
+
+
 def test_code_that_runs_in_other_processes_alone_has_all_files_of_its_layer() -> None:
     first, *others = LAYERS["cli"].fallback
     recorded = Recorded({f"{first}::test_x": 5.0, ONE: 1.0})
