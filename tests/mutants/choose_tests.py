@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def choose_tests(
     whole files if nothing is recorded of them.
     """
     tests = recorded.of_lines(mutant.path, mutant.lines)
+    for path, lines in _generated(tree, mutant):
+        tests |= recorded.of_lines(path, lines)
     named: set[str] = set()
     if not mutant.lines and mutant.names:
         # A setting of a class that no line reads shows where the class is used.
@@ -52,6 +55,15 @@ def choose_tests(
             break
         chosen.append(test)
     return [*chosen, *whole_files]
+
+
+def _generated(tree: Path, mutant: Mutant) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The lines of the synchronous function that is generated from the changed one."""
+    path = mutant.path.replace("/aio/", "/sync/")
+    if mutant.lines and path != mutant.path and (tree / path).exists():
+        for node in ast.walk(ast.parse((tree / path).read_bytes())):
+            if isinstance(node, ast.FunctionDef) and node.name == mutant.names[-1]:
+                yield path, tuple(range(node.body[0].lineno, (node.end_lineno or 0) + 1))
 
 
 def _naming(tree: Path, recorded: Recorded, name: str) -> set[str]:

@@ -74,7 +74,7 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
-    f"{_WATCH}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up where nothing asks for it",
+    f"{_WATCH}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

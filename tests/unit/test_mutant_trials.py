@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.mutants import python_source
 from tests.mutants.choose_tests import choose_tests
 from tests.mutants.layers import LAYERS
 from tests.mutants.mutant import Kind, Mutant
@@ -31,6 +32,27 @@ def test_the_quickest_tests_that_execute_the_line_run_first_and_then_those_over_
     assert chosen(1000) == [TWO, ONE, f"{TWO}[a]", OVER_CLUSTER, f"{OVER_CLUSTER}2"]
     assert chosen(21) == [TWO, ONE, f"{TWO}[a]", OVER_CLUSTER]
     assert chosen(1) == [TWO], "at least one"
+
+
+def test_a_change_of_an_asynchronous_module_has_the_tests_of_the_synchronous_one(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "class {0}Group:\n"
+        "    {1}def look(self):\n        return 5\n\n"
+        "    {1}def other(self):\n        return 6\n"
+    )
+    for folder, prefix, words in (("aio", "Async", "async "), ("sync", "", "")):
+        file = tmp_path / f"src/clusterpass/users/{folder}/group.py"
+        file.parent.mkdir(parents=True)
+        file.write_text("# A line more.\n" * (not words) + code.format(prefix, words))
+    path = "src/clusterpass/users/aio/group.py"
+    found = python_source.mutants_of(path, (tmp_path / path).read_bytes())
+    (mutant,) = (one for one in found if one.before == "5" and one.kind is Kind.NUMBER)
+    recorded = Recorded({ONE: 1.0, TWO: 2.0, OVER_CLUSTER: 1.0})
+    recorded.tests[path][3].add(ONE)
+    recorded.tests["src/clusterpass/users/sync/group.py"] |= {4: {TWO}, 7: {OVER_CLUSTER}}
+    assert choose_tests(recorded, tmp_path, "users", mutant, most_seconds=60) == [ONE, TWO]
 
 
 def test_a_setting_of_a_class_has_the_tests_that_use_the_class(tmp_path: Path) -> None:

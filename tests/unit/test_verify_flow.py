@@ -234,3 +234,31 @@ def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
     assert entry is not None
     assert entry.loaded is not None
     assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
+
+
+def test_what_the_store_says_again_is_served_from_memory_again() -> None:
+    """A push tells that something has changed, which need not be what a session shows."""
+    own = life(verification="cached")
+    near, token = own.flows.memory.near, access_token()
+    near.set_primaries(frozenset({"node"}))
+    near.connected("node")
+    for _ in range(3):
+        near.beat_answered("node", near.beat_sent("node"), 0, 0)
+
+    def verify() -> Session:
+        flow = own.verify(token)
+        call = next(flow)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                reply = stored(live()) if call.script.name == "verify" else 0
+                call = flow.send(Answer(call.read(reply), False, "node"))
+        session: Session = end.value.value
+        return session
+
+    session = verify()
+    assert near.find(token) is session
+    for _ in range(2):
+        near.pushed("node", [READ[0]])
+        assert near.find(token) is None
+        assert verify() == session
+        assert near.find(token) == session
