@@ -23,7 +23,7 @@ def test_threads_wait_until_the_load_is_over() -> None:
     assert waited == []
     flights.land("key")
     for other in others:
-        other.join(60)
+        other.join(10)
     # Who came only after the landing has begun a load of its own.
     assert len(waited) == 3
     assert waited.count(False) <= 1
