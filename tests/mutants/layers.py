@@ -44,7 +44,7 @@ LAYERS: dict[str, Layer] = {
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),
-    "store": Layer(("store",)),
+    "store": Layer(("store",), ("tests/cluster/test_event_loops.py",)),
     "managers": Layer(("managers",)),
     "users": Layer(("users",)),
     "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
