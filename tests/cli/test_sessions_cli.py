@@ -79,6 +79,9 @@ def test_show_tells_all_that_is_known(run, manager):
         r"impersonated by  +sam: ticket 7",
     ):
         assert re.search(f"^{line}$", shown, re.MULTILINE), (line, shown)
+    subject, *each = shown.split("\n\n")
+    assert subject.startswith("subject")
+    assert [facts.split()[0] for facts in each] == ["session", "session"]
     one = run("sessions", "show", "alice", acted.session_id).stdout
     assert "laptop" not in one
     as_json = json.loads(run("sessions", "show", "alice", acted.session_id, "--json").stdout)

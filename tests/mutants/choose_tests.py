@@ -35,6 +35,9 @@ def choose_tests(
                     tests |= recorded.of_lines(path, lines)
         tests = tests or recorded.of_file(mutant.path)
         named = _naming(tree, recorded, mutant.names[-1])
+        if mutant.names[0] != mutant.names[-1]:
+            for path, lines in _uses(tree, mutant.names[-1]):
+                named |= recorded.of_lines(path, lines)
         tests |= named
     whole_files: list[str] = []
     if not tests:
@@ -100,7 +103,8 @@ def _words(file: Path) -> dict[str, set[str]]:
 
 
 def _uses(tree: Path, name: str) -> list[tuple[str, tuple[int, ...]]]:
-    """The lines of the package that read a name, also as an attribute or a keyword."""
+    """The lines of the package that read a name, also as an attribute, and the first lines of
+    functions that take what the name says."""
     return [
         (path, tuple(sorted(lines[name]))) for path, lines in _names(tree).items() if name in lines
     ]
@@ -115,5 +119,15 @@ def _names(tree: Path) -> dict[str, dict[str, set[int]]]:
             match node:
                 case ast.Name(id=name) | ast.Attribute(attr=name):
                     lines.setdefault(name, set()).add(node.lineno)
+                case ast.FunctionDef(args=taken) | ast.AsyncFunctionDef(args=taken):
+                    for part in ast.walk(taken):
+                        if isinstance(part, ast.Name):
+                            lines.setdefault(part.id, set()).add(_first_line(node))
         found[file.relative_to(tree).as_posix()] = lines
     return found
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The first line of a function that runs; a docstring does not."""
+    has_docstring = ast.get_docstring(node) is not None and len(node.body) > 1
+    return node.body[int(has_docstring)].lineno

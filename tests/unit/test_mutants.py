@@ -77,6 +77,7 @@ def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
         "if TYPE_CHECKING:\n    f(5)",
         "@dataclass(frozen=True)\nclass A: ...",
         "x = 'a text for people'",
+        "x = y.encode('ascii')",
     ],
 )
 def test_what_nobody_could_notice_is_left_alone(code: str) -> None:
