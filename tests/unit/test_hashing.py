@@ -87,6 +87,24 @@ def test_next_to_a_loop_who_gives_up_keeps_the_place_until_the_thread_is_free():
     asyncio.run(run())
 
 
+def test_next_to_a_loop_what_waits_is_dropped_at_the_end_and_the_loop_is_not_kept() -> None:
+    async def run() -> list[str]:
+        hashing, work, ran = AsyncHashing(concurrency=1, most_waiting=1), Work(), []
+        running = asyncio.create_task(hashing.run(work))
+        assert await asyncio.to_thread(work.began.acquire, timeout=60)
+        waiting = asyncio.create_task(hashing.run(lambda: ran.append("ran")))
+        await asyncio.sleep(0)
+        hashing.close()
+        assert not running.done(), "close does not wait"
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        work.goes_on.set()
+        assert await running == "hashed"
+        return ran
+
+    assert asyncio.run(run()) == []
+
+
 def test_on_threads_some_hash_some_wait_and_the_others_are_refused():
     hashing, work = Hashing(concurrency=2, most_waiting=1), Work()
     with ThreadPoolExecutor(3) as threads:

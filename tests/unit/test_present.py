@@ -10,7 +10,7 @@ from clusterpass.sessions.present import means_the_same_until
 from .driven_flows import NOW, live
 
 RECORD = live(absolute_end=NOW + 1000, idle_seconds=0)
-PLAIN = Stored(NOW, RECORD)
+PLAIN = Stored(NOW * 1000, RECORD)
 
 
 @pytest.mark.parametrize(
