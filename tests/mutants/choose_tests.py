@@ -39,6 +39,8 @@ def choose_tests(
             for path, lines in _uses(tree, mutant.names[-1]):
                 named |= recorded.of_lines(path, lines)
         tests |= named
+    # A test that has the name among its parameters is about nothing else.
+    about = mutant.names[0] if named else ""
     whole_files: list[str] = []
     if not tests:
         fallback = fallback_tests(layer)
@@ -48,8 +50,9 @@ def choose_tests(
     seen: Counter[str] = Counter()
     ranked = []
     for test in sorted(tests, key=lambda one: (recorded.seconds[one], one)):
-        function = test.split("[")[0]
-        ranked.append((needs_cluster(test), test not in named, seen[function], len(ranked), test))
+        function, _, parameters = test.partition("[")
+        closeness = 0 if about and about in parameters else 1 + (test not in named)
+        ranked.append((needs_cluster(test), closeness, seen[function], len(ranked), test))
         seen[function] += 1
     chosen, total = [], 0.0
     for *_, test in sorted(ranked):

@@ -61,8 +61,8 @@ def test_a_setting_of_a_class_has_the_tests_that_use_the_class(tmp_path: Path) -
     (package / "settings.py").write_text("class Settings:\n    prefix = 5\n    read = 6\n")
     (package / "user.py").write_text("first = Settings()\nsecond = first.read\n")
     (package / "taker.py").write_text('def take(x: Settings):\n    """Take."""\n    return x\n')
-    recorded = Recorded({ONE: 2.0, TWO: 1.0})
-    recorded.tests["src/clusterpass/user.py"] |= {1: {ONE}, 2: {TWO}}
+    recorded = Recorded({ONE: 2.0, TWO: 1.0, f"{TWO}[read-5]": 3.0})
+    recorded.tests["src/clusterpass/user.py"] |= {1: {ONE}, 2: {TWO, f"{TWO}[read-5]"}}
     recorded.tests["src/clusterpass/taker.py"][3].add(ONE)
     for test in (ONE, TWO):
         file = tmp_path / test.split("::")[0]
@@ -75,9 +75,8 @@ def test_a_setting_of_a_class_has_the_tests_that_use_the_class(tmp_path: Path) -
         return choose_tests(recorded, tmp_path, "model", mutant, most_seconds=60)
 
     assert chosen("prefix") == [ONE]
-    assert chosen("read") == [ONE, TWO], (
-        "those that use the class first, even if others are quicker"
-    )
+    # Those that name it, then those that use the class, even if others are quicker.
+    assert chosen("read") == [f"{TWO}[read-5]", ONE, TWO]
 
 
 def test_code_that_runs_in_other_processes_alone_has_all_files_of_its_layer() -> None:
