@@ -221,6 +221,15 @@ def test_the_latest_tombstone_stays_however_many_there_are(sessions, subject):
             sessions.verify(pair.access_token)
 
 
+def writes(node) -> int:
+    """How often a hash of the node was written to."""
+    return sum(
+        figures["calls"]
+        for name, figures in node.info("commandstats").items()
+        if name in {"cmdstat_hset", "cmdstat_hmset"}
+    )
+
+
 def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     """What a retry after a lost reply meets."""
     session_id, digest, successor = b"s" * 16, b"d" * 16, b"e" * 16
@@ -253,7 +262,9 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     first, second = login(), login()
     assert first.stored.record == second.stored.record
     assert session_fields(node, key) == 1
-    once, twice = rotate(), rotate()
+    once, written = rotate(), writes(node)
+    twice = rotate()
+    assert writes(node) > written, "WAIT confirms a write: without one it would confirm nothing"
     assert once.status == twice.status == "OK"
     assert once.stored.record == twice.stored.record
     # A login's retry that arrives late neither undoes the rotation ...
@@ -263,6 +274,19 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     sessions.revoke(subject, encode_session_id(session_id))
     assert isinstance(login().stored.record, Tombstone)
     assert sessions.sessions(subject) == []
+
+
+def test_a_refresh_that_is_repeated_within_its_grace_is_confirmed_again(
+    sessions, node, key, subject
+):
+    """Each repetition is a write, as WAIT confirms nothing without one."""
+    pair = sessions.login(subject)
+    successor, before = sessions.refresh(pair.refresh_token), node.hgetall(key)
+    for _ in range(2):
+        written = writes(node)
+        assert sessions.refresh(pair.refresh_token).refresh_token == successor.refresh_token
+        assert writes(node) > written
+    assert node.hgetall(key) == before
 
 
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:

@@ -37,6 +37,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "equal sizes are the clause before",
     (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "put('g', string.format('%.0f', math.max(generation() + 1, at_ms)))",
+        Kind.NUMBER,
+    ): "any higher number tells the logins before from those after",
+    (
         "src/clusterpass/managers/aio/confirming.py",
         "while time.monotonic() < until:",
         Kind.BOUNDARY,

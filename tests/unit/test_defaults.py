@@ -21,6 +21,10 @@ from clusterpass import (
 )
 from clusterpass.model.statistics import NOTHING_PENDING, ManagerStats, PendingStats
 from clusterpass.model.values import AccessClaims, Actor, Session
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
+from clusterpass.protocol.records import LiveRecord, Tombstone
+from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.location import Patience
 from clusterpass.users.passwords import PasswordHasher
@@ -87,6 +91,30 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "packed": None,
     },
     Answer: {"node": None, "is_confirmed": True},
+    Housekeeping: {
+        "history_entries": 0,
+        "history_seconds": 0,
+        "cutoff_milliseconds": 0,
+        "indexed": True,
+    },
+    NewSession: {
+        "flags": 0,
+        "device": "",
+        "most_per_device": 0,
+        "overflow": "oldest",
+        "replaced": b"",
+        "generation": None,
+        "address": b"",
+        "is_impersonation": False,
+        "label": "",
+    },
+    EndedAll: {"status": "OK"},
+    Rotated: {"key": 0},
+    LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0},
+    Tombstone: {"note": ""},
+    Details: {"device": None, "level": None, "methods": (), "actor": None},
+    Elevation: {"id": b"", "first_rotation": 2**32 - 1, "ends_older": False},
+    Stored: {"details": NO_DETAILS, "elevation": None, "bans": (), "generation": 0},
     Patience: {
         "timeout": 0.5,
         "deadline": 2.5,
