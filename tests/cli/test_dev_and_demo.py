@@ -91,6 +91,7 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
 
 def test_the_printed_lines_work_and_ctrl_c_leaves_nothing(dev: Dev):
     text = dev.text()
+    assert text.startswith("Starting a Valkey cluster of 6 nodes ...\n")
     lines = re.findall(r"^    ((?:ANSWER|TOKEN|curl).*)$", text, re.MULTILINE)
     assert len(lines) == 8
     shell = subprocess.run(

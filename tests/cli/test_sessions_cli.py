@@ -25,7 +25,10 @@ def test_a_list_is_a_table_for_people(process, manager):
     outcome = process("sessions", "list", "alice")
     assert (outcome.returncode, outcome.stderr) == (0, "")
     head, *rows = outcome.stdout.splitlines()
-    assert head.split()[:4] == ["SUBJECT", "SESSION", "DEVICE", "TYPE"]
+    assert re.split(" {2,}", head) == [
+        *("SUBJECT", "SESSION", "DEVICE", "TYPE"),
+        *("LOGGED IN", "LAST USED", "EXPIRES", "ACTOR"),
+    ]
     assert len(rows) == 2
     for row in rows:
         assert len(re.findall(_MOMENT, row)) == 3
@@ -79,6 +82,9 @@ def test_show_tells_all_that_is_known(run, manager):
         r"impersonated by  +sam: ticket 7",
     ):
         assert re.search(f"^{line}$", shown, re.MULTILINE), (line, shown)
+    subject, *each = shown.split("\n\n")
+    assert subject.startswith("subject")
+    assert [facts.split()[0] for facts in each] == ["session", "session"]
     one = run("sessions", "show", "alice", acted.session_id).stdout
     assert "laptop" not in one
     as_json = json.loads(run("sessions", "show", "alice", acted.session_id, "--json").stdout)

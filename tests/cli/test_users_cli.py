@@ -1,6 +1,14 @@
 """``clusterpass users``: names reach the terminal as the other commands print them."""
 
 import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from clusterpass import InvalidCredentials, UserDirectory
+
+PASSWORD = "correct horse battery\n"
 
 
 def test_names_cannot_command_the_terminal(run):
@@ -14,3 +22,49 @@ def test_names_cannot_command_the_terminal(run):
     changed = run("users", "passwd", name, "--password-stdin", text_in=password)
     assert changed.stdout.startswith(f"changed the password of {escaped}, ended 0 sessions")
     assert [user["name"] for user in json.loads(run("users", "list", "--json").stdout)] == [name]
+
+
+def test_the_list_in_lines_and_as_json(run):
+    for name in ("bob", "alice"):
+        run("users", "add", name, "--password-stdin", text_in=PASSWORD)
+    run("users", "disable", "bob")
+    members = json.loads(run("users", "list", "--json").stdout)
+    assert [list(user) for user in members] == [["name", "disabled", "created_at"]] * 2
+    assert [(user["name"], user["disabled"]) for user in members] == [
+        ("alice", False),
+        ("bob", True),
+    ]
+    assert all(0 <= time.time() - user["created_at"] < 600 for user in members)
+    days = [datetime.fromtimestamp(user["created_at"], UTC).date() for user in members]
+    assert run("users", "list").stdout == (
+        f"alice\tenabled\tsince {days[0]}\nbob\tdisabled\tsince {days[1]}\n"
+    )
+
+
+def test_who_is_not_there_and_who_is_there_already(run):
+    for verb in ("disable", "enable"):
+        refused = run("users", verb, "nobody")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith("clusterpass: ")
+    assert run("users", "passwd", "nobody", "--password-stdin", text_in=PASSWORD).returncode == 1
+    assert run("users", "add", "alice", "--password-stdin", text_in=PASSWORD).returncode == 0
+    assert run("users", "add", "alice", "--password-stdin", text_in=PASSWORD).returncode == 1
+
+
+def test_a_password_is_the_first_line_without_its_end(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in="längeres Wort \r\nmore\n")
+    directory = UserDirectory(manager)
+    directory.authenticate("alice", "längeres Wort ")
+    assert run("users", "add", "bob", "--password-stdin", text_in="").returncode == 1
+    changed = run("users", "passwd", "alice", "--password-stdin", text_in="another word")
+    assert changed.stdout == "changed the password of alice, ended 0 sessions\n"
+    directory.authenticate("alice", "another word")
+    with pytest.raises(InvalidCredentials):
+        directory.authenticate("alice", "längeres Wort ")
+
+
+def test_a_disabled_user_is_logged_out(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
+    manager.login("alice")
+    assert run("users", "disable", "alice").stdout == "disabled alice, ended 1 session\n"
+    assert manager.sessions("alice") == []

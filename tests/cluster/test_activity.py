@@ -97,6 +97,19 @@ def test_nothing_is_judged_idle_while_the_use_cannot_be_read(scene):
         assert scene.run(call, 2)
 
 
+def test_the_use_is_missed_wherever_the_session_is_among_the_fields(scene):
+    scene.note_use()
+    fields = scene.node.hgetall(scene.key)
+    for others in range(1, 4):
+        scene.node.delete(scene.key)
+        first = {b"%d" % number: b"of a later release" for number in range(others)}
+        scene.node.hset(scene.key, mapping={**first, **fields})
+        for call in scene.reads():
+            with pytest.raises(redis.exceptions.TryAgainError):
+                scene.run(call, 1)
+            assert scene.run(call, 2)
+
+
 def test_the_end_of_a_key_is_never_brought_forward_while_the_use_cannot_be_read(scene, manager):
     scene.note_use()
     manager.refresh(scene.pair.refresh_token)

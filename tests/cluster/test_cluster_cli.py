@@ -99,9 +99,24 @@ def test_start_status_stop_and_start_again(folder: Path) -> None:
     status = run("status", "--data", folder)
     assert status.returncode == 0, status.stdout
     assert status.stdout.splitlines()[-1] == "Healthy."
-    for node in state.nodes:
-        assert f"{node.port}  {node.pid}" in status.stdout
     facts = json.loads(run("status", "--json", "--data", folder).stdout)
+    assert [line.split() for line in status.stdout.splitlines()] == [
+        [facts["url"]],
+        ["node", "port", "pid", "role", "slots", "primary", "link"],
+        *(
+            [
+                *(str(node[name]) for name in ("index", "port", "pid", "role")),
+                ",".join(f"{first}-{last}" for first, last in node["slots"]) or "-",
+                str(node["primary_port"] or "-"),
+                "up",
+            ]
+            for node in facts["nodes"]
+        ),
+        ["Healthy."],
+    ]
+    assert [(node["port"], node["pid"]) for node in facts["nodes"]] == [
+        (node.port, node.pid) for node in state.nodes
+    ]
     assert (facts["running"], facts["healthy"], facts["problem"]) == (True, True, None)
     assert facts["supervisor_pid"] == state.supervisor_pid
     assert [node["role"] for node in facts["nodes"]] == ["primary"] * 3 + ["replica"] * 3

@@ -9,9 +9,11 @@ import pytest
 
 from clusterpass import EmbeddedCluster
 from clusterpass.doctor import DoctorOptions, Report, examine
+from clusterpass.doctor.collect import collect_snapshot
 from clusterpass.embedded import Node
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.store.location import parse_store_url
 from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.cluster.test_acl import REFERENCE, documented_rights
@@ -258,6 +260,14 @@ def test_some_of_our_keys_are_not_enough(patient):
     (finding,) = examine(with_user(patient, "narrow", *rights), only=["rights"]).findings
     assert {"+zadd", "+incr", "+get"} <= set(finding.remedy.replace(";", "").split())
     assert "+hget" not in finding.remedy
+
+
+def test_all_nodes_are_found_by_the_address_of_one(patient):
+    first = patient.url.partition(",")[0]
+    everyone = {node.port for node in patient.nodes}
+    for url in (first, first.replace("redis+cluster://", "redis://")):
+        seen = collect_snapshot(parse_store_url(url), DoctorOptions())
+        assert {node.address.port for node in seen.nodes} == everyone
 
 
 def test_a_user_that_does_not_exist_may_do_nothing(patient):

@@ -221,6 +221,24 @@ def test_shorten_only_ever_shortens(engine, manager, subject):
     assert limits(lifetime=4000, idle_lifetime=2000) == (shorter_end, 1000)
 
 
+@pytest.mark.parametrize(
+    ("options", "saying"),
+    [
+        ({}, "^give lifetime, idle_lifetime or both"),
+        ({"lifetime": 0}, r"^lifetime must be .* from 1 to 2147483648"),
+        ({"lifetime": 2**31 + 1}, "^lifetime must be"),
+        ({"idle_lifetime": 9}, r"^idle_lifetime must be .* from 10 to 316224000"),
+        ({"idle_lifetime": 0}, "^idle_lifetime must be"),
+        ({"idle_lifetime": 10 * 366 * DAY + 1}, "^idle_lifetime must be"),
+    ],
+)
+def test_shorten_names_what_it_refuses(manager, subject, options, saying):
+    pair = manager.login(subject)
+    with pytest.raises(InvalidInput, match=saying):
+        manager.shorten(subject, pair.session_id, **options)
+    assert manager.shorten(subject, pair.session_id, lifetime=1, idle_lifetime=10)
+
+
 def test_shorten_gives_an_idle_limit_to_a_session_without_one(manager, subject):
     pair = manager.login(subject, lifetime=5000, idle_lifetime=0)
     session = manager.shorten(subject, pair.session_id, idle_lifetime=900)

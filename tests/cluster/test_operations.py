@@ -10,15 +10,19 @@ import pytest
 from clusterpass import OperationMismatch, SessionNotFound
 from clusterpass.limits import MOST_BANS
 from clusterpass.model.errors import TooManyBans
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import Housekeeping
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import ScriptCall
+from tests.cluster.stored import home_of, let_expire, record_of
 
 OPERATION = "0123456789abcdef"
 OTHER = "fedcba9876543210"
 KEYSPACE = Keyspace()
 KEEPING = Housekeeping(900)
+SESSIONS_IN_A_SCORE = 512
+"""The index of who is online: a second times this, and the number of sessions."""
 
 
 class Scene:
@@ -125,6 +129,47 @@ def test_another_request_with_the_id_is_refused_and_changes_nothing(
             found = scene.manager.verify(pair.access_token, verification="strict")
             assert found.bans == before[1]
     assert scene.manager.stats().pending.waiting == 0
+
+
+CALLS: dict[str, Callable[[str, bytes], ScriptCall[Any]]] = {
+    "end_session": lambda subject, operation: session_calls.end_session(
+        KEYSPACE,
+        KEEPING,
+        subject,
+        session_id=b"s" * 16,
+        reason="revoked",
+        operation=operation,
+    ),
+    "end_all": lambda subject, operation: session_calls.end_all(
+        KEYSPACE, KEEPING, subject, keep=None, reason="revoked", operation=operation
+    ),
+    "ban": lambda subject, operation: subject_calls.ban(
+        KEYSPACE, KEEPING, subject, scope="", level=1, seconds=0, reason="", operation=operation
+    ),
+    "unban": lambda subject, operation: subject_calls.unban(
+        KEYSPACE, KEEPING, subject, scope="chat", operation=operation
+    ),
+    "set_claims": lambda subject, operation: subject_calls.set_claims(
+        KEYSPACE, KEEPING, subject, claims=b"{}", operation=operation
+    ),
+}
+
+
+@pytest.mark.parametrize("refused", CALLS)
+def test_a_request_that_is_refused_clears_away_what_has_ended(
+    engine: Any, scene: Scene, refused: str
+) -> None:
+    """As every change does: otherwise a subject of whom little is asked keeps it for long."""
+    scene.revoke(0, operation_id=OPERATION)
+    let_expire(engine, scene.pairs[3])
+    ask(scene.manager, CALLS[refused](scene.subject, bytes.fromhex(OPERATION)))
+    left = record_of(engine, scene.pairs[3])
+    assert isinstance(left, Tombstone)
+    assert left.reason == "expired"
+    key = KEYSPACE.sessions(scene.subject)
+    with home_of(engine, key) as node:
+        score = node.zscore(KEYSPACE.online(slot_of(key)), scene.subject)
+    assert score % SESSIONS_IN_A_SCORE == 2, "the index counts those that live"
 
 
 def test_a_ban_from_a_scope_does_not_pass_for_the_end_of_all_sessions(scene: Scene) -> None:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from clusterpass import SessionNotFound, SessionPolicy, SessionRevoked, TooManySessions
-from tests.cluster.stored import let_age, let_expire
+from tests.cluster.stored import let_age, let_expire, rewrite
 
 STRICT = SessionPolicy(max_sessions=2, overflow="refuse")
 
@@ -87,6 +88,24 @@ def test_the_least_recently_used_leaves(engine, manager, subject, use):
     manager.login(subject, device="newest", policy=policy)
     staying = "older" if use else "newer"
     assert devices(manager, subject) == ["newest", staying]
+
+
+def test_of_sessions_used_last_in_the_same_second_the_oldest_leaves(engine, manager, subject):
+    policy = SessionPolicy(max_sessions=9, overflow="least_recently_used")
+    pairs = [manager.login(subject, device=str(number), policy=policy) for number in range(9)]
+    then = int(time.time()) - 1000
+    for number, pair in enumerate(pairs):
+        # Their logins keep their order; the newest three were used before the others.
+        rewrite(
+            engine,
+            pair,
+            created_milliseconds=then * 1000 - 100 + number,
+            refreshed_at=then - 500 * (number > 5),
+        )
+    for number in range(9, 14):
+        manager.login(subject, device=str(number), policy=policy)
+    staying = ["2", "3", "4", "5", "9", "10", "11", "12", "13"]
+    assert sorted(devices(manager, subject), key=int) == staying
 
 
 def test_the_least_recently_used_of_a_kind_leaves(engine, manager, subject):

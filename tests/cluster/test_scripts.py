@@ -228,6 +228,15 @@ def test_the_latest_tombstone_stays_however_many_there_are(sessions, subject):
             sessions.verify(pair.access_token)
 
 
+def writes(node) -> int:
+    """How often a hash of the node was written to."""
+    return sum(
+        figures["calls"]
+        for name, figures in node.info("commandstats").items()
+        if name in {"cmdstat_hset", "cmdstat_hmset"}
+    )
+
+
 def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     """What a retry after a lost reply meets."""
     session_id, digest, successor = b"s" * 16, b"d" * 16, b"e" * 16
@@ -260,7 +269,9 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     first, second = login(), login()
     assert first.stored.record == second.stored.record
     assert session_fields(node, key) == 1
-    once, twice = rotate(), rotate()
+    once, written = rotate(), writes(node)
+    twice = rotate()
+    assert writes(node) > written, "WAIT confirms a write: without one it would confirm nothing"
     assert once.status == twice.status == "OK"
     assert once.stored.record == twice.stored.record
     # A login's retry that arrives late neither undoes the rotation ...
@@ -270,6 +281,19 @@ def test_a_repeated_call_changes_nothing(sessions, node, key, subject):
     sessions.revoke(subject, encode_session_id(session_id))
     assert isinstance(login().stored.record, Tombstone)
     assert sessions.sessions(subject) == []
+
+
+def test_a_refresh_that_is_repeated_within_its_grace_is_confirmed_again(
+    sessions, node, key, subject
+):
+    """Each repetition is a write, as WAIT confirms nothing without one."""
+    pair = sessions.login(subject)
+    successor, before = sessions.refresh(pair.refresh_token), node.hgetall(key)
+    for _ in range(2):
+        written = writes(node)
+        assert sessions.refresh(pair.refresh_token).refresh_token == successor.refresh_token
+        assert writes(node) > written
+    assert node.hgetall(key) == before
 
 
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
@@ -291,6 +315,30 @@ def _spent(cluster: EmbeddedCluster, act) -> dict[str, int]:
         name: after.get(f"cmdstat_{name}", 0) - before.get(f"cmdstat_{name}", 0) for name in names
     }
     return {name: count for name, count in spent.items() if count}
+
+
+@pytest.mark.parametrize("seconds_apart", [0, 1])
+def test_the_results_of_eight_operations_are_kept(sessions, node, key, subject, seconds_apart):
+    """The latest; of those of one second the one that is under way, and the lowest ids."""
+    pair = sessions.login(subject)
+
+    def kept() -> list[int]:
+        names = (name for name in node.hkeys(key) if len(name) == 10 and name[:1] == b"o")
+        return sorted(int.from_bytes(name[1:9], "big") for name in names)
+
+    def repeat(number: int) -> None:
+        sessions.revoke_all(subject, keep=pair.session_id, operation_id=f"{number:016x}")
+
+    for number in range(20, 28):
+        repeat(number)
+    assert kept() == list(range(20, 28))
+    now = int(time.time())
+    for number in range(20, 28):
+        field = b"o" + number.to_bytes(8, "big") + b"\0"
+        at = now - seconds_apart * (28 - number)
+        node.hset(key, field, at.to_bytes(4, "big") + node.hget(key, field)[4:])
+    repeat(99)
+    assert kept() == ([*range(20, 27), 99] if seconds_apart == 0 else [*range(21, 28), 99])
 
 
 def _await_quiet(cluster: EmbeddedCluster) -> None:

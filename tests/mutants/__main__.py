@@ -6,7 +6,7 @@ import time
 
 from .choose_tests import choose_tests
 from .layers import LAYERS, TEST_FOLDERS, check_paths
-from .record import record
+from .record import LONGEST_FILE, record
 from .recorded import check_layers
 from .report import score_lines, survivor_lines
 from .sample import draw
@@ -27,7 +27,7 @@ def main() -> int:
         if options.list:
             print("\n".join(f"{layer:9} {mutant.describe()}" for layer, mutant in drawn))
             return 0
-        recorded = record(copy, options.tests or TEST_FOLDERS)
+        recorded = record(copy, options.tests or TEST_FOLDERS, longest_file=options.longest_file)
         check_layers(copy.tree, recorded, layers)
         end = time.monotonic() + options.minutes * 60
         for number, (layer, mutant) in enumerate(drawn, 1):
@@ -62,6 +62,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     parser.add_argument("--least", type=float, default=0, help="the score in % that is demanded")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so long")
+    parser.add_argument(
+        "--longest-file",
+        type=float,
+        default=LONGEST_FILE,
+        help="seconds for the recording of a test file; one that takes longer plays no part",
+    )
     parser.add_argument(
         "--most-seconds", type=float, default=60, help="recorded time of the tests of one mutant"
     )

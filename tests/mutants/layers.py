@@ -44,12 +44,19 @@ LAYERS: dict[str, Layer] = {
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),
-    "store": Layer(("store",)),
+    "store": Layer(("store",), ("tests/cluster/test_event_loops.py",)),
     "managers": Layer(("managers",)),
     "users": Layer(("users",)),
     "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
     "doctor": Layer(("doctor",)),
-    "cli": Layer(("cli",), ("tests/cli/test_doctor_cli.py", "tests/cli/test_dev_and_demo.py")),
+    "cli": Layer(
+        ("cli",),
+        (
+            "tests/cli/test_doctor_cli.py",
+            "tests/cluster/test_cluster_cli.py",
+            "tests/cli/test_dev_and_demo.py",
+        ),
+    ),
 }
 # Folders of which every test file, at any depth, is recorded ...
 TEST_FOLDERS: Final = (
@@ -79,6 +86,7 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/service/test_page_browser_admin.py",
         "tests/service/test_server.py",
         "tests/unit/test_managers_agree.py",
+        "tests/unit/test_mutant_trials.py",
         "tests/unit/test_mutants.py",
         "tests/unit/test_recovery_figures.py",
         "tests/unit/test_rights.py",

@@ -129,8 +129,7 @@ class _Finder(ast.NodeVisitor):
             case ast.IfExp():
                 self._branch(node.test)
         for child in ast.iter_child_nodes(node):
-            quiet = isinstance(node, ast.Call) and isinstance(child, ast.keyword)
-            if not (quiet and skipped_keyword(node, child.arg or "")):
+            if not (isinstance(node, ast.Call) and _is_quiet(node, child)):
                 self.visit(child)
 
     def _branch(self, test: ast.expr) -> None:
@@ -210,6 +209,14 @@ class _Finder(ast.NodeVisitor):
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
+    """Whether a part of a call is left alone: the name of a codec is the same with a ``_``."""
+    if isinstance(child, ast.keyword):
+        return skipped_keyword(node, child.arg or "")
+    is_codec = isinstance(node.func, ast.Attribute) and node.func.attr in {"encode", "decode"}
+    return is_codec and isinstance(child, ast.Constant)
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -4,9 +4,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-
-import coverage
 
 from .layers import PACKAGE, recorded_tests
 from .process import run_limited
@@ -14,11 +13,22 @@ from .record_plugin import SECONDS
 from .recorded import LONGEST_TEST, Recorded
 from .scratch_copy import ScratchCopy, cache_folder, digest_of
 
-LONGEST_FILE = 240.0  # seconds; a file that takes longer is left out
+LONGEST_FILE = 240.0
+"""Seconds; a file that takes longer is left out."""
 
 
-def record(copy: ScratchCopy, folders: Sequence[str], *, say: Any = print) -> Recorded:
-    """The recording of the tests in some folders; runs only the test files that have none yet."""
+def record(
+    copy: ScratchCopy,
+    folders: Sequence[str],
+    *,
+    longest_file: float = LONGEST_FILE,
+    say: Any = print,
+) -> Recorded:
+    """The recording of the tests in some folders; runs only the test files that have none yet.
+
+    ``longest_file``: seconds for one file. A file that took longer once is tried again when it is
+    given more time than then.
+    """
     whole = Recorded()
     tree = copy.tree
     files = [one for one in (tree / "tests").rglob("*.py") if "mutants" not in one.parts]
@@ -28,17 +38,27 @@ def record(copy: ScratchCopy, folders: Sequence[str], *, say: Any = print) -> Re
     for test_file in recorded_tests(tree, folders):
         digest = digest_of(tree, [tree / test_file])
         cached = cache_folder() / f"{common[:16]}-{digest[:16]}.json"
-        if not cached.exists():
+        recorded = json.loads(cached.read_text()) if cached.exists() else None
+        if recorded is None or recorded.get("ended_after", longest_file) < longest_file:
             say(f"recording {test_file}", flush=True)
-            cached.write_text(json.dumps(_record_file(copy, test_file)))
-        recorded = json.loads(cached.read_text())
+            recorded = _record_file(copy, test_file, longest_file)
+            _keep(cached, recorded)
         if not recorded["seconds"]:
-            say(f"nothing recorded of {test_file}: its tests play no part", flush=True)
+            late = recorded.get("ended_after")
+            why = "no test passed" if late is None else f"it took longer than {late:.0f} seconds"
+            say(f"{test_file} plays no part: {why}", flush=True)
         _add(whole, recorded)
     return whole
 
 
-def _record_file(copy: ScratchCopy, test_file: str) -> dict[str, Any]:
+def _keep(cached: Path, recorded: dict[str, Any]) -> None:
+    """Written at once, as another run may be reading it."""
+    new = cached.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps(recorded))
+    new.replace(cached)
+
+
+def _record_file(copy: ScratchCopy, test_file: str, longest_file: float) -> dict[str, Any]:
     folder = copy.tree.parent
     data_file, seconds_file = folder / "coverage", folder / "seconds.json"
     for left in (data_file, seconds_file):
@@ -47,12 +67,16 @@ def _record_file(copy: ScratchCopy, test_file: str) -> dict[str, Any]:
     command += [f"--source={copy.tree / PACKAGE}", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-p", "tests.mutants.record_plugin", "-o", f"timeout={LONGEST_TEST}", test_file]
     environment = {**copy.environment(), SECONDS: str(seconds_file)}
-    run_limited(command, cwd=copy.tree, environment=environment, seconds=LONGEST_FILE)
+    status, _ = run_limited(command, cwd=copy.tree, environment=environment, seconds=longest_file)
+    if status is None:
+        return {"seconds": {}, "lines": {}, "ended_after": longest_file}
     if not (seconds_file.exists() and data_file.exists()):
         return {"seconds": {}, "lines": {}}
     seconds: dict[str, float] = json.loads(seconds_file.read_text())
     numbers = {test: number for number, test in enumerate(seconds)}
-    measured = coverage.CoverageData(str(data_file))
+    from coverage import CoverageData  # here, as only an extra installs it
+
+    measured = CoverageData(str(data_file))
     measured.read()
     lines = {
         os.path.relpath(file, copy.tree): {

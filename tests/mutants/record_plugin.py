@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import coverage
 import pytest
 
 SECONDS = "CLUSTERPASS_MUTANTS_SECONDS"
@@ -19,7 +18,9 @@ _not_passed: set[str] = set()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    measuring = coverage.Coverage.current()
+    from coverage import Coverage  # here, as only an extra installs it
+
+    measuring = Coverage.current()
     assert measuring is not None
     measuring.switch_context(item.nodeid)
     return (yield)

@@ -16,7 +16,10 @@ from clusterpass import (
     UserDirectory,
 )
 from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.users.directory import Directory
 from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.throttle import Throttle
 
 from .conftest import PASSWORD
 
@@ -25,6 +28,14 @@ CHEAP = PasswordHasher(memory_kib=64)
 
 def test_the_default_hash_is_argon2id_as_recommended(real_hashes):
     assert PasswordHasher().hash(PASSWORD).startswith("$argon2id$v=19$m=47104,t=1,p=1$")
+
+
+def test_a_salt_has_16_bytes_and_a_hash_32_also_where_there_is_no_user():
+    hasher = PasswordHasher(memory_kib=64)
+    for text in (hasher.hash(PASSWORD), hasher._dummy):
+        *_, salt, output = text.split("$")
+        assert (len(salt), len(output)) == (22, 43)
+        assert not hasher.needs_rehash(text)
 
 
 def test_a_hash_fits_its_password_alone():
@@ -223,3 +234,22 @@ async def test_the_asynchronous_directory(cluster_url, directory, new_name):
             await users.login(name, "another password")
         await users.enable(name)
         await users.login(name, "another password")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (b"cp:{alice}:user", "alice"),
+        (b"cp:{a%20b%7B%C3%A9%25}:user", "a b{é%"),
+        (b"cp:{alice}", None),
+        (b"cp:{alice}:users", None),
+        (b"other:{alice}:user", None),
+        (b"cp:{%FF}:user", None),
+        (b"cp:{\xff}:user", None),
+    ],
+)
+def test_the_name_in_a_key(key, name):
+    directory = Directory(
+        Keyspace(), CHEAP, Throttle(Keyspace(), ThrottlePolicy()), random_bytes=bytes
+    )
+    assert directory.name_in_key(key) == name

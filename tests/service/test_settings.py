@@ -1,12 +1,61 @@
 """Where settings come from, and what is said about wrong ones."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
 from clusterpass.service.api.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings
+
+DAY, LONGEST = 86_400, 10 * 366 * 86_400
+DEFAULTS = {
+    "keys_file": Path("keys.json"),
+    "issuer": "http://127.0.0.1:8000",
+    "administrators": (),
+    "host": "127.0.0.1",
+    "port": 8000,
+    "workers": 1,
+    "login_enabled": True,
+    "password_check": None,
+    "hash_concurrency": 2,
+    "account_attempts": 10,
+    "account_window": 300,
+    "address_attempts": 100,
+    "address_window": 300,
+    "trusted_proxies": (),
+    "cookie_secure": True,
+    "administration_max_age": 900,
+    "step_up_seconds": 300,
+    "log_warm_verifies": False,
+    "log_format": "json",
+}
+"""Those that the library does not have; a test below compares the others with the library's."""
+LIMITS = {
+    "access_lifetime": (10, DAY),
+    "absolute_lifetime": (10, LONGEST),
+    "idle_lifetime": (0, LONGEST),
+    "remember_lifetime": (10, LONGEST),
+    "remember_idle_lifetime": (0, LONGEST),
+    "activity_interval": (0, DAY),
+    "max_sessions": (1, 500),
+    "max_per_device": (0, 500),
+    "history_entries": (0, 100),
+    "history_lifetime": (0, LONGEST),
+    "cache_entries": (1, 100_000_000),
+    "cache_bytes": (2**20, 2**40),
+    "outage_grace": (0, 3600),
+    "port": (1, 65_535),
+    "workers": (1, 256),
+    "hash_concurrency": (1, 64),
+    "account_attempts": (1, 1_000_000),
+    "account_window": (1, DAY),
+    "address_attempts": (1, 1_000_000),
+    "address_window": (1, DAY),
+    "administration_max_age": (1, DAY),
+    "step_up_seconds": (1, DAY),
+}
 
 
 def test_the_environment_beats_the_file_and_code_beats_both(tmp_path, monkeypatch):
@@ -128,6 +177,27 @@ def test_names_in_a_file_may_hold_commas(tmp_path):
     settings = load_settings(file)
     assert settings.administrators == ("a,b", "c")
     assert settings.levels == ("bronze", "gold")
+
+
+def test_what_is_set_unless_somebody_sets_it():
+    settings = load_settings()
+    assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+    assert settings.store_url.get_secret_value() == "redis+cluster://127.0.0.1:7000"
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_lowest_and_the_highest_value_of_a_setting(monkeypatch, name):
+    monkeypatch.setenv("CLUSTERPASS_STORE_URL", "redis://127.0.0.1")
+    for neighbour in ("IDLE_LIFETIME", "REMEMBER_IDLE_LIFETIME"):
+        monkeypatch.setenv(f"CLUSTERPASS_{neighbour}", "0")
+    for value in LIMITS[name]:
+        monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
+        assert getattr(load_settings(), name) == value
+    lowest, highest = LIMITS[name]
+    for value in (lowest - 1, highest + 1):
+        monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
+        with pytest.raises(ConfigurationError, match=name):
+            load_settings()
 
 
 def test_the_defaults_are_those_of_the_library(keys_file):

@@ -31,24 +31,76 @@ def test_values_are_kept() -> None:
     )
 
 
+DAY, LONGEST = 86_400, 10 * 366 * 86_400
 LIMITS = {
-    "access_lifetime": (10, 86_400),
-    "absolute_lifetime": (10, 10 * 366 * 86_400),
-    "idle_lifetime": (0, 10 * 366 * 86_400),
+    "access_lifetime": (10, DAY),
+    "absolute_lifetime": (10, LONGEST),
+    "idle_lifetime": (0, LONGEST),
+    "remember_lifetime": (10, LONGEST),
+    "remember_idle_lifetime": (0, LONGEST),
+    "activity_interval": (0, DAY),
+    "history_entries": (0, 100),
+    "history_lifetime": (0, LONGEST),
     "clock_leeway": (0, 300),
     "expiry_leeway": (0, 5),
+    "cache_entries": (1, 100_000_000),
+    "cache_bytes": (2**20, 2**40),
 }
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_limits_of_numbers(name: str) -> None:
-    lowest, highest = LIMITS[name]
-    room = {"idle_lifetime": 0} if name != "idle_lifetime" else {}
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [*((name, *limits) for name, limits in LIMITS.items()), ("refresh_grace", 5, 300)],
+)
+def test_limits_of_numbers(name: str, lowest: int, highest: int) -> None:
+    room = {each: 0 for each in ("idle_lifetime", "remember_idle_lifetime") if each != name}
     for value in (lowest, highest):
         assert getattr(config(**room, **{name: value}), name) == value
     for wrong in (lowest - 1, highest + 1, -1, 10**30):
-        with pytest.raises(ConfigurationError, match=name):
+        with pytest.raises(ConfigurationError, match=f"^{name}[ ,]"):
             config(**room, **{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("staleness_bound", 0.05, 60), ("outage_grace", 0, 3600)]
+)
+def test_limits_of_seconds_with_fractions(name: str, least: float, most: float) -> None:
+    for value in (least, (least + most) / 3, most):
+        assert getattr(config(**{name: value}), name) == value
+    wrong = (least - 0.01, most + 0.01, True, "1", None, float("nan"), float("inf"))
+    for value in wrong:
+        with pytest.raises(ConfigurationError, match=f"^{name} must be"):
+            config(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["index_online", "step_up_ends_older_tokens"])
+@pytest.mark.parametrize("value", [0, 1, None, "yes"])
+def test_a_switch_is_on_or_off(name: str, value: Any) -> None:
+    for allowed in (False, True):
+        assert getattr(config(**{name: allowed}), name) is allowed
+    with pytest.raises(ConfigurationError, match=f"^{name} must be True or False"):
+        config(**{name: value})
+
+
+def test_a_refresh_token_may_be_for_single_use_without_exception() -> None:
+    assert config(refresh_grace=0).refresh_grace == 0
+
+
+def test_how_many_levels_there_may_be_and_how_long_their_names() -> None:
+    for allowed in (("1",), tuple("abcdefghijklmnop"), ("x" * 40, "._:/#-")):
+        assert config(levels=allowed).levels == allowed
+    for wrong in ((), tuple("abcdefghijklmnopq"), ("1", "1"), ("x" * 41,), ("",), ["1"], (1,)):
+        with pytest.raises(ConfigurationError, match=r"^levels must be"):
+            config(levels=wrong)
+
+
+@pytest.mark.parametrize("name", ["idle_lifetime", "remember_idle_lifetime"])
+def test_an_idle_lifetime_is_no_shorter_than_that_of_a_token(name: str) -> None:
+    for allowed in (0, 600):
+        config(access_lifetime=600, **{name: allowed})
+    for wrong in (1, 599):
+        with pytest.raises(ConfigurationError, match=f"^{name} must not be shorter"):
+            config(access_lifetime=600, **{name: wrong})
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -98,16 +150,20 @@ def test_number_of_sessions_that_is_refused(value: Any) -> None:
         SessionPolicy(max_sessions=value)
 
 
+@pytest.mark.parametrize("value", [-1, 501, True, 1.0, "1", None])
+def test_number_of_sessions_on_a_device_type_that_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_per_device"):
+        SessionPolicy(max_per_device=value)
+
+
 def test_policies() -> None:
     assert SessionPolicy.single_session() == SessionPolicy(max_sessions=1)
-    assert SessionPolicy(max_sessions=500).max_sessions == 500
-
-
-def test_session_does_not_end_while_its_access_token_is_in_use() -> None:
-    config(access_lifetime=600, idle_lifetime=600)
-    config(access_lifetime=600, idle_lifetime=0)
-    with pytest.raises(ConfigurationError, match="idle_lifetime"):
-        config(access_lifetime=600, idle_lifetime=599)
+    assert SessionPolicy.one_per_device() == SessionPolicy(max_sessions=50, max_per_device=1)
+    assert SessionPolicy.one_per_device(max_sessions=3) == SessionPolicy(
+        max_sessions=3, max_per_device=1
+    )
+    most = SessionPolicy(max_sessions=500, max_per_device=500)
+    assert (most.max_sessions, most.max_per_device) == (500, 500)
 
 
 def test_configuration_is_frozen_and_takes_names_only() -> None:

@@ -7,16 +7,25 @@ from typing import Any
 import pytest
 
 from clusterpass import (
+    AsyncHashing,
     Config,
     ConfigurationError,
     EmbeddedCluster,
+    Hashing,
     SessionManager,
     SessionPolicy,
     ThrottlePolicy,
     TokenVerifier,
     UserDirectory,
+    limits,
 )
-from clusterpass.model.statistics import ManagerStats, PendingStats
+from clusterpass.model.statistics import NOTHING_PENDING, ManagerStats, PendingStats
+from clusterpass.model.values import AccessClaims, Actor, Session
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
+from clusterpass.protocol.records import LiveRecord, Tombstone
+from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
+from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.location import Patience
 from clusterpass.users.passwords import PasswordHasher
 
@@ -61,6 +70,51 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "grace_accepted": 0,
         "silent_nodes": (),
     },
+    Actor: {"reason": ""},
+    AccessClaims: {"auth_time": None, "acr": None, "amr": (), "act": None, "step_up": None},
+    Session: {
+        "device_type": None,
+        "active_at": 0,
+        "auth_time": 0,
+        "acr": "",
+        "amr": (),
+        "act": None,
+        "bans": (),
+        "is_stateless": False,
+        "in_grace": False,
+    },
+    ScriptCall: {
+        "confirm": True,
+        "insists": False,
+        "deadline": None,
+        "slot": None,
+        "packed": None,
+    },
+    Answer: {"node": None, "is_confirmed": True},
+    Housekeeping: {
+        "history_entries": 0,
+        "history_seconds": 0,
+        "cutoff_milliseconds": 0,
+        "indexed": True,
+    },
+    NewSession: {
+        "flags": 0,
+        "device": "",
+        "most_per_device": 0,
+        "overflow": "oldest",
+        "replaced": b"",
+        "generation": None,
+        "address": b"",
+        "is_impersonation": False,
+        "label": "",
+    },
+    EndedAll: {"status": "OK"},
+    Rotated: {"key": 0},
+    LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0},
+    Tombstone: {"note": ""},
+    Details: {"device": None, "level": None, "methods": (), "actor": None},
+    Elevation: {"id": b"", "first_rotation": 2**32 - 1, "ends_older": False},
+    Stored: {"details": NO_DETAILS, "elevation": None, "bans": (), "generation": 0},
     Patience: {
         "timeout": 0.5,
         "deadline": 2.5,
@@ -72,6 +126,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
 }
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (TokenVerifier, {"clock_leeway": 30, "expiry_leeway": 0}),
+    (AsyncHashing, {"concurrency": None, "most_waiting": 64}),
+    (Hashing, {"concurrency": None, "most_waiting": 64}),
     (UserDirectory, {"hash_concurrency": None, "most_waiting": 64}),
     (PasswordHasher, {"memory_kib": 46 * 1024, "passes": 1, "lanes": 1}),
     (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
@@ -103,3 +159,47 @@ def test_what_a_throttle_may_be(name: str) -> None:
     for refused in (0, most + 1):
         with pytest.raises(ConfigurationError):
             ThrottlePolicy(**{name: refused})
+
+
+def test_nothing_is_pending_before_a_revocation() -> None:
+    assert dataclasses.asdict(NOTHING_PENDING) == {
+        "waiting": 0,
+        "oldest_seconds": 0.0,
+        "confirmed": 0,
+        "refused": 0,
+    }
+
+
+def test_how_long_a_write_waits_for_its_confirmation() -> None:
+    patience = Patience()
+    assert patience.confirmation_wait("replicated") == 0.25
+    assert patience.confirmation_wait("fsync") == 1.5
+    assert patience.write_timeout("replicated") == 0.5
+    assert patience.write_timeout("fsync") == 1.75
+    assert Patience(replica_wait=0.1).confirmation_wait("fsync") == 0.1
+    assert Patience(replica_wait=0.5).write_timeout("replicated") == 0.75
+
+
+def test_a_deadline_may_be_as_short_as_one_attempt_at_a_write() -> None:
+    Patience(deadline=1.75).check("fsync")
+    with pytest.raises(ConfigurationError, match=r"deadline=1\.74 .* 1\.75 or more"):
+        Patience(deadline=1.74).check("fsync")
+
+
+def test_the_limits_of_what_callers_may_pass() -> None:
+    found = {name: value for name, value in vars(limits).items() if isinstance(value, int)}
+    assert found == {
+        "DAY": DAY,
+        "LONGEST_LIFETIME": 10 * 366 * DAY,
+        "LONGEST_GRACE": HOUR,
+        "LONGEST_IMPERSONATION": HOUR,
+        "LONGEST_SUBJECT_BYTES": 255,
+        "LONGEST_DEVICE_BYTES": 128,
+        "LONGEST_REASON_BYTES": 200,
+        "LARGEST_CLAIMS_BYTES": 4096,
+        "LARGEST_LIVE_CLAIMS_BYTES": 2048,
+        "LONGEST_PASSWORD_BYTES": 1024,
+        "SHORTEST_NEW_PASSWORD": 8,
+        "MOST_BAN_LEVEL": 1000,
+        "MOST_BANS": 32,
+    }

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, example, given, settings, strategies
 from redis.crc import key_slot
 
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import SLOTS, SLOTS_WITH_CUTOFF, Keyspace, slot_of, slot_tags
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -109,8 +109,13 @@ def test_namespaces_share_no_key(subject: str, namespace: str) -> None:
     "namespace", ["", "a" * 33, "a:b", "{a}", "{", "a b", "a\n", "*", "?", "[a]", "é", "a/b", "\0"]
 )
 def test_namespace_that_is_refused(namespace: str) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=r"^the key namespace must be 1 to 32"):
         Keyspace(namespace)
+
+
+def test_the_shortest_and_the_longest_namespace() -> None:
+    for namespace in ("a", "_.-" + "Z9" * 14 + "x"):
+        assert Keyspace(namespace).sessions("bob") == f"{namespace}:{{bob}}".encode()
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,42 @@ def test_names_as_they_are_in_the_store(build: Any, name: bytes) -> None:
     assert BUILDERS[build]("{a b}/é%") == name.replace(
         b"alice@example.com", b"%7Ba%20b%7D%2F%C3%A9%25"
     )
+
+
+def test_names_of_what_belongs_to_a_slot_as_they_are_in_the_store() -> None:
+    # Other processes look for the same names, also those that run another release meanwhile.
+    assert SLOTS_WITH_CUTOFF == (0, 5461, 10_922)
+    assert [KEYSPACE.not_before(slot) for slot in SLOTS_WITH_CUTOFF] == [
+        b"cp:not-before:{NBFE}",
+        b"cp:not-before:{LCLC}",
+        b"cp:not-before:{MDGB}",
+    ]
+    assert KEYSPACE.online(7) == b"cp:online:{MI@I}"
+    assert KEYSPACE.probe(7) == b"cp:probe:{MI@I}"
+    assert KEYSPACE.channel() == b"cp:tracking"
+
+
+def test_every_slot_has_a_tag_in_it() -> None:
+    tags = slot_tags()
+    assert len(tags) == SLOTS == 16_384
+    assert [key_slot(tag) for tag in tags] == list(range(SLOTS))
+
+
+@pytest.mark.parametrize(
+    ("key", "tag"),
+    [
+        (b"{a}b", b"a"),
+        (b"b{a}{c}", b"a"),
+        (b"b{{a}}", b"{a"),
+        (b"b{}c", b"b{}c"),
+        (b"b{c", b"b{c"),
+        (b"b}c", b"b}c"),
+        (b"b}{c}", b"c"),
+        (b"", b""),
+    ],
+)
+def test_the_slot_of_a_key_is_that_of_its_tag(key: bytes, tag: bytes) -> None:
+    assert slot_of(key) == key_slot(key) == key_slot(tag)
 
 
 def test_pattern_of_users_finds_users_alone() -> None:

@@ -6,6 +6,7 @@ from math import inf
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from clusterpass import Config, KeyRing, SessionManager
 from clusterpass.sessions.memory.leases import Lease, Leases, NodeState
 
 from .lease_world import BOUND, World
@@ -194,6 +195,17 @@ def test_one_server_needs_no_majority():
     with_beats(leases, "a", (0.0, 0), (0.2, 0))
     assert leases.lease("a").until == BOUND
     assert leases.outdated == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "until"), [("redis", inf), ("rediss", inf), ("redis+cluster", -inf)]
+)
+def test_a_manager_asks_for_a_majority_in_a_cluster_alone(scheme, until):
+    config = Config(issuer="https://auth.example", keys=KeyRing.generate())
+    with SessionManager.from_url(f"{scheme}://127.0.0.1:1", config) as manager:
+        leases = manager._flows.memory.near.leases
+    assert leases.majority_until == until
+    assert leases.bound == config.staleness_bound
 
 
 def test_a_cluster_that_was_made_anew_is_believed_again():

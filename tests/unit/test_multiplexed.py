@@ -112,6 +112,18 @@ async def test_late_replies_end_the_connection_for_all():
         assert (await connection.ask(request(b"x"), 1)) == Fault("timeout")
 
 
+async def test_a_reply_within_the_limit_is_not_late():
+    async def at_half_of_it(asked, writer):
+        await asyncio.sleep(1.0)
+        await echo(asked, writer)
+
+    async with fake_node(at_half_of_it) as (_, address):
+        connection = await connect(address, limit=2.0)
+        assert await connection.ask(request(b"x"), 1) == Replies([b"x"])
+        assert connection.is_open
+        connection.end()
+
+
 async def test_a_stalled_loop_blames_nobody():
     """The reply lies unread while the loop does nothing for longer than the limit."""
     async with fake_node(echo) as (_, address):

@@ -1,14 +1,13 @@
-"""What the mutants of tests/mutants look like; scores come from running them."""
+"""What the mutants of tests/mutants look like, and where they come from."""
 
 import ast
-import shutil
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.mutants import lua_source, python_source
-from tests.mutants.equivalent import REVIEWED
+from tests.mutants.equivalent import PACES, REVIEWED
 from tests.mutants.layers import (
     LAYERS,
     SLOW_OR_TEXTUAL,
@@ -19,11 +18,8 @@ from tests.mutants.layers import (
     sources_of,
 )
 from tests.mutants.mutant import SUBTLE, Kind, Mutant
-from tests.mutants.process import run_limited
 from tests.mutants.recorded import Recorded, check_layers
 from tests.mutants.sample import draw, is_code, mutants_of_layer
-from tests.mutants.scratch_copy import ScratchCopy
-from tests.mutants.trial import Run, Verdict, after, run_pytest, try_mutant
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +77,7 @@ def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
         "if TYPE_CHECKING:\n    f(5)",
         "@dataclass(frozen=True)\nclass A: ...",
         "x = 'a text for people'",
+        "x = y.encode('ascii')",
     ],
 )
 def test_what_nobody_could_notice_is_left_alone(code: str) -> None:
@@ -173,6 +170,14 @@ def test_the_reviewed_lines_are_there() -> None:
         assert line in [one.strip() for one in (ROOT / path).read_text("utf-8").splitlines()]
 
 
+def test_the_names_of_paces_are_there() -> None:
+    for name in PACES:
+        path, _, constant = name.partition(":")
+        assert re.search(
+            rf"^{constant}: Final = [\d.]+$", (ROOT / path).read_text("utf-8"), re.M
+        ), name
+
+
 def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
@@ -222,121 +227,3 @@ def test_a_layer_that_no_test_executes_is_refused() -> None:
         check_layers(ROOT, recorded, ["lua", "tokens"])
     recorded.tests["src/clusterpass/tokens/issuer.py"][1].add("tests/unit/test_tokens.py::test_x")
     check_layers(ROOT, recorded, ["tokens"])
-
-
-def test_the_tests_behind_the_one_that_failed() -> None:
-    assert after(["a.py::x", "a.py::y[1]", "b.py::z"], "a.py::y[1]") == ["b.py::z"]
-    assert after(["a.py", "b.py"], "a.py::x") == ["b.py"]
-    assert after(["a.py", "b.py"], "") == []
-
-
-MUTANT = Mutant("code.py", 1, Kind.NUMBER, 0, 1, "5", "6", (1,), ())
-ONE, TWO = "tests/unit/test_one.py::test_x", "tests/unit/test_two.py::test_y"
-OVER_CLUSTER = "tests/cluster/test_one.py::test_x"
-
-
-class Trial:
-    """A mutant that is tried with runs of pytest which end as the test says."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *tests: str) -> None:
-        self.tests = tests
-        self.runs: list[tuple[bool, list[str]]] = []
-        self.is_changed = False
-        self.ends: dict[tuple[bool, str], list[Run]] = {}
-        monkeypatch.setattr("tests.mutants.trial.run_pytest", self._pytest)
-
-    def changed(self, _: Mutant) -> "Trial":
-        return self
-
-    def __enter__(self) -> bool:
-        self.is_changed = True
-        return True
-
-    def __exit__(self, *_: object) -> None:
-        self.is_changed = False
-
-    def _pytest(self, _copy: object, _recorded: object, tests: list[str]) -> Run:
-        self.runs.append((self.is_changed, list(tests)))
-        for test in tests:
-            ends = self.ends.get((self.is_changed, test), [])
-            if ends:
-                return ends.pop(0)
-        return Run(0, tests[-1], "")
-
-    def end(self, test: str, *statuses: int | None, is_changed: bool = True) -> None:
-        self.ends[is_changed, test] = [Run(one, test if one else "", "") for one in statuses]
-
-    def verdict(self) -> Verdict:
-        copy: Any = self
-        return try_mutant(copy, Recorded(), "model", MUTANT, self.tests).verdict
-
-
-def test_a_failure_counts_once_the_same_test_passes_without_the_change(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    trial = Trial(monkeypatch, ONE, TWO)
-    trial.end(ONE, 1)
-    assert trial.verdict() is Verdict.FOUND
-    assert trial.runs == [(True, [ONE, TWO]), (False, [ONE])]
-
-
-def test_a_test_that_fails_without_the_change_too_finds_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    trial = Trial(monkeypatch, ONE, TWO)
-    trial.end(ONE, 1)
-    trial.end(ONE, 1, is_changed=False)
-    assert trial.verdict() is Verdict.DOUBTFUL
-    assert trial.runs == [(True, [ONE, TWO]), (False, [ONE]), (True, [TWO])]
-
-
-@pytest.mark.parametrize("status", [None, 2, 3, 4, -11])
-@pytest.mark.parametrize("unchanged", [None, 0, 2])
-def test_a_run_that_breaks_off_counts_if_it_passes_without_the_change(
-    monkeypatch: pytest.MonkeyPatch, status: int | None, unchanged: int | None
-) -> None:
-    trial = Trial(monkeypatch, ONE, TWO)
-    trial.end(ONE, status)
-    trial.end(ONE, unchanged, is_changed=False)
-    hangs = Verdict.HANGS if status is None else Verdict.FOUND
-    assert trial.verdict() is (hangs if unchanged == 0 else Verdict.DOUBTFUL)
-    assert trial.runs[:2] == [(True, [ONE, TWO]), (False, [ONE, TWO])]
-
-
-def test_a_run_without_tests_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = Trial(monkeypatch, ONE)
-    trial.end(ONE, 5)
-    assert trial.verdict() is Verdict.SURVIVED
-
-
-def test_a_test_over_a_cluster_must_fail_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = Trial(monkeypatch, OVER_CLUSTER)
-    trial.end(OVER_CLUSTER, 1, 0)
-    assert trial.verdict() is Verdict.SURVIVED
-    trial.end(OVER_CLUSTER, 1, 1)
-    assert trial.verdict() is Verdict.FOUND
-
-
-def test_what_pytest_tells_of_a_test_that_fails_and_of_a_file_that_does_not_load(
-    tmp_path: Path,
-) -> None:
-    copy = ScratchCopy(tmp_path / "tree")
-    shutil.copytree(ROOT / "tests/mutants", copy.tree / "tests/mutants")
-    file = copy.tree / "tests/test_small.py"
-
-    def run(text: str) -> Run:
-        file.write_text(text)
-        return run_pytest(copy, Recorded(), ["tests/test_small.py"])
-
-    assert run("def test_x(): pass").is_quiet
-    failed = run("def test_x(): assert 0\ndef test_y(): pass")
-    assert (failed.status, failed.last) == (1, "tests/test_small.py::test_x")
-    crashed = run("import os\ndef test_x(): os._exit(7)")
-    assert (crashed.status, crashed.last) == (7, "tests/test_small.py::test_x")
-    unread = run("1 / 0")
-    assert (unread.status not in {0, 5}, unread.last) == (True, "")
-
-
-def test_what_takes_too_long_is_ended() -> None:
-    status, _ = run_limited(["sleep", "60"], cwd=ROOT, environment={}, seconds=0.2)
-    assert status is None

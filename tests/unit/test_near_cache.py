@@ -278,3 +278,10 @@ def test_threads_never_find_what_was_changed_before_they_looked(scene):
     for reader in readers:
         reader.join()
     assert not failures
+
+
+def test_nodes_are_told_in_the_order_of_their_names(scene):
+    scene.cache.set_primaries(frozenset({("b", 9), "a", 10, ("b", 10)}))
+    told = [node.address for node in scene.cache.node_stats()]
+    assert told == sorted(told)
+    assert set(told) == {"a", "10", "('b', 9)", "('b', 10)"}

@@ -205,3 +205,16 @@ def test_chains_name_the_next_four_tokens_for_each_key() -> None:
     assert RefreshTokens(newer, secrets.token_bytes).successor(token, key=1) == MADE.successor(
         token
     )
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_chains_at_the_last_rotation_are_as_long_as_any(left: int) -> None:
+    """The numbers end there: what would come after has a digest that no token has."""
+    token = dataclasses.replace(MADE.first("alice", b"s" * 16), rotation=2**32 - 1 - left)
+    chains = MADE.chains(token)
+    assert len(chains) == 4 * 16
+    link = token
+    for number in range(left):
+        link = MADE.successor(link)
+        assert chains[number * 16 : (number + 1) * 16] == link.digest
+    assert len({chains[start : start + 16] for start in range(0, 64, 16)}) == 4

@@ -16,18 +16,22 @@ from clusterpass.model.authentication_errors import (
     TokenNotYetValid,
     TokenSignatureInvalid,
 )
+from clusterpass.model.clock import Clock
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session
 from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
 from clusterpass.protocol.script import Answer
+from clusterpass.sessions.flows import Flows
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.keyring import KeyRing
 
 from .driven_flows import (
+    KEYSPACE,
     NOW,
     READ,
     SESSION_ID,
     access_token,
+    config,
     drive,
     first_call,
     life,
@@ -249,3 +253,52 @@ def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
     assert entry is not None
     assert entry.loaded is not None
     assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
+
+
+def test_what_is_remembered_is_not_asked_about_once_the_token_has_expired() -> None:
+    now = [float(NOW)]
+    flows = Flows(
+        config(verification="cached"),
+        KEYSPACE,
+        deadline=3,
+        tell=lambda _: None,
+        clock=Clock(wall=lambda: now[0]),
+        random_bytes=bytes,
+    )
+    token = access_token(expires_at=NOW + 900)
+    drive(flows.verify.verify(token), stored(live()))
+    entry = flows.memory.near.entry(token)
+    assert entry is not None
+    assert entry.expires_at == NOW + 900
+    now[0] = NOW + 899.999
+    assert drive(flows.verify.verify(token), stored(live(), now=NOW + 899))[0]
+    now[0] = NOW + 900
+    refuse_at_once(TokenExpired, flows.verify.verify(token))
+
+
+def test_what_the_store_says_again_is_served_from_memory_again() -> None:
+    """A push tells that something has changed, which need not be what a session shows."""
+    own = life(verification="cached")
+    near, token = own.flows.memory.near, access_token()
+    near.set_primaries(frozenset({"node"}))
+    near.connected("node")
+    for _ in range(3):
+        near.beat_answered("node", near.beat_sent("node"), 0, 0)
+
+    def verify() -> Session:
+        flow = own.verify(token)
+        call = next(flow)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                reply = stored(live()) if call.script.name == "verify" else 0
+                call = flow.send(Answer(call.read(reply), False, "node"))
+        session: Session = end.value.value
+        return session
+
+    session = verify()
+    assert near.find(token) is session
+    for _ in range(2):
+        near.pushed("node", [READ[0]])
+        assert near.find(token) is None
+        assert verify() == session
+        assert near.find(token) == session

@@ -109,6 +109,10 @@ def test_json_is_that_of_the_response_models() -> None:
             'Bearer error="invalid_token", error_description="a b  c"',
         ),
         (
+            InvalidToken("\x1f !#[]^~\x7f\x80"),
+            'Bearer error="invalid_token", error_description=" !#[]^~"',
+        ),
+        (
             StepUpRequired(acr_values=("2", "3"), max_age=9),
             StepUpRequired(acr_values=("2", "3"), max_age=9).challenge,
         ),
@@ -177,6 +181,16 @@ def test_the_problem_of_a_status() -> None:
     assert problem.headers == {"Allow": "GET"}
     assert of_status(413, "At most 5 bytes.").detail == "At most 5 bytes."
     assert of_status(418).error == "http_error"
+    codes = {status: of_status(status).error for status in (400, 404, 405, 413, 415, 422, 500)}
+    assert codes == {
+        400: "invalid_request",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "body_too_large",
+        415: "unsupported_media_type",
+        422: "invalid_request",
+        500: "internal_error",
+    }
 
 
 def test_a_lone_surrogate_does_not_break_the_body() -> None:

@@ -1,0 +1,28 @@
+"""What the command line refuses before it does anything."""
+
+import pytest
+from click.testing import CliRunner
+
+from clusterpass import __version__
+from clusterpass.cli import COMMANDS
+from clusterpass.cli.group import make_group
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saying"),
+    [
+        (["dev", "--nodes", "0"], "0 is not in the range 1<=x<=30"),
+        (["dev", "--nodes", "31"], "31 is not in the range 1<=x<=30"),
+        (["dev", "--nodes", "x"], "'x' is not a valid integer"),
+        (["dev", "--port", "0"], "0 is not in the range 1<=x<=65535"),
+        (["dev", "--port", "65536"], "65536 is not in the range 1<=x<=65535"),
+        (["nothing"], "No such command 'nothing'"),
+        (["users", "add"], "Missing argument 'NAME'"),
+        (["sessions", "revoke"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_has_the_status_2_and_says_why(arguments: list[str], saying: str) -> None:
+    group = make_group(COMMANDS, version=__version__)
+    outcome = CliRunner().invoke(group, arguments, prog_name="clusterpass")
+    assert outcome.exit_code == 2
+    assert saying in outcome.output

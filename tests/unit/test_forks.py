@@ -1,0 +1,39 @@
+"""What holds locks, threads or queues begins anew in a forked child."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.single_flight import AsyncSingleFlight, SingleFlight
+from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.workers import AsyncJobs, AsyncWorker, Jobs, Worker
+from clusterpass.model import forks
+
+HOLDERS: list[Callable[[], Any]] = [
+    SingleFlight,
+    AsyncSingleFlight,
+    Listeners,
+    AsyncListeners,
+    lambda: Worker(print, name="worker"),
+    lambda: AsyncWorker(print, name="worker"),
+    lambda: Jobs(name="jobs", on_end=print),
+    lambda: AsyncJobs(name="jobs", on_end=print),
+]
+
+
+@pytest.mark.parametrize("make", HOLDERS)
+def test_a_child_renews_it(make: Callable[[], Any]) -> None:
+    held = make()
+    assert held in forks._registered
+
+
+def test_a_child_waits_for_no_load_of_its_parent() -> None:
+    flights = SingleFlight()
+    assert flights.join("key", 0) is False
+    assert flights.join("key", 0) is True, "a load is under way"
+    flights.begin_anew()
+    assert flights.join("key", 0) is False
+    flights.land("key")
+    assert flights.join("key", 0) is False
