@@ -21,6 +21,7 @@ from clusterpass import (
 )
 from clusterpass.model.statistics import NOTHING_PENDING, ManagerStats, PendingStats
 from clusterpass.model.values import AccessClaims, Actor, Session
+from clusterpass.protocol.calls.call_time import NO_TIME
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
 from clusterpass.protocol.records import LiveRecord, Tombstone
@@ -86,6 +87,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     ScriptCall: {
         "confirm": True,
         "insists": False,
+        "is_ending": False,
         "deadline": None,
         "slot": None,
         "packed": None,
@@ -96,6 +98,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "history_seconds": 0,
         "cutoff_milliseconds": 0,
         "indexed": True,
+        "time": NO_TIME,
+        "operation_until": 0,
     },
     NewSession: {
         "flags": 0,
@@ -167,6 +171,7 @@ def test_nothing_is_pending_before_a_revocation() -> None:
         "oldest_seconds": 0.0,
         "confirmed": 0,
         "refused": 0,
+        "journaled": 0,
     }
 
 
@@ -202,4 +207,6 @@ def test_the_limits_of_what_callers_may_pass() -> None:
         "SHORTEST_NEW_PASSWORD": 8,
         "MOST_BAN_LEVEL": 1000,
         "MOST_BANS": 32,
+        "CLOCK_TOLERANCE": 5,
+        "MOST_CLOCKS_APART": 600,
     }

@@ -8,7 +8,14 @@ from hypothesis import HealthCheck, assume, example, given, settings, strategies
 from redis.crc import key_slot
 
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.protocol.keyspace import SLOTS, SLOTS_WITH_CUTOFF, Keyspace, slot_of, slot_tags
+from clusterpass.protocol.keyspace import (
+    JOURNAL_SLOTS,
+    SLOTS,
+    SLOTS_WITH_CUTOFF,
+    Keyspace,
+    slot_of,
+    slot_tags,
+)
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -137,11 +144,16 @@ def test_names_as_they_are_in_the_store(build: Any, name: bytes) -> None:
 
 def test_names_of_what_belongs_to_a_slot_as_they_are_in_the_store() -> None:
     # Other processes look for the same names, also those that run another release meanwhile.
-    assert SLOTS_WITH_CUTOFF == (0, 5461, 10_922)
+    assert SLOTS_WITH_CUTOFF == (2730, 8192, 13_653)
     assert [KEYSPACE.not_before(slot) for slot in SLOTS_WITH_CUTOFF] == [
-        b"cp:not-before:{NBFE}",
-        b"cp:not-before:{LCLC}",
-        b"cp:not-before:{MDGB}",
+        b"cp:not-before:{LMON}",
+        b"cp:not-before:{OKNI}",
+        b"cp:not-before:{MJDO}",
+    ]
+    assert [KEYSPACE.journal(slot) for slot in JOURNAL_SLOTS] == [
+        b"cp:journal:{LMON}",
+        b"cp:journal:{OKNI}",
+        b"cp:journal:{MJDO}",
     ]
     assert KEYSPACE.online(7) == b"cp:online:{MI@I}"
     assert KEYSPACE.probe(7) == b"cp:probe:{MI@I}"
