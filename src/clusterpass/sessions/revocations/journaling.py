@@ -49,7 +49,7 @@ class Journaling:
         """
         confirmed = set()
         missing = list(JOURNAL_SLOTS)
-        for slot in sorted(JOURNAL_SLOTS, key=lambda each: each in self._failed):
+        for slot in self._in_order(entry):
             answer = yield from self._append(slot, entry)
             is_confirmed = answer is not None and answer.reply == "OK" and answer.durable
             if answer is not None and answer.reply == "MISMATCH":
@@ -71,6 +71,20 @@ class Journaling:
                 del self._missing[entry_id]
         yield Rest(self._near.leases.evidence_bound)
         return True
+
+    def _in_order(self, entry: JournalEntry) -> list[int]:
+        """The slots of the journals; last those that are unlikely to confirm.
+
+        The shard of the subject, which has not confirmed the ending either, is one of them.
+        """
+        owner_of = self._context.memory.pending.owner_of
+        slot = self._context.keyspace.keys_of(entry.subject).slot
+        suspect = owner_of(slot) if entry.subject else None
+
+        def is_unlikely(journal: int) -> bool:
+            return journal in self._failed or (suspect is not None and owner_of(journal) == suspect)
+
+        return sorted(JOURNAL_SLOTS, key=is_unlikely)
 
     def complete(self, entry: JournalEntry) -> Flow[None]:
         """Write ``entry`` into the journals that did not confirm it."""
