@@ -25,7 +25,9 @@ import pytest
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls import directory as directory_calls
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.protocol.calls.journal import Told
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.store.exchanges.evidence import JournalBook
 from clusterpass.store.protocol import AwaitableStore, Store
 
 _SECONDS = 30.0
@@ -103,6 +105,8 @@ class Recorder:
     """An observer that keeps what it is told."""
 
     prefixes: Sequence[bytes] = (b"cp:{", b"cp:not-before:{")
+    journal: JournalBook | None = None
+    """No journals are read."""
 
     def __init__(self) -> None:
         self.refusal = ""
@@ -113,9 +117,26 @@ class Recorder:
         self.answered: set[Hashable] = set()
         self._beats = 0
 
-    def set_primaries(self, nodes: Set[Hashable]) -> None:
+    def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Keep who owns the slots."""
         self.primaries = frozenset(nodes)
+
+    def set_journals(self, nodes: Set[Hashable]) -> None:
+        """No journals are read."""
+
+    def knows(self, node: Hashable, told: Told) -> bool:
+        """Nothing is unknown."""
+        return True
+
+    def has_gaps(self) -> bool:
+        """Nothing is missing."""
+        return False
+
+    def heads_heard(self, node: Hashable, sent_at: float) -> None:
+        """No journals are read."""
+
+    def heads_agreed(self, sent_at: float, epoch: int) -> None:
+        """No journals are read."""
 
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Keep whether ``node`` pushes."""
@@ -144,12 +165,19 @@ class Recorder:
     def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
         """No clock is compared."""
 
-    def beat_answered(self, node: Hashable, number: int, epoch: int, cutoff: int | None) -> bool:
+    def beat_answered(
+        self,
+        node: Hashable,
+        number: int,
+        epoch: int,
+        cutoff: int | None,
+        told: Told | None = None,
+    ) -> bool:
         """Keep that ``node`` answered a heartbeat."""
         self.answered.add(node)
         return False
 
-    def doubts(self, node: Hashable) -> bool:
+    def doubts(self, node: Hashable, *, age: float = 0.0, is_durable: bool = False) -> bool:
         """No node is ever doubted."""
         return False
 
@@ -210,6 +238,17 @@ class StoreConformance:
         assert opened.store.has_epochs is True
         assert opened.store.describe_durability()
         assert opened.store.silent_nodes() == ()
+
+    def test_a_flow_may_rest(self, opened: Opened) -> None:
+        """The store waits for that long, and says nothing."""
+
+        def resting() -> Flow[Any]:
+            answer = yield Rest(0.05)
+            return answer
+
+        began = time.monotonic()
+        assert opened.run(resting()) is None
+        assert time.monotonic() - began >= 0.05
 
     def test_a_flow_is_run_to_its_end(self, opened: Opened) -> None:
         """Calls of all shards, with the answers that belong to them."""

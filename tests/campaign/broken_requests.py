@@ -71,14 +71,14 @@ def step_up_elevates_older_tokens() -> None:
 
 def cutoffs_are_not_learnt() -> None:
     """Who has read the time before which all sessions have ended never takes a later one."""
-    whole = Cutoff.learn
+    whole = Cutoff.raise_to
 
-    def learn(self: Any, milliseconds: int, began: float) -> None:
-        is_first = self.is_unknown and self._forgotten_at == -inf
-        whole(self, milliseconds if is_first else self.milliseconds, began)
+    def raise_to(self: Any, milliseconds: int) -> None:
+        if self.is_unknown and self._forgotten_at == -inf:
+            whole(self, milliseconds)
 
     changed: Any = Cutoff
-    changed.learn = learn
+    changed.raise_to = raise_to
 
 
 def pending_bans_are_not_shown() -> None:

@@ -122,7 +122,7 @@ BROKEN: dict[str, Build] = {
         Build(
             broken_requests.impersonation_ignores_memory,
             {KNEW, "acts although the process knew of the end"},
-            _NO_PRIMARY,
+            _NOBODY_CONFIRMS,
             _IMPATIENT,
             mix=Mix(impersonation=8),
             at_once=2,

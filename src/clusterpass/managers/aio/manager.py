@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -11,10 +10,9 @@ from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.open_store import open_store
-from clusterpass.managers.single_flight import AsyncSingleFlight
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
-from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     Ended,
@@ -29,9 +27,6 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
-
-_WARM_UP: Final = "warm-up"
-"""No access token: the flight of the first caller of a process."""
 
 
 class AsyncSessionManager:
@@ -65,7 +60,7 @@ class AsyncSessionManager:
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"
-        self._loads: Final = AsyncSingleFlight()
+        self._verifying: Final = AsyncVerifying(store, self._flows)
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
@@ -169,27 +164,10 @@ class AsyncSessionManager:
             outage_grace=outage_grace,
         )
         if self._flows.verify.is_cold and verification != "stateless":
-            await self._warm_up()
-        if not (is_plain and self._shares_loads and isinstance(access_token, str)):
-            return await self.store.run(flow)
-        if await self._loads.join(access_token, self.store.deadline):
-            session = self._remembered(access_token)
-            return await self.store.run(flow) if session is None else session
-        try:
-            return await self.store.run(flow)
-        finally:
-            self._loads.land(access_token)
-
-    async def _warm_up(self) -> None:
-        """Let one caller find the store, and what all verifies need, while the others wait."""
-        if await self._loads.join(_WARM_UP, self.store.deadline):
-            return
-        try:
-            # Where that fails, each verify says so, or answers within its grace.
-            with suppress(StoreUnavailable):
-                await self.store.run(self._flows.verify.warm_up())
-        finally:
-            self._loads.land(_WARM_UP)
+            await self._verifying.warm_up()
+        if is_plain and self._shares_loads and isinstance(access_token, str):
+            return await self._verifying.share(access_token, flow)
+        return await self.store.run(flow)
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.

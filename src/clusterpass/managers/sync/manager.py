@@ -4,18 +4,16 @@
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.open_store import open_store
-from clusterpass.managers.single_flight import SingleFlight
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.managers.sync.listeners import Listeners
-from clusterpass.model.errors import StoreUnavailable
+from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     Ended,
@@ -30,9 +28,6 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
-
-_WARM_UP: Final = "warm-up"
-"""No access token: the flight of the first caller of a process."""
 
 
 class SessionManager:
@@ -66,7 +61,7 @@ class SessionManager:
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"
-        self._loads: Final = SingleFlight()
+        self._verifying: Final = Verifying(store, self._flows)
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
@@ -170,27 +165,10 @@ class SessionManager:
             outage_grace=outage_grace,
         )
         if self._flows.verify.is_cold and verification != "stateless":
-            self._warm_up()
-        if not (is_plain and self._shares_loads and isinstance(access_token, str)):
-            return self.store.run(flow)
-        if self._loads.join(access_token, self.store.deadline):
-            session = self._remembered(access_token)
-            return self.store.run(flow) if session is None else session
-        try:
-            return self.store.run(flow)
-        finally:
-            self._loads.land(access_token)
-
-    def _warm_up(self) -> None:
-        """Let one caller find the store, and what all verifies need, while the others wait."""
-        if self._loads.join(_WARM_UP, self.store.deadline):
-            return
-        try:
-            # Where that fails, each verify says so, or answers within its grace.
-            with suppress(StoreUnavailable):
-                self.store.run(self._flows.verify.warm_up())
-        finally:
-            self._loads.land(_WARM_UP)
+            self._verifying.warm_up()
+        if is_plain and self._shares_loads and isinstance(access_token, str):
+            return self._verifying.share(access_token, flow)
+        return self.store.run(flow)
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.

@@ -32,6 +32,7 @@ class CachedToken:
     """An access token whose signature was verified, and the session it belongs to if known."""
 
     __slots__ = (
+        "asked_at",
         "call",
         "deadline",
         "expires_at",
@@ -86,6 +87,8 @@ class CachedToken:
         """The session that may be served; None before the first load."""
         self.loaded: CachedSession | None = None
         """The latest answer of the store; None before the first load and in ``stateless`` mode."""
+        self.asked_at = -inf
+        """When the store was asked for the session, in seconds of the steady clock."""
         self.is_doubtful = False
         """Whether the session may have changed since it was loaded."""
         self.used_at = -inf

@@ -128,6 +128,29 @@ class NearCache(Beliefs):
             return True
         return False
 
+    def shared(self, token: str, began: float) -> Session | None:
+        """Return the session of ``token`` if a load of it is good for a verify begun at ``began``.
+
+        The store was asked no longer than the staleness bound before that, and no change became
+        known since. The lease need not run any more: who has waited in a busy event loop does not
+        ask again for what had not been acknowledged when the verify began.
+        """
+        entry = self.entry(token)
+        if entry is None or entry.loaded is None or entry.is_doubtful:
+            return None
+        if (
+            entry.asked_at < began - self.leases.bound
+            or entry.loaded.created_milliseconds < self._cutoff.milliseconds
+            or self._steady() >= entry.deadline
+        ):
+            return None
+        self._hits += 1
+        return entry.session
+
+    def now(self) -> float:
+        """Return the steady time, in seconds."""
+        return self._steady()
+
     def seconds_since_seen(self, entry: CachedToken) -> float | None:
         """Return the seconds since the session of ``entry`` was known to be live; None: unknown."""
         now = self.entry(entry.token)  # another object if the caller's was packed meanwhile
@@ -155,7 +178,7 @@ class NearCache(Beliefs):
 
     def begin(self, key: bytes, token: str = "") -> PendingLoad:
         """Announce a load of ``key``, before it is sent. The entry of ``token`` stays meanwhile."""
-        loading = PendingLoad(key, token, self.leases.events)
+        loading = PendingLoad(key, token, self.leases.events, self._steady())
         self._misses += 1
         with self._lock:
             self._loading.begin(loading)
@@ -182,6 +205,7 @@ class NearCache(Beliefs):
             entry.lease = NEVER
             entry.loaded, entry.session = loaded, loaded.session
             entry.is_doubtful = loading is not None and not loading.is_good
+            entry.asked_at = -math.inf if loading is None else loading.asked_at
             until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
             # The token must not have expired by this machine's clock either.
             here = self._steady() + entry.expires_at - self._clock()

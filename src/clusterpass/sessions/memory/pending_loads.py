@@ -7,13 +7,15 @@ from typing import Final
 class PendingLoad:
     """A load that was announced and has not returned yet."""
 
-    __slots__ = ("began", "is_good", "key", "token")
+    __slots__ = ("asked_at", "began", "is_good", "key", "token")
 
-    def __init__(self, key: bytes, token: str, began: int) -> None:
+    def __init__(self, key: bytes, token: str, began: int, asked_at: float) -> None:
         self.key: Final = key
         self.token: Final = token
         self.began: Final = began
         """The number of lease events when the load began."""
+        self.asked_at: Final = asked_at
+        """When the load began, in seconds of the steady clock."""
         self.is_good = True
         """Whether no change of the key became known since the load began."""
 

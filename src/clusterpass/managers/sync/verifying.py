@@ -1,0 +1,52 @@
+# Generated from managers/aio/verifying.py by scripts/generate_sync.py; do not edit.
+"""Verifies that share what they may: the first questions of a process, and loads of one token."""
+
+from contextlib import suppress
+from typing import Final
+
+from clusterpass.managers.single_flight import SingleFlight
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.values import Session
+from clusterpass.protocol.script import Flow
+from clusterpass.sessions.flows import Flows
+from clusterpass.store.protocol import Store
+
+_WARM_UP: Final = "warm-up"
+"""No access token: the flight of the first caller of a process."""
+_MOST_WAITS: Final = 3
+
+
+class Verifying:
+    """The loads of one manager that are under way."""
+
+    def __init__(self, store: Store, flows: Flows) -> None:
+        self._store: Final = store
+        self._flows: Final = flows
+        self._near: Final = flows.memory.near
+        self._loads: Final = SingleFlight()
+
+    def warm_up(self) -> None:
+        """Let one caller find the store, and what all verifies need, while the others wait."""
+        if self._loads.join(_WARM_UP, self._store.deadline):
+            return
+        try:
+            # Where that fails, each verify says so, or answers within its grace.
+            with suppress(StoreUnavailable):
+                self._store.run(self._flows.verify.warm_up())
+        finally:
+            self._loads.land(_WARM_UP)
+
+    def share(self, access_token: str, flow: Flow[Session]) -> Session:
+        """Run ``flow``, which verifies ``access_token``, or share what another caller loads."""
+        began = self._near.now()
+        for _ in range(_MOST_WAITS):
+            if not self._loads.join(access_token, self._store.deadline):
+                try:
+                    return self._store.run(flow)
+                finally:
+                    self._loads.land(access_token)
+            session = self._near.shared(access_token, began)
+            if session is not None:
+                flow.close()
+                return session
+        return self._store.run(flow)
