@@ -1,0 +1,66 @@
+"""Faults of the clocks of servers: they jump, and replicas with a wrong one are promoted.
+
+What is promised then is decision 19: a server's clock counts within five seconds of the time that
+most clocks agree on.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from clusterpass.embedded import Node
+from tests.cluster.clocks.servers import right_all_clocks, set_clock
+
+from .nemesis import HANGING, Nemesis
+
+_HOUR = 3600
+_FURTHEST = 3 * _HOUR
+_VALIDITY = "cluster-replica-validity-factor"
+
+
+@contextlib.contextmanager
+def _wrong(nemesis: Nemesis, node: Node, seconds: int) -> Iterator[None]:
+    """Within, the clock of ``node`` is ``seconds`` ahead; it is right again afterwards."""
+    try:
+        set_clock(nemesis.cluster, node, seconds)
+        yield
+    finally:
+        right_all_clocks(nemesis.cluster)
+
+
+@contextlib.contextmanager
+def _promoted_at_any_age(nemesis: Nemesis, node: Node) -> Iterator[None]:
+    """Within, ``node`` may be promoted although it takes its data for hours old, by its clock."""
+    with nemesis.cluster.client(node) as client:
+        usual = client.config_get(_VALIDITY)[_VALIDITY]
+        client.config_set(_VALIDITY, 0)
+        try:
+            yield
+        finally:
+            client.config_set(_VALIDITY, usual)
+
+
+def jump_server_clock(nemesis: Nemesis) -> str:
+    """The clock of a primary or a replica jumps by up to three hours, and is put right again."""
+    node = nemesis.random.choice(nemesis.shard()[:2])
+    seconds = nemesis.random.randint(-_FURTHEST, _FURTHEST)
+    with _wrong(nemesis, node, seconds):
+        lasted = nemesis.pause(2, 5)
+    return f"{node.port} by {seconds:+d} s for {lasted:.1f} s"
+
+
+def promote_replica_with_wrong_clock(nemesis: Nemesis) -> str:
+    """A replica whose clock is hours off is promoted, as its primary is killed."""
+    primary, replica, key = nemesis.shard()
+    seconds = nemesis.random.randint(_HOUR, _FURTHEST) * nemesis.random.choice((-1, 1))
+    with _promoted_at_any_age(nemesis, replica), _wrong(nemesis, replica, seconds):
+        nemesis.cluster.wait_until_healthy(HANGING)
+        nemesis.cluster.kill(primary)
+        promoted = nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        lasted = nemesis.pause(2, 5)
+        nemesis.cluster.restart(primary)
+        nemesis.cluster.wait_until_healthy(HANGING)
+    who = "promoted" if promoted == replica else f"{promoted.port} was promoted"
+    return f"{replica.port} by {seconds:+d} s, {who} for {lasted:.1f} s"
+
+
+OF_CLOCKS = {each.__name__: each for each in (jump_server_clock, promote_replica_with_wrong_clock)}
