@@ -2,6 +2,10 @@
 
 What is promised then is decision 19: a server's clock counts within five seconds of the time that
 most clocks agree on.
+
+A node of Valkey whose clock went back notices no failure of another one until the time that it had
+seen has come again, and without it there may be no majority for a failover. So a node that was
+ahead is restarted once its clock is right.
 """
 
 import contextlib
@@ -25,6 +29,10 @@ def _wrong(nemesis: Nemesis, node: Node, seconds: int) -> Iterator[None]:
         yield
     finally:
         right_all_clocks(nemesis.cluster)
+    nemesis.cluster.wait_until_healthy(HANGING)
+    if seconds > 0:
+        nemesis.cluster.kill(node)
+        nemesis.cluster.restart(node)
 
 
 @contextlib.contextmanager
