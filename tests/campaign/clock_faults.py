@@ -18,7 +18,6 @@ from .nemesis import HANGING, Nemesis
 
 _HOUR = 3600
 _FURTHEST = 3 * _HOUR
-_VALIDITY = "cluster-replica-validity-factor"
 
 
 @contextlib.contextmanager
@@ -36,15 +35,26 @@ def _wrong(nemesis: Nemesis, node: Node, seconds: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _promoted_at_any_age(nemesis: Nemesis, node: Node) -> Iterator[None]:
-    """Within, ``node`` may be promoted although it takes its data for hours old, by its clock."""
+def _the_one_to_promote(nemesis: Nemesis, replica: Node, key: bytes) -> Iterator[None]:
+    """Within, no other replica is promoted; this one also if by its clock its data is hours old."""
+    others = [node for node in nemesis.cluster.replicas_of(key) if node != replica]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_setting(nemesis, replica, "cluster-replica-validity-factor", "0"))
+        for node in others:
+            stack.enter_context(_setting(nemesis, node, "cluster-replica-no-failover", "yes"))
+        yield
+
+
+@contextlib.contextmanager
+def _setting(nemesis: Nemesis, node: Node, name: str, value: str) -> Iterator[None]:
     with nemesis.cluster.client(node) as client:
-        usual = client.config_get(_VALIDITY)[_VALIDITY]
-        client.config_set(_VALIDITY, 0)
-        try:
-            yield
-        finally:
-            client.config_set(_VALIDITY, usual)
+        usual = client.config_get(name)[name]
+        client.config_set(name, value)
+    try:
+        yield
+    finally:
+        with nemesis.cluster.client(node) as client:
+            client.config_set(name, usual)
 
 
 def jump_server_clock(nemesis: Nemesis) -> str:
@@ -60,15 +70,14 @@ def promote_replica_with_wrong_clock(nemesis: Nemesis) -> str:
     """A replica whose clock is hours off is promoted, as its primary is killed."""
     primary, replica, key = nemesis.shard()
     seconds = nemesis.random.randint(_HOUR, _FURTHEST) * nemesis.random.choice((-1, 1))
-    with _promoted_at_any_age(nemesis, replica), _wrong(nemesis, replica, seconds):
+    with _the_one_to_promote(nemesis, replica, key), _wrong(nemesis, replica, seconds):
         nemesis.cluster.wait_until_healthy(HANGING)
         nemesis.cluster.kill(primary)
-        promoted = nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
+        nemesis.cluster.wait_until_primary_changes(key, primary, HANGING)
         lasted = nemesis.pause(2, 5)
         nemesis.cluster.restart(primary)
         nemesis.cluster.wait_until_healthy(HANGING)
-    who = "promoted" if promoted == replica else f"{promoted.port} was promoted"
-    return f"{replica.port} by {seconds:+d} s, {who} for {lasted:.1f} s"
+    return f"{replica.port} by {seconds:+d} s, the primary for {lasted:.1f} s"
 
 
 OF_CLOCKS = {each.__name__: each for each in (jump_server_clock, promote_replica_with_wrong_clock)}
