@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from .builds import BROKEN
-from .campaign import campaigns
+from .campaign import campaigns, possible
 from .faults import FAULTS
 from .plan import Plan, plan_of
 from .soak import soak
@@ -51,6 +51,10 @@ def main() -> int:
     if given.broken:
         plan = plan_of(given.broken, plan)
         replicas = str(plan.replicas)
+    try:
+        plan = possible(plan, _say)
+    except ValueError as error:
+        parser.error(str(error))
     return _campaign(plan, replicas, folder)
 
 

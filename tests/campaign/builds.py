@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from . import broken, broken_journals, broken_requests
+from . import broken, broken_clocks, broken_journals, broken_requests
 from .mix import USUAL, Mix
 
 AFTER = "accepted after an acknowledged end"
@@ -92,6 +92,13 @@ BROKEN: dict[str, Build] = {
             {AFTER},
             ("stop_primary",),
             mix=Mix(end_one=20, login=6),
+        ),
+        Build(
+            broken_clocks.server_clocks_are_trusted,
+            {AFTER, KNEW, LOST, REFRESH_LOST, "a used token was accepted"},
+            ("jump_server_clock", "promote_replica_with_wrong_clock"),
+            mix=Mix(refresh=10, end_all=3, short_login=2),
+            at_once=3,
         ),
         Build(
             broken_requests.operations_are_not_compared,

@@ -12,7 +12,8 @@ from clusterpass import KeyRing
 
 from .application import Processes
 from .checker import check
-from .clusters import cluster_of
+from .clock_faults import OF_CLOCKS
+from .clusters import cluster_of, why_without_clocks
 from .faults import FAULTS
 from .history import Fault, read_history
 from .nemesis import Nemesis, strike
@@ -33,6 +34,7 @@ def campaigns(
 
     ``replicas``: of each primary: ``1``, ``2``, or ``both`` in turn.
     """
+    plan = possible(plan, say)
     shapes, left, part = _SHAPES[replicas], plan.faults, 0
     deck = _Deck(plan)
     while left > 0:
@@ -44,6 +46,23 @@ def campaigns(
         where = folder / f"part-{part}"
         of_part = replace(plan, names=names, faults=faults, seed=plan.seed + part, replicas=shape)
         yield where, run(of_part, where, say)
+
+
+def possible(plan: Plan, say: Callable[[str], None]) -> Plan:
+    """``plan`` without the faults that cannot be carried out here; ``say`` is told which ones.
+
+    Raises ValueError when none is left.
+    """
+    why = why_without_clocks(plan.server)
+    left_out = [name for name in plan.names if why and name in OF_CLOCKS]
+    if not left_out:
+        return plan
+    told = f"left out: {', '.join(left_out)}, as {why}"
+    names = [name for name in plan.names if name not in left_out]
+    if not names:
+        raise ValueError(told)
+    say(told)
+    return replace(plan, names=names)
 
 
 class _Deck:
@@ -63,6 +82,7 @@ class _Deck:
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -> Verdict:
     """Carry out ``plan`` on one cluster; what is recorded stays in ``folder``."""
+    plan = possible(plan, say)
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
     keys.write_text(KeyRing.generate().private_jwks_text())
@@ -71,7 +91,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -
     )
     begun = time.monotonic()
     with cluster_of(
-        plan.replicas, node_timeout=plan.node_timeout, persistent=True, server=plan.server
+        plan.replicas, folder, plan.server, node_timeout=plan.node_timeout, persistent=True
     ) as cluster:
         processes = Processes(plan, f"{cluster.url}{plan.options}", folder, keys)
         network = Network(cluster, plan.seed, processes.reach)

@@ -11,6 +11,7 @@ from . import impersonations, limits, operation_ids, scope_bans, step_ups
 from .ends import ends_with_delays, known_ends
 from .history import History, Operation
 from .lifelines import REFUSED, Lifeline, Violation, end_of, read_lifelines
+from .tolerance import ServerClocks
 
 
 def check(history: History) -> list[Violation]:
@@ -129,6 +130,7 @@ def _mixed_up(life: Lifeline) -> Iterator[Violation]:
 def _successors(history: History) -> Iterator[Violation]:
     """A refresh token has at most one successor, and none once its grace is over."""
     first: dict[str, Operation] = {}
+    clocks = ServerClocks(history.faults)
     for each in history.operations:
         if each.verb != "refresh" or each.outcome != "ok":
             continue
@@ -136,6 +138,8 @@ def _successors(history: History) -> Iterator[Violation]:
         if known.successor != each.successor:
             because = f"{known.process} got another successor at {known.ended:.3f}"
             yield Violation("two successors", each.session, each.subject, each, because)
-        elif known.durable and each.began > end_of(known) + history.refresh_grace + 1:
+            continue
+        over = end_of(known) + history.refresh_grace + 1 + clocks.off(known.began, each.began)
+        if known.durable and each.began > over:
             because = f"{known.process} had used it at {known.ended:.3f}"
             yield Violation("a used token was accepted", each.session, each.subject, each, because)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from .history import ENDS_ALL, ENDS_ONE, OPENS, History, Operation
+from .tolerance import ServerClocks
 
 DEAD = frozenset({"session_revoked", "session_unknown", "session_expired"})
 REFUSED = DEAD | {"invalid_refresh_token", "refresh_token_reused", "invalid_token"}
@@ -54,6 +55,7 @@ class Lifeline:
     """What ends all sessions of the namespace; the same list for all."""
     actor: "Lifeline | None" = None
     """Of an impersonation, which ends with it."""
+    clocks: ServerClocks = field(default_factory=ServerClocks)
 
     @property
     def is_durable(self) -> bool:
@@ -93,22 +95,25 @@ class Lifeline:
         """Those that certainly lie after its login."""
         opened = end_of(self.login)
         for each in self.cutoffs:
-            if each.before is None:
-                if opened < each.began:
-                    yield each
-            elif opened < each.before - _CLOCKS:
+            before = each.began if each.before is None else each.before - _CLOCKS
+            if opened < before - self._off(each):
                 yield each
 
     def cutoffs_concerning(self) -> Iterator[Operation]:
         """Those that may have ended it."""
         for each in self.cutoffs:
             if each.before is not None:
-                if self.login.began < each.before + _CLOCKS:
+                if self.login.began < each.before + _CLOCKS + self._off(each):
                     yield each
-            elif each.ended is None or self.login.began < each.ended + (
+            elif each.ended is None or self.login.began < each.ended + self._off(each) + (
                 0 if each.outcome == "ok" else _RETRIED
             ):
                 yield each
+
+    def _off(self, cutoff: Operation) -> float:
+        """By how many seconds the clocks of the login and of a cutoff may be off."""
+        first, *_, last = sorted((self.login.began, end_of(self.login), cutoff.began))
+        return self.clocks.off(first, last)
 
     def used_up(self) -> list[Operation]:
         """Refreshes that were refused, and may have ended it."""
@@ -127,8 +132,10 @@ class Lifeline:
 
     def over_at(self) -> float:
         """The first moment at which its lifetime may be over."""
-        lifetime = self.login.lifetime
-        own = _NEVER if lifetime is None else self.login.began + lifetime - 1
+        own, began = _NEVER, self.login.began
+        if self.login.lifetime is not None:
+            own = began + self.login.lifetime - 1
+            own = min(own - self.clocks.off(began, own), self.clocks.deleted_at(began, own))
         return own if self.actor is None else min(own, self.actor.over_at())
 
     def certain_end(self) -> Operation | None:
@@ -175,6 +182,7 @@ def read_lifelines(
     sweeps: dict[str, list[Operation]] = defaultdict(list)
     logins: dict[str, list[Operation]] = defaultdict(list)
     cutoffs = [each for each in history.operations if each.verb == "revoke_before"]
+    clocks = ServerClocks(history.faults)
     for each in history.operations:
         if each.verb in ENDS_ALL and not each.scope and id(each) not in without_effect:
             sweeps[each.subject].append(each)
@@ -189,6 +197,7 @@ def read_lifelines(
                 logins=logins[subject],
                 cutoffs=cutoffs,
                 actor=lifelines.get(each.actor),
+                clocks=clocks,
             )
     for each in history.operations:
         life = lifelines.get(each.session)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from .history import History, Operation
 from .lifelines import Violation, end_of
+from .tolerance import ServerClocks
 
 _ROUNDING = 1.0
 """Seconds: the store keeps whole ones."""
@@ -14,6 +15,7 @@ def scope_bans(history: History) -> Iterator[Violation]:
     """Verifies that did not see a ban."""
     changes: dict[str, list[Operation]] = defaultdict(list)
     verifies: dict[str, list[Operation]] = defaultdict(list)
+    clocks = ServerClocks(history.faults)
     for each in history.operations:
         if each.verb in {"ban", "lift"} and each.scope:
             changes[each.subject].append(each)
@@ -24,18 +26,23 @@ def scope_bans(history: History) -> Iterator[Violation]:
         for ban in found:
             is_meant = ban.outcome in {"ok", "revocation_pending"} and not ban.is_moot
             if ban.verb == "ban" and is_meant:
-                yield from _unseen(ban, found, verifies[subject], history.bound)
+                seen = verifies[subject]
+                yield from _unseen(ban, found, seen, history.bound, clocks)
 
 
 def _unseen(
-    ban: Operation, changes: list[Operation], verifies: list[Operation], bound: float
+    ban: Operation,
+    changes: list[Operation],
+    verifies: list[Operation],
+    bound: float,
+    clocks: ServerClocks,
 ) -> Iterator[Violation]:
-    over = _over_at(ban)
+    over = _over_at(ban, clocks)
     for each in changes:
         # It may have come later, and have lifted the ban or put an end to it that is earlier.
         is_later = each is not ban and (each.outcome != "ok" or end_of(each) > ban.began)
         if each.scope == ban.scope and is_later:
-            over = min(over, max(_over_at(each), each.began))
+            over = min(over, max(_over_at(each, clocks), each.began))
     for each in verifies:
         if ban.outcome != "ok" and each.process != ban.process:
             continue  # a pending one is in force with who has asked for it
@@ -53,9 +60,10 @@ def _unseen(
             )
 
 
-def _over_at(change: Operation) -> float:
+def _over_at(change: Operation, clocks: ServerClocks) -> float:
     """The first moment at which a change may mean that there is no ban."""
     if change.verb == "lift":
         return change.began
     began = change.since or change.began  # a repetition does not prolong it
-    return began + (change.seconds or 0) - _ROUNDING
+    over = began + (change.seconds or 0) - _ROUNDING
+    return over - clocks.off(began, over)

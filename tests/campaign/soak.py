@@ -22,6 +22,7 @@ import redis
 from clusterpass import EmbeddedCluster, KeyRing
 
 from .application import Processes
+from .clock_faults import OF_CLOCKS
 from .faults import FAULTS
 from .mix import Mix
 from .nemesis import Nemesis, strike
@@ -31,9 +32,10 @@ from .plan import Plan
 _FAULTS = tuple(
     name
     for name in FAULTS
-    if "kill_process" not in name and name not in {"close_with_pending", "join_in_the_middle"}
+    if "kill_process" not in name
+    and name not in {"close_with_pending", "join_in_the_middle", *OF_CLOCKS}
 )
-"""A process that is killed could not be watched."""
+"""A process that is killed could not be watched; the servers of a soak have right clocks."""
 _KINDS = ("threads", "tasks", "threads")
 _BETWEEN_FAULTS = 20.0
 _SAMPLES = 240

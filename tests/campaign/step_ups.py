@@ -43,7 +43,7 @@ def _judge(life: Lifeline, verify: Operation, tokens: _Tokens, bound: float) -> 
     if verify.outcome == "ok" and (verify.acr or verify.level):
         if step_up is None:
             yield life.violation("an older token rose with a step-up", verify, _first(life))
-        elif verify.began > end_of(step_up) + (step_up.seconds or 0) + _ROUNDING + bound:
+        elif verify.began > _over_at(life, step_up, verify) + bound:
             yield life.violation("a step-up outlived its time", verify, step_up)
     if (
         verify.outcome == "step_up_required"
@@ -82,7 +82,14 @@ def _safe_until(life: Lifeline, step_up: Operation) -> float:
     others = [
         each.began for each in life.step_ups if each is not step_up and _may_follow(each, step_up)
     ]
-    return min([step_up.began + (step_up.seconds or 0) - _ROUNDING, *others])
+    over = step_up.began + (step_up.seconds or 0) - _ROUNDING
+    return min([over - life.clocks.off(step_up.began, over), *others])
+
+
+def _over_at(life: Lifeline, step_up: Operation, verify: Operation) -> float:
+    """Until when the level may be there, as ``verify`` may see it."""
+    over = end_of(step_up) + (step_up.seconds or 0) + _ROUNDING
+    return over + life.clocks.off(step_up.began, verify.began)
 
 
 def _may_follow(other: Operation, step_up: Operation) -> bool:

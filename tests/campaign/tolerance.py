@@ -1,0 +1,60 @@
+"""What a wrong clock of a server may change: times by seconds, and what is deleted early."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clusterpass.limits import CLOCK_TOLERANCE
+
+from .history import Fault
+
+_NAMES = frozenset({"jump_server_clock", "promote_replica_with_wrong_clock"})
+_AHEAD = re.compile(r" by ([+-]\d+) s")
+_ROUNDING = 1.0
+"""Seconds: the store keeps whole ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _WrongClock:
+    began: float
+    until: float
+    """The time of a subject may stand still for a while after the clock was put right."""
+    ahead: int
+
+
+class ServerClocks:
+    """When the clock of a server was wrong."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._wrong = [
+            _WrongClock(
+                fault.began, fault.ended + CLOCK_TOLERANCE + _ROUNDING, _seconds_ahead(fault)
+            )
+            for fault in faults
+            if fault.name in _NAMES
+        ]
+
+    def off(self, since: float, until: float) -> float:
+        """By how many seconds times between the two may be off."""
+        is_wrong = any(each.began <= until and each.until >= since for each in self._wrong)
+        return float(CLOCK_TOLERANCE) if is_wrong else 0.0
+
+    def deleted_at(self, since: float, ends_at: float) -> float:
+        """When what was written at ``since`` may be deleted although it ends at ``ends_at``.
+
+        A server deletes keys by its own clock, so one that is ahead deletes what had less time
+        left than that. Infinity: it is not deleted.
+        """
+        return min(
+            (
+                max(since, each.began)
+                for each in self._wrong
+                if each.until >= since and each.began < ends_at <= each.until + each.ahead
+            ),
+            default=float("inf"),
+        )
+
+
+def _seconds_ahead(fault: Fault) -> int:
+    found = _AHEAD.search(fault.detail)
+    return int(found[1]) if found else 0
