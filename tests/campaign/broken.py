@@ -151,12 +151,6 @@ def ends_leave_no_tombstone() -> None:
         rewrite(script, tombstone, "drop(session_id)")
 
 
-def generations_are_not_remembered() -> None:
-    """Who has seen one session ended with all others forgets about the others."""
-    changed: Any = Denials
-    changed._by_generation = lambda *_: None
-
-
 def used_tokens_are_accepted() -> None:
     """An exchange does not compare the token with what is stored."""
     rewrite("rotate", "(line.digest == presented and line.rotation == rotation)", "true")

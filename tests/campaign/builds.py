@@ -34,11 +34,9 @@ class Build:
 
 
 _STALE = ("promote_stale_replica",)
-_NOBODY_LEFT = ("promote_stale_replica_and_kill_processes",)
 _NOBODY_CONFIRMS = ("part_process_from_all", "kill_two_primaries")
 _NO_PRIMARY = ("stop_primary", "kill_primary")
 _IMPATIENT = "?timeout=0.2&deadline=0.3&replica_wait=0.1"
-_REVOKES_ALL = Mix(login=6, end_one=0, end_all=3, known=1000)
 
 BROKEN: dict[str, Build] = {
     each.apply.__name__: each
@@ -46,14 +44,6 @@ BROKEN: dict[str, Build] = {
         Build(broken.wait_is_off, {AFTER, KNEW, LOST, REFRESH_LOST}, _STALE),
         Build(broken.wait_is_not_counted, {AFTER, KNEW, LOST, REFRESH_LOST}, _STALE),
         Build(broken.ends_are_not_remembered, {KNEW}, _STALE),
-        Build(
-            broken.generations_are_not_remembered,
-            {KNEW},
-            _NOBODY_LEFT,
-            mix=_REVOKES_ALL,
-            quiet_seconds=3,
-            at_once=3,
-        ),
         Build(broken.pending_is_not_enforced, {KNEW}, _NOBODY_CONFIRMS, _IMPATIENT),
         Build(broken.sweeps_never_end, {LOST}),
         Build(broken.pushes_are_ignored, {AFTER, KNEW}),
@@ -149,7 +139,7 @@ BROKEN: dict[str, Build] = {
         Build(
             broken_requests.pending_bans_are_not_shown,
             {"a ban from a scope was not seen"},
-            _NO_PRIMARY,
+            _NOBODY_CONFIRMS,
             _IMPATIENT,
             mix=Mix(scope_ban=6),
         ),

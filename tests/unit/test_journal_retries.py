@@ -184,8 +184,9 @@ def test_an_acknowledged_ending_is_not_given_up_by_its_own_process(verb):
     assert not retry(own, store)
     operations = [step.arguments[0][15:23] for step in store.asked if step.script.name == verb]
     assert operations[-1] == entry.renamed().operation
-    with pytest.raises(SessionRevoked):
-        drive(own.verify(access_token()), stored(live()))
+    if verb == "end_session":
+        with pytest.raises(SessionRevoked):
+            drive(own.verify(access_token()), stored(live()))
     store.names()
     store.is_confirmed = True
     assert retry(own, store)

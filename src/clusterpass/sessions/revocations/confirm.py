@@ -107,7 +107,7 @@ class Confirm:
         if self._journaling.is_possible and (
             yield from self._journaling.record(revocation.entry(operation))
         ):
-            revocation.enforce(operation, is_pending=True)
+            revocation.enforce_journaled(operation)
             self._queue(revocation.kind, revocation, operation, is_journaled=True)
             self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
@@ -286,6 +286,7 @@ class Confirm:
         try:
             if (yield from self._journaling.record(entry)):
                 self._memory.pending.note_journaled(operation)
+                revocation.enforce_journaled(operation)
         except OperationMismatch:
             return self._give_up(revocation, operation)
         return False

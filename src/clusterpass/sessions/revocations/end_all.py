@@ -52,6 +52,10 @@ class EndAll(SubjectRevocation):
         sweep = Sweep(denial, since=self.asked_at, keep=self.keep, device_type=self.device_type)
         self._sweep(request, sweep)
 
+    def enforce_journaled(self, operation: bytes) -> None:
+        """Deny nothing by a time: whoever asks about the subject carries the revocation out."""
+        self.release(operation)
+
     def entry(self, operation: bytes) -> JournalEntry:
         """Return the revocation as the journals hold it, under the id ``operation``."""
         return JournalEntry.of_end_all(

@@ -59,6 +59,10 @@ class EndOne(SubjectRevocation):
         denial = self._denial(self.reason, self.request(operation), is_pending=is_pending)
         self.context.memory.deny(self._key, self.session_id, denial)
 
+    def enforce_journaled(self, operation: bytes) -> None:
+        """Deny the session, whose id is never used again."""
+        self.enforce(operation, is_pending=True)
+
     def entry(self, operation: bytes) -> JournalEntry:
         """Return the revocation as the journals hold it, under the id ``operation``."""
         return JournalEntry.of_end_session(

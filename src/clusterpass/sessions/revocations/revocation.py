@@ -54,6 +54,12 @@ class Revocation(Protocol):
         ``is_pending``: whether the store may not have carried it out durably yet.
         """
 
+    def enforce_journaled(self, operation: bytes) -> None:
+        """Enforce the revocation, which journals hold, as far as no clock is needed for it.
+
+        Every call about the subject carries it out first, so the order of the owner's log decides.
+        """
+
     def release(self, operation: bytes) -> None:
         """Stop enforcing the revocation: the store refused it, or nothing retries it."""
 
