@@ -114,6 +114,7 @@ BROKEN: dict[str, Build] = {
             broken_requests.waits_for_one_replica,
             {AFTER, KNEW, LOST, REFRESH_LOST},
             ("part_primary_with_a_replica",),
+            mix=Mix(end_one=20, login=6),
             replicas=2,
         ),
         Build(

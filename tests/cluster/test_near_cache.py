@@ -10,7 +10,7 @@ from clusterpass.model.authentication_errors import SessionRevoked, SessionUnkno
 from clusterpass.model.errors import ConfigurationError, InvalidInput, StoreUnavailable
 from tests.cluster.stored import commands_of, eventually, home_of, let_age, new_namespace
 
-READS = ("evalsha", "eval", "hmget", "hget")
+READS = ("evalsha", "eval")
 
 
 @pytest.fixture
