@@ -8,7 +8,7 @@ import pytest
 from clusterpass import Config, EmbeddedCluster, SessionManager
 
 from ..conftest import Facade
-from .shards import HANGING
+from .shards import HANGING, wait_until_filled
 
 NODE_TIMEOUT = 2.0
 
@@ -20,9 +20,12 @@ def shaken() -> Iterator[EmbeddedCluster]:
 
 
 @pytest.fixture
-def fragile(shaken: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
-    """The cluster, whole before and after each test."""
+def fragile(shaken: EmbeddedCluster, config: Config) -> Iterator[EmbeddedCluster]:
+    """The cluster, whole before and after each test; all its journals count."""
     shaken.wait_until_healthy(HANGING)
+    with SessionManager.from_url(shaken.url, config) as manager:
+        manager.sessions("nobody")
+        wait_until_filled(manager)
     yield shaken
     for node in shaken.nodes:
         if node.pid is None:

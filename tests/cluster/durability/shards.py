@@ -67,6 +67,17 @@ def without_primary(cluster: EmbeddedCluster, subject: str) -> Iterator[None]:
         yield
 
 
+def wait_until_filled(manager: Any) -> None:
+    """Return when all three journals count: one whose primary was replaced has to be filled first.
+
+    Without that, the loss of another one leaves a single journal that counts.
+    """
+    journal = getattr(manager, "manager", manager)._flows.memory.journal
+    eventually(
+        lambda: len(journal._copies) == len(JOURNAL_SLOTS) and not journal.has_gaps(), "filled"
+    )
+
+
 ENDINGS: dict[str, Callable[[Any, Any], Any]] = {
     "logout": lambda manager, pair: manager.logout(pair.access_token),
     "logout by refresh token": lambda manager, pair: manager.logout(pair.refresh_token),
