@@ -9,7 +9,6 @@ from clusterpass.sessions.present import live_record
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs import load, verify
 from clusterpass.sessions.verbs.actor import Actors
-from clusterpass.store.exchanges import first_try, tries
 
 from .rewriting import rewrite
 
@@ -43,22 +42,6 @@ def strict_does_not_doubt() -> None:
 
     changed: Any = NearCache
     changed.doubts = doubts
-
-
-def waits_for_one_replica() -> None:
-    """One replica of several is enough, whichever is promoted."""
-    whole = first_try.wait_of
-
-    def wait_of(*given: Any) -> Any:
-        wait = whole(*given)
-        return wait and (wait[0], 1, *wait[2:])
-
-    def is_durable(wait: Any, confirmed: Any, *_: Any) -> bool:
-        return wait is not None and isinstance(confirmed, int) and confirmed > 0
-
-    for module in (first_try, tries):
-        changed: Any = module
-        changed.wait_of, changed.is_durable = wait_of, is_durable
 
 
 def impersonation_ignores_memory() -> None:

@@ -111,13 +111,6 @@ BROKEN: dict[str, Build] = {
             kinds=("strict", "strict", "threads"),
         ),
         Build(
-            broken_requests.waits_for_one_replica,
-            {AFTER, KNEW, LOST, REFRESH_LOST},
-            ("part_primary_with_a_replica",),
-            mix=Mix(end_one=20, login=6),
-            replicas=2,
-        ),
-        Build(
             broken_requests.impersonation_ignores_memory,
             {KNEW, "acts although the process knew of the end"},
             _NOBODY_CONFIRMS,

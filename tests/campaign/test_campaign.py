@@ -12,7 +12,7 @@ from .plan import Plan, plan_of
 from .verdict import summary
 
 pytestmark = pytest.mark.timeout(300)
-SAMPLED_BUILDS = 3
+SAMPLED_BUILDS = 2
 _MOST_FAULTS = 9
 _FAULTS_OF_A_SHORT_CAMPAIGN = 14
 

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(240)
 HOURS = 3 * 3600
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seconds", [HOURS, -HOURS])
 def test_a_running_primary_that_jumps_ends_nothing_and_is_reported(
     fragile: EmbeddedCluster, open_one: Any, subject: str, seconds: int, caplog: Any
@@ -58,6 +59,7 @@ def subject_elsewhere(fragile: EmbeddedCluster, slot: int, new_subject: Any) -> 
             return subject
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seconds", [HOURS, -HOURS])
 @pytest.mark.parametrize("is_elsewhere", [True, False])
 def test_revoke_before_ends_what_is_older_and_nothing_else(
@@ -87,6 +89,7 @@ def test_revoke_before_ends_what_is_older_and_nothing_else(
         assert answered(lambda each=each: each.verify(newer.access_token))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seconds", [HOURS, -HOURS])
 def test_who_cannot_tell_which_clock_is_wrong_changes_nothing(
     alone: EmbeddedCluster, open_one: Any, subject: str, seconds: int
@@ -123,6 +126,7 @@ def test_who_cannot_tell_which_clock_is_wrong_changes_nothing(
         before.verify(renewed.access_token)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seconds", [HOURS, -HOURS])
 def test_a_caller_with_a_wrong_clock_ends_nothing(
     fragile: EmbeddedCluster, open_one: Any, subject: str, seconds: int

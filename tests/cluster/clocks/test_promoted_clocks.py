@@ -85,6 +85,7 @@ def stored(cluster: EmbeddedCluster, pair: Any) -> LiveRecord | Tombstone | None
     return None if value is None else parse_record(value)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("hours_ahead", [3, -3])
 @pytest.mark.parametrize(("style", "mode"), [("sync", "cached"), ("async", "strict")])
 def test_a_promoted_replica_hours_off_ends_and_prolongs_nothing(
