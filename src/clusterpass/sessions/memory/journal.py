@@ -117,8 +117,9 @@ class Journal:
 
     def forget_node(self, node: Hashable) -> None:
         """Read the whole journal of ``node`` next time. What is known of it stays known."""
-        with self._lock:
-            self._copies.pop(node, None)
+        # Without the lock: the caller holds that of the cache, which is taken inside this one when
+        # an entry is learnt.
+        self._copies.pop(node, None)
 
     def read_from(self, node: Hashable) -> ReadFrom:
         """Return from where the journal of ``node`` has to be read."""
