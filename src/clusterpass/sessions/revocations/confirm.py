@@ -81,11 +81,14 @@ class Confirm:
         another request, and SessionNotFound or TooManyBans when the store refuses the revocation.
         """
         operation = self._operation(operation_id)
-        self._recall(revocation, operation)
+        is_named = operation_id is not None  # only then can a caller repeat the request
+        if is_named:
+            self._recall(revocation, operation)
+        call = revocation.call(operation)
         reply: Any = None
         failure: StoreUnavailable | None = None
         try:
-            answer: Answer[Any] = yield self._first_try(revocation.call(operation))
+            answer: Answer[Any] = yield self._first_try(call)
         except StoreDenied:
             raise
         except StoreUnavailable as error:
@@ -100,16 +103,18 @@ class Confirm:
                 raise
             if answer.is_confirmed:
                 if answer.durable:
-                    yield from self._left.settle(revocation.call(operation), answer)
+                    yield from self._left.settle(call, answer)
                 revocation.enforce(operation, is_pending=False)
-                self._note_first_time(revocation, operation)
+                if is_named:
+                    self._note_first_time(revocation, operation)
                 return Outcome(reply, answer.durable)
         if self._journaling.is_possible and (
             yield from self._journaling.record(revocation.entry(operation))
         ):
             revocation.enforce_journaled(operation)
             self._queue(revocation.kind, revocation, operation, is_journaled=True)
-            self._note_first_time(revocation, operation)
+            if is_named:
+                self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason) from failure
