@@ -41,19 +41,23 @@ class Network:
     @contextlib.contextmanager
     def between_nodes(self) -> Iterator["Buses"]:
         """Within, nodes can be parted; they are whole again afterwards."""
+        buses = self.lead_buses()
+        try:
+            yield buses
+        finally:
+            buses.meet()
+            self._cluster.wait_until_healthy(WAITING)
+            announce_buses(self._cluster, {})
+
+    def lead_buses(self) -> "Buses":
+        """Lead the buses of all nodes through proxies, for good: from now on they can be parted."""
         cluster = self._cluster
         ids = {node: identity(cluster, node).encode() for node in cluster.nodes}
         if not self._buses:
             targets = {ids[node]: Address(node.host, node.bus_port) for node in ids}
             self._buses = self._proxies.open_buses(targets)
         announce_buses(cluster, {node: self._buses[ids[node]].port for node in ids})
-        buses = Buses(cluster, self._proxies, ids)
-        try:
-            yield buses
-        finally:
-            buses.meet()
-            cluster.wait_until_healthy(WAITING)
-            announce_buses(cluster, {})
+        return Buses(cluster, self._proxies, ids)
 
     @contextlib.contextmanager
     def before(self, process: str) -> Iterator[Callable[[Behaviour, Sequence[Node]], None]]:
