@@ -38,6 +38,8 @@ class Facade:
         if verb in {"bans", "claims", "online"}:
             return _Group(self._run, getattr(self.manager, verb))
         method = getattr(self.manager, verb)
+        if verb == "watch":
+            return lambda session: _Iterated(self._run, method(session))
         if not inspect.iscoroutinefunction(method):
             return method
         return lambda *args, **options: self._run(method(*args, **options))
@@ -60,6 +62,25 @@ class _Group:
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         method = getattr(self._group, verb)
         return lambda *args, **options: self._run_one(method(*args, **options))
+
+
+class _Iterated:
+    """An asynchronous iterator that is iterated from outside of its event loop."""
+
+    def __init__(self, run: Callable[[Any], Any], iterator: Any) -> None:
+        self._run, self._iterator = run, iterator
+
+    def __iter__(self) -> "_Iterated":
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._run(anext(self._iterator))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._run(self._iterator.aclose())
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.verbs import (
     adjust,
     end,
+    get,
     login,
     online,
     refresh,
@@ -140,6 +141,7 @@ def test_every_flow_is_a_verb_of_the_manager():
             (verify, "Verify"),
             (refresh, "Refresh"),
             (end, "End"),
+            (get, "Get"),
             (adjust, "Adjust"),
             (subject_verbs, "SubjectFlows"),
             (online, "Online"),
@@ -152,7 +154,8 @@ def test_every_flow_is_a_verb_of_the_manager():
         if inspect.isfunction(function) and not name.startswith("_")
     }
     missing = {name for name in flows if not re.search(rf"_flows\.(\w+\.)?{name}\(", manager)}
-    assert missing <= {"genuine"}  # a check that two verbs share
+    # A check that two verbs share, and what the verb `watch` is made of.
+    assert missing <= {"genuine", "check", "followed", "read"}
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS - WITHOUT_A_FLOW) + verbs_of_groups())
@@ -161,8 +164,8 @@ def test_every_verb_is_tried_on_every_engine(verb):
     assert re.search(rf"(manager|own|sessions|apart)\.{re.escape(verb)}\(", tests)
 
 
-NOT_IN_THE_MODEL = {"revoke_before", "generation", "count", "page", "prune"}
-"""What is about the whole namespace, or is no part of a session's life."""
+NOT_IN_THE_MODEL = {"revoke_before", "generation", "count", "page", "prune", "watch"}
+"""What is about the whole namespace, is no part of a session's life, or lasts."""
 
 
 def test_the_model_of_random_sequences_knows_every_verb():

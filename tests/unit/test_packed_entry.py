@@ -1,7 +1,6 @@
 """An entry that was packed comes back as it was."""
 
 from math import inf
-from types import MappingProxyType
 
 import pytest
 
@@ -60,7 +59,7 @@ def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
     if back.session is not None:
         assert back.loaded is not None
         assert back.session is back.loaded.session
-        assert type(back.session.claims) is MappingProxyType
+        assert type(back.session.claims) is FrozenDict
 
 
 def test_claims_that_come_back_cannot_be_changed(scene):

@@ -28,6 +28,7 @@ PUBLIC = [
     "AwaitableStore",
     "Ban",
     "CacheStats",
+    "ChangeKind",
     "ClusterPassError",
     "Config",
     "ConfigurationError",
@@ -65,6 +66,7 @@ PUBLIC = [
     "RevokedBefore",
     "ScopeMissing",
     "Session",
+    "SessionChange",
     "SessionEvent",
     "SessionExpired",
     "SessionManager",
@@ -121,6 +123,7 @@ def test_names_are_pinned() -> None:
 
 
 ALIASES = {
+    "ChangeKind",
     "Durability",
     "EventKind",
     "Overflow",

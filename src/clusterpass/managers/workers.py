@@ -141,6 +141,50 @@ class Jobs:
             self._on_end()
 
 
+class Alarm:
+    """Wakes the one thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Wake who waits, or who will wait next."""
+        self._event.set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the alarm is set, or for ``seconds``; afterwards it is not set."""
+        self._event.wait(seconds)
+        self._event.clear()
+
+
+class AsyncAlarm:
+    """Wakes the one task that waits for it. Made in the event loop of that task."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self._thread = threading.get_ident()
+
+    def set(self) -> None:
+        """Wake who waits, or who will wait next; may be called from any thread."""
+        if threading.get_ident() == self._thread:
+            self._event.set()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until the alarm is set, or for ``seconds``; afterwards it is not set."""
+        if seconds is None:
+            await self._event.wait()
+        else:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
+            except TimeoutError:
+                return
+        self._event.clear()
+
+
 class AsyncWorker:
     """Runs ``work`` in a task of the event loop that first wakes it."""
 

@@ -4,7 +4,6 @@ Both are subclasses of the built-in types, and compare, print and serialise like
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 
@@ -35,8 +34,8 @@ class FrozenDict(dict[str, Any]):
 
 
 def frozen(claims: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``claims`` as a read-only mapping in which every list and dictionary is immutable."""
-    return MappingProxyType({name: _frozen(value) for name, value in claims.items()})
+    """Return ``claims`` as an immutable dictionary, in which all others and lists are immutable."""
+    return FrozenDict({name: _frozen(value) for name, value in claims.items()})
 
 
 def _frozen(value: Any) -> Any:

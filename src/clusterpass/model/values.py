@@ -1,22 +1,25 @@
 """The values that the public verbs take and return: frozen, and compared by content.
 
+Values can be copied, pickled, and turned into dictionaries and JSON. A copy's claims are an
+ordinary dictionary, which may be changed.
+
 Times are whole seconds since the epoch by the store's clock, unless stated otherwise. No ``repr``
 shows a token.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from clusterpass.model.bans import Ban
 from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import ClusterPassError, ScopeMissing, SubjectBanned
+from clusterpass.model.frozen import FrozenDict
 from clusterpass.model.scopes import covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
 
-NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
+NO_CLAIMS: Final[Mapping[str, Any]] = FrozenDict()
 
 # The store holds a kind as its place in this list, from 1: new kinds are appended.
 EventKind = Literal[
@@ -35,6 +38,9 @@ EventKind = Literal[
     "idle",
     "refused",
 ]
+
+
+ChangeKind = Literal["changed", "ended", "unavailable", "available"]
 
 
 def _no_claims() -> Mapping[str, Any]:
@@ -272,6 +278,21 @@ class SessionEvent:
     """The reason of a revocation or a ban, the class of a reuse, or the level of a step-up."""
     actor: Actor | None = None
     """The actor of an impersonation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """What became of a session that a caller watches."""
+
+    kind: ChangeKind
+    """``changed``: claims or bans have changed. ``ended``: the session is over, and nothing more
+    is reported. ``unavailable``: the store does not answer, so an end would not be noticed;
+    ``available``: it answers again."""
+    session: Session
+    """The session as it is now, or was last."""
+    error: ClusterPassError | None = None
+    """With ``ended``, the SessionRevoked, SessionExpired or SessionUnknown that says why; with
+    ``unavailable``, the StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)

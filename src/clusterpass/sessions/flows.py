@@ -17,6 +17,7 @@ from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
+from clusterpass.sessions.verbs.get import Get
 from clusterpass.sessions.verbs.login import Login
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
@@ -80,6 +81,7 @@ class Flows:
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
+        self.get: Final = Get(context, confirm)
         self.refresh: Final = Refresh(context, confirm)
         self.end: Final = End(context, self.refresh, confirm)
         self.adjust: Final = Adjust(context)

@@ -10,7 +10,6 @@
 import re
 import time
 from collections.abc import Callable, Iterable
-from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.model.authentication_errors import (
@@ -24,6 +23,7 @@ from clusterpass.model.authentication_errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
+from clusterpass.model.frozen import FrozenDict
 from clusterpass.model.values import NO_CLAIMS, AccessClaims, Actor
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
 from clusterpass.tokens.issuer import ACCESS_TOKEN_TYPE, standard_header
@@ -157,7 +157,7 @@ class TokenVerifier:
             expires_at=expires_at,
             token_id=token_id,
             session_id=session_id,
-            claims=MappingProxyType(own) if own else NO_CLAIMS,
+            claims=FrozenDict(own) if own else NO_CLAIMS,
             **_authentication(members),
         )
 

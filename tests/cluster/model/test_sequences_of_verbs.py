@@ -1,6 +1,7 @@
 """Random sequences of all verbs do on a real cluster what a plain model says they should."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -331,6 +332,12 @@ class Verbs(Comparison):
         assert self.real.bans.list(subject) == watcher.bans.list(subject)
         assert self.real.claims.get(subject) == watcher.claims.get(subject)
         assert self.real.generation(subject) == watcher.generation(subject)
+        for listed in watcher.sessions(subject):
+            if listed.act is None:
+                found = self.real.get(subject, listed.session_id)
+                # A list counts every step-up, and a session without its token none.
+                shown = {name: getattr(listed, name) for name in ("acr", "amr", "auth_time")}
+                assert replace(found, **shown) == listed
 
     @rule(seconds=st.sampled_from([600, 600, 600, 1200, 6000, 30_000]))
     def time_passes(self, seconds: int) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -11,6 +11,7 @@ from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.aio.verifying import AsyncVerifying
+from clusterpass.managers.aio.watching import AsyncWatching
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.statistics import ManagerStats
@@ -20,6 +21,7 @@ from clusterpass.model.values import (
     HistoryEntry,
     RevokedBefore,
     Session,
+    SessionChange,
     SessionEvent,
     TokenPair,
 )
@@ -64,6 +66,7 @@ class AsyncSessionManager:
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
+        self._watching: Final = AsyncWatching(store, self._flows)
         self.bans: Final = AsyncBans(store, self._flows.subject)
         self.claims: Final = AsyncClaims(store, self._flows.subject)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
@@ -97,6 +100,7 @@ class AsyncSessionManager:
         warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
         ``embedded://`` started is stopped.
         """
+        await self._watching.close()
         await self._confirming.close()
         await self._listeners.close()
         await self.store.close()
@@ -212,6 +216,35 @@ class AsyncSessionManager:
         One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
         return await self.store.run(self._flows.subject.sessions(subject))
+
+    async def get(self, subject: str, session_id: str) -> Session:
+        """Return the live session of ``subject`` with the id ``session_id``.
+
+        For code that acts for a user later, without a token: a background job is given the subject
+        and the session id, and asks before it acts. The use of the session is not recorded. The
+        authentication is that of the login, as a step-up applies only to the tokens issued after
+        it. One round trip (``verify.lua``); two for an impersonation. Raises SessionUnknown,
+        SessionExpired or SessionRevoked when the session is not live, and InvalidInput.
+        """
+        return await self.store.run(self._flows.get.get(subject, session_id))
+
+    def watch(self, session: Session) -> AsyncGenerator[SessionChange]:
+        """Return an iterator over what becomes of ``session``, for an open connection of its user.
+
+        ``session``: as :meth:`verify` or :meth:`get` returns it. Reports a SessionChange when its
+        claims or bans change, when the session ends (the last report), and when the store becomes
+        unavailable or available again, whichever process was the cause. What has changed since
+        ``session`` was read is reported at once. The watch outlives the access token and all
+        refreshes, and does not count as use. The authentication that is reported is that of the
+        login, as for :meth:`get`. Close the iterator when the connection ends; closing the manager
+        ends it without a report.
+
+        Changes arrive within milliseconds. One round trip at the beginning, and one after each
+        change to the subject (``verify.lua``). Where nodes push no changes (under gevent, and where
+        RESP3 or CLIENT TRACKING is refused), one each second. Raises InvalidInput, and
+        SessionUnknown for what is no session id.
+        """
+        return self._watching.watch(session)
 
     async def history(self, subject: str) -> list[HistoryEntry]:
         """Return the history of the sessions of ``subject``, newest first.

@@ -3,7 +3,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -14,6 +14,7 @@ from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.verifying import Verifying
+from clusterpass.managers.sync.watching import Watching
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import (
     Ended,
@@ -21,6 +22,7 @@ from clusterpass.model.values import (
     HistoryEntry,
     RevokedBefore,
     Session,
+    SessionChange,
     SessionEvent,
     TokenPair,
 )
@@ -65,6 +67,7 @@ class SessionManager:
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
+        self._watching: Final = Watching(store, self._flows)
         self.bans: Final = Bans(store, self._flows.subject)
         self.claims: Final = Claims(store, self._flows.subject)
         self.online: Final = OnlineSubjects(store, self._flows.online)
@@ -98,6 +101,7 @@ class SessionManager:
         warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
         ``embedded://`` started is stopped.
         """
+        self._watching.close()
         self._confirming.close()
         self._listeners.close()
         self.store.close()
@@ -213,6 +217,35 @@ class SessionManager:
         One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
         return self.store.run(self._flows.subject.sessions(subject))
+
+    def get(self, subject: str, session_id: str) -> Session:
+        """Return the live session of ``subject`` with the id ``session_id``.
+
+        For code that acts for a user later, without a token: a background job is given the subject
+        and the session id, and asks before it acts. The use of the session is not recorded. The
+        authentication is that of the login, as a step-up applies only to the tokens issued after
+        it. One round trip (``verify.lua``); two for an impersonation. Raises SessionUnknown,
+        SessionExpired or SessionRevoked when the session is not live, and InvalidInput.
+        """
+        return self.store.run(self._flows.get.get(subject, session_id))
+
+    def watch(self, session: Session) -> Generator[SessionChange]:
+        """Return an iterator over what becomes of ``session``, for an open connection of its user.
+
+        ``session``: as :meth:`verify` or :meth:`get` returns it. Reports a SessionChange when its
+        claims or bans change, when the session ends (the last report), and when the store becomes
+        unavailable or available again, whichever process was the cause. What has changed since
+        ``session`` was read is reported at once. The watch outlives the access token and all
+        refreshes, and does not count as use. The authentication that is reported is that of the
+        login, as for :meth:`get`. Close the iterator when the connection ends; closing the manager
+        ends it without a report.
+
+        Changes arrive within milliseconds. One round trip at the beginning, and one after each
+        change to the subject (``verify.lua``). Where nodes push no changes (under gevent, and where
+        RESP3 or CLIENT TRACKING is refused), one each second. Raises InvalidInput, and
+        SessionUnknown for what is no session id.
+        """
+        return self._watching.watch(session)
 
     def history(self, subject: str) -> list[HistoryEntry]:
         """Return the history of the sessions of ``subject``, newest first.

@@ -24,6 +24,7 @@ from clusterpass.protocol.calls.journal import Told
 from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.followers import Followed, Followers
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
@@ -52,9 +53,12 @@ class NearCache(Beliefs):
         ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
         seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
         """
-        self.prefixes: Final = (key_prefix, cutoff_prefix) if serves else ()
+        self._pushed_prefixes: Final = key_prefix, cutoff_prefix
+        self.prefixes: tuple[bytes, ...] = self._pushed_prefixes if serves else ()
         """The prefixes of the keys whose changes nodes have to push; none where nothing is served
-        from memory (``serves``): then heartbeats alone tell which nodes may be believed."""
+        from memory (``serves``) and nobody follows a session: then heartbeats alone tell which
+        nodes may be believed."""
+        self.followers: Final = Followers(steady)
         super().__init__(leases, steady=steady, lock=lock)
         self._cutoff_prefix = cutoff_prefix
         self._cutoff = cutoff
@@ -197,22 +201,64 @@ class NearCache(Beliefs):
         Without ``loading`` the answer is kept only to be compared with the next one.
         """
         with self._lock:
-            lease = None
-            if loading is not None and loading.is_good:
-                lease = self.leases.lease_since(loading.began, node)
-            if lease is None and entry.lease.until > self._steady():
-                return  # the session being served may be newer
-            entry.lease = NEVER
-            entry.loaded, entry.session = loaded, loaded.session
-            entry.is_doubtful = loading is not None and not loading.is_good
-            entry.asked_at = -math.inf if loading is None else loading.asked_at
-            until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
-            # The token must not have expired by this machine's clock either.
-            here = self._steady() + entry.expires_at - self._clock()
-            entry.deadline = min(until, here)
-            if lease is not None:
-                entry.lease = lease
-            self._tokens.put(entry)
+            if self._take(entry, loaded, loading, node):
+                self._tokens.put(entry)
+
+    def follow(
+        self, followed: Followed, loaded: CachedSession, loading: PendingLoad, node: Hashable
+    ) -> None:
+        """Take note of what ``node`` answered about a session that somebody follows."""
+        with self._lock:
+            self._take(followed.entry, loaded, loading, node)
+            followed.is_due = followed.is_due or not loading.is_good
+
+    def begin_following(self, followed: Followed) -> None:
+        """Wake ``followed`` when it may have changed; the nodes push changes from now on."""
+        self.prefixes = self._pushed_prefixes
+        with self._lock:
+            self.followers.add(followed)
+
+    def follow_actor(self, followed: Followed, key: bytes) -> None:
+        """Wake ``followed``, an impersonation, also when ``key`` changes, of its actor."""
+        with self._lock:
+            self.followers.add_key(followed, key)
+
+    def end_following(self, followed: Followed) -> None:
+        """Wake ``followed`` no longer."""
+        with self._lock:
+            self.followers.remove(followed)
+
+    def wake_followers(self) -> None:
+        """Have all followed sessions read again."""
+        with self._lock:
+            self.followers.all_changed()
+
+    def look_after_followers(self) -> int:
+        """Wake followers whose sessions were not heard of lately; return how many there are."""
+        with self._lock:
+            self.followers.wake_lapsed()
+            return len(self.followers)
+
+    def _take(
+        self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
+    ) -> bool:
+        """Write an answer into ``entry``; return False if what is served may be newer."""
+        lease = None
+        if loading is not None and loading.is_good:
+            lease = self.leases.lease_since(loading.began, node)
+        if lease is None and entry.lease.until > self._steady():
+            return False
+        entry.lease = NEVER
+        entry.loaded, entry.session = loaded, loaded.session
+        entry.is_doubtful = loading is not None and not loading.is_good
+        entry.asked_at = -math.inf if loading is None else loading.asked_at
+        until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
+        # The token must not have expired by this machine's clock either.
+        here = self._steady() + entry.expires_at - self._clock()
+        entry.deadline = min(until, here)
+        if lease is not None:
+            entry.lease = lease
+        return True
 
     def keep_stateless(self, entry: CachedToken, session: Session) -> None:
         """Keep and serve the session that a token describes by itself, until the token expires."""
@@ -229,11 +275,13 @@ class NearCache(Beliefs):
         with self._lock:
             self._loading.changed(key)
             self._tokens.doubt(key)
+            self.followers.changed(key)
 
     def outdated(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""
         with self._lock:
             self._tokens.doubt(key)
+            self.followers.changed(key)
 
     # Events that the watch of the cluster reports.
 
@@ -295,9 +343,11 @@ class NearCache(Beliefs):
         with self._lock:
             self._tokens.clear()
             self._loading.clear()
+            self.followers.clear()
             self.leases.forget()
             self._cutoff.forget()
 
     def _end_all(self) -> None:
         with self._lock:
             self.leases.end_all()
+            self.followers.all_changed()

@@ -19,7 +19,7 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored
 from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import denial_of
+from clusterpass.sessions.memory.denials import Moment, denial_of
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
 from clusterpass.sessions.revocations.confirm import Confirm
@@ -82,6 +82,8 @@ class Loads:
             sent_at=sent_at,
             cutoff=cutoff,
         )
+        if not entry.token:  # nobody has presented one, so no step-up applies
+            stored = replace(stored, elevation=None)
         try:
             stored = as_token_sees(stored, entry.step_up)
         except TokenSuperseded:
@@ -136,6 +138,21 @@ class Loads:
                 raise denial.error()
             stored = _with_bans(stored, self._denials.pending_bans(key))
         return stored, record
+
+    def refuse_if_over(self, entry: CachedToken) -> None:
+        """Return, while the store is unavailable, if this process does not know of an end.
+
+        Raises SessionExpired or SessionRevoked otherwise.
+        """
+        near = self._memory.near
+        if entry.loaded is None:
+            denial = self._denials.of_session(entry.session_id)
+        else:
+            moment = Moment(1000 * near.store_seconds(entry.loaded), near.now())
+            record = live_record(read_stored([0, *entry.loaded.raw]))
+            denial = self._denials.without_store(entry.key, entry.session_id, record, moment)
+        if denial is not None:
+            raise denial.error()
 
 
 def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:

@@ -4,13 +4,13 @@ Every flow raises InvalidInput for an invalid subject, before anything is sent.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from clusterpass.limits import LARGEST_LIVE_CLAIMS_BYTES, LONGEST_LIFETIME
 from clusterpass.model.bans import Ban
 from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import OperationMismatch, SubjectBanned
+from clusterpass.model.frozen import frozen
 from clusterpass.model.values import (
     NO_CLAIMS,
     Applied,
@@ -92,7 +92,7 @@ class SubjectFlows:
         """Return the live claims of ``subject``; empty when there are none."""
         check_subject(subject)
         answer: Answer[dict[str, Any]] = yield subject_calls.read_claims(self._keyspace, subject)
-        return MappingProxyType(answer.reply) if answer.reply else NO_CLAIMS
+        return frozen(answer.reply) if answer.reply else NO_CLAIMS
 
     def ban(
         self,

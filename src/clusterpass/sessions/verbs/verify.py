@@ -25,9 +25,8 @@ from clusterpass.sessions.authentication import (
 )
 from clusterpass.sessions.check_arguments import check_level, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Moment
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.present import describe_claims, live_record
+from clusterpass.sessions.present import describe_claims
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
@@ -202,7 +201,7 @@ class Verify:
         Returns None otherwise. Raises SessionExpired or SessionRevoked when this process knows
         that the session has ended.
         """
-        self._refuse_if_over(entry)
+        self._loads.refuse_if_over(entry)
         loaded = entry.loaded
         if loaded is None or not wanted.outage_grace:
             return None
@@ -211,17 +210,6 @@ class Verify:
         self._check(entry, loaded, self._near.store_seconds(loaded), wanted)
         self._memory.grace_accepted += 1
         return replace(loaded.session, in_grace=True)
-
-    def _refuse_if_over(self, entry: CachedToken) -> None:
-        denials = self._memory.denials
-        if entry.loaded is None:
-            denial = denials.of_session(entry.session_id)
-        else:
-            moment = Moment(1000 * self._near.store_seconds(entry.loaded), self._cutoff.now())
-            record = live_record(read_stored([0, *entry.loaded.raw]))
-            denial = denials.without_store(entry.key, entry.session_id, record, moment)
-        if denial is not None:
-            raise denial.error()
 
     def _is_in_grace(self, entry: CachedToken, seconds: float) -> bool:
         near, loaded = self._near, entry.loaded

@@ -28,12 +28,15 @@ from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.exchanges.steps import Exchange, LookUp
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.multiplexed import Outcome
+from clusterpass.store.wire.handshake import following
+from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.wire.resp import pack
 
 logger: Final = logging.getLogger("clusterpass.store")
 _BEATS_IN_A_BOUND: Final = 4
 _SECONDS_BETWEEN_LOOK_UPS: Final = 0.2
 _SECONDS_UNTIL_LOOK_UP: Final = 30.0
+_OVER_RESP2: Final = ServerError("NOPROTO", "changes are pushed over RESP3 only")
 _MOST_EXTRA_TURNS: Final = 10
 """The most turns that urgent events may cause within the time of one ordinary turn."""
 
@@ -55,6 +58,8 @@ class Watch:
         """What a task or a callback of the watch raised."""
         self._met: dict[Address, bool] = {}
         """The nodes that answer heartbeats, and whether each pushes."""
+        self._refusing: set[Address] = set()
+        """The nodes that refuse to push, on the present connection."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
         self._reading: dict[Address | None, asyncio.Task[None]] = {}
         """The tasks that read the journal of a node; under None, the one that fills journals."""
@@ -82,6 +87,7 @@ class Watch:
         """
         self._refuse(address, f"{error.code} {error.message}")
         self._meet(address, pushes=False)
+        self._refusing.add(address)
 
     def pushed(self, address: Address, message: list[Any]) -> None:
         """Report an invalidation to the observer. Pushes of other kinds are ignored."""
@@ -97,6 +103,7 @@ class Watch:
 
     def _meet(self, address: Address, *, pushes: bool) -> None:
         self._met[address] = pushes
+        self._refusing.discard(address)
         self._observer.connected(address, pushes=pushes)
         self._is_urgent.set()
 
@@ -163,10 +170,34 @@ class Watch:
             if connection is None:
                 self._open(nodes, address)
             elif address in self._met:
+                if self._observer.prefixes and not self._met[address]:
+                    self._begin_pushes(address, connection)
                 number = self._observer.beat_sent(address)
                 answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
                 taken = partial(self._take_answer, nodes, address, number, heartbeat)
                 answer.add_done_callback(taken)
+
+    def _begin_pushes(self, address: Address, connection: MultiplexedConnection) -> None:
+        """Have a node push that was met when nobody was interested in changes."""
+        if address in self._refusing:
+            return
+        if connection.is_plain:
+            self.refused(address, _OVER_RESP2)
+            return
+        self._refusing.add(address)  # until it accepts
+        commands = following(self._observer.prefixes, self._store.keyspace)
+        asked = connection.ask(pack(commands), len(commands), urgent=True)
+
+        def taken(answer: "asyncio.Future[Outcome]") -> None:
+            outcome = None if answer.cancelled() else answer.result()
+            if outcome is None or isinstance(outcome, Fault):
+                return  # the link reports a lost connection itself
+            if isinstance(outcome.values[0], ServerError):
+                self.refused(address, outcome.values[0])
+            elif connection.is_open:
+                self.connected(address)
+
+        asked.add_done_callback(taken)
 
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""

@@ -42,6 +42,12 @@ def tracking(prefixes: Sequence[bytes]) -> Command:
     return (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *named)
 
 
+def following(prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
+    """What makes a node push the changes of keys with these prefixes over a connection."""
+    # A user without the right to subscribe gets pushes all the same.
+    return tracking(prefixes), subscription(keyspace)
+
+
 def subscription(keyspace: Keyspace) -> Command:
     """SUBSCRIBE to a channel in which nothing is published, for a connection with CLIENT TRACKING.
 

@@ -17,12 +17,11 @@ from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.wire.handshake import (
+    following,
     greeting,
     judge_greeting,
     judge_plain_greeting,
     plain_greeting,
-    subscription,
-    tracking,
 )
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.redis_py import fault_of
@@ -182,9 +181,7 @@ class Link:
         listener = self._listener
         commands = [greeting(self._location)]
         if listener is not None and listener.prefixes:
-            commands.append(tracking(listener.prefixes))
-            # A user without the right to subscribe gets pushes all the same.
-            commands.append(subscription(self._location.keyspace))
+            commands.extend(following(listener.prefixes, self._location.keyspace))
         outcome = await connection.ask(pack(tuple(commands)), len(commands))
         if isinstance(outcome, Fault):
             return outcome
@@ -198,6 +195,7 @@ class Link:
         self, connection: MultiplexedConnection, refusal: ServerError
     ) -> Fault | None:
         """Greet the node over RESP2; ``refusal``: why it refuses RESP3."""
+        connection.is_plain = True
         commands = plain_greeting(self._location)
         outcome = await connection.ask(pack(commands), len(commands))
         if isinstance(outcome, Fault):

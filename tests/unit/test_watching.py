@@ -1,0 +1,166 @@
+"""What is reported of a watched session, and who is woken when."""
+
+from dataclasses import replace
+
+import pytest
+
+from clusterpass import Ban, Session, SessionRevoked, StoreUnavailable
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.entries import CachedToken
+from clusterpass.sessions.memory.followers import Followed, Followers
+from clusterpass.sessions.memory.leases import ALWAYS, NEVER
+from clusterpass.sessions.watching import Watched
+
+SESSION = Session("alice", "s" * 22, "phone", 1, 2, 3, acr="1", auth_time=1)
+KEYS = Keyspace().keys_of("alice")
+OTHER = Keyspace().sessions("root")
+
+
+def test_use_refreshes_and_step_ups_are_not_reported() -> None:
+    watched = Watched(SESSION)
+    same = replace(SESSION, active_at=9, refreshed_at=9, expires_at=9, acr="2", auth_time=9)
+    assert watched.read(same) is None
+    assert watched.read(SESSION) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(SESSION, claims={"role": "editor"}),
+        replace(SESSION, bans=(Ban("chat", 1, None, "spam", 5),)),
+        replace(SESSION, device="tablet"),
+    ],
+    ids=["claims", "bans", "device"],
+)
+def test_a_change_is_reported_once(changed: Session) -> None:
+    watched = Watched(SESSION)
+    change = watched.read(changed)
+    assert change is not None
+    assert (change.kind, change.session, change.error) == ("changed", changed, None)
+    assert watched.read(changed) is None
+
+
+def test_an_end_carries_the_latest_session() -> None:
+    watched = Watched(SESSION)
+    watched.read(replace(SESSION, active_at=9))
+    error = SessionRevoked(reason="revoked", ended_at=5)
+    change = watched.ended(error)
+    assert (change.kind, change.session.active_at, change.error) == ("ended", 9, error)
+
+
+def test_an_outage_is_reported_once_and_so_is_its_end() -> None:
+    watched = Watched(SESSION)
+    assert watched.seconds_to_wait() is None
+    error = StoreUnavailable(reason="timeout")
+    change = watched.unavailable(error)
+    assert change is not None
+    assert (change.kind, change.session, change.error) == ("unavailable", SESSION, error)
+    pauses = []
+    for _ in range(7):
+        pauses.append(watched.seconds_to_wait())
+        assert watched.unavailable(error) is None
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+    back = watched.read(SESSION)
+    assert back is not None
+    assert (back.kind, back.session, back.error) == ("available", SESSION, None)
+    assert watched.seconds_to_wait() is None
+    assert watched.unavailable(error) is not None
+    assert watched.seconds_to_wait() == pytest.approx(0.1), "a later outage begins anew"
+    changed = watched.read(replace(SESSION, claims={"a": 1}))
+    assert changed is not None
+    assert changed.kind == "changed", "a change says that the store answers, too"
+    assert watched.read(replace(SESSION, claims={"a": 1})) is None
+
+
+class Scene:
+    """Followers, a clock, and who was woken."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.followers = Followers(lambda: self.now)
+        self.woken: list[str] = []
+
+    def follow(self, name: str = "a", keys=KEYS) -> Followed:
+        followed = Followed("alice", keys, bytes(16), "s", lambda: self.woken.append(name))
+        self.followers.add(followed)
+        return followed
+
+    def read(self, followed: Followed, lease=ALWAYS, deadline: float = 1e9) -> None:
+        followed.is_due, followed.read_at = False, self.now
+        followed.entry.lease, followed.entry.deadline = lease, deadline
+
+    def look(self) -> list[str]:
+        self.woken.clear()
+        self.followers.wake_lapsed()
+        return self.woken
+
+
+def test_a_change_wakes_the_followers_of_its_key() -> None:
+    scene = Scene()
+    first, second = scene.follow("first"), scene.follow("second")
+    third = scene.follow("third", Keyspace().keys_of("bob"))
+    for each in (first, second, third):
+        scene.read(each)
+    scene.followers.changed(KEYS.sessions)
+    assert sorted(scene.woken) == ["first", "second"]
+    assert (first.is_due, third.is_due) == (True, False)
+    assert first.entry.lease is NEVER
+    scene.followers.all_changed()
+    assert third.is_due
+
+
+def test_an_impersonation_is_woken_by_its_actor() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    scene.followers.add_key(followed, OTHER)
+    scene.followers.changed(OTHER)
+    assert scene.woken == ["a"]
+    scene.followers.remove(followed)
+    scene.followers.changed(OTHER)
+    scene.followers.changed(KEYS.sessions)
+    assert scene.woken == ["a"]
+    scene.followers.add_key(followed, b"later")
+    scene.followers.changed(b"later")
+    assert scene.woken == ["a"], "who has left is not added again"
+    scene.followers.remove(followed)
+
+
+def test_who_has_a_lease_is_left_alone() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    scene.read(followed)
+    scene.now += 1000
+    assert scene.look() == []
+
+
+@pytest.mark.parametrize("gone", [{"lease": NEVER}, {"deadline": 100.5}], ids=["lease", "end"])
+def test_who_has_none_is_woken_once_a_second(gone) -> None:
+    scene = Scene()
+    followed = scene.follow()
+    scene.read(followed, **gone)
+    scene.now += 0.9
+    assert scene.look() == []
+    scene.now += 0.1
+    assert scene.look() == ["a"]
+    assert scene.look() == [], "it is about to be read"
+    scene.read(followed, **gone)
+    assert scene.look() == []
+
+
+def test_not_all_are_woken_at_once() -> None:
+    scene = Scene()
+    all_of_them = [scene.follow() for _ in range(600)]
+    for each in all_of_them:
+        scene.read(each, NEVER)
+    scene.now += 5
+    assert [len(scene.look()) for _ in range(4)] == [250, 250, 100, 0]
+    assert len(scene.followers) == 600
+    scene.followers.clear()
+    assert len(scene.followers) == 0
+
+
+def test_a_followed_session_is_no_token() -> None:
+    entry = Scene().follow().entry
+    assert isinstance(entry, CachedToken)
+    assert entry.token == ""
+    assert entry.expires_at > 2**35, "it ends with its session only"
