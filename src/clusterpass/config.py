@@ -1,14 +1,17 @@
 """The configuration of a session manager: frozen, validated once, passed in as an argument.
 
-- Nothing here reads the environment.
+- Only :meth:`Config.from_env` reads the environment.
 - Durations are in seconds.
 - An unsafe value or combination is refused with a ConfigurationError that says why.
 """
 
-from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, Self, get_args
 
 from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
+from clusterpass.model.environment import read_variables
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
 from clusterpass.tokens.keyring import KeyRing
@@ -121,6 +124,34 @@ class Config:
     cache_bytes: int = 256 * 1024 * 1024
     """The approximate memory limit of the cache, in bytes (1 MiB to 1 TiB)."""
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Self:
+        """Return the configuration that the variables of the environment describe.
+
+        Each setting has the variable of its name, ``CLUSTERPASS_ACCESS_LIFETIME`` for example;
+        ``CLUSTERPASS_ISSUER`` is required. ``CLUSTERPASS_KEYS_FILE`` is the path of the key ring, a
+        JWK Set; ``CLUSTERPASS_KEYS`` may be the set itself instead. The policy has
+        ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``.
+        The auth service reads the same variables. ``environ``: ``os.environ`` unless given.
+        ``settings``: override the environment. Raises ConfigurationError, which names the variable,
+        for a value that is not allowed, a misspelt name, and missing keys.
+        """
+        environ = os.environ if environ is None else environ
+        found = read_variables(environ, _PREFIX, _KINDS, others=_VARIABLES_OF_THE_SERVICE)
+        policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
+        if policy:
+            found["policy"] = SessionPolicy(**policy)
+        file, text = found.pop("keys_file", None), found.pop("keys", None)
+        if text is not None:
+            found["keys"] = KeyRing.from_jwks(text)
+        elif file is not None:
+            found["keys"] = KeyRing.load(file)
+        found.update(settings)
+        for name, variable in (("issuer", "ISSUER"), ("keys", "KEYS_FILE")):
+            if name not in found:
+                raise ConfigurationError(f"{_PREFIX}{variable} is not set")
+        return cls(**found)
+
     def __post_init__(self) -> None:
         _name("issuer", self.issuer)
         if self.audience == "":
@@ -178,3 +209,28 @@ class Config:
         for name in ("index_online", "step_up_ends_older_tokens"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
+
+
+_PREFIX: Final = "CLUSTERPASS_"
+_OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
+_KINDS: Final[dict[str, type]] = {
+    **{
+        each.name: next((kind for kind in (int, float, bool) if each.type is kind), str)
+        for each in fields(Config)
+        if each.name != "policy"
+    },
+    "levels": tuple,
+    "protected_subjects": frozenset,
+    "keys_file": str,
+    "max_sessions": int,
+    "max_per_device": int,
+    "overflow": str,
+}
+"""What a variable may hold, by the name of its setting."""
+_VARIABLES_OF_THE_SERVICE: Final = (
+    *("account_attempts", "account_window", "address_attempts", "address_window"),
+    *("administration_max_age", "administrators", "config", "cookie_secure", "hash_concurrency"),
+    *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
+    *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
+)
+"""Settings that only the auth service reads, beside those above."""

@@ -1,0 +1,61 @@
+"""Reads settings from variables of the environment. Which variables there are, the caller says.
+
+- An error names the variable and what it may be, never its value.
+- A variable whose name is nearly that of a setting is refused: a typo would be ignored otherwise.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from clusterpass.model.errors import ConfigurationError
+
+_ALIKE: Final = 0.85
+_BOOLEANS: Final = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+def read_variables(
+    environ: Mapping[str, str], prefix: str, kinds: Mapping[str, type], others: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the settings that ``environ`` contains, by name.
+
+    ``prefix``: what the name of each variable begins with. ``kinds``: the type of each setting:
+    ``int``, ``float``, ``bool``, ``str``, or ``tuple`` and ``frozenset`` of texts that commas
+    separate. ``others``: names of variables that somebody else reads. An empty variable counts as
+    absent. Raises ConfigurationError for a value of another type, and for a misspelt name.
+    """
+    known = {f"{prefix}{name.upper()}": name for name in kinds}
+    theirs = {f"{prefix}{name.upper()}" for name in others}
+    found: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if variable in known and text.strip():
+            name = known[variable]
+            found[name] = _convert(variable, text.strip(), kinds[name])
+        elif variable.startswith(prefix) and variable not in known and variable not in theirs:
+            meant = get_close_matches(variable, [*known, *theirs], n=1, cutoff=_ALIKE)
+            if meant:
+                raise ConfigurationError(f"{variable} is no setting; did you mean {meant[0]}?")
+    return found
+
+
+def _convert(variable: str, text: str, kind: type) -> Any:
+    reads: dict[type, tuple[Callable[[str], Any], str]] = {
+        int: (int, "a whole number"),
+        float: (float, "a number"),
+        bool: (lambda value: _BOOLEANS[value.lower()], "true or false"),
+        str: (str, "text"),
+        tuple: (_split, "names, separated by commas"),
+        frozenset: (lambda value: frozenset(_split(value)), "names, separated by commas"),
+    }
+    read, meaning = reads[kind]
+    try:
+        return read(text)
+    except (ValueError, KeyError):
+        raise ConfigurationError(f"{variable} must be {meaning}") from None
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
