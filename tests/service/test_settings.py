@@ -129,6 +129,7 @@ def test_a_file_with_something_else_is_refused(tmp_path, text):
 def test_several_workers_do_not_start_several_clusters():
     with pytest.raises(ConfigurationError, match="workers"):
         load_settings(None, {"store_url": "embedded://", "workers": 2})
+    assert load_settings(None, {"store_url": "embedded://?data=x", "workers": 2}).workers == 2
 
 
 def test_every_setting_is_described():

@@ -3,7 +3,7 @@
 What is where:
 
 - ``cluster``: ``EmbeddedCluster``, which lives as long as the program. ``detached``: a cluster that
-  keeps running after the program has ended.
+  keeps running after the program has ended. ``shared``: a cluster that several processes use.
 - ``options``: the checked options. ``binary``: which server program to run. ``conf``: the
   configuration file of a server.
 - ``startup``: start the servers, or resume them. ``formation``: join them into a cluster.
@@ -24,12 +24,14 @@ Rules of this package:
 from clusterpass.embedded.cluster import EmbeddedCluster
 from clusterpass.embedded.detached import start_detached, stop_detached
 from clusterpass.embedded.options import Node, TlsFiles
+from clusterpass.embedded.shared import SharedCluster
 from clusterpass.embedded.state import ClusterState, read_state
 
 __all__ = [
     "ClusterState",
     "EmbeddedCluster",
     "Node",
+    "SharedCluster",
     "TlsFiles",
     "read_state",
     "start_detached",

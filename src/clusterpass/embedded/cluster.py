@@ -268,13 +268,13 @@ class EmbeddedCluster:
         )
         return found[0]
 
-    def _detach(self) -> None:
-        """Let the servers outlive this program."""
+    def _detach(self, *, shared: bool = False) -> None:
+        """Let the servers outlive this program; ``shared``: as long as another one uses them."""
         with self._lock:
             run, self._run = self._started(), None
             for client in run.clients:
                 client.close()
-            run.supervisor.detach()
+            run.supervisor.detach(shared=shared)
 
     def _started(self) -> Run:
         run = self._run

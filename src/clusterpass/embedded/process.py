@@ -138,9 +138,12 @@ class SupervisorProcess:
             for index, entry in nodes.items()
         }
 
-    def detach(self) -> None:
-        """Let the supervisor outlive this process. The object cannot be used afterwards."""
-        self.request("detach")
+    def detach(self, *, shared: bool = False) -> None:
+        """Let the supervisor outlive this process. The object cannot be used afterwards.
+
+        ``shared``: only while some process holds a shared lock on ``users`` in the folder.
+        """
+        self.request("share" if shared else "detach")
         if self._finalizer.detach() is not None:
             _close(self._process)
             self._process.wait()

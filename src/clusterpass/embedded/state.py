@@ -32,6 +32,8 @@ class ClusterState:
     server: Path
     node_timeout: float
     nodes: tuple[Node, ...]
+    is_shared: bool = False
+    """Whether the cluster stops when no process uses it any more."""
 
 
 def resolve(data_folder: str | Path) -> Path:
@@ -57,6 +59,7 @@ def read_state(data_folder: str | Path) -> ClusterState | None:
         server=Path(record["server"]),
         node_timeout=record["node_timeout"],
         nodes=nodes_of(folder, record["nodes"]),
+        is_shared=bool(record.get("shared")),
     )
 
 

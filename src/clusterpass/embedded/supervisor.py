@@ -6,7 +6,8 @@ Rules of this program
   that lock knows that no cluster is running there.
 - An attached supervisor lives as long as its parent: when its standard input closes, or its parent
   process exits, the supervisor stops all servers. After ``detach``, only SIGTERM or the line
-  ``stop`` in the named pipe ``<folder>/control`` stops it.
+  ``stop`` in the named pipe ``<folder>/control`` stops it. After ``share``, it also stops when
+  nobody has held a shared lock on ``<folder>/users`` for a few seconds.
 - Servers never outlive the supervisor. The supervisor stops them (SIGTERM, SIGCONT, and SIGKILL
   after a grace period), and on Linux the kernel kills them if the supervisor itself is killed.
   Other systems lack that last resort.
@@ -20,6 +21,7 @@ Rules of this program
     {"op": "reset"}                                 stop all servers and forget them
     {"op": "state", "state": {...}}                 keep it in <folder>/cluster.json, with live pids
     {"op": "detach"}                                outlive the parent
+    {"op": "share"}                                 outlive the parent while somebody uses it
     {"op": "stop"}                                  stop all servers and exit
 """
 
@@ -41,6 +43,7 @@ from typing import Any
 
 GRACE_SECONDS = 5.0
 PARENT_CHECK_SECONDS = 0.5
+UNUSED_SECONDS = 5.0  # a reloader or a process manager starts the next process within that
 LOCK_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
@@ -73,6 +76,8 @@ class Supervisor:
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.state: dict[str, Any] | None = None
         self.stopping = False
+        self.users: int | None = None
+        self.used_at = 0.0
         self.before_exec = die_with_parent()
         self.wake_read, self.wake_write = os.pipe()
         for end in (self.wake_read, self.wake_write):
@@ -134,6 +139,8 @@ class Supervisor:
                     if not self.attached:
                         self.cut_lifeline()
                 if self.parent is not None and os.getppid() != self.parent:
+                    return
+                if self.users is not None and self.is_unused(self.users):
                     return
         finally:
             self.stop_servers()
@@ -200,6 +207,26 @@ class Supervisor:
     def do_detach(self) -> dict[str, Any]:
         self.attached = False
         return {}
+
+    def do_share(self) -> dict[str, Any]:
+        self.users = os.open(self.folder / "users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.used_at = time.monotonic()
+        if self.state is not None:
+            self.state["shared"] = True
+            self.write_state()
+        return self.do_detach()
+
+    def is_unused(self, users: int) -> bool:
+        """Whether nobody has used the cluster for a while; nobody can begin to from then on."""
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.used_at = time.monotonic()
+            return False
+        if time.monotonic() - self.used_at > UNUSED_SECONDS:
+            return True  # whoever comes now waits for the end of this process
+        fcntl.flock(users, fcntl.LOCK_UN)
+        return False
 
     def cut_lifeline(self) -> None:
         """Close the connection to the parent, so that the supervisor outlives it."""

@@ -1,14 +1,16 @@
 """Opens the store at a URL. A URL that begins with ``embedded://`` starts a local cluster first."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.embedded import EmbeddedCluster
+from clusterpass.embedded import EmbeddedCluster, SharedCluster
+from clusterpass.managers.development import claim_throwaway
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.location import StoreLocation, parse_store_url
 
-_DEFAULT_NODES: Final = "6"
+_DEFAULT_NODES: Final = 6
 Opened_co = TypeVar("Opened_co", covariant=True)
 
 
@@ -24,28 +26,46 @@ class Driver(Protocol[Opened_co]):
 def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
     """Return the store at ``url``, created by ``driver``.
 
-    An ``embedded://`` URL blocks for some seconds while its cluster starts; the cluster is stopped
-    when the store is closed. Raises ConfigurationError for an invalid URL, and
-    EmbeddedClusterError when the cluster does not start.
+    An ``embedded://`` URL blocks for some seconds while its cluster starts. The cluster is stopped
+    when the store is closed; one in a data folder, when the last process closes it. Raises
+    ConfigurationError for an invalid URL, and EmbeddedClusterError when the cluster does not start.
     """
     location = parse_store_url(url)
     if not location.is_embedded:
         return driver(location)
-    cluster = _start(location)
-    started = parse_store_url(cluster.url)
+    cluster_url, on_close = _start(location)
+    started = parse_store_url(cluster_url)
     return driver(
         dataclasses.replace(started, keyspace=location.keyspace, patience=location.patience),
-        cluster.stop,
+        on_close,
     )
 
 
-def _start(location: StoreLocation) -> EmbeddedCluster:
-    nodes = location.embedded_options.get("nodes", _DEFAULT_NODES)
-    if not nodes.isdecimal() or not 1 <= len(nodes) <= 2:
+def _start(location: StoreLocation) -> tuple[str, Callable[[], None]]:
+    """Return the URL of the cluster, and what ends it or its use."""
+    wanted = location.embedded_options.get("nodes")
+    if wanted is not None and (not wanted.isdecimal() or not 1 <= len(wanted) <= 2):
         raise ConfigurationError("the option nodes of an embedded:// URL must be a whole number")
-    data_folder = location.embedded_options.get("data") or None
-    cluster = EmbeddedCluster(
-        nodes=int(nodes), data_folder=data_folder, persistent=data_folder is not None
-    )
-    cluster.start()
-    return cluster
+    nodes = None if wanted is None else int(wanted)
+    data_folder = location.embedded_options.get("data")
+    if data_folder:
+        shared = SharedCluster(data_folder, nodes=nodes)
+        return shared.url, shared.close
+    cluster = EmbeddedCluster(nodes=_DEFAULT_NODES if nodes is None else nodes)
+    lock = claim_throwaway()
+    try:
+        cluster.start()
+    except BaseException:
+        _release(lock)
+        raise
+
+    def stop() -> None:
+        cluster.stop()
+        _release(lock)
+
+    return cluster.url, stop
+
+
+def _release(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)

@@ -12,6 +12,7 @@ from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineS
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
+from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.statistics import ManagerStats
@@ -72,14 +73,19 @@ class AsyncSessionManager:
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
 
     @classmethod
-    def from_url(cls, url: str, config: Config) -> Self:
+    def from_url(cls, url: str, config: Config | None = None) -> Self:
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
         single server), either with ``rediss`` for TLS, or ``embedded://``. An ``embedded://`` URL
-        starts a local cluster, blocks until it is ready, and stops it when the manager is closed.
-        Raises ConfigurationError for an invalid URL.
+        starts a local cluster, blocks until it is ready, and stops it when the manager is closed;
+        ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
+        the last one stops it. ``config``: required, except with ``embedded://``, which generates
+        keys for development and warns. Raises ConfigurationError for an invalid URL or without a
+        required ``config``, and EmbeddedClusterError when the cluster does not start.
         """
+        if config is None:
+            config = development_config(url)
         return cls(open_store(url, AsyncStore), config)
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 from clusterpass.config import Config, VerificationMode
+from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.confirming import Confirming
@@ -73,14 +74,19 @@ class SessionManager:
         self.online: Final = OnlineSubjects(store, self._flows.online)
 
     @classmethod
-    def from_url(cls, url: str, config: Config) -> Self:
+    def from_url(cls, url: str, config: Config | None = None) -> Self:
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
         single server), either with ``rediss`` for TLS, or ``embedded://``. An ``embedded://`` URL
-        starts a local cluster, blocks until it is ready, and stops it when the manager is closed.
-        Raises ConfigurationError for an invalid URL.
+        starts a local cluster, blocks until it is ready, and stops it when the manager is closed;
+        ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
+        the last one stops it. ``config``: required, except with ``embedded://``, which generates
+        keys for development and warns. Raises ConfigurationError for an invalid URL or without a
+        required ``config``, and EmbeddedClusterError when the cluster does not start.
         """
+        if config is None:
+            config = development_config(url)
         return cls(open_store(url, SyncStore), config)
 
     def __enter__(self) -> Self:

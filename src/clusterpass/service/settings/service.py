@@ -27,6 +27,7 @@ from pydantic_settings import (
 from clusterpass import (
     ConfigurationError,
     ThrottlePolicy,
+    parse_store_url,
 )
 from clusterpass.limits import DAY
 from clusterpass.service.settings.sessions import SessionSettings, split
@@ -160,10 +161,11 @@ class Settings(SessionSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.workers > 1 and self.store_url.get_secret_value().startswith("embedded:"):
+        location = parse_store_url(self.store_url.get_secret_value())
+        if self.workers > 1 and location.is_embedded and not location.embedded_options.get("data"):
             raise ValueError(
                 "with embedded://, each worker would start its own cluster: set workers to 1, or"
-                " start a shared one with: clusterpass cluster start"
+                " let them share one: embedded://?data=FOLDER"
             )
         if not self.cookie_secure and self.host not in _LOOPBACK:
             raise ValueError(
