@@ -177,7 +177,8 @@ def test_a_generation_is_kept_for_an_hour_and_no_longer(
         manager.login("nobody")
         assert max(there.seconds_left().values()) <= 3601
         manager.bans.add("somebody", for_seconds=1, reason="a moment")
-        assert 3500 < max(there.seconds_left().values()) <= 3601
+        # A subject with a ban is kept for a day longer, whatever the server's clock says.
+        assert 86_400 - 100 < max(there.seconds_left().values()) <= 86_402
 
 
 @pytest.mark.skipif(not SESSIONS, reason="takes minutes; LEAK_SESSIONS=100000 does it")

@@ -296,6 +296,46 @@ def test_a_refresh_that_is_repeated_within_its_grace_is_confirmed_again(
     assert node.hgetall(key) == before
 
 
+def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended(
+    sessions, key, node, subject
+):
+    """A failover may take longer than a short ban, which the journals carried over it."""
+    before = sessions.login(subject)
+    stored = node.hget(key, decode_session_id(before.session_id))
+    began = parse_record(stored).created_milliseconds
+    later = sessions.login(subject)
+    while sessions.verify(later.access_token, verification="strict").created_at <= began // 1000:
+        sessions.logout(later.access_token)
+        time.sleep(0.02)
+        later = sessions.login(subject)
+
+    def flow():
+        answer = yield subject_calls.ban(
+            Keyspace(),
+            KEEPING,
+            subject,
+            scope="",
+            level=1,
+            seconds=1,
+            reason="spam",
+            operation=b"o" * 8,
+            begins=began,
+        )
+        return answer.reply
+
+    banned = sessions.store.run(flow())
+    assert (banned.status, banned.ended, banned.bans) == (
+        "OK",
+        (decode_session_id(before.session_id),),
+        (),
+    )
+    assert sessions.store.run(flow()).ended == banned.ended, "a repetition answers the same"
+    with pytest.raises(SessionRevoked) as caught:
+        sessions.verify(before.access_token, verification="strict")
+    assert (caught.value.reason, caught.value.note) == ("banned", "spam")
+    assert sessions.verify(later.access_token, verification="strict")
+
+
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in cluster.nodes:

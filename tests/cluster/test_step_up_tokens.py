@@ -54,6 +54,23 @@ def test_an_access_token_from_before_never_rises(engine, manager, stolen, steppe
         assert level_of(manager, stepped, **options) == "2"
 
 
+@pytest.mark.parametrize("verification", ["cached", "strict"])
+def test_a_token_keeps_its_level_when_the_cache_is_full(
+    open_manager, config, manager, subject, stolen, stepped, verification
+):
+    """Whether it is among the entries that were used last or not."""
+    small = dataclasses.replace(config, cache_bytes=2**20, verification=verification)
+    own = open_manager(small)
+    assert (level_of(own, stolen), level_of(own, stepped)) == ("1", "2")
+    near = getattr(own, "manager", own)._flows.memory.near
+    for number in range(500):  # more than are kept as objects
+        own.verify(own.login(f"{subject}-{number}").access_token)
+        if stepped.access_token not in near._tokens.objects:
+            break
+    assert near._tokens.is_packed(stepped.access_token)
+    assert (level_of(own, stolen), level_of(own, stepped)) == ("1", "2")
+
+
 def test_nor_does_it_become_recent(engine, manager, subject):
     pair = manager.login(subject)
     then = manager.verify(pair.access_token).created_at - 1000

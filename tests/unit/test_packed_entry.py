@@ -7,11 +7,12 @@ import pytest
 from clusterpass.model.bans import Ban
 from clusterpass.model.frozen import FrozenDict, FrozenList, frozen
 from clusterpass.model.values import NO_CLAIMS, Actor, Session
+from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease
 from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
 
-from .test_near_cache import Scene
+from .test_near_cache import WALL, Scene
 
 
 @pytest.fixture
@@ -42,16 +43,27 @@ RICH = Session(
 @pytest.mark.parametrize("session", [RICH, Session("alice", "s", None, 0, 0, 0), None])
 @pytest.mark.parametrize("lease", [NEVER, ALWAYS, Lease("a", 7)], ids=["never", "always", "7"])
 def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
-    entry = scene.entry("secret")
+    entry = CachedToken(
+        "secret",
+        "alice",
+        SubjectKeys(b"cp:{alice}", b"cp:active:{alice}", 77),
+        b"i" * 16,
+        WALL + 900,
+        session_text="text",
+        step_up="after this one",
+    )
     entry.session, entry.lease = session, lease
     if session is not None:
         raw = [b"raw", None, 5, [b"a", [1]]]
         entry.loaded = CachedSession(session, raw, 1.25, 2, 3, inf)
-    entry.deadline, entry.used_at, entry.is_doubtful = 12.5, -inf, True
+    entry.deadline, entry.asked_at, entry.used_at, entry.is_doubtful = 12.5, 11.25, 10.5, True
     contents = pack_entry(entry)
     assert b"secret" not in contents
     back = unpack_entry("secret", entry.key, contents, {7: lease}.get)
     same = set(CachedToken.__slots__) - {"looked_at", "place", "size", "call"}
+    fresh = CachedToken("", "", SubjectKeys(b"", b"", 0), b"", 0)
+    left_out = {name for name in same if getattr(entry, name) == getattr(fresh, name)}
+    assert left_out <= {"session", "loaded", "lease"}, "what has its first value proves nothing"
     assert {name: getattr(back, name) for name in same} == {
         name: getattr(entry, name) for name in same
     }

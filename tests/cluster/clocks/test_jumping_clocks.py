@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster
 from clusterpass.model.authentication_errors import SessionRevoked
-from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.calls.housekeeping import Housekeeping
@@ -48,6 +48,26 @@ def test_a_running_primary_that_jumps_ends_nothing_and_is_reported(
     with pytest.raises(SessionRevoked):
         answered(lambda: manager.verify(leaving.access_token, verification="strict"))
     assert isinstance(stored(fragile, kept), LiveRecord)
+
+
+@pytest.mark.parametrize("scope", ["", "chat"])
+def test_a_ban_is_not_lost_with_sessions_that_are_deleted_too_early(
+    fragile: EmbeddedCluster, open_one: Any, subject: str, scope: str
+) -> None:
+    """The server deletes keys by its own clock."""
+    manager = open_one(fragile)
+    manager.login(subject, lifetime=60, idle_lifetime=0)
+    manager.bans.add(subject, scope=scope, reason="spam", for_seconds=600)
+    set_clock(fragile, fragile.primary_of(key_of(subject)), HOURS)
+    fragile.wait_until_healthy(HANGING)
+    assert [ban.scope for ban in answered(lambda: manager.bans.list(subject))] == [scope]
+    if scope:
+        pair = answered(lambda: manager.login(subject))
+        found = answered(lambda: manager.verify(pair.access_token, verification="strict"))
+        assert [ban.scope for ban in found.bans] == [scope]
+    else:
+        with pytest.raises(SubjectBanned):
+            answered(lambda: manager.login(subject))
 
 
 def subject_elsewhere(fragile: EmbeddedCluster, slot: int, new_subject: Any) -> str:

@@ -52,6 +52,16 @@ def replica_of(cluster: EmbeddedCluster, subject: str) -> Node:
 
 
 @contextlib.contextmanager
+def without_replication(cluster: EmbeddedCluster, subject: str) -> Iterator[None]:
+    """The replica of the shard stands still, and never gets what is written meanwhile if the
+    primary is killed: it does not even wait in a buffer of the kernel."""
+    with paused(cluster, replica_of(cluster, subject)):
+        with cluster.client(cluster.primary_of(key_of(subject))) as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        yield
+
+
+@contextlib.contextmanager
 def without_replicas(cluster: EmbeddedCluster) -> Iterator[None]:
     """No shard has its replica, so that none can confirm what another one cannot."""
     journals = [KEYSPACE.journal(slot) for slot in JOURNAL_SLOTS]

@@ -14,7 +14,16 @@ from clusterpass.model.authentication_errors import InvalidRefreshToken, Session
 from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 
-from .shards import ENDINGS, HANGING, eventually, is_accepted, key_of, paused, replica_of
+from .shards import (
+    ENDINGS,
+    HANGING,
+    eventually,
+    is_accepted,
+    key_of,
+    paused,
+    replica_of,
+    without_replication,
+)
 
 pytestmark = pytest.mark.timeout(240)
 KEYSPACE = Keyspace()
@@ -92,18 +101,28 @@ def test_an_ending_is_confirmed_while_its_shard_does_not_answer(
     assert is_refused_by_all([manager, other], pair.access_token)
 
 
+BEFORE_A_PROMOTION: dict[str, Callable[[Any, Any], Any]] = {
+    "logout": ENDINGS["logout"],
+    # Over before a replica can be promoted: it has ended the sessions all the same.
+    "short ban": lambda manager, pair: manager.bans.add(pair.subject, reason="", for_seconds=1),
+}
+
+
+@pytest.mark.parametrize("ending", BEFORE_A_PROMOTION)
 def test_what_journals_hold_survives_the_promotion_of_a_replica_that_never_had_it(
-    fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
+    fragile: EmbeddedCluster, manager: Any, other: Any, subject: str, ending: str
 ) -> None:
     """The replica stands still while the ending is confirmed, and is promoted then."""
     pair = manager.login(subject)
     assert pair.durable
-    old, replica = fragile.primary_of(key_of(subject)), replica_of(fragile, subject)
-    with paused(fragile, replica):
-        assert manager.logout(pair.access_token).journaled
+    old = fragile.primary_of(key_of(subject))
+    with without_replication(fragile, subject):
+        assert BEFORE_A_PROMOTION[ending](manager, pair).journaled
         fragile.kill(old)
     fragile.wait_until_primary_changes(key_of(subject), old, HANGING)
+    later = answered(lambda: other.login(subject))
     assert is_refused_by_all([other, manager], pair.access_token)
+    assert answered(lambda: is_accepted(manager, later.access_token))
     with pytest.raises(InvalidRefreshToken):
         answered(lambda: other.refresh(pair.refresh_token))
     fragile.restart(old)

@@ -10,12 +10,25 @@
 --          FULL      the subject has the most bans already; nothing was changed
 --          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --
--- A ban from everything raises the generation. A repeated operation answers what the first run
--- answered, with the bans of today; after FULL it tries again.
+-- A ban from everything raises the generation. One that is carried out so late that it is over ends
+-- the sessions that it would have ended in time, and spares those that were opened since it began. A
+-- repeated operation answers what the first run answered, with the bans of today; after FULL it tries
+-- again.
 --@include subject
 --@include repeats
 
 local DONE, REFUSED = 0, 1
+
+-- The sessions that end: all, or only those that were opened up to a time in milliseconds.
+local function sessions_up_to(latest_ms)
+    local leaving = {}
+    for _, session in ipairs(all_sessions()) do
+        if not latest_ms or not session.record or session.record.created <= latest_ms then
+            leaving[#leaving + 1] = session
+        end
+    end
+    return leaving
+end
 
 load()
 if mismatched() then
@@ -36,21 +49,25 @@ if result ~= DONE then
         return {'FULL', now_ms, {}, fields['b'] or ''}
     end
     local seconds = tonumber(ARGV[4])
-    local begins = ARGV[9] == '' and now or math.floor(tonumber(ARGV[9]) / 1000)
-    local leaving = {}
-    if seconds == 0 or begins + seconds > now then
+    local begins_ms = tonumber(ARGV[9]) or now_ms
+    local begins = math.floor(begins_ms / 1000)
+    local is_over = seconds > 0 and begins + seconds <= now
+    if not is_over then
         bans[scope] = {
             l = tonumber(ARGV[3]), u = seconds > 0 and begins + seconds or 0, r = ARGV[5],
             a = begins,
         }
         write_bans(bans)
-        leaving = scope == '' and all_sessions() or {}
-        if scope == '' then
-            raise_generation(now_ms)
-        end
-        for _, session in ipairs(leaving) do
-            bury(session.id, BANNED, now, ARGV[7])
-        end
+    end
+    local leaving = {}
+    if scope == '' then
+        leaving = sessions_up_to(is_over and begins_ms)
+        raise_generation(is_over and begins_ms or now_ms)
+    end
+    for _, session in ipairs(leaving) do
+        bury(session.id, BANNED, now, ARGV[7])
+    end
+    if not is_over or #leaving > 0 then
         note(BAN, NO_SESSION, now, math.max(#leaving, 1), '', ARGV[8])
     end
     ids = session_ids(leaving)

@@ -48,9 +48,11 @@ def pack_entry(entry: CachedToken) -> bytes:
             entry.keys.slot,
             entry.session_id,
             entry.session_text,
+            entry.step_up,
             entry.expires_at,
             _NO_LEASE if lease is NEVER else _NO_NODE if lease is ALWAYS else lease.began,
             entry.deadline,
+            entry.asked_at,
             entry.is_doubtful,
             entry.used_at,
             None if session is None else _pack_session(session),
@@ -74,9 +76,11 @@ def unpack_entry(
         slot,
         session_id,
         session_text,
+        step_up,
         expires_at,
         began,
         deadline,
+        asked_at,
         is_doubtful,
         used_at,
         session,
@@ -89,8 +93,10 @@ def unpack_entry(
         session_id,
         expires_at,
         session_text=session_text,
+        step_up=step_up,
     )
-    entry.deadline, entry.is_doubtful, entry.used_at = deadline, is_doubtful, used_at
+    entry.deadline, entry.asked_at = deadline, asked_at
+    entry.is_doubtful, entry.used_at = is_doubtful, used_at
     if session is not None:
         entry.session = _unpack_session(session)
         if answer is not None:

@@ -73,12 +73,15 @@ local function latest_end(live)
     return latest
 end
 
--- Expire the key at the second ``latest``, later if bans, the generation or the history need it.
+-- Expire the key at the second ``latest``, later if bans, the generation or the history need it. A
+-- server deletes keys by its own clock: sessions that it deletes too early are opened again, and a
+-- ban must not go with them, so one whose clock is up to a day ahead keeps it.
+local BAN_MARGIN_SECONDS = 86400
 local function settle_key(latest)
     -- What a later release wrote is neither read nor thrown away.
     local for_good, foreign = false, #foreign_sessions() > 0
     for _, ban in pairs(read_bans()) do
-        latest = math.max(latest, ban.u)
+        latest = math.max(latest, ban.u + BAN_MARGIN_SECONDS)
         for_good = for_good or ban.u == 0
     end
     if fields['g'] then
