@@ -137,19 +137,28 @@ class Config:
         for a value that is not allowed, a misspelt name, and missing keys.
         """
         environ = os.environ if environ is None else environ
-        found = read_variables(environ, _PREFIX, _KINDS, others=_VARIABLES_OF_THE_SERVICE)
+        found = read_variables(environ, PREFIX, SETTINGS, others=_VARIABLES_OF_THE_SERVICE)
+        return cls.from_settings({**found, **settings})
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the configuration of ``settings``, whose names are those of :meth:`from_env`.
+
+        ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set; ``max_sessions``,
+        ``max_per_device`` and ``overflow`` make the policy. Raises ConfigurationError.
+        """
+        found = dict(settings)
         policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
         if policy:
-            found["policy"] = SessionPolicy(**policy)
-        file, text = found.pop("keys_file", None), found.pop("keys", None)
-        if text is not None:
-            found["keys"] = KeyRing.from_jwks(text)
-        elif file is not None:
+            found.setdefault("policy", SessionPolicy(**policy))
+        file = found.pop("keys_file", None)
+        if "keys" not in found and file is not None:
             found["keys"] = KeyRing.load(file)
-        found.update(settings)
+        elif "keys" in found and not isinstance(found["keys"], KeyRing):
+            found["keys"] = KeyRing.from_jwks(found["keys"])
         for name, variable in (("issuer", "ISSUER"), ("keys", "KEYS_FILE")):
             if name not in found:
-                raise ConfigurationError(f"{_PREFIX}{variable} is not set")
+                raise ConfigurationError(f"{PREFIX}{variable} is not set")
         return cls(**found)
 
     def __post_init__(self) -> None:
@@ -211,9 +220,10 @@ class Config:
                 raise ConfigurationError(f"{name} must be True or False")
 
 
-_PREFIX: Final = "CLUSTERPASS_"
+PREFIX: Final = "CLUSTERPASS_"
+"""What the variables of the environment begin with."""
 _OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
-_KINDS: Final[dict[str, type]] = {
+SETTINGS: Final[dict[str, type]] = {
     **{
         each.name: next((kind for kind in (int, float, bool) if each.type is kind), str)
         for each in fields(Config)
@@ -226,7 +236,7 @@ _KINDS: Final[dict[str, type]] = {
     "max_per_device": int,
     "overflow": str,
 }
-"""What a variable may hold, by the name of its setting."""
+"""The settings of :meth:`Config.from_env`, and what their variables may hold."""
 _VARIABLES_OF_THE_SERVICE: Final = (
     *("account_attempts", "account_window", "address_attempts", "address_window"),
     *("administration_max_age", "administrators", "config", "cookie_secure", "hash_concurrency"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing, SessionPolicy
-from clusterpass.config import _KINDS, _VARIABLES_OF_THE_SERVICE
+from clusterpass.config import _VARIABLES_OF_THE_SERVICE, SETTINGS
 from clusterpass.service.settings.service import Settings
 
 KEYS = KeyRing.generate()
@@ -124,10 +124,10 @@ def test_a_key_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_every_setting_has_a_variable() -> None:
     settings = {each.name for each in fields(Config)} - {"policy", "keys"}
-    assert settings <= _KINDS.keys()
+    assert settings <= SETTINGS.keys()
 
 
 def test_the_service_has_the_same_variables() -> None:
     of_the_service = set(Settings.model_fields) | {"config"}
-    assert of_the_service <= _KINDS.keys() | set(_VARIABLES_OF_THE_SERVICE)
+    assert of_the_service <= SETTINGS.keys() | set(_VARIABLES_OF_THE_SERVICE)
     assert set(_VARIABLES_OF_THE_SERVICE) <= of_the_service

@@ -2,14 +2,18 @@
 
 - Over HTTPS they are ``__Host-`` cookies (RFC 6265bis section 4.1.3.2): Secure, HttpOnly, Path=/
   and no Domain, so that no other host, no subdomain and no plaintext connection can set or read
-  them. SameSite=Lax.
+  them. SameSite=Lax unless configured.
 - Over plaintext HTTP, for trials on a loopback address, they lack the prefix and Secure.
+- Scripts read one cookie, the CSRF token, which authenticates nobody.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from clusterpass.model.values import TokenPair
+
 _HOST_PREFIX: Final = "__Host-"
+SameSite = Literal["lax", "strict", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,20 @@ class Cookie:
     secure: bool
     path: str = "/"
     http_only: bool = True
-    same_site: Literal["lax", "strict", "none"] = "lax"
+    same_site: SameSite = "lax"
+
+    def header(self, value: str, seconds: int) -> tuple[str, str]:
+        """Return the Set-Cookie header that sets the cookie, or deletes it (``seconds`` is 0).
+
+        ``value``: of the characters that RFC 6265 section 4.1.1 allows, as tokens are.
+        """
+        parts = [f"{self.name}={value}", f"Max-Age={seconds}", f"Path={self.path}"]
+        if self.secure:
+            parts.append("Secure")
+        if self.http_only:
+            parts.append("HttpOnly")
+        parts.append(f"SameSite={self.same_site.capitalize()}")
+        return "Set-Cookie", "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +48,36 @@ class SessionCookies:
     """Carries the access token."""
     refresh: Cookie
     """Carries the refresh token."""
+    csrf: Cookie
+    """Carries the CSRF token, for scripts to send in a header."""
     notice: Cookie
     """Carries the code of a message that the next page shows."""
 
+    def keep(self, pair: TokenPair, csrf_token: str | None) -> tuple[tuple[str, str], ...]:
+        """Return the headers that give ``pair`` to a browser, until the session ends unused.
 
-def session_cookies(*, secure: bool) -> SessionCookies:
+        ``csrf_token``: None where CSRF tokens are off.
+        """
+        seconds = pair.session_expires_in
+        headers = [
+            self.access.header(pair.access_token, seconds),
+            self.refresh.header(pair.refresh_token, seconds),
+        ]
+        if csrf_token is not None:
+            headers.append(self.csrf.header(csrf_token, seconds))
+        return tuple(headers)
+
+    def clear(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers that take all tokens away from a browser."""
+        return tuple(each.header("", 0) for each in (self.access, self.refresh, self.csrf))
+
+
+def session_cookies(*, secure: bool, same_site: SameSite = "lax") -> SessionCookies:
     """Return the cookies; ``secure``: whether browsers reach the site over HTTPS."""
     prefix = _HOST_PREFIX if secure else ""
     return SessionCookies(
-        access=Cookie(f"{prefix}clusterpass-access", secure),
-        refresh=Cookie(f"{prefix}clusterpass-refresh", secure),
-        notice=Cookie(f"{prefix}clusterpass-notice", secure),
+        access=Cookie(f"{prefix}clusterpass-access", secure, same_site=same_site),
+        refresh=Cookie(f"{prefix}clusterpass-refresh", secure, same_site=same_site),
+        csrf=Cookie(f"{prefix}clusterpass-csrf", secure, http_only=False, same_site=same_site),
+        notice=Cookie(f"{prefix}clusterpass-notice", secure, same_site=same_site),
     )

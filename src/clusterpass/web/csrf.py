@@ -1,9 +1,10 @@
-"""Protection of form submissions against cross-site request forgery.
+"""Protection of requests that a cookie authenticates against cross-site request forgery.
 
 - Same origin: the browser says where a request comes from in Sec-Fetch-Site, or in Origin if it is
-  too old for that. A request with neither header is rejected.
-- Form token: once logged in, each form carries an HMAC of the session id, under a secret derived
-  from the signing key. Any server of the deployment can check it, and nothing is stored.
+  too old for that.
+- CSRF token: an HMAC of the session id, under a secret derived from the signing key. Forms carry it
+  in a field, scripts in a header. Any server of the deployment can check it, nothing is stored, and
+  a token of another session is worth nothing (the signed double submit of OWASP's cheat sheet).
 """
 
 import hashlib
@@ -13,9 +14,10 @@ from typing import Final
 
 from clusterpass.config import Config
 from clusterpass.model.errors import RequestRefused
+from clusterpass.tokens.keyring import KeyRing
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
-"""The name of the form field that carries the token."""
+"""The name of the form field that carries the token on the service's own page."""
 _PURPOSE: Final = "page form token"
 _CROSS_SITE: Final = "The form was submitted from another site. Nothing was changed."
 _OUTDATED: Final = "The form has expired. Nothing was changed; reload the page and try again."
@@ -30,7 +32,8 @@ def require_same_origin(
     """Return when a request comes from its own origin; raise RequestRefused otherwise.
 
     ``host``: the value of the Host header; ``fetch_site``, ``origin``: the values of all
-    Sec-Fetch-Site and Origin headers; ``secure``: whether browsers reach the site over HTTPS.
+    Sec-Fetch-Site and Origin headers; ``secure``: whether browsers reach the site over HTTPS. A
+    request with neither header is refused.
     """
     if len(fetch_site) > 1 or len(origin) > 1:
         raise RequestRefused(_CROSS_SITE)
@@ -48,13 +51,44 @@ def require_same_origin(
     raise RequestRefused(_CROSS_SITE)
 
 
+class CsrfTokens:
+    """The CSRF tokens of one deployment."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        """``keys``: the signing key makes the tokens; those of every private key are accepted, so
+        pages survive a change of the signing key. Raises ConfigurationError when all are public."""
+        signing = keys.signing_key
+        others = [key for key in keys.all() if key.is_private and key.kid != signing.kid]
+        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
+
+    def make(self, session_id: str) -> str:
+        """Return the token for the forms and scripts on the pages of a session."""
+        return _token(self._secrets[0], session_id)
+
+    def require(self, session_id: str, token: str) -> None:
+        """Return when ``token`` was made for this session; raise RequestRefused otherwise."""
+        presented = token.encode(errors="replace")
+        # Every secret is tried, so the time tells nothing about which one it was.
+        found = [
+            hmac.compare_digest(presented, _token(secret, session_id).encode())
+            for secret in self._secrets
+        ]
+        if not any(found):
+            raise RequestRefused(_OUTDATED)
+
+
 def make_form_token(config: Config, session_id: str) -> str:
-    """Return the token for the forms on the pages of a session."""
-    secret = config.keys.signing_key.derive_secret(_PURPOSE)
-    return hmac.new(secret, session_id.encode(), hashlib.sha256).hexdigest()
+    """Return the token for the forms on the pages of a session.
+
+    Raises ConfigurationError when only public keys are configured.
+    """
+    return CsrfTokens(config.keys).make(session_id)
 
 
 def require_form_token(config: Config, session_id: str, token: str) -> None:
     """Return when ``token`` was made for this session; raise RequestRefused otherwise."""
-    if not hmac.compare_digest(token.encode(), make_form_token(config, session_id).encode()):
-        raise RequestRefused(_OUTDATED)
+    CsrfTokens(config.keys).require(session_id, token)
+
+
+def _token(secret: bytes, session_id: str) -> str:
+    return hmac.new(secret, session_id.encode(), hashlib.sha256).hexdigest()

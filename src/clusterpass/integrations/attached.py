@@ -1,0 +1,151 @@
+"""Connections that stay open no longer than their session: WebSockets and streams.
+
+The connection is closed when the session ends, by whichever process, and stays open across
+refreshes and past the access token's life.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
+from typing import Final, Literal, TypeVar
+
+from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import Session, SessionChange
+from clusterpass.web.gate import NO_NEEDS, Needs
+
+UNAUTHORIZED: Final = 4401
+"""The close code of a WebSocket whose session has ended."""
+FORBIDDEN: Final = 4403
+"""The close code of a WebSocket whose session has lost a scope, or is banned from one."""
+UNAVAILABLE: Final = 4503
+"""The close code of a WebSocket in a store outage, where that is wanted."""
+_LONGEST_REASON: Final = 123
+"""Bytes (RFC 6455 section 5.5)."""
+InOutage = Literal["stay", "close"]
+Event = TypeVar("Event")
+
+
+class Attached:
+    """A connection that is attached to a session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        """The session as it is now; its claims and bans follow changes."""
+        self.closed_with: tuple[int, str] | None = None
+        """The code and the reason by which the connection was closed from here; None: it was not.
+        """
+
+
+@asynccontextmanager
+async def attached(
+    sessions: AsyncSessionManager,
+    session: Session,
+    close: Callable[[int, str], Awaitable[None]],
+    *,
+    needs: Needs = NO_NEEDS,
+    in_outage: InOutage = "stay",
+) -> AsyncIterator[Attached]:
+    """Run the body until it returns, or until ``session`` ends: then close, and leave the body.
+
+    ``close``: closes the connection with a code and a reason: 4401 when the session has ended, 4403
+    when it has lost a scope that it ``needs``, 4503 in a store outage with ``in_outage="close"``
+    (``stay``: the connection stays open, and is closed later if its session has ended meanwhile).
+    The body is left like a cancelled task, and nothing is raised after it.
+    """
+    found = Attached(session)
+    body = asyncio.current_task()
+    assert body is not None
+    judge = partial(_verdict, needs=needs, in_outage=in_outage)
+    watching = asyncio.create_task(_follow(sessions, found, judge, close, body))
+    try:
+        yield found
+    except asyncio.CancelledError:
+        if found.closed_with is None or body.uncancel() > 0:
+            raise
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def while_live(
+    sessions: AsyncSessionManager,
+    session: Session,
+    events: AsyncIterator[Event],
+    *,
+    needs: Needs = NO_NEEDS,
+    in_outage: InOutage = "stay",
+) -> AsyncGenerator[Event]:
+    """Yield ``events`` until they or ``session`` end, for a stream of server-sent events.
+
+    The options are those of :func:`attached`.
+    """
+
+    async def nothing(code: int, reason: str) -> None:
+        """Close nothing: the stream ends by itself."""
+
+    queue: asyncio.Queue[Event] = asyncio.Queue(1)
+
+    async def read() -> None:
+        async with attached(sessions, session, nothing, needs=needs, in_outage=in_outage):
+            async for event in events:
+                await queue.put(event)
+
+    reading = asyncio.create_task(read())
+    try:
+        while True:
+            waiting = asyncio.create_task(queue.get())
+            await asyncio.wait((waiting, reading), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                waiting.cancel()
+                break
+            yield waiting.result()
+        while not queue.empty():
+            yield queue.get_nowait()
+        reading.result()
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+async def _follow(
+    sessions: AsyncSessionManager,
+    found: Attached,
+    judge: Callable[[SessionChange], tuple[int, str] | None],
+    close: Callable[[int, str], Awaitable[None]],
+    body: "asyncio.Task[object]",
+) -> None:
+    async with aclosing(sessions.watch(found.session)) as changes:
+        async for change in changes:
+            found.session = change.session
+            verdict = judge(change)
+            if verdict is not None:
+                found.closed_with = verdict
+                try:
+                    await close(*verdict)
+                finally:
+                    body.cancel()
+                return
+
+
+def _verdict(change: SessionChange, needs: Needs, in_outage: InOutage) -> tuple[int, str] | None:
+    """Return the code and the reason to close with; None: the connection stays open."""
+    if change.kind == "ended":
+        return UNAUTHORIZED, _reason(change.error)
+    if change.kind == "unavailable":
+        return (UNAVAILABLE, _reason(change.error)) if in_outage == "close" else None
+    try:
+        needs.check(change.session)
+    except ClusterPassError as error:
+        return FORBIDDEN, _reason(error)
+    return None
+
+
+def _reason(error: ClusterPassError | None) -> str:
+    if error is None:
+        return ""
+    text = error.code if error.reason is None else f"{error.code}: {error.reason}"
+    return text.encode()[:_LONGEST_REASON].decode(errors="ignore")

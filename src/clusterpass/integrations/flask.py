@@ -1,0 +1,362 @@
+"""ClusterPass in Flask: an extension, decorators, a blueprint and ``flask clusterpass`` commands.
+
+cp = ClusterPass()
+cp.init_app(app)  # app.config["CLUSTERPASS_STORE_URL"], ... or variables of that name
+app.register_blueprint(cp.blueprint(), url_prefix="/auth")  # refresh, logout, devices
+
+@app.get("/orders")
+@session_required(scope="orders:read")
+def orders():
+    return {"subject": current_session.subject}
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+import click
+from flask import Blueprint, Flask, Response, current_app, g, request
+from flask.cli import AppGroup
+from werkzeug.local import LocalProxy
+
+from clusterpass.integrations.login_options import login_options
+from clusterpass.integrations.setup import set_up
+from clusterpass.managers.sync.manager import SessionManager
+from clusterpass.model.errors import ClusterPassError, ConfigurationError
+from clusterpass.model.values import Session, TokenPair
+from clusterpass.sessions.options import LoginOptions
+from clusterpass.store.drivers.watch_thread import has_green_threads
+from clusterpass.web import endpoints
+from clusterpass.web.flow import WebFlow, run
+from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.messages import WebAnswer
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
+_EXTENSION: Final = "clusterpass"
+_PREFIX: Final = "CLUSTERPASS_"
+
+
+class _Request:
+    """Flask's request, as :class:`clusterpass.web.messages.WebRequest`."""
+
+    @property
+    def method(self) -> str:
+        return request.method
+
+    @property
+    def target(self) -> str:
+        return request.full_path.rstrip("?")
+
+    @property
+    def host(self) -> str:
+        return request.headers.get("Host", "")
+
+    @property
+    def peer(self) -> str | None:
+        return request.remote_addr
+
+    def header(self, name: str) -> Sequence[str]:
+        return request.headers.getlist(name)
+
+    def cookie(self, name: str) -> str | None:
+        return request.cookies.get(name)
+
+    def query(self, name: str) -> Sequence[str]:
+        return request.args.getlist(name)
+
+
+_REQUEST: Final = _Request()
+
+
+class ClusterPass:
+    """The extension. One object may serve several applications, each with its own settings.
+
+    ``current_session`` and ``current_user`` are the session of the request and what the function
+    registered with :meth:`user_loader` makes of it; both are available in templates, with
+    ``csrf_token()`` for the hidden field of a form.
+    """
+
+    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
+        """``app``: initialised at once; None: call :meth:`init_app` later.
+
+        ``settings``: as in ``app.config``, without the prefix and in lower case; they come first.
+        """
+        self._settings: Final = settings
+        self._load_user: Callable[[Session], Any] = _no_user
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, sessions: SessionManager | None = None) -> None:
+        """Use ``app.config["CLUSTERPASS_..."]``, and register what the application needs.
+
+        ``sessions``: a manager of the application's own; None: one is opened at the first request,
+        and closed when the process ends. Raises ConfigurationError for an unsafe setting, now and
+        not at the first request.
+        """
+        values = {
+            name.removeprefix(_PREFIX): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX)
+        }
+        values |= {name.upper(): value for name, value in self._settings.items()}
+        if sessions is not None:
+            values.setdefault("STORE_URL", "redis://127.0.0.1")
+            values |= {"ISSUER": sessions.config.issuer, "KEYS": sessions.config.keys}
+        app.extensions[_EXTENSION] = _Extension(self, values, sessions)
+        app.register_error_handler(ClusterPassError, _refuse)
+        app.after_request(_add_headers)
+        app.context_processor(_template_values)
+        app.cli.add_command(_commands)
+
+    def user_loader(self, function: UserLoader) -> UserLoader:
+        """Register ``function``, which returns the application's user of a session.
+
+        ``current_user`` calls it once in a request, when it is first used.
+        """
+        self._load_user = function
+        return function
+
+    def load_user(self, session: Session) -> Any:
+        """Return the application's user of ``session``."""
+        return self._load_user(session)
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The session manager of the current application."""
+        return _extension().sessions
+
+    def log_in(self, subject: str, /, **options: Any) -> Response:
+        """Open a session of ``subject``, whom the application has authenticated.
+
+        ``options``: as for ``SessionManager.login``; device, type of device and address come from
+        the request unless given. ``target`` (a path of this site) leads a form there. The response
+        has the tokens in cookies for a browser, and in its body for an app.
+        """
+        target = options.pop("target", None)
+        extension = _extension()
+        wanted = login_options(extension.gate, _REQUEST, options)
+        pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
+        return self.respond(pair, target=target)
+
+    def respond(self, pair: TokenPair, *, target: str | None = None) -> Response:
+        """Return the response that delivers ``pair``, after a login or a step-up."""
+        return _response(endpoints.pair_answer(_extension().gate, _visit(), pair, target=target))
+
+    def blueprint(self, name: str = "clusterpass") -> Blueprint:
+        """Return the routes every application needs, to be registered under a prefix of its choice.
+
+        ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
+        ``DELETE /devices/<id>``.
+        """
+        blueprint = Blueprint(name, __name__)
+        blueprint.post("/refresh")(_refresh)
+        blueprint.post("/logout")(_log_out)
+        blueprint.post("/logout-all")(_log_out_everywhere)
+        blueprint.get("/devices")(_devices)
+        blueprint.delete("/devices/<session_id>")(_end_device)
+        return blueprint
+
+
+class _Extension:
+    """What the extension keeps for one application."""
+
+    def __init__(
+        self, owner: ClusterPass, values: dict[str, Any], sessions: SessionManager | None
+    ) -> None:
+        setup = set_up(values)
+        config = setup.config
+        if sessions is None and has_green_threads() and "verification" not in setup.chosen:
+            config = replace(config, verification="strict")
+        self.owner: Final = owner
+        self.gate: Final = Gate(config, setup.web)
+        self._store_url = setup.store_url
+        self._config = config
+        self._sessions = sessions
+
+    @property
+    def sessions(self) -> SessionManager:
+        if self._sessions is None:
+            self._sessions = SessionManager.from_url(self._store_url, self._config)
+        return self._sessions
+
+
+def session_required(
+    *,
+    scope: str | Iterable[str] = (),
+    level: str | None = None,
+    max_auth_age: int | None = None,
+    not_banned: str | None = None,
+    strict: bool = False,
+) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
+    """Return a decorator for views that need a live session; ``current_session`` is that session.
+
+    ``scope``: one scope or several, which the session must all have; wildcards count. ``level``,
+    ``max_auth_age``: as for ``SessionManager.verify``. ``not_banned``: a scope from which the
+    subject must not be banned. ``strict``: ask the store each time. A request that is refused gets
+    problem details with a challenge; a browser that asks for a page is led to
+    ``CLUSTERPASS_LOGIN_URL`` if that is set.
+    """
+    needs = Needs(
+        scopes=(scope,) if isinstance(scope, str) else tuple(scope),
+        level=level,
+        max_auth_age=max_auth_age,
+        not_banned=not_banned,
+        strict=strict,
+    )
+
+    def decorate(view: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+        @functools.wraps(view)
+        def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+            _admit(needs)
+            answer: Returned = current_app.ensure_sync(view)(*args, **kwargs)
+            return answer
+
+        return wrapped
+
+    return decorate
+
+
+def _session() -> Session | None:
+    if _EXTENSION not in current_app.extensions:
+        raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
+    return _visit().session
+
+
+def _user() -> Any:
+    session = _visit().session
+    if session is None:
+        return None
+    if "_clusterpass_user" not in g:
+        g._clusterpass_user = _extension().owner.load_user(session)
+    return g._clusterpass_user
+
+
+current_session = cast("Session", LocalProxy(_session))
+"""The session of the current request; None-like where none was required."""
+current_user: Any = LocalProxy(_user)
+"""What the function registered with ``user_loader`` returns for that session."""
+
+
+def csrf_token() -> str:
+    """Return the CSRF token of the current session, for the hidden field of a form; empty: none."""
+    visit, gate = _visit(), _extension().gate
+    if gate.csrf is None or visit.session is None:
+        return ""
+    return gate.csrf.make(visit.session.session_id)
+
+
+def _extension() -> _Extension:
+    extension: _Extension = current_app.extensions[_EXTENSION]
+    return extension
+
+
+def _visit() -> Visit:
+    if "_clusterpass_visit" not in g:
+        g._clusterpass_visit = Visit(_REQUEST)
+    visit: Visit = g._clusterpass_visit
+    return visit
+
+
+def _admit(needs: Needs) -> Session:
+    extension, visit = _extension(), _visit()
+    return run(
+        extension.sessions, extension.gate.admit(visit, needs, form_token=_form_token(extension))
+    )
+
+
+def _form_token(extension: _Extension) -> str:
+    if request.method in {"GET", "HEAD"} or not endpoints.is_form(_REQUEST):
+        return ""
+    token: str = request.form.get(extension.gate.settings.csrf_field, "")
+    return token
+
+
+def _answer(flow: WebFlow[WebAnswer]) -> Response:
+    return _response(run(_extension().sessions, flow))
+
+
+def _response(answer: WebAnswer) -> Response:
+    response = Response(answer.body(), status=answer.status, mimetype=answer.media_type)
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    return response
+
+
+def _add_headers(response: Response) -> Response:
+    if "_clusterpass_visit" in g:
+        for name, value in _visit().headers:
+            response.headers.add(name, value)
+    return response
+
+
+def _refuse(error: ClusterPassError) -> Response:
+    return _response(endpoints.error_answer(_extension().gate, _REQUEST, error))
+
+
+def _template_values() -> dict[str, Any]:
+    return {
+        "current_session": current_session,
+        "current_user": current_user,
+        "csrf_token": csrf_token,
+    }
+
+
+def _refresh() -> Response:
+    body = request.get_json(silent=True)
+    token = body.get("refresh_token") if isinstance(body, dict) else None
+    return _answer(endpoints.refresh(_extension().gate, _visit(), token))
+
+
+def _log_out() -> Response:
+    extension = _extension()
+    return _answer(endpoints.logout(extension.gate, _visit(), form_token=_form_token(extension)))
+
+
+def _log_out_everywhere() -> Response:
+    extension = _extension()
+    return _answer(
+        endpoints.logout_everywhere(extension.gate, _visit(), form_token=_form_token(extension))
+    )
+
+
+def _devices() -> Response:
+    return _answer(endpoints.devices(_extension().gate, _visit()))
+
+
+def _end_device(session_id: str) -> Response:
+    return _answer(endpoints.end_device(_extension().gate, _visit(), session_id))
+
+
+def _no_user(session: Session) -> Any:
+    """Return the session: the application has registered no function that loads users."""
+    return session
+
+
+_commands = AppGroup("clusterpass", help="Sessions of this application's users.")
+
+
+@_commands.command("sessions")
+@click.argument("subject")
+def _list_command(subject: str) -> None:
+    """List the live sessions of SUBJECT."""
+    for session in _extension().sessions.sessions(subject):
+        click.echo(f"{session.session_id}  {session.device or '-'}")
+
+
+@_commands.command("kick")
+@click.argument("subject")
+def _kick_command(subject: str) -> None:
+    """End all sessions of SUBJECT, on every server."""
+    click.echo(f"{_extension().sessions.revoke_all(subject).count} sessions ended")
+
+
+__all__ = [
+    "ClusterPass",
+    "csrf_token",
+    "current_session",
+    "current_user",
+    "session_required",
+]

@@ -1,0 +1,30 @@
+"""The options of a login that the request itself tells: device, type of device and address."""
+
+from typing import Any
+
+from clusterpass.limits import LONGEST_DEVICE_BYTES
+from clusterpass.web.device import device_name, device_type
+from clusterpass.web.gate import Gate
+from clusterpass.web.messages import WebRequest
+
+
+def login_options(gate: Gate, request: WebRequest, options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``options`` with what ``request`` tells, where they do not say it.
+
+    A device name that is too long is truncated, and an empty one counts as unknown: both come from
+    users, whose login must not fail because of a name.
+    """
+    agents = request.header("user-agent")
+    agent = agents[0] if agents else ""
+    device = options.get("device") or device_name(agent)
+    found = {
+        "device_type": device_type(agent),
+        "address": gate.address(request),
+        **options,
+        "device": None if device is None else _shortened(device),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _shortened(device: str) -> str:
+    return device.encode(errors="replace")[:LONGEST_DEVICE_BYTES].decode(errors="ignore")

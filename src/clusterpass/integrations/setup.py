@@ -1,0 +1,76 @@
+"""The settings of an integration, from the framework's own settings and from the environment.
+
+Both know the same names: ``STORE_URL``, every setting of ``Config`` (``ISSUER``, ``KEYS_FILE``,
+``ACCESS_LIFETIME``, ...), and every setting of ``WebSettings`` (``COOKIE_SECURE``, ``LOGIN_URL``,
+...). What the framework sets comes before ``CLUSTERPASS_*`` variables.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Final
+
+from clusterpass.config import PREFIX, SETTINGS, Config
+from clusterpass.managers.development import development_config
+from clusterpass.model.environment import read_variables
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.location import parse_store_url
+from clusterpass.web.settings import WebSettings
+
+_STORE_URL: Final = "store_url"
+_WEB: Final[dict[str, type]] = {
+    **{each.name: bool if each.type is bool else str for each in fields(WebSettings) if each.init},
+    "token_places": tuple,
+    "trusted_proxies": tuple,
+}
+_NAMES: Final = {**SETTINGS, **_WEB, _STORE_URL: str}
+_NEEDS_KEYS: Final = frozenset({"keys", "keys_file", "issuer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an integration is made of."""
+
+    store_url: str
+    """Where sessions are stored."""
+    config: Config
+    """The configuration of the session manager."""
+    web: WebSettings
+    """How the application uses sessions."""
+    chosen: frozenset[str] = frozenset()
+    """The names of the settings that were given."""
+
+
+def set_up(values: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Setup:
+    """Return the settings of an integration.
+
+    ``values``: the framework's settings by their names, in any case and without a prefix; None
+    counts as absent, except for ``login_url`` and ``step_up_url``. ``environ``: ``os.environ``
+    unless given. With an ``embedded://`` store, an issuer and keys are made for development. Raises
+    ConfigurationError, which names the setting.
+    """
+    found = read_variables(os.environ if environ is None else environ, PREFIX, _NAMES)
+    for name, value in values.items():
+        key = name.lower()
+        if key not in _NAMES and key != "policy":
+            meant = get_close_matches(key, _NAMES, n=1)
+            hint = f"; did you mean {meant[0].upper()}?" if meant else ""
+            raise ConfigurationError(f"{name} is no setting of ClusterPass{hint}")
+        if value is not None:
+            found[key] = value
+    store_url = found.get(_STORE_URL)
+    if not isinstance(store_url, str):
+        raise ConfigurationError(f"{PREFIX}STORE_URL is not set: where are sessions stored?")
+    web = WebSettings(**{name: _tupled(found[name]) for name in _WEB if name in found})
+    of_config = {
+        name: value for name, value in found.items() if name not in _WEB and name != _STORE_URL
+    }
+    if parse_store_url(store_url).is_embedded and not _NEEDS_KEYS & of_config.keys():
+        made = development_config(store_url)
+        of_config |= {"issuer": made.issuer, "keys": made.keys}
+    return Setup(store_url, Config.from_settings(of_config), web, frozenset(found))
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

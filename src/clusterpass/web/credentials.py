@@ -1,0 +1,64 @@
+"""Which tokens a request carries, and where.
+
+The Authorization header comes first: who sends one is no browser that follows a link, so no cookie
+is looked at, and no CSRF token is needed. A token in the query is accepted only where the settings
+allow it.
+"""
+
+from dataclasses import dataclass, field
+
+from clusterpass.model.authentication_errors import TokenMissing
+from clusterpass.model.errors import InvalidInput
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.tokens.refresh import parse_refresh_token
+from clusterpass.web.bearer import bearer_token
+from clusterpass.web.messages import WebRequest
+from clusterpass.web.settings import TokenPlace, WebSettings
+
+_QUERY_NAME = "access_token"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The tokens of a request."""
+
+    place: TokenPlace | None = None
+    """Where they were found; None: there are none."""
+    access_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    """The refresh token of a browser; None in all other places."""
+
+
+def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
+    """Return the tokens of ``request``.
+
+    Raises TokenMalformed for an empty bearer token, and InvalidInput for a request with two
+    Authorization headers or two tokens in the query.
+    """
+    authorization = request.header("authorization")
+    if authorization and "header" in settings.token_places:
+        try:
+            return Credentials("header", bearer_token(authorization))
+        except TokenMissing:
+            pass  # of another scheme, which is none of ours
+    if "cookie" in settings.token_places:
+        cookies = settings.cookies
+        access = request.cookie(cookies.access.name) or None
+        refresh = request.cookie(cookies.refresh.name) or None
+        if access or refresh:
+            return Credentials("cookie", access, refresh)
+    if "query" in settings.token_places:
+        found = request.query(_QUERY_NAME)
+        if len(found) > 1:
+            raise InvalidInput("The request has more than one access token in its query.")
+        if found and found[0]:
+            return Credentials("query", found[0])
+    return Credentials()
+
+
+def session_of_refresh_token(token: str) -> str:
+    """Return the session id in a refresh token, which is not verified by that.
+
+    Raises InvalidRefreshToken when ``token`` is none.
+    """
+    return encode_session_id(parse_refresh_token(token).session_id)

@@ -1,0 +1,214 @@
+"""Admits requests: who sends one, and may they.
+
+- A :class:`Visit` is one request. It collects the headers that the response has to carry, whatever
+  the application answers: renewed tokens, or cookies to delete.
+- A cookie authenticates a request that changes something only if the request comes from the site
+  itself and carries the CSRF token of its session.
+- A browser whose access token has expired is admitted by its refresh token, and given new ones.
+  Tabs that do so at once get the same pair: a refresh token may be presented again within its
+  grace.
+- A store that cannot be reached says nothing about a session: StoreUnavailable is raised, and
+  cookies stay as they are.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from clusterpass.config import Config
+from clusterpass.model.authentication_errors import (
+    InvalidRefreshToken,
+    InvalidToken,
+    SessionExpired,
+    SessionRevoked,
+    SessionUnknown,
+    TokenMissing,
+)
+from clusterpass.model.errors import RequestRefused
+from clusterpass.model.values import Session, TokenPair
+from clusterpass.web.client_address import client_address
+from clusterpass.web.credentials import Credentials, find_credentials, session_of_refresh_token
+from clusterpass.web.csrf import CsrfTokens, require_same_origin
+from clusterpass.web.flow import Ask, WebFlow
+from clusterpass.web.messages import SAFE_METHODS, SOCKET, WebRequest
+from clusterpass.web.settings import WebSettings
+
+_ENDED: Final = (SessionRevoked, SessionExpired, SessionUnknown, InvalidRefreshToken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a route requires of a session."""
+
+    scopes: tuple[str, ...] = ()
+    """Scopes that the session must all have."""
+    level: str | None = None
+    """The lowest of ``Config.levels`` that is sufficient."""
+    max_auth_age: int | None = None
+    """The oldest authentication allowed, in seconds."""
+    not_banned: str | None = None
+    """A scope from which the subject must not be banned."""
+    strict: bool = False
+    """Whether the store is asked each time, whatever the mode of the manager."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of ``SessionManager.verify``."""
+        options: dict[str, Any] = {}
+        if self.level is not None:
+            options["level"] = self.level
+        if self.max_auth_age is not None:
+            options["max_auth_age"] = self.max_auth_age
+        if self.strict:
+            options["verification"] = "strict"
+        return options
+
+    def check(self, session: Session) -> None:
+        """Return if ``session`` has the scopes and no ban; no round trip.
+
+        Raises ScopeMissing or SubjectBanned.
+        """
+        for scope in self.scopes:
+            session.require_scope(scope)
+        if self.not_banned is not None:
+            session.require_not_banned(self.not_banned)
+
+
+NO_NEEDS: Final = Needs()
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request."""
+
+    request: WebRequest
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """The headers that the response has to carry."""
+    session: Session | None = None
+    """The session that was admitted."""
+    access_token: str | None = field(default=None, repr=False)
+    """The access token of that session: the one that was sent, or the one that replaces it."""
+    credentials: Credentials | None = None
+    """The tokens that were sent, once they were looked for."""
+
+    @property
+    def is_by_cookie(self) -> bool:
+        """Whether a cookie brought the tokens."""
+        return self.credentials is not None and self.credentials.place == "cookie"
+
+
+class Gate:
+    """What one application asks of requests, by its configuration and settings."""
+
+    def __init__(self, config: Config, settings: WebSettings) -> None:
+        """Raises ConfigurationError when CSRF tokens need a private key that there is not."""
+        self.settings: Final = settings
+        uses_csrf = settings.csrf and "cookie" in settings.token_places
+        self.csrf: Final = CsrfTokens(config.keys) if uses_csrf else None
+        """The CSRF tokens; None where they are off."""
+
+    def address(self, request: WebRequest) -> str | None:
+        """Return the client's IP address, as trusted proxies report it."""
+        return client_address(
+            request.peer, request.header("x-forwarded-for"), self.settings.networks
+        )
+
+    def admit(
+        self, visit: Visit, needs: Needs = NO_NEEDS, *, form_token: str = ""
+    ) -> WebFlow[Session]:
+        """Return the session of the request, if it is as the route ``needs``.
+
+        ``form_token``: the CSRF token in a form, where the application has read one. Raises what
+        ``SessionManager.verify`` raises, TokenMissing without a token, RequestRefused for a forged
+        request, ScopeMissing and SubjectBanned.
+        """
+        found = visit.credentials = find_credentials(visit.request, self.settings)
+        if found.place is None:
+            raise TokenMissing
+        if found.place == "cookie":
+            session = yield from self._admit_browser(visit, found, needs, form_token)
+        else:
+            assert found.access_token is not None
+            session = yield Ask("verify", found.access_token, **needs.options)
+            visit.access_token = found.access_token
+        visit.session = session
+        needs.check(session)
+        return session
+
+    def require_no_forgery(self, visit: Visit, session_id: str, form_token: str = "") -> None:
+        """Return unless another site may have made the browser send the request.
+
+        Raises RequestRefused.
+        """
+        request, settings = visit.request, self.settings
+        if request.method in SAFE_METHODS or self.csrf is None:
+            return
+        sites, origins = request.header("sec-fetch-site"), request.header("origin")
+        if request.method == SOCKET:
+            # Its handshake carries no header of the page's choice, but always an Origin.
+            require_same_origin(
+                host=request.host, fetch_site=(), origin=origins, secure=settings.cookie_secure
+            )
+            return
+        if sites or origins:  # every browser sends one; a program that keeps cookies does not
+            require_same_origin(
+                host=request.host, fetch_site=sites, origin=origins, secure=settings.cookie_secure
+            )
+        tokens = [*request.header(settings.csrf_header), *([form_token] if form_token else [])]
+        if len(tokens) != 1:
+            raise RequestRefused(
+                f"Send the CSRF token of your session in the header {settings.csrf_header}, or in"
+                f" the field {settings.csrf_field} of a form."
+            )
+        self.csrf.require(session_id, tokens[0])
+
+    def keep(self, visit: Visit, pair: TokenPair) -> None:
+        """Have the response give ``pair`` to the browser."""
+        token = None if self.csrf is None else self.csrf.make(pair.session_id)
+        visit.headers[:] = [
+            *(each for each in visit.headers if each[0] != "Set-Cookie"),
+            *self.settings.cookies.keep(pair, token),
+        ]
+
+    def forget(self, visit: Visit) -> None:
+        """Have the response take the tokens away from the browser."""
+        visit.headers[:] = [
+            *(each for each in visit.headers if each[0] != "Set-Cookie"),
+            *self.settings.cookies.clear(),
+        ]
+
+    def _admit_browser(
+        self, visit: Visit, found: Credentials, needs: Needs, form_token: str
+    ) -> WebFlow[Session]:
+        try:
+            if found.access_token is not None:
+                try:
+                    session: Session = yield Ask("verify", found.access_token, **needs.options)
+                except _ENDED:
+                    raise
+                except InvalidToken:
+                    if found.refresh_token is None or not self._renews(visit):
+                        raise
+                else:
+                    self.require_no_forgery(visit, session.session_id, form_token)
+                    visit.access_token = found.access_token
+                    return session
+            if found.refresh_token is None or not self._renews(visit):
+                raise TokenMissing
+            return (yield from self._renew(visit, found.refresh_token, needs, form_token))
+        except _ENDED:
+            self.forget(visit)
+            raise
+
+    def _renews(self, visit: Visit) -> bool:
+        """Return whether new tokens can be given: the handshake of a WebSocket sets no cookies."""
+        return self.settings.silent_refresh and visit.request.method != SOCKET
+
+    def _renew(
+        self, visit: Visit, refresh_token: str, needs: Needs, form_token: str
+    ) -> WebFlow[Session]:
+        self.require_no_forgery(visit, session_of_refresh_token(refresh_token), form_token)
+        pair: TokenPair = yield Ask("refresh", refresh_token, address=self.address(visit.request))
+        self.keep(visit, pair)
+        session: Session = yield Ask("verify", pair.access_token, **needs.options)
+        visit.access_token = pair.access_token
+        return session

@@ -1,0 +1,84 @@
+"""The request that an integration hands in, and the answer that it gets.
+
+An integration is a thin adapter: it wraps its framework's request as a :class:`WebRequest`, runs a
+flow, and turns the :class:`WebAnswer` into its framework's response.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""The methods that change nothing (RFC 9110 section 9.2.1)."""
+
+
+SOCKET = "WEBSOCKET"
+"""What stands for the method of the handshake of a WebSocket, which is a GET request that another
+site can make a browser send with its cookies."""
+
+
+class WebRequest(Protocol):
+    """What is read from a request. Nothing here reads the body."""
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals; :data:`SOCKET` for the handshake of a WebSocket."""
+
+    @property
+    def target(self) -> str:
+        """The path and the query, as the browser has to ask for them again."""
+
+    @property
+    def host(self) -> str:
+        """The value of the Host header; empty when there is none."""
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the connection; None when it is not known."""
+
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of all headers of a name, which is in lower case."""
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie; None when the request has none of that name."""
+
+    def query(self, name: str) -> Sequence[str]:
+        """Return the values of all query parameters of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswer:
+    """A whole response, or headers to add to the application's own one."""
+
+    status: int = 200
+    """The status; not used where only headers are added."""
+    members: Mapping[str, Any] | Sequence[Any] | None = None
+    """The JSON body; None: no body."""
+    media_type: str = "application/json"
+    """The Content-Type of the body."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """All other headers, those of cookies (``Set-Cookie``) included."""
+    text: bytes | None = field(default=None, repr=False)
+    """The body where it is no JSON object of ``members``."""
+
+    def body(self) -> bytes:
+        """Return the body, in ASCII if it is JSON: a lone surrogate in a name must not break it."""
+        if self.text is not None:
+            return self.text
+        if self.members is None:
+            return b""
+        return json.dumps(self.members, separators=(",", ":")).encode("ascii")
+
+    def adding(self, *headers: tuple[str, str]) -> Self:
+        """Return the answer with more headers."""
+        return replace(self, headers=(*self.headers, *headers))
+
+
+NO_STORE = ("Cache-Control", "no-store")
+"""For every answer that carries a token, or depends on who asks (RFC 6749 section 5.1)."""
+
+
+def redirect(location: str, *headers: tuple[str, str]) -> WebAnswer:
+    """Return an answer that leads a browser to ``location`` with a GET request."""
+    return WebAnswer(status=303, headers=(("Location", location), NO_STORE, *headers))

@@ -1,0 +1,100 @@
+"""The example shops, each in this process over the real cluster, and clients that visit them."""
+
+import contextlib
+import runpy
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from werkzeug.serving import make_server
+
+from clusterpass.cli.local_setup import write_keys
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SHOPS = ("flask_shop", "fastapi_shop")
+HANGING = 30.0
+
+
+class Shop:
+    """A running shop."""
+
+    def __init__(self, names: dict[str, Any], port: int) -> None:
+        self.names = names
+        self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def integration(self) -> Any:
+        return self.names["cp"]
+
+
+@contextlib.contextmanager
+def wsgi_server(app: Any) -> Iterator[int]:
+    """The application on a thread of this process; the port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join(HANGING)
+        server.server_close()
+
+
+@contextlib.contextmanager
+def asgi_server(app: Any) -> Iterator[int]:
+    """The application on a thread of this process; the port."""
+    started = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        assert started.wait(HANGING), "the server does not start"
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(HANGING)
+
+
+@pytest.fixture(scope="module", params=SHOPS)
+def shop(
+    request: pytest.FixtureRequest, cluster_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    keys_file = tmp_path_factory.mktemp("shop") / "keys.json"
+    write_keys(keys_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLUSTERPASS_STORE_URL", f"{cluster_url}?namespace={request.param}")
+        patch.setenv("CLUSTERPASS_ISSUER", "https://shop.example")
+        patch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
+        names = runpy.run_path(str(EXAMPLES / request.param / "app.py"))
+    app = names["app"]
+    serve = wsgi_server if request.param.startswith("flask") else asgi_server
+    with serve(app) as port:
+        yield Shop(names, port)
+    if request.param.startswith("flask"):
+        with app.app_context():
+            names["cp"].sessions.close()
+
+
+@pytest.fixture
+def visit(shop: Shop) -> Iterator[Callable[[], httpx.Client]]:
+    """Opens a client with a cookie jar of its own."""
+    opened: list[httpx.Client] = []
+
+    def open_one() -> httpx.Client:
+        opened.append(httpx.Client(base_url=shop.url))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.close()
