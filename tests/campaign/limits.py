@@ -11,6 +11,8 @@ _ROUNDING = 1.0
 """Seconds: the store keeps whole ones."""
 _HURRY = 0.5
 """Seconds between a look at the clock there and its record here."""
+_ALIVE = frozenset({"ok", "step_up_required"})
+"""Outcomes by which a process has seen that a session is alive."""
 _TOMBSTONES = 60
 """So many ends of a subject are explained at least."""
 
@@ -37,7 +39,7 @@ def grace_without_having_seen(life: Lifeline) -> Iterator[Violation]:
         has_seen = any(
             earliest <= end_of(other) and other.began <= end_of(each)
             for other in (life.login, *life.verifies, *life.refreshes, *life.step_ups)
-            if other.process == each.process and other.outcome == "ok" and not other.in_grace
+            if other.process == each.process and other.outcome in _ALIVE and not other.in_grace
         )
         if not has_seen:
             yield life.violation("grace by who had not seen it alive", each, None)

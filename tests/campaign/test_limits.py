@@ -64,6 +64,8 @@ def test_grace_is_for_who_saw_it_alive() -> None:
     assert not promises(opened, seen("s", 3.0), seen("s", 5.0, **grace))
     late = seen("s", 5.7, **grace)
     assert promises(opened, seen("s", 3.0), late) == ["grace by who had not seen it alive"]
+    refused = seen("s", 5.0, outcome="step_up_required", level="2")
+    assert not promises(opened, refused, late), "its level is too low, and it lives"
     elsewhere = seen("s", 4.0, process="two")
     assert promises(opened, elsewhere, seen("s", 5.0, **grace)) == [
         "grace by who had not seen it alive"

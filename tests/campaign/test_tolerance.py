@@ -31,6 +31,17 @@ def test_a_lifetime_may_be_off_by_the_tolerance() -> None:
     assert promises(BEHIND, short, seen("s", 14.5, **GONE)) == [LOST]
 
 
+def test_a_time_may_be_written_behind_and_judged_ahead() -> None:
+    def together(*faults: Fault) -> list[str]:
+        short, late = login("s", 1.0, lifetime=60), seen("s", 71.0)
+        history = History([short, late], list(faults), bound=0.5, refresh_grace=5.0)
+        return [each.promise for each in check(history)]
+
+    assert together(BEHIND) == together(AHEAD) == ["accepted past its lifetime"]
+    assert together(AHEAD, LATER) == ["accepted past its lifetime"], "both are ahead"
+    assert not together(BEHIND, LATER)
+
+
 def test_a_server_that_is_ahead_deletes_early_what_had_less_time_left() -> None:
     assert not promises(AHEAD, login("s", 1.0, lifetime=20), seen("s", 3.0, **GONE))
     assert promises(AHEAD, login("s", 1.0, lifetime=20), seen("s", 1.5, **GONE)) == [LOST]

@@ -35,9 +35,14 @@ class ServerClocks:
         ]
 
     def off(self, since: float, until: float) -> float:
-        """By how many seconds times between the two may be off."""
-        is_wrong = any(each.began <= until and each.until >= since for each in self._wrong)
-        return float(CLOCK_TOLERANCE) if is_wrong else 0.0
+        """By how many seconds times between the two may be off.
+
+        Twice the tolerance when one server was behind and one ahead: a time may be written by the
+        first and judged by the second.
+        """
+        met = [each for each in self._wrong if each.began <= until and each.until >= since]
+        directions = {each.ahead > 0 for each in met}
+        return float(CLOCK_TOLERANCE * len(directions))
 
     def deleted_at(self, since: float, ends_at: float) -> float:
         """When what was written at ``since`` may be deleted although it ends at ``ends_at``.
