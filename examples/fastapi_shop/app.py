@@ -1,4 +1,4 @@
-"""A shop in FastAPI: a phone, a browser and an administrator; roles, scopes, devices, kicking out."""
+"""A shop in FastAPI: a phone, a browser and an administrator; roles, scopes, devices."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""A shop in Flask: a phone, a browser and an administrator; roles, scopes, devices, kicking out."""
+"""A shop in Flask: a phone, a browser and an administrator; roles, scopes, devices."""
 
 from flask import Flask, abort, redirect, render_template_string, request
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -18,7 +18,8 @@ USERS = {  # an application has a table of users here
 }
 LOGIN_PAGE = """<form method=post action=/login>
 <input name=username><input name=password type=password>
-<input type=hidden name=next value="{{ request.args.next or '/page' }}"><button>Log in</button></form>"""
+<input type=hidden name=next value="{{ request.args.next or '/page' }}">
+<button>Log in</button></form>"""
 PAGE = """Hello <b id=who>{{ current_user.name }}</b>
 <form method=post action=/logout><input type=hidden name=csrf_token value="{{ csrf_token() }}">
 <button>Log out</button></form>"""

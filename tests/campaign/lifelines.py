@@ -116,8 +116,14 @@ class Lifeline:
         return self.clocks.off(first, last)
 
     def used_up(self) -> list[Operation]:
-        """Refreshes that were refused, and may have ended it."""
-        return [each for each in self.refreshes if each.outcome in REFUSED]
+        """Refreshes that were refused, and may have ended it; also repeated ones whose answer
+        nobody has got, as their process was killed or the answer was late."""
+        return [
+            each
+            for each in self.refreshes
+            if each.outcome in REFUSED
+            or (each.outcome in {None, "store_unavailable"} and self.reuse_at(each) < each.began)
+        ]
 
     def may_end(self) -> list[Operation]:
         """Every operation that may have ended it."""

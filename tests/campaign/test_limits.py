@@ -131,6 +131,14 @@ def test_a_used_token() -> None:
     refused = operation("refresh", 9.0, 9.1, presented="a", outcome="refresh_token_reused")
     assert not promises(opened, first, refused)
     assert not promises(opened, first, refused, seen("s", 9.2, outcome="session_revoked"))
+    gone = seen("s", 9.2, outcome="session_revoked", reason="reused")
+    for unheard in (
+        operation("refresh", 9.0, None, presented="a", outcome=None),
+        operation("refresh", 9.0, 9.1, presented="a", outcome="store_unavailable"),
+    ):
+        assert not promises(opened, first, unheard, gone)
+    unused = operation("refresh", 9.0, None, presented="b", outcome=None)
+    assert promises(opened, first, unused, gone) == [LOST]
 
 
 def test_who_waits_for_a_ban_refuses_everybody() -> None:

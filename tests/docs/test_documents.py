@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
+    "docs/howto/fastapi.md",
+    "docs/howto/flask.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",
@@ -17,6 +19,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 
 
+@pytest.mark.filterwarnings("ignore:No Config was given")
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_code_of_a_document_runs(name, cluster_url):
     text = (ROOT / name).read_text("utf-8")

@@ -227,7 +227,7 @@ def test_every_driver_keeps_apart_from_the_others_and_conforms():
 
 
 def test_every_example_is_run():
-    tests = text_of("tests/examples/*.py")
+    tests = text_of("tests/examples/*.py", "tests/integrations/conftest.py")
     for folder in (ROOT / "examples").iterdir():
         if folder.is_dir() and folder.name != "__pycache__":
             assert folder.name in tests, folder.name

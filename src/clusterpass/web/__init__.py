@@ -1,12 +1,21 @@
 """What every web integration needs, free of any framework: functions over plain values.
 
+An integration wraps its framework's request (``messages``), runs what ``gate`` and ``endpoints``
+say with a session manager of either face (``flow``), and turns the answer into a response.
+
 - ``bearer``: the access token in a request's Authorization header.
 - ``challenges``: the WWW-Authenticate header of an error response.
 - ``client_address``: the client's address behind trusted reverse proxies.
 - ``cookies``: the names and attributes of the session cookies.
-- ``csrf``: the same-origin check and the form token against cross-site request forgery.
+- ``credentials``: which tokens a request carries, and where.
+- ``csrf``: the same-origin check and the tokens against cross-site request forgery.
 - ``device``: the name and the type of a device, from its User-Agent header.
+- ``endpoints``: what a login, a refresh, a logout, a list of devices and an error answer.
+- ``flow``: calls of a session manager, written once for both faces.
+- ``gate``: who is admitted, silent refresh of a browser's tokens.
 - ``identity_headers``: the X-Auth-* headers of a forward-auth response.
 - ``json_values``: a session and a ban as JSON objects.
+- ``messages``: the request that an integration hands in, and the answer that it gets.
 - ``problems``: an error as problem details (RFC 9457).
+- ``settings``: how a web application uses sessions.
 """

@@ -1,0 +1,131 @@
+"""The settings of an integration: names, kinds, what comes first, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from clusterpass import Config, ConfigurationError, KeyRing
+from clusterpass.integrations.login_options import login_options
+from clusterpass.integrations.setup import set_up
+from clusterpass.web.gate import Gate
+from clusterpass.web.settings import WebSettings
+
+from .web_request import FakeRequest
+
+KEYS = KeyRing.generate()
+LEAST: dict[str, Any] = {"STORE_URL": "redis://127.0.0.1", "ISSUER": "i", "KEYS": KEYS}
+GATE = Gate(Config(issuer="i", keys=KEYS), WebSettings())
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36"
+
+
+def test_the_frameworks_settings_come_before_the_environment() -> None:
+    environ = {
+        "CLUSTERPASS_STORE_URL": "redis://elsewhere",
+        "CLUSTERPASS_ACCESS_LIFETIME": "60",
+        "CLUSTERPASS_IDLE_LIFETIME": "7000",
+        "CLUSTERPASS_COOKIE_SECURE": "false",
+        "CLUSTERPASS_TOKEN_PLACES": "header,query",
+        "HOME": "/",
+    }
+    setup = set_up({**LEAST, "ACCESS_LIFETIME": 120, "LOGIN_URL": "/login"}, environ)
+    assert setup.store_url == "redis://127.0.0.1"
+    assert (setup.config.access_lifetime, setup.config.idle_lifetime) == (120, 7000)
+    assert setup.config.keys is KEYS
+    assert setup.web == WebSettings(
+        cookie_secure=False, token_places=("header", "query"), login_url="/login"
+    )
+    assert {"access_lifetime", "cookie_secure"} <= setup.chosen
+
+
+def test_lists_of_a_settings_file_are_taken() -> None:
+    setup = set_up({**LEAST, "TOKEN_PLACES": ["cookie"], "TRUSTED_PROXIES": ["10.0.0.0/8"]}, {})
+    assert setup.web.token_places == ("cookie",)
+    assert str(setup.web.networks[0]) == "10.0.0.0/8"
+
+
+def test_none_is_absent() -> None:
+    assert set_up({**LEAST, "LOGIN_URL": None}, {}).web.login_url is None
+    environ = {"CLUSTERPASS_LOGIN_URL": "/in"}
+    assert set_up({**LEAST, "LOGIN_URL": None}, environ).web.login_url == "/in"
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ({"LOGIN_ULR": "/login"}, "did you mean LOGIN_URL"),
+        ({"ACCES_LIFETIME": 1}, "did you mean ACCESS_LIFETIME"),
+        ({"XYZ": 1}, "XYZ is no setting"),
+        ({"TOKEN_PLACES": ["body"]}, "token_places"),
+        ({"COOKIE_SAME_SITE": "never"}, "cookie_same_site"),
+        ({"COOKIE_SAME_SITE": "none", "CSRF": False}, "needs cookie_secure and csrf"),
+        ({"COOKIE_SAME_SITE": "none", "COOKIE_SECURE": False}, "needs cookie_secure and csrf"),
+        ({"TRUSTED_PROXIES": ["proxy"]}, "trusted_proxies"),
+        ({"LOGIN_URL": 5}, "login_url"),
+        ({"ACCESS_LIFETIME": 1}, "access_lifetime"),
+    ],
+)
+def test_what_cannot_be_is_refused(values: dict[str, Any], meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=meant):
+        set_up({**LEAST, **values}, {})
+
+
+@pytest.mark.parametrize("name", ["STORE_URL", "ISSUER", "KEYS"])
+def test_what_is_missing_is_named(name: str) -> None:
+    wanted = "CLUSTERPASS_KEYS_FILE" if name == "KEYS" else f"CLUSTERPASS_{name}"
+    with pytest.raises(ConfigurationError, match=wanted):
+        set_up({each: value for each, value in LEAST.items() if each != name}, {})
+
+
+def test_an_embedded_store_needs_nothing_else() -> None:
+    with pytest.warns(UserWarning, match="No Config") if _first() else _nothing():
+        setup = set_up({"STORE_URL": "embedded://"}, {})
+    assert setup.config.keys.can_sign
+    with pytest.raises(ConfigurationError, match="KEYS_FILE"):
+        set_up({"STORE_URL": "embedded://", "ISSUER": "i"}, {})
+
+
+def _first() -> bool:
+    from clusterpass.managers import development
+
+    return not development._given
+
+
+def _nothing() -> Any:
+    import contextlib
+
+    return contextlib.nullcontext()
+
+
+def test_a_csrf_secret_needs_a_private_key() -> None:
+    public = KeyRing.from_jwks(KEYS.public_jwks())
+    config = Config(issuer="i", keys=public)
+    with pytest.raises(ConfigurationError):
+        Gate(config, WebSettings())
+    assert Gate(config, WebSettings(csrf=False)).csrf is None
+    assert Gate(config, WebSettings(token_places=("header",))).csrf is None
+
+
+@pytest.mark.parametrize(
+    ("options", "device"),
+    [
+        ({}, "Chrome on Linux"),
+        ({"device": None}, "Chrome on Linux"),
+        ({"device": ""}, "Chrome on Linux"),
+        ({"device": "phone"}, "phone"),
+        ({"device": "é" * 200}, "é" * 64),
+        ({"device": "\ud800"}, "?"),
+    ],
+)
+def test_the_device_of_a_login(options: dict[str, Any], device: str) -> None:
+    request = FakeRequest(headers={"User-Agent": CHROME})
+    assert login_options(GATE, request, options) == {
+        "device": device,
+        "device_type": "computer",
+        "address": "192.0.2.7",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert login_options(GATE, FakeRequest(peer=None), {"remember": True}) == {"remember": True}
+    found = login_options(GATE, FakeRequest(), {"address": "203.0.113.1", "device_type": "tv"})
+    assert found == {"address": "203.0.113.1", "device_type": "tv"}

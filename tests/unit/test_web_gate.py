@@ -1,0 +1,296 @@
+"""Who is admitted by which token, and what the response has to carry."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    Config,
+    InvalidInput,
+    InvalidRefreshToken,
+    KeyRing,
+    RequestRefused,
+    ScopeMissing,
+    Session,
+    SessionRevoked,
+    StoreUnavailable,
+    SubjectBanned,
+    TokenExpired,
+    TokenMalformed,
+    TokenMissing,
+    TokenPair,
+)
+from clusterpass.model.bans import Ban
+from clusterpass.tokens.refresh import RefreshTokens
+from clusterpass.web.csrf import CsrfTokens
+from clusterpass.web.flow import Ask, run
+from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.messages import SOCKET
+from clusterpass.web.settings import WebSettings
+
+from .web_request import FakeRequest
+
+CONFIG = Config(issuer="https://shop.example", keys=KeyRing.generate())
+GATE = Gate(CONFIG, WebSettings())
+COOKIES = GATE.settings.cookies
+SESSION_ID = bytes(16)
+REFRESH = RefreshTokens(CONFIG.keys, bytes).first("alice", SESSION_ID).encode()
+SESSION_TEXT = "A" * 22
+SESSION = Session("alice", SESSION_TEXT, None, 1, 2, 3, claims={"scope": "orders:*"})
+PAIR = TokenPair("new access", "new refresh", 900, SESSION_TEXT, "alice", durable=True,
+                 session_expires_in=600)  # fmt: skip
+CSRF = GATE.csrf.make(SESSION_TEXT) if GATE.csrf else ""
+OWN = {"Origin": "https://shop.example", "X-CSRF-Token": CSRF}
+
+
+class Manager:
+    """Answers as it is told, by verb; notes what it was asked."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def ask(*arguments: Any, **options: Any) -> Any:
+            self.asked.append((verb, *arguments, options))
+            answer = self.answers[verb]
+            if isinstance(answer, list):
+                answer = answer.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return ask
+
+
+def browser(method: str = "GET", *, access: str = "access", refresh: str = REFRESH, **headers: str):
+    cookies = {COOKIES.access.name: access, COOKIES.refresh.name: refresh}
+    return FakeRequest(
+        method,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        cookies={name: value for name, value in cookies.items() if value},
+    )
+
+
+def sending(method: str, **headers: str) -> FakeRequest:
+    return browser(method, **headers)
+
+
+def admit(request: Any, manager: Any, needs: Needs = Needs(), **options: Any) -> Visit:  # noqa: B008
+    visit = Visit(request)
+    run(manager, GATE.admit(visit, needs, **options))
+    return visit
+
+
+def set_cookies(visit: Visit) -> dict[str, str]:
+    """The names and values of the cookies that the response sets."""
+    found = [value for name, value in visit.headers if name == "Set-Cookie"]
+    return dict(each.partition(";")[0].split("=", 1) for each in found)
+
+
+def test_a_bearer_token_comes_first() -> None:
+    request = FakeRequest(
+        headers={"Authorization": "Bearer mine"}, cookies={COOKIES.access.name: "other"}
+    )
+    manager = Manager(verify=SESSION)
+    visit = admit(request, manager)
+    assert manager.asked == [("verify", "mine", {})]
+    assert (visit.session, visit.access_token, visit.headers) == (SESSION, "mine", [])
+    assert not visit.is_by_cookie
+
+
+def test_what_a_route_needs_is_asked_for() -> None:
+    manager = Manager(verify=SESSION)
+    request = FakeRequest(headers={"Authorization": "Bearer mine"})
+    admit(request, manager, Needs(level="2", max_auth_age=60, strict=True))
+    assert manager.asked[0][2] == {"level": "2", "max_auth_age": 60, "verification": "strict"}
+    admit(request, manager, Needs(scopes=("orders:write",)))
+    with pytest.raises(ScopeMissing):
+        admit(request, manager, Needs(scopes=("orders:read", "admin")))
+    banned = Session("alice", "s", None, 1, 2, 3, bans=(Ban("chat", 1, None, "spam", 5),))
+    with pytest.raises(SubjectBanned):
+        admit(request, Manager(verify=banned), Needs(not_banned="chat"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (FakeRequest(), TokenMissing),
+        (FakeRequest(headers={"Authorization": "Basic x"}), TokenMissing),
+        (FakeRequest(headers={"Authorization": "Bearer "}), TokenMalformed),
+        (FakeRequest(headers={"Authorization": ["Bearer a", "Bearer b"]}), InvalidInput),
+        (FakeRequest(query={"access_token": ["a"]}), TokenMissing),
+        (browser(access="", refresh=""), TokenMissing),
+    ],
+    ids=["nothing", "basic", "empty", "two", "query", "empty cookies"],
+)
+def test_who_sends_no_token_is_refused(request_: FakeRequest, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        admit(request_, Manager())
+
+
+def test_a_token_in_the_query_is_for_those_who_allow_it() -> None:
+    gate = Gate(CONFIG, WebSettings(token_places=("query",)))
+    manager, visit = Manager(verify=SESSION), Visit(FakeRequest(query={"access_token": ["a"]}))
+    assert run(manager, gate.admit(visit)) is SESSION
+    with pytest.raises(InvalidInput):
+        run(manager, gate.admit(Visit(FakeRequest(query={"access_token": ["a", "b"]}))))
+    with pytest.raises(TokenMissing):
+        run(manager, gate.admit(Visit(FakeRequest(headers={"Authorization": "Bearer a"}))))
+
+
+def test_a_cookie_admits_and_sets_nothing() -> None:
+    manager = Manager(verify=SESSION)
+    visit = admit(browser(), manager)
+    assert manager.asked == [("verify", "access", {})]
+    assert visit.is_by_cookie
+    assert visit.headers == []
+
+
+@pytest.mark.parametrize("access", ["", "access"], ids=["gone", "over"])
+def test_a_browser_is_renewed_on_the_way(access: str) -> None:
+    answers = [SESSION] if not access else [TokenExpired(), SESSION]
+    manager = Manager(verify=answers, refresh=PAIR)
+    visit = admit(browser(access=access), manager)
+    assert manager.asked[-2:] == [
+        ("refresh", REFRESH, {"address": "192.0.2.7"}),
+        ("verify", "new access", {}),
+    ]
+    assert set_cookies(visit) == {
+        COOKIES.access.name: "new access",
+        COOKIES.refresh.name: "new refresh",
+        COOKIES.csrf.name: CSRF,
+    }
+    assert visit.access_token == "new access"
+    assert all("Max-Age=600" in value for _, value in visit.headers)
+
+
+def test_without_silent_refresh_nothing_is_renewed() -> None:
+    gate = Gate(CONFIG, WebSettings(silent_refresh=False))
+    for request, error in ((browser(), TokenExpired), (browser(access=""), TokenMissing)):
+        with pytest.raises(error):
+            run(Manager(verify=TokenExpired()), gate.admit(Visit(request)))
+
+
+@pytest.mark.parametrize(
+    "manager",
+    [
+        Manager(verify=SessionRevoked(reason="revoked", ended_at=5)),
+        Manager(verify=TokenExpired(), refresh=InvalidRefreshToken(reason="revoked")),
+        Manager(
+            verify=[TokenExpired(), SessionRevoked(reason="revoked", ended_at=5)], refresh=PAIR
+        ),
+    ],
+    ids=["at once", "by its refresh token", "in between"],
+)
+def test_an_end_takes_the_cookies(manager: Manager) -> None:
+    visit = Visit(browser())
+    with pytest.raises((SessionRevoked, InvalidRefreshToken)):
+        run(manager, GATE.admit(visit))
+    assert set_cookies(visit) == dict.fromkeys(
+        (COOKIES.access.name, COOKIES.refresh.name, COOKIES.csrf.name), ""
+    )
+    assert all("Max-Age=0" in value for _, value in visit.headers)
+    assert visit.session is None
+
+
+def test_an_outage_leaves_the_cookies() -> None:
+    visit = Visit(browser())
+    for manager in (
+        Manager(verify=StoreUnavailable()),
+        Manager(verify=TokenExpired(), refresh=StoreUnavailable()),
+    ):
+        with pytest.raises(StoreUnavailable):
+            run(manager, GATE.admit(visit))
+    assert visit.headers == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X_CSRF_Token": CSRF, "Origin": "https://evil.example"},
+        {"X_CSRF_Token": CSRF, "Origin": "http://shop.example"},
+        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "same-site"},
+        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "cross-site"},
+        {"X_CSRF_Token": CSRF[:-1] + "x"},
+        {"Origin": "https://shop.example"},
+        {"X_CSRF_Token": GATE.csrf.make("B" * 22) if GATE.csrf else ""},
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "BREW"])
+def test_a_forged_request_is_refused(method: str, headers: dict[str, str]) -> None:
+    for request, answers in (
+        (browser(method, **headers), {"verify": SESSION}),
+        (browser(method, access="", **headers), {}),
+    ):
+        manager = Manager(**answers)
+        with pytest.raises(RequestRefused):
+            admit(request, manager)
+        assert "refresh" not in [each[0] for each in manager.asked]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X_CSRF_Token": CSRF},
+        {"X_CSRF_Token": CSRF, "Origin": "https://shop.example"},
+        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "same-origin", "Origin": "https://shop.example"},
+    ],
+)
+def test_a_request_of_the_site_is_admitted(headers: dict[str, str]) -> None:
+    assert admit(browser("POST", **headers), Manager(verify=SESSION)).session is SESSION
+
+
+def test_a_form_brings_its_token_in_a_field() -> None:
+    origin = {"Origin": "https://shop.example"}
+    request = browser("POST", **origin)
+    assert admit(request, Manager(verify=SESSION), form_token=CSRF).session is SESSION
+    with pytest.raises(RequestRefused):
+        admit(request, Manager(verify=SESSION), form_token="0" * 64)
+    with pytest.raises(RequestRefused):  # one of the two may be somebody else's
+        admit(browser("POST", X_CSRF_Token=CSRF), Manager(verify=SESSION), form_token=CSRF)
+
+
+def test_reading_needs_no_csrf_token() -> None:
+    for method in ("GET", "HEAD", "OPTIONS"):
+        assert admit(browser(method), Manager(verify=SESSION)).session is SESSION
+
+
+def test_without_csrf_a_cookie_is_enough() -> None:
+    gate = Gate(CONFIG, WebSettings(csrf=False))
+    assert gate.csrf is None
+    assert run(Manager(verify=SESSION), gate.admit(Visit(browser("POST")))) is SESSION
+
+
+def test_a_socket_is_opened_by_its_own_site_only() -> None:
+    own = browser(SOCKET, Origin="https://shop.example")
+    assert admit(own, Manager(verify=SESSION)).session is SESSION
+    for headers in ({}, {"Origin": "null"}, {"Origin": "https://evil.example"}):
+        with pytest.raises(RequestRefused):
+            admit(browser(SOCKET, **headers), Manager(verify=SESSION))
+    with pytest.raises(TokenExpired):  # its handshake could not set the new cookies
+        admit(own, Manager(verify=TokenExpired()))
+
+
+def test_pages_survive_a_change_of_the_signing_key() -> None:
+    old = KeyRing.generate()
+    new = KeyRing([KeyRing.generate().signing_key, old.signing_key])
+    token = CsrfTokens(old).make("s")
+    CsrfTokens(new).require("s", token)
+    assert CsrfTokens(new).make("s") != token
+    with pytest.raises(RequestRefused):
+        CsrfTokens(KeyRing.generate()).require("s", token)
+
+
+def test_the_address_comes_from_trusted_proxies() -> None:
+    request = FakeRequest(peer="10.0.0.1", headers={"X-Forwarded-For": "203.0.113.9"})
+    assert GATE.address(request) == "10.0.0.1"
+    gate = Gate(CONFIG, WebSettings(trusted_proxies=("10.0.0.0/8",)))
+    assert gate.address(request) == "203.0.113.9"
+
+
+def test_an_ask_is_a_call() -> None:
+    ask = Ask("verify", "a", level="2")
+    assert (ask.verb, ask.arguments, ask.options) == ("verify", ("a",), {"level": "2"})
