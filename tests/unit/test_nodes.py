@@ -187,3 +187,32 @@ def test_a_link_and_a_commit_are_made_once_until_they_are_dropped() -> None:
         nodes.drop(Address("never", 1))
 
     run(test)
+
+
+def test_connections_use_tls_where_the_url_says_so() -> None:
+    async def test(nodes: Nodes) -> Any:
+        return nodes.link(A)._context, nodes.link(B)._context, nodes.commit(A)._links[0]._context
+
+    assert run(test) == (None, None, None)
+    first, *others = run(test, "rediss+cluster://127.0.0.1:1")
+    assert first.check_hostname
+    assert all(each is first for each in others), "it is made once"
+
+
+def test_who_gets_pushes_and_how_long_a_reply_may_take() -> None:
+    class Listener:
+        prefixes = ()
+
+        async def run(self, nodes: Nodes) -> None:
+            await asyncio.sleep(3600)
+
+    async def scene() -> None:
+        listener: Any = Listener()
+        nodes = Nodes(parse_store_url("redis://127.0.0.1:1"), listener, write_timeout=2.0)
+        assert nodes.link(A)._listener is listener
+        assert nodes.link(A)._limit == 0.5
+        assert [link._listener for link in nodes.commit(A)._links] == [None, None]
+        assert [link._limit for link in nodes.commit(A)._links] == [2.0, 2.0]
+        nodes.close()
+
+    asyncio.run(scene())

@@ -11,6 +11,7 @@ from clusterpass.model.reasons import explain_end
 from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
+from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.tokens.identifiers import encode_session_id
@@ -244,4 +245,21 @@ def test_an_impersonation_ends_with_its_actor_and_does_not_say_why(
     error = caught.value
     note = "the impersonation has ended"
     assert (error.reason, error.note, error.ended_at) == ("revoked", note, ended_at)
+    assert own.told == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_cutoff_that_becomes_known_during_the_call_counts(ahead: int) -> None:
+    own, record = life(), live(rotation=4)
+    flow = own.refresh(REFRESH.encode())
+    call = first_call(flow)
+    own.flows.memory.cutoff.raise_to(record.created_milliseconds + ahead)
+    answer: Answer[Any] = Answer(call.read(rotated("OK", record)), True)
+    if not ahead:
+        with pytest.raises(StopIteration):
+            flow.send(answer)
+        return
+    with pytest.raises(InvalidRefreshToken) as caught:
+        flow.send(answer)
+    assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
     assert own.told == []

@@ -12,6 +12,7 @@ from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, ServerError, within
 from clusterpass.store.wire.redis_py import connection_options, fault_of, server_error
+from clusterpass.store.wire.resp import Decoder
 
 PASSING = {
     "TRYAGAIN": "moving",
@@ -197,3 +198,17 @@ def test_tls_checks_the_certificate_and_the_name(tmp_path: Any) -> None:
 )
 def test_a_wait_ends_before_the_caller_gives_up(seconds: float, milliseconds: int) -> None:
     assert within((b"WAIT", 1, 250), seconds) == (b"WAIT", 1, milliseconds)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"-ERR no \xff text\r\n", ServerError("ERR", "no \ufffd text")),
+        (b"-MOVED 7 h:1\r\n", ServerError("MOVED", "7 h:1")),
+        (b"-LOADING\r\n", ServerError("LOADING", "")),
+    ],
+)
+def test_an_error_on_the_wire_is_taken_apart(line: bytes, error: ServerError) -> None:
+    decoder = Decoder()
+    decoder.feed(line)
+    assert decoder.next() == error

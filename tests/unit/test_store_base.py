@@ -256,3 +256,10 @@ def test_servers_are_started_by_a_manager_only() -> None:
     assert StoreBase.from_url(SINGLE).location.seeds == (A,)
     with pytest.raises(ConfigurationError, match="opened by a session manager"):
         StoreBase.from_url("embedded://")
+
+
+def test_where_no_journal_answers_nothing_is_filled() -> None:
+    own, observer = store(slots=primaries()), Observer()
+    _, steps = run(own.fill_journals(observer), {})  # type: ignore[arg-type]
+    assert {step.address for step in steps} == {A, B, C}
+    assert observer.told == []
