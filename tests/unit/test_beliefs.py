@@ -117,3 +117,80 @@ def test_the_key_prefixes_of_a_manager_are_those_of_its_keys() -> None:
         KEYSPACE.sessions_prefix(),
         KEYSPACE.not_before_prefix(),
     )
+
+
+@pytest.mark.parametrize(
+    ("began", "is_shared"), [(5.0, True), (10.0, True), (11.0, True), (11.1, False)]
+)
+def test_a_load_is_shared_for_as_long_as_the_bound(
+    scene: Scene, began: float, is_shared: bool
+) -> None:
+    scene.keep(scene.entry())
+    before = scene.cache.stats().hits
+    found = scene.cache.shared("token", began)
+    assert (found is not None) == is_shared
+    assert scene.cache.stats().hits == before + is_shared
+
+
+def test_what_may_have_changed_is_not_shared(scene: Scene) -> None:
+    assert scene.cache.shared("token", 10.0) is None
+    entry = scene.entry()
+    scene.keep(entry)
+    scene.cache.changed(entry.key)
+    assert scene.cache.shared("token", 10.0) is None
+    scene.keep(scene.entry("other"))
+    scene.now += 10_000
+    assert scene.cache.shared("other", scene.now - 9_999.5) is None, "its token has expired"
+    scene.keep(scene.entry("third", expires_at=10**9))
+    scene.cutoff.raise_to(2)
+    assert scene.cache.shared("third", scene.now) is None
+
+
+def test_when_a_session_was_last_known_to_be_live(scene: Scene) -> None:
+    entry = scene.entry()
+    assert scene.cache.seconds_since_seen(entry) is None
+    scene.keep(entry)
+    scene.now += 0.25
+    assert scene.cache.seconds_since_seen(entry) == 0.25
+    assert scene.cache.is_served(entry)
+    assert scene.cache.seconds_since_seen(entry) == 0.0, "it was served"
+    hits = scene.cache.stats().hits
+    scene.now += 100
+    assert not scene.cache.is_served(entry)
+    assert scene.cache.stats().hits == hits
+    scene.cache.changed(entry.key)
+    assert scene.cache.seconds_since_seen(entry) is None
+
+
+def test_the_time_of_the_store_goes_on(scene: Scene) -> None:
+    loaded = scene.loaded(ahead=500.0)
+    assert scene.cache.store_seconds(loaded) == 510.0
+    scene.now += 7
+    assert (scene.cache.store_seconds(loaded), scene.cache.now()) == (517.0, 17.0)
+
+
+def test_the_nodes_are_described_in_order(scene: Scene) -> None:
+    scene.cache.set_primaries(frozenset({"c", NODE, "b"}))
+    assert [each.address for each in scene.cache.node_stats()] == [NODE, "b", "c"]
+    assert [each.is_connected for each in scene.cache.node_stats()] == [True, False, False]
+
+
+def test_following_has_the_nodes_push_and_ends(scene: Scene) -> None:
+    woken: list[int] = []
+    one = followed(scene, woken)
+    scene.cache.prefixes = ()
+    scene.cache.begin_following(one)
+    assert scene.cache.prefixes == (b"cp:{", b"cp:not-before:{")
+    assert scene.cache.look_after_followers() == 1
+    scene.cache.wake_followers()
+    assert woken == [1]
+    scene.cache.changed(KEYSPACE.sessions("alice"))
+    assert woken == [1, 1]
+    scene.cache.follow_actor(one, KEYSPACE.sessions("root"))
+    scene.cache.changed(KEYSPACE.sessions("root"))
+    assert woken == [1, 1, 1]
+    scene.cache.end_following(one)
+    scene.cache.changed(KEYSPACE.sessions("alice"))
+    scene.cache.wake_followers()
+    assert woken == [1, 1, 1]
+    assert scene.cache.look_after_followers() == 0
