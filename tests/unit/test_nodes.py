@@ -216,3 +216,30 @@ def test_who_gets_pushes_and_how_long_a_reply_may_take() -> None:
         nodes.close()
 
     asyncio.run(scene())
+
+
+def test_who_waits_for_a_turn_gives_up_when_the_time_is_up() -> None:
+    asked: list[float] = []
+
+    def agree(wanted: Agree) -> Any:
+        asked.append(wanted.answered_at)
+        for _ in range(9):
+            yield Pause(0.0)
+        return True
+
+    def search(wanted: LookUp) -> Any:
+        asked.append(wanted.seen)
+        for _ in range(9):
+            yield Pause(0.0)
+
+    async def test(nodes: Nodes) -> Any:
+        questions = [steps(Agree(A, 1.0, LATER)), steps(Agree(A, 2.0, 0.0))]
+        answers = await asyncio.gather(
+            *[nodes.drive(each, nothing, agree=agree) for each in questions]
+        )
+        wanted = [LookUp(3, None, LATER), LookUp(4, None, 0.0)]
+        await asyncio.gather(*[nodes.look_up(each, search) for each in wanted])
+        return answers
+
+    assert run(test) == [[True], [False]]
+    assert asked == [1.0, 3]

@@ -263,3 +263,15 @@ def test_a_cutoff_that_becomes_known_during_the_call_counts(ahead: int) -> None:
         flow.send(answer)
     assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
     assert own.told == []
+
+
+def test_a_store_that_lost_a_revocation_exchanges_no_token() -> None:
+    own = life()
+    drive(own.revoke_all("alice"), [b"OK", NOW * 1000 + 500, []])
+    own.told.clear()
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(own.refresh(REFRESH.encode()), rotated("OK", live(rotation=4)))
+    assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
+    assert own.flows.stats().rollbacks == 1
+    assert own.flows.stats().pending.waiting == 1, "the session is ended again"
+    assert own.told == []
