@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from typing import Any
 
 import pytest
@@ -19,15 +20,34 @@ from clusterpass import (
     UserDirectory,
     limits,
 )
+from clusterpass.model.clock import steady_seconds
 from clusterpass.model.statistics import NOTHING_PENDING, ManagerStats, PendingStats
-from clusterpass.model.values import AccessClaims, Actor, Session
+from clusterpass.model.values import (
+    AccessClaims,
+    Actor,
+    Ended,
+    Session,
+    SessionChange,
+    SessionEvent,
+    TokenPair,
+)
 from clusterpass.protocol.calls.call_time import NO_TIME
 from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.journal import ReadFrom
 from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
+from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.location import Patience
+from clusterpass.sessions.memory.denials import Denial, Sweep
+from clusterpass.sessions.revocations.confirm import Outcome
+from clusterpass.store.drivers.heartbeat import Heartbeat, Pulse
+from clusterpass.store.exchanges.steps import Agree, LookUp, Send
+from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.location import Patience, StoreLocation
+from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.slots import Shard
 from clusterpass.users.passwords import PasswordHasher
 
 HOUR, DAY, MIB = 3600, 86_400, 2**20
@@ -119,6 +139,45 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     Details: {"device": None, "level": None, "methods": (), "actor": None},
     Elevation: {"id": b"", "first_rotation": 2**32 - 1, "ends_older": False},
     Stored: {"details": NO_DETAILS, "elevation": None, "bans": (), "generation": 0},
+    ReadFrom: {"cursor": b"0", "began_at": 0},
+    JournalEntry: {"milliseconds": None},
+    Denial: {"note": "", "is_pending": False, "known_at": -math.inf, "requests": frozenset()},
+    Sweep: {
+        "until": math.inf,
+        "since": math.inf,
+        "keep": None,
+        "device_type": None,
+        "bans": (),
+    },
+    Outcome: {"is_journaled": False},
+    Ended: {"journaled": False},
+    SessionEvent: {
+        "session_ids": (),
+        "device": None,
+        "device_type": None,
+        "address": None,
+        "reason": None,
+        "actor": None,
+    },
+    SessionChange: {"error": None},
+    TokenPair: {"session_expires_in": 0, "acr": "", "token_type": "Bearer"},
+    Fault: {"stale": False},
+    Replies: {"confirmed": 0},
+    Send: {"wait": None, "until": None, "urgent": False},
+    LookUp: {"counts_replicas": False},
+    Agree: {"made_at": 0.0, "is_durable": False},
+    Terms: {"durability": "primary", "doubts": None, "steady": steady_seconds},
+    Shard: {"is_whole": True},
+    Member: {"moving": ()},
+    Heartbeat: {"has_journal": False},
+    Pulse: {"told": None},
+    StoreLocation: {
+        "is_embedded": False,
+        "username": None,
+        "password": None,
+        "tls_files": None,
+        "patience": Patience(),
+    },
     Patience: {
         "timeout": 0.5,
         "deadline": 2.5,

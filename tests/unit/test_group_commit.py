@@ -246,3 +246,25 @@ async def test_a_longer_wait_confirms_more_writes():
         await asyncio.gather(*writes)
         assert sum(asked[0] == b"WAITAOF" for asked in node.requests) == 2
         commit.close("closed")
+
+
+class EndingLink:
+    """A link over which nothing is answered before its event loop ends."""
+
+    connection = None
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, packed: bytes, replies: int) -> None:
+        self.asked += 1
+        raise asyncio.CancelledError
+
+
+async def test_when_the_loop_ends_whatever_waits_is_told_and_nothing_more_is_sent():
+    link = EndingLink()
+    commit = GroupCommit(link, most_waiting=1000)
+    # The first batch takes 256 writes; the others wait for it.
+    outcomes = await asyncio.gather(*(commit.ask(write(b"x"), 1, WAIT) for _ in range(300)))
+    assert outcomes == [Fault("connection")] * 300
+    assert link.asked == 1

@@ -251,3 +251,10 @@ def test_a_cutoff_belongs_to_no_subject_and_no_call_carries_it_out():
 def test_cutoffs_of_different_times_are_different_requests():
     assert cutoff().encode()[:8] == cutoff().encode()[:8]
     assert cutoff(TIME + 1).encode()[:8] != cutoff().encode()[:8]
+
+
+def test_an_entry_is_written_in_utf_8_without_spaces():
+    entry = end_session(subject="élan", note="volé")
+    body = ["end_session", "élan", None, *entry.arguments]
+    text = ",".join(f'"{each}"' if each is not None else "null" for each in body)
+    assert entry.encode()[12:] == f"[{text}]".encode()

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.drivers.sync import SyncStore
+from clusterpass.store.exchanges.look_up import ask_one, look_up, reach_primary
+from clusterpass.store.exchanges.primary_role import is_primary
 from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.location import Address
-from clusterpass.store.outcomes import Fault
+from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 SEEDS = [Address("10.0.0.1", 7000 + number) for number in range(6)]
@@ -62,3 +65,109 @@ def test_who_is_silent_comes_last(store):
         order = asked(store)
         assert set(order[:2]) == {SEEDS[0], SEEDS[2]}
         assert order[-1] == SEEDS[1]
+
+
+def ended(steps, *outcomes):
+    """The result of an exchange that asks once for each outcome."""
+    next(steps)
+    for outcome in outcomes[:-1]:
+        steps.send(outcome)
+    with pytest.raises(StopIteration) as stop:
+        steps.send(outcomes[-1])
+    return stop.value.value
+
+
+A, B = SEEDS[:2]
+SLOT_LIST = [[0, SLOTS - 1, [b"10.0.0.1", 7000, b"a" * 40]]]
+
+
+def look(candidates, suspect=None, now=5.0, until=9.0):
+    return look_up(candidates, suspect, 4, lambda: now, until)
+
+
+def test_the_suspect_is_asked_last():
+    steps = look([A, B], suspect=A)
+    assert next(steps).address == B
+    assert steps.send(Fault("timeout")).address == A
+
+
+def test_the_first_slots_that_are_told_are_taken():
+    slots = ended(look([A, B]), Replies([[], b""]), Replies([SLOT_LIST, b""]))
+    assert (slots.version, slots.taken_at, slots.primaries()) == (4, 5.0, [A])
+
+
+def test_nobody_is_asked_after_the_time_is_up():
+    assert list(look([A], now=9.0)) == []
+    assert ended(look([A]), Fault("connection")) is None
+
+
+def test_a_connection_that_was_closed_while_idle_is_no_answer():
+    steps = look([A, B])
+    assert next(steps).address == A
+    assert steps.send(Fault("connection", stale=True)).address == A
+    assert steps.send(Fault("connection")).address == B
+
+
+def test_a_server_that_cannot_tell_is_passed_over_unless_no_other_can():
+    passing = ServerError("LOADING", "x")
+    slots = ended(look([A, B]), Replies([passing, b""]), Replies([SLOT_LIST, b""]))
+    assert slots.version == 4
+    steps = look([A])
+    next(steps)
+    with pytest.raises(StoreFailed, match=r"10\.0\.0\.1:7000 is a single server: use redis://"):
+        steps.send(Replies([ServerError("ERR", "This instance has cluster support disabled"), b""]))
+    steps = look([A])
+    next(steps)
+    with pytest.raises(StoreDenied):
+        steps.send(Replies([SLOT_LIST, ServerError("NOPERM", "no")]))
+
+
+def test_one_node_is_asked_one_command():
+    assert ended(ask_one(A, (b"GET", b"k")), Replies([b"v"])) == b"v"
+    steps = ask_one(A, (b"GET", b"k"))
+    assert next(steps) == Send(A, ((b"GET", b"k"),))
+    for outcome, reason in (
+        (Fault("timeout"), "timeout"),
+        (Replies([ServerError("LOADING", "x")]), "loading"),
+    ):
+        steps = ask_one(A, (b"GET", b"k"))
+        next(steps)
+        with pytest.raises(StoreUnavailable) as caught:
+            steps.send(outcome)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_believed"),
+    [
+        (Replies([[b"master", 0, []]]), True),
+        (Replies([[b"slave", b"h"]]), False),
+        (Replies([b"master"]), False),
+        (Replies([ServerError("NOPERM", "x")]), True),
+        (Replies([ServerError("ERR", "x")]), True),
+        (Replies([ServerError("LOADING", "x")]), False),
+        (Fault("timeout"), False),
+    ],
+)
+def test_a_single_server_says_whether_it_is_a_primary(outcome, is_believed):
+    steps = is_primary(A)
+    assert next(steps).urgent
+    assert ended(is_primary(A), outcome) is is_believed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Fault("timeout"), "timeout"),
+        (Replies([ServerError("LOADING", "x"), []]), "loading"),
+    ],
+)
+def test_who_looks_for_a_primary_is_told_why_there_is_none(outcome, reason):
+    steps = reach_primary([A, B], lambda: 9.0, 9.0)
+    assert next(steps).address == A
+    with pytest.raises(StoreUnavailable) as caught:
+        steps.send(outcome)
+    assert caught.value.reason == reason, "and the other is not asked, as the time is up"
+    steps = reach_primary([A, B], lambda: 5.0, 9.0)
+    next(steps)
+    assert steps.send(outcome).address == B

@@ -7,15 +7,20 @@ import pytest
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken, RefreshTokenReused
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.reasons import explain_end
+from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
+from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.memory.denials import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 
 from .driven_flows import (
     KEYSPACE,
+    NOW,
     REFRESH,
     SECRET,
     SESSION_ID,
@@ -31,7 +36,10 @@ from .driven_flows import (
     refresh_token,
     refuse_at_once,
     rotated,
+    stored,
 )
+
+NAME = encode_session_id(SESSION_ID)
 
 
 def test_refresh_asks_once_and_hands_out_the_successor() -> None:
@@ -127,3 +135,143 @@ def test_keys_of_a_call_belong_to_the_subject_of_the_token_alone() -> None:
         assert call.keys[0] == KEYSPACE.sessions(subject)
         assert len({slot_of(key) for key in call.keys}) == 1
         assert KEYSPACE.sessions("alice") not in call.keys
+
+
+@pytest.mark.parametrize(
+    ("address", "packed"), [("127.0.0.1", b"\x7f\x00\x00\x01"), ("unix", b""), (None, b"")]
+)
+def test_a_refresh_tells_from_where_it_came(address: str | None, packed: bytes) -> None:
+    own = life()
+    flow = own.refresh(REFRESH.encode(), address=address)
+    _, (call,) = drive(flow, rotated("OK", live(rotation=4)))
+    assert call.arguments[7] == packed
+    assert own.told == [SessionEvent("refresh", "alice", NOW, (NAME,), address=address)]
+
+
+def test_a_reuse_tells_all_that_is_known_of_it() -> None:
+    own = life()
+    flow = own.refresh(REFRESH.encode(), address="::1")
+    with pytest.raises(RefreshTokenReused) as caught:
+        drive(flow, rotated("REUSED", Tombstone("reused", NOW - 5, NOW + 9, "recent")))
+    assert (caught.value.reason, caught.value.ended_at) == ("recent", NOW - 5)
+    assert own.told == [
+        SessionEvent("reused", "alice", NOW, (NAME,), address="::1", reason="recent")
+    ]
+
+
+def test_the_end_of_a_session_is_told_with_its_note() -> None:
+    own = life()
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(
+            own.refresh(REFRESH.encode()),
+            rotated("ENDED", Tombstone("replaced", NOW - 5, NOW + 9, "Sofa")),
+        )
+    error = caught.value
+    assert (error.reason, error.note, error.ended_at) == ("replaced", "Sofa", NOW - 5)
+    assert str(error) == explain_end("replaced", "Sofa")
+    assert own.told == []
+
+
+def test_a_token_from_before_a_step_up_is_superseded() -> None:
+    own = life()
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(own.refresh(REFRESH.encode()), rotated("SUPERSEDED", live()))
+    assert caught.value.reason == "superseded"
+    assert own.told == []
+
+
+def test_an_end_that_is_known_refuses_before_anything_is_asked() -> None:
+    own = life()
+    own.flows.memory.denials.add(SESSION_ID, Denial("revoked", NOW - 5, "by Ann"))
+    error = refuse_at_once(InvalidRefreshToken, own.refresh(REFRESH.encode()))
+    assert (error.reason, error.note, error.ended_at) == ("revoked", "by Ann", NOW - 5)
+
+
+@pytest.mark.parametrize("reason", ["expired", "idle"])
+def test_an_end_by_itself_is_left_to_the_store(reason: Any) -> None:
+    own = life()
+    own.flows.memory.denials.add(SESSION_ID, Denial(reason, NOW - 5))
+    assert first_call(own.refresh(REFRESH.encode())).script.name == "rotate"
+
+
+def test_a_session_that_the_store_ended_is_remembered_as_over() -> None:
+    own = life()
+    with pytest.raises(InvalidRefreshToken):
+        drive(
+            own.refresh(REFRESH.encode()),
+            rotated("ENDED", Tombstone("banned", NOW - 5, NOW + 9, "spam")),
+        )
+    denial = own.flows.memory.denials.of_session(SESSION_ID)
+    assert denial is not None
+    assert (denial.reason, denial.ended_at, denial.note) == ("banned", NOW - 5, "spam")
+
+
+def test_a_repetition_gets_the_successor_of_the_key_that_made_it() -> None:
+    own = life()
+    raw = rotated("AGAIN", live(rotation=4))
+    pair, (call,) = drive(own.refresh(REFRESH.encode()), raw, durable=False)
+    assert parse_refresh_token(pair.refresh_token).digest == call.arguments[4]
+    assert (pair.durable, pair.session_id, pair.subject) == (False, NAME, "alice")
+
+
+IMPERSONATION = json.dumps({"act": ["root", encode_session_id(b"r" * 16), "help"]}).encode()
+
+
+def test_a_refresh_of_an_impersonation_asks_about_its_actor() -> None:
+    raw = rotated("OK", live(rotation=4, flags=HAS_DETAILS), details=IMPERSONATION)
+    own = life()
+    pair, (_, asked) = drive(own.refresh(REFRESH.encode()), raw, stored(live()))
+    assert asked.arguments == (b"r" * 16,)
+    claims = own.verifier.verify(pair.access_token)
+    assert claims.act is not None
+    assert (claims.act.subject, claims.act.session_id) == ("root", encode_session_id(b"r" * 16))
+
+
+@pytest.mark.parametrize(
+    ("record", "ended_at"),
+    [
+        (None, NOW),
+        (Tombstone("banned", NOW - 7, NOW + 9, "secret"), NOW - 7),
+        (live(absolute_end=NOW - 5), NOW - 5),
+    ],
+)
+def test_an_impersonation_ends_with_its_actor_and_does_not_say_why(
+    record: Any, ended_at: int
+) -> None:
+    own = life()
+    raw = rotated("OK", live(rotation=4, flags=HAS_DETAILS), details=IMPERSONATION)
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(own.refresh(REFRESH.encode()), raw, stored(record))
+    error = caught.value
+    note = "the impersonation has ended"
+    assert (error.reason, error.note, error.ended_at) == ("revoked", note, ended_at)
+    assert own.told == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_cutoff_that_becomes_known_during_the_call_counts(ahead: int) -> None:
+    own, record = life(), live(rotation=4)
+    flow = own.refresh(REFRESH.encode())
+    call = first_call(flow)
+    own.flows.memory.cutoff.raise_to(record.created_milliseconds + ahead)
+    answer: Answer[Any] = Answer(call.read(rotated("OK", record)), True)
+    if not ahead:
+        with pytest.raises(StopIteration):
+            flow.send(answer)
+        return
+    with pytest.raises(InvalidRefreshToken) as caught:
+        flow.send(answer)
+    assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
+    assert own.told == []
+
+
+def test_a_store_that_lost_a_revocation_exchanges_no_token() -> None:
+    own = life()
+    drive(own.revoke_all("alice"), [b"OK", NOW * 1000 + 500, []])
+    own.told.clear()
+    with pytest.raises(InvalidRefreshToken) as caught:
+        drive(own.refresh(REFRESH.encode()), rotated("OK", live(rotation=4)))
+    assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
+    assert own.flows.stats().rollbacks == 1
+    assert own.flows.stats().pending.waiting == 1, "the session is ended again"
+    assert own.told == []

@@ -37,3 +37,9 @@ def test_what_scripts_call_is_among_them():
 
 def test_nothing_that_is_needed_is_called_too_wide():
     assert not TOO_WIDE.keys() & {*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_FSYNC}
+
+
+def test_a_sample_is_a_call_of_its_command():
+    for commands in (ALWAYS, FOR_USERS, FOR_LIMITS, FOR_FSYNC, TOO_WIDE):
+        for name, sample in commands.items():
+            assert f"{sample} ".startswith(f"{name.replace('|', ' ')} ")

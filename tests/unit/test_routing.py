@@ -5,7 +5,12 @@ import math
 import pytest
 
 from clusterpass.store.location import Address
-from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
+from clusterpass.store.topology.slots import (
+    SLOTS,
+    Shard,
+    SlotMap,
+    count_connected_replicas,
+)
 
 ASKED = Address("10.0.0.9", 7000)
 A, B, C = b"a" * 40, b"b" * 40, b"c" * 40
@@ -123,3 +128,65 @@ def test_a_slot_moved_to_a_stranger_may_have_a_replica():
     after = SlotMap.unknown().moved(3, Address("new", 9))
     assert after.shard(3).primary == Address("new", 9)
     assert after.shard(3).replicas, "WAIT must be asked for until the replicas were counted"
+
+
+def test_a_slot_that_moved_forgets_nothing_of_the_cluster():
+    before = SlotMap([None] * SLOTS, 4, 12.5, is_replicated=True, has_failed=True)
+    after = before.moved(3, Address("new", 9))
+    assert (after.version, after.taken_at) == (5, 12.5)
+    assert (after.is_replicated, after.has_failed) == (True, True)
+    assert after.shard(3) == Shard(Address("new", 9), 1, is_whole=False)
+
+
+def test_the_replicas_of_a_single_server():
+    one = SlotMap.single(ASKED)
+    assert (one.version, one.is_replicated, one.has_failed) == (1, None, False)
+    none = one.with_replicas(0, 5.0)
+    assert (none.version, none.taken_at) == (2, 5.0)
+    assert (none.is_replicated, none.has_failed) == (False, False)
+    assert none.shard(0) == none.shard(SLOTS - 1) == Shard(ASKED, 0, is_whole=False)
+    two = one.with_replicas(2, 5.0)
+    assert (two.is_replicated, two.has_failed) == (True, False)
+    assert two.shard(7) == Shard(ASKED, 2, is_whole=True)
+    lost = two.with_replicas(0, 6.0)
+    assert (lost.version, lost.is_replicated, lost.has_failed) == (3, True, True)
+    assert lost.shard(7) == Shard(ASKED, 0, is_whole=False)
+
+
+@pytest.mark.parametrize(
+    ("role", "count"),
+    [
+        ([b"master", 1, [[b"h", b"1", b"0"], [b"h", b"2", b"0"]]], 2),
+        ([b"master", 1, []], 0),
+        ([b"slave", b"h", 1, b"connected", 5], 0),
+        ([b"slave", b"h", [1]], 0),
+        ([b"master", 1], 0),
+        ([b"master", 1, [], b"more"], 0),
+        ("ERR", 0),
+    ],
+)
+def test_connected_replicas_are_counted_in_a_role(role, count):
+    assert count_connected_replicas(role) == count
+
+
+@pytest.mark.parametrize(
+    ("flags", "slots", "is_replicated", "has_failed"),
+    [
+        ("slave", "", True, False),
+        ("slave,fail", "", True, True),
+        ("master", "", False, False),
+        ("master,fail", "", True, True),
+        ("master,fail", "5-9", False, True),
+        ("master,fail", "[5-<-x]", False, True),
+    ],
+)
+def test_whether_a_cluster_has_replicas_and_a_failed_node(flags, slots, is_replicated, has_failed):
+    found = parse(
+        [[0, 9, [b"a", 1, A, []]], [10, 19, [b"b", 2, C, []]]],
+        line(A, "myself,master"),
+        line(C, "master"),
+        line(B, flags, A, slots),
+    )
+    assert (found.is_replicated, found.has_failed) == (is_replicated, has_failed)
+    assert found.shard(0).is_whole == (flags != "slave,fail")
+    assert found.shard(10).is_whole

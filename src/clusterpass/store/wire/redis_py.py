@@ -41,8 +41,8 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
     (MovedError, "MOVED"),
     (AskError, "ASK"),
     (TryAgainError, "TRYAGAIN"),
+    (MasterDownError, "MASTERDOWN"),  # a subclass of the next one
     (ClusterDownError, "CLUSTERDOWN"),
-    (MasterDownError, "MASTERDOWN"),
     (NoScriptError, "NOSCRIPT"),
     (ReadOnlyError, "READONLY"),
     (OutOfMemoryError, "OOM"),

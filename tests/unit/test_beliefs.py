@@ -1,0 +1,196 @@
+"""What a near cache takes from heartbeats, journals and forks, and what its statistics say."""
+
+import pytest
+
+from clusterpass.model.statistics import NOTHING_PENDING
+from clusterpass.sessions.memory.beliefs import Beliefs
+from clusterpass.sessions.memory.followers import Followed
+
+from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
+from .journal_scene import ALL, Scene as JournalScene, answer
+from .lease_scene import NODES, beat, five_leases
+from .test_near_cache import NODE, Scene
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def followed(scene: Scene, woken: list[int]) -> Followed:
+    keys = KEYSPACE.keys_of("alice")
+    return Followed("alice", keys, SESSION_ID, "s", lambda: woken.append(1))
+
+
+def test_a_forked_child_knows_nothing_of_its_parent(scene: Scene) -> None:
+    woken: list[int] = []
+    scene.keep(scene.entry())
+    one = followed(scene, woken)
+    scene.cache.followers.add(one)
+    scene.cutoff.raise_to(5)
+    woken.clear()
+    scene.cache.begin_anew()
+    assert scene.cache.entry("token") is None
+    assert scene.cache.find("token") is None
+    assert scene.cache.stats().entries == 0
+    assert len(scene.cache.followers) == 0
+    assert scene.cache.leases.state(NODE) is None
+    assert scene.cutoff.is_due()
+
+
+def test_a_raised_cutoff_ends_every_lease_and_wakes_every_follower(scene: Scene) -> None:
+    woken: list[int] = []
+    scene.keep(scene.entry())
+    scene.cache.followers.add(followed(scene, woken))
+    assert scene.cache.find("token") is not None
+    scene.cutoff.raise_to(5)
+    assert scene.cache.find("token") is None
+    assert woken == [1]
+
+
+def test_a_beat_that_nobody_sent_tells_nothing(scene: Scene) -> None:
+    told: list[tuple[object, ...]] = []
+    scene.cache.on_time = lambda *all_told: told.append(all_told)
+    number = scene.cache.beat_sent(NODE)
+    scene.cache.time_told(NODE, number + 1, 5)
+    assert told == []
+    scene.cache.time_told(NODE, number, 5)
+    assert told == [(NODE, 5, scene.now, frozenset({NODE}))]
+    assert not scene.cache.beat_answered(NODE, number + 1, 0, 99)
+    assert scene.cutoff.milliseconds == 0
+    scene.cache.beat_answered(NODE, number, 0, 99)
+    assert scene.cutoff.milliseconds == 99
+
+
+def test_how_old_evidence_may_be_is_what_the_journals_say(scene: Scene) -> None:
+    journals = JournalScene()
+    for hear in ("heads_heard", "heads_agreed"):
+        leases = five_leases()
+        beliefs: Beliefs = Scene().cache
+        beliefs.leases.set_evidence_bound(9.0)
+        beliefs.journal = journals.journal
+        journals.take(ALL, answer(0, milliseconds=125))
+        getattr(beliefs, hear)(NODE if hear == "heads_heard" else 1.0, 1)
+        assert beliefs.leases.evidence_bound == 0.125
+        assert leases.evidence_bound == 0.25
+
+
+def test_without_journals_there_is_nothing_to_know(scene: Scene) -> None:
+    assert not scene.cache.knows(NODE, (1, b"m", 250, 3))
+    assert not scene.cache.has_gaps()
+
+
+def test_the_state_of_a_lease_is_described() -> None:
+    leases = five_leases()
+    found = leases.describe("a", 0.25)
+    assert (found.address, found.is_connected, found.has_lease) == ("a", True, True)
+    assert (found.lease_seconds, found.beat_age, found.epoch) == (0.75, 0.25, 5)
+    assert not found.is_outdated
+    over = leases.describe("a", 1.0)
+    assert (over.is_connected, over.has_lease, over.lease_seconds) == (True, False, 0.0)
+    leases.lost("a")
+    lost = leases.describe("a", 0.25)
+    assert (lost.is_connected, lost.has_lease, lost.lease_seconds) == (False, False, 0.0)
+    assert (lost.beat_age, lost.epoch) == (None, 5)
+    nobody = leases.describe("x", 0.25)
+    assert (nobody.is_connected, nobody.beat_age, nobody.epoch) == (False, None, None)
+    beat(leases, 0.5, *NODES[1:], epoch=6)
+    assert leases.describe("a", 0.5).is_outdated
+    assert not leases.describe("b", 0.5).is_outdated
+
+
+def test_the_statistics_of_a_manager() -> None:
+    own = life(verification="strict", staleness_bound=0.7, durability="fsync")
+    drive(own.verify(access_token()), stored(live()))
+    stats = own.flows.stats()
+    assert (stats.verification, stats.staleness_bound) == ("strict", 0.7)
+    assert (stats.durability, stats.refusal) == ("fsync", "")
+    assert (stats.rollbacks, stats.grace_accepted, stats.nodes) == (0, 0, ())
+    assert stats.pending == NOTHING_PENDING
+    assert own.flows.context.keeping().operation_until == 0
+    assert own.flows.context.keeping().time.milliseconds == NOW * 1000
+
+
+def test_the_key_prefixes_of_a_manager_are_those_of_its_keys() -> None:
+    near = life().flows.memory.near
+    assert near._pushed_prefixes == (
+        KEYSPACE.sessions_prefix(),
+        KEYSPACE.not_before_prefix(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("began", "is_shared"), [(5.0, True), (10.0, True), (11.0, True), (11.1, False)]
+)
+def test_a_load_is_shared_for_as_long_as_the_bound(
+    scene: Scene, began: float, is_shared: bool
+) -> None:
+    scene.keep(scene.entry())
+    before = scene.cache.stats().hits
+    found = scene.cache.shared("token", began)
+    assert (found is not None) == is_shared
+    assert scene.cache.stats().hits == before + is_shared
+
+
+def test_what_may_have_changed_is_not_shared(scene: Scene) -> None:
+    assert scene.cache.shared("token", 10.0) is None
+    entry = scene.entry()
+    scene.keep(entry)
+    scene.cache.changed(entry.key)
+    assert scene.cache.shared("token", 10.0) is None
+    scene.keep(scene.entry("other"))
+    scene.now += 10_000
+    assert scene.cache.shared("other", scene.now - 9_999.5) is None, "its token has expired"
+    scene.keep(scene.entry("third", expires_at=10**9))
+    scene.cutoff.raise_to(2)
+    assert scene.cache.shared("third", scene.now) is None
+
+
+def test_when_a_session_was_last_known_to_be_live(scene: Scene) -> None:
+    entry = scene.entry()
+    assert scene.cache.seconds_since_seen(entry) is None
+    scene.keep(entry)
+    scene.now += 0.25
+    assert scene.cache.seconds_since_seen(entry) == 0.25
+    assert scene.cache.is_served(entry)
+    assert scene.cache.seconds_since_seen(entry) == 0.0, "it was served"
+    hits = scene.cache.stats().hits
+    scene.now += 100
+    assert not scene.cache.is_served(entry)
+    assert scene.cache.stats().hits == hits
+    scene.cache.changed(entry.key)
+    assert scene.cache.seconds_since_seen(entry) is None
+
+
+def test_the_time_of_the_store_goes_on(scene: Scene) -> None:
+    loaded = scene.loaded(ahead=500.0)
+    assert scene.cache.store_seconds(loaded) == 510.0
+    scene.now += 7
+    assert (scene.cache.store_seconds(loaded), scene.cache.now()) == (517.0, 17.0)
+
+
+def test_the_nodes_are_described_in_order(scene: Scene) -> None:
+    scene.cache.set_primaries(frozenset({"c", NODE, "b"}))
+    assert [each.address for each in scene.cache.node_stats()] == [NODE, "b", "c"]
+    assert [each.is_connected for each in scene.cache.node_stats()] == [True, False, False]
+
+
+def test_following_has_the_nodes_push_and_ends(scene: Scene) -> None:
+    woken: list[int] = []
+    one = followed(scene, woken)
+    scene.cache.prefixes = ()
+    scene.cache.begin_following(one)
+    assert scene.cache.prefixes == (b"cp:{", b"cp:not-before:{")
+    assert scene.cache.look_after_followers() == 1
+    scene.cache.wake_followers()
+    assert woken == [1]
+    scene.cache.changed(KEYSPACE.sessions("alice"))
+    assert woken == [1, 1]
+    scene.cache.follow_actor(one, KEYSPACE.sessions("root"))
+    scene.cache.changed(KEYSPACE.sessions("root"))
+    assert woken == [1, 1, 1]
+    scene.cache.end_following(one)
+    scene.cache.changed(KEYSPACE.sessions("alice"))
+    scene.cache.wake_followers()
+    assert woken == [1, 1, 1]
+    assert scene.cache.look_after_followers() == 0

@@ -1,0 +1,257 @@
+"""What both drivers send to one server, and what they make of its answers and of its absence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.protocol.calls import directory, session
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import Rest
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.sync import SyncStore
+from clusterpass.store.location import Address, parse_store_url
+
+from .fake_node import echo, fake_node
+
+KEYSPACE = Keyspace()
+COUNT = directory.count_attempt(b"key", most=10, window_seconds=300)
+"""A write."""
+TOUCH = session.touch(KEYSPACE, Housekeeping(60), "alice", session_id=b"i" * 16)
+"""A write that nobody has to confirm."""
+NOBODY = Address("127.0.0.1", 1)
+
+
+class Server:
+    """What the server says."""
+
+    def __init__(self) -> None:
+        self.role = b"master"
+        self.replicas = 0
+        self.confirms = 1
+        self.script = b":5\r\n"
+        self.pages = {b"0": (b"7", [b"a", b"b"]), b"7": (b"0", [b"c"])}
+
+    async def __call__(self, request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        match request[0]:
+            case b"ROLE":
+                replicas = b"*3\r\n$1\r\nh\r\n$1\r\n1\r\n$1\r\n0\r\n" * self.replicas
+                writer.write(b"*3\r\n$%d\r\n%b\r\n" % (len(self.role), self.role))
+                writer.write(b":0\r\n*%d\r\n%b" % (self.replicas, replicas))
+            case b"PING":
+                writer.write(b"+PONG\r\n")
+            case b"SCAN":
+                cursor, names = self.pages[request[1]]
+                found = b"".join(b"$1\r\n%b\r\n" % name for name in names)
+                writer.write(b"*2\r\n$1\r\n%b\r\n*%d\r\n%b" % (cursor, len(names), found))
+            case b"EVALSHA" | b"EVAL":
+                writer.write(self.script)
+            case b"WAIT":
+                writer.write(b":%d\r\n" % self.confirms)
+            case _:
+                await echo(request, writer)
+
+
+class Driver:
+    """A store of either kind, driven in the same way."""
+
+    def __init__(self, kind: Any, address: Address, options: str = "") -> None:
+        self.closed: list[int] = []
+        url = f"redis://{address}?timeout=2&deadline=2{options}"
+        self.store = kind(parse_store_url(url), lambda: self.closed.append(1))
+
+    async def _call(self, method: Any, *arguments: Any) -> Any:
+        if isinstance(self.store, AsyncStore):
+            return await method(*arguments)
+        return await asyncio.to_thread(method, *arguments)
+
+    async def run(self, flow: Any) -> Any:
+        return await self._call(self.store.run, flow)
+
+    async def ping(self) -> None:
+        await self._call(self.store.ping)
+
+    async def close(self) -> None:
+        await self._call(self.store.close)
+
+    async def names(self, pattern: str) -> list[bytes]:
+        if isinstance(self.store, AsyncStore):
+            return [name async for name in self.store.scan_names(pattern)]
+        return await asyncio.to_thread(lambda: list(self.store.scan_names(pattern)))
+
+
+@pytest.fixture(params=[AsyncStore, SyncStore])
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+async def scene(kind: Any) -> AsyncIterator[tuple[Server, Any, Driver]]:
+    server = Server()
+    async with fake_node(server) as (node, address):
+        driver = Driver(kind, address)
+        yield server, node, driver
+        await driver.close()
+
+
+def asking(*steps: Any) -> Any:
+    """A flow that yields these steps and returns what came back, errors included."""
+    outcomes: list[Any] = [None] * len(steps)
+    for number, step in enumerate(steps):
+        try:
+            outcomes[number] = yield step
+        except (StoreUnavailable, StoreFailed, StoreDenied) as error:
+            outcomes[number] = error
+    return outcomes
+
+
+def names_of(node: Any) -> list[bytes]:
+    """What the node was asked, without the greetings of connections."""
+    return [each[0] for each in node.requests if each[0] not in {b"HELLO", b"CLIENT", b"AUTH"}]
+
+
+async def test_a_flow_gets_the_answers_to_its_calls(scene: Any) -> None:
+    _, node, driver = scene
+    first, rested, second = await driver.run(asking(COUNT, Rest(0.0), TOUCH))
+    assert (first.reply, first.durable, second.reply, second.durable) == (5, False, 5, False)
+    assert rested is None
+    assert str(first.node) == str(driver.store.location.seeds[0])
+    assert names_of(node) == [b"ROLE", b"EVALSHA", b"EVALSHA"]
+    assert node.requests[-1][1] == TOUCH.script.sha1
+
+
+async def test_a_write_waits_for_every_replica(scene: Any) -> None:
+    server, node, driver = scene
+    server.replicas = server.confirms = 2
+    (answer,) = await driver.run(asking(COUNT))
+    assert (answer.reply, answer.durable, answer.is_confirmed) == (5, True, True)
+    assert node.requests[-1] == [b"WAIT", b"2", b"250"]
+    server.confirms = 1
+    (answer,) = await driver.run(asking(COUNT))
+    assert (answer.reply, answer.durable, answer.is_confirmed) == (5, False, False)
+    before = len(names_of(node))
+    await driver.run(asking(TOUCH))
+    assert names_of(node)[before:] == [b"EVALSHA"]
+
+
+async def test_an_error_is_thrown_into_the_flow_which_goes_on(scene: Any) -> None:
+    server, _, driver = scene
+    server.script = b"-WRONGTYPE no\r\n"
+    failure, again = await driver.run(asking(TOUCH, TOUCH))
+    assert isinstance(failure, StoreFailed)
+    assert isinstance(again, StoreFailed)
+    server.script = b"-NOPERM no\r\n"
+    (failure,) = await driver.run(asking(TOUCH))
+    assert isinstance(failure, StoreDenied)
+    server.script = b":6\r\n"
+    assert (await driver.run(asking(TOUCH)))[0].reply == 6
+
+
+async def test_a_script_that_the_server_does_not_know_is_sent_in_full(scene: Any) -> None:
+    server, node, driver = scene
+
+    async def forget(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        server.script = b":5\r\n" if request[0] == b"EVAL" else b"-NOSCRIPT No matching script.\r\n"
+        await server(request, writer)
+
+    node._answer = forget
+    (answer,) = await driver.run(asking(TOUCH))
+    assert answer.reply == 5
+    assert names_of(node) == [b"EVALSHA", b"EVAL"]
+    assert node.requests[-1][1] == TOUCH.script.source
+
+
+async def test_a_ping_finds_a_primary(scene: Any) -> None:
+    server, node, driver = scene
+    await driver.ping()
+    assert names_of(node) == [b"PING", b"ROLE"]
+    server.role = b"slave"
+    with pytest.raises(StoreUnavailable) as caught:
+        await driver.ping()
+    assert caught.value.reason == "cluster_down"
+
+
+async def test_names_are_scanned_to_the_end(scene: Any) -> None:
+    _, node, driver = scene
+    assert await driver.names("cp:{*}:user") == [b"a", b"b", b"c"]
+    assert names_of(node) == [b"PING", b"ROLE", b"SCAN", b"SCAN"]
+    pages = [each[1:] for each in node.requests if each[0] == b"SCAN"]
+    pattern = [b"MATCH", b"cp:{*}:user", b"COUNT", b"1000"]
+    assert pages == [[b"0", *pattern], [b"7", *pattern]]
+
+
+async def test_where_nobody_listens_a_call_ends_at_its_deadline(kind: Any) -> None:
+    driver = Driver(kind, NOBODY)
+    with pytest.raises(StoreUnavailable) as caught:
+        await driver.ping()
+    assert caught.value.reason == "connection"
+    with pytest.raises(StoreUnavailable):
+        await driver.names("*")
+    (failure,) = await driver.run(asking(TOUCH))
+    assert isinstance(failure, StoreUnavailable)
+    assert driver.store.silent_nodes() == ("127.0.0.1:1",)
+    await driver.close()
+
+
+async def test_a_store_is_closed_once_and_says_so(scene: Any) -> None:
+    _, node, driver = scene
+    await driver.run(asking(TOUCH))
+    await driver.close()
+    await driver.close()
+    assert driver.closed == [1]
+    (failure,) = await driver.run(asking(TOUCH))
+    assert isinstance(failure, StoreUnavailable)
+    assert failure.reason == "closed"
+    assert names_of(node) == [b"EVALSHA"]
+
+
+async def test_a_flow_that_raises_is_closed(scene: Any) -> None:
+    _, _, driver = scene
+    ended = []
+
+    def flow() -> Any:
+        try:
+            yield TOUCH
+            raise LookupError
+        finally:
+            ended.append(True)
+
+    with pytest.raises(LookupError):
+        await driver.run(flow())
+    assert ended == [True]
+
+
+async def test_connections_are_kept_from_call_to_call(scene: Any) -> None:
+    _, node, driver = scene
+    for _ in range(3):
+        await driver.run(asking(TOUCH))
+    assert node.connections == 1
+
+
+@pytest.mark.parametrize("kind", [AsyncStore])
+async def test_a_cancelled_call_leaves_its_flow(scene: Any) -> None:
+    _, node, driver = scene
+    ended, asked = [], asyncio.Event()
+
+    async def silent(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if request[0] == b"EVALSHA":
+            asked.set()
+        else:
+            await echo(request, writer)
+
+    def flow() -> Any:
+        try:
+            yield TOUCH
+        finally:
+            ended.append(True)
+
+    node._answer = silent
+    task = asyncio.ensure_future(driver.run(flow()))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [True]

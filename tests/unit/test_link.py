@@ -1,0 +1,216 @@
+"""How a link greets a node, asks it to push, and what it tells its listener."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.wire.handshake import following, greeting, plain_greeting
+from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.resp import pack
+from clusterpass.store.wire.tls import tls_context
+
+from .fake_node import echo, fake_node
+
+NODE = Address("h", 1)
+PING = pack(((b"PING", b"x"),))
+NAMED = [b"CLIENT", b"SETNAME", b"clusterpass"]
+TRACKING = [*(b"CLIENT", b"TRACKING", b"ON", b"BCAST"), *(b"PREFIX", b"a", b"PREFIX", b"b")]
+
+
+class Listener:
+    """Notes what it is told."""
+
+    def __init__(self, *prefixes: bytes) -> None:
+        self.prefixes = prefixes
+        self.told: list[tuple[Any, ...]] = []
+
+    def connected(self, address: Address) -> None:
+        self.told.append(("connected", address))
+
+    def refused(self, address: Address, error: ServerError) -> None:
+        self.told.append(("refused", address, error.code))
+
+    def pushed(self, address: Address, message: list[Any]) -> None:
+        self.told.append(("pushed", address, message))
+
+    def lost(self, address: Address) -> None:
+        self.told.append(("lost", address))
+
+
+def location(address: Address = NODE, **values: Any) -> StoreLocation:
+    patience = Patience(timeout=2.0)
+    return StoreLocation(seeds=(address,), is_cluster=False, patience=patience, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "command", "plain"),
+    [
+        ({}, (b"HELLO", 3, b"SETNAME", b"clusterpass"), None),
+        (
+            {"password": "p"},
+            (b"HELLO", 3, b"AUTH", b"default", b"p", b"SETNAME", b"clusterpass"),
+            (b"AUTH", b"default", b"p"),
+        ),
+        (
+            {"username": "u", "password": "p"},
+            (b"HELLO", 3, b"AUTH", b"u", b"p", b"SETNAME", b"clusterpass"),
+            (b"AUTH", b"u", b"p"),
+        ),
+    ],
+)
+def test_what_a_node_is_greeted_with(values: Any, command: Any, plain: Any) -> None:
+    assert greeting(location(**values)) == command
+    expected = (tuple(NAMED),) if plain is None else (plain, tuple(NAMED))
+    assert plain_greeting(location(**values)) == expected
+
+
+def test_what_makes_a_node_push() -> None:
+    assert following((b"a", b"b"), Keyspace("n")) == (
+        tuple(TRACKING),
+        (b"SUBSCRIBE", b"n:tracking"),
+    )
+
+
+async def answer(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+    if request[0] == b"SUBSCRIBE":
+        writer.write(b">3\r\n$9\r\nsubscribe\r\n$1\r\nn\r\n:1\r\n")
+    elif request[-1] == b"push":
+        writer.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$2\r\nok\r\n")
+    else:
+        await echo(request, writer)
+
+
+async def test_a_node_that_pushes_is_told_of() -> None:
+    async with fake_node(answer) as (node, address):
+        listener = Listener(b"a", b"b")
+        link = Link(location(address), address, None, listener)
+        assert await link.ask(PING, 1) == Replies([b"x"])
+        assert node.requests[1:3] == [TRACKING, [b"SUBSCRIBE", b"cp:tracking"]]
+        assert ("connected", address) in listener.told
+        assert await link.ask(pack(((b"GET", b"push"),)), 1) == Replies([b"ok"])
+        assert listener.told[-1] == ("pushed", address, [b"invalidate", [b"k"]])
+        link.close("closed")
+        await asyncio.sleep(0)
+        assert listener.told[-1] == ("lost", address)
+        assert await link.open() == Fault("closed")
+
+
+async def test_without_prefixes_nothing_is_asked_to_be_pushed() -> None:
+    async with fake_node(answer) as (node, address):
+        listener = Listener()
+        link = Link(location(address), address, None, listener)
+        assert await link.open() is None
+        assert await link.open() is None
+        assert listener.told == [("connected", address)]
+        assert [request[0] for request in node.requests] == [b"HELLO"]
+        link.close("closed")
+
+
+async def test_a_node_that_refuses_to_push_serves_requests() -> None:
+    async def refuse(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if request[:2] == [b"CLIENT", b"TRACKING"]:
+            writer.write(b"-NOPERM no\r\n")
+        else:
+            await answer(request, writer)
+
+    async with fake_node(refuse) as (_, address):
+        listener = Listener(b"a")
+        link = Link(location(address), address, None, listener)
+        assert await link.ask(PING, 1) == Replies([b"x"])
+        assert ("refused", address, "NOPERM") in listener.told
+        assert ("connected", address) not in listener.told
+        link.close("closed")
+
+
+@pytest.mark.parametrize("prefixes", [(), (b"a",)])
+async def test_a_node_without_resp3_is_greeted_anew(prefixes: tuple[bytes, ...]) -> None:
+    async def old(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if request[0] == b"HELLO":
+            writer.write(b"-ERR unknown command 'HELLO'\r\n")
+        elif request[0] in {b"AUTH", b"SUBSCRIBE"}:
+            writer.write(b"+OK\r\n")
+        else:
+            await echo(request, writer)
+
+    async with fake_node(old) as (node, address):
+        listener = Listener(*prefixes)
+        own = location(address, password="p")
+        link = Link(own, address, None, listener)
+        assert await link.ask(PING, 1) == Replies([b"x"])
+        assert node.connections == 2
+        assert node.requests[-3:] == [[b"AUTH", b"default", b"p"], NAMED, [b"PING", b"x"]]
+        assert link.connection is not None
+        assert link.connection.is_plain
+        told = ("refused", address, "ERR") if prefixes else ("connected", address)
+        assert listener.told[-1] == told
+        link.close("closed")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [(b"-NOAUTH no\r\n", StoreDenied), (b"-DENIED protected mode\r\n", StoreFailed)],
+)
+async def test_a_node_that_refuses_both_greetings(refusal: bytes, error: Any) -> None:
+    async def old(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-ERR unknown command\r\n" if request[0] == b"HELLO" else refusal)
+
+    async with fake_node(old) as (_, address):
+        link = Link(location(address), address, None)
+        with pytest.raises(error):
+            await link.open()
+        link.close("closed")
+
+
+async def test_a_node_is_reached_where_the_client_was_told() -> None:
+    async with fake_node(answer) as (_, address):
+        named = Address("unknown.invalid", 9)
+        link = Link(location(named, reached_at={named: address}), named, None)
+        assert await link.ask(PING, 1) == Replies([b"x"])
+        assert link.address == named
+        link.close("closed")
+
+
+async def test_an_end_during_the_opening_is_told_to_all_who_wait() -> None:
+    async def silent(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        asked.set()
+
+    asked = asyncio.Event()
+    async with fake_node(silent) as (_, address):
+        link = Link(location(address), address, None)
+        waiting = [asyncio.ensure_future(link.ask(PING, 1)) for _ in range(3)]
+        await asked.wait()
+        link.close("closed")
+        assert await asyncio.gather(*waiting) == [Fault("closed")] * 3
+
+
+async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
+    async def hang_up(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if request[-1] == b"x":
+            writer.transport.abort()
+        else:
+            await answer(request, writer)
+
+    async with fake_node(hang_up) as (_, address):
+        listener = Listener()
+        link = Link(location(address), address, None, listener)
+        assert await link.ask(PING, 1) == Fault("connection")
+        assert listener.told == [("connected", address), ("lost", address)]
+        link.close("closed")
+
+
+def test_tls_needs_files_that_hold_something(tmp_path: Any) -> None:
+    assert tls_context(location()) is None
+    context = tls_context(location(tls_files={}))
+    assert context is not None
+    assert context.check_hostname
+    empty = tmp_path / "empty"
+    empty.touch()
+    for files in ({"ca_file": str(empty)}, {"cert_file": str(empty), "key_file": str(empty)}):
+        with pytest.raises(StoreDenied, match="hold no certificate or key") as caught:
+            tls_context(location(tls_files=files))
+        assert caught.value.reason == "certificate"

@@ -1,0 +1,381 @@
+"""What a watch reports of the nodes to its observer, and what it does by their answers."""
+
+import asyncio
+import logging
+from typing import Any, cast
+
+import pytest
+
+from clusterpass.model.errors import StoreDenied
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
+
+A, B = Address("a", 1), Address("b", 2)
+INFO = b"cluster_state:ok\r\ncluster_current_epoch:7\r\ncluster_my_epoch:5\r\n"
+PULSE = [b"17", INFO, [b"1800000000", b"123456"]]
+
+
+class Observer:
+    """Notes what it is told, in order."""
+
+    def __init__(self, prefixes: tuple[bytes, ...] = (b"cp:{",)) -> None:
+        self.prefixes = prefixes
+        self.refusal = "before"
+        self.journal = None
+        self.told: list[tuple[Any, ...]] = []
+        self.is_urgent = self.has_changed = False
+
+    def connected(self, node: Any, *, pushes: bool = True) -> None:
+        self.told.append(("connected", node, pushes))
+
+    def lost(self, node: Any) -> None:
+        self.told.append(("lost", node))
+
+    def unjudged(self, node: Any) -> None:
+        self.told.append(("unjudged", node))
+
+    def set_primaries(self, nodes: Any, journals: Any = frozenset()) -> None:
+        self.told.append(("primaries", sorted(nodes), sorted(journals)))
+
+    def pushed(self, node: Any, keys: Any) -> bool:
+        self.told.append(("pushed", node, keys))
+        return self.is_urgent
+
+    def beat_sent(self, node: Any) -> int:
+        self.told.append(("beat", node))
+        return 41
+
+    def time_told(self, node: Any, number: int, milliseconds: int) -> None:
+        self.told.append(("time", node, number, milliseconds))
+
+    def beat_answered(self, *answer: Any) -> bool:
+        self.told.append(("answered", *answer))
+        return self.has_changed
+
+
+class Connection:
+    """A connection on which the test answers."""
+
+    def __init__(self) -> None:
+        self.is_open, self.is_plain = True, False
+        self.asked: list[tuple[bytes, int, bool]] = []
+        self.futures: list[asyncio.Future[Any]] = []
+
+    def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> Any:
+        self.asked.append((packed, count, urgent))
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+
+class Links:
+    """The nodes of an event loop, of which the test says which are connected."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.connections: dict[Address, Connection] = {}
+        self.dropped: list[Address] = []
+        self.opened: list[Address] = []
+        self.looked_up: list[Any] = []
+        self.failure: Exception | None = None
+        self.fault: Fault | None = None
+
+    def connection(self, address: Address) -> Connection | None:
+        return self.connections.get(address)
+
+    def drop(self, address: Address) -> None:
+        self.dropped.append(address)
+
+    def link(self, address: Address) -> "Links":
+        self.opened.append(address)
+        return self
+
+    async def open(self) -> Fault | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.fault
+
+    async def look_up(self, wanted: Any, search: Any) -> None:
+        self.looked_up.append(wanted)
+        if self.failure is not None:
+            raise self.failure
+
+
+class Scene:
+    """A watch over two primaries, and its turns."""
+
+    def __init__(self, prefixes: tuple[bytes, ...] = (b"cp:{",)) -> None:
+        self.store = StoreBase(parse_store_url("redis+cluster://a:1"))
+        half = SLOTS // 2
+        self.store.slots = SlotMap(
+            [Shard(A, 1)] * half + [Shard(B, 1)] * half, 3, is_replicated=True
+        )
+        self.observer = Observer(prefixes)
+        self.watch = Watch(self.store, cast("Any", self.observer), 0.5)
+        self.links = Links()
+
+    def turn(self) -> list[tuple[Any, ...]]:
+        """What the observer is told in one turn."""
+        self.observer.told.clear()
+        self.watch._turn(cast("Nodes", self.links))
+        return self.observer.told.copy()
+
+    async def answer(self, connection: Connection, outcome: Any) -> list[tuple[Any, ...]]:
+        """What the observer is told when the latest request on a connection is answered."""
+        self.observer.told.clear()
+        connection.futures[-1].set_result(outcome)
+        await settle()
+        return self.observer.told.copy()
+
+    async def met(self) -> Connection:
+        """The connection of a node that pushes, with a heartbeat under way."""
+        connection = self.links.connections[A] = Connection()
+        self.turn()
+        self.watch.connected(A)
+        self.turn()
+        await settle()
+        return connection
+
+
+async def settle() -> None:
+    """Let the tasks run that are ready."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_who_pushes_is_met() -> None:
+    scene = Scene()
+    scene.watch.connected(A)
+    assert scene.observer.told == [("connected", A, True)]
+    assert scene.observer.refusal == ""
+    assert scene.watch.prefixes == (b"cp:{",)
+
+
+async def test_without_prefixes_nobody_pushes() -> None:
+    scene = Scene(prefixes=())
+    scene.watch.connected(A)
+    assert scene.observer.told == [("connected", A, False)]
+
+
+async def test_who_refuses_to_push_is_said_and_met_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    with caplog.at_level(logging.WARNING):
+        scene.watch.refused(A, ServerError("NOPERM", "x" * 300))
+        scene.watch.refused(B, ServerError("ERR", "no"))
+    assert scene.observer.told[:2] == [("lost", A), ("connected", A, False)]
+    assert scene.observer.refusal == "b:2: ERR no"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"nothing is served from memory: a:1: NOPERM {'x' * 193}"
+    ]
+    scene.watch.connected(A)
+    assert scene.observer.refusal == ""
+
+
+async def test_invalidations_are_reported_and_nothing_else() -> None:
+    scene = Scene()
+    scene.watch.pushed(A, [b"message", b"channel", b"text"])
+    scene.watch.pushed(A, [b"invalidate", [b"key"]])
+    scene.watch.pushed(A, [b"invalidate", None])
+    assert scene.observer.told == [("pushed", A, [b"key"]), ("pushed", A, None)]
+    assert not scene.watch._is_urgent.is_set()
+    scene.observer.is_urgent = True
+    scene.watch.pushed(A, [b"invalidate", [b"key"]])
+    assert scene.watch._is_urgent.is_set()
+
+
+async def test_primaries_are_taken_over_and_their_links_opened() -> None:
+    scene = Scene()
+    assert scene.turn() == [("primaries", [A, B], [])]
+    assert scene.turn() == [], "the same map is taken over once"
+    await settle()
+    assert scene.links.opened == [A, B]
+    scene.store.slots = SlotMap([Shard(B, 1)] * SLOTS, 4, is_replicated=True)
+    assert scene.turn() == [("primaries", [B], [])]
+    assert scene.links.dropped == [A]
+
+
+async def test_the_slots_are_looked_up_at_first_and_when_a_link_is_not_opened() -> None:
+    scene = Scene()
+    scene.links.fault = Fault("connection")
+    scene.turn()
+    await settle()
+    assert [(each.seen, each.suspect) for each in scene.links.looked_up] == [(3, None)]
+    assert scene.watch._wants_look_up
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 1, "not again at once"
+    scene.watch._looked_up_at -= 0.2
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 2
+
+
+async def test_the_slots_are_looked_up_again_after_a_while() -> None:
+    scene = Scene()
+    scene.turn()
+    await settle()
+    assert not scene.watch._wants_look_up
+    for seconds, times in ((29.0, 1), (1.5, 2)):
+        scene.watch._looked_up_at -= seconds
+        scene.turn()
+        await settle()
+        assert len(scene.links.looked_up) == times
+
+
+async def test_who_is_not_let_in_says_why() -> None:
+    scene = Scene()
+    scene.links.failure = StoreDenied(reason="wrongpass")
+    scene.turn()
+    await settle()
+    assert str(scene.links.failure) in scene.observer.refusal
+    assert ("lost", A) in scene.observer.told
+    assert scene.watch._wants_look_up
+
+
+async def test_who_is_connected_and_met_gets_a_heartbeat_each_turn() -> None:
+    scene = Scene()
+    connection = scene.links.connections[A] = Connection()
+    scene.turn()
+    assert connection.asked == [], "it has not answered yet"
+    scene.watch.connected(A)
+    assert scene.turn() == [("beat", A)]
+    packed, count, urgent = connection.asked[0]
+    assert (count, urgent) == (3, True)
+    assert b"CLUSTER" in packed
+    assert b"TIME" in packed
+
+
+async def test_a_pulse_is_reported() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.watch._is_urgent.clear()
+    assert await scene.answer(connection, Replies(PULSE)) == [
+        ("time", A, 41, 1_800_000_000_123),
+        ("answered", A, 41, 7, 17, None),
+    ]
+    assert not scene.watch._is_urgent.is_set()
+    assert not scene.watch._wants_look_up
+
+
+async def test_another_epoch_is_a_reason_to_look_up_the_slots_at_once() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.watch._is_urgent.clear()
+    scene.observer.has_changed = True
+    await scene.answer(connection, Replies(PULSE))
+    assert scene.watch._is_urgent.is_set()
+    assert scene.watch._wants_look_up
+
+
+@pytest.mark.parametrize("outcome", [Fault("connection"), Fault("timeout")])
+async def test_a_fault_is_left_to_the_link(outcome: Fault) -> None:
+    scene = Scene()
+    connection = await scene.met()
+    assert await scene.answer(connection, outcome) == []
+    connection.futures[-1] = asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("code", ["NOPERM", "ERR"])
+async def test_who_may_not_tell_is_not_judged(code: str) -> None:
+    scene = Scene()
+    connection = await scene.met()
+    told = await scene.answer(connection, Replies([b"1", ServerError(code, "no"), []]))
+    assert told == [("lost", A), ("unjudged", A)]
+    assert scene.observer.refusal == f"a:1: {code} no"
+    assert scene.links.dropped == []
+
+
+@pytest.mark.parametrize("code", ["MOVED", "READONLY", "CLUSTERDOWN"])
+async def test_who_owns_its_slots_no_more_is_dropped(code: str) -> None:
+    scene = Scene()
+    connection = await scene.met()
+    told = await scene.answer(connection, Replies([ServerError(code, "x"), INFO, []]))
+    assert told == [("lost", A)]
+    assert scene.links.dropped == [A]
+    assert scene.watch._wants_look_up
+    assert scene.turn() == [], "no heartbeat until it is met again"
+
+
+async def test_a_node_that_is_lost_gets_no_heartbeat() -> None:
+    scene = Scene()
+    await scene.met()
+    scene.watch._is_urgent.clear()
+    scene.watch.lost(A)
+    assert scene.observer.told[-1] == ("lost", A)
+    assert scene.watch._wants_look_up
+    assert scene.watch._is_urgent.is_set()
+    assert scene.turn() == []
+
+
+async def test_pushes_begin_when_somebody_is_interested() -> None:
+    scene = Scene(prefixes=())
+    connection = scene.links.connections[A] = Connection()
+    scene.turn()
+    scene.watch.connected(A)
+    scene.observer.prefixes = (b"cp:{",)
+    scene.turn()
+    packed, _, urgent = connection.asked[0]
+    assert b"TRACKING" in packed
+    assert urgent
+    scene.turn()
+    assert sum(b"TRACKING" in asked[0] for asked in connection.asked) == 1
+    connection.futures[0].set_result(Replies([b"OK", b"OK", b"OK"]))
+    scene.observer.told.clear()
+    await settle()
+    assert scene.observer.told == [("connected", A, True)]
+    scene.turn()
+    assert sum(b"TRACKING" in asked[0] for asked in connection.asked) == 1
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_who_cannot_push_is_not_asked_again(is_plain: bool) -> None:
+    scene = Scene(prefixes=())
+    connection = scene.links.connections[A] = Connection()
+    connection.is_plain = is_plain
+    scene.turn()
+    scene.watch.connected(A)
+    scene.observer.prefixes = (b"cp:{",)
+    scene.turn()
+    if not is_plain:
+        connection.futures[0].set_result(Replies([ServerError("NOPERM", "no")]))
+        await settle()
+    why = "NOPROTO changes are pushed over RESP3 only" if is_plain else "NOPERM no"
+    assert scene.observer.refusal == f"a:1: {why}"
+    asked = sum(b"TRACKING" in each[0] for each in connection.asked)
+    scene.turn()
+    assert sum(b"TRACKING" in each[0] for each in connection.asked) == asked
+
+
+async def test_what_the_observer_raises_ends_the_turns() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.beat_answered = None  # type: ignore[method-assign, assignment]
+    await scene.answer(connection, Replies(PULSE))
+    with pytest.raises(TypeError):
+        scene.turn()
+
+
+async def test_a_watch_that_begins_again_reports_who_was_met() -> None:
+    scene = Scene()
+    await scene.met()
+    scene.watch.refused(B, ServerError("ERR", "no"))
+    scene.observer.refusal = "failed"
+    scene.observer.told.clear()
+    running = asyncio.ensure_future(scene.watch._run_until_failure(cast("Nodes", scene.links)))
+    await settle()
+    assert scene.observer.told[:3] == [
+        ("connected", A, True),
+        ("connected", B, False),
+        ("primaries", [A, B], []),
+    ]
+    assert scene.observer.refusal == "b:2: ERR no"
+    scene.observer.told.clear()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert scene.observer.told == [("lost", A), ("lost", B)]
