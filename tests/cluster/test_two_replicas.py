@@ -1,6 +1,7 @@
 """A shard with two replicas: a revocation is acknowledged when both have it."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, EmbeddedCluster, SessionManager, SessionRevoked
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.store.topology.slots import SlotMap
 from tests.campaign.network import Network
 
 from .conftest import Facade
@@ -76,6 +78,32 @@ def test_one_of_two_is_not_enough(manager, twice):
         assert time.monotonic() < until, "it was not confirmed when both were there again"
         time.sleep(0.02)
     assert manager.revoke_all(subject).durable
+
+
+def test_a_replica_that_came_after_the_look_up_has_to_confirm(manager, twice):
+    """The slots were looked up while there was one: WAIT for one is content with either."""
+    cluster, subject = twice
+    pair = durable_login(manager, subject)
+    store = getattr(manager, "manager", manager).store
+    slots, slot = store.slots, slot_of(KEYSPACE.sessions(subject))
+    earlier = dataclasses.replace(slots.shards[slot], replicas=1)
+    shards = [earlier if each == slots.shards[slot] else each for each in slots.shards]
+    _, paused = cluster.replicas_of(KEYSPACE.sessions(subject))
+    cluster.pause(paused)
+    try:
+        for ask, confirmed in (
+            (lambda: manager.login(subject).durable, False),
+            (lambda: manager.revoke(subject, pair.session_id).journaled, True),
+        ):
+            store.slots = SlotMap(shards, slots.version, time.monotonic(), is_replicated=True)
+            assert ask() is confirmed
+    finally:
+        cluster.resume(paused)
+    # The slots are looked up again, as there are more replicas than were known.
+    until = time.monotonic() + HANGING
+    while not manager.login(subject).durable:
+        assert time.monotonic() < until
+    assert store.slots.shards[slot].replicas == 2
 
 
 def test_what_a_lost_partition_confirmed_is_not_acknowledged(twice, config):

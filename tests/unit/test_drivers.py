@@ -128,7 +128,7 @@ async def test_a_write_waits_for_every_replica(scene: Any) -> None:
     server.replicas = server.confirms = 2
     (answer,) = await driver.run(asking(COUNT))
     assert (answer.reply, answer.durable, answer.is_confirmed) == (5, True, True)
-    assert node.requests[-1] == [b"WAIT", b"2", b"250"]
+    assert node.requests[-2:] == [[b"WAIT", b"2", b"250"], [b"ROLE"]]
     server.confirms = 1
     (answer,) = await driver.run(asking(COUNT))
     assert (answer.reply, answer.durable, answer.is_confirmed) == (5, False, False)

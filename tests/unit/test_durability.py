@@ -11,8 +11,14 @@ from clusterpass.store.exchanges.durability import effective, has_to_be_durable,
 from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
-from clusterpass.store.outcomes import Fault, Replies, ServerError
-from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
+from clusterpass.store.outcomes import (
+    Fault,
+    Replies,
+    ServerError,
+    confirmed_replies,
+    count_attached,
+)
+from clusterpass.store.topology.slots import SlotMap
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_call import PATIENCE, READ, WRITE, A, by_name, call_of
@@ -110,7 +116,37 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
     ],
 )
 def test_what_counts_as_durable(command, confirmed, slots, durable):
-    assert is_durable(command, confirmed, slots, slots.shard(0)) is durable
+    outcome = Replies([b"value"], confirmed)
+    assert is_durable(command, outcome, slots, slots.shard(0)) is durable
+
+
+@pytest.mark.parametrize(
+    ("command", "confirmed", "slots", "attached", "durable"),
+    [
+        ((b"WAIT", 1, 250), 1, REPLICATED, 0, True),
+        ((b"WAIT", 1, 250), 1, REPLICATED, 1, True),
+        ((b"WAIT", 1, 250), 1, REPLICATED, 2, False),
+        ((b"WAIT", 1, 250), 2, REPLICATED, 2, True),
+        ((b"WAIT", 2, 250), 2, TWICE, 1, True),
+        ((b"WAIT", 2, 250), 1, TWICE, 1, False),
+        ((b"WAITAOF", 1, 1, 250), [1, 1], REPLICATED, 2, False),
+        ((b"WAITAOF", 1, 1, 250), [1, 2], REPLICATED, 2, True),
+    ],
+)
+def test_a_replica_that_came_after_the_look_up_has_to_confirm(
+    command, confirmed, slots, attached, durable
+):
+    """WAIT for one is content with either; the other may be the one that is promoted."""
+    outcome = Replies([b"value"], confirmed, attached)
+    assert is_durable(command, outcome, slots, slots.shard(0)) is durable
+
+
+def test_the_replies_tell_how_many_replicas_there_are():
+    role = [b"master", 7, [[b"127.0.0.1", b"1", b"7"], [b"127.0.0.1", b"2", b"7"]]]
+    outcome = confirmed_replies([b"a", b"b", 1, role])
+    assert outcome == Replies([b"a", b"b"], 1, 2)
+    refused = ServerError("NOPERM", "no")
+    assert confirmed_replies([b"a", 1, refused]) == Replies([b"a"], 1, 0)
 
 
 def test_it_is_said_what_writes_really_wait_for():
@@ -161,7 +197,7 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
     ],
 )
 def test_replicas_that_one_server_tells_of(role, count):
-    assert count_connected_replicas(role) == count
+    assert count_attached(role) == count
 
 
 class Ending:

@@ -171,6 +171,31 @@ def test_a_time_that_no_copy_has_accepted_is_in_no_journal(time):
     assert store.names() == raised(K1, K2, K3)
 
 
+@pytest.mark.parametrize("time", [None, NOW - 5, NOW + 5])
+def test_who_asked_for_a_cutoff_that_no_copy_has_accepted_enforces_it(time):
+    """By the time that most clocks agree on; a time in the future never counts."""
+    own, store = with_journals(), Store(copies=dict.fromkeys(SLOTS_WITH_CUTOFF, AWAY))
+    memory = own.flows.memory
+    for node in "abc":
+        memory.clocks.told(node, NOW * 1000, own.flows.context.clock.steady(), frozenset("abc"))
+    with pytest.raises(RevocationPending):
+        store.run(own.flows.end.revoke_before(time))
+    asked_for = NOW if time is None else min(time, NOW)
+    assert memory.cutoff.milliseconds == asked_for * 1000
+    store.copies = {}
+    store.asked.clear()
+    assert retry(own, store)
+    sent = [step for step in store.asked if isinstance(step, ScriptCall)]
+    assert {step.arguments[0] for step in sent} == {asked_for * 1000}, "of the copies, too"
+
+
+def test_no_cutoff_is_enforced_by_a_clock_that_nobody_agrees_with():
+    own, store = with_journals(), Store(copies=dict.fromkeys(SLOTS_WITH_CUTOFF, AWAY))
+    with pytest.raises(RevocationPending):
+        store.run(own.flows.end.revoke_before(None))
+    assert own.flows.memory.cutoff.milliseconds == 0
+
+
 def test_without_journals_the_copies_alone_confirm_it():
     own, store = life(), Store()
     assert store.run(own.flows.end.revoke_before(None)).durable

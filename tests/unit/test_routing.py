@@ -5,11 +5,11 @@ import math
 import pytest
 
 from clusterpass.store.location import Address
+from clusterpass.store.outcomes import count_attached
 from clusterpass.store.topology.slots import (
     SLOTS,
     Shard,
     SlotMap,
-    count_connected_replicas,
 )
 
 ASKED = Address("10.0.0.9", 7000)
@@ -166,7 +166,7 @@ def test_the_replicas_of_a_single_server():
     ],
 )
 def test_connected_replicas_are_counted_in_a_role(role, count):
-    assert count_connected_replicas(role) == count
+    assert count_attached(role) == count
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,25 @@ class Replies:
     values: list[Any]
     confirmed: Any = 0
     """The reply to the :data:`Wait` that followed the commands; 0 where none was sent."""
+    attached: int = 0
+    """How many replicas the node said to have after that; 0 where it does not tell."""
+
+
+ROLE: Final = (b"ROLE",)
+"""The command that follows a :data:`Wait`: how many replicas there are by then. The slot map may be
+older than a replica, whose confirmation would then be taken for that of another one."""
+
+
+def count_attached(role: Any) -> int:
+    """The number of connected replicas in a reply to ROLE; 0 for an error or a replica."""
+    if isinstance(role, list) and len(role) == 3 and role[0] == b"master":
+        return len(role[2])
+    return 0
+
+
+def confirmed_replies(values: list[Any]) -> Replies:
+    """The replies of a node to commands that a :data:`Wait` and ROLE have followed."""
+    return Replies(values[:-2], values[-2], count_attached(values[-1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ class Confirm:
             return is_journaled or revocation.is_durable
         memory = self._memory
         memory.pending_cutoffs += 1
+        revocation.enforce()
 
         def attempt() -> Flow[bool]:
             is_settled = yield from revocation.attempt(is_retry=True)

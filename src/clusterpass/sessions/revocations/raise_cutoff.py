@@ -2,6 +2,7 @@
 
 - The first copy determines the time by its own clock; the other copies take that time.
 - Each attempt raises the copies that are not confirmed yet.
+- When no copy was reached at first, the time that most clocks agree on is that of the cutoff.
 """
 
 from typing import Final
@@ -67,6 +68,21 @@ class RaiseCutoff:
                 self._left.remove(slot)
                 self._durable = self._durable and answer.durable
         return not self._left
+
+    def enforce(self) -> None:
+        """Enforce the cutoff in this process although no copy was reached.
+
+        The time that most clocks agree on becomes that of the copies, too: whoever asks for an end
+        sees it at once, and sees no other one later. Without an agreement nothing is enforced: a
+        wrong clock would refuse everybody for good.
+        """
+        clocks = self._context.memory.clocks
+        if self._ahead or not clocks.is_agreed:
+            return
+        now = clocks.call_time().milliseconds
+        self._milliseconds = min(now if self._milliseconds is None else self._milliseconds, now)
+        self._ahead = _CLOCKS_APART
+        self._context.memory.cutoff.raise_to(self._milliseconds)
 
     @property
     def milliseconds(self) -> int | None:

@@ -26,7 +26,7 @@ from clusterpass.store.drivers.watch_thread import (
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Send
 from clusterpass.store.location import Address, StoreLocation
-from clusterpass.store.outcomes import Fault, Replies, within
+from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 from clusterpass.store.wire.redis_py import connection_options
 
 Result = TypeVar("Result")
@@ -197,11 +197,9 @@ class SyncStore(StoreBase):
                 return Fault("busy")
             limit = min(left, self.location.patience.write_timeout(self.durability))
             wait = within(wait, limit)
-        # WAIT comes last, on the same connection and in the same packet.
-        outcome = pool.send((*send.commands, wait), limit, until=until or send.until)
-        if isinstance(outcome, Fault):
-            return outcome
-        return Replies(outcome.values[:-1], outcome.values[-1])
+        # WAIT follows on the same connection and in the same packet.
+        outcome = pool.send((*send.commands, wait, ROLE), limit, until=until or send.until)
+        return outcome if isinstance(outcome, Fault) else confirmed_replies(outcome.values)
 
     def _pool(self, address: Address) -> Pool:
         kind = Connection if self.location.tls_files is None else SSLConnection

@@ -11,7 +11,7 @@ from clusterpass.config import Durability
 from clusterpass.model.errors import StoreFailed
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.location import Patience
-from clusterpass.store.outcomes import Wait
+from clusterpass.store.outcomes import Replies, Wait
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 _WAIT: Final = b"WAIT"
@@ -46,13 +46,15 @@ def wait_of(
     return None
 
 
-def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap, shard: Shard | None) -> bool:
+def is_durable(wait: Wait | None, outcome: Replies, slots: SlotMap, shard: Shard | None) -> bool:
     """Whether a write survives whichever replica of ``shard`` is promoted.
 
-    ``confirmed``: the reply to ``wait``. Every replica must have confirmed, and none may have
-    failed: the one that did not may be on the winning side of a partition. A write on the primary's
-    disk alone counts where the store is known to have no replicas.
+    ``outcome``: the replies to the write and to ``wait``. Every replica must have confirmed, also
+    one that the primary has got since the slots were looked up, and none may have failed: the one
+    that did not may be on the winning side of a partition. A write on the primary's disk alone
+    counts where the store is known to have no replicas.
     """
+    confirmed = outcome.confirmed
     if wait is None or shard is None:
         return False
     if wait[0] == _WAIT:
@@ -63,7 +65,7 @@ def is_durable(wait: Wait | None, confirmed: Any, slots: SlotMap, shard: Shard |
             return bool(on_disk)
     if not on_disk or not isinstance(replicas, int):
         return False
-    return shard.is_whole and replicas >= shard.replicas > 0
+    return shard.is_whole and replicas >= max(shard.replicas, outcome.attached) > 0
 
 
 def has_to_be_durable(

@@ -60,10 +60,9 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
         if terms.doubts is not None and terms.doubts(shard.primary, age=terms.clock() - began):
             return None
     elif call.confirm:
-        confirmed = outcome.confirmed
-        if wait is None or type(confirmed) is ServerError:
+        if wait is None or type(outcome.confirmed) is ServerError:
             return None
-        if not is_durable(wait, confirmed, slots, shard):
+        if not is_durable(wait, outcome, slots, shard):
             return None
         durable = True
         # An ending is no answer about a session: it needs no evidence.

@@ -16,8 +16,9 @@ from clusterpass.store.outcomes import (
     Fault,
     Replies,
     ServerError,
+    count_attached,
 )
-from clusterpass.store.topology.slots import SlotMap, count_connected_replicas
+from clusterpass.store.topology.slots import SlotMap
 
 
 def look_up(
@@ -58,7 +59,7 @@ def count_replicas(
     if isinstance(outcome, Fault):
         return None
     # A server that refuses ROLE answers with an error, and counts as one without replicas.
-    return slots.with_replicas(count_connected_replicas(outcome.values[0]), clock())
+    return slots.with_replicas(count_attached(outcome.values[0]), clock())
 
 
 def reach_primary(

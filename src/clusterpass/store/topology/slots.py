@@ -123,13 +123,6 @@ def named_host(host: str, asked: Address) -> str:
     return asked.host if host in {"", "?"} else host
 
 
-def count_connected_replicas(role: Any) -> int:
-    """The number of connected replicas in a reply to ROLE; 0 for an error or a replica."""
-    if isinstance(role, list) and len(role) == 3 and role[0] == b"master":
-        return len(role[2])
-    return 0
-
-
 def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], set[bytes] | None, bool]:
     """The number of working replicas by the id of their primary; the ids of the primaries of which
     a replica has failed (None: no node has failed at all); and whether the cluster has replicas.

@@ -12,9 +12,17 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from clusterpass.store.outcomes import Fault, FaultKind, Replies, Wait, within
+from clusterpass.store.outcomes import (
+    ROLE,
+    Fault,
+    FaultKind,
+    Replies,
+    Wait,
+    confirmed_replies,
+    within,
+)
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.multiplexed import Outcome
 from clusterpass.store.wire.resp import pack_one
@@ -22,6 +30,7 @@ from clusterpass.store.wire.resp import pack_one
 _LARGEST_BATCH: Final = 256
 """For a wait of 250 ms; a longer wait confirms more writes, so that the rate stays the same."""
 _BATCH_MILLISECONDS: Final = 250
+_ROLE: Final = pack_one(ROLE)
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +100,7 @@ class GroupCommit:
         while self._queue and self._idle:
             batch: list[_Write] = []
             parts: list[bytes] = []
-            replies, longest, until = 1, self._queue[0].wait, math.inf
+            replies, longest, until = 2, self._queue[0].wait, math.inf
             most = _largest_batch(longest)
             while self._queue and len(batch) < most:
                 write = self._queue.popleft()
@@ -107,6 +116,7 @@ class GroupCommit:
                 parts.append(
                     pack_one(within(longest, until - now) if until < math.inf else longest)
                 )
+                parts.append(_ROLE)
                 self._send(self._idle.pop(), batch, b"".join(parts), replies)
 
     def _send(self, link: Link, batch: list[_Write], packed: bytes, replies: int) -> None:
@@ -145,13 +155,13 @@ class GroupCommit:
 
 
 def _hand_out(batch: list[_Write], outcome: Replies) -> None:
-    confirmed: Any = outcome.values[-1]
+    all_of_it = confirmed_replies(outcome.values)
     begin = 0
     for write in batch:
-        values: list[Any] = outcome.values[begin : begin + write.count]
+        values = all_of_it.values[begin : begin + write.count]
         begin += write.count
         if not write.future.done():
-            write.future.set_result(Replies(values, confirmed))
+            write.future.set_result(Replies(values, all_of_it.confirmed, all_of_it.attached))
 
 
 def _give_up(write: _Write) -> None:
