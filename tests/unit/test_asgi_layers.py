@@ -414,7 +414,7 @@ def test_only_what_the_memory_holds_is_remembered(what: str) -> None:
 def test_a_changed_session_is_asked_for_again() -> None:
     memory = Memory()
     memory.ask(b"Bearer token")
-    memory.held = None  # type: ignore[assignment]
+    memory.held = None
     assert memory.asked_twice(b"Bearer token") == 2
 
 

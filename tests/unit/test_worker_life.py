@@ -160,7 +160,7 @@ def test_jobs_run_at_once_on_threads_of_their_name_and_tell_that_they_ended() ->
 def test_never_fewer_than_no_jobs_may_start() -> None:
     jobs, goes_on = Jobs(name="jobs", on_end=lambda: None), threading.Event()
     for key in range(jobs.most + 1):
-        jobs.start(key, lambda: goes_on.wait(LONG))  # type: ignore[arg-type,return-value]
+        jobs.start(key, lambda: goes_on.wait(LONG))
     assert jobs.free() == 0
     jobs.begin_anew()
     assert (jobs.free(), jobs.running()) == (jobs.most, set())

@@ -45,7 +45,7 @@ class Scene:
         try:
             call = next(flow)
             while True:
-                call = flow.send(self._reply(call))  # type: ignore[attr-defined]
+                call = flow.send(self._reply(call))
         except StopIteration as stop:
             return stop.value
 
