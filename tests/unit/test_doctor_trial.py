@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from clusterpass.doctor import collect, trial_write
+from clusterpass.doctor import collect, judge, trial_write
 from clusterpass.doctor.collect import DoctorOptions
+from clusterpass.doctor.findings import Finding
 from clusterpass.doctor.node_connection import describe_failure
-from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, whole
+from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, whole
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import Address
@@ -226,3 +227,37 @@ def test_a_snapshot_of_what_is_not_said() -> None:
     assert (bare.namespace, bare.durability) == ("cp", "replicated")
     node = NodeSnapshot(address=Address("10.0.0.1", 7000))
     assert (node.is_open, node.denied, node.trial, node.clock) == (False, None, None, None)
+
+
+@pytest.mark.parametrize("kind", [Finding, Trial, NodeSnapshot, Snapshot, DoctorOptions])
+def test_what_the_doctor_holds_is_given_by_name_and_stays(kind: Any) -> None:
+    members_ = dataclasses.fields(kind)
+    assert all(member.kw_only for member in members_)
+    assert kind.__dataclass_params__.frozen
+    assert set(kind.__slots__) == {member.name for member in members_}
+
+
+def test_the_nodes_of_a_report_as_json() -> None:
+    them = members()
+    silent = NodeSnapshot(address=Address("10.0.0.9", 7009), refusal="gone")
+    seen = dataclasses.replace(sound(them), nodes=(seen_by(them[3], them), silent))
+    report = judge(seen, only=["node-unreachable"])
+    assert report.as_json()["nodes"] == [
+        {
+            "address": f"10.0.0.1:{them[3].port}",
+            "role": "replica",
+            "answered": True,
+            "version": "Valkey 9.1.2",
+        },
+        {"address": "10.0.0.9:7009", "role": "unknown", "answered": False, "version": None},
+    ]
+    assert report.as_json()["checks"] == 1
+    (found,) = report.as_json()["findings"]
+    assert found == {
+        "severity": "problem",
+        "found": "The node cannot be queried from here: gone.",
+        "remedy": report.findings[0].remedy,
+        "nodes": ("10.0.0.9:7009",),
+        "id": "node-unreachable",
+        "reference": "docs/reference/doctor.md#node-unreachable",
+    }

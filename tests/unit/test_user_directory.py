@@ -1,5 +1,6 @@
 """What the user directory asks of the store and of the sessions, and what it makes of answers."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -300,3 +301,15 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
             face.run(verb(""))
     face.run(face.throttle(face.sessions(scene)).admit("alice"))
     assert scene.asked[3:] == [("attempt", account, (10, 300))]
+
+
+@pytest.mark.parametrize("name", ["account_attempts", "address_window"])
+def test_limits_are_given_by_name_and_stay(name: str) -> None:
+    policy = ThrottlePolicy(**{name: 5})
+    with pytest.raises(TypeError, match="positional"):
+        ThrottlePolicy(*[5])
+    for changed in (name, "another"):
+        with pytest.raises((dataclasses.FrozenInstanceError, TypeError, AttributeError)):
+            setattr(policy, changed, 6)
+    assert getattr(policy, name) == 5
+    assert not hasattr(policy, "__dict__")
