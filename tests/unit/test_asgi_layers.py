@@ -1,0 +1,426 @@
+"""What lies around the routes of the service: limits of bodies, headers, HEAD, the log, memory."""
+
+import asyncio
+import io
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clusterpass.service.asgi.body_limits import MOST_BODY_BYTES, BodyLimits
+from clusterpass.service.asgi.head_as_get import HeadAsGet
+from clusterpass.service.asgi.request_log import (
+    LOG_FIELDS,
+    RequestLog,
+    describe_exception,
+    make_logger,
+    request_id,
+)
+from clusterpass.service.asgi.security_headers import SecurityHeaders
+from clusterpass.service.asgi.warm_verify import SESSION, WarmVerify
+
+JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
+
+
+class Behind:
+    """The application behind a layer: what it was asked, and what it read."""
+
+    def __init__(self, *, headers: tuple[tuple[bytes, bytes], ...] = (), status: int = 200) -> None:
+        self.headers, self.status = headers, status
+        self.scopes: list[Any] = []
+        self.bodies: list[bytes] = []
+        self.raises: Exception | None = None
+        self.session: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope)
+        if scope["type"] != "http":
+            return
+        if scope["method"] == "POST":
+            message = await receive()
+            assert message["type"] == "http.request"
+            assert message["more_body"] is False
+            self.bodies.append(message["body"])
+            assert (await receive())["type"] == "http.disconnect"
+        if self.session is not None and SESSION in scope:
+            scope[SESSION].append(self.session)
+        if self.raises is not None and self.status != 200:
+            raise self.raises
+        start = {"type": "http.response.start", "status": self.status}
+        await send(start | {"headers": list(self.headers)})
+        await send({"type": "http.response.body", "body": b"answer"})
+        if self.raises is not None:
+            raise self.raises
+
+
+def ask(
+    layer: Any,
+    method: str = "GET",
+    path: str = "/x",
+    *,
+    body: tuple[bytes, ...] = (),
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    kind: str = "http",
+    query: bytes = b"",
+) -> Any:
+    """The status, the headers and the body of the answer; None when there is none."""
+    sent: list[Any] = []
+    left = [
+        {"type": "http.request", "body": part, "more_body": number < len(body)}
+        for number, part in enumerate(body, 1)
+    ]
+
+    async def receive() -> Any:
+        return left.pop(0) if left else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": kind, "method": method, "path": path, "headers": list(headers)}
+    asyncio.run(layer(scope | {"query_string": query}, receive, send))
+    if not sent:
+        return None
+    start, *parts = sent
+    got = {name.lower().decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], got, b"".join(part["body"] for part in parts)
+
+
+def typed(kind: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"content-type", kind),)
+
+
+@pytest.mark.parametrize("parts", [(b"{}",), (b"{", b"}"), (b"",), (b"x" * MOST_BODY_BYTES,)])
+def test_a_body_is_passed_on_as_one(parts: tuple[bytes, ...]) -> None:
+    assert MOST_BODY_BYTES == 65_536
+    behind = Behind()
+    assert ask(BodyLimits(behind), "POST", body=parts, headers=typed(JSON))[0] == 200
+    assert behind.bodies == [b"".join(parts)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "length"),
+    [
+        ((b"x" * 65_537,), b""),
+        ((b"x" * 65_536, b"x"), b""),
+        ((b"{}",), b"65537"),
+        ((b"{}",), b"9" * 18),
+        ((b"{}",), b"9" * 19),
+        ((b"{}",), b"9" * 5000),
+    ],
+)
+def test_a_body_that_is_too_large_is_not_passed_on(parts: tuple[bytes, ...], length: bytes) -> None:
+    behind = Behind()
+    headers = (*typed(JSON), (b"content-length", length))
+    status, got, body = ask(BodyLimits(behind), "POST", body=parts, headers=headers)
+    assert (status, got["connection"]) == (413, "close")
+    assert json.loads(body)["detail"] == "The body may have at most 65536 bytes."
+    assert behind.scopes == []
+
+
+@pytest.mark.parametrize("length", [b"65536", b"-1", b"x", "²".encode("latin-1")])
+def test_a_length_that_is_no_number_is_for_the_server_to_refuse(length: bytes) -> None:
+    headers = (*typed(JSON), (b"content-length", length))
+    assert ask(BodyLimits(Behind()), "POST", body=(b"{}",), headers=headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/x", JSON, 200),
+        ("/x", b" Application/JSON ; charset=utf-8", 200),
+        ("/x", FORM, 415),
+        ("/x", b"", 415),
+        ("/form", FORM, 200),
+        ("/form", JSON, 415),
+    ],
+)
+def test_a_body_has_the_type_that_its_path_expects(path: str, kind: bytes, status: int) -> None:
+    layer = BodyLimits(Behind(), form_paths={"/form"})
+    got, _, body = ask(layer, "POST", path, body=(b"a=1",), headers=typed(kind))
+    assert got == status
+    if status == 415:
+        expected = (FORM if path == "/form" else JSON).decode()
+        assert json.loads(body)["detail"] == f"Send the body as {expected}."
+    assert ask(layer, "POST", path, body=(b"",), headers=typed(b"text/plain"))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_where_there_is_no_body_none_is_judged(method: str) -> None:
+    headers = (*typed(b"text/plain"), (b"content-length", b"99999999"))
+    assert ask(BodyLimits(Behind()), method, headers=headers)[0] == 200
+
+
+def test_a_client_that_leaves_before_its_body_is_read_gets_no_answer() -> None:
+    behind = Behind()
+    assert ask(BodyLimits(behind), "POST") is None
+    assert behind.scopes == []
+
+
+LAYERS: list[Any] = [
+    BodyLimits,
+    HeadAsGet,
+    SecurityHeaders,
+    lambda app: RequestLog(app, logger=None),
+    lambda app: WarmVerify(app, recall=lambda: lambda _: None),
+]
+
+
+@pytest.mark.parametrize("make", LAYERS)
+def test_what_is_no_request_is_passed_on_as_it_is(make: Any) -> None:
+    behind = Behind()
+    assert ask(make(behind), "POST", "/verify", kind="lifespan") is None
+    (scope,) = behind.scopes
+    assert scope["type"] == "lifespan"
+    assert LOG_FIELDS not in scope
+
+
+def test_a_head_is_a_get_without_its_body() -> None:
+    behind = Behind(headers=((b"content-length", b"6"),))
+    assert ask(HeadAsGet(behind), "HEAD") == (200, {"content-length": "6"}, b"")
+    assert behind.scopes[0]["method"] == "GET"
+    assert ask(HeadAsGet(behind), "GET")[2] == b"answer"
+
+
+def test_headers_are_added_where_a_route_has_set_none() -> None:
+    own = ((b"cache-control", b"public"), (b"server", b"other"))
+    _, got, body = ask(SecurityHeaders(Behind(headers=own)))
+    assert body == b"answer"
+    assert got == {
+        "cache-control": "public",
+        "server": "other",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
+    _, got, _ = ask(SecurityHeaders(Behind()))
+    assert (got["cache-control"], got["server"]) == ("no-store", "clusterpass")
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.lines.append(("info", event, fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.lines.append(("error", event, fields))
+
+
+def test_a_request_is_one_line_with_its_id() -> None:
+    log = Log()
+    headers = ((b"x-request-id", b"given-1"), (b"x-request-id", b"given-2"))
+    status, got, _ = ask(RequestLog(Behind(), logger=log), "GET", "/a b", headers=headers)
+    assert (status, got["x-request-id"]) == (200, "given-1")
+    ((level, event, fields),) = log.lines
+    assert (level, event) == ("info", "request")
+    assert 0 <= fields.pop("milliseconds") < 60_000
+    assert fields == {"method": "GET", "path": "/a%20b", "status": 200, "request_id": "given-1"}
+
+
+def test_a_route_adds_to_its_line() -> None:
+    log = Log()
+
+    async def route(scope: Any, receive: Any, send: Any) -> None:
+        scope[LOG_FIELDS]["subject"] = "alice"
+        await Behind()(scope, receive, send)
+
+    ask(RequestLog(route, logger=log))
+    ask(RequestLog(Behind(), logger=log))
+    assert [line[2].get("subject") for line in log.lines] == ["alice", None]
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_an_exception_is_logged_without_its_message(began: bool) -> None:
+    log, behind = Log(), Behind(status=200 if began else 0)
+    behind.raises = ValueError("a secret")
+    status, got, body = ask(RequestLog(behind, logger=log))
+    ((level, _, fields),) = log.lines
+    assert (level, fields["status"], status) == ("error", *[200 if began else 500] * 2)
+    assert fields["fault"] == "builtins.ValueError"
+    assert fields["request_id"] == got["x-request-id"]
+    assert "a secret" not in repr(fields)
+    if not began:
+        assert json.loads(body)["detail"] == "The request could not be processed."
+
+
+def test_a_path_is_cut_and_escaped() -> None:
+    log = Log()
+    layer = RequestLog(Behind(), logger=log)
+    for path in ("/" + "x" * 40, "/" + "x" * 41 + "/y", "/xy" * 100, "/\n\ud800"):
+        ask(layer, path=path)
+    assert [line[2]["path"] for line in log.lines] == [
+        "/" + "x" * 40,
+        "/[cut]/y",
+        ("/xy" * 100)[:200],
+        "/%0A%3F",
+    ]
+
+
+@pytest.mark.parametrize("given", [b"a", b"A-z_0.9", b"x" * 64])
+def test_a_good_id_of_a_client_is_kept(given: bytes) -> None:
+    assert request_id(given) == given
+
+
+@pytest.mark.parametrize("given", [None, b"", b"x" * 65, b"a b", b"a\n", b"\xff", b"a/b"])
+def test_other_ids_are_replaced_each_by_its_own(given: bytes | None) -> None:
+    first, second = request_id(given), request_id(given)
+    assert first != second
+    assert len(first) == len(second) == 32
+    assert request_id(first) == first
+
+
+def test_an_exception_is_described_by_its_last_frames() -> None:
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        raise KeyError("a secret")
+
+    with pytest.raises(KeyError) as raised:
+        deep(20)
+    told = describe_exception(raised.value)
+    assert told["fault"] == "builtins.KeyError"
+    assert len(told["frames"]) == 12
+    assert all(frame.endswith(" deep") for frame in told["frames"])
+
+
+@pytest.mark.parametrize("kind", ["json", "console"])
+def test_a_logger_writes_a_line(kind: Any) -> None:
+    stream = io.StringIO()
+    make_logger(kind, stream).info("request", status=200)
+    (line,) = stream.getvalue().splitlines()
+    if kind == "console":
+        assert "\x1b" not in line
+        assert "status=200" in line
+        return
+    told = json.loads(line)
+    assert (told["event"], told["level"], told["status"]) == ("request", "info", 200)
+    assert told["timestamp"].endswith("Z")
+
+
+class Memory:
+    """The warm verify over an application that always answers, and a memory of one session."""
+
+    def __init__(self, **options: Any) -> None:
+        self.behind = Behind(headers=((b"X-Request-ID", b"old"), (b"etag", b"1")))
+        self.behind.session = self.held = SimpleNamespace()
+        self.tokens: list[str] = []
+        self.layer = WarmVerify(self.behind, recall=lambda: self.recall, **options)
+
+    def recall(self, token: str) -> Any:
+        self.tokens.append(token)
+        return self.held
+
+    def ask(
+        self,
+        *credentials: bytes,
+        method: str = "GET",
+        path: str = "/verify",
+        query: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Any:
+        given = (*((b"authorization", each) for each in credentials), *headers)
+        return ask(self.layer, method, path, headers=given, query=query)
+
+    def asked_twice(self, *credentials: bytes, **more: Any) -> int:
+        """How often the application was asked when the same is asked twice."""
+        before = len(self.behind.scopes)
+        for _ in range(2):
+            assert self.ask(*credentials, **more)[2] in {b"answer", b""}
+        return len(self.behind.scopes) - before
+
+
+def test_a_verify_is_answered_again_from_memory() -> None:
+    memory = Memory()
+    first = memory.ask(b"Bearer token")
+    assert first == (200, {"x-request-id": "old", "etag": "1"}, b"answer")
+    status, got, body = memory.ask(b"Bearer token", headers=((b"x-request-id", b"new"),))
+    assert (status, got, body) == (200, {"x-request-id": "new", "etag": "1"}, b"answer")
+    assert len(memory.behind.scopes) == 1
+    assert set(memory.tokens) == {"token"}
+    assert len(memory.ask(b"Bearer token")[1]["x-request-id"]) == 32
+
+
+def test_where_a_layer_outside_adds_the_id_none_is_added() -> None:
+    memory = Memory(adds_id=False)
+    memory.ask(b"Bearer token")
+    assert memory.ask(b"Bearer token") == (200, {"etag": "1"}, b"answer")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"",
+        b"level=2",
+        b"scope=",
+        b"not_banned=a&ban_level=3&outage_grace=1",
+        b"level=" + b"1" * 506,
+    ],
+)
+def test_conditions_that_the_session_decides_are_remembered(query: bytes) -> None:
+    assert Memory().asked_twice(b"Bearer token", query=query) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"verification=strict",
+        b"level=2&max_auth_age=1",
+        b"level",
+        b"level=" + b"1" * 507,
+        b"level=\xff",
+    ],
+)
+def test_other_conditions_are_asked_each_time(query: bytes) -> None:
+    assert Memory().asked_twice(b"Bearer token", query=query) == 2
+
+
+@pytest.mark.parametrize(
+    "credentials", [(), (b"bearer token",), (b"Bearer \xff",), (b"Basic x",), (b"Bearer a", b"b")]
+)
+def test_other_credentials_are_asked_each_time(credentials: tuple[bytes, ...]) -> None:
+    assert Memory().asked_twice(*credentials) == 2
+
+
+def test_two_credentials_are_never_taken_for_one() -> None:
+    memory = Memory()
+    memory.ask(b"Bearer token")
+    assert memory.asked_twice(b"Bearer other", b"Bearer token") == 2
+
+
+def test_only_verifies_are_remembered() -> None:
+    memory = Memory()
+    memory.behind.session = None
+    assert memory.asked_twice(b"Bearer token", path="/other") == 2
+    assert memory.asked_twice(b"Bearer token", method="HEAD") == 2
+
+
+@pytest.mark.parametrize("what", ["status", "no session", "another session"])
+def test_only_what_the_memory_holds_is_remembered(what: str) -> None:
+    memory = Memory()
+    if what == "status":
+        memory.behind.status = 401
+    elif what == "no session":
+        memory.behind.session = None
+    else:
+        memory.held = SimpleNamespace()
+    assert memory.asked_twice(b"Bearer token") == 2
+
+
+def test_a_changed_session_is_asked_for_again() -> None:
+    memory = Memory()
+    memory.ask(b"Bearer token")
+    memory.held = None
+    assert memory.asked_twice(b"Bearer token") == 2
+
+
+def test_the_oldest_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterpass.service.asgi.warm_verify._MOST_RESPONSES", 2)
+    memory = Memory()
+    for token in (b"a", b"b", b"c"):
+        memory.ask(b"Bearer " + token)
+    assert [key[0] for key in memory.layer._responses] == [b"Bearer b", b"Bearer c"]

@@ -1,0 +1,444 @@
+"""What each administrative command asks of the manager, and what it prints of the answer."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clusterpass import SubjectBanned, User
+from clusterpass.cli import COMMANDS, bans, claims, sessions, users
+from clusterpass.cli.group import make_group
+from clusterpass.cli.session_output import TABLE_HEAD
+from clusterpass.model.bans import Ban
+from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import (
+    Actor,
+    Applied,
+    Ended,
+    HistoryEntry,
+    OnlineCount,
+    OnlinePage,
+    RevokedBefore,
+    Session,
+)
+
+AT = 1_700_000_000
+SHOWN = "2023-11-14 22:13 UTC"
+BAN = Ban(scope="comments", level=2, until=AT, reason="spam", banned_at=AT)
+FOREVER = Ban(scope="", level=1, until=None, reason="", banned_at=AT)
+
+
+def session(name: str = "alice", session_id: str = "-id", **more: Any) -> Session:
+    return Session(
+        subject=name,
+        session_id=session_id,
+        device=None,
+        created_at=AT,
+        refreshed_at=AT,
+        expires_at=AT,
+        **more,
+    )
+
+
+class Manager:
+    """Says what it was asked; answers what it was given, by the name of the verb."""
+
+    def __init__(self, answers: dict[str, Any], asked: list[Any], path: str = "") -> None:
+        self._answers, self._asked, self._path = answers, asked, path
+
+    def __getattr__(self, name: str) -> Any:
+        return Manager(self._answers, self._asked, f"{self._path}.{name}".strip("."))
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        self._asked.append((self._path, positional, named))
+        answer = self._answers[self._path]
+        answer = answer.pop(0) if isinstance(answer, Answers) else answer
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class Answers(list[Any]):
+    """One answer after the other."""
+
+
+class Terminal:
+    """Runs commands over a manager that answers as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[Any] = []
+        self.configs: list[Path | None] = []
+        manager = Manager(self.answers, self.asked)
+
+        @contextmanager
+        def opened(config: Path | None) -> Iterator[Any]:
+            self.configs.append(config)
+            yield manager
+
+        for module in (bans, claims, sessions, users):
+            monkeypatch.setattr(module, "open_sessions", opened)
+        monkeypatch.setattr(users, "UserDirectory", lambda given: given)
+
+    def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:
+        group = make_group(COMMANDS, version="1")
+        return CliRunner().invoke(group, arguments, input=typed, prog_name="clusterpass")
+
+    def says(self, *arguments: str, typed: str | None = None) -> str:
+        outcome = self.run(*arguments, typed=typed)
+        assert (outcome.exit_code, outcome.exception) == (0, None), outcome.output
+        return outcome.stdout
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    return Terminal(monkeypatch)
+
+
+ENDED, LATE = Ended(2, durable=True), Ended(1, durable=False)
+NOT_CONFIRMED = " (not confirmed by a replica)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb", "answer", "positional", "named", "said"),
+    [
+        (
+            ["sessions", "revoke", "alice", "-id", "--reason", "lost"],
+            *("revoke", LATE, ("alice", "-id"), {"reason": "lost"}),
+            f"ended 1 session{NOT_CONFIRMED}",
+        ),
+        (
+            ["sessions", "revoke", "alice", "id"],
+            *("revoke", ENDED, ("alice", "id"), {"reason": ""}),
+            "ended 2 sessions",
+        ),
+        (
+            ["sessions", "revoke", "alice", "--all", "--reason", "lost"],
+            *("revoke_all", ENDED, ("alice",), {"device_type": None, "reason": "lost"}),
+            "ended 2 sessions",
+        ),
+        (
+            ["sessions", "revoke", "alice", "--device-type", "phone"],
+            *("revoke_all", LATE, ("alice",), {"device_type": "phone", "reason": ""}),
+            f"ended 1 session{NOT_CONFIRMED}",
+        ),
+        (
+            ["sessions", "revoke-before", str(AT), "--yes"],
+            *("revoke_before", RevokedBefore(AT, durable=False), (AT,), {}),
+            f"revoked every session that was opened before {SHOWN}{NOT_CONFIRMED}",
+        ),
+        (
+            ["sessions", "revoke-before", "--yes"],
+            *("revoke_before", RevokedBefore(AT, durable=True), (None,), {}),
+            f"revoked every session that was opened before {SHOWN}",
+        ),
+        (["sessions", "prune"], "online.prune", 1, (), {}, "1 subject online"),
+        (
+            ["sessions", "count"],
+            *("online.count", OnlineCount(1, 2), (), {}),
+            "1 subject, 2 sessions",
+        ),
+        (
+            ["bans", "add", "alice"],
+            "bans.add",
+            ENDED,
+            ("alice",),
+            {"reason": "", "for_seconds": None, "scope": "", "level": 1},
+            "banned alice, ended 2 sessions",
+        ),
+        (
+            *(["bans", "add", "a\nb", "--reason", "r", "--for", "2m", "--scope", "s:*"],),
+            "bans.add",
+            LATE,
+            ("a\nb",),
+            {"reason": "r", "for_seconds": 120, "scope": "s:*", "level": 1},
+            f"banned a\\nb from s:*, ended 1 session{NOT_CONFIRMED}",
+        ),
+        (
+            ["bans", "add", "alice", "--level", "7"],
+            "bans.add",
+            ENDED,
+            ("alice",),
+            {"reason": "", "for_seconds": None, "scope": "", "level": 7},
+            "banned alice, ended 2 sessions",
+        ),
+        (
+            ["bans", "lift", "alice", "--scope", "s"],
+            *("bans.lift", Applied(1, durable=False), ("alice",), {"scope": "s"}),
+            f"lifted the ban of alice from s{NOT_CONFIRMED}",
+        ),
+        (
+            ["bans", "lift", "alice"],
+            *("bans.lift", Applied(0, durable=True), ("alice",), {"scope": ""}),
+            "there is no ban of alice",
+        ),
+        (
+            ["bans", "check", "alice", "--scope", "s", "--level", "3"],
+            *("bans.check", None, ("alice", "s"), {"level": 3}),
+            "not banned",
+        ),
+        (
+            ["bans", "check", "alice"],
+            *("bans.check", None, ("alice", ""), {"level": 1}),
+            "not banned",
+        ),
+        (
+            ["claims", "get", "alice"],
+            *("claims.get", {"plan": "pro"}, ("alice",), {}),
+            '{\n  "plan": "pro"\n}',
+        ),
+        (
+            ["claims", "set", "alice", '{"plan": "pro"}'],
+            *("claims.set", Applied(2, durable=False), ("alice", {"plan": "pro"}), {}),
+            f"updated 2 sessions{NOT_CONFIRMED}",
+        ),
+        (
+            ["claims", "set", "alice", '{"plan": "pro"}'],
+            *("claims.set", Applied(0, durable=True), ("alice", {"plan": "pro"}), {}),
+            "alice has no live session, so nothing was stored",
+        ),
+        (
+            ["claims", "set", "alice", "{}"],
+            *("claims.set", Applied(0, durable=True), ("alice", {}), {}),
+            "updated 0 sessions",
+        ),
+        (
+            ["users", "disable", "alice"],
+            *("disable", LATE, ("alice",), {}),
+            "disabled alice, ended 1 session",
+        ),
+        (["users", "enable", "a\tb"], "enable", None, ("a\tb",), {}, "enabled a\\tb"),
+    ],
+)
+def test_a_command_asks_once_and_says_what_came_of_it(
+    terminal: Terminal,
+    arguments: list[str],
+    verb: str,
+    answer: Any,
+    positional: tuple[Any, ...],
+    named: dict[str, Any],
+    said: str,
+) -> None:
+    terminal.answers[verb] = answer
+    assert terminal.says(*arguments) == f"{said}\n"
+    assert terminal.asked == [(verb, positional, named)]
+    assert terminal.configs == [None]
+
+
+@pytest.mark.parametrize("group", ["sessions", "bans", "claims"])
+def test_the_settings_are_those_of_the_file_that_is_named(terminal: Terminal, group: str) -> None:
+    terminal.answers |= {"history": (), "bans.list": (), "claims.get": {}}
+    command = {"sessions": "history", "bans": "list", "claims": "get"}[group]
+    terminal.says(group, "--config", "a.toml", command, "alice")
+    assert terminal.configs == [Path("a.toml")]
+
+
+@pytest.mark.parametrize(
+    "given", [(), ("id", "--all"), ("id", "--device-type", "x"), ("--all", "--device-type", "x")]
+)
+def test_what_to_revoke_is_said_once(terminal: Terminal, given: tuple[str, ...]) -> None:
+    outcome = terminal.run("sessions", "revoke", "alice", *given)
+    assert isinstance(outcome.exception, InvalidInput)
+    assert terminal.asked == []
+
+
+def test_all_sessions_are_revoked_only_after_a_yes(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions.time, "time", lambda: float(AT))
+    terminal.answers["revoke_before"] = RevokedBefore(AT, durable=True)
+    asked = f"Revoke every session that was opened before {SHOWN}?"
+    for when in ([], [str(AT + 86_400)], [str(AT)]):
+        outcome = terminal.run("sessions", "revoke-before", *when, typed="n\n")
+        assert asked in outcome.output
+        assert outcome.exit_code == 1
+    assert terminal.asked == []
+    early = terminal.run("sessions", "revoke-before", "1970-01-02T10:00Z", typed="n\n")
+    assert "before 1970-01-02 10:00 UTC?" in early.output
+    terminal.says("sessions", "revoke-before", typed="y\n")
+    assert terminal.asked == [("revoke_before", (None,), {})]
+
+
+def test_a_list_comes_in_pages(terminal: Terminal) -> None:
+    pages = [OnlinePage((session("alice"),), "next"), OnlinePage((session("bob"),), None)]
+    terminal.answers["online.page"] = Answers(pages)
+    outcome = terminal.run("sessions", "list", "--limit", "7")
+    assert (outcome.exit_code, outcome.stderr) == (0, "next page: --cursor next\n")
+    head, row = outcome.stdout.splitlines()
+    assert head.split() == [*TABLE_HEAD[:4], "LOGGED", "IN", "LAST", "USED", *TABLE_HEAD[6:]]
+    assert row.split("  ")[0] == "alice"
+    outcome = terminal.run("sessions", "list", "--cursor", "next")
+    assert outcome.stderr == ""
+    assert "bob" in outcome.stdout
+    assert terminal.asked == [
+        ("online.page", (None,), {"limit": 7}),
+        ("online.page", ("next",), {"limit": 50}),
+    ]
+
+
+def test_all_pages_are_one_list(terminal: Terminal) -> None:
+    pages = [OnlinePage((session("alice"),), "next"), OnlinePage((session("bob"),), None)]
+    terminal.answers["online.page"] = Answers(pages)
+    listed = json.loads(terminal.says("sessions", "list", "--all", "--json"))
+    assert [each["subject"] for each in listed["sessions"]] == ["alice", "bob"]
+    assert listed["next_cursor"] is None
+    assert [asked[1] for asked in terminal.asked] == [(None,), ("next",)]
+
+
+def test_a_page_as_json_has_its_cursor(terminal: Terminal) -> None:
+    terminal.answers["online.page"] = OnlinePage((), "next")
+    outcome = terminal.run("sessions", "list", "--json")
+    assert json.loads(outcome.stdout) == {"sessions": [], "next_cursor": "next"}
+    assert outcome.stderr == ""
+
+
+def test_the_sessions_of_one_subject_have_no_pages(terminal: Terminal) -> None:
+    terminal.answers["sessions"] = [session(act=Actor("admin", "id", "help"), bans=(BAN,))]
+    assert "admin" in terminal.says("sessions", "list", "alice")
+    (listed,) = json.loads(terminal.says("sessions", "list", "alice", "--json"))["sessions"]
+    assert listed["act"] == {"subject": "admin", "session_id": "id", "reason": "help"}
+    assert listed["bans"][0]["scope"] == "comments"
+    assert terminal.asked == [("sessions", ("alice",), {})] * 2
+    outcome = terminal.run("sessions", "list", "alice", "--cursor", "x")
+    assert isinstance(outcome.exception, InvalidInput)
+
+
+def test_the_count_as_json(terminal: Terminal) -> None:
+    terminal.answers["online.count"] = OnlineCount(1, 2)
+    assert json.loads(terminal.says("sessions", "count", "--json")) == {
+        "subjects": 1,
+        "sessions": 2,
+    }
+
+
+def test_everything_about_a_subject_or_about_one_session(terminal: Terminal) -> None:
+    terminal.answers |= {
+        "sessions": [session(session_id="-one"), session(session_id="two", claims={"a": [1]})],
+        "bans.list": (BAN, FOREVER),
+        "claims.get": {"plan": "pro"},
+    }
+    shown = terminal.says("sessions", "show", "alice")
+    assert "live sessions  2\n" in shown
+    assert "plan=pro" in shown
+    assert f"comments, level 2, until {SHOWN}: spam\n" in shown
+    assert "everything, level 1, permanent\n" in shown
+    assert shown.count("\n\n") == 2
+    one = terminal.says("sessions", "show", "alice", "-one")
+    assert "live sessions" not in one
+    assert "two" not in one
+    facts = json.loads(terminal.says("sessions", "show", "alice", "two", "--json"))
+    assert (facts["subject"], facts["claims"]) == ("alice", {"plan": "pro"})
+    assert [each["session_id"] for each in facts["sessions"]] == ["two"]
+    assert [each["scope"] for each in facts["bans"]] == ["comments", ""]
+    assert terminal.run("sessions", "show", "alice", "three").exit_code == 1
+
+
+def test_a_history(terminal: Terminal) -> None:
+    entries = [
+        HistoryEntry("login", AT, 1, "id", "10.0.0.1", "phone"),
+        HistoryEntry("refused", AT, 3, None, None, ""),
+    ]
+    terminal.answers["history"] = entries
+    lines = terminal.says("sessions", "history", "alice").splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "TIME EVENT COUNT SESSION ADDRESS TEXT",
+        f"{SHOWN} login 1 id 10.0.0.1 phone",
+        f"{SHOWN} refused 3 - -",
+    ]
+    first, _ = json.loads(terminal.says("sessions", "history", "alice", "--json"))
+    assert (first["kind"], first["at"], first["count"]) == ("login", AT, 1)
+
+
+def test_bans_in_a_table_and_as_json(terminal: Terminal) -> None:
+    terminal.answers["bans.list"] = (BAN, FOREVER)
+    lines = terminal.says("bans", "list", "alice").splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "SCOPE LEVEL SINCE UNTIL REASON",
+        f"comments 2 {SHOWN} {SHOWN} spam",
+        f"(everything) 1 {SHOWN} permanent -",
+    ]
+    first, second = json.loads(terminal.says("bans", "list", "alice", "--json"))
+    assert (first["until"], second["until"]) == (AT, None)
+
+
+def test_who_is_banned_has_the_status_3(terminal: Terminal) -> None:
+    terminal.answers["bans.check"] = SubjectBanned(ban=FOREVER)
+    outcome = terminal.run("bans", "check", "alice")
+    assert (outcome.exit_code, outcome.stdout) == (3, f"{SubjectBanned(ban=FOREVER).message}\n")
+
+
+def test_claims_from_standard_input_and_what_are_none(terminal: Terminal) -> None:
+    terminal.answers["claims.set"] = Applied(1, durable=True)
+    terminal.says("claims", "set", "alice", "-", typed='{"a": 1}')
+    assert terminal.asked == [("claims.set", ("alice", {"a": 1}), {})]
+    for text, why in (("{", "not valid JSON"), ("[" * 100_000, "JSON"), ("[1]", "a JSON object")):
+        outcome = terminal.run("claims", "set", "alice", text)
+        assert isinstance(outcome.exception, InvalidInput)
+        assert why in outcome.exception.message
+    assert len(terminal.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "password"),
+    [
+        ("secret words\n", "secret words"),
+        ("secret words\r\nmore\n", "secret words"),
+        (" as it is ", " as it is "),
+        ("", ""),
+    ],
+)
+def test_a_password_is_the_first_line_of_standard_input(
+    terminal: Terminal, typed: str, password: str
+) -> None:
+    terminal.answers |= {"add": None, "set_password": ENDED}
+    assert terminal.says("users", "add", "alice", "--password-stdin", typed=typed) == (
+        "added alice\n"
+    )
+    assert terminal.says("users", "passwd", "alice", "--password-stdin", typed=typed) == (
+        "changed the password of alice, ended 2 sessions\n"
+    )
+    assert terminal.asked == [
+        ("add", ("alice", password), {}),
+        ("set_password", ("alice", password), {}),
+    ]
+
+
+def test_a_password_that_is_typed_is_typed_twice_and_not_shown(terminal: Terminal) -> None:
+    terminal.answers["add"] = None
+    said = terminal.says("users", "add", "alice", typed="secret words\nsecret words\n")
+    assert "secret" not in said
+    assert terminal.asked == [("add", ("alice", "secret words"), {})]
+    assert terminal.run("users", "add", "alice", typed="secret words\nother words\n").exit_code == 1
+    assert len(terminal.asked) == 1
+
+
+def test_a_password_that_is_no_text(terminal: Terminal) -> None:
+    outcome = terminal.run("users", "add", "alice", "--password-stdin", typed=b"\xff\n")
+    assert isinstance(outcome.exception, InvalidInput)
+    assert "not valid UTF-8" in outcome.exception.message
+
+
+def test_users_in_lines_and_as_json(terminal: Terminal) -> None:
+    found = [User("a\nb", disabled=True, created_at=AT), User("c", disabled=False, created_at=0)]
+    terminal.answers["list"] = found
+    assert terminal.says("users", "list") == (
+        "a\\nb\tdisabled\tsince 2023-11-14\nc\tenabled\tsince 1970-01-01\n"
+    )
+    assert json.loads(terminal.says("users", "list", "--json")) == [
+        {"name": "a\nb", "disabled": True, "created_at": AT},
+        {"name": "c", "disabled": False, "created_at": 0},
+    ]
+
+
+def test_the_root_lists_every_command_and_says_its_version(terminal: Terminal) -> None:
+    shown = terminal.says("--help")
+    assert "Distributed JWT sessions on a Redis or Valkey Cluster." in shown
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name} " in shown
+        assert line[:40] in shown
+        assert terminal.says(name, "--help")
+    assert terminal.says("--version") == "clusterpass, version 1\n"

@@ -1,0 +1,198 @@
+"""The queue between verbs and listeners: what is delivered, and what is dropped and counted."""
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from clusterpass.managers.aio import listeners as aio
+from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.subscriptions import Subscriptions
+from clusterpass.managers.sync import listeners as sync
+from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.model.values import SessionEvent
+
+LONG = 60.0
+
+
+def event(kind: Any = "login", subject: str = "alice") -> SessionEvent:
+    return SessionEvent(kind, subject, 0)
+
+
+def test_on_a_thread_events_arrive_in_order_and_closing_waits_for_them() -> None:
+    listeners, heard = Listeners(), []
+    goes_on = threading.Event()
+
+    def listener(one: SessionEvent) -> None:
+        assert goes_on.wait(LONG)
+        heard.append((one.subject, threading.current_thread().name))
+
+    listeners.subscriptions.add(("login",), listener)
+    for number in range(3):
+        listeners.tell(event(subject=str(number)))
+        listeners.tell(event("revoked"))
+    goes_on.set()
+    listeners.close()
+    assert heard == [(str(number), "clusterpass-listeners") for number in range(3)]
+    assert listeners.subscriptions.dropped == 0
+    listeners.tell(event("revoked"))
+    assert listeners.subscriptions.dropped == 0, "nobody listens to it"
+    listeners.tell(event())
+    assert listeners.subscriptions.dropped == 1
+    assert len(heard) == 3
+
+
+def test_in_a_loop_events_arrive_in_order_and_closing_waits_for_them() -> None:
+    async def run() -> None:
+        listeners, heard = AsyncListeners(), []
+
+        async def listener(one: SessionEvent) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            await asyncio.sleep(0)
+            heard.append((one.subject, task.get_name()))
+
+        listeners.subscriptions.add(("login",), listener)
+        for number in range(3):
+            listeners.tell(event(subject=str(number)))
+            listeners.tell(event("revoked"))
+        assert heard == [], "a verb waits for no listener"
+        await listeners.close()
+        assert heard == [(str(number), "clusterpass-listeners") for number in range(3)]
+        assert listeners.subscriptions.dropped == 0
+        listeners.tell(event("revoked"))
+        assert listeners.subscriptions.dropped == 0, "nobody listens to it"
+        listeners.tell(event())
+        assert listeners.subscriptions.dropped == 1
+        assert len(heard) == 3
+
+    asyncio.run(run())
+
+
+def test_in_a_loop_a_later_event_wakes_the_listener_again() -> None:
+    async def run() -> None:
+        listeners, heard = AsyncListeners(), asyncio.Event()
+
+        async def listener(_: SessionEvent) -> None:
+            heard.set()
+
+        listeners.subscriptions.add((), listener)
+        for _ in range(3):
+            heard.clear()
+            listeners.tell(event())
+            async with asyncio.timeout(LONG):
+                await heard.wait()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await listeners.close()
+
+    asyncio.run(run())
+
+
+def test_what_does_not_fit_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (aio.MOST_WAITING, sync.MOST_WAITING) == (10_000, 10_000)
+    monkeypatch.setattr(sync, "MOST_WAITING", 2)
+    listeners, heard, began, goes_on = Listeners(), [], threading.Event(), threading.Event()
+
+    def listener(one: SessionEvent) -> None:
+        began.set()
+        assert goes_on.wait(LONG)
+        heard.append(one.subject)
+
+    listeners.subscriptions.add((), listener)
+    listeners.tell(event(subject="first"))
+    assert began.wait(LONG)
+    for number in range(4):
+        listeners.tell(event(subject=str(number)))
+    assert listeners.subscriptions.dropped == 2
+    goes_on.set()
+    listeners.close()
+    assert heard == ["first", "0", "1"]
+
+
+def test_in_a_loop_what_does_not_fit_is_dropped_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aio, "MOST_WAITING", 2)
+
+    async def run() -> None:
+        listeners, heard = AsyncListeners(), []
+
+        async def listener(one: SessionEvent) -> None:
+            heard.append(one.subject)
+
+        listeners.subscriptions.add((), listener)
+        for number in range(4):
+            listeners.tell(event(subject=str(number)))
+        assert listeners.subscriptions.dropped == 2
+        await listeners.close()
+        assert heard == ["0", "1"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("module", "kind"), [(sync, Listeners), (aio, AsyncListeners)])
+def test_a_listener_that_hangs_is_left_and_that_is_counted(
+    monkeypatch: pytest.MonkeyPatch, module: Any, kind: Any
+) -> None:
+    monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.01)
+    goes_on = threading.Event()
+
+    async def run() -> None:
+        listeners = kind()
+
+        def listener(_: SessionEvent) -> None:
+            assert goes_on.wait(LONG)
+
+        listeners.subscriptions.add((), listener)
+        listeners.tell(event())
+        await asyncio.sleep(0)
+        closed = listeners.close()
+        if closed is not None:
+            await closed
+        assert listeners.subscriptions.dropped == 1
+        goes_on.set()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", [Listeners, AsyncListeners])
+def test_a_child_delivers_nothing_of_its_parent(kind: Any) -> None:
+    listeners = kind()
+    listeners._waiting.append(event())
+    listeners.begin_anew()
+    assert list(listeners._waiting) == []
+
+
+def test_the_first_and_every_thousandth_drop_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    subscriptions = Subscriptions()
+    for _ in range(2001):
+        subscriptions.note_dropped()
+    assert [(each.name, each.levelno) for each in caplog.records] == [
+        ("clusterpass.listeners", logging.WARNING)
+    ] * 3
+    assert [each.getMessage() for each in caplog.records] == [
+        f"listeners are too slow: {count} events dropped" for count in (1, 1000, 2000)
+    ]
+
+
+def test_who_listens_to_what() -> None:
+    def first(_: SessionEvent) -> None:
+        """Listens."""
+
+    def second(_: SessionEvent) -> None:
+        """Listens too."""
+
+    subscriptions = Subscriptions()
+    subscriptions.add(("login", "revoked"), first)
+    before = subscriptions.by_kind
+    subscriptions.add(("login",), second)
+    assert before == {"login": (first,), "revoked": (first,)}, "it is replaced, not changed"
+    assert subscriptions.of(event()) == (first, second)
+    assert subscriptions.of(event("revoked")) == (first,)
+    assert subscriptions.of(event("banned")) == ()
+    subscriptions.remove(first)
+    assert subscriptions.of(event()) == (second,)
+    assert subscriptions.of(event("revoked")) == ()

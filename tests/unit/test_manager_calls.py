@@ -1,0 +1,311 @@
+"""Every argument of every verb reaches its flow, and what the store answers reaches the caller."""
+
+import asyncio
+import inspect
+import math
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    AsyncSessionManager,
+    Config,
+    ConfigurationError,
+    InvalidInput,
+    KeyRing,
+    SessionManager,
+)
+from clusterpass.protocol.keyspace import Keyspace
+
+CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), staleness_bound=0.4)
+# The verb, and the flow that it runs.
+VERBS = [
+    ("refresh", "refresh.refresh"),
+    ("logout", "end.logout"),
+    ("sessions", "subject.sessions"),
+    ("get", "get.get"),
+    ("history", "subject.history"),
+    ("revoke", "end.revoke"),
+    ("revoke_all", "end.revoke_all"),
+    ("revoke_before", "end.revoke_before"),
+    ("generation", "subject.generation"),
+    ("shorten", "adjust.shorten"),
+    ("elevate", "adjust.elevate"),
+    ("impersonate", "login.impersonate"),
+    ("bans.add", "subject.ban"),
+    ("bans.lift", "subject.unban"),
+    ("bans.list", "subject.bans"),
+    ("bans.check", "subject.check_ban"),
+    ("claims.set", "subject.set_claims"),
+    ("claims.get", "subject.claims"),
+    ("online.count", "online.count"),
+    ("online.page", "online.page"),
+    ("online.prune", "online.prune"),
+]
+
+
+class Flow:
+    """Stands for a flow: what it was made with."""
+
+    def __init__(self, made: str, taken: dict[str, Any]) -> None:
+        self.made, self.taken = made, taken
+
+
+class Store:
+    """A store that runs nothing and says what it was told."""
+
+    keyspace, deadline, has_epochs = Keyspace("app"), 2.5, False
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def observe(self, observer: Any, bound: float) -> None:
+        self.told.append(("observe", observer, bound))
+
+    def confirm_by(self, durability: str) -> None:
+        self.told.append(("confirm_by", durability))
+
+    def describe_durability(self) -> str:
+        return "as durable as this"
+
+    def silent_nodes(self) -> tuple[str, ...]:
+        return ("10.0.0.1:7000",)
+
+    def owner_of(self, slot: int) -> int:
+        return slot
+
+    def run(self, flow: Any) -> Any:
+        return ("answer", flow)
+
+    def ping(self) -> None:
+        self.told.append("ping")
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+class AwaitableStore(Store):
+    """The same, awaited."""
+
+    async def run(self, flow: Any) -> Any:
+        return ("answer", flow)
+
+    async def ping(self) -> None:
+        self.told.append("ping")
+
+    async def close(self) -> None:
+        self.told.append("close")
+
+
+FACES: list[tuple[Any, Any]] = [(SessionManager, Store), (AsyncSessionManager, AwaitableStore)]
+
+
+@pytest.fixture(params=FACES, ids=["threads", "loop"])
+def manager(request: pytest.FixtureRequest) -> Any:
+    kind, store = request.param
+    return kind(store(), CONFIG)
+
+
+def ran(outcome: Any) -> Any:
+    async def awaited() -> Any:
+        return await outcome
+
+    return asyncio.run(awaited()) if inspect.isawaitable(outcome) else outcome
+
+
+def member(of: Any, path: str) -> Any:
+    for name in path.split("."):
+        of = getattr(of, name)
+    return of
+
+
+def record(manager: Any, flow: str) -> None:
+    """Replaces a flow by one that says with what it was made, by the names of its parameters."""
+    group, name = flow.split(".")
+    flows = getattr(manager._flows, group)
+    signature = inspect.signature(getattr(flows, name))
+
+    def made(*positional: Any, **named: Any) -> Flow:
+        return Flow(flow, dict(signature.bind(*positional, **named).arguments))
+
+    setattr(flows, name, made)
+
+
+@pytest.mark.parametrize(("verb", "flow"), VERBS, ids=[verb for verb, _ in VERBS])
+def test_a_verb_runs_its_flow_with_all_that_it_was_given(
+    manager: Any, verb: str, flow: str
+) -> None:
+    record(manager, flow)
+    call = member(manager, verb)
+    parameters = inspect.signature(call).parameters.values()
+    given = {each.name: f"given as {each.name}" for each in parameters}
+    outcome = ran(call(**given))
+    if verb == "bans.check":  # answers by raising or not
+        assert outcome is None
+        return
+    answer, made = outcome
+    assert answer == "answer"
+    assert (made.made, made.taken) == (flow, given)
+
+
+@pytest.mark.parametrize(("verb", "flow"), VERBS, ids=[verb for verb, _ in VERBS])
+def test_a_verb_passes_the_defaults_on_that_it_documents(
+    manager: Any, verb: str, flow: str
+) -> None:
+    record(manager, flow)
+    call = member(manager, verb)
+    parameters = inspect.signature(call).parameters.values()
+    required = {each.name: each.name for each in parameters if each.default is each.empty}
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    outcome = ran(call(**required))
+    if verb != "bans.check":
+        assert outcome[1].taken == required | defaults
+
+
+def test_every_verb_that_runs_a_flow_is_listed() -> None:
+    named = {verb for verb, _ in VERBS} | {"login", "verify", "watch", "ping", "close"}
+    groups = {"bans", "claims", "online"}
+    manager = SessionManager(Store(), CONFIG)
+    holders = [("", manager), *((f"{group}.", getattr(manager, group)) for group in groups)]
+    found = {
+        f"{before}{name}"
+        for before, holder in holders
+        for name, _ in inspect.getmembers(holder, inspect.ismethod)
+        if not name.startswith("_")
+    }
+    assert found - {"from_url", "on", "off", "recall", "stats"} == named
+
+
+def test_a_check_of_a_ban_is_asked_with_its_scope_and_level(manager: Any) -> None:
+    flows, asked = manager._flows.subject, []
+    flows.check_ban = lambda *given: asked.append(given)
+    ran(manager.bans.check("alice", "comments", level=7))
+    ran(manager.bans.check("alice"))
+    assert asked == [("alice", "comments", 7), ("alice", "", 1)]
+
+
+def test_login_passes_its_options_on(manager: Any) -> None:
+    record(manager, "login.login")
+    answer, made = ran(manager.login("alice", device="phone", generation=3))
+    assert answer == "answer"
+    assert made.taken == {"subject": "alice", "options": {"device": "phone", "generation": 3}}
+
+
+def test_a_store_is_told_how_it_is_used(manager: Any) -> None:
+    near = manager._flows.memory.near
+    assert manager.store.told == [("observe", near, 0.4), ("confirm_by", "replicated")]
+    assert near.leases.majority_until == math.inf, "a single server has no majority"
+    assert manager.config is CONFIG
+
+
+@pytest.mark.parametrize(("kind", "store"), FACES)
+def test_a_grace_that_is_not_longer_than_the_deadline_is_refused(kind: Any, store: Any) -> None:
+    slow = store()
+    slow.deadline = 30.0
+    with pytest.raises(ConfigurationError, match=r"refresh_grace \(30 s\) must be longer"):
+        kind(slow, CONFIG)
+    slow.deadline = 29.9
+    kind(slow, CONFIG)
+
+
+def test_what_stats_add(manager: Any) -> None:
+    told = manager.stats()
+    assert told.durability == "as durable as this"
+    assert told.silent_nodes == ("10.0.0.1:7000",)
+    assert (told.verification, told.staleness_bound) == ("cached", 0.4)
+
+
+def test_ping_and_close_reach_the_store_and_all_that_runs(manager: Any) -> None:
+    ran(manager.ping())
+    assert manager.store.told[-1] == "ping"
+    ran(manager.close())
+    assert manager.store.told[-1] == "close"
+    assert manager._watching._worker.is_stopping
+    assert manager._listeners._worker.is_stopping
+    assert manager._confirming._worker.is_stopping
+
+
+def test_a_block_closes_its_manager() -> None:
+    with SessionManager(Store(), CONFIG) as manager:
+        assert manager.store.told[-1] != "close"
+    assert manager.store.told[-1] == "close"
+
+
+def test_an_asynchronous_block_closes_its_manager() -> None:
+    async def run() -> Any:
+        async with AsyncSessionManager(AwaitableStore(), CONFIG) as manager:
+            assert manager.store.told[-1] != "close"
+        return manager.store.told[-1]
+
+    assert asyncio.run(run()) == "close"
+
+
+def test_listeners_come_and_go(manager: Any) -> None:
+    def listener(_: Any) -> None:
+        """Listens."""
+
+    assert manager.on("login", "revoked")(listener) is listener
+    subscribed = manager._listeners.subscriptions
+    assert subscribed.by_kind == {"login": (listener,), "revoked": (listener,)}
+    manager.off(listener)
+    assert subscribed.by_kind == {"login": (), "revoked": ()}
+    manager.off(listener)
+    manager.on()(listener)
+    assert {"login", "refresh", "revoked"} < subscribed.by_kind.keys()
+
+
+@pytest.mark.parametrize("kind", ["expired", "idle", "nothing", None])
+def test_nobody_listens_to_what_is_never_told(manager: Any, kind: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no event .*; use one of login, "):
+        manager.on("login", kind)
+
+
+def test_a_listener_can_be_called(manager: Any) -> None:
+    with pytest.raises(InvalidInput, match="must be callable"):
+        manager.on("login")("no function")
+    assert manager._listeners.subscriptions.by_kind == {}
+
+
+@pytest.mark.parametrize(("kind", "_store"), FACES)
+def test_only_the_embedded_cluster_needs_no_configuration(kind: Any, _store: Any) -> None:
+    for url in ("redis://127.0.0.1:1", "redis+cluster://127.0.0.1:1"):
+        with pytest.raises(ConfigurationError, match="a manager needs a Config"):
+            kind.from_url(url)
+
+
+def test_verify_asks_the_store_with_all_that_it_was_given(manager: Any) -> None:
+    record(manager, "verify.verify")
+    given = {
+        "access_token": "token",
+        "level": "2",
+        "max_auth_age": 60,
+        "verification": "stateless",
+        "outage_grace": 5.0,
+    }
+    answer, made = ran(manager.verify(**given))
+    assert (answer, made.taken) == ("answer", given)
+
+
+@pytest.mark.parametrize(
+    "special", [{"level": "2"}, {"max_auth_age": 60}, {"verification": "cached"}]
+)
+def test_what_is_remembered_answers_only_a_plain_verify(
+    manager: Any, special: dict[str, Any]
+) -> None:
+    record(manager, "verify.verify")
+    manager._remembered = lambda token: ("remembered", token)
+    assert ran(manager.verify("token")) == ("remembered", "token")
+    assert ran(manager.verify("token", outage_grace=5.0)) == ("remembered", "token")
+    assert manager.recall("token") == ("remembered", "token")
+    answer, made = ran(manager.verify("token", **special))
+    assert answer == "answer"
+    assert made.taken["access_token"] == "token"
+
+
+@pytest.mark.parametrize(("kind", "store"), FACES)
+def test_a_strict_manager_remembers_nothing(kind: Any, store: Any) -> None:
+    strict = Config(issuer="https://auth.example", keys=CONFIG.keys, verification="strict")
+    manager = kind(store(), strict)
+    record(manager, "verify.verify")
+    manager._remembered = lambda token: ("remembered", token)
+    assert ran(manager.verify("token"))[0] == "answer"

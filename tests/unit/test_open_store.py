@@ -1,0 +1,147 @@
+"""What a URL opens: a store as it is, or a cluster of this machine and then its store."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clusterpass import ConfigurationError
+from clusterpass.managers import development, open_store as opening
+from clusterpass.managers.open_store import open_store
+from clusterpass.store.location import StoreLocation
+
+STARTED = "redis+cluster://127.0.0.1:7000"
+
+
+class Cluster:
+    """Stands for a cluster of server processes."""
+
+    made: list[Any] = []  # noqa: RUF012 (emptied by the fixture)
+    fails = False
+    url = STARTED
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        self.did: list[str] = []
+        self.given = (positional, named)
+        Cluster.made.append(self)
+
+    def start(self) -> None:
+        self.did.append("start")
+        if Cluster.fails:
+            raise KeyboardInterrupt
+
+    def stop(self) -> None:
+        self.did.append("stop")
+
+    def close(self) -> None:
+        self.did.append("close")
+
+
+class Shared(Cluster):
+    """The same, shared."""
+
+
+@pytest.fixture(autouse=True)
+def _clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "made", [])
+    monkeypatch.setattr(opening, "EmbeddedCluster", Cluster)
+    monkeypatch.setattr(opening, "SharedCluster", Shared)
+    monkeypatch.setattr(development, "_given", set())
+
+
+def driver(location: StoreLocation, on_close: Any = None) -> Any:
+    return location, on_close
+
+
+def test_a_store_that_is_there_is_opened_as_it_is() -> None:
+    location, on_close = open_store("redis+cluster://10.0.0.1:7000?namespace=app", driver)
+    assert [str(seed) for seed in location.seeds] == ["10.0.0.1:7000"]
+    assert location.keyspace.namespace == "app"
+    assert on_close is None
+    assert Cluster.made == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "count"), [("", 6), ("nodes=3&", 3), ("nodes=30&", 30), ("nodes=1&", 1)]
+)
+def test_a_throwaway_cluster_is_started_and_stopped_with_its_store(nodes: str, count: int) -> None:
+    url = f"embedded://?{nodes}namespace=app&timeout=0.7&deadline=3"
+    location, on_close = open_store(url, driver)
+    (cluster,) = Cluster.made
+    assert type(cluster) is Cluster
+    assert (cluster.given, cluster.did) == (((), {"nodes": count}), ["start"])
+    assert [str(seed) for seed in location.seeds] == ["127.0.0.1:7000"]
+    assert not location.is_embedded
+    assert location.keyspace.namespace == "app"
+    assert (location.patience.timeout, location.patience.deadline) == (0.7, 3.0)
+    on_close()
+    assert cluster.did == ["start", "stop"]
+
+
+@pytest.mark.parametrize(("nodes", "count"), [("", None), ("&nodes=3", 3)])
+def test_a_cluster_in_a_folder_is_shared(nodes: str, count: int | None) -> None:
+    location, on_close = open_store(f"embedded://?data=folder{nodes}", driver)
+    (cluster,) = Cluster.made
+    assert type(cluster) is Shared
+    assert (cluster.given, cluster.did) == ((("folder",), {"nodes": count}), [])
+    assert [str(seed) for seed in location.seeds] == ["127.0.0.1:7000"]
+    on_close()
+    assert cluster.did == ["close"]
+
+
+@pytest.mark.parametrize("nodes", ["x", "-1", "1.5", "100"])
+def test_a_number_of_nodes_is_a_whole_one(nodes: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"nodes .* must be a whole number"):
+        open_store(f"embedded://?nodes={nodes}", driver)
+    assert Cluster.made == []
+
+
+def test_the_lock_of_a_throwaway_cluster_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    locks: list[int] = []
+
+    def claim() -> int:
+        locks.append(os.open(os.devnull, os.O_RDONLY))
+        return locks[-1]
+
+    monkeypatch.setattr(opening, "claim_throwaway", claim)
+    _, on_close = open_store("embedded://", driver)
+    os.fstat(locks[0])
+    on_close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(locks[0])
+    monkeypatch.setattr(Cluster, "fails", True)
+    with pytest.raises(KeyboardInterrupt):
+        open_store("embedded://", driver)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(locks[1])
+
+
+def test_a_configuration_for_development_warns_once() -> None:
+    with pytest.warns(UserWarning, match="No Config was given: the issuer is http://localhost"):
+        config = development.development_config("embedded://")
+    assert config.issuer == "http://localhost"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = development.development_config("embedded://")
+    assert config.keys.signing_key.kid != other.keys.signing_key.kid, "keys for one manager"
+
+
+@pytest.mark.filterwarnings("ignore:No Config was given")
+def test_the_keys_of_a_folder_stay_and_are_for_their_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    kids = {
+        development.development_config(f"embedded://?data={folder}").keys.signing_key.kid
+        for _ in range(2)
+    }
+    assert len(kids) == 1
+    assert [each.name for each in folder.iterdir()] == ["keys.json"]
+    assert (folder / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1", "redis+cluster://127.0.0.1:7000"])
+def test_only_the_embedded_cluster_needs_no_configuration(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="a manager needs a Config"):
+        development.development_config(url)

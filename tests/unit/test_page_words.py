@@ -1,0 +1,263 @@
+"""The words, cookies and forms of the page, and the problems that the service tells."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from clusterpass import InvalidInput
+from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
+from clusterpass.service.page import sentences
+from clusterpass.service.page.cookies import PageCookies
+from clusterpass.service.page.device_types import device_icon, plural
+from clusterpass.service.page.forms import FORM_PATHS, read_form
+from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
+
+PAIR: Any = SimpleNamespace(access_token="a1", refresh_token="r1", session_expires_in=99)
+
+
+def request(cookie: str = "", body: bytes = b"") -> Request:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "headers": [(b"cookie", cookie.encode())]}, receive)
+
+
+def test_a_sentence_keeps_its_parts_apart() -> None:
+    parts = {"name": (Quoted("bob"),), "when": ("at ", Moment(9))}
+    assert compose("Since {when}, {name} is out.", **parts) == (
+        "Since ",
+        "at ",
+        Moment(9),
+        ", ",
+        Quoted("bob"),
+        " is out.",
+    )
+    assert compose("{name}", **parts) == (Quoted("bob"),)
+    assert compose("Nothing {Else}.") == ("Nothing {Else}.",)
+    assert Notice(("Done.",)).is_good is False
+
+
+def test_what_templates_ask_of_a_part() -> None:
+    for part in ("text", Quoted("text"), Moment(1)):
+        assert sentences.is_quoted(part) is isinstance(part, Quoted)
+        assert sentences.is_moment(part) is isinstance(part, Moment)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_time_for_people_and_for_programs(month: int) -> None:
+
+    stamp = int(datetime(2026, month, 5, 7, 8, 9, tzinfo=UTC).timestamp())
+    name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][
+        month - 1
+    ]
+    assert sentences.readable(stamp) == f"5 {name} 2026, 07:08 UTC"
+    assert sentences.machine_readable(stamp) == f"2026-{month:02}-05T07:08:09Z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (2, "2 seconds"),
+        (90, "90 seconds"),
+        (91, "2 minutes"),
+        (120, "2 minutes"),
+        (121, "3 minutes"),
+    ],
+)
+def test_a_duration_in_words(seconds: int, words: str) -> None:
+    assert sentences.duration(seconds) == words
+
+
+def test_how_often_in_words() -> None:
+    assert [sentences.times(count) for count in (0, 1, 2, 3)] == [
+        "0 times",
+        "once",
+        "twice",
+        "3 times",
+    ]
+
+
+def set_by(response: Response) -> list[str]:
+    return [value.decode() for name, value in response.raw_headers if name == b"set-cookie"]
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_both_tokens_are_kept_as_long_as_the_session_and_cleared(secure: bool) -> None:
+    cookies, kept, cleared = PageCookies(secure=secure), Response(), Response()
+    cookies.keep(kept, PAIR)
+    cookies.clear(cleared)
+    names = {cookies._cookies.access.name, cookies._cookies.refresh.name}
+    for response, values, age in ((kept, {"a1", "r1"}, 99), (cleared, {'""'}, 0)):
+        found = [each.split("; ")[0].split("=", 1) for each in set_by(response)]
+        assert {name for name, _ in found} == names
+        assert {value for _, value in found} == values
+        for each in set_by(response):
+            assert f"Max-Age={age};" in each
+            assert "HttpOnly" in each
+            assert "SameSite=" in each
+            assert ("Secure" in each) is secure
+            assert "Path=/" in each
+
+
+def test_the_tokens_that_a_browser_sends() -> None:
+    cookies = PageCookies(secure=False)
+    access, refresh = cookies._cookies.access.name, cookies._cookies.refresh.name
+    sent = request(f"{access}=a1; {refresh}=r1")
+    assert (cookies.access_token(sent), cookies.refresh_token(sent)) == ("a1", "r1")
+    for nothing in (request(), request(f"{access}=; {refresh}=")):
+        assert (cookies.access_token(nothing), cookies.refresh_token(nothing)) == (None, None)
+
+
+def test_a_notice_waits_a_minute_for_the_next_page() -> None:
+    cookies, left, dropped = PageCookies(secure=False), Response(), Response()
+    cookies.leave_notice(left, "gone-3")
+    cookies.drop_notice(dropped)
+    assert "=gone-3; " in set_by(left)[0]
+    assert "Max-Age=60;" in set_by(left)[0]
+    assert "Max-Age=0;" in set_by(dropped)[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("gone", True),
+        ("x" * 20, True),
+        ("gone-123", True),
+        ("x" * 21, False),
+        ("gone-1234", False),
+        ("gone-", False),
+        ("Gone", False),
+        ("", False),
+    ],
+)
+def test_only_a_code_is_a_notice(code: str, shown: bool) -> None:
+    cookies = PageCookies(secure=False)
+    sent = request(f"{cookies._cookies.notice.name}={code}")
+    assert cookies.notice(sent) == (code if shown else None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("login", "logout", "confirm", "sessions/revoke-others", "sessions/revoke-kind"),
+        *("sessions/-id_/revoke", "subject/revoke", "subject/revoke-all", "subject/ban"),
+        *("subject/lift", "subject/impersonate"),
+    ],
+)
+def test_a_path_that_takes_a_form(path: str) -> None:
+    assert f"/page/{path}" in FORM_PATHS
+    for other in (f"/{path}", f"/page/{path}/", f"/page/{path}x", path.encode(), None):
+        assert other not in FORM_PATHS
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", {}),
+        (b"a=1&b=", {"a": "1", "b": ""}),
+        (b"a=%C3%A9+x", {"a": "é x"}),
+        (b"&".join(b"%d=1" % number for number in range(8)), {str(n): "1" for n in range(8)}),
+    ],
+)
+def test_a_form(body: bytes, fields: dict[str, str]) -> None:
+    assert asyncio.run(read_form(request(body=body))) == fields
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"a", "malformed"),
+        (b"a=%ff", "malformed"),
+        (b"a=\xff", "malformed"),
+        (b"&".join(b"%d=1" % number for number in range(9)), "malformed"),
+        (b"a=1&a=1", "more than once"),
+    ],
+)
+def test_no_form(body: bytes, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        asyncio.run(read_form(request(body=body)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "icon"),
+    [
+        ("phone", "an iPad", "phone"),
+        ("tablet", None, "tablet"),
+        ("computer", "Android phone", "computer"),
+        ("fridge", "Firefox on iPad", "tablet"),
+        (None, "a tablet", "tablet"),
+        (None, "Android Tablet", "tablet"),
+        (None, "Safari on iPhone", "phone"),
+        (None, "Chrome on Android", "phone"),
+        (None, "my phone", "phone"),
+        (None, "Phone", "phone"),
+        (None, "Firefox on Linux", "computer"),
+        (None, None, "computer"),
+    ],
+)
+def test_the_icon_of_a_device(kind: str | None, name: str | None, icon: str) -> None:
+    assert device_icon(kind, name) == icon
+
+
+def test_many_devices_of_a_type() -> None:
+    assert [plural(kind) for kind in ("phone", "tablet", "computer", "fridge")] == [
+        "phones",
+        "tablets",
+        "computers",
+        "devices of type fridge",
+    ]
+
+
+def invalid(*entries: tuple[str, tuple[Any, ...]]) -> RequestValidationError:
+    return RequestValidationError([{"type": kind, "loc": where} for kind, where in entries])
+
+
+def test_a_body_that_is_no_json_is_a_bad_request() -> None:
+    told = of_validation(invalid(("missing", ("body", "a")), ("json_invalid", ("body", 3))))
+    assert (told.status, told.detail) == (400, "The body is not valid JSON.")
+
+
+def test_invalid_fields_are_named_once_in_the_sentence() -> None:
+    told = of_validation(
+        invalid(
+            ("missing", ("body", "a", 0, "b")),
+            ("string_too_long", ("body", "c")),
+            ("odd", ("body", "c")),
+            ("model_type", ("body",)),
+            ("extra_forbidden", ("body", "x" * 64)),
+            ("extra_forbidden", ("body", "x" * 65)),
+        )
+    )
+    assert told.status == 422
+    assert told.detail == (
+        f"The request has invalid fields: a.0.b, c, body, {'x' * 64}, {'x' * 64}...."
+    )
+    assert told.fields == [
+        {"field": "a.0.b", "message": "is missing"},
+        {"field": "c", "message": "is too long"},
+        {"field": "c", "message": "is not valid"},
+        {"field": "body", "message": "must be a JSON object"},
+        {"field": "x" * 64, "message": "is unknown"},
+        {"field": "x" * 64 + "...", "message": "is unknown"},
+    ]
+
+
+def test_at_most_twenty_fields_are_named() -> None:
+    told = of_validation(invalid(*(("missing", ("body", str(number))) for number in range(21))))
+    assert told.fields is not None
+    assert [each["field"] for each in told.fields] == [str(number) for number in range(20)]
+
+
+def test_what_the_framework_rejects_keeps_its_status_and_headers() -> None:
+    told = of_http_exception(HTTPException(405, "secret", {"Allow": "GET"}))
+    assert (told.status, dict(told.headers)["Allow"]) == (405, "GET")
+    assert "secret" not in repr(told)

@@ -1,0 +1,171 @@
+"""How a watch goes on and ends: what wakes it, what it reports, and what it leaves behind."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    AsyncSessionManager,
+    InvalidInput,
+    Session,
+    SessionManager,
+    SessionRevoked,
+    SessionUnknown,
+    StoreUnavailable,
+)
+from clusterpass.sessions.memory.followers import LOOK_SECONDS
+from clusterpass.tokens.identifiers import encode_session_id
+
+from .test_manager_calls import CONFIG, AwaitableStore, Store
+
+SESSION = Session(
+    "alice", encode_session_id(b"session-id-of-16"), "phone", 1, 2, 3, acr="1", auth_time=1
+)
+CHANGED = replace(SESSION, claims={"plan": "pro"})
+GONE, SILENT = SessionRevoked(reason="revoked", ended_at=9), StoreUnavailable()
+LONG = 60.0
+
+
+def readings(manager: Any, answers: list[Any]) -> None:
+    """The session is read as ``answers`` say, one after the other; the last one is repeated."""
+
+    def read(followed: Any) -> Any:
+        followed.is_due = False
+        followed.read_at = math.inf  # so that nobody wakes it for want of a lease
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    manager._flows.get.read = read
+
+
+class Reading(AwaitableStore):
+    """A store that gives what a flow stands for."""
+
+    async def run(self, flow: Any) -> Any:
+        if isinstance(flow, Exception):
+            raise flow
+        return flow
+
+
+class BlockingReading(Store):
+    """The same, for threads."""
+
+    def run(self, flow: Any) -> Any:
+        if isinstance(flow, Exception):
+            raise flow
+        return flow
+
+
+def in_loop(test: Callable[[AsyncSessionManager], Any]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(LONG), AsyncSessionManager(Reading(), CONFIG) as manager:
+            await test(manager)
+
+    asyncio.run(run())
+
+
+def test_what_has_changed_is_reported_at_once_and_an_end_is_the_last() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [CHANGED, SILENT, SILENT, CHANGED, GONE])
+        followers = manager._flows.memory.near.followers
+        told = []
+        async for change in manager.watch(SESSION):
+            assert len(followers) == 1
+            told.append((change.kind, change.session, change.error))
+            manager._flows.memory.near.wake_followers()
+        assert told == [
+            ("changed", CHANGED, None),
+            ("unavailable", CHANGED, SILENT),
+            ("available", CHANGED, None),
+            ("ended", CHANGED, GONE),
+        ]
+        assert len(followers) == 0
+
+    in_loop(watch)
+
+
+def test_on_a_thread_too() -> None:
+    with SessionManager(BlockingReading(), CONFIG) as manager:
+        readings(manager, [CHANGED, GONE])
+        followers, told = manager._flows.memory.near.followers, []
+        for change in manager.watch(SESSION):
+            assert len(followers) == 1
+            told.append(change.kind)
+            manager._flows.memory.near.wake_followers()
+        assert told == ["changed", "ended"]
+        assert len(followers) == 0
+
+
+def test_a_watch_waits_until_it_is_woken_and_is_looked_after() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [SESSION, CHANGED])
+        iteration = manager.watch(SESSION)
+        near, looked = manager._flows.memory.near, asyncio.Event()
+        look = near.look_after_followers
+
+        def looks() -> int:
+            looked.set()
+            return look()
+
+        near.look_after_followers = looks
+        change = asyncio.ensure_future(anext(iteration))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not change.done(), "nothing has changed"
+        assert looked.is_set()
+        assert manager._watching._worker._task is not None
+        assert manager._watching._worker._task.get_name() == "clusterpass-watching"
+        looked.clear()
+        await looked.wait()
+        assert not change.done()
+        near.wake_followers()
+        assert (await change).session == CHANGED
+        await iteration.aclose()
+        assert len(near.followers) == 0
+        await manager._watching._worker._task
+
+    assert LOOK_SECONDS == 0.25
+    in_loop(watch)
+
+
+def test_closing_the_manager_ends_a_watch_without_a_report() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [SESSION])
+        change = asyncio.ensure_future(anext(manager.watch(SESSION), "over"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not change.done()
+        await manager.close()
+        assert await change == "over"
+        assert len(manager._flows.memory.near.followers) == 0
+
+    in_loop(watch)
+
+
+def test_closing_the_manager_ends_a_watch_on_a_thread() -> None:
+    manager, told = SessionManager(BlockingReading(), CONFIG), []
+    readings(manager, [SESSION])
+    watching = threading.Thread(
+        target=lambda: told.extend([*manager.watch(SESSION), "over"]), daemon=True
+    )
+    watching.start()
+    while not any(not each.is_due for each in manager._flows.memory.near.followers._all.copy()):
+        threading.Event().wait(0.001)
+    manager.close()
+    watching.join(LONG)
+    assert told == ["over"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "store"), [(SessionManager, BlockingReading), (AsyncSessionManager, Reading)]
+)
+def test_only_a_session_can_be_watched(kind: Any, store: Any) -> None:
+    manager = kind(store(), CONFIG)
+    with pytest.raises(InvalidInput, match="session must be a Session"):
+        manager.watch("s" * 22)
+    with pytest.raises(SessionUnknown):
+        manager.watch(replace(SESSION, session_id="x"))

@@ -1,0 +1,124 @@
+"""The user directory without a server: a store that answers from memory, as the scripts would."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.tokens.identifiers import encode_session_id
+from clusterpass.users.aio.directory import AsyncUserDirectory
+from clusterpass.users.aio.throttle import AsyncLoginThrottle
+from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.sync.directory import UserDirectory
+from clusterpass.users.sync.throttle import LoginThrottle
+
+KEYSPACE = Keyspace("app")
+LIGHT = PasswordHasher(memory_kib=8)
+SESSION_ID = encode_session_id(b"session-id-of-16")
+PASSWORD, HASH = "correct horse", LIGHT.hash("correct horse")
+ALICE = [HASH.encode(), b"0", 1000]
+NOBODY = [b"", b"0", 0]
+
+
+class Scene:
+    """What was asked, in order, and what is answered: a list of replies for each script.
+
+    The last reply of a list is repeated. ``asked`` has the calls of the store and of the sessions.
+    """
+
+    def __init__(self, **replies: list[Any]) -> None:
+        self.replies: dict[str, list[Any]] = {
+            "attempt": [0],
+            "forget_attempts": [1],
+            "user_find": [ALICE],
+            "user_add": [b"OK"],
+            "user_change": [b"OK"],
+            **replies,
+        }
+        self.asked: list[Any] = []
+        self.keys: list[bytes] = []
+
+    def answer(self, flow: Iterator[Any]) -> Any:
+        try:
+            call = next(flow)
+            while True:
+                call = flow.send(self._reply(call))
+        except StopIteration as stop:
+            return stop.value
+
+    def _reply(self, call: ScriptCall[Any]) -> Answer[Any]:
+        self.asked.append((call.script.name, call.keys, call.arguments))
+        left = self.replies[call.script.name]
+        return Answer(call.read(left.pop(0) if len(left) > 1 else left[0]), durable=True)
+
+    def scripts(self) -> list[str]:
+        """The names of what was asked."""
+        return [asked[0] for asked in self.asked]
+
+    def note(self, verb: str, answer: Any = None) -> Any:
+        def method(*positional: Any, **named: Any) -> Any:
+            self.asked.append((verb, positional, named))
+            return answer
+
+        return method
+
+    def note_async(self, verb: str, answer: Any = None) -> Any:
+        noted = self.note(verb, answer)
+
+        async def method(*positional: Any, **named: Any) -> Any:
+            return noted(*positional, **named)
+
+        return method
+
+
+PAIR = SimpleNamespace(session_id=SESSION_ID)
+
+
+class Threads:
+    """The synchronous face."""
+
+    directory, throttle = UserDirectory, LoginThrottle
+
+    def sessions(self, scene: Scene) -> Any:
+        return SimpleNamespace(
+            store=SimpleNamespace(
+                keyspace=KEYSPACE,
+                run=scene.answer,
+                scan_names=lambda pattern: iter(scene.note("scan", scene.keys)(pattern)),
+            ),
+            generation=scene.note("generation", 7),
+            login=scene.note("login", PAIR),
+            revoke=scene.note("revoke"),
+            revoke_all=scene.note("revoke_all", "ended"),
+        )
+
+    def run(self, outcome: Any) -> Any:
+        return outcome
+
+
+class Loop:
+    """The asynchronous face."""
+
+    directory, throttle = AsyncUserDirectory, AsyncLoginThrottle
+
+    def sessions(self, scene: Scene) -> Any:
+        async def run(flow: Any) -> Any:
+            return scene.answer(flow)
+
+        async def scan(pattern: str) -> AsyncIterator[bytes]:
+            for key in scene.note("scan", scene.keys)(pattern):
+                yield key
+
+        return SimpleNamespace(
+            store=SimpleNamespace(keyspace=KEYSPACE, run=run, scan_names=scan),
+            generation=scene.note_async("generation", 7),
+            login=scene.note_async("login", PAIR),
+            revoke=scene.note_async("revoke"),
+            revoke_all=scene.note_async("revoke_all", "ended"),
+        )
+
+    def run(self, outcome: Any) -> Any:
+        return asyncio.run(outcome) if inspect.isawaitable(outcome) else outcome
