@@ -81,6 +81,19 @@ def test_not_even_a_password_that_fits_makes_a_user_of_nobody(
     assert LIGHT.verify(None, "correct horse") is False
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$argon2id$v=19$",
+        "$argon2id$v=19$m=8,t=1,p=1$",
+        "$argon2id$v=19$m=4,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZXNhbHRzb21lc2FsdA",
+    ],
+)
+def test_a_hash_that_lost_its_end_is_a_fault_of_the_store(stored: str) -> None:
+    with pytest.raises(StoreFailed, match="A stored password hash cannot be read"):
+        LIGHT.verify(stored, "correct horse")
+
+
 @pytest.mark.parametrize("stored", ["x", "$2b$12$abcdefghijklmnopqrstuv"])
 def test_a_hash_that_cannot_be_read_is_a_fault_of_the_store(stored: str) -> None:
     with pytest.raises(StoreFailed, match="A stored password hash cannot be read"):

@@ -20,6 +20,8 @@ from clusterpass.model.errors import (
 
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
+_EXHAUSTIONS: Final = (-22, -33)
+"""argon2's errors about memory and threads; the others that a check meets are about the hash."""
 
 
 class PasswordHasher:
@@ -36,11 +38,14 @@ class PasswordHasher:
         """
         try:
             import argon2  # noqa: PLC0415 (only the extra installs it)
+            from argon2 import low_level  # noqa: PLC0415
         except ModuleNotFoundError:
             raise ConfigurationError(
                 'passwords need argon2-cffi; install it with: pip install "clusterpass[server]"'
             ) from None
         self._errors: Final = argon2.exceptions
+        # argon2-cffi tells its errors apart by their text alone.
+        self._exhaustions: Final = frozenset(map(low_level.error_to_str, _EXHAUSTIONS))
         if memory_kib < 8 * lanes or passes < 1 or lanes < 1:
             raise ConfigurationError(
                 "argon2id needs passes >= 1, lanes >= 1 and at least 8 KiB of memory for each lane"
@@ -71,7 +76,7 @@ class PasswordHasher:
 
         ``password_hash``: None for a user who does not exist; the check then takes as long and
         returns False. Raises InvalidInput when ``password`` cannot be a password, StoreFailed when
-        the hash cannot be parsed, and ClusterPassError when argon2 itself fails.
+        the hash cannot be parsed, and ClusterPassError when argon2 gets no memory or no threads.
         """
         data = check_password(password)
         try:
@@ -80,8 +85,10 @@ class PasswordHasher:
             return False
         except self._errors.InvalidHashError:
             raise StoreFailed("A stored password hash cannot be read") from None
-        except self._errors.VerificationError:
-            # argon2 itself failed, usually for lack of memory; the password may be correct.
+        except self._errors.VerificationError as error:
+            if str(error) not in self._exhaustions:
+                raise StoreFailed("A stored password hash cannot be read") from None
+            # The password may be correct.
             raise ClusterPassError(
                 "The password could not be checked; the server may be out of memory."
             ) from None
