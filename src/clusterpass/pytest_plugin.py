@@ -1,6 +1,12 @@
-"""A pytest plugin for the tests of applications: one real cluster for the whole test run.
+"""A pytest plugin for the tests of applications: a real cluster, a namespace and a clock for each.
 
-Fixtures: ``clusterpass_cluster`` (an EmbeddedCluster) and ``clusterpass_url`` (its store URL).
+Fixtures for the whole run: ``clusterpass_cluster`` (an EmbeddedCluster) and ``clusterpass_url``
+(its store URL).
+
+Fixtures for each test: ``cp_url`` (the store URL of a namespace of its own), ``cp_clock`` (moves
+tokens and sessions), ``cp_config``, ``cp_settings`` (the settings of an integration),
+``cp_sessions`` and ``cp_async_sessions`` (managers), ``cp_login_as`` (logs a test client in).
+
 Settings: ``clusterpass_nodes`` (default 6) and ``clusterpass_node_timeout`` (in seconds, default
 1.0). A failover takes about 1.5 times the node timeout plus 1 s.
 
@@ -9,13 +15,20 @@ Rules of this module
   import is therefore cheap, and nothing is started until a test uses a fixture.
 """
 
+import os
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+# Notes the real time, before a test can move it.
+from clusterpass.testing.simulated_clock import SimulatedClock
+
 if TYPE_CHECKING:
+    from clusterpass import Config, KeyRing, SessionManager
     from clusterpass.embedded import EmbeddedCluster
+    from clusterpass.testing.clients import LoginAs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "Seconds of silence after which a node of the test cluster counts as failed.",
         default="1.0",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the asynchronous fixture where a plugin can run it."""
+    if config.pluginmanager.hasplugin("asyncio") or config.pluginmanager.hasplugin("anyio"):
+        config.pluginmanager.import_plugin("clusterpass.testing.async_fixtures")
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +67,68 @@ def clusterpass_cluster(pytestconfig: pytest.Config) -> "Iterator[EmbeddedCluste
 def clusterpass_url(clusterpass_cluster: "EmbeddedCluster") -> str:
     """The store URL of the running cluster."""
     return clusterpass_cluster.url
+
+
+@pytest.fixture(scope="session")
+def clusterpass_keys() -> "KeyRing":
+    """Signing keys, made once for the whole run."""
+    from clusterpass import KeyRing  # noqa: PLC0415 - loaded on demand
+
+    return KeyRing.generate()
+
+
+@pytest.fixture
+def cp_clock() -> Iterator[SimulatedClock]:
+    """The clock of the tokens and the sessions of one test; freezegun and time-machine move it."""
+    if "freezegun" in sys.modules:
+        # Deadlines go on while the time is frozen.
+        sys.modules["freezegun"].configure(extend_ignore_list=["clusterpass", "asyncio", "redis"])
+    clock = SimulatedClock()
+    clock.begin()
+    yield clock
+    clock.end()
+
+
+@pytest.fixture
+def cp_url(clusterpass_url: str, cp_clock: SimulatedClock) -> str:
+    """The store URL of a namespace that no other test uses, which goes by ``cp_clock``."""
+    sign = "&" if "?" in clusterpass_url else "?"
+    return f"{clusterpass_url}{sign}namespace=cp-test-{os.urandom(8).hex()}"
+
+
+@pytest.fixture
+def cp_config(clusterpass_keys: "KeyRing") -> "Config":
+    """The configuration of the managers. Override it for another one."""
+    from clusterpass import Config  # noqa: PLC0415 - loaded on demand
+
+    return Config(issuer="https://auth.test", keys=clusterpass_keys)
+
+
+@pytest.fixture
+def cp_settings(cp_url: str, cp_config: "Config") -> dict[str, Any]:
+    """The settings of an integration, in capitals, for an application on plain HTTP."""
+    return {
+        "STORE_URL": cp_url,
+        "ISSUER": cp_config.issuer,
+        "AUDIENCE": cp_config.audience,
+        "KEYS": cp_config.keys,
+        "COOKIE_SECURE": False,
+    }
+
+
+@pytest.fixture
+def cp_sessions(cp_url: str, cp_config: "Config") -> "Iterator[SessionManager]":
+    """A manager on the namespace of the test."""
+    from clusterpass import SessionManager  # noqa: PLC0415 - loaded on demand
+
+    with SessionManager.from_url(cp_url, cp_config) as manager:
+        yield manager
+
+
+@pytest.fixture
+def cp_login_as(cp_sessions: "SessionManager", cp_settings: dict[str, Any]) -> "LoginAs":
+    """Logs a subject in, and has a test client send the tokens."""
+    from clusterpass.integrations.setup import set_up  # noqa: PLC0415 - loaded on demand
+    from clusterpass.testing.clients import LoginAs  # noqa: PLC0415
+
+    return LoginAs(cp_sessions, set_up(cp_settings, {}).web)

@@ -353,12 +353,12 @@ SENT: dict[str, Sent] = {
         slot=7,
     ),
     "count_online": Sent(
-        lambda: namespace.count_online(KEYSPACE, [5, 9]),
-        *("online_count", (KEYSPACE.online(5),), NAMES),
+        lambda: namespace.count_online(KEYSPACE, [5, 9], time=TIME),
+        *("online_count", (KEYSPACE.online(5),), (*NAMES, TIME.pack())),
     ),
     "page_online": Sent(
-        lambda: namespace.page_online(KEYSPACE, [5, 9], cursor=4, most=20),
-        *("online_page", (KEYSPACE.online(5),), (*NAMES, 4, 20)),
+        lambda: namespace.page_online(KEYSPACE, [5, 9], cursor=4, most=20, time=TIME),
+        *("online_page", (KEYSPACE.online(5),), (*NAMES, 4, 20, TIME.pack())),
     ),
     "add_user": Sent(
         lambda: directory.add_user(KEYSPACE, "ann", password_hash="h", operation=OPERATION),

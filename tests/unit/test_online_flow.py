@@ -34,7 +34,7 @@ def test_a_page_goes_on_where_a_slot_was_left() -> None:
     page, calls = drive(
         flow, [300, b"0", b"ann"], [10, b"9", b"ann", b"bob", b"cid"], listed, listed, listed
     )
-    assert [call.arguments[3:] for call in calls[:2]] == [(7, 3), (0, 2)]
+    assert [call.arguments[3:5] for call in calls[:2]] == [(7, 3), (0, 2)]
     assert [slots_of(call) for call in calls[:2]] == [384, 84]
     assert [each.subject for each in page.sessions] == ["ann", "bob", "cid"]
     assert {each.session_id for each in page.sessions} == {encode_session_id(SESSION_ID)}
@@ -49,7 +49,7 @@ def test_the_last_page_has_no_cursor() -> None:
 
 def test_a_page_begins_at_the_first_slot_and_ends_when_it_is_full() -> None:
     page, calls = drive(online().page(None, limit=1), [5, b"3", b"ann"], [NOW * 1000, [], []])
-    assert (slots_of(calls[0]), calls[0].arguments[3:]) == (1024, (0, 1))
+    assert (slots_of(calls[0]), calls[0].arguments[3:5]) == (1024, (0, 1))
     assert page.next_cursor == "5.3"
 
 

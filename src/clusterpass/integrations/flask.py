@@ -11,6 +11,7 @@ def orders():
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -93,8 +94,8 @@ class ClusterPass:
         """Use ``app.config["CLUSTERPASS_..."]``, and register what the application needs.
 
         ``sessions``: a manager of the application's own; None: one is opened at the first request,
-        and closed when the process ends. Raises ConfigurationError for an unsafe setting, now and
-        not at the first request.
+        and closed when the application is gone or the process ends. Raises ConfigurationError
+        for an unsafe setting, now and not at the first request.
         """
         values = {
             name.removeprefix(_PREFIX): value
@@ -180,6 +181,8 @@ class _Extension:
     def sessions(self) -> SessionManager:
         if self._sessions is None:
             self._sessions = SessionManager.from_url(self._store_url, self._config)
+            # Tests make many applications in one process.
+            weakref.finalize(self, self._sessions.close).atexit = False
         return self._sessions
 
 

@@ -31,6 +31,23 @@ class Clock:
     """Returns seconds of the monotonic clock."""
     wall: Callable[[], float] = time.time
     """Returns seconds since the epoch, by this machine's clock."""
+    is_simulated: bool = False
+    """Whether this is the clock of a test, which sets the time of the store as well."""
+
+
+class _InUse:
+    clock = Clock()
+
+
+def clock_in_use() -> Clock:
+    """The clock of the stores and the managers that are made from now on."""
+    return _InUse.clock
+
+
+def use_clock(clock: Clock) -> Clock:
+    """Give ``clock`` to the stores and managers that are made from now on; return the former."""
+    former, _InUse.clock = _InUse.clock, clock
+    return former
 
 
 def clocks_differ(milliseconds: int) -> str:

@@ -17,6 +17,8 @@ from urllib.parse import quote
 from clusterpass.model.errors import ConfigurationError
 
 DEFAULT_NAMESPACE: Final = "cp"
+TEST_NAMESPACE: Final = "cp-test-"
+"""The beginning of the names of the namespaces in which a caller may set the time of the store."""
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _PLAIN_IN_TAGS: Final = "@:+!*,;=()'"
 SLOTS: Final = 16_384
@@ -51,6 +53,11 @@ class Keyspace:
             raise ConfigurationError(
                 "the key namespace must be 1 to 32 letters, digits or any of _.-"
             )
+
+    @property
+    def is_for_tests(self) -> bool:
+        """Whether a caller may set the time by which the store judges."""
+        return self.namespace.startswith(TEST_NAMESPACE)
 
     def sessions(self, subject: str) -> bytes:
         """The key of the hash that holds the sessions of ``subject`` and all that concerns them.

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from clusterpass.config import Config
-from clusterpass.model.clock import Clock
+from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import SessionEvent
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
@@ -25,7 +25,6 @@ from clusterpass.sessions.verbs.subject import SubjectFlows
 from clusterpass.sessions.verbs.verify import Verify
 
 _system_random: Final = secrets.SystemRandom()
-_DEFAULT_CLOCK: Final = Clock()
 
 
 class Flows:
@@ -40,7 +39,7 @@ class Flows:
         tell: Callable[[SessionEvent], None],
         lock: Callable[[], AbstractContextManager[Any]] = nullcontext,
         has_epochs: bool = True,
-        clock: Clock = _DEFAULT_CLOCK,
+        clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = _system_random.random,
     ) -> None:
@@ -51,8 +50,15 @@ class Flows:
         bytes. ``jitter``: returns a random number from 0 to 1.
 
         Raises ConfigurationError when ``Config.refresh_grace`` is not longer than ``deadline``: a
-        retried refresh could then arrive after the grace and count as reuse.
+        retried refresh could then arrive after the grace and count as reuse; and when the clock of
+        a test is in use for a namespace that is not one for tests.
         """
+        clock = clock_in_use() if clock is None else clock
+        if clock.is_simulated and not keyspace.is_for_tests:
+            raise ConfigurationError(
+                "the time can be set only in a namespace whose name begins with"
+                f" {TEST_NAMESPACE}: take the store URL from the fixtures cp_url or cp_settings"
+            )
         if config.refresh_grace and config.refresh_grace <= deadline:
             raise ConfigurationError(
                 f"refresh_grace ({config.refresh_grace} s) must be longer than the store's deadline"

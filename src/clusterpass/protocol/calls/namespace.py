@@ -93,31 +93,39 @@ def never_promoted(key: bytes, slot: int | None) -> ScriptCall[int]:
     )
 
 
-def count_online(keyspace: Keyspace, slots: Sequence[int]) -> ScriptCall[CountedSlots]:
+def count_online(
+    keyspace: Keyspace, slots: Sequence[int], *, time: CallTime = NO_TIME
+) -> ScriptCall[CountedSlots]:
     """Count who is online in ``slots``, up to the first slot that the asked node does not own.
 
-    The script is ``scripts/online_count.lua``.
+    ``time``: when the call is made. The script is ``scripts/online_count.lua``.
     """
     return ScriptCall(
         load_script("online_count"),
         (keyspace.online(slots[0]),),
-        _names(keyspace, slots),
+        (*_names(keyspace, slots), time.pack()),
         lambda raw: CountedSlots(*raw),
     )
 
 
 def page_online(
-    keyspace: Keyspace, slots: Sequence[int], *, cursor: int, most: int
+    keyspace: Keyspace,
+    slots: Sequence[int],
+    *,
+    cursor: int,
+    most: int,
+    time: CallTime = NO_TIME,
 ) -> ScriptCall[PageOfSlots]:
     """Read who is online in ``slots``, up to the first slot that the asked node does not own.
 
     ``cursor``: where to begin in the first slot; 0: at its beginning. ``most``: about how many
-    subjects are wanted. The script is ``scripts/online_page.lua``.
+    subjects are wanted. ``time``: when the call is made. The script is
+    ``scripts/online_page.lua``.
     """
     return ScriptCall(
         load_script("online_page"),
         (keyspace.online(slots[0]),),
-        (*_names(keyspace, slots), cursor, most),
+        (*_names(keyspace, slots), cursor, most, time.pack()),
         lambda raw: PageOfSlots(raw[0], int(raw[1]), tuple(name.decode() for name in raw[2:])),
     )
 

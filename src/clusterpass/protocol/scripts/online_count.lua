@@ -3,11 +3,18 @@
 --
 -- KEYS     1 online index of the first slot
 -- ARGV     1 name of an index before its tag   2 name after its tag   3 tags, four bytes each
+--          4 milliseconds at which the call was made 6 (0: not told) |
+--            whether most primaries agree with that time 1
 -- Returns  {slots counted, subjects, sessions}
 --@include clock
 --@include scores
 
-local now = math.floor(now_milliseconds() / 1000)
+local called_ms, is_agreed = struct.unpack('>I6B', ARGV[4])
+local now_ms, _, server_ms = judged_milliseconds(called_ms, is_agreed)
+if not now_ms then
+    return clocks_differ(server_ms - called_ms)
+end
+local now = math.floor(now_ms / 1000)
 local bound = string.format('%.0f', (now + 1) * PER_SUBJECT)
 local first = string.format('%.0f', FIRST_SCORE)
 local slots, subjects, sessions = 0, 0, 0

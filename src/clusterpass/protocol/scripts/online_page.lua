@@ -4,11 +4,18 @@
 -- KEYS     1 online index of the first slot
 -- ARGV     1 name of an index before its tag   2 name after its tag   3 tags, four bytes each
 --          4 cursor in the first slot ('0': from its beginning)   5 most subjects, about
+--          6 milliseconds at which the call was made 6 (0: not told) |
+--            whether most primaries agree with that time 1
 -- Returns  {slots done, cursor in the slot after them, subject, ...}
 --@include clock
 --@include scores
 
-local now = math.floor(now_milliseconds() / 1000)
+local called_ms, is_agreed = struct.unpack('>I6B', ARGV[6])
+local now_ms, _, server_ms = judged_milliseconds(called_ms, is_agreed)
+if not now_ms then
+    return clocks_differ(server_ms - called_ms)
+end
+local now = math.floor(now_ms / 1000)
 local cursor, most = ARGV[4], tonumber(ARGV[5])
 local slots, found = 0, {}
 for position = 1, #ARGV[3], 4 do

@@ -9,6 +9,7 @@ end live sessions, or prolong them; a replica may be such a server, and be promo
   settled again while most clocks agree.
 - A server's clock within ``CLOCK_TOLERANCE`` seconds of the agreed time is believed. Another one
   counts as ahead or behind by that much.
+- A simulated clock is that of a test: it tells the time of all servers as well.
 - Without an agreement (a new process, a single server whose clock differs from this machine's) a
   server is believed if its clock is not too far from this machine's.
 
@@ -71,6 +72,9 @@ class Clocks:
 
     def call_time(self) -> CallTime:
         """Return the time now, for a script to judge its server's clock by."""
+        if self._clock.is_simulated:
+            now = int(self._clock.wall() * 1000)
+            return CallTime(now, is_agreed=True, is_simulated=True)
         if self._offset is None:
             return CallTime(int(self._clock.wall() * 1000), is_agreed=False)
         seconds = self._clock.steady() + self._offset
@@ -83,6 +87,8 @@ class Clocks:
         StoreUnavailable when the clock is too far from this machine's and no time is agreed on.
         """
         offset = self._offset
+        if self._clock.is_simulated:
+            return int(self._clock.wall() * 1000)
         if offset is None:
             ahead = milliseconds - int(self._clock.wall() * 1000)
             if abs(ahead) > MOST_CLOCKS_APART * 1000:

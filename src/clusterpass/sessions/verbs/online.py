@@ -44,7 +44,9 @@ class Online:
         slot = subjects = sessions = 0
         while slot < SLOTS:
             answer: Answer[namespace_calls.CountedSlots] = yield namespace_calls.count_online(
-                self._keyspace, range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS))
+                self._keyspace,
+                range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS)),
+                time=self._memory.clocks.call_time(),
             )
             slot += answer.reply.slots
             subjects += answer.reply.subjects
@@ -94,6 +96,7 @@ class Online:
                 range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS)),
                 cursor=position,
                 most=limit - len(found),
+                time=self._memory.clocks.call_time(),
             )
             slot, position = slot + answer.reply.slots, answer.reply.cursor
             found |= dict.fromkeys(answer.reply.subjects)

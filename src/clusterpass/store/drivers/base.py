@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from clusterpass.config import Durability
-from clusterpass.model.clock import steady_seconds
+from clusterpass.model.clock import clock_in_use
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
@@ -41,8 +41,16 @@ class StoreBase:
         self.breakers = CircuitBreakers(
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
+        self._steady = clock_in_use().steady
+        """The clock of beliefs, in seconds; goes on while the machine sleeps."""
         self._terms = Terms(
-            self._current, self._adopt, patience, time.monotonic, self.breakers, self.durability
+            self._current,
+            self._adopt,
+            patience,
+            time.monotonic,
+            self.breakers,
+            self.durability,
+            steady=self._steady,
         )
         self._waits_long = False
         """Whether a write may wait for longer than an ordinary attempt takes."""
@@ -180,12 +188,12 @@ class StoreBase:
         finds the question answered, as it was asked after their own reply had come.
         """
         node, observer = wanted.node, self._observer
-        age = steady_seconds() - wanted.made_at
+        age = self._steady() - wanted.made_at
         if observer is None or not observer.doubts(node, age=age, is_durable=wanted.is_durable):
             return True
         if self._disagreed_at.get(node, -math.inf) >= wanted.answered_at:
             return False
-        sent_at = steady_seconds()
+        sent_at = self._steady()
         if self.location.is_cluster:
             inquiry = self._inquiry(observer, wanted.until)
             is_believed = yield from inquiry.about(node)
@@ -226,7 +234,7 @@ class StoreBase:
             self.keyspace,
             observer.journal,
             clock=time.monotonic,
-            steady=steady_seconds,
+            steady=self._steady,
             until=until,
             silent=self.breakers.silent,
         )

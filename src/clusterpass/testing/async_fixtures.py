@@ -1,0 +1,27 @@
+"""The fixture of an asynchronous manager; for runs with pytest-asyncio or anyio's plugin."""
+
+import importlib.util
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from clusterpass.config import Config
+from clusterpass.managers.aio.manager import AsyncSessionManager
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+# Its strict mode wants fixtures that it has made; anyio takes those of pytest.
+_chosen: Any = pytest.fixture
+if importlib.util.find_spec("pytest_asyncio") is not None:
+    import pytest_asyncio
+
+    _chosen = pytest_asyncio.fixture
+_fixture = cast("Callable[[_Function], _Function]", _chosen)
+
+
+@_fixture
+async def cp_async_sessions(cp_url: str, cp_config: Config) -> AsyncIterator[AsyncSessionManager]:
+    """An asynchronous manager on the namespace of the test."""
+    async with AsyncSessionManager.from_url(cp_url, cp_config) as manager:
+        yield manager
