@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
+    "docs/howto/aiohttp.md",
     "docs/howto/fastapi.md",
     "docs/howto/flask.md",
     "docs/tutorial/first-steps.md",

@@ -8,8 +8,9 @@ import pytest
 from .conftest import SHOPS, Shop
 from .test_shops import ACCESS, CSRF, REFRESH
 
-pytestmark = pytest.mark.parametrize("shop", ["flask_shop"], indirect=True)
-assert "flask_shop" in SHOPS
+WITH_PAGES = ("flask_shop", "aiohttp_shop")
+pytestmark = pytest.mark.parametrize("shop", WITH_PAGES, indirect=True)
+assert set(WITH_PAGES) <= set(SHOPS)
 PAGE = {"Accept": "text/html,*/*", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -85,6 +86,8 @@ def test_a_page_renews_what_is_over_without_a_script(shop: Shop, visit) -> None:
 
 
 def test_the_commands_of_the_application(shop: Shop, visit) -> None:
+    if not hasattr(shop.names["app"], "test_cli_runner"):
+        pytest.skip("the framework has no commands")
     client = logged_in(visit)
     runner = shop.names["app"].test_cli_runner()
     listed = runner.invoke(args=["clusterpass", "sessions", "alice"])

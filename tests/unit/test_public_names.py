@@ -133,6 +133,7 @@ ALIASES = {
 }
 """Names of types that are no classes."""
 ON_DEMAND = (
+    "aiohttp",
     "argon2",
     "click",
     "fastapi",
