@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 from aiohttp import web
 from fastapi import FastAPI, Security, WebSocket
+from litestar import Litestar, WebSocket as LitestarSocket, get, websocket
+from litestar.di import NamedDependency
+from litestar.response import Stream
 from starlette.responses import StreamingResponse
 
 from clusterpass import Session
-from clusterpass.integrations import aiohttp, fastapi
+from clusterpass.integrations import aiohttp, fastapi, litestar
 
 from .conftest import aiohttp_server, asgi_server
 
@@ -75,4 +78,23 @@ def in_aiohttp(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]:
     return app, aiohttp_server
 
 
-APPS = {"fastapi": in_fastapi, "aiohttp": in_aiohttp}
+def in_litestar(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]:
+    cp = litestar.ClusterPass(**settings)
+
+    @websocket("/echo", guards=[litestar.requires()])
+    async def echo(socket: LitestarSocket, session: NamedDependency[Session]) -> None:
+        await socket.accept()
+        async with cp.attached(socket, session, scopes=["chat"]) as attached:
+            while True:
+                text = await socket.receive_text()
+                await socket.send_text(f"{text} {attached.session.claims['role']}")
+        left.append(session.subject)
+
+    @get("/stream")
+    async def stream(session: NamedDependency[Session]) -> Stream:
+        return Stream(cp.while_live(session, numbers(cp)), media_type=STREAM)
+
+    return Litestar([echo, stream], plugins=[cp]), asgi_server
+
+
+APPS = {"fastapi": in_fastapi, "aiohttp": in_aiohttp, "litestar": in_litestar}

@@ -8,7 +8,7 @@ import pytest
 from .conftest import SHOPS, Shop
 from .test_shops import ACCESS, CSRF, REFRESH
 
-WITH_PAGES = ("flask_shop", "aiohttp_shop")
+WITH_PAGES = ("flask_shop", "aiohttp_shop", "litestar_shop")
 pytestmark = pytest.mark.parametrize("shop", WITH_PAGES, indirect=True)
 assert set(WITH_PAGES) <= set(SHOPS)
 PAGE = {"Accept": "text/html,*/*", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
@@ -64,6 +64,12 @@ def test_a_script_is_not_led_anywhere(shop: Shop, visit) -> None:
 def test_a_login_leads_nowhere_else(shop: Shop, visit, target: str) -> None:
     answer = submit(visit(), "/login", username="alice", password="pw", next=target)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_a_login_leads_to_a_page_of_any_name(shop: Shop, visit) -> None:
+    target = "/page?tab=caf\u00e9 \U0001f355&x=%2F"
+    answer = submit(visit(), "/login", username="alice", password="pw", next=target)
+    assert answer.headers["location"] == "/page?tab=caf%C3%A9%20%F0%9F%8D%95&x=%2F"
 
 
 def test_a_form_logs_out_by_its_hidden_field(shop: Shop, visit) -> None:

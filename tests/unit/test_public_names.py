@@ -139,6 +139,7 @@ ON_DEMAND = (
     "fastapi",
     "flask",
     "granian",
+    "litestar",
     "pydantic",
     "starlette",
     "structlog",
