@@ -14,6 +14,7 @@ DOCUMENTS = [
     "docs/howto/fastapi.md",
     "docs/howto/flask.md",
     "docs/howto/litestar.md",
+    "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",

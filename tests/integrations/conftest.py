@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from clusterpass.cli.local_setup import write_keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHOPS = ("flask_shop", "fastapi_shop", "aiohttp_shop", "litestar_shop")
+SHOPS = ("flask_shop", "fastapi_shop", "aiohttp_shop", "litestar_shop", "quart_shop")
 HANGING = 30.0
 
 

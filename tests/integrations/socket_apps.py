@@ -10,10 +10,11 @@ from fastapi import FastAPI, Security, WebSocket
 from litestar import Litestar, WebSocket as LitestarSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.response import Stream
+from quart import Quart, Response, websocket as quart_websocket
 from starlette.responses import StreamingResponse
 
 from clusterpass import Session
-from clusterpass.integrations import aiohttp, fastapi, litestar
+from clusterpass.integrations import aiohttp, fastapi, litestar, quart
 
 from .conftest import aiohttp_server, asgi_server
 
@@ -21,9 +22,9 @@ Server = Callable[[Any], AbstractContextManager[int]]
 STREAM = "text/event-stream"
 
 
-async def numbers(cp: Any) -> AsyncIterator[str]:
+async def numbers(sessions: Any) -> AsyncIterator[str]:
     yield "data: begun\n\n"
-    await cp.sessions.ping()
+    await sessions.ping()
     await asyncio.Event().wait()
     yield "data: never\n\n"
 
@@ -45,7 +46,7 @@ def in_fastapi(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]:
 
     @app.get("/stream")
     async def stream(session: Annotated[Session, Security(cp.session)]) -> StreamingResponse:
-        return StreamingResponse(cp.while_live(session, numbers(cp)), media_type=STREAM)
+        return StreamingResponse(cp.while_live(session, numbers(cp.sessions)), media_type=STREAM)
 
     return app, asgi_server
 
@@ -70,7 +71,7 @@ def in_aiohttp(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]:
     async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": STREAM})
         await response.prepare(request)
-        async for event in cp.while_live(aiohttp.current_session(request), numbers(cp)):
+        async for event in cp.while_live(aiohttp.current_session(request), numbers(cp.sessions)):
             await response.write(event.encode())
         return response
 
@@ -92,9 +93,38 @@ def in_litestar(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]
 
     @get("/stream")
     async def stream(session: NamedDependency[Session]) -> Stream:
-        return Stream(cp.while_live(session, numbers(cp)), media_type=STREAM)
+        return Stream(cp.while_live(session, numbers(cp.sessions)), media_type=STREAM)
 
     return Litestar([echo, stream], plugins=[cp]), asgi_server
 
 
-APPS = {"fastapi": in_fastapi, "aiohttp": in_aiohttp, "litestar": in_litestar}
+def in_quart(left: list[str], settings: dict[str, Any]) -> tuple[Any, Server]:
+    app = Quart("sockets")
+    cp = quart.ClusterPass(app, **settings)
+
+    @app.websocket("/echo")
+    @quart.session_required()
+    async def echo() -> None:
+        await quart_websocket.accept()
+        async with cp.attached(scopes=["chat"]) as attached:
+            while True:
+                text = await quart_websocket.receive()
+                await quart_websocket.send(f"{text} {attached.session.claims['role']}")
+        left.append(quart.current_session.subject)
+
+    @app.get("/stream")
+    @quart.session_required()
+    async def stream() -> Response:
+        response = Response(cp.while_live(numbers(cp.sessions)), mimetype=STREAM)
+        response.timeout = None
+        return response
+
+    return app, asgi_server
+
+
+APPS = {
+    "fastapi": in_fastapi,
+    "aiohttp": in_aiohttp,
+    "litestar": in_litestar,
+    "quart": in_quart,
+}

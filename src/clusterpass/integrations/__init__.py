@@ -1,8 +1,8 @@
 """Integrations with web frameworks: thin adapters over :mod:`clusterpass.web`.
 
 - ``setup``: the settings of an integration, from the framework's own ones and the environment.
-- ``flask``, ``fastapi``, ``starlette``, ``aiohttp``, ``litestar``: what an application imports;
-  each needs the extra of its name.
+- ``flask``, ``fastapi``, ``starlette``, ``aiohttp``, ``litestar``, ``quart``: what an application
+  imports; each needs the extra of its name.
 - ``async_base``: what those of asynchronous frameworks have in common.
 - ``attached``: connections that stay open no longer than their session.
 
