@@ -169,7 +169,11 @@ class ClusterPass(AsyncBase):
     async def _form_token(self, request: web.Request) -> str:
         if not self._reads_form(visit_of(request).request):
             return ""
-        value = (await request.post()).get(self.gate.settings.csrf_field, "")
+        try:
+            form = await request.post()
+        except (ValueError, LookupError):  # no form, or of an unknown charset
+            raise InvalidInput("the body is no form") from None
+        value = form.get(self.gate.settings.csrf_field, "")
         return value if isinstance(value, str) else ""
 
     async def _answer(self, flow: WebFlow[WebAnswer]) -> web.Response:
