@@ -1,15 +1,20 @@
 """The code in the documents is run, block after block, as a reader would."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
+    "docs/howto/aiohttp.md",
     "docs/howto/fastapi.md",
     "docs/howto/flask.md",
+    "docs/howto/litestar.md",
+    "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",
@@ -21,14 +26,15 @@ _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 
 @pytest.mark.filterwarnings("ignore:No Config was given")
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_the_code_of_a_document_runs(name, cluster_url):
+def test_the_code_of_a_document_runs(name, cluster_url, monkeypatch):
     text = (ROOT / name).read_text("utf-8")
     blocks = [(text[: match.start()].count("\n"), match[1]) for match in _BLOCK.finditer(text)]
     assert blocks
-    names: dict[str, object] = {"__name__": "document"}
+    document = ModuleType("document")  # a module, as frameworks look annotations up there
+    monkeypatch.setitem(sys.modules, "document", document)
     for line, block in blocks:
         code = "\n" * (line + 1) + block
-        exec(compile(code, str(ROOT / name), "exec"), names)
+        exec(compile(code, str(ROOT / name), "exec"), vars(document))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The example shops, each in this process over the real cluster, and clients that visit them."""
 
+import asyncio
 import contextlib
 import runpy
 import threading
@@ -10,12 +11,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from aiohttp import web
 from werkzeug.serving import make_server
 
 from clusterpass.cli.local_setup import write_keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHOPS = ("flask_shop", "fastapi_shop")
+SHOPS = ("flask_shop", "fastapi_shop", "aiohttp_shop", "litestar_shop", "quart_shop")
 HANGING = 30.0
 
 
@@ -66,6 +68,36 @@ def asgi_server(app: Any) -> Iterator[int]:
         thread.join(HANGING)
 
 
+@contextlib.contextmanager
+def aiohttp_server(app: web.Application) -> Iterator[int]:
+    """The application on a thread of this process; the port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> tuple[web.AppRunner, int]:
+        runner = web.AppRunner(app, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, runner.addresses[0][1]
+
+    try:
+        runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(HANGING)
+        yield port
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(HANGING)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(HANGING)
+        loop.close()
+
+
+SERVERS: dict[str, Callable[[Any], contextlib.AbstractContextManager[int]]] = {
+    "flask_shop": wsgi_server,
+    "aiohttp_shop": aiohttp_server,
+}
+"""How a shop is served that is not served by uvicorn."""
+
+
 @pytest.fixture(scope="module", params=SHOPS)
 def shop(
     request: pytest.FixtureRequest, cluster_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -78,7 +110,7 @@ def shop(
         patch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
         names = runpy.run_path(str(EXAMPLES / request.param / "app.py"))
     app = names["app"]
-    serve = wsgi_server if request.param.startswith("flask") else asgi_server
+    serve = SERVERS.get(request.param, asgi_server)
     with serve(app) as port:
         yield Shop(names, port)
     if request.param.startswith("flask"):

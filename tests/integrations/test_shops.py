@@ -252,3 +252,22 @@ def test_the_device_comes_from_the_request_unless_it_is_named(visit):
         listed = client.get("/devices", headers=bearer(pair)).json()
         current = next(each for each in listed if each["current"])
         assert (current["device"], current["device_type"]) == (shown, "computer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x--"),
+        ("multipart/form-data; boundary=x", b"no boundary here"),
+        ("multipart/form-data; boundary=x", b"--x\r\n"),
+        ("multipart/form-data; boundary=\xe9", b"--x--"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"csrf_token=1"),
+        ("application/x-www-form-urlencoded", b"csrf_token=%FF&\xff&=&%"),
+    ],
+)
+def test_a_form_that_cannot_be_read_changes_nothing(browser, kind, body):
+    for path in ("/logout", "/orders"):
+        headers = {"Content-Type": kind.encode("latin-1")}
+        answer = browser.post(path, headers=headers, content=body)
+        assert 400 <= answer.status_code < 500, (path, answer.text)
+    assert browser.get("/me").status_code == 200

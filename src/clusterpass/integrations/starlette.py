@@ -9,9 +9,9 @@ async def order(request): ...
 """
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
@@ -21,18 +21,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from clusterpass.integrations.attached import Attached, Event, InOutage, attached, while_live
-from clusterpass.integrations.login_options import login_options
-from clusterpass.integrations.setup import Setup, set_up
-from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.integrations.async_base import AsyncBase
+from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.scopes import granted_scopes
 from clusterpass.model.values import Session, TokenPair
-from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
-from clusterpass.web.gate import NO_NEEDS, Gate, Needs, Visit
+from clusterpass.web.gate import NO_NEEDS, Needs, Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
 _VISIT: Final = "clusterpass.visit"
@@ -104,42 +101,8 @@ class SessionUser(BaseUser):
         return self.session.subject
 
 
-class ClusterPass:
+class ClusterPass(AsyncBase):
     """Sessions in one Starlette application."""
-
-    def __init__(self, sessions: AsyncSessionManager | None = None, **settings: Any) -> None:
-        """``sessions``: a manager of the application's own, which it also closes; None: one is
-        opened and closed by :meth:`lifespan`, or opened at the first request.
-
-        ``settings``: ``store_url``, and the settings of ``Config`` and of ``WebSettings``; what is
-        not given is read from ``CLUSTERPASS_*`` variables. Raises ConfigurationError for an unsafe
-        setting.
-        """
-        self._own: Final = sessions
-        self._opened: AsyncSessionManager | None = None
-        if sessions is not None:
-            settings.setdefault("store_url", "redis://127.0.0.1")
-            settings |= {"issuer": sessions.config.issuer, "keys": sessions.config.keys}
-        self._setup: Final[Setup] = set_up(settings)
-        self.gate: Final = Gate(self._setup.config, self._setup.web)
-
-    @classmethod
-    def from_env(cls, **settings: Any) -> Self:
-        """Return sessions as ``CLUSTERPASS_*`` variables describe them; ``settings`` override."""
-        return cls(**settings)
-
-    @property
-    def sessions(self) -> AsyncSessionManager:
-        """The session manager."""
-        return self.open()
-
-    def open(self) -> AsyncSessionManager:
-        """Open the manager, unless it is open, and return it."""
-        if self._own is not None:
-            return self._own
-        if self._opened is None:
-            self._opened = AsyncSessionManager.from_url(self._setup.store_url, self._setup.config)
-        return self._opened
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
@@ -148,9 +111,7 @@ class ClusterPass:
             self.open()
             yield
         finally:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                await opened.close()
+            await self.close()
 
     def install(self, app: Starlette) -> None:
         """Add the middleware and the error handler to ``app``."""
@@ -170,8 +131,7 @@ class ClusterPass:
 
         Takes and raises what :meth:`clusterpass.web.gate.Gate.admit` does.
         """
-        visit = visit_of(connection)
-        return await run_async(self.sessions, self.gate.admit(visit, needs, form_token=form_token))
+        return await self._admit(visit_of(connection), needs, form_token)
 
     async def log_in(self, request: Request, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
@@ -181,10 +141,7 @@ class ClusterPass:
         response has the tokens in cookies for a browser, and in its body for an app;
         ``to_browser`` overrides that.
         """
-        target, to_browser = options.pop("target", None), options.pop("to_browser", None)
-        wanted = login_options(self.gate, StarletteRequest(request), options)
-        pair = await self.sessions.login(subject, **cast("LoginOptions", wanted))
-        return self.deliver(request, pair, target=target, to_browser=to_browser)
+        return respond(await self._log_in(visit_of(request), subject, options))
 
     def deliver(
         self,
@@ -209,10 +166,7 @@ class ClusterPass:
 
     def csrf_token(self, connection: HTTPConnection) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""
-        session = visit_of(connection).session
-        if session is None or self.gate.csrf is None:
-            return ""
-        return self.gate.csrf.make(session.session_id)
+        return self._csrf_token(visit_of(connection))
 
     def attached(
         self,
@@ -228,18 +182,11 @@ class ClusterPass:
         session ends it is closed with 4401 and the reason, and the body is left; the options are
         those of :func:`clusterpass.integrations.attached.attached`.
         """
-        needs = Needs(scopes=tuple(scopes))
 
         async def close(code: int, reason: str) -> None:
             await websocket.close(code, reason)
 
-        return attached(self.sessions, session, close, needs=needs, in_outage=in_outage)
-
-    def while_live(
-        self, session: Session, events: AsyncIterator[Event], *, in_outage: InOutage = "stay"
-    ) -> AsyncGenerator[Event]:
-        """Return ``events`` until they or ``session`` end, for a StreamingResponse."""
-        return while_live(self.sessions, session, events, in_outage=in_outage)
+        return self._attached(session, close, scopes, in_outage)
 
     def requires(self, *scopes: str, **needs: Any) -> Callable[[Endpoint], Endpoint]:
         """Return a decorator for endpoints whose first argument is the request or the WebSocket.

@@ -7,8 +7,11 @@ flow, and turns the :class:`WebAnswer` into its framework's response.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
+from urllib.parse import quote
 
+_IN_URLS: Final = "%:/?#[]@!$&'()*+,;="
+"""What has a meaning in a URL (RFC 3986 section 2), which the caller has given it already."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """The methods that change nothing (RFC 9110 section 9.2.1)."""
 
@@ -80,5 +83,9 @@ NO_STORE = ("Cache-Control", "no-store")
 
 
 def redirect(location: str, *headers: tuple[str, str]) -> WebAnswer:
-    """Return an answer that leads a browser to ``location`` with a GET request."""
-    return WebAnswer(status=303, headers=(("Location", location), NO_STORE, *headers))
+    """Return an answer that leads a browser to ``location`` with a GET request.
+
+    What may not stand in a URL, or in a header, is escaped.
+    """
+    escaped = quote(location, safe=_IN_URLS, errors="replace")
+    return WebAnswer(status=303, headers=(("Location", escaped), NO_STORE, *headers))

@@ -1,0 +1,111 @@
+"""What the integrations with asynchronous frameworks have in common: the manager, and verbs.
+
+Each takes the visit of a request, and gives an answer that the framework's module turns into a
+response.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Self, cast
+
+from clusterpass.integrations.attached import Attached, Event, InOutage, attached, while_live
+from clusterpass.integrations.login_options import login_options
+from clusterpass.integrations.setup import Setup, set_up
+from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.model.values import Session
+from clusterpass.sessions.options import LoginOptions
+from clusterpass.web import endpoints
+from clusterpass.web.flow import run_async
+from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.messages import SAFE_METHODS, WebAnswer, WebRequest
+
+
+class AsyncBase:
+    """Sessions in one application of an asynchronous framework."""
+
+    def __init__(self, sessions: AsyncSessionManager | None = None, **settings: Any) -> None:
+        """``sessions``: a manager of the application's own, which it also closes; None: one is
+        opened when the application starts, or at the first request, and closed when it stops.
+
+        ``settings``: ``store_url``, and the settings of ``Config`` and of ``WebSettings``; what is
+        not given is read from ``CLUSTERPASS_*`` variables. Raises ConfigurationError for an unsafe
+        setting.
+        """
+        self._own: Final = sessions
+        self._opened: AsyncSessionManager | None = None
+        if sessions is not None:
+            settings.setdefault("store_url", "redis://127.0.0.1")
+            settings |= {"issuer": sessions.config.issuer, "keys": sessions.config.keys}
+        self._setup: Final[Setup] = set_up(settings)
+        self.gate: Final = Gate(self._setup.config, self._setup.web)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:
+        """Return sessions as ``CLUSTERPASS_*`` variables describe them; ``settings`` override."""
+        return cls(**settings)
+
+    @property
+    def sessions(self) -> AsyncSessionManager:
+        """The session manager."""
+        return self.open()
+
+    def open(self) -> AsyncSessionManager:
+        """Open the manager, unless it is open, and return it."""
+        if self._own is not None:
+            return self._own
+        if self._opened is None:
+            self._opened = AsyncSessionManager.from_url(self._setup.store_url, self._setup.config)
+        return self._opened
+
+    async def close(self) -> None:
+        """Close the manager, unless it is the application's own one."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()
+
+    def while_live(
+        self, session: Session, events: AsyncIterator[Event], *, in_outage: InOutage = "stay"
+    ) -> AsyncGenerator[Event]:
+        """Return ``events`` until they or ``session`` end, for a stream of server-sent events."""
+        return while_live(self.sessions, session, events, in_outage=in_outage)
+
+    async def _admit(self, visit: Visit, needs: Needs, form_token: str = "") -> Session:
+        return await run_async(self.sessions, self.gate.admit(visit, needs, form_token=form_token))
+
+    async def _log_in(self, visit: Visit, subject: str, options: dict[str, Any]) -> WebAnswer:
+        """Open a session; ``target`` and ``to_browser`` in ``options`` are for the answer."""
+        target, to_browser = options.pop("target", None), options.pop("to_browser", None)
+        wanted = login_options(self.gate, visit.request, options)
+        pair = await self.sessions.login(subject, **cast("LoginOptions", wanted))
+        return endpoints.pair_answer(self.gate, visit, pair, target=target, to_browser=to_browser)
+
+    def _csrf_token(self, visit: Visit) -> str:
+        if visit.session is None or self.gate.csrf is None:
+            return ""
+        return self.gate.csrf.make(visit.session.session_id)
+
+    def _attached(
+        self,
+        session: Session,
+        close: Callable[[int, str], Awaitable[None]],
+        scopes: Sequence[str],
+        in_outage: InOutage,
+    ) -> AbstractAsyncContextManager[Attached]:
+        needs = Needs(scopes=tuple(scopes))
+        return attached(self.sessions, session, close, needs=needs, in_outage=in_outage)
+
+    def _reads_form(self, request: WebRequest) -> bool:
+        """Return whether the CSRF token can only be in the form that ``request`` submits.
+
+        Otherwise the body is left for the application, which may want to read it bit by bit.
+        """
+        return (
+            self.gate.csrf is not None
+            and request.method not in SAFE_METHODS
+            and endpoints.is_form(request)
+            and not request.header("authorization")
+            and not request.header(self.gate.settings.csrf_header)
+        )
+
+
+__all__ = ["AsyncBase"]

@@ -1,0 +1,239 @@
+"""ClusterPass in Litestar: a plugin, a guard, a dependency, a router, an OpenAPI scheme.
+
+cp = ClusterPass.from_env()
+
+@get("/orders", guards=[requires("orders:read")])
+async def orders(session: NamedDependency[Session]) -> dict[str, str]:
+    return {"of": session.subject}
+
+app = Litestar([orders, cp.router("/auth", authenticate=check)], plugins=[cp])
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
+from typing import Any, Final, cast
+
+from litestar import Request, Response, Router, WebSocket
+from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import InitPlugin, ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from clusterpass.integrations.async_base import AsyncBase
+from clusterpass.integrations.attached import Attached, InOutage
+from clusterpass.integrations.litestar_requests import (
+    CONNECTION,
+    OWNER,
+    VISIT,
+    Connection,
+    Guard,
+    LitestarRequest,
+    owner_of,
+    requires,
+    respond,
+    visit_of,
+)
+from clusterpass.integrations.litestar_router import Authenticate, Grant, make_router
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import Session, TokenPair
+from clusterpass.web import endpoints
+from clusterpass.web.flow import WebFlow, run_async
+from clusterpass.web.gate import NO_NEEDS, Needs, Visit
+from clusterpass.web.messages import WebAnswer
+
+_SCHEME: Final = "ClusterPass"
+_DEPENDENCY: Final = "session"
+_REFUSAL: Final = "clusterpass.refusal"
+_DENIAL: Final = "websocket.http.response"
+
+
+class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
+    """Sessions in one Litestar application: a plugin.
+
+    It provides the dependency ``session``, which is the live session of the request and needs no
+    guard; a dependency of the application of that name comes first.
+    """
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add what the application needs; called by Litestar."""
+        app_config.lifespan.append(self.lifespan)
+        app_config.middleware.insert(0, self._wrap)
+        app_config.dependencies.setdefault(_DEPENDENCY, Provide(_session))
+        app_config.exception_handlers.setdefault(ClusterPassError, self.refuse)
+        if app_config.openapi_config:
+            described = app_config.openapi_config = copy(app_config.openapi_config)
+            scheme = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+            ours = Components(security_schemes={_SCHEME: scheme})
+            theirs = described.components
+            described.components = [*(theirs if isinstance(theirs, list) else [theirs]), ours]
+        return app_config
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Describe in the OpenAPI schema which scopes a handler needs; called by Litestar."""
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                _describe(handler)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+        """Open the manager, and close it when the application ends."""
+        try:
+            self.open()
+            yield
+        finally:
+            await self.close()
+
+    def refuse(self, request: Request[Any, Any, Any], error: ClusterPassError) -> Response[Any]:
+        """Return the response to a request that was refused; an exception handler."""
+        return respond(endpoints.error_answer(self.gate, LitestarRequest(request), error))
+
+    def router(self, path: str = "/", authenticate: Authenticate | None = None) -> Router:
+        """Return the routes every application needs, below ``path``.
+
+        ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
+        ``DELETE /devices/{id}``; with ``authenticate`` also ``POST /login`` (JSON).
+        ``authenticate``: a function, or a coroutine function, of user name and password; it returns
+        the subject, or options of ``AsyncSessionManager.login`` with ``subject``, or None when the
+        password is wrong.
+        """
+        return make_router(self, path, authenticate)
+
+    async def admit(self, connection: Connection, needs: Needs = NO_NEEDS) -> Session:
+        """Return the session of a request or of a WebSocket's handshake.
+
+        The CSRF token of a form is read where it is needed and no header has one. Takes and raises
+        what :meth:`clusterpass.web.gate.Gate.admit` does.
+        """
+        try:
+            token = await self.form_token(connection)
+            return await self._admit(visit_of(connection), needs, token)
+        except ClusterPassError as error:
+            cast("dict[str, Any]", connection.scope)[_REFUSAL] = error
+            raise
+
+    async def log_in(
+        self, request: Request[Any, Any, Any], subject: str, /, **options: Any
+    ) -> Response[Any]:
+        """Open a session of ``subject``, whom the application has authenticated.
+
+        ``options``: as for ``AsyncSessionManager.login``; device, type of device and address come
+        from the request unless given. ``target`` (a path of this site) leads a form there. The
+        response has the tokens in cookies for a browser, and in its body for an app;
+        ``to_browser`` overrides that.
+        """
+        return respond(await self._log_in(visit_of(request), subject, options))
+
+    def deliver(
+        self, request: Request[Any, Any, Any], pair: TokenPair, *, target: str | None = None
+    ) -> Response[Any]:
+        """Return the response that delivers ``pair``, after a step-up."""
+        return respond(endpoints.pair_answer(self.gate, visit_of(request), pair, target=target))
+
+    def csrf_token(self, connection: Connection) -> str:
+        """Return the CSRF token of the admitted session, for a form; empty: there is none."""
+        return self._csrf_token(visit_of(connection))
+
+    async def answer(self, flow: WebFlow[WebAnswer]) -> Response[Any]:
+        """Run a flow of :mod:`clusterpass.web.endpoints`, and return its answer as a response."""
+        return respond(await run_async(self.sessions, flow))
+
+    async def form_token(self, connection: Connection) -> str:
+        """Return the CSRF token in a submitted form; empty when there is none, or a header has it.
+
+        The handler can still read the form.
+        """
+        if not self._reads_form(visit_of(connection).request):
+            return ""
+        request: Request[Any, Any, Any] = Request(connection.scope, connection.receive)
+        value = (await request.form()).get(self.gate.settings.csrf_field, "")
+        return value if isinstance(value, str) else ""
+
+    def attached(
+        self,
+        socket: WebSocket[Any, Any, Any],
+        session: Session,
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+    ) -> AbstractAsyncContextManager[Attached]:
+        """Return a context in which ``socket`` is open for as long as ``session`` lives.
+
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
+        session ends it is closed with 4401 and the reason, and the body is left; the options are
+        those of :func:`clusterpass.integrations.attached.attached`.
+        """
+        return self._attached(session, socket.close, scopes, in_outage)
+
+    def _wrap(self, app: ASGIApp) -> ASGIApp:
+        """Return ``app`` with the middleware, which sends what the visit adds to the response."""
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            kept = cast("dict[str, Any]", scope)
+            connection: Connection = ASGIConnection(scope, receive)
+            visit = Visit(LitestarRequest(connection))
+            kept |= {OWNER: self, CONNECTION: connection, VISIT: visit}
+
+            async def send_more(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    headers = MutableScopeHeaders.from_message(message)
+                    for name, value in visit.headers:
+                        headers.add(name, value)
+                refusal = kept.get(_REFUSAL) if message["type"] == "websocket.close" else None
+                if refusal is not None and _DENIAL in (kept.get("extensions") or {}):
+                    await self._deny(refusal, visit, send)
+                else:
+                    await send(message)
+
+            await app(scope, receive, send_more)
+
+        return wrapped
+
+    async def _deny(self, error: ClusterPassError, visit: Visit, send: Send) -> None:
+        """Answer a handshake that was refused with the response that a request would get."""
+        answer = endpoints.error_answer(self.gate, visit.request, error)
+        headers = (("Content-Type", answer.media_type), *answer.headers)
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        start = {"type": f"{_DENIAL}.start", "status": answer.status, "headers": encoded}
+        await send(cast("Message", start))
+        await send(cast("Message", {"type": f"{_DENIAL}.body", "body": answer.body()}))
+
+
+async def _session(scope: Scope) -> Session:
+    owner, connection = owner_of(scope), cast("dict[str, Any]", scope)[CONNECTION]
+    session = visit_of(connection).session
+    return session if session is not None else await owner.admit(connection)
+
+
+def _describe(handler: HTTPRouteHandler) -> None:
+    described = handler.security or []
+    if any(_SCHEME in each for each in described):  # a handler of several paths
+        return
+    guards = [guard for guard in handler.resolve_guards() if isinstance(guard, Guard)]
+    provider = handler.resolve_dependencies().get(_DEPENDENCY)
+    takes_ours = (
+        provider is not None
+        and provider.dependency is _session
+        and _DEPENDENCY in handler.parsed_fn_signature.parameters
+    )
+    if guards or takes_ours:
+        scopes = [scope for guard in guards for scope in guard.needs.scopes]
+        handler.security = [*described, {_SCHEME: scopes}]
+
+
+__all__ = [
+    "Authenticate",
+    "ClusterPass",
+    "Grant",
+    "Guard",
+    "LitestarRequest",
+    "owner_of",
+    "requires",
+    "respond",
+    "visit_of",
+]

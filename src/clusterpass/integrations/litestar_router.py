@@ -1,0 +1,98 @@
+"""The routes of the integration with Litestar."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.exceptions import SerializationException
+from litestar.params import FromPath, JSONBody
+
+from clusterpass.integrations.litestar_requests import requires, visit_of
+from clusterpass.model.authentication_errors import InvalidCredentials
+from clusterpass.model.errors import InvalidInput
+from clusterpass.web import endpoints
+
+if TYPE_CHECKING:
+    from clusterpass.integrations.litestar import ClusterPass
+
+Grant = str | Mapping[str, Any] | None
+Authenticate = Callable[[str, str], Grant | Awaitable[Grant]]
+Visitor = Request[Any, Any, Any]
+
+
+@dataclass
+class LoginBody:
+    """The body of a login."""
+
+    username: str
+    password: str
+    device: str | None = None
+    remember: bool = False
+
+
+def make_router(owner: "ClusterPass", path: str, authenticate: Authenticate | None) -> Router:
+    """Return the router of ``owner`` below ``path``."""
+    gate = owner.gate
+
+    @post("/refresh", status_code=200, summary="Exchange a refresh token for new tokens")
+    async def refresh(request: Visitor) -> Response[Any]:
+        token = await _refresh_token(request)
+        return await owner.answer(endpoints.refresh(gate, visit_of(request), token))
+
+    @post("/logout", status_code=204, summary="End the session of the request")
+    async def log_out(request: Visitor) -> Response[None]:
+        token = await owner.form_token(request)
+        return await owner.answer(endpoints.logout(gate, visit_of(request), form_token=token))
+
+    @post("/logout-all", status_code=200, summary="End every session of the caller")
+    async def log_out_everywhere(request: Visitor) -> Response[Any]:
+        token = await owner.form_token(request)
+        return await owner.answer(
+            endpoints.logout_everywhere(gate, visit_of(request), form_token=token)
+        )
+
+    guards = [requires()]
+
+    @get("/devices", guards=guards, summary="List the caller's sessions, newest first")
+    async def devices(request: Visitor) -> Response[Any]:
+        return await owner.answer(endpoints.devices(gate, visit_of(request)))
+
+    @delete(
+        "/devices/{session_id:str}",
+        guards=guards,
+        status_code=200,
+        summary="End one session of the caller",
+    )
+    async def end_device(request: Visitor, session_id: FromPath[str]) -> Response[Any]:
+        return await owner.answer(endpoints.end_device(gate, visit_of(request), session_id))
+
+    handlers: list[Any] = [refresh, log_out, log_out_everywhere, devices, end_device]
+    if authenticate is not None:
+        handlers.append(_login_route(owner, authenticate))
+    return Router(path, route_handlers=handlers, tags=["sessions"])
+
+
+def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
+    @post("/login", status_code=200, summary="Log in: cookies for a browser, a body for an app")
+    async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
+        granted = authenticate(data.username, data.password)
+        grant = await granted if inspect.isawaitable(granted) else granted
+        if not grant:
+            raise InvalidCredentials
+        own = {"subject": grant} if isinstance(grant, str) else dict(grant)
+        options = {"device": data.device, "remember": data.remember, **own}
+        return await owner.log_in(request, options.pop("subject"), **options)
+
+    return log_in
+
+
+async def _refresh_token(request: Visitor) -> Any:
+    if not await request.body() or endpoints.is_form(visit_of(request).request):
+        return None
+    try:
+        body = await request.json()
+    except (SerializationException, ValueError):
+        raise InvalidInput("the body is no JSON") from None
+    return body.get("refresh_token") if isinstance(body, dict) else None

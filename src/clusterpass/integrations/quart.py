@@ -1,0 +1,294 @@
+"""ClusterPass in Quart: an extension, decorators, a blueprint and ``quart clusterpass`` commands.
+
+cp = ClusterPass()
+cp.init_app(app)  # app.config["CLUSTERPASS_STORE_URL"], ... or variables of that name
+app.register_blueprint(cp.blueprint(), url_prefix="/auth")  # refresh, logout, devices
+
+@app.get("/orders")
+@session_required(scope="orders:read")
+async def orders():
+    return {"subject": current_session.subject}
+"""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from quart import Blueprint, Quart, Response, current_app, g, request, websocket
+from werkzeug.local import LocalProxy
+
+from clusterpass.integrations.async_base import AsyncBase
+from clusterpass.integrations.attached import Attached, Event, InOutage
+from clusterpass.integrations.quart_commands import make_commands
+from clusterpass.integrations.quart_requests import QuartRequest, current_visit, respond
+from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.model.authentication_errors import TokenMissing
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
+from clusterpass.model.values import Session, TokenPair
+from clusterpass.web import endpoints
+from clusterpass.web.flow import WebFlow, run_async
+from clusterpass.web.gate import Needs
+from clusterpass.web.messages import WebAnswer
+
+Parameters = ParamSpec("Parameters")
+UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
+_EXTENSION: Final = "clusterpass"
+_PREFIX: Final = "CLUSTERPASS_"
+
+
+class ClusterPass:
+    """The extension. One object may serve several applications, each with its own settings.
+
+    ``current_session`` and ``current_user`` are the session of the request and what the function
+    registered with :meth:`user_loader` makes of it; both are available in templates, with
+    ``csrf_token()`` for the hidden field of a form.
+    """
+
+    def __init__(self, app: Quart | None = None, **settings: Any) -> None:
+        """``app``: initialised at once; None: call :meth:`init_app` later.
+
+        ``settings``: as in ``app.config``, without the prefix and in lower case; they come first.
+        """
+        self._settings: Final = settings
+        self._load_user: Callable[[Session], Any] | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Quart, sessions: AsyncSessionManager | None = None) -> None:
+        """Use ``app.config["CLUSTERPASS_..."]``, and register what the application needs.
+
+        ``sessions``: a manager of the application's own; None: one is opened when the application
+        starts, or at the first request, and closed when it stops. Raises ConfigurationError for an
+        unsafe setting, now and not at the first request.
+        """
+        values = {
+            name.removeprefix(_PREFIX).lower(): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX)
+        }
+        extension = _Extension(self, sessions, values | self._settings)
+        app.extensions[_EXTENSION] = extension
+        app.register_error_handler(ClusterPassError, _refuse)
+        app.after_request(_add_headers)
+        app.context_processor(_template_values)
+        app.while_serving(extension.serve)
+        app.cli.add_command(make_commands(None if sessions else extension.setup))
+
+    def user_loader(self, function: UserLoader) -> UserLoader:
+        """Register ``function``, which returns the application's user of a session.
+
+        A function is called once in a request, when ``current_user`` is first used; a coroutine
+        function once, when the session is admitted.
+        """
+        self._load_user = function
+        return function
+
+    @property
+    def sessions(self) -> AsyncSessionManager:
+        """The session manager of the current application."""
+        return _extension().sessions
+
+    async def log_in(self, subject: str, /, **options: Any) -> Response:
+        """Open a session of ``subject``, whom the application has authenticated.
+
+        ``options``: as for ``AsyncSessionManager.login``; device, type of device and address come
+        from the request unless given. ``target`` (a path of this site) leads a form there. The
+        response has the tokens in cookies for a browser, and in its body for an app.
+        """
+        return respond(await _extension().log_in(current_visit(), subject, options))
+
+    def respond(self, pair: TokenPair, *, target: str | None = None) -> Response:
+        """Return the response that delivers ``pair``, after a login or a step-up."""
+        return respond(
+            endpoints.pair_answer(_extension().gate, current_visit(), pair, target=target)
+        )
+
+    def blueprint(self, name: str = "clusterpass") -> Blueprint:
+        """Return the routes every application needs, to be registered under a prefix of its choice.
+
+        ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
+        ``DELETE /devices/<id>``.
+        """
+        blueprint = Blueprint(name, __name__)
+        blueprint.post("/refresh")(_refresh)
+        blueprint.post("/logout")(_log_out)
+        blueprint.post("/logout-all")(_log_out_everywhere)
+        blueprint.get("/devices")(_devices)
+        blueprint.delete("/devices/<session_id>")(_end_device)
+        return blueprint
+
+    def attached(
+        self, *, scopes: Sequence[str] = (), in_outage: InOutage = "stay"
+    ) -> AbstractAsyncContextManager[Attached]:
+        """Return a context in which the current WebSocket is open for as long as its session lives.
+
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
+        session ends it is closed with 4401 and the reason, and the body is left; the options are
+        those of :func:`clusterpass.integrations.attached.attached`.
+        """
+        socket = websocket._get_current_object()  # type: ignore[attr-defined]
+        return _extension().attach(_admitted(), socket.close, scopes, in_outage)
+
+    def while_live(
+        self, events: AsyncIterator[Event], *, in_outage: InOutage = "stay"
+    ) -> AsyncGenerator[Event]:
+        """Return ``events`` until they or the current session end, for a streaming response."""
+        return _extension().while_live(_admitted(), events, in_outage=in_outage)
+
+
+class _Extension(AsyncBase):
+    """What the extension keeps for one application."""
+
+    def __init__(
+        self, owner: ClusterPass, sessions: AsyncSessionManager | None, values: dict[str, Any]
+    ) -> None:
+        super().__init__(sessions, **values)
+        self.owner: Final = owner
+        self.setup: Final = self._setup
+        self.log_in: Final = self._log_in
+        self.attach: Final = self._attached
+        self.make_csrf_token: Final = self._csrf_token
+
+    async def serve(self) -> AsyncGenerator[None]:
+        self.open()
+        yield
+        await self.close()
+
+    async def admit(self, needs: Needs) -> None:
+        session = await self._admit(current_visit(), needs, await self.form_token())
+        load = self.owner._load_user
+        if load is not None and inspect.iscoroutinefunction(load):
+            g._clusterpass_user = await load(session)
+
+    async def form_token(self) -> str:
+        if not self._reads_form(current_visit().request):
+            return ""
+        value: str = (await request.form).get(self.gate.settings.csrf_field, "")
+        return value
+
+
+def session_required(
+    *, scope: str | Iterable[str] = (), **needs: Any
+) -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Awaitable[Any]]]:
+    """Return a decorator for views and WebSockets that need a live session: ``current_session``.
+
+    ``scope``: one scope or several, which the session must all have; wildcards count. ``needs``: as
+    for :class:`clusterpass.web.gate.Needs`: ``level``, ``max_auth_age``, ``not_banned``,
+    ``strict``. A request that is refused gets problem details with a challenge; a browser that asks
+    for a page is led to ``CLUSTERPASS_LOGIN_URL`` if that is set.
+    """
+    needed = Needs(scopes=(scope,) if isinstance(scope, str) else tuple(scope), **needs)
+
+    def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Awaitable[Any]]:
+        @functools.wraps(view)
+        async def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+            await _extension().admit(needed)
+            return await current_app.ensure_async(view)(*args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+def _session() -> Session | None:
+    _extension()
+    return current_visit().session
+
+
+def _user() -> Any:
+    session = current_visit().session
+    if session is None:
+        return None
+    if "_clusterpass_user" not in g:
+        load = _extension().owner._load_user
+        g._clusterpass_user = session if load is None else load(session)
+    return g._clusterpass_user
+
+
+current_session = cast("Session", LocalProxy(_session))
+"""The session of the current request or WebSocket; None-like where none was required."""
+current_user: Any = LocalProxy(_user)
+"""What the function registered with ``user_loader`` returns for that session."""
+
+
+def csrf_token() -> str:
+    """Return the CSRF token of the current session, for the hidden field of a form; empty: none."""
+    return _extension().make_csrf_token(current_visit())
+
+
+def _extension() -> _Extension:
+    extension: _Extension | None = current_app.extensions.get(_EXTENSION)
+    if extension is None:
+        raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
+    return extension
+
+
+def _admitted() -> Session:
+    session = current_visit().session
+    if session is None:
+        raise TokenMissing
+    return session
+
+
+async def _answer(flow: WebFlow[WebAnswer]) -> Response:
+    return respond(await run_async(_extension().sessions, flow))
+
+
+async def _add_headers(response: Any) -> Any:
+    if "_clusterpass_visit" in g:
+        for name, value in current_visit().headers:
+            response.headers.add(name, value)
+    return response
+
+
+async def _refuse(error: ClusterPassError) -> Response:
+    return respond(endpoints.error_answer(_extension().gate, current_visit().request, error))
+
+
+async def _template_values() -> dict[str, Any]:
+    return {
+        "current_session": current_session,
+        "current_user": current_user,
+        "csrf_token": csrf_token,
+    }
+
+
+async def _refresh() -> Response:
+    try:
+        body = await request.get_json(silent=True)
+    except ValueError:
+        raise InvalidInput("the body is no JSON") from None
+    token = body.get("refresh_token") if isinstance(body, dict) else None
+    return await _answer(endpoints.refresh(_extension().gate, current_visit(), token))
+
+
+async def _log_out() -> Response:
+    token = await _extension().form_token()
+    return await _answer(endpoints.logout(_extension().gate, current_visit(), form_token=token))
+
+
+async def _log_out_everywhere() -> Response:
+    token = await _extension().form_token()
+    return await _answer(
+        endpoints.logout_everywhere(_extension().gate, current_visit(), form_token=token)
+    )
+
+
+async def _devices() -> Response:
+    return await _answer(endpoints.devices(_extension().gate, current_visit()))
+
+
+async def _end_device(session_id: str) -> Response:
+    return await _answer(endpoints.end_device(_extension().gate, current_visit(), session_id))
+
+
+__all__ = [
+    "ClusterPass",
+    "QuartRequest",
+    "csrf_token",
+    "current_session",
+    "current_user",
+    "session_required",
+]

@@ -1,0 +1,75 @@
+"""A connection that is attached to a session is closed to the end, and left once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, Session
+from clusterpass.integrations.attached import attached
+
+
+@pytest.fixture
+async def sessions(cluster: EmbeddedCluster, config: Config) -> AsyncIterator[AsyncSessionManager]:
+    async with AsyncSessionManager.from_url(cluster.url, config) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def session(sessions: AsyncSessionManager, subject: str) -> Session:
+    return await sessions.verify((await sessions.login(subject)).access_token)
+
+
+class Connection:
+    """A connection that takes a while to be closed."""
+
+    def __init__(self) -> None:
+        self.closing = asyncio.Event()
+        self.may_close = asyncio.Event()
+        self.closed = False
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closing.set()
+        await self.may_close.wait()
+        self.closed = True
+
+
+async def test_a_body_that_ends_while_the_connection_is_closed_waits_for_it(
+    sessions, session
+) -> None:
+    connection = Connection()
+
+    async def handle() -> int:
+        async with attached(sessions, session, connection.close):
+            await sessions.revoke_all(session.subject)
+            await connection.closing.wait()
+            asyncio.get_running_loop().call_later(0.1, connection.may_close.set)
+        assert connection.closed
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert await asyncio.create_task(handle()) == 0
+
+
+async def test_a_handler_that_is_cancelled_while_the_connection_is_closed_stays_cancelled(
+    sessions, session
+) -> None:
+    connection = Connection()
+
+    async def handle() -> None:
+        async with attached(sessions, session, connection.close):
+            await asyncio.Event().wait()
+        pytest.fail("the handler went on")
+
+    handler = asyncio.create_task(handle())
+    await asyncio.sleep(0)
+    await sessions.revoke_all(session.subject)
+    await connection.closing.wait()
+    handler.cancel()
+    await asyncio.sleep(0)
+    connection.may_close.set()
+    with pytest.raises(asyncio.CancelledError):
+        await handler
+    assert connection.closed
