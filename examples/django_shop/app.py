@@ -1,7 +1,6 @@
 """A shop in Django: a phone, a browser and an administrator; roles, scopes, devices, the admin."""
 
 import json
-import os
 import sys
 
 from django.conf import settings
@@ -18,7 +17,7 @@ def claims_of(user):
 
 
 settings.configure(
-    SECRET_KEY=os.urandom(32).hex(),
+    SECRET_KEY="an example has no secret",
     DEBUG=False,
     ALLOWED_HOSTS=["localhost", "127.0.0.1"],
     ROOT_URLCONF=__name__,
