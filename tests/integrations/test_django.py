@@ -261,6 +261,36 @@ def test_who_is_refused_is_led_to_the_login_of_django():
     assert {"Cookie", "Authorization"} <= set(answer.headers["vary"].split(", "))
 
 
+def test_where_django_requires_a_login_everywhere(user):
+    everywhere = [*MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    pair = sessions().login(subject_of(user))
+    with override_settings(MIDDLEWARE=everywhere):
+        client = Client()
+        assert client.get("/orders").json()["error"] == "token_missing"
+        assert client.get("/api/users").json()["error"] == "token_missing"
+        assert client.get("/who").headers["location"] == "/login/?next=/who"
+        assert who(client, **bearer(user)) == user.username
+        body = {"refresh_token": pair.refresh_token}
+        renewed = client.post("/auth/refresh", body, content_type="application/json")
+        assert renewed.json()["session_id"] == pair.session_id
+
+
+def test_an_outage_logs_nobody_out(root, monkeypatch):
+    client = logged_in(root, "/admin/login/")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("no store", reason="timeout")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions(), "verify", fail)
+        patch.setattr(sessions(), "logout", fail)
+        for path in ("/admin/", "/orders", "/api/users"):
+            assert client.get(path).status_code == 503
+        answer = client.post("/admin/logout/", {"csrfmiddlewaretoken": token(client)})
+        assert answer.status_code == 503
+    assert client.get("/admin/").status_code == 200
+
+
 def test_views_that_are_coroutines(user):
     async def visit(path: str, **headers: Any) -> Any:
         return await AsyncClient().get(path, headers=headers)

@@ -52,6 +52,7 @@ def session_required(
 
         found: Any = wrapped_coroutine if iscoroutinefunction(view) else wrapped
         found.csrf_exempt = True
+        found.login_required = False  # LoginRequiredMiddleware: it is checked here
         return cast("View", found)
 
     return decorate

@@ -1,5 +1,10 @@
-"""The routes every application needs: refresh, logout and devices."""
+"""The routes every application needs: refresh, logout and devices.
 
+They check by themselves who asks: LoginRequiredMiddleware and the CSRF middleware of Django leave
+them alone.
+"""
+
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -11,6 +16,7 @@ from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.messages import WebAnswer
 
 
+@login_not_required
 @csrf_exempt
 @require_POST
 def refresh(request: HttpRequest) -> HttpResponse:
@@ -21,6 +27,7 @@ def refresh(request: HttpRequest) -> HttpResponse:
     return _answer(state, endpoints.refresh(state.installed.gate, state.visit, token))
 
 
+@login_not_required
 @csrf_exempt
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
@@ -31,6 +38,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     return _leave(state, _answer(state, answer))
 
 
+@login_not_required
 @csrf_exempt
 @require_POST
 def logout_all(request: HttpRequest) -> HttpResponse:
@@ -41,6 +49,7 @@ def logout_all(request: HttpRequest) -> HttpResponse:
     return _leave(state, _answer(state, answer))
 
 
+@login_not_required
 @require_safe
 def devices(request: HttpRequest) -> HttpResponse:
     """List the caller's sessions, newest first."""
@@ -48,6 +57,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     return _answer(state, endpoints.devices(state.installed.gate, state.visit))
 
 
+@login_not_required
 @csrf_exempt
 @require_http_methods(["DELETE"])
 def end_device(request: HttpRequest, session_id: str) -> HttpResponse:
