@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import re
 import runpy
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +21,14 @@ from werkzeug.serving import make_server
 from clusterpass.cli.local_setup import write_keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHOPS = ("flask_shop", "fastapi_shop", "aiohttp_shop", "litestar_shop", "quart_shop")
+SHOPS = (
+    "flask_shop",
+    "fastapi_shop",
+    "django_shop",
+    "aiohttp_shop",
+    "litestar_shop",
+    "quart_shop",
+)
 HANGING = 30.0
 
 
@@ -98,6 +109,27 @@ SERVERS: dict[str, Callable[[Any], contextlib.AbstractContextManager[int]]] = {
 """How a shop is served that is not served by uvicorn."""
 
 
+@contextlib.contextmanager
+def program(path: Path) -> Iterator[int]:
+    """A program of Django, whose settings are those of a whole process; the port."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(path), "runserver", "--noreload", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ),
+    )
+    try:
+        assert process.stdout is not None
+        lines = (re.search(r"at http://127\.0\.0\.1:(\d+)/", line) for line in process.stdout)
+        started = next((found for found in lines if found), None)
+        assert started, "the program does not start"
+        yield int(started[1])
+    finally:
+        process.terminate()
+        process.communicate(timeout=HANGING)
+
+
 @pytest.fixture(scope="module", params=SHOPS)
 def shop(
     request: pytest.FixtureRequest, cluster_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -108,7 +140,12 @@ def shop(
         patch.setenv("CLUSTERPASS_STORE_URL", f"{cluster_url}?namespace={request.param}")
         patch.setenv("CLUSTERPASS_ISSUER", "https://shop.example")
         patch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
-        names = runpy.run_path(str(EXAMPLES / request.param / "app.py"))
+        path = EXAMPLES / request.param / "app.py"
+        if request.param == "django_shop":
+            with program(path) as port:
+                yield Shop({}, port)
+            return
+        names = runpy.run_path(str(path))
     app = names["app"]
     serve = SERVERS.get(request.param, asgi_server)
     with serve(app) as port:

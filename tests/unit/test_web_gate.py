@@ -206,6 +206,16 @@ def test_an_outage_leaves_the_cookies() -> None:
     assert visit.headers == []
 
 
+def test_a_request_that_the_framework_has_checked_needs_no_csrf_token() -> None:
+    for manager, request in (
+        (Manager(verify=SESSION), browser("POST")),
+        (Manager(verify=SESSION, refresh=PAIR), browser("POST", access="")),
+    ):
+        assert run(manager, GATE.admit(Visit(request, is_genuine=True))) is SESSION
+        with pytest.raises(RequestRefused):
+            run(manager, GATE.admit(Visit(request)))
+
+
 @pytest.mark.parametrize(
     "headers",
     [

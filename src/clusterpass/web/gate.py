@@ -89,6 +89,9 @@ class Visit:
     """The access token of that session: the one that was sent, or the one that replaces it."""
     credentials: Credentials | None = None
     """The tokens that were sent, once they were looked for."""
+    is_genuine: bool = False
+    """Whether the framework has established that no other site made the browser send the request,
+    by a check of its own."""
 
     @property
     def is_by_cookie(self) -> bool:
@@ -140,7 +143,7 @@ class Gate:
         Raises RequestRefused.
         """
         request, settings = visit.request, self.settings
-        if request.method in SAFE_METHODS or self.csrf is None:
+        if request.method in SAFE_METHODS or visit.is_genuine or self.csrf is None:
             return
         sites, origins = request.header("sec-fetch-site"), request.header("origin")
         if request.method == SOCKET:

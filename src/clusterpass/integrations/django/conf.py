@@ -1,0 +1,122 @@
+"""The settings, and what is made of them once for each process: the gate and the session manager.
+
+``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.setup` and two of its
+own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new session,
+and ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` unless given).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.shortcuts import resolve_url
+from django.utils.module_loading import import_string
+
+from clusterpass.integrations.setup import set_up
+from clusterpass.managers.sync.manager import SessionManager
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.values import Session
+from clusterpass.store.drivers.watch_thread import has_green_threads
+from clusterpass.web.gate import Gate
+
+SETTING: Final = "CLUSTERPASS"
+Claims = Callable[[Any], Mapping[str, Any]]
+
+
+class Installed:
+    """ClusterPass as the settings of Django describe it."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """``values``: ``settings.CLUSTERPASS``. Raises ConfigurationError for an unsafe setting."""
+        found = dict(values)
+        self.claims_of: Final = _claims(found.pop("CLAIMS", None))
+        self._subject_field: Final[str] = found.pop("SUBJECT_FIELD", "pk")
+        setup = set_up(found)
+        web, config = setup.web, setup.config
+        if "login_url" not in setup.chosen and settings.is_overridden("LOGIN_URL"):
+            web = replace(web, login_url=resolve_url(settings.LOGIN_URL))
+        if has_green_threads() and "verification" not in setup.chosen:
+            config = replace(config, verification="strict")
+        self.gate: Final = Gate(config, web)
+        self._store_url: Final = setup.store_url
+        self._config: Final = config
+        self._sessions: SessionManager | None = None
+        self._lock: Final = Lock()
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The session manager, which is opened when it is first used."""
+        with self._lock:
+            if self._sessions is None:
+                self._sessions = SessionManager.from_url(self._store_url, self._config)
+            return self._sessions
+
+    def close(self) -> None:
+        """Close the session manager, if it is open."""
+        if self._sessions is not None:
+            self._sessions.close()
+
+    def subject_of(self, user: Any) -> str:
+        """Return the subject of the sessions of ``user``."""
+        return str(getattr(user, self._subject_field))
+
+    def user_of(self, session: Session) -> Any:
+        """Return the active user of ``session``; None when there is none."""
+        users = get_user_model()._default_manager
+        try:
+            user = users.filter(**{self._subject_field: session.subject}).first()
+        except (ValueError, ValidationError):  # a subject that is no key of this table
+            return None
+        return user if getattr(user, "is_active", True) else None
+
+
+def installed() -> Installed:
+    """Return ClusterPass as the settings describe it, the same object each time.
+
+    Raises ConfigurationError for an unsafe setting.
+    """
+    with _lock:
+        if not _made:
+            _made.append(Installed(getattr(settings, SETTING, {})))
+        return _made[0]
+
+
+def forget(*, setting: str = SETTING, **_: Any) -> None:
+    """Read the settings again when they are next needed, after a test has changed them."""
+    if setting in {SETTING, "LOGIN_URL"}:
+        with _lock:
+            while _made:
+                _made.pop().close()
+
+
+def sessions() -> SessionManager:
+    """Return the session manager of the process. Raises ConfigurationError."""
+    return installed().sessions
+
+
+def subject_of(user: Any) -> str:
+    """Return the subject of the sessions of ``user``: its primary key, unless SUBJECT_FIELD says
+    otherwise.
+    """
+    return installed().subject_of(user)
+
+
+def _claims(value: object) -> Claims:
+    function = import_string(value) if isinstance(value, str) else value
+    if function is None:
+        return _no_claims
+    if not callable(function):
+        raise ConfigurationError("CLAIMS must be a function of a user, or its dotted path")
+    return cast("Claims", function)
+
+
+def _no_claims(_: Any) -> Mapping[str, Any]:
+    return {}
+
+
+_lock: Final = Lock()
+_made: Final[list[Installed]] = []

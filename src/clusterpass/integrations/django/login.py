@@ -1,0 +1,39 @@
+"""Opens sessions of users whom the application has authenticated."""
+
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+
+from clusterpass.integrations.django.requests import response_of
+from clusterpass.integrations.django.state import RequestState, state_of
+from clusterpass.integrations.login_options import login_options
+from clusterpass.model.values import TokenPair
+from clusterpass.sessions.options import LoginOptions
+from clusterpass.web import endpoints
+
+
+def log_in(request: HttpRequest, user: Any, **options: Any) -> HttpResponse:
+    """Open a session of ``user``, whom the application has authenticated; return the response.
+
+    ``options``: as for ``SessionManager.login``; the claims come from the setting ``CLAIMS``, and
+    device, type of device and address from the request, unless given. ``target`` (a path of this
+    site) leads a form there. The response has the tokens in cookies for a browser, and in its body
+    for an app. Django's own session is not used. Raises what ``SessionManager.login`` raises.
+    """
+    target = options.pop("target", None)
+    return respond(request, open_session(state_of(request), user, options), target=target)
+
+
+def respond(request: HttpRequest, pair: TokenPair, *, target: str | None = None) -> HttpResponse:
+    """Return the response that delivers ``pair``, after a login or a step-up."""
+    state = state_of(request)
+    answer = endpoints.pair_answer(state.installed.gate, state.visit, pair, target=target)
+    return response_of(answer)
+
+
+def open_session(state: RequestState, user: Any, options: dict[str, Any]) -> TokenPair:
+    """Open a session of ``user`` with the claims and the device of the request."""
+    here = state.installed
+    wanted = login_options(here.gate, state.visit.request, options)
+    wanted.setdefault("claims", here.claims_of(user))
+    return here.sessions.login(here.subject_of(user), **cast("LoginOptions", wanted))

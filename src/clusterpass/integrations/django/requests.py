@@ -1,0 +1,146 @@
+"""Django's request, as :class:`clusterpass.web.messages.WebRequest`, and its responses."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+
+from clusterpass.integrations.django.conf import installed
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.web import endpoints
+from clusterpass.web.messages import SAFE_METHODS, WebAnswer
+
+_DJANGO_FIELD: Final = "csrfmiddlewaretoken"
+_JSON: Final = "application/json"
+
+
+class DjangoRequest:
+    """A request, for the flows of ``clusterpass.web``."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self._request.method or ""
+
+    @property
+    def target(self) -> str:
+        """The path and the query."""
+        return self._request.get_full_path()
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        host: str = self._request.META.get("HTTP_HOST", "")
+        return host
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the connection."""
+        return self._request.META.get("REMOTE_ADDR") or None
+
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of all headers of a name."""
+        value = self._request.headers.get(name)
+        return () if value is None else (value,)
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie."""
+        return self._request.COOKIES.get(name)
+
+    def query(self, name: str) -> Sequence[str]:
+        """Return the values of all query parameters of a name."""
+        return self._request.GET.getlist(name)
+
+
+def response_of(answer: WebAnswer) -> HttpResponse:
+    """Return the response of Django that says what ``answer`` says."""
+    response = HttpResponse(answer.body(), status=answer.status, content_type=answer.media_type)
+    if answer.status == 204:
+        del response["Content-Type"]
+    add_headers(response, answer.headers)
+    return response
+
+
+def refusal_of(request: HttpRequest, error: ClusterPassError) -> HttpResponse:
+    """Return the response to a request that was refused with ``error``."""
+    return response_of(endpoints.error_answer(installed().gate, DjangoRequest(request), error))
+
+
+def add_headers(response: Any, headers: Sequence[tuple[str, str]]) -> None:
+    """Add ``headers``, those of cookies included, to a response of Django."""
+    for name, value in headers:
+        if name == "Set-Cookie":
+            response.cookies.load(value)
+        else:
+            response[name] = value
+
+
+def json_body(request: HttpRequest) -> dict[str, Any]:
+    """Return the JSON object in the body; empty when there is none."""
+    if request.content_type == _JSON:
+        with suppress(ValueError):
+            found = json.loads(request.body)
+            if isinstance(found, dict):
+                return found
+    return {}
+
+
+def form_token(request: Any) -> str:
+    """Return our CSRF token in a submitted form; empty when there is none."""
+    return _form_value(request, installed().gate.settings.csrf_field)
+
+
+def is_genuine(request: Any) -> bool:
+    """Return whether Django has established that no other site made the browser send ``request``.
+
+    Where our own CSRF token is missing, Django's one (``{% csrf_token %}``) is accepted, if the
+    middleware of Django is installed.
+    """
+    if getattr(request, "csrf_processing_done", False) or getattr(
+        request, "_dont_enforce_csrf_checks", False
+    ):
+        return True
+    if request.method in SAFE_METHODS or not has_django_check() or _has_own_token(request):
+        return False
+    if not (_form_value(request, _DJANGO_FIELD) or request.META.get(settings.CSRF_HEADER_NAME)):
+        return False
+    check = _Check(_nothing)
+    check.process_request(request)
+    return check.process_view(request, _nothing, (), {}) is None
+
+
+def has_django_check() -> bool:
+    """Return whether Django's CSRF middleware, or one that is named as it is, is installed."""
+    return any(name.endswith("CsrfViewMiddleware") for name in settings.MIDDLEWARE)
+
+
+class _Check(CsrfViewMiddleware):
+    """Django's check, which says why a request is refused instead of answering it."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+def _nothing(_: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def _has_own_token(request: Any) -> bool:
+    header = installed().gate.settings.csrf_header
+    return header in request.headers or bool(form_token(request))
+
+
+def _form_value(request: Any, name: str) -> str:
+    if request.method in SAFE_METHODS or not endpoints.is_form(DjangoRequest(request)):
+        return ""
+    value: str = request.POST.get(name, "")
+    return value
