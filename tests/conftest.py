@@ -29,6 +29,12 @@ def cluster() -> Iterator[EmbeddedCluster]:
 
 
 @pytest.fixture(scope="session")
+def clusterpass_cluster(cluster: EmbeddedCluster) -> EmbeddedCluster:
+    """What the fixtures of the plugin stand on."""
+    return cluster
+
+
+@pytest.fixture(scope="session")
 def cluster_url(cluster: EmbeddedCluster) -> str:
     return cluster.url
 

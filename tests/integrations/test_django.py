@@ -403,3 +403,16 @@ def test_the_subject_can_be_another_field(user):
 def test_a_subject_of_another_application_is_nobody_here():
     pair = sessions().login("a service")
     assert who(Client(), HTTP_AUTHORIZATION=f"Bearer {pair.access_token}") == "nobody"
+
+
+@pytest.mark.parametrize("cookies", [False, True])
+def test_a_test_client_is_logged_in_and_the_clock_moves_it(
+    user: Any, cp_settings: dict[str, Any], cookies: bool, cp_login_as: Any, cp_clock: Any
+) -> None:
+    with override_settings(CLUSTERPASS={**cp_settings, "SUBJECT_FIELD": "username"}):
+        client = Client(enforce_csrf_checks=True)
+        assert client.get("/who").content == b"nobody"
+        cp_login_as(client, user.username, cookies=cookies)
+        assert client.get("/who").content.decode() == user.username
+        cp_clock.advance(minutes=16)
+        assert client.get("/who").content.decode() == (user.username if cookies else "nobody")

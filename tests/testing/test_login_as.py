@@ -4,13 +4,31 @@ import gc
 from typing import Annotated, Any
 
 import pytest
+from aiohttp import CookieJar, web
+from aiohttp.test_utils import TestClient as AiohttpClient, TestServer as AiohttpServer
 from fastapi import FastAPI, Security
 from fastapi.testclient import TestClient
 from flask import Flask
+from litestar import Litestar
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler as litestar_route
+from litestar.testing import TestClient as LitestarClient
+from quart import Quart
 
 from clusterpass import Session, SessionManager, StoreUnavailable
+from clusterpass.integrations.aiohttp import (
+    ClusterPass as AiohttpSessions,
+    current_session as aiohttp_session,
+    session_required as aiohttp_session_required,
+)
 from clusterpass.integrations.fastapi import ClusterPass as FastApiSessions
 from clusterpass.integrations.flask import ClusterPass, current_session, session_required
+from clusterpass.integrations.litestar import ClusterPass as LitestarSessions, requires
+from clusterpass.integrations.quart import (
+    ClusterPass as QuartSessions,
+    current_session as quart_session,
+    session_required as quart_session_required,
+)
 from clusterpass.testing import LoginAs, SimulatedClock
 
 
@@ -44,7 +62,21 @@ def fastapi_client(cp_settings: dict[str, Any]) -> Any:
         yield client
 
 
-@pytest.fixture(params=["flask", "fastapi"])
+@pytest.fixture
+def litestar_client(cp_settings: dict[str, Any]) -> Any:
+    cp = LitestarSessions(**cp_settings)
+
+    @litestar_route(
+        "/orders", http_method=["GET", "POST"], status_code=200, guards=[requires("orders:read")]
+    )
+    async def orders(session: NamedDependency[Session]) -> dict[str, str]:
+        return {"of": session.subject}
+
+    with LitestarClient(Litestar([orders], plugins=[cp])) as client:
+        yield client
+
+
+@pytest.fixture(params=["flask", "fastapi", "litestar"])
 def client(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(f"{request.param}_client")
 
@@ -85,6 +117,54 @@ def test_the_clock_moves_the_application(
         del client.headers["Authorization"]
     getattr(client, "environ_base", {}).pop("HTTP_AUTHORIZATION", None)
     assert client.get("/orders").status_code == 200, "a browser's token is renewed"
+
+
+@pytest.mark.parametrize("cookies", [False, True])
+async def test_a_client_of_quart_is_logged_in(
+    cp_settings: dict[str, Any], cookies: bool, cp_login_as: LoginAs, cp_clock: SimulatedClock
+) -> None:
+    app = Quart(__name__)
+    app.config.update({f"CLUSTERPASS_{name}": value for name, value in cp_settings.items()})
+    QuartSessions(app)
+
+    @app.route("/orders", methods=["GET", "POST"])
+    @quart_session_required(scope="orders:read")
+    async def orders() -> dict[str, str]:
+        return {"of": quart_session.subject}
+
+    async with app.test_app():
+        client = app.test_client()
+        assert (await client.get("/orders")).status_code == 401
+        cp_login_as(client, "alice", cookies=cookies, claims={"scope": "orders:*"})
+        assert await (await client.get("/orders")).get_json() == {"of": "alice"}
+        assert await (await client.post("/orders")).get_json() == {"of": "alice"}
+        cp_login_as(client, "bob", cookies=cookies, claims={"scope": "orders:read"})
+        assert await (await client.get("/orders")).get_json() == {"of": "bob"}
+        cp_clock.advance(minutes=16)
+        assert (await client.get("/orders")).status_code == (200 if cookies else 401)
+
+
+@pytest.mark.parametrize("cookies", [False, True])
+async def test_a_client_of_aiohttp_is_logged_in(
+    cp_settings: dict[str, Any], cookies: bool, cp_login_as: LoginAs, cp_clock: SimulatedClock
+) -> None:
+    cp = AiohttpSessions(**cp_settings)
+    app = web.Application()
+    cp.install(app)
+
+    @aiohttp_session_required(scope="orders:read")
+    async def orders(request: web.Request) -> web.Response:
+        return web.json_response({"of": aiohttp_session(request).subject})
+
+    app.router.add_route("*", "/orders", orders)
+    jar = CookieJar(unsafe=True)  # the server of the test has an address and no name
+    async with AiohttpClient(AiohttpServer(app), cookie_jar=jar) as client:
+        assert (await client.get("/orders")).status == 401
+        cp_login_as(client, "alice", cookies=cookies, claims={"scope": "orders:*"})
+        assert await (await client.get("/orders")).json() == {"of": "alice"}
+        assert await (await client.post("/orders")).json() == {"of": "alice"}
+        cp_clock.advance(minutes=16)
+        assert (await client.get("/orders")).status == (200 if cookies else 401)
 
 
 def test_an_unknown_client_is_refused(cp_login_as: LoginAs) -> None:
