@@ -9,6 +9,7 @@ from benchmarks import (
     drivers,
     durable_logins,
     http_verify,
+    integrations,
     jose,
     journaled_logouts,
     memory,
@@ -38,6 +39,7 @@ def main() -> None:
         "jose": lambda options: jose.run(**_few(options, rounds=20)),
         "strict_async": lambda options: strict_async.run(**_few(options, rounds=5)),
         "http_verify": lambda options: http_verify.run(**_few(options, rounds=2, seconds=1)),
+        "integrations": lambda options: integrations.run(**_few(options, rounds=5)),
         "revocation_latency": lambda options: revocation_latency.run(
             **_few(options, revocations=50)
         ),
