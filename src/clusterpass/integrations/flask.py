@@ -11,13 +11,14 @@ def orders():
 """
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import click
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from flask.cli import AppGroup
 from werkzeug.local import LocalProxy
 
@@ -31,45 +32,53 @@ from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.gate import Gate, Needs, Visit
-from clusterpass.web.messages import WebAnswer
+from clusterpass.web.messages import WebAnswer, WebRequest
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
 _EXTENSION: Final = "clusterpass"
 _PREFIX: Final = "CLUSTERPASS_"
+_VISIT: Final = "_clusterpass_visit"
 
 
 class _Request:
-    """Flask's request, as :class:`clusterpass.web.messages.WebRequest`."""
+    """Flask's request, as :class:`clusterpass.web.messages.WebRequest`.
+
+    It holds the request itself: each use of ``flask.request`` costs as much as a verify.
+    """
+
+    __slots__ = ("_request",)
+
+    def __init__(self, own: Request) -> None:
+        self._request = own
 
     @property
     def method(self) -> str:
-        return request.method
+        return self._request.method
 
     @property
     def target(self) -> str:
-        return request.full_path.rstrip("?")
+        return self._request.full_path.rstrip("?")
 
     @property
     def host(self) -> str:
-        return request.headers.get("Host", "")
+        return self._request.headers.get("Host", "")
 
     @property
     def peer(self) -> str | None:
-        return request.remote_addr
+        return self._request.remote_addr
 
     def header(self, name: str) -> Sequence[str]:
-        return request.headers.getlist(name)
+        # WSGI has one value for each name.
+        value = self._request.headers.get(name)
+        return () if value is None else (value,)
 
     def cookie(self, name: str) -> str | None:
-        return request.cookies.get(name)
+        return self._request.cookies.get(name)
 
     def query(self, name: str) -> Sequence[str]:
-        return request.args.getlist(name)
-
-
-_REQUEST: Final = _Request()
+        return self._request.args.getlist(name)
 
 
 class ClusterPass:
@@ -138,7 +147,7 @@ class ClusterPass:
         """
         target = options.pop("target", None)
         extension = _extension()
-        wanted = login_options(extension.gate, _REQUEST, options)
+        wanted = login_options(extension.gate, _visit().request, options)
         pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
         return self.respond(pair, target=target)
 
@@ -211,9 +220,13 @@ def session_required(
     )
 
     def decorate(view: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+        is_async = inspect.iscoroutinefunction(view)
+
         @functools.wraps(view)
         def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
             _admit(needs)
+            if not is_async:
+                return view(*args, **kwargs)
             answer: Returned = current_app.ensure_sync(view)(*args, **kwargs)
             return answer
 
@@ -223,9 +236,12 @@ def session_required(
 
 
 def _session() -> Session | None:
+    visit: Visit | None = g._get_current_object().get(_VISIT)
+    if visit is not None:
+        return visit.session
     if _EXTENSION not in current_app.extensions:
         raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
-    return _visit().session
+    return None
 
 
 def _user() -> Any:
@@ -257,21 +273,22 @@ def _extension() -> _Extension:
 
 
 def _visit() -> Visit:
-    if "_clusterpass_visit" not in g:
-        g._clusterpass_visit = Visit(_REQUEST)
-    visit: Visit = g._clusterpass_visit
+    own = g._get_current_object()
+    visit: Visit | None = own.get(_VISIT)
+    if visit is None:
+        visit = Visit(_Request(cast("LocalProxy[Request]", request)._get_current_object()))
+        setattr(own, _VISIT, visit)
     return visit
 
 
 def _admit(needs: Needs) -> Session:
     extension, visit = _extension(), _visit()
-    return run(
-        extension.sessions, extension.gate.admit(visit, needs, form_token=_form_token(extension))
-    )
+    token = _form_token(extension, visit.request)
+    return run(extension.sessions, extension.gate.admit(visit, needs, form_token=token))
 
 
-def _form_token(extension: _Extension) -> str:
-    if request.method in {"GET", "HEAD"} or not endpoints.is_form(_REQUEST):
+def _form_token(extension: _Extension, sent: WebRequest) -> str:
+    if sent.method in {"GET", "HEAD"} or not endpoints.is_form(sent):
         return ""
     token: str = request.form.get(extension.gate.settings.csrf_field, "")
     return token
@@ -289,14 +306,14 @@ def _response(answer: WebAnswer) -> Response:
 
 
 def _add_headers(response: Response) -> Response:
-    if "_clusterpass_visit" in g:
-        for name, value in _visit().headers:
-            response.headers.add(name, value)
+    visit: Visit | None = g._get_current_object().get(_VISIT)
+    for name, value in visit.headers if visit is not None else ():
+        response.headers.add(name, value)
     return response
 
 
 def _refuse(error: ClusterPassError) -> Response:
-    return _response(endpoints.error_answer(_extension().gate, _REQUEST, error))
+    return _response(endpoints.error_answer(_extension().gate, _visit().request, error))
 
 
 def _template_values() -> dict[str, Any]:
@@ -315,13 +332,19 @@ def _refresh() -> Response:
 
 def _log_out() -> Response:
     extension = _extension()
-    return _answer(endpoints.logout(extension.gate, _visit(), form_token=_form_token(extension)))
+    return _answer(
+        endpoints.logout(
+            extension.gate, _visit(), form_token=_form_token(extension, _visit().request)
+        )
+    )
 
 
 def _log_out_everywhere() -> Response:
     extension = _extension()
     return _answer(
-        endpoints.logout_everywhere(extension.gate, _visit(), form_token=_form_token(extension))
+        endpoints.logout_everywhere(
+            extension.gate, _visit(), form_token=_form_token(extension, _visit().request)
+        )
     )
 
 
