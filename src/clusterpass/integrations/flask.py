@@ -13,15 +13,20 @@ def orders():
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-import click
-from flask import Blueprint, Flask, Request, Response, current_app, g, request
-from flask.cli import AppGroup
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.local import LocalProxy
 
+from clusterpass.integrations.flask_commands import make_commands
+from clusterpass.integrations.flask_requests import (
+    add_headers,
+    known_visit,
+    make_response,
+    this_visit,
+)
 from clusterpass.integrations.login_options import login_options
 from clusterpass.integrations.setup import set_up
 from clusterpass.managers.sync.manager import SessionManager
@@ -31,7 +36,7 @@ from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
-from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.gate import Gate, Needs
 from clusterpass.web.messages import WebAnswer, WebRequest
 
 Parameters = ParamSpec("Parameters")
@@ -39,46 +44,6 @@ Returned = TypeVar("Returned")
 UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
 _EXTENSION: Final = "clusterpass"
 _PREFIX: Final = "CLUSTERPASS_"
-_VISIT: Final = "_clusterpass_visit"
-
-
-class _Request:
-    """Flask's request, as :class:`clusterpass.web.messages.WebRequest`.
-
-    It holds the request itself: each use of ``flask.request`` costs as much as a verify.
-    """
-
-    __slots__ = ("_request",)
-
-    def __init__(self, own: Request) -> None:
-        self._request = own
-
-    @property
-    def method(self) -> str:
-        return self._request.method
-
-    @property
-    def target(self) -> str:
-        return self._request.full_path.rstrip("?")
-
-    @property
-    def host(self) -> str:
-        return self._request.headers.get("Host", "")
-
-    @property
-    def peer(self) -> str | None:
-        return self._request.remote_addr
-
-    def header(self, name: str) -> Sequence[str]:
-        # WSGI has one value for each name.
-        value = self._request.headers.get(name)
-        return () if value is None else (value,)
-
-    def cookie(self, name: str) -> str | None:
-        return self._request.cookies.get(name)
-
-    def query(self, name: str) -> Sequence[str]:
-        return self._request.args.getlist(name)
 
 
 class ClusterPass:
@@ -117,9 +82,9 @@ class ClusterPass:
             values |= {"ISSUER": sessions.config.issuer, "KEYS": sessions.config.keys}
         app.extensions[_EXTENSION] = _Extension(self, values, sessions)
         app.register_error_handler(ClusterPassError, _refuse)
-        app.after_request(_add_headers)
+        app.after_request(add_headers)
         app.context_processor(_template_values)
-        app.cli.add_command(_commands)
+        app.cli.add_command(make_commands(lambda: _extension().sessions))
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Register ``function``, which returns the application's user of a session.
@@ -147,13 +112,15 @@ class ClusterPass:
         """
         target = options.pop("target", None)
         extension = _extension()
-        wanted = login_options(extension.gate, _visit().request, options)
+        wanted = login_options(extension.gate, this_visit().request, options)
         pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
         return self.respond(pair, target=target)
 
     def respond(self, pair: TokenPair, *, target: str | None = None) -> Response:
         """Return the response that delivers ``pair``, after a login or a step-up."""
-        return _response(endpoints.pair_answer(_extension().gate, _visit(), pair, target=target))
+        return make_response(
+            endpoints.pair_answer(_extension().gate, this_visit(), pair, target=target)
+        )
 
     def blueprint(self, name: str = "clusterpass") -> Blueprint:
         """Return the routes every application needs, to be registered under a prefix of its choice.
@@ -236,7 +203,7 @@ def session_required(
 
 
 def _session() -> Session | None:
-    visit: Visit | None = g._get_current_object().get(_VISIT)
+    visit = known_visit()
     if visit is not None:
         return visit.session
     if _EXTENSION not in current_app.extensions:
@@ -245,7 +212,7 @@ def _session() -> Session | None:
 
 
 def _user() -> Any:
-    session = _visit().session
+    session = this_visit().session
     if session is None:
         return None
     if "_clusterpass_user" not in g:
@@ -261,7 +228,7 @@ current_user: Any = LocalProxy(_user)
 
 def csrf_token() -> str:
     """Return the CSRF token of the current session, for the hidden field of a form; empty: none."""
-    visit, gate = _visit(), _extension().gate
+    visit, gate = this_visit(), _extension().gate
     if gate.csrf is None or visit.session is None:
         return ""
     return gate.csrf.make(visit.session.session_id)
@@ -272,17 +239,8 @@ def _extension() -> _Extension:
     return extension
 
 
-def _visit() -> Visit:
-    own = g._get_current_object()
-    visit: Visit | None = own.get(_VISIT)
-    if visit is None:
-        visit = Visit(_Request(cast("LocalProxy[Request]", request)._get_current_object()))
-        setattr(own, _VISIT, visit)
-    return visit
-
-
 def _admit(needs: Needs) -> Session:
-    extension, visit = _extension(), _visit()
+    extension, visit = _extension(), this_visit()
     token = _form_token(extension, visit.request)
     return run(extension.sessions, extension.gate.admit(visit, needs, form_token=token))
 
@@ -295,25 +253,11 @@ def _form_token(extension: _Extension, sent: WebRequest) -> str:
 
 
 def _answer(flow: WebFlow[WebAnswer]) -> Response:
-    return _response(run(_extension().sessions, flow))
-
-
-def _response(answer: WebAnswer) -> Response:
-    response = Response(answer.body(), status=answer.status, mimetype=answer.media_type)
-    for name, value in answer.headers:
-        response.headers.add(name, value)
-    return response
-
-
-def _add_headers(response: Response) -> Response:
-    visit: Visit | None = g._get_current_object().get(_VISIT)
-    for name, value in visit.headers if visit is not None else ():
-        response.headers.add(name, value)
-    return response
+    return make_response(run(_extension().sessions, flow))
 
 
 def _refuse(error: ClusterPassError) -> Response:
-    return _response(endpoints.error_answer(_extension().gate, _visit().request, error))
+    return make_response(endpoints.error_answer(_extension().gate, this_visit().request, error))
 
 
 def _template_values() -> dict[str, Any]:
@@ -327,14 +271,14 @@ def _template_values() -> dict[str, Any]:
 def _refresh() -> Response:
     body = request.get_json(silent=True)
     token = body.get("refresh_token") if isinstance(body, dict) else None
-    return _answer(endpoints.refresh(_extension().gate, _visit(), token))
+    return _answer(endpoints.refresh(_extension().gate, this_visit(), token))
 
 
 def _log_out() -> Response:
     extension = _extension()
     return _answer(
         endpoints.logout(
-            extension.gate, _visit(), form_token=_form_token(extension, _visit().request)
+            extension.gate, this_visit(), form_token=_form_token(extension, this_visit().request)
         )
     )
 
@@ -343,40 +287,22 @@ def _log_out_everywhere() -> Response:
     extension = _extension()
     return _answer(
         endpoints.logout_everywhere(
-            extension.gate, _visit(), form_token=_form_token(extension, _visit().request)
+            extension.gate, this_visit(), form_token=_form_token(extension, this_visit().request)
         )
     )
 
 
 def _devices() -> Response:
-    return _answer(endpoints.devices(_extension().gate, _visit()))
+    return _answer(endpoints.devices(_extension().gate, this_visit()))
 
 
 def _end_device(session_id: str) -> Response:
-    return _answer(endpoints.end_device(_extension().gate, _visit(), session_id))
+    return _answer(endpoints.end_device(_extension().gate, this_visit(), session_id))
 
 
 def _no_user(session: Session) -> Any:
     """Return the session: the application has registered no function that loads users."""
     return session
-
-
-_commands = AppGroup("clusterpass", help="Sessions of this application's users.")
-
-
-@_commands.command("sessions")
-@click.argument("subject")
-def _list_command(subject: str) -> None:
-    """List the live sessions of SUBJECT."""
-    for session in _extension().sessions.sessions(subject):
-        click.echo(f"{session.session_id}  {session.device or '-'}")
-
-
-@_commands.command("kick")
-@click.argument("subject")
-def _kick_command(subject: str) -> None:
-    """End all sessions of SUBJECT, on every server."""
-    click.echo(f"{_extension().sessions.revoke_all(subject).count} sessions ended")
 
 
 __all__ = [

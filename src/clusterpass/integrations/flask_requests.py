@@ -1,0 +1,89 @@
+"""Requests and responses of the integration with Flask."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from flask import Request, Response, g, request
+from werkzeug.local import LocalProxy
+
+from clusterpass.web.gate import Visit
+from clusterpass.web.messages import WebAnswer
+
+_VISIT: Final = "_clusterpass_visit"
+
+
+class FlaskRequest:
+    """Flask's request, as :class:`clusterpass.web.messages.WebRequest`.
+
+    It holds the request itself: each use of ``flask.request`` costs as much as a verify.
+    """
+
+    __slots__ = ("_request",)
+
+    def __init__(self, found: Request) -> None:
+        self._request = found
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self._request.method
+
+    @property
+    def target(self) -> str:
+        """The path and the query, below the path at which the application is mounted."""
+        return f"{self._request.root_path}{self._request.full_path}".rstrip("?")
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self._request.headers.get("Host", "")
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the connection."""
+        return self._request.remote_addr
+
+    def header(self, name: str) -> Sequence[str]:
+        """Return the value of a header; WSGI has one for each name."""
+        value = self._request.headers.get(name)
+        return () if value is None else (value,)
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie."""
+        return self._request.cookies.get(name)
+
+    def query(self, name: str) -> Sequence[str]:
+        """Return the values of a parameter of the query."""
+        return self._request.args.getlist(name)
+
+
+def known_visit() -> Visit | None:
+    """Return the visit of this request; None when no view has asked for it yet."""
+    visit: Visit | None = g._get_current_object().get(_VISIT)
+    return visit
+
+
+def this_visit() -> Visit:
+    """Return the visit of this request, the same object each time."""
+    visit = known_visit()
+    if visit is None:
+        found = cast("LocalProxy[Request]", request)._get_current_object()
+        visit = Visit(FlaskRequest(found))
+        setattr(g, _VISIT, visit)
+    return visit
+
+
+def make_response(answer: WebAnswer) -> Response:
+    """Return ``answer`` as a response of Flask."""
+    response = Response(answer.body(), status=answer.status, mimetype=answer.media_type)
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    return response
+
+
+def add_headers(response: Response) -> Response:
+    """Return ``response`` with the headers that the visit has collected."""
+    visit = known_visit()
+    for name, value in visit.headers if visit is not None else ():
+        response.headers.add(name, value)
+    return response
