@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, override_settings
 
@@ -416,3 +417,18 @@ def test_a_test_client_is_logged_in_and_the_clock_moves_it(
         assert client.get("/who").content.decode() == user.username
         cp_clock.advance(minutes=16)
         assert client.get("/who").content.decode() == (user.username if cookies else "nobody")
+
+
+def test_an_outage_met_by_other_middleware_is_an_outage(user: Any) -> None:
+    client = logged_in(user)
+    client.raise_request_exception = False
+    away = {**settings.CLUSTERPASS, "STORE_URL": "redis://127.0.0.1:1?deadline=0.5&timeout=0.4"}
+    last = [*MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    with override_settings(CLUSTERPASS=away, MIDDLEWARE=last):
+        client.handler.load_middleware()
+        answer = client.get("/who")
+    assert (answer.status_code, answer.json()["error"]) == (503, "store_unavailable")
+    assert "Set-Cookie" not in answer.headers, "nobody is logged out"
+    assert Client().get("/who").content == b"nobody"
+    client.handler.load_middleware()
+    assert client.get("/who").content.decode() == user.username

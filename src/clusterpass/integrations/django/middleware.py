@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -26,6 +27,7 @@ class ClusterPassMiddleware:
       has ended is logged out.
     - A bearer token needs no CSRF token, and no cookie counts beside it.
     - A ClusterPassError of a view gets problem details, or leads a browser to the login.
+    - Where it cannot be found who sends a request, the answer is 503, whoever asked.
     """
 
     sync_capable = True
@@ -78,6 +80,9 @@ def _user(request: Any) -> Any:
 
 
 def _finish(state: RequestState, response: HttpResponseBase) -> HttpResponseBase:
+    if state.outage is not None and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Other middleware asked for the user; Django shows process_exception errors of views alone.
+        response = refusal_of(state.request, state.outage)
     add_headers(response, state.visit.headers)
     if state.was_asked:
         patch_vary_headers(cast("Any", response), ("Cookie", "Authorization"))

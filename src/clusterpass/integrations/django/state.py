@@ -22,6 +22,7 @@ from clusterpass.model.errors import (
     InvalidInput,
     RequestRefused,
     SessionNotFound,
+    StoreUnavailable,
 )
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web.credentials import Credentials, find_credentials
@@ -41,6 +42,8 @@ class RequestState:
         self.visit: Final = Visit(DjangoRequest(request))
         self.refusal: ClusterPassError | None = None
         """Why a permission of Django REST framework was denied."""
+        self.outage: StoreUnavailable | None = None
+        """Why it could not be found who sends the request."""
         self.was_asked = False
         """Whether the response depends on who sent the request."""
         self.is_ending = False
@@ -102,6 +105,9 @@ class RequestState:
                 run(self.installed.sessions, flow)
             except (AuthenticationError, InvalidInput, RequestRefused) as error:
                 self._error = error
+            except StoreUnavailable as error:
+                self.outage = error
+                raise
             self._looked = True
         return self.visit.session
 
