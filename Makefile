@@ -54,6 +54,7 @@ lint: setup ## Style, types, who may import whom, and whether what is generated 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_sync.py --check
 
