@@ -95,7 +95,7 @@ def test_a_replica_that_came_after_the_look_up_has_to_confirm(manager, twice):
             (lambda: manager.login(subject).durable, False),
             (lambda: manager.revoke(subject, pair.session_id).journaled, True),
         ):
-            store.slots = SlotMap(shards, slots.version, time.monotonic(), is_replicated=True)
+            store.slots = SlotMap(shards, slots.version, slots.taken_at, is_replicated=True)
             assert ask() is confirmed
     finally:
         cluster.resume(paused)

@@ -1,5 +1,6 @@
 """What a write waits for, and what counts as confirmed."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -16,9 +17,10 @@ from clusterpass.store.outcomes import (
     Replies,
     ServerError,
     confirmed_replies,
-    count_attached,
+    read_attached,
 )
-from clusterpass.store.topology.slots import SlotMap
+from clusterpass.store.topology.attached import AttachedReplicas
+from clusterpass.store.topology.slots import Shard, SlotMap
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_call import PATIENCE, READ, WRITE, A, by_name, call_of
@@ -117,11 +119,21 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
 )
 def test_what_counts_as_durable(command, confirmed, slots, durable):
     outcome = Replies([b"value"], confirmed)
-    assert is_durable(command, outcome, slots, slots.shard(0)) is durable
+    assert is_durable(command, outcome, slots, slots.shard(0), terms_of([slots], "x")) is durable
+
+
+def attached(*ports: int) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((b"127.0.0.1", b"%d" % port) for port in ports)
+
+
+def looked_up(slots: SlotMap, at: float) -> SlotMap:
+    copied = copy.copy(slots)
+    copied.taken_at = at
+    return copied
 
 
 @pytest.mark.parametrize(
-    ("command", "confirmed", "slots", "attached", "durable"),
+    ("command", "confirmed", "slots", "count", "durable"),
     [
         ((b"WAIT", 1, 250), 1, REPLICATED, 0, True),
         ((b"WAIT", 1, 250), 1, REPLICATED, 1, True),
@@ -134,19 +146,87 @@ def test_what_counts_as_durable(command, confirmed, slots, durable):
     ],
 )
 def test_a_replica_that_came_after_the_look_up_has_to_confirm(
-    command, confirmed, slots, attached, durable
+    command, confirmed, slots, count, durable
 ):
     """WAIT for one is content with either; the other may be the one that is promoted."""
-    outcome = Replies([b"value"], confirmed, attached)
-    assert is_durable(command, outcome, slots, slots.shard(0)) is durable
+    outcome = Replies([b"value"], confirmed, attached(*range(1, count + 1)))
+    slots = looked_up(slots, 99.0)
+    assert is_durable(command, outcome, slots, slots.shard(0), terms_of([slots], "x")) is durable
 
 
-def test_the_replies_tell_how_many_replicas_there_are():
+def test_a_disk_alone_does_not_suffice_where_a_replica_has_come():
+    """Known to have none, as of the look-up."""
+    command, alone = (b"WAITAOF", 1, 0, 250), looked_up(ALONE, 99.0)
+    for came, durable in (((), True), (attached(1), False)):
+        outcome = Replies([b"value"], [1, 0], came)
+        terms = terms_of([alone], "fsync")
+        assert is_durable(command, outcome, alone, alone.shard(0), terms) is durable
+
+
+def test_what_has_become_a_replica_confirms_nothing():
+    outcome = Replies([b"value"], 1, None)
+    terms = terms_of([REPLICATED], "replicated")
+    command = (b"WAIT", 1, 250)
+    assert not is_durable(command, outcome, REPLICATED, REPLICATED.shard(0), terms)
+
+
+def test_the_replies_tell_which_replicas_there_are():
     role = [b"master", 7, [[b"127.0.0.1", b"1", b"7"], [b"127.0.0.1", b"2", b"7"]]]
     outcome = confirmed_replies([b"a", b"b", 1, role])
-    assert outcome == Replies([b"a", b"b"], 1, 2)
+    assert outcome == Replies([b"a", b"b"], 1, attached(1, 2))
     refused = ServerError("NOPERM", "no")
-    assert confirmed_replies([b"a", 1, refused]) == Replies([b"a"], 1, 0)
+    assert confirmed_replies([b"a", 1, refused]) == Replies([b"a"], 1, ())
+    assert confirmed_replies([b"a", 1, [b"slave", b"h", 1]]) == Replies([b"a"], 1, None)
+
+
+# What else is attached to a primary
+
+
+class Demand:
+    """How many replicas have to confirm, where the map has one."""
+
+    def __init__(self) -> None:
+        self.known = AttachedReplicas()
+        self.shard = Shard(A, replicas=1)
+
+    def __call__(self, *ports: int, taken_at: float, now: float) -> int:
+        return self.known.demanded(self.shard, attached(*ports), taken_at, now)
+
+
+def test_what_is_no_member_of_the_cluster_has_to_confirm_for_a_while_only():
+    """A tool that copies the data: the look-up does not know it, however often it is made."""
+    demand = Demand()
+    assert demand(1, 2, taken_at=99, now=100) == 2
+    assert demand(1, 2, taken_at=104, now=104.5) == 2, "not every node may have heard of it"
+    assert demand(1, 2, taken_at=105.5, now=106) == 1
+    assert demand(1, 2, 3, taken_at=105.5, now=107) == 2, "one more"
+    assert demand(1, 2, 3, taken_at=113, now=114) == 1
+
+
+def test_a_replica_that_was_away_is_a_new_one():
+    demand = Demand()
+    assert demand(1, 2, taken_at=99, now=100) == 2
+    assert demand(1, taken_at=110, now=110) == 1
+    assert demand(1, 2, taken_at=110, now=111) == 2
+
+
+def test_who_tells_no_port_is_no_replica():
+    demand = Demand()
+    assert demand(1, 0, 0, taken_at=99, now=100) == 1
+
+
+def test_replicas_behind_one_address_are_counted_one_by_one():
+    demand = Demand()
+    assert demand(1, 1, taken_at=99, now=100) == 2
+    assert demand(1, 1, taken_at=106, now=106) == 1
+    assert demand(1, 1, 1, taken_at=106, now=107) == 2
+
+
+def test_the_map_may_know_of_more_than_are_attached():
+    demand = Demand()
+    demand.shard = Shard(A, replicas=2)
+    assert demand(taken_at=99, now=100) == 2
+    assert demand(7, taken_at=99, now=100) == 2
 
 
 def test_it_is_said_what_writes_really_wait_for():
@@ -197,7 +277,7 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
     ],
 )
 def test_replicas_that_one_server_tells_of(role, count):
-    assert count_attached(role) == count
+    assert len(read_attached(role) or ()) == count
 
 
 class Ending:

@@ -40,8 +40,9 @@ class Replies:
     values: list[Any]
     confirmed: Any = 0
     """The reply to the :data:`Wait` that followed the commands; 0 where none was sent."""
-    attached: int = 0
-    """How many replicas the node said to have after that; 0 where it does not tell."""
+    attached: "Attached | None" = ()
+    """Which replicas the node said to have after that; none where it does not tell. None: it is a
+    replica itself."""
 
 
 ROLE: Final = (b"ROLE",)
@@ -49,16 +50,23 @@ ROLE: Final = (b"ROLE",)
 older than a replica, whose confirmation would then be taken for that of another one."""
 
 
-def count_attached(role: Any) -> int:
-    """The number of connected replicas in a reply to ROLE; 0 for an error or a replica."""
-    if isinstance(role, list) and len(role) == 3 and role[0] == b"master":
-        return len(role[2])
-    return 0
+Attached = tuple[tuple[bytes, bytes], ...]
+"""The host and the port of each replica in a reply to ROLE."""
+
+
+def read_attached(role: Any) -> Attached | None:
+    """The connected replicas in a reply to ROLE: none for an error, None for that of a replica."""
+    match role:
+        case [b"master", _, list(replicas)]:
+            return tuple((each[0], each[1]) for each in replicas)
+        case [b"slave", *_]:
+            return None
+    return ()
 
 
 def confirmed_replies(values: list[Any]) -> Replies:
     """The replies of a node to commands that a :data:`Wait` and ROLE have followed."""
-    return Replies(values[:-2], values[-2], count_attached(values[-1]))
+    return Replies(values[:-2], values[-2], read_attached(values[-1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,6 @@ class Confirm:
             return is_journaled or revocation.is_durable
         memory = self._memory
         memory.pending_cutoffs += 1
-        revocation.enforce()
 
         def attempt() -> Flow[bool]:
             is_settled = yield from revocation.attempt(is_retry=True)
@@ -165,6 +164,10 @@ class Confirm:
             return is_settled
 
         is_retried = memory.pending.add("cutoff", attempt, is_journaled=is_journaled)
+        if is_retried:
+            revocation.enforce()
+        else:
+            memory.pending_cutoffs -= 1
         if is_journaled:
             return True
         reason = revocation.failure.reason if revocation.failure is not None else "unconfirmed"

@@ -31,6 +31,9 @@ class RaiseCutoff:
         self._context = context
         self._milliseconds = milliseconds
         self._ahead = 0
+        clocks = context.memory.clocks
+        self._asked_at = clocks.call_time().milliseconds if clocks.is_agreed else None
+        """When it was asked for, by the time that most clocks agree on; None: none is agreed on."""
         self._left = list(SLOTS_WITH_CUTOFF)
         self._durable = True
         self.failure: StoreUnavailable | None = None
@@ -76,11 +79,11 @@ class RaiseCutoff:
         sees it at once, and sees no other one later. Without an agreement nothing is enforced: a
         wrong clock would refuse everybody for good.
         """
-        clocks = self._context.memory.clocks
-        if self._ahead or not clocks.is_agreed:
+        asked_at = self._asked_at
+        if self._ahead or asked_at is None:
             return
-        now = clocks.call_time().milliseconds
-        self._milliseconds = min(now if self._milliseconds is None else self._milliseconds, now)
+        wanted = asked_at if self._milliseconds is None else self._milliseconds
+        self._milliseconds = min(wanted, asked_at)
         self._ahead = _CLOCKS_APART
         self._context.memory.cutoff.raise_to(self._milliseconds)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from clusterpass.config import Durability
 from clusterpass.model.errors import StoreFailed
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Patience
 from clusterpass.store.outcomes import Replies, Wait
 from clusterpass.store.topology.slots import Shard, SlotMap
@@ -38,7 +39,7 @@ def wait_of(
     seconds = patience.confirmation_wait(durability)
     if not (call.script.writes and call.confirm and seconds) or shard is None:
         return None
-    milliseconds = int(seconds * 1000)
+    milliseconds = max(1, int(seconds * 1000))  # 0 would be for ever
     if durability == "replicated":
         return (_WAIT, shard.replicas, milliseconds) if shard.replicas else None
     if durability == "fsync":
@@ -46,7 +47,9 @@ def wait_of(
     return None
 
 
-def is_durable(wait: Wait | None, outcome: Replies, slots: SlotMap, shard: Shard | None) -> bool:
+def is_durable(
+    wait: Wait | None, outcome: Replies, slots: SlotMap, shard: Shard | None, terms: Terms
+) -> bool:
     """Whether a write survives whichever replica of ``shard`` is promoted.
 
     ``outcome``: the replies to the write and to ``wait``. Every replica must have confirmed, also
@@ -54,18 +57,19 @@ def is_durable(wait: Wait | None, outcome: Replies, slots: SlotMap, shard: Shard
     that did not may be on the winning side of a partition. A write on the primary's disk alone
     counts where the store is known to have no replicas.
     """
-    confirmed = outcome.confirmed
-    if wait is None or shard is None:
+    confirmed, attached = outcome.confirmed, outcome.attached
+    if wait is None or shard is None or attached is None:
         return False
+    demanded = terms.attached.demanded(shard, attached, slots.taken_at, terms.clock())
     if wait[0] == _WAIT:
         on_disk, replicas = 1, confirmed
     else:
         on_disk, replicas = confirmed
-        if slots.is_replicated is False:
+        if slots.is_replicated is False and not demanded:
             return bool(on_disk)
     if not on_disk or not isinstance(replicas, int):
         return False
-    return shard.is_whole and replicas >= max(shard.replicas, outcome.attached) > 0
+    return shard.is_whole and replicas >= demanded > 0
 
 
 def has_to_be_durable(

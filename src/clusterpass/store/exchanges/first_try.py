@@ -62,7 +62,7 @@ def first_answer(  # noqa: PLR0917 (called with each call: names would cost time
     elif call.confirm:
         if wait is None or type(outcome.confirmed) is ServerError:
             return None
-        if not is_durable(wait, outcome, slots, shard):
+        if not is_durable(wait, outcome, slots, shard, terms):
             return None
         durable = True
         # An ending is no answer about a session: it needs no evidence.

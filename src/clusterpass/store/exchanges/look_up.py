@@ -16,7 +16,7 @@ from clusterpass.store.outcomes import (
     Fault,
     Replies,
     ServerError,
-    count_attached,
+    read_attached,
 )
 from clusterpass.store.topology.slots import SlotMap
 
@@ -59,7 +59,7 @@ def count_replicas(
     if isinstance(outcome, Fault):
         return None
     # A server that refuses ROLE answers with an error, and counts as one without replicas.
-    return slots.with_replicas(count_attached(outcome.values[0]), clock())
+    return slots.with_replicas(len(read_attached(outcome.values[0]) or ()), clock())
 
 
 def reach_primary(

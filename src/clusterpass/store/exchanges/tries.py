@@ -146,7 +146,7 @@ class Tries:
             terms.breakers.answered(address)
         if error is not None:
             return (yield from self._recover(error, address, outcome, wait, asking))
-        durable = is_durable(wait, outcome, slots, slots.shard(self._slot))
+        durable = is_durable(wait, outcome, slots, slots.shard(self._slot), terms)
         # What every replica has confirmed cannot come from a node that one of them has replaced.
         if not (durable and call.is_ending) and terms.doubts is not None:
             age = terms.clock() - self._made_at
