@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -43,9 +46,19 @@ from clusterpass.integrations.grpc_calls import Call, Rules
 from clusterpass.testing import SimulatedClock
 from clusterpass.web.gate import NO_NEEDS
 
+from ..cluster.store_faults.test_tls import write_authority
 from ..ports import free_port
 
 HANGING = 30.0
+LARGE = b"x" * 100_000
+REVOKE = """
+import sys
+from clusterpass import Config, KeyRing, SessionManager
+
+config = Config(issuer="https://auth.example", audience="api", keys=KeyRing.generate())
+with SessionManager.from_url(sys.argv[1], config) as sessions:
+    sessions.revoke(sys.argv[2], sys.argv[3], reason="by another process")
+"""
 NEEDS = {
     "/shop.Orders/Write": requires("orders:write"),
     "/shop.Orders/Feed": requires("orders:read"),
@@ -99,6 +112,10 @@ class Servicer:
         for number in range(3):
             yield b"%d %s" % (number, whose())
 
+    def flood(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        while True:
+            yield LARGE
+
     def fail_late(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         yield b"first"
         raise ERRORS[request.decode()]
@@ -148,6 +165,10 @@ class AsyncServicer:
         for number in range(3):  # the other way to write a stream
             await context.write(b"%d %s" % (number, whose()))
 
+    async def flood(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        while True:
+            yield LARGE
+
     async def fail_late(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         yield b"first"
         raise ERRORS[request.decode()]
@@ -178,6 +199,7 @@ def handlers_of(servicer: Any) -> list[Any]:
         "Abort": single(servicer.abort),
         "Feed": stream(servicer.feed),
         "Count": stream(servicer.count),
+        "Flood": stream(servicer.flood),
         "FailLate": stream(servicer.fail_late),
         "AbortLate": stream(servicer.abort_late),
         "Greetings": stream(servicer.count),
@@ -197,6 +219,7 @@ class Running:
     """A running server."""
 
     channel: grpc.Channel
+    port: int
     servicer: Any
     sessions: Any
     close_sessions: Callable[[], None]
@@ -206,26 +229,33 @@ class Running:
         return len(self.sessions._flows.memory.near.followers)
 
 
+def listen(server: Any, tls: Any) -> int:
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
+    assert isinstance(port, int)
+    return port
+
+
 @contextlib.contextmanager
-def on_threads(url: str, config: Config, **options: Any) -> Iterator[Running]:
+def on_threads(url: str, config: Config, *, tls: Any = None, **options: Any) -> Iterator[Running]:
     servicer = Servicer()
     with SessionManager.from_url(url, config) as sessions:
         guard = SessionInterceptor(sessions, needs=NEEDS, public=PUBLIC, **options)
         with ThreadPoolExecutor(8) as pool:
             server = grpc.server(pool, interceptors=[guard])
             server.add_generic_rpc_handlers(handlers_of(servicer))
-            port = server.add_insecure_port("127.0.0.1:0")
+            port = listen(server, tls)
             server.start()
             try:
                 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    yield Running(channel, servicer, sessions, sessions.close)
+                    yield Running(channel, port, servicer, sessions, sessions.close)
             finally:
                 servicer.released.set()
                 server.stop(None).wait(HANGING)
 
 
 @contextlib.contextmanager
-def on_loop(url: str, config: Config, **options: Any) -> Iterator[Running]:
+def on_loop(url: str, config: Config, *, tls: Any = None, **options: Any) -> Iterator[Running]:
     servicer = AsyncServicer()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -239,14 +269,14 @@ def on_loop(url: str, config: Config, **options: Any) -> Iterator[Running]:
         guard = AsyncSessionInterceptor(sessions, needs=NEEDS, public=PUBLIC, **options)
         server = grpc.aio.server(interceptors=[guard])
         server.add_generic_rpc_handlers(handlers_of(servicer))
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = listen(server, tls)
         await server.start()
         return sessions, server, port
 
     sessions, server, port = run(start())
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Running(channel, servicer, sessions, lambda: run(sessions.close()))
+            yield Running(channel, port, servicer, sessions, lambda: run(sessions.close()))
     finally:
         run(server.stop(None))
         run(sessions.close())
@@ -538,6 +568,51 @@ def test_a_stream_of_responses_ends_with_its_session(running, cp_sessions) -> No
     assert comes_true(lambda: running.watched == 0)
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_stream_ends_when_another_process_ends_its_session(
+    server, cluster_url, config, sessions, subject
+) -> None:
+    pair = sessions.login(subject, claims={"scope": "orders:read"})
+    with SERVERS[server](cluster_url, config) as running:
+        found = stream(running, "Feed", *bearer(pair.access_token))
+        assert next(found) == subject.encode()
+        subprocess.run(
+            [sys.executable, "-c", REVOKE, cluster_url, subject, pair.session_id], check=True
+        )
+        refusal = refused(lambda: next(found))
+        assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert "by another process" in refusal.details()
+
+
+def test_a_client_that_does_not_read_is_sent_little_after_the_end(running, cp_sessions) -> None:
+    pair = cp_sessions.login("alice")
+    found = stream(running, "Flood", *bearer(pair.access_token))
+    assert next(found) == LARGE
+    cp_sessions.revoke("alice", pair.session_id)
+    refusal = refused(lambda: sum(map(len, found)))
+    assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert comes_true(lambda: running.watched == 0)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_call_credentials_bring_the_token_over_tls(
+    server, cp_url, cp_config, cp_sessions, tmp_path
+) -> None:
+    files = write_authority(tmp_path / "tls", "test authority")
+    ca, cert, key = (
+        Path(each).read_bytes() for each in (files.ca_file, files.cert_file, files.key_file)
+    )
+    token = cp_sessions.login("alice").access_token
+    both = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(ca), grpc.access_token_call_credentials(token)
+    )
+    with (
+        SERVERS[server](cp_url, cp_config, tls=grpc.ssl_server_credentials([(key, cert)])) as found,
+        grpc.secure_channel(f"127.0.0.1:{found.port}", both) as channel,
+    ):
+        assert channel.unary_unary("/shop.Orders/List")(b"-", timeout=HANGING) == b"alice"
+
+
 def test_streams_of_requests_end_with_their_session(running, cp_sessions) -> None:
     pair = cp_sessions.login("alice")
     options = {"metadata": bearer(pair.access_token), "timeout": HANGING}
@@ -632,6 +707,47 @@ async def test_a_method_of_a_loop_that_needs_a_session_is_a_coroutine(cp_async_s
                     b"-", metadata=bearer(pair.access_token)
                 )
             assert refusal.value.code() is grpc.StatusCode.INTERNAL
+    finally:
+        await server.stop(None)
+
+
+class Stubborn(AsyncServicer):
+    """A function that does not leave when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_leave = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def feed(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield whose()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_leave.wait()
+            self.left.set()
+
+
+async def test_a_function_that_takes_its_time_holds_up_no_end(cp_async_sessions) -> None:
+    pair = await cp_async_sessions.login("alice")
+    stubborn = Stubborn()
+    server = grpc.aio.server(interceptors=[AsyncSessionInterceptor(cp_async_sessions)])
+    server.add_generic_rpc_handlers(handlers_of(stubborn))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            found = channel.unary_stream("/shop.Orders/Feed")(
+                b"-", metadata=bearer(pair.access_token)
+            )
+            assert await found.read() == b"alice"
+            await cp_async_sessions.revoke_all("alice")
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await found.read()
+            assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert not stubborn.left.is_set()
+            stubborn.may_leave.set()
+            await asyncio.wait_for(stubborn.left.wait(), HANGING)
     finally:
         await server.stop(None)
 
