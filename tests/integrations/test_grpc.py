@@ -89,6 +89,7 @@ class Servicer:
     def __init__(self) -> None:
         self.released = threading.Event()
         self.closed = threading.Event()
+        self.sent = 0
 
     def one(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         return whose()
@@ -114,6 +115,7 @@ class Servicer:
 
     def flood(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         while True:
+            self.sent += 1
             yield LARGE
 
     def fail_late(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -142,6 +144,7 @@ class AsyncServicer:
     def __init__(self) -> None:
         self.released = threading.Event()
         self.closed = threading.Event()
+        self.sent = 0
 
     async def one(self, request: bytes, context: Any) -> bytes:
         return whose()
@@ -167,6 +170,7 @@ class AsyncServicer:
 
     async def flood(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         while True:
+            self.sent += 1
             yield LARGE
 
     async def fail_late(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -334,6 +338,10 @@ def comes_true(condition: Callable[[], bool]) -> bool:
             return False
         threading.Event().wait(0.01)
     return True
+
+
+def has_no_threads() -> bool:
+    return not any(each.name.startswith("clusterpass-grpc") for each in threading.enumerate())
 
 
 class Requests:
@@ -588,10 +596,18 @@ def test_a_client_that_does_not_read_is_sent_little_after_the_end(running, cp_se
     pair = cp_sessions.login("alice")
     found = stream(running, "Flood", *bearer(pair.access_token))
     assert next(found) == LARGE
+    seen: list[int] = []
+
+    def is_held_up() -> bool:
+        seen.append(running.servicer.sent)
+        return len(seen) > 30 and seen[-30] == seen[-1]
+
+    assert comes_true(is_held_up)
     cp_sessions.revoke("alice", pair.session_id)
+    assert comes_true(lambda: running.watched == 0)
     refusal = refused(lambda: sum(map(len, found)))
     assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED
-    assert comes_true(lambda: running.watched == 0)
+    assert running.servicer.sent <= seen[-1] + 1
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -628,9 +644,10 @@ def test_streams_of_requests_end_with_their_session(running, cp_sessions) -> Non
     for refusal in (refused(lambda: next(chat)), refused(collecting.result)):
         assert refusal.code() is grpc.StatusCode.UNAUTHENTICATED
         assert trailing(refusal)["clusterpass-reason"] == "logged_out"
+    assert comes_true(lambda: running.watched == 0)
+    assert comes_true(has_no_threads), "functions that wait for requests are left"
     requests.send(None)
     others.send(None)
-    assert comes_true(lambda: running.watched == 0)
 
 
 def test_a_stream_outlives_its_token_and_knows_live_claims(running, cp_sessions, cp_clock) -> None:
@@ -672,9 +689,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(running, cp_sessions) -> Non
     assert comes_true(lambda: running.watched == 0)
     running.servicer.released.set()
     assert running.servicer.closed.wait(HANGING)
-    assert comes_true(
-        lambda: not any(each.name.startswith("clusterpass-grpc") for each in threading.enumerate())
-    )
+    assert comes_true(has_no_threads)
 
 
 def test_a_stream_ends_when_nobody_watches_any_more(running, cp_sessions) -> None:

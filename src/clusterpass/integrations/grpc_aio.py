@@ -1,7 +1,8 @@
 """Interceptor for gRPC servers on an event loop.
 
 A call with a stream has two tasks more: one runs the application's function, one watches the
-session. Responses are written by the first, so that a client which does not read holds up no end.
+session. Responses are written by the first, and the status waits for the one that is being written:
+gRPC sends no status before it.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Needs
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_Function = Callable[[Any, _Context], Awaitable[Any]]
+_Function = Callable[[Any, Any], Awaitable[Any]]
 
 
 class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
@@ -99,12 +100,14 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, function: _Function, needs: Needs) -> _Function:
         async def respond(argument: Any, context: _Context) -> Any:
             async with _answering(context):
-                call = await self._admit(context, needs)
-                return await self._while_live(call, needs, function(argument, context))
+                call, own = await self._admit(context, needs), _StreamContext(context)
+                return await self._while_live(call, needs, own, function(argument, own))
 
         return respond
 
-    async def _while_live(self, call: Call, needs: Needs, work: Awaitable[Any]) -> Any:
+    async def _while_live(
+        self, call: Call, needs: Needs, context: "_StreamContext", work: Awaitable[Any]
+    ) -> Any:
         """Return the result of ``work``; when the session ends, cancel it and raise the reason."""
         working = asyncio.ensure_future(work)
         watching = asyncio.create_task(self._follow(call, needs))
@@ -114,6 +117,7 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
             if working.done():
                 return working.result()
             self._leave(working)  # what it does when cancelled must not hold up the status
+            await context.finish()
             return watching.result()
         except asyncio.CancelledError:
             working.cancel()
@@ -146,6 +150,31 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
         raise unwatched()
 
 
+class _StreamContext:
+    """The context of a call with a stream, which knows what is being written."""
+
+    def __init__(self, context: _Context) -> None:
+        self._context: Final = context
+        self._writing: asyncio.Task[None] | None = None
+        self._is_over = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """Send a response. Who is cancelled meanwhile does not stop it. Raises UsageError later."""
+        if self._is_over:
+            raise grpc.aio.UsageError("the session of this call has ended")
+        self._writing = asyncio.create_task(self._context.write(message))
+        await asyncio.shield(self._writing)
+
+    async def finish(self) -> None:
+        """Let nothing more be written, and wait for the response that is being sent."""
+        self._is_over = True
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
+
+
 @asynccontextmanager
 async def _answering(context: _Context) -> AsyncIterator[None]:
     """Turn errors of the library into the status of the call."""
@@ -165,7 +194,7 @@ def _open(function: _Function) -> _Function:
     return respond
 
 
-def _written(function: Callable[[Any, _Context], Any]) -> _Function:
+def _written(function: Callable[[Any, Any], Any]) -> _Function:
     """Return a coroutine function that writes the responses of a function."""
     if inspect.iscoroutinefunction(function):
         return function

@@ -263,6 +263,8 @@ class _Watch:
                 self._tell(unwatched())
         except Exception as error:  # noqa: BLE001 - what is not watched must not go on
             self._tell(error)
+        finally:
+            self._changes.close()
 
 
 @contextmanager
