@@ -140,6 +140,7 @@ ON_DEMAND = (
     "fastapi",
     "flask",
     "granian",
+    "grpc",
     "litestar",
     "pydantic",
     "quart",

@@ -18,6 +18,7 @@ from clusterpass import (
     SessionUnknown,
     StoreUnavailable,
 )
+from clusterpass.managers.workers import Alarm, AsyncAlarm
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 
@@ -169,3 +170,36 @@ def test_only_a_session_can_be_watched(kind: Any, store: Any) -> None:
         manager.watch("s" * 22)
     with pytest.raises(SessionUnknown):
         manager.watch(replace(SESSION, session_id="x"))
+
+
+def test_an_alarm_ends_a_watch_without_a_report() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [SESSION])
+        alarm = AsyncAlarm()
+        change = asyncio.ensure_future(anext(manager._watching.watch(SESSION, alarm), "over"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not change.done()
+        alarm.end()
+        assert await change == "over"
+        assert len(manager._flows.memory.near.followers) == 0
+
+    in_loop(watch)
+
+
+def test_another_thread_ends_a_watch_by_its_alarm() -> None:
+    with SessionManager(BlockingReading(), CONFIG) as manager:
+        readings(manager, [SESSION])
+        alarm, told = Alarm(), []
+        watching = threading.Thread(
+            target=lambda: told.extend([*manager._watching.watch(SESSION, alarm), "over"]),
+            daemon=True,
+        )
+        watching.start()
+        followers = manager._flows.memory.near.followers
+        while not any(not each.is_due for each in followers._all.copy()):
+            threading.Event().wait(0.001)
+        alarm.end()
+        watching.join(LONG)
+        assert told == ["over"]
+        assert len(followers) == 0

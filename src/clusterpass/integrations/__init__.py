@@ -4,6 +4,7 @@
 - ``flask``, ``fastapi``, ``starlette``, ``aiohttp``, ``litestar``, ``quart``: what an application
   imports; each needs the extra of its name.
 - ``async_base``: what those of asynchronous frameworks have in common.
+- ``grpc``: interceptors for gRPC servers, over ``grpc_threads`` and ``grpc_aio``.
 - ``attached``: connections that stay open no longer than their session.
 
 An integration wraps the framework's request, runs a flow of ``clusterpass.web`` with the session

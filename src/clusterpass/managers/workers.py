@@ -146,10 +146,17 @@ class Alarm:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.is_over = False
+        """Whether there is nothing left to wait for."""
 
     def set(self) -> None:
         """Wake who waits, or who will wait next."""
         self._event.set()
+
+    def end(self) -> None:
+        """Wake who waits, for the last time; may be called from any thread."""
+        self.is_over = True
+        self.set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the alarm is set, or for ``seconds``; afterwards it is not set."""
@@ -164,6 +171,8 @@ class AsyncAlarm:
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._thread = threading.get_ident()
+        self.is_over = False
+        """Whether there is nothing left to wait for."""
 
     def set(self) -> None:
         """Wake who waits, or who will wait next; may be called from any thread."""
@@ -171,6 +180,11 @@ class AsyncAlarm:
             self._event.set()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._event.set)
+
+    def end(self) -> None:
+        """Wake who waits, for the last time; may be called from any thread."""
+        self.is_over = True
+        self.set()
 
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until the alarm is set, or for ``seconds``; afterwards it is not set."""

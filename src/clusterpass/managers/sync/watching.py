@@ -34,25 +34,25 @@ class Watching:
         self._worker.stop(_CLOSING_SECONDS)
         self._near.wake_followers()
 
-    def watch(self, session: Session) -> Generator[SessionChange]:
-        """Return the reports about ``session``.
+    def watch(self, session: Session, alarm: Alarm | None = None) -> Generator[SessionChange]:
+        """Return the reports about ``session``; who passes an ``alarm`` ends them by it.
 
         Raises InvalidInput and SessionUnknown for what is no session.
         """
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify or get returns it")
         self._flows.get.check(session.subject, session.session_id)
-        return self._watch(session)
+        return self._watch(session, alarm)
 
-    def _watch(self, session: Session) -> Generator[SessionChange]:
+    def _watch(self, session: Session, alarm: Alarm | None) -> Generator[SessionChange]:
         """Report what becomes of ``session``; the iteration ends after ``ended``, or on closing."""
-        alarm = Alarm()
+        alarm = alarm or Alarm()
         followed = self._flows.get.followed(session.subject, session.session_id, alarm.set)
         watched = Watched(session)
         self._near.begin_following(followed)
         try:
             self._worker.wake()
-            while not self._worker.is_stopping:
+            while not (self._worker.is_stopping or alarm.is_over):
                 change: SessionChange | None = None
                 try:
                     if followed.is_due:
