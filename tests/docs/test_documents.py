@@ -15,6 +15,7 @@ DOCUMENTS = [
     "docs/howto/django.md",
     "docs/howto/fastapi.md",
     "docs/howto/flask.md",
+    "docs/howto/jobs.md",
     "docs/howto/litestar.md",
     "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",
