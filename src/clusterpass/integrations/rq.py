@@ -98,11 +98,8 @@ class ClusterPass:
         return decorate
 
     def _admit(self, needs: Needs) -> Session:
-        job, session = get_current_job(), found_session()
-        if job is not None:
-            carried = job.meta
-        else:
-            carried = {} if session is None else for_session(session)
+        job = get_current_job()
+        carried = _of_the_caller() if job is None else job.meta
         try:
             return admit(self.sessions, carried, needs)
         except StoreUnavailable:
@@ -111,6 +108,11 @@ class ClusterPass:
             if job is not None:
                 job.retries_left = 0
             raise
+
+
+def _of_the_caller() -> dict[str, str]:
+    session = found_session()
+    return {} if session is None else for_session(session)
 
 
 def enqueue(
