@@ -83,6 +83,7 @@ if "JOBS_FOLDER" in os.environ:
         (_folder / f"started-{os.getpid()}").write_text(str(is_open))
 
     @signals.worker_process_shutdown.connect
+    @signals.worker_shutdown.connect
     def _note_end(**_):
         is_open = cp._jobs._opened is not None
         (_folder / f"ended-{os.getpid()}").write_text(str(is_open))
