@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,11 @@ from clusterpass import (
     InvalidInput,
     SessionManager,
     SessionRevoked,
+    StoreUnavailable,
     TokenMissing,
+    TokenVerifier,
 )
+from clusterpass.embedded.formation import await_condition
 from clusterpass.integrations.rq import (
     ClusterPass,
     acting_for,
@@ -50,6 +54,10 @@ async def awaited():
 
 @cp.session_required(level="2")
 def strong():
+    return True
+
+@cp.session_required(max_auth_age=60, not_banned="reports")
+def fresh():
     return True
 """
 
@@ -138,6 +146,30 @@ def test_a_job_that_lacks_a_scope_is_not_retried(queue, jobs, cp_sessions, kind)
     assert len(refused.results()) == 1
 
 
+def test_what_counts_is_how_things_are_when_the_job_begins(
+    queue, jobs, cp_sessions, cp_clock, cp_config
+) -> None:
+    verifier = TokenVerifier(
+        cp_config.keys, issuer=cp_config.issuer, audience=cp_config.audience, clock=cp_clock.wall
+    )
+    old = enqueue(queue, jobs.fresh, session=cp_sessions.login("alice"))
+    strong = enqueue(queue, jobs.strong, session=cp_sessions.login("alice", acr="2"))
+    cp_clock.advance(minutes=2)
+    new = enqueue(queue, jobs.fresh, session=cp_sessions.login("bob"))
+    banned = enqueue(queue, jobs.fresh, session=cp_sessions.login("mallory"))
+    cp_sessions.bans.add("mallory", scope="reports", for_seconds=60)
+    carol = cp_sessions.login("carol")
+    by_claims = enqueue(queue, jobs.who, session=verifier.verify(carol.access_token))
+    work(queue)
+    assert new.return_value() is strong.return_value() is True
+    assert (refusal(old), refusal(banned)) == ("StepUpRequired", "SubjectBanned")
+    assert by_claims.return_value()[0] == "carol"
+    late = enqueue(queue, jobs.who, session=carol)
+    cp_clock.advance(days=31)
+    work(queue)
+    assert refusal(late) in {"SessionExpired", "SessionUnknown"}
+
+
 def test_a_job_without_a_session_is_refused(queue, jobs, cp_sessions) -> None:
     pair, other = cp_sessions.login("alice"), cp_sessions.login("mallory")
     missing = queue.enqueue(jobs.who)
@@ -219,6 +251,16 @@ def test_in_an_outage_the_retries_of_the_job_apply(queue, config, monkeypatch) -
         assert refusal(hasty) == "StoreUnavailable"
         assert patient.id in queue.job_ids
         store.restart(node)
+
+        def lack() -> str | None:
+            """The manager fails at once for a moment after an outage."""
+            try:
+                cp.sessions.sessions("alice")
+            except StoreUnavailable as error:
+                return str(error.reason)
+            return None
+
+        await_condition(lack, time.monotonic() + 30, "the store is back")
         work(queue)
         assert patient.return_value()[0] == "alice"
         cp.close()
