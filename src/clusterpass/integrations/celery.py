@@ -12,7 +12,7 @@ build_report.apply_async(("May",), headers=for_session(session))
 import random
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery, Task, signals
 
@@ -37,6 +37,11 @@ from clusterpass.model.errors import (
     SubjectBanned,
 )
 from clusterpass.web.gate import NO_NEEDS, Needs
+
+if TYPE_CHECKING:
+    _Task = Task[Any, Any]
+else:
+    _Task = Task  # no release before 5.7 can be subscripted
 
 _LONGEST_PAUSE: Final = 600
 
@@ -82,7 +87,7 @@ class ClusterPass:
 _owners: Final[weakref.WeakKeyDictionary[Celery, ClusterPass]] = weakref.WeakKeyDictionary()
 
 
-class SessionTask(Task[Any, Any]):
+class SessionTask(_Task):
     """A task that needs a live session; :func:`session_required` makes its classes."""
 
     abstract = True
@@ -143,8 +148,8 @@ def session_required(
     level: str | None = None,
     max_auth_age: int | None = None,
     not_banned: str | None = None,
-    base: type[Task[Any, Any]] = Task,
-) -> type[Task[Any, Any]]:
+    base: type[_Task] = Task,
+) -> type[_Task]:
     """Return the base class of a task that needs a live session: ``@app.task(base=...)``.
 
     ``scope``: one scope or several, which the session must all have when the task begins;
