@@ -211,9 +211,10 @@ def test_in_an_outage_a_task_is_retried_up_to_its_limit(app, config, monkeypatch
         signals.task_retry.connect(note)
         try:
             hasty = app.tasks["hasty"].apply_async(headers=headers)
-            patient = app.tasks["patient"].apply_async(headers=headers)
             with worker(app):
                 assert refusal(hasty) == "StoreUnavailable"
+                assert retried == []
+                patient = app.tasks["patient"].apply_async(headers=headers)
                 assert patient.get(timeout=HANGING) == "alice"
         finally:
             signals.task_retry.disconnect(note)
