@@ -16,6 +16,7 @@ DOCUMENTS = [
     "docs/howto/fastapi.md",
     "docs/howto/flask.md",
     "docs/howto/grpc.md",
+    "docs/howto/jobs.md",
     "docs/howto/litestar.md",
     "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",

