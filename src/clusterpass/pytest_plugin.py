@@ -16,7 +16,6 @@ Rules of this module
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +77,11 @@ def clusterpass_keys() -> "KeyRing":
 
 
 @pytest.fixture
-def cp_clock() -> Iterator[SimulatedClock]:
+def cp_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedClock]:
     """The clock of the tokens and the sessions of one test; freezegun and time-machine move it."""
-    if "freezegun" in sys.modules:
-        # Deadlines go on while the time is frozen.
-        sys.modules["freezegun"].configure(extend_ignore_list=["clusterpass", "asyncio", "redis"])
+    from clusterpass.testing.frozen_time import keep_deadlines  # noqa: PLC0415 - loaded on demand
+
+    keep_deadlines(monkeypatch)
     clock = SimulatedClock()
     clock.begin()
     yield clock
@@ -106,14 +105,13 @@ def cp_config(clusterpass_keys: "KeyRing") -> "Config":
 
 @pytest.fixture
 def cp_settings(cp_url: str, cp_config: "Config") -> dict[str, Any]:
-    """The settings of an integration, in capitals, for an application on plain HTTP."""
-    return {
-        "STORE_URL": cp_url,
-        "ISSUER": cp_config.issuer,
-        "AUDIENCE": cp_config.audience,
-        "KEYS": cp_config.keys,
-        "COOKIE_SECURE": False,
-    }
+    """The settings of an integration, in capitals, for an application on plain HTTP.
+
+    They are those of ``cp_config`` where these are not the default ones.
+    """
+    from clusterpass.testing.clients import settings_of  # noqa: PLC0415 - loaded on demand
+
+    return settings_of(cp_url, cp_config)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler as litestar_route
 from litestar.testing import TestClient as LitestarClient
 from quart import Quart
 
-from clusterpass import Session, SessionManager, StoreUnavailable
+from clusterpass import Config, KeyRing, Session, SessionManager, StoreUnavailable
 from clusterpass.integrations.aiohttp import (
     ClusterPass as AiohttpSessions,
     current_session as aiohttp_session,
@@ -29,7 +29,9 @@ from clusterpass.integrations.quart import (
     current_session as quart_session,
     session_required as quart_session_required,
 )
+from clusterpass.integrations.setup import set_up
 from clusterpass.testing import LoginAs, SimulatedClock
+from clusterpass.testing.clients import settings_of
 
 
 @pytest.fixture
@@ -113,10 +115,13 @@ def test_the_clock_moves_the_application(
     assert client.get("/orders").status_code == 401
     cp_login_as(client, "alice", cookies=True, claims={"scope": "orders:read"})
     cp_clock.advance(minutes=16)
-    if "Authorization" in getattr(client, "headers", {}):
-        del client.headers["Authorization"]
-    getattr(client, "environ_base", {}).pop("HTTP_AUTHORIZATION", None)
     assert client.get("/orders").status_code == 200, "a browser's token is renewed"
+    cp_login_as(client, "bob", cookies=True, claims={"scope": "orders:read"})
+    assert members(client.get("/orders")) == {"of": "bob"}, "and no former cookie counts"
+    cp_login_as(client, "carol", claims={"scope": "orders:read"})
+    assert members(client.get("/orders")) == {"of": "carol"}
+    cp_login_as(client, "dave", cookies=True, claims={"scope": "orders:read"})
+    assert members(client.get("/orders")) == {"of": "dave"}, "nor a former header"
 
 
 @pytest.mark.parametrize("cookies", [False, True])
@@ -138,8 +143,10 @@ async def test_a_client_of_quart_is_logged_in(
         cp_login_as(client, "alice", cookies=cookies, claims={"scope": "orders:*"})
         assert await (await client.get("/orders")).get_json() == {"of": "alice"}
         assert await (await client.post("/orders")).get_json() == {"of": "alice"}
-        cp_login_as(client, "bob", cookies=cookies, claims={"scope": "orders:read"})
+        cp_login_as(client, "bob", cookies=not cookies, claims={"scope": "orders:read"})
         assert await (await client.get("/orders")).get_json() == {"of": "bob"}
+        cp_login_as(client, "carol", cookies=cookies, claims={"scope": "orders:read"})
+        assert await (await client.get("/orders")).get_json() == {"of": "carol"}
         cp_clock.advance(minutes=16)
         assert (await client.get("/orders")).status_code == (200 if cookies else 401)
 
@@ -193,3 +200,11 @@ def test_an_application_that_is_gone_leaves_no_manager(cp_settings: dict[str, An
     with pytest.raises(StoreUnavailable) as refusal:
         manager.login("alice")
     assert refusal.value.reason == "closed"
+
+
+def test_the_application_is_configured_as_the_managers_are(
+    cp_url: str, clusterpass_keys: KeyRing
+) -> None:
+    config = Config(issuer="https://x.test", keys=clusterpass_keys, access_lifetime=60)
+    settings = settings_of(cp_url, config)
+    assert set_up(settings, {}).config == config

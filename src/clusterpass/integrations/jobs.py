@@ -159,7 +159,7 @@ def admit(sessions: SessionManager, carried: Mapping[str, Any], needs: Needs) ->
     session = sessions.get(subject, session_id)
     needs.check(session)
     known = (claimed_authentication(config, session),)
-    now = clock_in_use().wall()
+    now = clock_in_use(for_tests=sessions.store.keyspace.is_for_tests).wall()
     require_authentication(config, known, now, needs.level, needs.max_auth_age)
     return session
 

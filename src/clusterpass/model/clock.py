@@ -39,9 +39,13 @@ class _InUse:
     clock = Clock()
 
 
-def clock_in_use() -> Clock:
-    """The clock of the stores and the managers that are made from now on."""
-    return _InUse.clock
+def clock_in_use(*, for_tests: bool) -> Clock:
+    """The clock of a store or a manager that is made now.
+
+    ``for_tests``: whether its namespace is one for tests; the clock of a test is for these alone.
+    """
+    clock = _InUse.clock
+    return clock if for_tests or not clock.is_simulated else Clock()
 
 
 def use_clock(clock: Clock) -> Clock:

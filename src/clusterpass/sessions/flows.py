@@ -10,7 +10,7 @@ from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import SessionEvent
-from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
@@ -50,15 +50,9 @@ class Flows:
         bytes. ``jitter``: returns a random number from 0 to 1.
 
         Raises ConfigurationError when ``Config.refresh_grace`` is not longer than ``deadline``: a
-        retried refresh could then arrive after the grace and count as reuse; and when the clock of
-        a test is in use for a namespace that is not one for tests.
+        retried refresh could then arrive after the grace and count as reuse.
         """
-        clock = clock_in_use() if clock is None else clock
-        if clock.is_simulated and not keyspace.is_for_tests:
-            raise ConfigurationError(
-                "the time can be set only in a namespace whose name begins with"
-                f" {TEST_NAMESPACE}: take the store URL from the fixtures cp_url or cp_settings"
-            )
+        clock = clock_in_use(for_tests=keyspace.is_for_tests) if clock is None else clock
         if config.refresh_grace and config.refresh_grace <= deadline:
             raise ConfigurationError(
                 f"refresh_grace ({config.refresh_grace} s) must be longer than the store's deadline"

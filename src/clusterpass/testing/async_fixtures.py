@@ -2,12 +2,12 @@
 
 import importlib.util
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
-from clusterpass.config import Config
-from clusterpass.managers.aio.manager import AsyncSessionManager
+if TYPE_CHECKING:
+    from clusterpass import AsyncSessionManager, Config
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -21,7 +21,11 @@ _fixture = cast("Callable[[_Function], _Function]", _chosen)
 
 
 @_fixture
-async def cp_async_sessions(cp_url: str, cp_config: Config) -> AsyncIterator[AsyncSessionManager]:
+async def cp_async_sessions(
+    cp_url: str, cp_config: "Config"
+) -> "AsyncIterator[AsyncSessionManager]":
     """An asynchronous manager on the namespace of the test."""
+    from clusterpass import AsyncSessionManager  # noqa: PLC0415 - loaded on demand
+
     async with AsyncSessionManager.from_url(cp_url, cp_config) as manager:
         yield manager

@@ -6,8 +6,11 @@ aiohttp, and Quart.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
 from typing import Any, Final, Unpack
 
+from clusterpass.config import Config
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.values import TokenPair
 from clusterpass.sessions.options import LoginOptions
@@ -15,6 +18,18 @@ from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings
 
 _AUTHORIZATION: Final = "Authorization"
+_HEADERS: Final = "_clusterpass_headers"
+
+
+def settings_of(store_url: str, config: Config) -> dict[str, Any]:
+    """Return the settings of an integration on plain HTTP, in capitals, whose managers are as
+    ``config`` says."""
+    chosen = {
+        each.name.upper(): getattr(config, each.name)
+        for each in fields(config)
+        if each.init and getattr(config, each.name) != each.default
+    }
+    return {**chosen, "STORE_URL": store_url, "COOKIE_SECURE": False}
 
 
 class LoginAs:
@@ -40,6 +55,7 @@ class LoginAs:
         if not cookies:
             _send_header(client, _AUTHORIZATION, f"Bearer {pair.access_token}")
             return pair
+        _drop_header(client, _AUTHORIZATION)  # of a former login, which would count
         names = self._gate.settings.cookies
         values = {names.access.name: pair.access_token, names.refresh.name: pair.refresh_token}
         if self._gate.csrf is not None:
@@ -62,9 +78,24 @@ def _send_header(client: Any, name: str, value: str) -> None:
     elif hasattr(client, "headers"):  # httpx
         client.headers[name] = value
     elif hasattr(client, "cookie_jar") and hasattr(client, "open"):  # Quart
-        _with_header(client, name, value)
+        _headers_of(client)[name] = value
     else:
         raise _unknown(client)
+
+
+def _drop_header(client: Any, name: str) -> None:
+    """Have ``client`` send a header no more."""
+    wsgi = f"HTTP_{name.upper().replace('-', '_')}"
+    if isinstance(getattr(client, "environ_base", None), dict):  # Flask
+        client.environ_base.pop(wsgi, None)
+    elif isinstance(getattr(client, "defaults", None), dict):  # Django
+        client.defaults.pop(wsgi, None)
+    elif hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
+        client.session.headers.pop(name, None)
+    elif hasattr(client, "headers"):  # httpx
+        client.headers.pop(name, None)
+    elif hasattr(client, "cookie_jar") and hasattr(client, "open"):  # Quart
+        _headers_of(client).pop(name, None)
 
 
 def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
@@ -78,8 +109,13 @@ def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
         keep = (
             (lambda *each: client.set_cookie("localhost", *each)) if is_quart else client.set_cookie
         )
-    elif hasattr(client, "cookies") and hasattr(client.cookies, "set"):  # httpx
-        keep = client.cookies.set
+    elif hasattr(client, "cookies") and hasattr(client.cookies, "jar"):  # httpx
+        for cookie in [each for each in client.cookies.jar if each.name in values]:
+            client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+        # The domain under which the answers of a server without a dot in its name are kept.
+        host = client.base_url.host
+        domain = host if "." in host else f"{host}.local"
+        keep = partial(client.cookies.set, domain=domain)
     elif hasattr(client, "cookies"):  # Django
         keep = client.cookies.__setitem__
     else:
@@ -88,16 +124,20 @@ def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
         keep(name, value)
 
 
-def _with_header(client: Any, name: str, value: str) -> None:
-    """Have a client of Quart, which has no headers of its own, send one with every request."""
+def _headers_of(client: Any) -> dict[str, str]:
+    """Return the headers that a client of Quart, which has none of its own, always sends."""
+    known: dict[str, str] | None = getattr(client, _HEADERS, None)
+    if known is not None:
+        return known
+    always: dict[str, str] = {}
     open_ = client.open
 
     async def send(*arguments: Any, headers: Any = None, **options: Any) -> Any:
-        sent = dict(headers or {})
-        sent.setdefault(name, value)
-        return await open_(*arguments, headers=sent, **options)
+        return await open_(*arguments, headers={**always, **dict(headers or {})}, **options)
 
     client.open = send
+    setattr(client, _HEADERS, always)
+    return always
 
 
 def _unknown(client: Any) -> TypeError:

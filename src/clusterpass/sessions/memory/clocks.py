@@ -49,7 +49,7 @@ class Clocks:
     @property
     def is_agreed(self) -> bool:
         """Whether most clocks have agreed, now or before."""
-        return self._offset is not None
+        return self._offset is not None or self._clock.is_simulated
 
     def told(
         self, node: Hashable, milliseconds: int, sent_at: float, primaries: Set[Hashable]
@@ -59,7 +59,8 @@ class Clocks:
         ``primaries``: all of them, whether they answer or not.
         """
         now = self._clock.steady()
-        if now - sent_at > _LONGEST_ROUND_TRIP or node not in primaries:
+        is_late = now - sent_at > _LONGEST_ROUND_TRIP
+        if is_late or node not in primaries or self._clock.is_simulated:
             return
         offset = milliseconds / 1000 - (sent_at + now) / 2
         known = self._told.get(node)

@@ -41,7 +41,7 @@ class StoreBase:
         self.breakers = CircuitBreakers(
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
-        self._steady = clock_in_use().steady
+        self._steady = clock_in_use(for_tests=location.keyspace.is_for_tests).steady
         """The clock of beliefs, in seconds; goes on while the machine sleeps."""
         self._terms = Terms(
             self._current,
