@@ -59,6 +59,7 @@ def of_subject(subject: Any) -> dict[str, Act]:
     return {
         "login": lambda m: m.login(subject),
         "sessions": lambda m: m.sessions(subject),
+        "get": lambda m: m.get(subject, SESSION_ID),
         "history": lambda m: m.history(subject),
         "revoke": lambda m: m.revoke(subject, SESSION_ID),
         "revoke_all": lambda m: m.revoke_all(subject),
@@ -100,7 +101,7 @@ def test_what_can_be_is_sent_and_finds_nobody(lonely, refresh_token):
     manager = getattr(lonely, "manager", lonely)
     verbs = {name for name, _ in inspect.getmembers(manager, callable) if not name.startswith("_")}
     assert verbs - acts.keys() == {
-        *("from_url", "close", "on", "off", "ping", "recall", "stats", "verify")
+        *("from_url", "close", "on", "off", "ping", "recall", "stats", "verify", "watch")
     }
 
 
