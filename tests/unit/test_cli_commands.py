@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -249,7 +250,7 @@ def test_what_to_revoke_is_said_once(terminal: Terminal, given: tuple[str, ...])
 def test_all_sessions_are_revoked_only_after_a_yes(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions.time, "time", lambda: float(AT))
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(time=lambda: float(AT)))
     terminal.answers["revoke_before"] = RevokedBefore(AT, durable=True)
     asked = f"Revoke every session that was opened before {SHOWN}?"
     for when in ([], [str(AT + 86_400)], [str(AT)]):

@@ -1,6 +1,7 @@
 """A watch that has failed begins again after a pause that grows, and says why there is none."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +24,7 @@ def failure(kind: type[Exception], text: str) -> Exception:
 def now(monkeypatch):
     """The steady clock, which the test moves."""
     now = [1000.0]
-    monkeypatch.setattr(restarts.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(restarts, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
