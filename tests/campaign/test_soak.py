@@ -44,5 +44,11 @@ def test_a_moment_of_it(tmp_path: Path) -> None:
     soak(0.15, 1, tmp_path, said.append)
     samples = json.loads((tmp_path / "samples.json").read_text())
     assert {each["of"] for each in samples} == {"threads-1", "tasks-2", "threads-3", "servers"}
-    assert all(len(each["samples"]) > 20 for each in samples)
+    # How many depends on the machine; that all were taken together does not.
+    looks = {
+        of: {tuple(at for at, _ in each["samples"]) for each in samples if each["of"] == of}
+        for of in ("threads-1", "tasks-2", "threads-3")
+    }
+    assert len(set.union(*looks.values())) == 1
+    assert all(len(each["samples"]) > 2 for each in samples)
     assert any(line.endswith("0 faults in 0.15 minutes, seed 1") for line in said)

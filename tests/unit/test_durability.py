@@ -211,8 +211,8 @@ def test_a_replica_that_was_away_is_a_new_one():
 
 
 def test_who_tells_no_port_is_no_replica():
-    demand = Demand()
-    assert demand(1, 0, 0, taken_at=99, now=100) == 1
+    role = [b"master", 7, [[b"127.0.0.1", b"0", b"7"], [b"127.0.0.1", b"2", b"7"]]]
+    assert read_attached(role) == attached(2)
 
 
 def test_replicas_behind_one_address_are_counted_one_by_one():

@@ -14,13 +14,16 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request
+from flask.cli import AppGroup
 from werkzeug.local import LocalProxy
 
-from clusterpass.integrations.flask_commands import make_commands
+from clusterpass.integrations.commands import add_commands
 from clusterpass.integrations.flask_requests import (
     add_headers,
     known_visit,
@@ -84,7 +87,8 @@ class ClusterPass:
         app.register_error_handler(ClusterPassError, _refuse)
         app.after_request(add_headers)
         app.context_processor(_template_values)
-        app.cli.add_command(make_commands(lambda: _extension().sessions))
+        group = AppGroup(_EXTENSION, help="Sessions of this application's users.")
+        app.cli.add_command(add_commands(group, lambda: nullcontext(_extension().sessions)))
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Register ``function``, which returns the application's user of a session.
@@ -152,14 +156,20 @@ class _Extension:
         self._store_url = setup.store_url
         self._config = config
         self._sessions = sessions
+        self._lock: Final = Lock()
 
     @property
     def sessions(self) -> SessionManager:
         if self._sessions is None:
-            self._sessions = SessionManager.from_url(self._store_url, self._config)
-            # Tests make many applications in one process.
-            weakref.finalize(self, self._sessions.close).atexit = False
+            with self._lock:
+                self._sessions = self._sessions or self._open()
         return self._sessions
+
+    def _open(self) -> SessionManager:
+        manager = SessionManager.from_url(self._store_url, self._config)
+        # Tests make many applications in one process.
+        weakref.finalize(self, manager.close).atexit = False
+        return manager
 
 
 def session_required(

@@ -16,12 +16,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+import click
 from quart import Blueprint, Quart, Response, current_app, g, request, websocket
 from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, Event, InOutage
-from clusterpass.integrations.quart_commands import make_commands
+from clusterpass.integrations.commands import add_commands, open_manager
 from clusterpass.integrations.quart_requests import QuartRequest, current_visit, respond
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import TokenMissing
@@ -74,7 +75,9 @@ class ClusterPass:
         app.after_request(_add_headers)
         app.context_processor(_template_values)
         app.while_serving(extension.serve)
-        app.cli.add_command(make_commands(None if sessions else extension.setup))
+        group = click.Group(_EXTENSION, help="Sessions of this application's users.")
+        own = None if sessions else extension.setup
+        app.cli.add_command(add_commands(group, lambda: open_manager(own)))
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Register ``function``, which returns the application's user of a session.

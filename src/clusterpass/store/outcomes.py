@@ -33,6 +33,10 @@ class ServerError:
     message: str
 
 
+Attached = tuple[tuple[bytes, bytes], ...]
+"""The host and the port of each replica in a reply to ROLE, where it tells its port."""
+
+
 @dataclass(slots=True)
 class Replies:
     """The replies to commands, in order: values or :class:`ServerError`, one for each command."""
@@ -40,25 +44,25 @@ class Replies:
     values: list[Any]
     confirmed: Any = 0
     """The reply to the :data:`Wait` that followed the commands; 0 where none was sent."""
-    attached: "Attached | None" = ()
+    attached: Attached | None = ()
     """Which replicas the node said to have after that; none where it does not tell. None: it is a
     replica itself."""
 
 
+_NO_PORT: Final = b"0"
 ROLE: Final = (b"ROLE",)
 """The command that follows a :data:`Wait`: how many replicas there are by then. The slot map may be
 older than a replica, whose confirmation would then be taken for that of another one."""
 
 
-Attached = tuple[tuple[bytes, bytes], ...]
-"""The host and the port of each replica in a reply to ROLE."""
-
-
 def read_attached(role: Any) -> Attached | None:
-    """The connected replicas in a reply to ROLE: none for an error, None for that of a replica."""
+    """The connected replicas in a reply to ROLE: none for an error, None for that of a replica.
+
+    A replica tells its port. Most tools that copy the data do not, and are left out.
+    """
     match role:
         case [b"master", _, list(replicas)]:
-            return tuple((each[0], each[1]) for each in replicas)
+            return tuple((each[0], each[1]) for each in replicas if each[1] != _NO_PORT)
         case [b"slave", *_]:
             return None
     return ()

@@ -5,7 +5,7 @@ Flask (and Werkzeug), Django (and Django REST framework), Starlette, FastAPI and
 aiohttp, and Quart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields
 from functools import partial
 from typing import Any, Final, Unpack
@@ -66,36 +66,32 @@ class LoginAs:
         return pair
 
 
-def _send_header(client: Any, name: str, value: str) -> None:
-    """Have ``client`` send a header with every request."""
+def _headers_of(client: Any, name: str) -> tuple[MutableMapping[str, str], str]:
+    """The headers that ``client`` sends with every request, and the key of ``name`` in them."""
     wsgi = f"HTTP_{name.upper().replace('-', '_')}"
     if isinstance(getattr(client, "environ_base", None), dict):  # Flask
-        client.environ_base[wsgi] = value
-    elif isinstance(getattr(client, "defaults", None), dict):  # Django
-        client.defaults[wsgi] = value
-    elif hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
-        client.session.headers[name] = value
-    elif hasattr(client, "headers"):  # httpx
-        client.headers[name] = value
-    elif hasattr(client, "cookie_jar") and hasattr(client, "open"):  # Quart
-        _headers_of(client)[name] = value
-    else:
-        raise _unknown(client)
+        return client.environ_base, wsgi
+    if isinstance(getattr(client, "defaults", None), dict):  # Django
+        return client.defaults, wsgi
+    if hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
+        return client.session.headers, name
+    if hasattr(client, "headers"):  # httpx
+        return client.headers, name
+    if hasattr(client, "cookie_jar") and hasattr(client, "open"):
+        return _headers_of_quart(client), name
+    raise TypeError(f"{type(client).__name__} is no test client that ClusterPass knows")
+
+
+def _send_header(client: Any, name: str, value: str) -> None:
+    """Have ``client`` send a header with every request."""
+    headers, key = _headers_of(client, name)
+    headers[key] = value
 
 
 def _drop_header(client: Any, name: str) -> None:
     """Have ``client`` send a header no more."""
-    wsgi = f"HTTP_{name.upper().replace('-', '_')}"
-    if isinstance(getattr(client, "environ_base", None), dict):  # Flask
-        client.environ_base.pop(wsgi, None)
-    elif isinstance(getattr(client, "defaults", None), dict):  # Django
-        client.defaults.pop(wsgi, None)
-    elif hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
-        client.session.headers.pop(name, None)
-    elif hasattr(client, "headers"):  # httpx
-        client.headers.pop(name, None)
-    elif hasattr(client, "cookie_jar") and hasattr(client, "open"):  # Quart
-        _headers_of(client).pop(name, None)
+    headers, key = _headers_of(client, name)
+    headers.pop(key, None)
 
 
 def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
@@ -116,15 +112,13 @@ def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
         host = client.base_url.host
         domain = host if "." in host else f"{host}.local"
         keep = partial(client.cookies.set, domain=domain)
-    elif hasattr(client, "cookies"):  # Django
+    else:  # Django
         keep = client.cookies.__setitem__
-    else:
-        raise _unknown(client)
     for name, value in values.items():
         keep(name, value)
 
 
-def _headers_of(client: Any) -> dict[str, str]:
+def _headers_of_quart(client: Any) -> dict[str, str]:
     """Return the headers that a client of Quart, which has none of its own, always sends."""
     known: dict[str, str] | None = getattr(client, _HEADERS, None)
     if known is not None:
@@ -138,7 +132,3 @@ def _headers_of(client: Any) -> dict[str, str]:
     client.open = send
     setattr(client, _HEADERS, always)
     return always
-
-
-def _unknown(client: Any) -> TypeError:
-    return TypeError(f"{type(client).__name__} is no test client that ClusterPass knows")

@@ -1,4 +1,4 @@
-"""Which confirmation a write waits for, and whether the confirmation suffices. Pure.
+"""Which confirmation a write waits for, and whether the confirmation suffices. No I/O.
 
 WAIT and WAITAOF confirm the last write of their own connection only, so they follow the script on
 the same connection. They wait for every replica, as any of them may be promoted. A primary without
@@ -55,7 +55,7 @@ def is_durable(
     ``outcome``: the replies to the write and to ``wait``. Every replica must have confirmed, also
     one that the primary has got since the slots were looked up, and none may have failed: the one
     that did not may be on the winning side of a partition. A write on the primary's disk alone
-    counts where the store is known to have no replicas.
+    counts where the store is known to have no replicas. ``terms`` takes note of the replicas.
     """
     confirmed, attached = outcome.confirmed, outcome.attached
     if wait is None or shard is None or attached is None:

@@ -15,16 +15,15 @@ from clusterpass.store.topology.slots import Shard
 
 _SETTLING: Final = 5.0
 """Seconds after which every node of a cluster has mostly heard whose replica a node is."""
-_NO_PORT: Final = b"0"
-"""A replica tells its port; most tools do not."""
 
 
 class AttachedReplicas:
     """What the primaries of one store have told."""
 
     def __init__(self) -> None:
-        self._since: dict[Address, dict[tuple[bytes, bytes, int], float]] = {}
-        """By primary and replica, when it was first seen, in seconds of the store's clock."""
+        self._told: dict[Address, tuple[Attached, tuple[float, ...]]] = {}
+        """By primary, what it told last, and since when each of these was there, in seconds of the
+        store's clock."""
 
     def demanded(self, shard: Shard, attached: Attached, taken_at: float, now: float) -> int:
         """Return how many replicas of ``shard`` must have a write before it is durable.
@@ -32,16 +31,19 @@ class AttachedReplicas:
         ``attached``: what the primary told after the write. ``taken_at``: when the slots were
         looked up. ``now``: the time. Both in seconds of the store's clock.
         """
-        known = self._since.get(shard.primary, {})
-        since: dict[tuple[bytes, bytes, int], float] = {}
-        for host, port in attached:
-            if port == _NO_PORT:
-                continue
-            number = 0
-            while (host, port, number) in since:
-                number += 1
-            since[host, port, number] = known.get((host, port, number), now)
-        if since.keys() != known.keys():
-            self._since[shard.primary] = since
-        new = sum(at + _SETTLING > taken_at for at in since.values())
+        told, since = self._told.get(shard.primary, ((), ()))
+        if attached != told:
+            since = _since(attached, told, since, now)
+            self._told[shard.primary] = attached, since
+        new = sum(at + _SETTLING > taken_at for at in since)
         return max(shard.replicas, min(len(since), shard.replicas + new))
+
+
+def _since(
+    attached: Attached, told: Attached, since: tuple[float, ...], now: float
+) -> tuple[float, ...]:
+    """Since when each of ``attached`` is there; several may have one address."""
+    known: dict[tuple[bytes, bytes], list[float]] = {}
+    for each, at in zip(told, since, strict=True):
+        known.setdefault(each, []).append(at)
+    return tuple(known[each].pop(0) if known.get(each) else now for each in attached)
