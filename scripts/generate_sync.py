@@ -1,8 +1,9 @@
 """Writes the synchronous face of what is written once, for asyncio.
 
-Each module of ``managers/aio`` and ``users/aio`` gets a twin in ``managers/sync`` and
-``users/sync``: ``async`` and ``await`` go, ``AsyncName`` becomes ``Name``, ``.aio`` becomes
-``.sync``. Docstrings and comments stay as they are, so both faces have the same manual.
+Each module of ``managers/aio``, ``users/aio`` and ``migrate/aio`` gets a twin in ``managers/sync``,
+``users/sync`` and ``migrate/sync``: ``async`` and ``await`` go, ``AsyncName`` becomes ``Name``,
+``.aio`` becomes ``.sync``. Docstrings and comments stay as they are, so both faces have the same
+manual.
 
     python scripts/generate_sync.py            # writes the twins
     python scripts/generate_sync.py --check    # exit status 1 when one is out of date
@@ -16,7 +17,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("managers", "users")
+PACKAGES = ("managers", "users", "migrate")
 NAMES = {
     "AsyncStore": "SyncStore",
     "AwaitableStore": "Store",

@@ -99,6 +99,10 @@ class Config:
     history_lifetime: int = 0
     """Seconds for which the history is kept after its last entry once the subject has no session
     (at most ten years)."""
+    generation_lifetime: int = 3600
+    """Seconds for which the store remembers that all sessions of a subject were revoked (one hour
+    to ten years): as long as the tokens of another library live while users move from it
+    (``clusterpass.migrate``). All processes that share the store need the same number."""
     index_online: bool = True
     """Whether the store keeps an index of online subjects."""
     verification: VerificationMode = "cached"
@@ -178,6 +182,7 @@ class Config:
         check_whole("activity_interval", self.activity_interval, 0, DAY)
         check_whole("history_entries", self.history_entries, 0, 100)
         check_whole("history_lifetime", self.history_lifetime, 0, LONGEST_LIFETIME)
+        check_whole("generation_lifetime", self.generation_lifetime, 3600, LONGEST_LIFETIME)
         check_whole("clock_leeway", self.clock_leeway, 0, 300)
         check_whole("expiry_leeway", self.expiry_leeway, 0, 5)
         if self.refresh_grace != 0:

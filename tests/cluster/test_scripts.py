@@ -51,6 +51,7 @@ SCRIPTS = [
     "journal_read",
     "journal_trim",
     "never_promoted",
+    "count_old_tokens",
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 PACKAGE = Path("src/clusterpass")
 # Written by scripts/generate_sync.py: a change of the source is generated into them.
-GENERATED = ("managers/sync/", "users/sync/")
+GENERATED = ("managers/sync/", "users/sync/", "migrate/sync/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ LAYERS: dict[str, Layer] = {
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),
     "store": Layer(("store",), ("tests/cluster/test_event_loops.py",)),
-    "managers": Layer(("managers", "testing")),
+    "managers": Layer(("managers", "migrate", "testing")),
     "users": Layer(("users",)),
     "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
     "doctor": Layer(("doctor",)),
@@ -68,6 +68,7 @@ TEST_FOLDERS: Final = (
     "tests/cluster/durability",
     "tests/cluster/store_faults",
     "tests/integrations",
+    "tests/migrate",
     "tests/testing",
     "tests/service",
     "tests/service/administration",

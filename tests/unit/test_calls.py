@@ -105,7 +105,7 @@ def test_what_is_kept_is_packed_member_by_member() -> None:
         bytes.fromhex("0000003c 05 00000007 000000000009")
         + OPERATION
         + b"f" * 8
-        + bytes.fromhex("0000000b 01a3185c507b 01")
+        + bytes.fromhex("0000000b 01a3185c507b 01 00000e10")
         + "élan".encode()
     )
 

@@ -32,7 +32,7 @@ from clusterpass.model.values import (
     TokenPair,
 )
 from clusterpass.protocol.calls.call_time import NO_TIME
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
 from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
 from clusterpass.protocol.journal_entry import JournalEntry
@@ -68,6 +68,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "protected_subjects": frozenset(),
         "history_entries": 20,
         "history_lifetime": 0,
+        "generation_lifetime": 3600,
         "index_online": True,
         "step_up_ends_older_tokens": False,
         "verification": "cached",
@@ -120,6 +121,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "indexed": True,
         "time": NO_TIME,
         "operation_until": 0,
+        "generation_seconds": 3600,
     },
     NewSession: {
         "flags": 0,
@@ -131,6 +133,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "address": b"",
         "is_impersonation": False,
         "label": "",
+        "operation": NO_OPERATION,
+        "opened_milliseconds": None,
     },
     EndedAll: {"status": "OK"},
     Rotated: {"key": 0},

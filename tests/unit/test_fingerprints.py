@@ -84,7 +84,7 @@ def sent(
     )
     first = call.arguments[0]
     assert isinstance(first, bytes)
-    assert (first[15:23], first[42:]) == (OPERATION, subject.encode())
+    assert (first[15:23], first[46:]) == (OPERATION, subject.encode())
     return first[23:31]
 
 

@@ -56,7 +56,7 @@ def test_every_option_reaches_the_store() -> None:
     details = Details({"a": 1}, None, "2", ("pwd", "otp")).encode()
     assert arguments[2:] == (
         *(500, 50, HAS_DETAILS, b"tv\0Sofa", details, 3, 2, b"refuse", OTHER, 17),
-        *(b"\x7f\x00\x00\x01", 1, b"Sofa", b"Sofa"),
+        *(b"\x7f\x00\x00\x01", 1, b"Sofa", b"Sofa", b""),
     )
 
 
@@ -227,7 +227,7 @@ def test_an_impersonation_asks_about_its_actor_and_is_opened_in_their_name() -> 
     assert call.arguments[3:] == (
         *(60, 0, IMPERSONATED | HAS_DETAILS, b"impersonation\0"),
         *(Details({}, actor=members).encode(), 1, 0, b"oldest", b"", b"", b"", 10),
-        *(b"root: help", b"root: help"),
+        *(b"root: help", b"root: help", b""),
     )
     claims = own.verifier.verify(pair.access_token)
     assert claims.act == Actor("root", encode_session_id(OTHER))

@@ -27,7 +27,8 @@ class InvalidRefreshToken(AuthenticationError):
     """The refresh token is not valid; log in again.
 
     ``reason`` is ``malformed``, ``mismatch`` (the token was not issued by this service),
-    ``unknown_session``, ``superseded`` (a step-up ended the token, and the session continues with
+    ``unknown_session``, ``exchanged`` (a token of another issuer that was exchanged for a session
+    or logged out before), ``superseded`` (a step-up ended the token, and the session continues with
     the tokens of the step-up), or the reason why the session ended: ``logged_out``, ``replaced``,
     ``revoked``, ``banned``, ``reused``, ``expired`` or ``idle``. ``note`` names the device that
     replaced the session, or the reason that was given for the revocation. ``ended_at`` is the time

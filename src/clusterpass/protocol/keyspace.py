@@ -133,6 +133,10 @@ class Keyspace:
         """The key of the counter of recent login attempts from an address."""
         return self._tagged(address, kind="attempts-address:")
 
+    def old_tokens(self, issuer: str) -> bytes:
+        """The key of the hash that counts what became of the tokens of another issuer."""
+        return self._tagged(issuer, kind="old-tokens:")
+
     def probe(self, slot: int) -> bytes:
         """A key in ``slot`` that holds nothing; reading it tells whether the slot's owner answers.
 

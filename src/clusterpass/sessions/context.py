@@ -46,4 +46,5 @@ class Context:
             self.memory.cutoff.milliseconds,
             config.index_online,
             self.memory.clocks.call_time(),
+            generation_seconds=config.generation_lifetime,
         )

@@ -17,6 +17,7 @@ from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
+from clusterpass.sessions.verbs.exchange import Exchange
 from clusterpass.sessions.verbs.get import Get
 from clusterpass.sessions.verbs.login import Login
 from clusterpass.sessions.verbs.online import Online
@@ -87,6 +88,7 @@ class Flows:
         self.adjust: Final = Adjust(context)
         self.subject: Final = SubjectFlows(context, confirm)
         self.online: Final = Online(context)
+        self.exchange: Final = Exchange(context, self.login, confirm)
 
     def stats(self) -> ManagerStats:
         """Return how sessions are verified, and the statistics of cache, leases and revocations."""

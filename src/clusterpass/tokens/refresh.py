@@ -10,6 +10,8 @@
 - The secret of a login is random. The secret of a successor is an HMAC of its predecessor's, under
   another derived key: a client that presents one token twice within the grace gets the same
   successor both times, and the store need not keep it.
+- The first secret of a session that another issuer opened is an HMAC of the token that is exchanged
+  for it, so that two tabs which exchange it at once get the same.
 """
 
 import hashlib
@@ -76,11 +78,22 @@ class RefreshTokens:
         distinct = list({key.kid: key for key in private}.values())
         self._tag_keys = [key.derive_secret("refresh token tag") for key in distinct]
         self._chain_keys = [key.derive_secret("refresh token successor") for key in distinct]
+        self._exchange_keys = [key.derive_secret("exchanged token") for key in distinct]
         self._random_bytes = random_bytes
 
     def first(self, subject: str, session_id: bytes) -> RefreshToken:
         """Return the first refresh token of a new session."""
         return self._make(subject, session_id, 0, self._random_bytes(SECRET_BYTES))
+
+    def first_of(self, subject: str, session_id: bytes, exchanged: bytes) -> list[RefreshToken]:
+        """Return the first refresh tokens of a session, as each private key derives it.
+
+        ``exchanged``: the SHA-256 of the token of another issuer that is exchanged for the session.
+        """
+        return [
+            self._make(subject, session_id, 0, hmac.digest(key, session_id + exchanged, "sha256"))
+            for key in self._exchange_keys
+        ]
 
     def is_genuine(self, token: RefreshToken) -> bool:
         """Return whether the tag of ``token`` was made with one of the keys."""

@@ -11,7 +11,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
-_PACKED: Final = struct.Struct(">IBI6s8s8sI7s")
+_PACKED: Final = struct.Struct(">IBI6s8s8sI7sI")
 OPERATION_BYTES: Final = 8
 """Bytes of the random id by which the store recognises a repeated call."""
 NO_OPERATION: Final = bytes(OPERATION_BYTES)
@@ -37,6 +37,8 @@ class Housekeeping:
     operation_until: int = 0
     """The second until which the operation of the call is kept at least, as a journal may repeat
     it; 0: for ``tombstone_seconds``."""
+    generation_seconds: int = 3600
+    """Seconds for which the store remembers at least that all sessions were ended at once."""
 
     def pack(
         self,
@@ -54,6 +56,7 @@ class Housekeeping:
             fingerprint,
             self.operation_until,
             self.time.pack(),
+            self.generation_seconds,
         )
         return head + subject.encode()
 

@@ -40,7 +40,8 @@ class NewSession:
     refresh_digest: bytes = field(repr=False)
     """The digest of the first refresh token, 16 bytes."""
     absolute_seconds: int
-    """Seconds after which the session ends, however much it is used."""
+    """Seconds after which the session ends, however much it is used; 0: none is opened, now or by
+    a later call under the id of ``operation``."""
     idle_seconds: int
     """Seconds without use after which the session ends; 0: no idle limit."""
     flags: int = 0
@@ -65,6 +66,10 @@ class NewSession:
     """Whether another user opens the session in the name of the subject."""
     label: str = ""
     """The device as the history and the tombstones of replaced sessions name it."""
+    operation: bytes = NO_OPERATION
+    """The id, 8 bytes, of what opens one session only, such as a token of another issuer."""
+    opened_milliseconds: int | None = None
+    """When another issuer opened the session, in milliseconds since the epoch; None: it is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +148,10 @@ def login(
             _EVENT_IMPERSONATED if new.is_impersonation else _EVENT_LOGIN,
             shorten_text(label, LONGEST_LINE) if label else b"",
             shorten_text(label, LONGEST_NOTE) if label else b"",
+            b"" if new.opened_milliseconds is None else new.opened_milliseconds,
         ),
         read=_read_opened,
+        operation=new.operation,
     )
 
 

@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN"]
-"""``scripts/login.lua``: open, banned, too many sessions, or all were revoked in the meantime."""
+LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN", "SPENT"]
+"""``scripts/login.lua``: open, banned, too many sessions, or all were revoked in the meantime.
+
+SPENT: what the session was to be opened for, such as a token of another issuer, opens no more.
+"""
 RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "SUPERSEDED", "UNREADABLE"]
 """``scripts/rotate.lua``: exchanged, exchanged a moment ago, or why the token was refused.
 

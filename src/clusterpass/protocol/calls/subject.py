@@ -9,7 +9,13 @@ from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, 
 from clusterpass.protocol.calls.session import LONGEST_LINE
 from clusterpass.protocol.calls.statuses import BanStatus, ElevateStatus, SetClaimsStatus
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
+from clusterpass.protocol.records import (
+    LONGEST_NOTE,
+    LiveRecord,
+    Tombstone,
+    parse_record,
+    shorten_text,
+)
 from clusterpass.protocol.replies import (
     Stored,
     StoredBan,
@@ -240,6 +246,50 @@ def read_generation(keyspace: Keyspace, subject: str) -> ScriptCall[int]:
     The script is ``scripts/read_fields.lua``.
     """
     return _read(keyspace, subject, b"g", lambda raw: int(raw[1] or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a token of another issuer depends on, beside itself."""
+
+    now_milliseconds: int
+    """The server's time of the reply, in milliseconds since the epoch."""
+    generation: int
+    """The millisecond in which all sessions of the subject were last ended; 0: none is known."""
+    bans: tuple[StoredBan, ...]
+    """The bans of the subject; some may be over."""
+    is_spent: bool
+    """Whether the token was exchanged for a session, or logged out."""
+    record: LiveRecord | Tombstone | None
+    """The session that the token was exchanged for; None: there is none, or not any more."""
+
+
+def read_standing(
+    keyspace: Keyspace, subject: str, *, operation: bytes, session_id: bytes
+) -> ScriptCall[list[Any]]:
+    """Read what a token of another issuer depends on; the reply is left as it came.
+
+    ``operation``, ``session_id``: those that the exchange of the token has, or would have. The
+    script is ``scripts/read_fields.lua``; :func:`interpret_standing` reads the reply.
+    """
+    return ScriptCall(
+        load_script("read_fields"),
+        (keyspace.sessions(subject),),
+        (b"g", b"b", b"o" + operation + bytes(1), session_id),
+        list,
+    )
+
+
+def interpret_standing(raw: list[Any]) -> Standing:
+    """Return what the reply of :func:`read_standing` says. Raises UnreadableRecord."""
+    now_milliseconds, generation, bans, operation, record = raw
+    return Standing(
+        now_milliseconds,
+        int(generation or 0),
+        read_bans(bans) if bans else (),
+        bool(operation),
+        parse_record(record) if record else None,
+    )
 
 
 def settle(keyspace: Keyspace, keeping: Housekeeping, subject: str) -> ScriptCall[int]:

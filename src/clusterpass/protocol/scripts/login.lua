@@ -9,16 +9,23 @@
 --          11 overflow: 'oldest', 'least_recently_used' or 'refuse'
 --          12 session to replace (may be empty)   13 expected generation (may be empty)
 --          14 address   15 event   16 line for the history   17 note for tombstones of the replaced
+--          18 millisecond in which another issuer opened the session ('': it is new)
 -- Returns  {status, the session as described, {session id, ...} replaced,
 --           all fields of the subject, all activity of the subject}; the last two only if REFUSED
 -- Status   OK         the session is open
 --          BANNED     the subject is banned from everything
 --          REFUSED    the subject has the most sessions already, and the policy refuses one more
---          OVERTAKEN  all sessions were revoked since the expected generation
+--          OVERTAKEN  all sessions were revoked since the expected generation, or since another
+--                     issuer opened the session
+--          SPENT      the operation opened a session before, which is over and forgotten, or it
+--                     was to open none
 --
 -- A repeated call (same session id) changes nothing and answers OK with the session as it is now: a
--- call that arrives late must neither undo a rotation nor bring an ended session back.
+-- call that arrives late must neither undo a rotation nor bring an ended session back. An operation
+-- that is named in the first argument opens one session, even when the store has forgotten it since;
+-- with 0 absolute seconds it opens none, and none can be opened by it from then on.
 --@include subject
+--@include repeats
 
 local MOST_IMPERSONATIONS = 10
 
@@ -37,18 +44,27 @@ if fields[session_id] then
     redis.call('HSET', KEY, session_id, fields[session_id]) -- a write for WAIT to wait for
     return answer('OK')
 end
+local absolute_seconds, opened_ms = tonumber(ARGV[4]), tonumber(ARGV[18])
+if absolute_seconds == 0 or repeated() then
+    if absolute_seconds == 0 then
+        remember(0, {})
+    end
+    settle()
+    return answer('SPENT')
+end
 if read_bans()[''] then
     settle()
     return answer('BANNED')
 end
-if ARGV[13] ~= '' and generation() > tonumber(ARGV[13]) then
+if ARGV[13] ~= '' and generation() > tonumber(ARGV[13]) or opened_ms and opened_ms < cutoff then
     settle()
     return answer('OVERTAKEN')
 end
 
 local record = {
-    flags = tonumber(ARGV[6]), created = math.max(now_ms, cutoff, generation() + 1),
-    absolute_end = now + tonumber(ARGV[4]), refreshed = now, idle = tonumber(ARGV[5]),
+    flags = tonumber(ARGV[6]),
+    created = opened_ms and math.min(opened_ms, now_ms) or math.max(now_ms, cutoff, generation() + 1),
+    absolute_end = now + absolute_seconds, refreshed = now, idle = tonumber(ARGV[5]),
     rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }
 local live = live_sessions()
@@ -59,7 +75,7 @@ end
 table.sort(live, is_older)
 -- Logins keep their order, even when another server's clock, which lags, is read after a failover.
 local order, latest = record.created * 32 + now_part, live[#live]
-if latest and login_order(latest.record) >= order then
+if latest and not opened_ms and login_order(latest.record) >= order then
     order = login_order(latest.record) + 1
     if latest.record.created <= clock_ms then
         order = math.min(order, record.created * 32 + 31) -- not ahead of a correct clock
@@ -123,6 +139,7 @@ if ARGV[8] ~= '' then
     put(details_field(session_id), ARGV[8])
 end
 put(session_id, pack_live(record))
+remember(0, {})
 note(tonumber(ARGV[15]), session_id, now, 1, ARGV[14], ARGV[16])
 settle()
 return answer('OK', session_ids(leaving))

@@ -134,6 +134,13 @@ class SessionSettings(BaseSettings):
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."
     )
+    generation_lifetime: int = Field(
+        default=3600,
+        ge=3600,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which the store remembers that all sessions of a user were ended:"
+        " while users move from another library, as long as its tokens live.",
+    )
     history_lifetime: int = Field(
         default=0,
         ge=0,
@@ -270,6 +277,7 @@ class SessionSettings(BaseSettings):
             step_up_ends_older_tokens=self.step_up_ends_older_tokens,
             protected_subjects=frozenset(self.administrators) | frozenset(self.protected_subjects),
             history_entries=self.history_entries,
+            generation_lifetime=self.generation_lifetime,
             history_lifetime=self.history_lifetime,
             index_online=self.index_online,
             verification=self.verification,

@@ -5,7 +5,7 @@
 """
 
 from dataclasses import replace
-from typing import Final, get_type_hints
+from typing import Final, NoReturn, get_type_hints
 
 from clusterpass.limits import LONGEST_IMPERSONATION
 from clusterpass.model.authentication_errors import SessionUnknown
@@ -88,6 +88,16 @@ class Login:
         Raises TypeError for an unknown option, InvalidInput, SubjectBanned, TooManySessions and
         LoginOvertaken.
         """
+        wanted, event = self.prepare(subject, options)
+        return (yield from self._open(subject, wanted, event))
+
+    def prepare(
+        self, subject: str, options: LoginOptions
+    ) -> tuple[session_calls.NewSession, SessionEvent]:
+        """Return the session to open, without its digest, and the event that reports it.
+
+        Raises TypeError for an unknown option, and InvalidInput.
+        """
         if not options.keys() <= _OPTIONS:
             name = min(options.keys() - _OPTIONS)
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
@@ -123,7 +133,7 @@ class Login:
             device_type=options.get("device_type"),
             address=address,
         )
-        return (yield from self._open(subject, wanted, event))
+        return wanted, event
 
     def impersonate(
         self, actor: Session, subject: str, *, reason: str, for_seconds: int
@@ -196,13 +206,9 @@ class Login:
             wanted.session_id = self._random_bytes(SESSION_ID_BYTES)
         stored = opened.stored
         if opened.status != "OK":
-            self._refuse(subject, opened, replace(event, at=stored.now))
+            self.refuse(subject, opened, event)
         session_id = encode_session_id(token.session_id)
-        event = replace(event, at=stored.now, session_ids=(session_id,))
-        if opened.replaced:
-            replaced = tuple(encode_session_id(each) for each in opened.replaced)
-            self._tell(replace(event, kind="replaced", session_ids=replaced))
-        self._tell(event)
+        self.report(opened, event, session_id)
         # The details are those of this login, however the store encodes them.
         if stored.details != wanted.details:
             stored = replace(stored, details=wanted.details)
@@ -210,7 +216,17 @@ class Login:
             token, session_id, stored, live_record(stored), durable=answer.durable
         )
 
-    def _refuse(self, subject: str, opened: session_calls.Opened, event: SessionEvent) -> None:
+    def report(self, opened: session_calls.Opened, event: SessionEvent, session_id: str) -> None:
+        """Tell the listeners of a session that was opened, and of those that it replaced."""
+        event = replace(event, at=opened.stored.now, session_ids=(session_id,))
+        if opened.replaced:
+            replaced = tuple(encode_session_id(each) for each in opened.replaced)
+            self._tell(replace(event, kind="replaced", session_ids=replaced))
+        self._tell(event)
+
+    def refuse(self, subject: str, opened: session_calls.Opened, event: SessionEvent) -> NoReturn:
+        """Tell the listeners that no session was opened, and raise the error that says why."""
+        event = replace(event, at=opened.stored.now)
         kind: EventKind = "refused"
         if opened.status == "OVERTAKEN":
             self._tell(replace(event, kind=kind, reason="overtaken"))

@@ -8,11 +8,12 @@
 --            (zeros: none) | fingerprint of what the operation asks for 8 |
 --            second until which the operation is kept at least, 4 (0: no longer than others) |
 --            milliseconds at which the call was made 6 (0: not told) |
---            whether most primaries agree with that time 1 | subject
+--            whether most primaries agree with that time 1 |
+--            seconds for which the generation is kept at least 4 | subject
 --
 -- Needs    clock
 -- Gives    KEY, ACTIVITY, INDEX; keep_seconds, history_entries, history_seconds, cutoff, operation,
---          fingerprint, operation_until, subject_name; now_ms, now_part (of 32 in that
+--          fingerprint, operation_until, generation_seconds, subject_name; now_ms, now_part (of 32 in that
 --          millisecond), now in seconds (load() of subject may raise them); clock_ms (now_ms before
 --          that), server_ms
 --
@@ -21,8 +22,9 @@
 
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
 local keep_seconds, history_entries, history_seconds, cutoff, operation, fingerprint,
-    operation_until, called_ms, is_agreed = struct.unpack('>I4BI4I6c8c8I4I6B', ARGV[1])
-local subject_name = string.sub(ARGV[1], 43)
+    operation_until, called_ms, is_agreed, generation_seconds =
+    struct.unpack('>I4BI4I6c8c8I4I6BI4', ARGV[1])
+local subject_name = string.sub(ARGV[1], 47)
 local clock_ms, now_part, server_ms = judged_milliseconds(called_ms, is_agreed)
 if not clock_ms then
     return clocks_differ(server_ms - called_ms)

@@ -2,11 +2,9 @@
 -- login that began before that from one that began after.
 --
 -- Needs    arguments, fields
--- Gives    GENERATION_SECONDS; generation, raise_generation
+-- Gives    generation, raise_generation
 --@include arguments
 --@include fields
-
-local GENERATION_SECONDS = 3600 -- longer than any login takes
 
 -- Milliseconds since the epoch; 0: all sessions were never ended at once.
 local function generation()

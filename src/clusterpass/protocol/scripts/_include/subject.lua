@@ -86,7 +86,7 @@ local function settle_key(latest)
     end
     if fields['g'] then
         latest = math.max(latest,
-            math.ceil(generation() / 1000) + math.max(GENERATION_SECONDS, keep_seconds))
+            math.ceil(generation() / 1000) + math.max(generation_seconds, keep_seconds))
     end
     if fields['h'] and history_seconds > 0 then
         latest = math.max(latest, last_line()) + history_seconds

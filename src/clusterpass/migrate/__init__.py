@@ -1,0 +1,41 @@
+"""Moving to ClusterPass from another library without logging anybody out.
+
+Old access tokens are accepted until they expire, and each old refresh token is exchanged once for a
+session. Nothing of the other library is needed, apart from the key of its tokens.
+
+    sessions = MigratingSessionManager.from_url(url, config)
+    sessions.accept(flask_jwt_extended(key=OLD_SECRET))
+    cp.init_app(app, sessions=sessions)
+"""
+
+from clusterpass.migrate.aio.manager import AsyncMigratingSessionManager
+from clusterpass.migrate.issuers import (
+    OldIssuer,
+    authlib,
+    authx,
+    fastapi_users_jwt,
+    flask_jwt_extended,
+    pyjwt,
+    simplejwt,
+)
+from clusterpass.migrate.redis_tokens import FastAPIUsersRedis
+from clusterpass.migrate.report import MigrationReport
+from clusterpass.migrate.sync.manager import MigratingSessionManager
+from clusterpass.migrate.users import OldUser
+from clusterpass.model.old_tokens import OldToken
+
+__all__ = [
+    "AsyncMigratingSessionManager",
+    "FastAPIUsersRedis",
+    "MigratingSessionManager",
+    "MigrationReport",
+    "OldIssuer",
+    "OldToken",
+    "OldUser",
+    "authlib",
+    "authx",
+    "fastapi_users_jwt",
+    "flask_jwt_extended",
+    "pyjwt",
+    "simplejwt",
+]

@@ -1,0 +1,75 @@
+"""The opaque tokens that fastapi-users keeps in Redis (``RedisStrategy``)."""
+
+import time
+from typing import Final, Protocol
+
+from clusterpass.limits import LONGEST_LIFETIME
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.old_tokens import OldToken
+
+_LONGEST_TOKEN: Final = 256
+
+
+class RedisClient(Protocol):
+    """The two commands that are sent; ``redis.asyncio.Redis`` and RedisCluster have them."""
+
+    async def get(self, name: str, /) -> bytes | str | None:
+        """Return the value of a key; None: there is no such key."""
+
+    async def pttl(self, name: str, /) -> int:
+        """Return the milliseconds until a key expires; negative: never, or there is no such key."""
+
+
+class FastAPIUsersRedis:
+    """Looks up the tokens of the RedisStrategy of fastapi-users, which are never changed.
+
+    Pass :meth:`look_up` to ``AsyncMigratingSessionManager.accept``. The strategy has one kind of
+    token, which can be exchanged for a session.
+    """
+
+    name: Final = "fastapi-users-redis"
+
+    def __init__(
+        self, client: RedisClient, *, lifetime: int, key_prefix: str = "fastapi_users_token:"
+    ) -> None:
+        """``client``: where the strategy keeps its tokens; who makes it closes it.
+
+        ``lifetime``, ``key_prefix``: the strategy's ``lifetime_seconds`` (without one, the longest
+        time for which an old token shall be accepted) and ``key_prefix``. Raises
+        ConfigurationError.
+        """
+        whole = isinstance(lifetime, int) and not isinstance(lifetime, bool)
+        if not whole or not 1 <= lifetime <= LONGEST_LIFETIME:
+            raise ConfigurationError(f"lifetime must be whole seconds from 1 to {LONGEST_LIFETIME}")
+        self._client: Final = client
+        self._prefix: Final = key_prefix
+        self.lifetime: Final = lifetime
+
+    async def look_up(self, token: str) -> OldToken | None:
+        """Return ``token`` if the strategy knows it; None if not. Two round trips to its Redis.
+
+        Raises StoreUnavailable when that cannot be reached.
+        """
+        if not isinstance(token, str) or not token.isprintable() or len(token) > _LONGEST_TOKEN:
+            return None
+        try:
+            user = await self._client.get(self._prefix + token)
+            left = await self._client.pttl(self._prefix + token)
+        except Exception as error:  # of whichever client it is
+            raise StoreUnavailable(
+                "The store of the old tokens cannot be reached.", reason="connection"
+            ) from error
+        if user is None:
+            return None
+        now = time.time()
+        seconds = min(left / 1000, self.lifetime) if left >= 0 else self.lifetime
+        issued_at = int(now + seconds) - self.lifetime
+        return OldToken(
+            text=token,
+            subject=user.decode() if isinstance(user, bytes) else user,
+            kind="access",
+            issued_at=issued_at,
+            expires_at=issued_at + self.lifetime,
+            is_exchangeable=True,
+            issuer=self.name,
+        )

@@ -1,0 +1,56 @@
+"""What became of the tokens of other issuers, and when none of them can be valid any more."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """The tokens of one other issuer that all processes of the namespace have seen."""
+
+    issuer: str
+    """The name of the other issuer."""
+    accepted: int
+    """How many requests were admitted by an old access token."""
+    exchanged: int
+    """How many old tokens were exchanged for sessions; a token that is presented twice counts
+    twice."""
+    refused: int
+    """How many tokens were genuine, but refused: expired, revoked or exchanged before."""
+    last_seen_at: int
+    """When a token was last accepted or exchanged, in seconds since the epoch; 0: never."""
+    ends_at: int
+    """From when on no old token can be valid, in seconds since the epoch: the lifetime after the
+    latest issue of a token that was seen, and after the first process that accepted old tokens
+    started. The old issuer's code can go then."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one process has counted for one issuer since it last told the store."""
+
+    accepted: int = 0
+    exchanged: int = 0
+    refused: int = 0
+    last_seen_at: int = 0
+    """When a token was last accepted or exchanged; 0: never."""
+    last_issued_at: int = 0
+    """The latest time at which a token that was seen was issued; 0: none was seen."""
+
+    def take(self) -> "Tally":
+        """Return what was counted, and begin anew."""
+        taken = Tally(
+            self.accepted, self.exchanged, self.refused, self.last_seen_at, self.last_issued_at
+        )
+        self.accepted = self.exchanged = self.refused = 0
+        return taken
+
+    def put_back(self, taken: "Tally") -> None:
+        """Count ``taken`` again: the store was not told."""
+        self.accepted += taken.accepted
+        self.exchanged += taken.exchanged
+        self.refused += taken.refused
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not (self.accepted or self.exchanged or self.refused)
