@@ -9,6 +9,7 @@ import pytest
 from tests.mutants import lua_source, python_source
 from tests.mutants.equivalent import PACES, REVIEWED
 from tests.mutants.layers import (
+    GENERATED,
     LAYERS,
     SLOW_OR_TEXTUAL,
     TEST_FOLDERS,
@@ -182,7 +183,7 @@ def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
     named += [one for layer in LAYERS.values() for one in layer.fallback]
-    named += ["src/clusterpass/managers/sync", "src/clusterpass/users/sync", *SLOW_OR_TEXTUAL]
+    named += [f"src/clusterpass/{one}" for one in GENERATED] + list(SLOW_OR_TEXTUAL)
     named += [f"{folder}/deep/down/test_one.py" for folder in TEST_FOLDERS]
     for name in named:
         path = folder / name
