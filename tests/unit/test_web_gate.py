@@ -195,6 +195,82 @@ def test_an_end_takes_the_cookies(manager: Manager) -> None:
     assert visit.session is None
 
 
+@pytest.mark.parametrize(
+    ("manager", "presented"),
+    [
+        (Manager(verify=SessionRevoked(reason="revoked", ended_at=5)), "access"),
+        (Manager(verify=TokenExpired(), refresh=InvalidRefreshToken(reason="revoked")), REFRESH),
+        (
+            Manager(
+                verify=[TokenExpired(), SessionRevoked(reason="revoked", ended_at=5)], refresh=PAIR
+            ),
+            "new access",
+        ),
+    ],
+    ids=["at once", "by its refresh token", "in between"],
+)
+def test_an_end_can_be_told_on_another_page(manager: Manager, presented: str) -> None:
+    visit = Visit(browser())
+    with pytest.raises((SessionRevoked, InvalidRefreshToken)):
+        run(manager, GATE.identify(visit))
+    assert visit.presented == presented
+    assert "" not in set_cookies(visit).values()
+    assert bool(visit.headers) is (presented == "new access")
+    GATE.forget(visit)
+    assert set(set_cookies(visit).values()) == {""}
+
+
+def test_an_app_has_no_cookies_to_lose() -> None:
+    visit = Visit(FakeRequest(headers={"Authorization": "Bearer mine"}))
+    with pytest.raises(SessionRevoked):
+        run(Manager(verify=SessionRevoked(reason="revoked", ended_at=5)), GATE.admit(visit))
+    assert (visit.presented, visit.headers) == ("mine", [])
+
+
+def test_forms_alone_need_no_csrf_cookie() -> None:
+    gate = Gate(CONFIG, WebSettings(csrf_cookie=False))
+    names = {COOKIES.access.name, COOKIES.refresh.name}
+    visit = Visit(browser())
+    gate.keep(visit, PAIR)
+    assert set(set_cookies(visit)) == names
+    gate.forget(visit)
+    assert set_cookies(visit) == dict.fromkeys(names, "")
+    with pytest.raises(RequestRefused):
+        run(Manager(verify=SESSION), gate.admit(Visit(browser("POST"))))
+    assert run(Manager(verify=SESSION), gate.admit(Visit(browser("POST")), form_token=CSRF))
+
+
+def test_other_cookies_of_a_response_stay() -> None:
+    visit = Visit(browser())
+    visit.headers.append(COOKIES.notice.header("hello", 60))
+    GATE.keep(visit, PAIR)
+    GATE.keep(visit, PAIR)
+    assert len(visit.headers) == 4
+    GATE.forget(visit)
+    assert len(visit.headers) == 4
+    assert set_cookies(visit)[COOKIES.notice.name] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_own"),
+    [
+        ({}, False),
+        ({"Origin": "https://shop.example"}, True),
+        ({"Origin": "http://shop.example"}, False),
+        ({"Sec_Fetch_Site": "same-origin"}, True),
+        ({"Sec_Fetch_Site": "none"}, True),
+        ({"Sec_Fetch_Site": "cross-site", "Origin": "https://shop.example"}, False),
+    ],
+)
+def test_who_says_nothing_is_not_of_the_own_site(headers: dict[str, str], is_own: bool) -> None:
+    for method in ("POST", "GET"):
+        if is_own:
+            GATE.require_own_site(browser(method, **headers))
+        else:
+            with pytest.raises(RequestRefused):
+                GATE.require_own_site(browser(method, **headers))
+
+
 def test_an_outage_leaves_the_cookies() -> None:
     visit = Visit(browser())
     for manager in (

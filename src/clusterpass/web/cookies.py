@@ -56,7 +56,7 @@ class SessionCookies:
     def keep(self, pair: TokenPair, csrf_token: str | None) -> tuple[tuple[str, str], ...]:
         """Return the headers that give ``pair`` to a browser, until the session ends unused.
 
-        ``csrf_token``: None where CSRF tokens are off.
+        ``csrf_token``: None where no cookie carries it.
         """
         seconds = pair.session_expires_in
         headers = [
@@ -67,9 +67,13 @@ class SessionCookies:
             headers.append(self.csrf.header(csrf_token, seconds))
         return tuple(headers)
 
-    def clear(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers that take all tokens away from a browser."""
-        return tuple(each.header("", 0) for each in (self.access, self.refresh, self.csrf))
+    def clear(self, *, csrf: bool = True) -> tuple[tuple[str, str], ...]:
+        """Return the headers that take the tokens away from a browser.
+
+        ``csrf``: whether the CSRF token is one of them.
+        """
+        cookies = (self.access, self.refresh, *((self.csrf,) if csrf else ()))
+        return tuple(each.header("", 0) for each in cookies)
 
 
 def session_cookies(*, secure: bool, same_site: SameSite = "lax") -> SessionCookies:

@@ -11,6 +11,7 @@
   cookies stay as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,6 +88,9 @@ class Visit:
     """The session that was admitted."""
     access_token: str | None = field(default=None, repr=False)
     """The access token of that session: the one that was sent, or the one that replaces it."""
+    presented: str | None = field(default=None, repr=False)
+    """The token that was verified or exchanged last. If an error says that a session has ended, it
+    is the session of this token."""
     credentials: Credentials | None = None
     """The tokens that were sent, once they were looked for."""
     is_genuine: bool = False
@@ -120,22 +124,52 @@ class Gate:
     ) -> WebFlow[Session]:
         """Return the session of the request, if it is as the route ``needs``.
 
+        The response takes the tokens of a session that has ended away from a browser.
+
         ``form_token``: the CSRF token in a form, where the application has read one. Raises what
         ``SessionManager.verify`` raises, TokenMissing without a token, RequestRefused for a forged
         request, ScopeMissing and SubjectBanned.
+        """
+        try:
+            return (yield from self.identify(visit, needs, form_token=form_token))
+        except _ENDED:
+            if visit.is_by_cookie:
+                self.forget(visit)
+            raise
+
+    def identify(
+        self, visit: Visit, needs: Needs = NO_NEEDS, *, form_token: str = ""
+    ) -> WebFlow[Session]:
+        """Return the session of the request, as :meth:`admit` does, with the same errors.
+
+        A browser keeps the tokens of a session that has ended, for a page of the application that
+        tells its user why, and then calls :meth:`forget`.
         """
         found = visit.credentials = find_credentials(visit.request, self.settings)
         if found.place is None:
             raise TokenMissing
         if found.place == "cookie":
-            session = yield from self._admit_browser(visit, found, needs, form_token)
+            session = yield from self._identify_browser(visit, found, needs, form_token)
         else:
             assert found.access_token is not None
-            session = yield Ask("verify", found.access_token, **needs.options)
-            visit.access_token = found.access_token
-        visit.session = session
+            session = yield from self._verify(visit, found.access_token, needs)
+        visit.session, visit.access_token = session, visit.presented
         needs.check(session)
         return session
+
+    def require_own_site(self, request: WebRequest) -> None:
+        """Return if the browser says that a page of this site sent ``request``.
+
+        Raises RequestRefused, also for a request that says nothing of where it comes from.
+        """
+        # The handshake of a WebSocket has an Origin always, and counts by it alone.
+        is_socket = request.method == SOCKET
+        require_same_origin(
+            host=request.host,
+            fetch_site=() if is_socket else request.header("sec-fetch-site"),
+            origin=request.header("origin"),
+            secure=self.settings.cookie_secure,
+        )
 
     def require_no_forgery(self, visit: Visit, session_id: str, form_token: str = "") -> None:
         """Return unless another site may have made the browser send the request.
@@ -145,17 +179,12 @@ class Gate:
         request, settings = visit.request, self.settings
         if request.method in SAFE_METHODS or visit.is_genuine or self.csrf is None:
             return
-        sites, origins = request.header("sec-fetch-site"), request.header("origin")
         if request.method == SOCKET:
-            # Its handshake carries no header of the page's choice, but always an Origin.
-            require_same_origin(
-                host=request.host, fetch_site=(), origin=origins, secure=settings.cookie_secure
-            )
-            return
-        if sites or origins:  # every browser sends one; a program that keeps cookies does not
-            require_same_origin(
-                host=request.host, fetch_site=sites, origin=origins, secure=settings.cookie_secure
-            )
+            self.require_own_site(request)
+            return  # its handshake carries no header of the page's choice
+        # Every browser sends one of them; a program that keeps cookies does not.
+        if request.header("sec-fetch-site") or request.header("origin"):
+            self.require_own_site(request)
         tokens = [*request.header(settings.csrf_header), *([form_token] if form_token else [])]
         if len(tokens) != 1:
             raise RequestRefused(
@@ -166,41 +195,44 @@ class Gate:
 
     def keep(self, visit: Visit, pair: TokenPair) -> None:
         """Have the response give ``pair`` to the browser."""
-        token = None if self.csrf is None else self.csrf.make(pair.session_id)
-        visit.headers[:] = [
-            *(each for each in visit.headers if each[0] != "Set-Cookie"),
-            *self.settings.cookies.keep(pair, token),
-        ]
+        token = None
+        if self.csrf is not None and self.settings.csrf_cookie:
+            token = self.csrf.make(pair.session_id)
+        self._set_tokens(visit, self.settings.cookies.keep(pair, token))
 
     def forget(self, visit: Visit) -> None:
         """Have the response take the tokens away from the browser."""
+        self._set_tokens(visit, self.settings.cookies.clear(csrf=self.settings.csrf_cookie))
+
+    def _set_tokens(self, visit: Visit, headers: Sequence[tuple[str, str]]) -> None:
+        """Have the response set cookies as ``headers`` say, whatever it would have set them to."""
+        names = {value.partition("=")[0] for _, value in headers}
         visit.headers[:] = [
-            *(each for each in visit.headers if each[0] != "Set-Cookie"),
-            *self.settings.cookies.clear(),
+            *(
+                (name, value)
+                for name, value in visit.headers
+                if name != "Set-Cookie" or value.partition("=")[0] not in names
+            ),
+            *headers,
         ]
 
-    def _admit_browser(
+    def _identify_browser(
         self, visit: Visit, found: Credentials, needs: Needs, form_token: str
     ) -> WebFlow[Session]:
-        try:
-            if found.access_token is not None:
-                try:
-                    session: Session = yield Ask("verify", found.access_token, **needs.options)
-                except _ENDED:
+        if found.access_token is not None:
+            try:
+                session = yield from self._verify(visit, found.access_token, needs)
+            except _ENDED:
+                raise
+            except InvalidToken:
+                if found.refresh_token is None or not self._renews(visit):
                     raise
-                except InvalidToken:
-                    if found.refresh_token is None or not self._renews(visit):
-                        raise
-                else:
-                    self.require_no_forgery(visit, session.session_id, form_token)
-                    visit.access_token = found.access_token
-                    return session
-            if found.refresh_token is None or not self._renews(visit):
-                raise TokenMissing
-            return (yield from self._renew(visit, found.refresh_token, needs, form_token))
-        except _ENDED:
-            self.forget(visit)
-            raise
+            else:
+                self.require_no_forgery(visit, session.session_id, form_token)
+                return session
+        if found.refresh_token is None or not self._renews(visit):
+            raise TokenMissing
+        return (yield from self._renew(visit, found.refresh_token, needs, form_token))
 
     def _renews(self, visit: Visit) -> bool:
         """Return whether new tokens can be given: the handshake of a WebSocket sets no cookies."""
@@ -210,8 +242,12 @@ class Gate:
         self, visit: Visit, refresh_token: str, needs: Needs, form_token: str
     ) -> WebFlow[Session]:
         self.require_no_forgery(visit, session_of_refresh_token(refresh_token), form_token)
+        visit.presented = refresh_token
         pair: TokenPair = yield Ask("refresh", refresh_token, address=self.address(visit.request))
         self.keep(visit, pair)
-        session: Session = yield Ask("verify", pair.access_token, **needs.options)
-        visit.access_token = pair.access_token
+        return (yield from self._verify(visit, pair.access_token, needs))
+
+    def _verify(self, visit: Visit, access_token: str, needs: Needs) -> WebFlow[Session]:
+        visit.presented = access_token
+        session: Session = yield Ask("verify", access_token, **needs.options)
         return session

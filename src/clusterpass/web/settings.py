@@ -29,6 +29,8 @@ class WebSettings:
     """The header in which scripts send the CSRF token."""
     csrf_field: str = "csrf_token"
     """The field in which forms send the CSRF token."""
+    csrf_cookie: bool = True
+    """Whether scripts find the CSRF token in a cookie. False where forms alone need it."""
     silent_refresh: bool = True
     """Whether a browser's expired access token is renewed by its refresh token while it is asked
     for something, so that server-rendered pages need no script."""
