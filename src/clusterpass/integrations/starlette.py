@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
+from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.scopes import granted_scopes
@@ -30,53 +31,10 @@ from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs, Visit
-from clusterpass.web.messages import SOCKET, WebAnswer
+from clusterpass.web.messages import WebAnswer
 
 _VISIT: Final = "clusterpass.visit"
 Endpoint = Callable[..., Awaitable[Any]]
-
-
-class StarletteRequest:
-    """A connection, as :class:`clusterpass.web.messages.WebRequest`."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: HTTPConnection) -> None:
-        self._connection = connection
-
-    @property
-    def method(self) -> str:
-        """The method, or SOCKET."""
-        method: str = self._connection.scope.get("method", SOCKET)
-        return method
-
-    @property
-    def target(self) -> str:
-        """The path and the query."""
-        url = self._connection.url
-        return f"{url.path}?{url.query}" if url.query else url.path
-
-    @property
-    def host(self) -> str:
-        """The Host header."""
-        return self._connection.headers.get("host", "")
-
-    @property
-    def peer(self) -> str | None:
-        """The address of the connection."""
-        return self._connection.client.host if self._connection.client else None
-
-    def header(self, name: str) -> Sequence[str]:
-        """Return the values of all headers of a name."""
-        return self._connection.headers.getlist(name)
-
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._connection.cookies.get(name)
-
-    def query(self, name: str) -> Sequence[str]:
-        """Return the values of all query parameters of a name."""
-        return self._connection.query_params.getlist(name)
 
 
 class SessionUser(BaseUser):
