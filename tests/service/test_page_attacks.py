@@ -2,10 +2,10 @@
 
 import pytest
 
-from clusterpass import Config, KeyRing
+from clusterpass import KeyRing
 from clusterpass.model.errors import RequestRefused
 from clusterpass.service.page.forms import FORM_PATHS
-from clusterpass.web.csrf import make_form_token, require_form_token
+from clusterpass.web.csrf import CsrfTokens
 
 from .conftest import PASSWORD, bearer
 from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, words
@@ -111,10 +111,10 @@ async def test_the_form_token_of_another_session_does_not_fit(browser, service, 
 
 
 def test_the_form_token_depends_on_the_signing_key():
-    one, two = (Config(issuer="x", keys=KeyRing.generate(kid="k")) for _ in range(2))
-    require_form_token(one, "sid", make_form_token(one, "sid"))
+    one, two = (CsrfTokens(KeyRing.generate(kid="k")) for _ in range(2))
+    one.require("sid", one.make("sid"))
     with pytest.raises(RequestRefused):
-        require_form_token(two, "sid", make_form_token(one, "sid"))
+        two.require("sid", one.make("sid"))
 
 
 async def test_another_users_session_cannot_be_ended(browser, service, directory, new_name):

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -11,22 +11,30 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clusterpass import InvalidInput
+from clusterpass import Config, InvalidInput, KeyRing, RequestRefused
+from clusterpass.integrations.starlette_requests import StarletteRequest
+from clusterpass.service.api.dependencies import Service
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
 from clusterpass.service.page import sentences
-from clusterpass.service.page.cookies import PageCookies
 from clusterpass.service.page.device_types import device_icon, plural
 from clusterpass.service.page.forms import FORM_PATHS, read_form
 from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
+from clusterpass.service.page.visit import Visit
+from clusterpass.service.settings.service import Settings
+from clusterpass.web.credentials import Credentials, find_credentials
+from clusterpass.web.gate import Gate, Visit as WebVisit
 
 PAIR: Any = SimpleNamespace(access_token="a1", refresh_token="r1", session_expires_in=99)
 
 
-def request(cookie: str = "", body: bytes = b"") -> Request:
+def request(cookie: str = "", body: bytes = b"", **headers: str) -> Request:
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request({"type": "http", "headers": [(b"cookie", cookie.encode())]}, receive)
+    sent = [
+        (name.encode(), value.encode()) for name, value in {"cookie": cookie, **headers}.items()
+    ]
+    return Request({"type": "http", "method": "POST", "headers": sent}, receive)
 
 
 def test_a_sentence_keeps_its_parts_apart() -> None:
@@ -86,44 +94,67 @@ def test_how_often_in_words() -> None:
     ]
 
 
-def set_by(response: Response) -> list[str]:
-    return [value.decode() for name, value in response.raw_headers if name == b"set-cookie"]
+def visit(cookie: str = "", *, secure: bool = False, **headers: str) -> Visit:
+    settings = Settings.model_construct(cookie_secure=secure)
+    gate = Gate(Config(issuer="x", keys=KeyRing.generate()), settings.web())
+    found = request(cookie, **headers)
+    return Visit(
+        found, cast("Service", SimpleNamespace(gate=gate)), WebVisit(StarletteRequest(found))
+    )
+
+
+def set_by(visit: Visit) -> list[str]:
+    response = Response()
+    visit.set_cookies(response)
+    return response.headers.getlist("set-cookie")
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_both_tokens_are_kept_as_long_as_the_session_and_cleared(secure: bool) -> None:
-    cookies, kept, cleared = PageCookies(secure=secure), Response(), Response()
-    cookies.keep(kept, PAIR)
-    cookies.clear(cleared)
-    names = {cookies._cookies.access.name, cookies._cookies.refresh.name}
-    for response, values, age in ((kept, {"a1", "r1"}, 99), (cleared, {'""'}, 0)):
-        found = [each.split("; ")[0].split("=", 1) for each in set_by(response)]
+    kept, cleared = visit(secure=secure), visit(secure=secure)
+    kept.set_tokens(PAIR)
+    cleared.set_tokens(PAIR)
+    cleared.clear_tokens()
+    cookies = kept.service.gate.settings.cookies
+    names = {cookies.access.name, cookies.refresh.name}
+    for one, values, age in ((kept, {"a1", "r1"}, 99), (cleared, {""}, 0)):
+        found = [each.split("; ")[0].split("=", 1) for each in set_by(one)]
         assert {name for name, _ in found} == names
         assert {value for _, value in found} == values
-        for each in set_by(response):
+        for each in set_by(one):
             assert f"Max-Age={age};" in each
             assert "HttpOnly" in each
-            assert "SameSite=" in each
+            assert "SameSite=Lax" in each
             assert ("Secure" in each) is secure
             assert "Path=/" in each
 
 
-def test_the_tokens_that_a_browser_sends() -> None:
-    cookies = PageCookies(secure=False)
-    access, refresh = cookies._cookies.access.name, cookies._cookies.refresh.name
-    sent = request(f"{access}=a1; {refresh}=r1")
-    assert (cookies.access_token(sent), cookies.refresh_token(sent)) == ("a1", "r1")
-    for nothing in (request(), request(f"{access}=; {refresh}=")):
-        assert (cookies.access_token(nothing), cookies.refresh_token(nothing)) == (None, None)
+def test_the_page_takes_tokens_from_cookies_alone() -> None:
+    settings = visit().service.gate.settings
+    access, refresh = settings.cookies.access.name, settings.cookies.refresh.name
+    sent = visit(f"{access}=a1; {refresh}=r1", authorization="Bearer b1")
+    assert find_credentials(sent.web.request, settings) == Credentials("cookie", "a1", "r1")
+    for cookie in ("", f"{access}=; {refresh}="):
+        nothing = visit(cookie, authorization="Bearer b1")
+        assert find_credentials(nothing.web.request, settings) == Credentials()
+
+
+def test_a_form_without_an_origin_is_not_from_the_page() -> None:
+    own = {"host": "auth.example", "origin": "https://auth.example"}
+    form = visit(secure=True, **own)
+    form.require_own_origin()
+    for headers in ({}, {**own, "origin": "http://auth.example"}, {**own, "origin": "null"}):
+        with pytest.raises(RequestRefused):
+            visit(secure=True, **headers).require_own_origin()
 
 
 def test_a_notice_waits_a_minute_for_the_next_page() -> None:
-    cookies, left, dropped = PageCookies(secure=False), Response(), Response()
-    cookies.leave_notice(left, "gone-3")
-    cookies.drop_notice(dropped)
+    left, taken = visit(), visit()
+    left.leave_notice("gone-3")
+    taken.take_notice()
     assert "=gone-3; " in set_by(left)[0]
     assert "Max-Age=60;" in set_by(left)[0]
-    assert "Max-Age=0;" in set_by(dropped)[0]
+    assert "Max-Age=0;" in set_by(taken)[0]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +171,8 @@ def test_a_notice_waits_a_minute_for_the_next_page() -> None:
     ],
 )
 def test_only_a_code_is_a_notice(code: str, shown: bool) -> None:
-    cookies = PageCookies(secure=False)
-    sent = request(f"{cookies._cookies.notice.name}={code}")
-    assert cookies.notice(sent) == (code if shown else None)
+    cookie = visit().service.gate.settings.cookies.notice
+    assert visit(f"{cookie.name}={code}").take_notice() == (code if shown else None)
 
 
 @pytest.mark.parametrize(

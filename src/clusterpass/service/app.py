@@ -51,6 +51,7 @@ from clusterpass.service.bodies.problem_responses import (
 from clusterpass.service.page.forms import FORM_PATHS
 from clusterpass.service.page.routes import mount_page
 from clusterpass.service.settings.service import Settings
+from clusterpass.web.gate import Gate
 from clusterpass.web.problems import of_error
 
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -120,7 +121,13 @@ def _lifespan(
         store_url = settings.store_url.get_secret_value()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
             authenticator = make_authenticator(settings, manager, check)
-            app.state.service = Service(settings, manager, authenticator, config.keys.public_jwks())
+            app.state.service = Service(
+                settings,
+                manager,
+                authenticator,
+                config.keys.public_jwks(),
+                Gate(config, settings.web()),
+            )
             watch = asyncio.create_task(exit_with_parent(parent)) if parent else None
             try:
                 yield

@@ -12,12 +12,9 @@ import hmac
 from collections.abc import Sequence
 from typing import Final
 
-from clusterpass.config import Config
 from clusterpass.model.errors import RequestRefused
 from clusterpass.tokens.keyring import KeyRing
 
-TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
-"""The name of the form field that carries the token on the service's own page."""
 _PURPOSE: Final = "page form token"
 _CROSS_SITE: Final = "The form was submitted from another site. Nothing was changed."
 _OUTDATED: Final = "The form has expired. Nothing was changed; reload the page and try again."
@@ -75,19 +72,6 @@ class CsrfTokens:
         ]
         if not any(found):
             raise RequestRefused(_OUTDATED)
-
-
-def make_form_token(config: Config, session_id: str) -> str:
-    """Return the token for the forms on the pages of a session.
-
-    Raises ConfigurationError when only public keys are configured.
-    """
-    return CsrfTokens(config.keys).make(session_id)
-
-
-def require_form_token(config: Config, session_id: str, token: str) -> None:
-    """Return when ``token`` was made for this session; raise RequestRefused otherwise."""
-    CsrfTokens(config.keys).require(session_id, token)
 
 
 def _token(secret: bytes, session_id: str) -> str:

@@ -20,11 +20,12 @@ from clusterpass import (
     InvalidInput,
     Session,
 )
+from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.api.password_check import Authenticator
 from clusterpass.service.asgi.request_log import LOG_FIELDS
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.bearer import bearer_token
-from clusterpass.web.client_address import client_address
+from clusterpass.web.gate import Gate
 
 _LONGEST_KEY: Final = 128
 STRICT: Final = "strict"
@@ -39,6 +40,7 @@ class Service:
     sessions: AsyncSessionManager
     authenticator: Authenticator
     jwks: dict[str, list[dict[str, Any]]]
+    gate: Gate
 
 
 async def _service(request: Request) -> Service:
@@ -55,11 +57,7 @@ Token = Annotated[str, Depends(_token)]
 
 
 async def _address(request: Request, service: CurrentService) -> str | None:
-    return client_address(
-        request.client.host if request.client else None,
-        request.headers.getlist("x-forwarded-for"),
-        service.settings.trusted_proxies,
-    )
+    return service.gate.address(StarletteRequest(request))
 
 
 async def _session(request: Request, service: CurrentService, token: Token) -> Session:

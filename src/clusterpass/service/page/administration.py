@@ -20,7 +20,6 @@ from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.home import impersonator_of
 from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.visit import Visit, Visitor
-from clusterpass.web.csrf import make_form_token
 
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"
@@ -40,7 +39,7 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
     cursor = visit.request.query_params.get("cursor")
     page: OnlinePage = await online.page(cursor, limit=_SUBJECTS_ON_A_PAGE)
     count = await online.count() if cursor is None else None
-    response = render(
+    return render(
         "online.html",
         subjects=_by_subject(page.sessions),
         count=count,
@@ -48,11 +47,9 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
         next_page=None
         if page.next_cursor is None
         else f"{ONLINE}?{urlencode({'cursor': page.next_cursor})}",
-        form_token=make_form_token(visit.service.sessions.config, visitor.session.session_id),
-        notice=notice(visit.cookies.notice(visit.request)),
+        form_token=visit.csrf.make(visitor.session.session_id),
+        notice=notice(visit.take_notice()),
     )
-    visit.cookies.drop_notice(response)
-    return response
 
 
 async def show_subject(visit: Visit, visitor: Visitor) -> Response:
@@ -61,7 +58,7 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     subject = visit.request.query_params.get("name", "")
     found = await sessions.sessions(subject)
     claims = await sessions.claims.get(subject)
-    response = render(
+    return render(
         "subject.html",
         subject=subject,
         may_be_impersonated=subject != visitor.session.subject
@@ -72,11 +69,9 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
         ban_choices=BAN_CHOICES,
         claims=json.dumps(dict(claims), indent=2, ensure_ascii=False) if claims else "",
         activity=describe_history(await sessions.history(subject), found),
-        form_token=make_form_token(sessions.config, visitor.session.session_id),
-        notice=notice(visit.cookies.notice(visit.request)),
+        form_token=visit.csrf.make(visitor.session.session_id),
+        notice=notice(visit.take_notice()),
     )
-    visit.cookies.drop_notice(response)
-    return response
 
 
 def subject_page(subject: str) -> str:

@@ -21,7 +21,7 @@ from clusterpass.service.asgi.request_log import describe_exception
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
-from clusterpass.web.csrf import TOKEN_FIELD, require_form_token, require_same_origin
+from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.problems import Problem, of_error
 
 HOME: Final = "/"
@@ -58,7 +58,7 @@ def form_handler(action: Action, *, for_administrators: bool = False) -> Handler
     """
 
     async def handle(visit: Visit) -> Response:
-        check_origin(visit)
+        visit.require_own_origin()
         fields = await read_form(visit.request)
         visitor = await visit.authenticate()
         if isinstance(visitor, Anonymous):
@@ -66,9 +66,7 @@ def form_handler(action: Action, *, for_administrators: bool = False) -> Handler
             return redirect()
         if for_administrators and not visit.is_administrator(visitor.session):
             return not_found()
-        require_form_token(
-            visit.service.sessions.config, visitor.session.session_id, fields.get(TOKEN_FIELD, "")
-        )
+        visit.csrf.require(visitor.session.session_id, fields.get(TOKEN_FIELD, ""))
         return await action(visit, visitor, fields)
 
     return handle
@@ -88,23 +86,11 @@ def administrator_view(view: View) -> Handler:
     return handle
 
 
-def check_origin(visit: Visit) -> None:
-    """Return when the request was sent by a page of this origin; raise RequestRefused otherwise."""
-    headers = visit.request.headers
-    require_same_origin(
-        host=headers.get("host", ""),
-        fetch_site=headers.getlist("sec-fetch-site"),
-        origin=headers.getlist("origin"),
-        secure=visit.service.settings.cookie_secure,
-    )
-
-
 def redirect(visit: Visit | None = None, code: str | None = None, *, to: str = HOME) -> Response:
     """Redirect the browser to another page (303), which shows the notice that ``code`` names."""
-    response = RedirectResponse(to, 303)
     if visit is not None and code is not None:
-        visit.cookies.leave_notice(response, code)
-    return response
+        visit.leave_notice(code)
+    return RedirectResponse(to, 303)
 
 
 def not_found() -> Response:

@@ -20,7 +20,6 @@ from clusterpass.service.page.login import show_login
 from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.session_end import explain_scoped_ban
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
-from clusterpass.web.csrf import make_form_token
 
 _SHOWN_AT_ONCE: Final = 6
 
@@ -35,7 +34,7 @@ async def show_home(visit: Visit) -> Response:
     found = await sessions.sessions(session.subject)
     # The current session may end meanwhile: the page shows it as verify returned it.
     others = [each for each in found if each.session_id != session.session_id]
-    response = render(
+    return render(
         "sessions.html",
         session=session,
         support=impersonator_of(session),
@@ -45,11 +44,9 @@ async def show_home(visit: Visit) -> Response:
         activity=describe_history(await sessions.history(session.subject), found),
         shown_at_once=_SHOWN_AT_ONCE,
         is_administrator=visit.is_administrator(session),
-        form_token=make_form_token(sessions.config, session.session_id),
-        notice=notice(visit.cookies.notice(visit.request)),
+        form_token=visit.csrf.make(session.session_id),
+        notice=notice(visit.take_notice()),
     )
-    visit.cookies.drop_notice(response)
-    return response
 
 
 async def log_out(visit: Visit, visitor: Visitor, _: Fields) -> Response:

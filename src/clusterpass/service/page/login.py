@@ -23,7 +23,7 @@ from clusterpass import (
     is_session_id,
 )
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.handlers import Fields, check_origin, redirect
+from clusterpass.service.page.handlers import Fields, redirect
 from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.sentences import Notice, Sentence, duration
 from clusterpass.service.page.session_end import explain, explain_ban
@@ -49,18 +49,16 @@ _CHOOSE_ONE: Final = "Choose the device to log out."
 
 async def show_login(visit: Visit, visitor: Anonymous) -> Response:
     """Show the login form, and why the previous session ended, if there was one."""
-    shown = notice(visit.cookies.notice(visit.request))
+    shown = notice(visit.take_notice())
     if visitor.session_end is not None:
         shown = Notice(explain(visitor.session_end))
         visit.clear_tokens()
-    response = _form(200, shown=shown)
-    visit.cookies.drop_notice(response)
-    return response
+    return _form(200, shown=shown)
 
 
 async def log_in(visit: Visit) -> Response:
     """Open a session, or show the form again with the reason."""
-    check_origin(visit)
+    visit.require_own_origin()
     fields = await read_form(visit.request)
     username, password = fields.get("username", ""), fields.get("password", "")
     if not username or not password:
@@ -83,9 +81,8 @@ async def log_in(visit: Visit) -> Response:
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()
     visit.set_tokens(pair)
-    response = redirect()
-    visit.cookies.drop_notice(response)
-    return response
+    visit.take_notice()  # it was for the form
+    return redirect()
 
 
 def _refusal(visit: Visit, error: ClusterPassError, fields: Fields, kind: str | None) -> Response:

@@ -23,8 +23,8 @@ from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.sentences import duration
 from clusterpass.service.page.visit import Visit, Visitor
+from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.challenges import BEARER
-from clusterpass.web.csrf import TOKEN_FIELD, make_form_token
 
 CONFIRM: Final = "/page/confirm"
 _ACTION_FIELD: Final = "act"
@@ -119,5 +119,5 @@ def _ask_password(
         subject_page=subject_page(subject),
         username=visitor.session.subject,
         error=error,
-        form_token=make_form_token(visit.service.sessions.config, visitor.session.session_id),
+        form_token=visit.csrf.make(visitor.session.session_id),
     )

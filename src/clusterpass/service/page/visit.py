@@ -1,15 +1,17 @@
 """One request to the page: the browser's session, and the cookies that the response sets.
 
-- The access token is tried first. When it is no longer valid, the refresh token is exchanged, and
-  the response delivers the new pair, even if it is an error page.
-- Two tabs that refresh at once get the same pair: a refresh token may be presented again within the
-  grace period. Later, its reuse ends the session, and the page explains why.
+- The gate identifies the browser and renews its tokens; the response delivers them, even if it is
+  an error page.
+- The tokens of a session that has ended stay until the home page has explained its end.
+- A notice is a code that stands for one of the page's own messages, never text: whoever forges its
+  cookie can only select another message.
 - A store outage says nothing about the session: StoreUnavailable is raised.
 """
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,18 +21,23 @@ from clusterpass import (
     InvalidRefreshToken,
     InvalidToken,
     Session,
-    SessionExpired,
-    SessionRevoked,
-    SessionUnknown,
     StoreUnavailable,
+    TokenMissing,
     TokenPair,
     subject_of_token,
 )
-from clusterpass.service.api.dependencies import STRICT, Service, log_session
+from clusterpass.integrations.starlette_requests import StarletteRequest
+from clusterpass.service.api.dependencies import Service, log_session
 from clusterpass.service.asgi.request_log import LOG_FIELDS
-from clusterpass.service.page.cookies import PageCookies
 from clusterpass.service.page.session_end import SessionEnd
-from clusterpass.web.client_address import client_address
+from clusterpass.web.credentials import find_credentials
+from clusterpass.web.csrf import CsrfTokens
+from clusterpass.web.flow import run_async
+from clusterpass.web.gate import Needs, Visit as WebVisit
+
+_NOTICE_SECONDS: Final = 60
+_NOTICE: Final = re.compile(r"[a-z]{1,20}(-[0-9]{1,3})?")
+_FRESH: Final = Needs(strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,57 +58,59 @@ class Anonymous:
 
 @dataclass(slots=True)
 class Visit:
-    """One request, and the tokens that its response sets or deletes."""
+    """One request, and the cookies that its response sets or deletes."""
 
     request: Request
     service: Service
-    cookies: PageCookies
-    _pair: TokenPair | None = None
-    _clears_tokens: bool = False
+    web: WebVisit
+    """What the gate knows about the request."""
 
     @classmethod
     def of(cls, request: Request) -> "Visit":
         """Return the visit of ``request``."""
-        service: Service = request.app.state.service
-        return cls(request, service, PageCookies(secure=service.settings.cookie_secure))
+        return cls(request, request.app.state.service, WebVisit(StarletteRequest(request)))
 
     @property
     def address(self) -> str | None:
         """The client's IP address, as reported by trusted proxies."""
-        return client_address(
-            self.request.client.host if self.request.client else None,
-            self.request.headers.getlist("x-forwarded-for"),
-            self.service.settings.trusted_proxies,
-        )
+        return self.service.gate.address(self.web.request)
+
+    @property
+    def csrf(self) -> CsrfTokens:
+        """The tokens of the page's forms."""
+        tokens = self.service.gate.csrf
+        assert tokens is not None
+        return tokens
 
     def is_administrator(self, session: Session) -> bool:
         """Return whether ``session`` is an administrator's own, not an impersonation."""
         return session.act is None and session.subject in self.service.settings.administrators
+
+    def require_own_origin(self) -> None:
+        """Return when a page of this origin sent the request; raise RequestRefused otherwise."""
+        self.service.gate.require_own_site(self.web.request)
+        self.web.is_genuine = True  # the form token is checked later, after the permission
 
     async def authenticate(self) -> Visitor | Anonymous:
         """Return who sent the request; refreshes the session if necessary.
 
         Raises StoreUnavailable.
         """
-        access_token = self.cookies.access_token(self.request)
-        refresh_token = self.cookies.refresh_token(self.request)
-        if access_token is not None:
-            try:
-                return await self._admit(access_token)
-            except (SessionRevoked, SessionExpired, SessionUnknown) as error:
-                return await self._without_session(error, access_token)
-            except InvalidToken:
-                if refresh_token is None:
-                    return Anonymous(SessionEnd())
-        return await self._renew(refresh_token) if refresh_token is not None else Anonymous()
+        identified = self.service.gate.identify(self.web, _FRESH)
+        try:
+            session = await run_async(self.service.sessions, identified)
+        except TokenMissing:
+            return Anonymous()
+        except (InvalidToken, InvalidRefreshToken) as error:
+            return Anonymous(await self._end(error))
+        log_session(self.request, session)
+        assert self.web.access_token is not None
+        return Visitor(session, self.web.access_token)
 
     async def end_session_of_browser(self) -> None:
         """End the sessions that the browser sent tokens of, on a best-effort basis."""
-        tokens = (
-            self.cookies.access_token(self.request),
-            self.cookies.refresh_token(self.request),
-        )
-        for token in tokens:
+        found = find_credentials(self.web.request, self.service.gate.settings)
+        for token in (found.access_token, found.refresh_token):
             if token is not None:
                 # The token may be invalid or its session ended; the new login is valid in any case.
                 with suppress(AuthenticationError, StoreUnavailable):
@@ -109,44 +118,40 @@ class Visit:
 
     def set_tokens(self, pair: TokenPair) -> None:
         """Have the response set both tokens."""
-        self._pair, self._clears_tokens = pair, False
+        self.service.gate.keep(self.web, pair)
 
     def clear_tokens(self) -> None:
         """Have the response delete both tokens."""
-        self._pair, self._clears_tokens = None, True
+        self.service.gate.forget(self.web)
+
+    def leave_notice(self, code: str) -> None:
+        """Have the next page show the message that ``code`` stands for."""
+        cookie = self.service.gate.settings.cookies.notice
+        self.web.headers.append(cookie.header(code, _NOTICE_SECONDS))
+
+    def take_notice(self) -> str | None:
+        """Return the code of the notice to show, and have the response delete it.
+
+        None when there is none or it is malformed.
+        """
+        cookie = self.service.gate.settings.cookies.notice
+        self.web.headers.append(cookie.header("", 0))
+        code = self.web.request.cookie(cookie.name) or ""
+        return code if _NOTICE.fullmatch(code) else None
 
     def set_cookies(self, response: Response) -> None:
-        """Write the decided changes to the tokens into the cookies of ``response``."""
-        if self._clears_tokens:
-            self.cookies.clear(response)
-        if self._pair is not None:
-            self.cookies.keep(response, self._pair)
+        """Set and delete the cookies of the browser by ``response``."""
+        for name, value in self.web.headers:
+            response.headers.append(name, value)
 
     def log(self, **fields: Any) -> None:
         """Add fields to the log line of the request; never a secret."""
         self.request.scope.get(LOG_FIELDS, {}).update(fields)
 
-    async def _admit(self, access_token: str) -> Visitor:
-        session = await self.service.sessions.verify(access_token, verification=STRICT)
-        log_session(self.request, session)
-        return Visitor(session, access_token)
-
-    async def _renew(self, refresh_token: str) -> Visitor | Anonymous:
-        try:
-            pair = await self.service.sessions.refresh(refresh_token, address=self.address)
-        except InvalidRefreshToken as error:
-            return await self._without_session(error, refresh_token)
-        self.set_tokens(pair)
-        try:
-            return await self._admit(pair.access_token)
-        except InvalidToken as error:
-            # The session ended between the two calls.
-            return await self._without_session(error, pair.access_token)
-
-    async def _without_session(self, error: AuthenticationError, token: str) -> Anonymous:
+    async def _end(self, error: AuthenticationError) -> SessionEnd:
         end = SessionEnd.of_error(error)
-        if end.reason != "banned":
-            return Anonymous(end)
+        if end.reason != "banned" or self.web.presented is None:
+            return end
         sessions = self.service.sessions
-        bans = await sessions.bans.list(subject_of_token(sessions.config, token))
-        return Anonymous(replace(end, ban=next((ban for ban in bans if not ban.scope), None)))
+        bans = await sessions.bans.list(subject_of_token(sessions.config, self.web.presented))
+        return replace(end, ban=next((ban for ban in bans if not ban.scope), None))

@@ -31,9 +31,12 @@ from clusterpass import (
 )
 from clusterpass.limits import DAY
 from clusterpass.service.settings.sessions import SessionSettings, split
+from clusterpass.web.settings import WebSettings
 
 PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
+TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
+"""The name of the form field that carries the CSRF token on the page."""
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -193,6 +196,16 @@ class Settings(SessionSettings):
             account_window=self.account_window,
             address_attempts=self.address_attempts,
             address_window=self.address_window,
+        )
+
+    def web(self) -> WebSettings:
+        """Return how the page uses cookies, and which proxies are trusted."""
+        return WebSettings(
+            token_places=("cookie",),
+            cookie_secure=self.cookie_secure,
+            csrf_field=TOKEN_FIELD,
+            csrf_cookie=False,  # the page has no scripts
+            trusted_proxies=tuple(map(str, self.trusted_proxies)),
         )
 
 
