@@ -7,6 +7,7 @@
 - Scripts read one cookie, the CSRF token, which authenticates nobody.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -52,6 +53,8 @@ class SessionCookies:
     """Carries the CSRF token, for scripts to send in a header."""
     notice: Cookie
     """Carries the code of a message that the next page shows."""
+    old: tuple[Cookie, ...] = ()
+    """Those of another library, which are deleted as soon as a browser has these."""
 
     def keep(self, pair: TokenPair, csrf_token: str | None) -> tuple[tuple[str, str], ...]:
         """Return the headers that give ``pair`` to a browser, until the session ends unused.
@@ -65,6 +68,7 @@ class SessionCookies:
         ]
         if csrf_token is not None:
             headers.append(self.csrf.header(csrf_token, seconds))
+        headers += [each.header("", 0) for each in self.old]
         return tuple(headers)
 
     def clear(self, *, csrf: bool = True) -> tuple[tuple[str, str], ...]:
@@ -72,16 +76,23 @@ class SessionCookies:
 
         ``csrf``: whether the CSRF token is one of them.
         """
-        cookies = (self.access, self.refresh, *((self.csrf,) if csrf else ()))
+        cookies = (self.access, self.refresh, *((self.csrf,) if csrf else ()), *self.old)
         return tuple(each.header("", 0) for each in cookies)
 
 
-def session_cookies(*, secure: bool, same_site: SameSite = "lax") -> SessionCookies:
-    """Return the cookies; ``secure``: whether browsers reach the site over HTTPS."""
+def session_cookies(
+    *, secure: bool, same_site: SameSite = "lax", old: Sequence[str] = ()
+) -> SessionCookies:
+    """Return the cookies.
+
+    ``secure``: whether browsers reach the site over HTTPS. ``old``: the names of the cookies of
+    another library, which are to be deleted.
+    """
     prefix = _HOST_PREFIX if secure else ""
     return SessionCookies(
         access=Cookie(f"{prefix}clusterpass-access", secure, same_site=same_site),
         refresh=Cookie(f"{prefix}clusterpass-refresh", secure, same_site=same_site),
         csrf=Cookie(f"{prefix}clusterpass-csrf", secure, http_only=False, same_site=same_site),
         notice=Cookie(f"{prefix}clusterpass-notice", secure, same_site=same_site),
+        old=tuple(Cookie(name, secure) for name in old),
     )

@@ -27,6 +27,8 @@ class Credentials:
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     """The refresh token of a browser; None in all other places."""
+    is_old: bool = False
+    """Whether they are in the cookies of another library, and may be tokens of that."""
 
 
 def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
@@ -47,13 +49,24 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
         refresh = request.cookie(cookies.refresh.name) or None
         if access or refresh:
             return Credentials("cookie", access, refresh)
+        found = _find_old(request, settings)
+        if found is not None:
+            return found
     if "query" in settings.token_places:
-        found = request.query(_QUERY_NAME)
-        if len(found) > 1:
+        values = request.query(_QUERY_NAME)
+        if len(values) > 1:
             raise InvalidInput("The request has more than one access token in its query.")
-        if found and found[0]:
-            return Credentials("query", found[0])
+        if values and values[0]:
+            return Credentials("query", values[0])
     return Credentials()
+
+
+def _find_old(request: WebRequest, settings: WebSettings) -> Credentials | None:
+    access, refresh = (
+        (request.cookie(name) or None) if name else None
+        for name in (settings.old_access_cookie, settings.old_refresh_cookie)
+    )
+    return Credentials("cookie", access, refresh, is_old=True) if access or refresh else None
 
 
 def session_of_refresh_token(token: str) -> str:

@@ -18,7 +18,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.model.values import Ended, Session, TokenPair
-from clusterpass.web.credentials import Credentials, find_credentials, session_of_refresh_token
+from clusterpass.web.credentials import Credentials, find_credentials
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import NO_STORE, WebAnswer, WebRequest, redirect
@@ -124,7 +124,7 @@ def refresh(gate: Gate, visit: Visit, refresh_token: object = None) -> WebFlow[W
     if found.refresh_token is None:
         raise TokenMissing
     try:
-        gate.require_no_forgery(visit, session_of_refresh_token(found.refresh_token))
+        gate.require_no_forgery_by(visit, found)
         pair = yield Ask("refresh", found.refresh_token, address=address)
     except InvalidRefreshToken:
         gate.forget(visit)
@@ -144,23 +144,24 @@ def logout(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnsw
         yield Ask("logout", found.access_token, address=gate.address(visit.request))
         return _done(gate, visit)
     with suppress(AuthenticationError):  # the browser forgets tokens that are of no use
-        session_id, token = yield from _session_to_end(found)
-        gate.require_no_forgery(visit, session_id, form_token)
+        token = yield from _token_to_end(gate, visit, found, form_token)
         yield Ask("logout", token, address=gate.address(visit.request))
     gate.forget(visit)
     return _done(gate, visit)
 
 
-def _session_to_end(found: Credentials) -> WebFlow[tuple[str, str]]:
-    """Return the id of the session that a browser's tokens belong to, and the token to end it by.
+def _token_to_end(gate: Gate, visit: Visit, found: Credentials, form_token: str) -> WebFlow[str]:
+    """Return the token by which the session of a browser can be ended.
 
-    Raises AuthenticationError when they belong to none.
+    Raises AuthenticationError when it has none, and RequestRefused for a forged request.
     """
-    if found.refresh_token is not None:
-        return session_of_refresh_token(found.refresh_token), found.refresh_token
+    if found.refresh_token is not None or found.is_old:
+        gate.require_no_forgery_by(visit, found, form_token)
+        return found.refresh_token or found.access_token or ""
     assert found.access_token is not None
     session: Session = yield Ask("verify", found.access_token)
-    return session.session_id, found.access_token
+    gate.require_no_forgery(visit, session.session_id, form_token)
+    return found.access_token
 
 
 def logout_everywhere(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnswer]:

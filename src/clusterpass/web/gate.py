@@ -171,6 +171,19 @@ class Gate:
             secure=self.settings.cookie_secure,
         )
 
+    def require_no_forgery_by(self, visit: Visit, found: Credentials, form_token: str = "") -> None:
+        """Return unless another site may have made the browser bring the refresh token ``found``.
+
+        A token of another library belongs to no session yet, so that there is no CSRF token of it:
+        the browser has to say that the request comes from this site. Raises RequestRefused, and
+        InvalidRefreshToken when there is no refresh token in ``found``.
+        """
+        if not found.is_old:
+            session_id = session_of_refresh_token(found.refresh_token or "")
+            self.require_no_forgery(visit, session_id, form_token)
+        elif visit.request.method not in SAFE_METHODS and not visit.is_genuine:
+            self.require_own_site(visit.request)
+
     def require_no_forgery(self, visit: Visit, session_id: str, form_token: str = "") -> None:
         """Return unless another site may have made the browser send the request.
 
@@ -219,6 +232,8 @@ class Gate:
     def _identify_browser(
         self, visit: Visit, found: Credentials, needs: Needs, form_token: str
     ) -> WebFlow[Session]:
+        if found.is_old:
+            return (yield from self._identify_old_browser(visit, found, needs))
         if found.access_token is not None:
             try:
                 session = yield from self._verify(visit, found.access_token, needs)
@@ -232,16 +247,25 @@ class Gate:
                 return session
         if found.refresh_token is None or not self._renews(visit):
             raise TokenMissing
-        return (yield from self._renew(visit, found.refresh_token, needs, form_token))
+        self.require_no_forgery_by(visit, found, form_token)
+        return (yield from self._renew(visit, found.refresh_token, needs))
+
+    def _identify_old_browser(
+        self, visit: Visit, found: Credentials, needs: Needs
+    ) -> WebFlow[Session]:
+        """Give the browser a session for the tokens of another library, where it can have one."""
+        self.require_no_forgery_by(visit, found)
+        if found.refresh_token is not None and self._renews(visit):
+            return (yield from self._renew(visit, found.refresh_token, needs))
+        if found.access_token is None:
+            raise TokenMissing
+        return (yield from self._verify(visit, found.access_token, needs))
 
     def _renews(self, visit: Visit) -> bool:
         """Return whether new tokens can be given: the handshake of a WebSocket sets no cookies."""
         return self.settings.silent_refresh and visit.request.method != SOCKET
 
-    def _renew(
-        self, visit: Visit, refresh_token: str, needs: Needs, form_token: str
-    ) -> WebFlow[Session]:
-        self.require_no_forgery(visit, session_of_refresh_token(refresh_token), form_token)
+    def _renew(self, visit: Visit, refresh_token: str, needs: Needs) -> WebFlow[Session]:
         visit.presented = refresh_token
         pair: TokenPair = yield Ask("refresh", refresh_token, address=self.address(visit.request))
         self.keep(visit, pair)

@@ -1,5 +1,6 @@
 """How a web application uses sessions: cookies, CSRF, pages, proxies. Frozen, validated once."""
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal, get_args
@@ -10,6 +11,8 @@ from clusterpass.web.cookies import SameSite, SessionCookies, session_cookies
 TokenPlace = Literal["header", "cookie", "query"]
 _PLACES: Final = frozenset(get_args(TokenPlace))
 _MODES: Final = frozenset(get_args(SameSite))
+_COOKIE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+"""A token (RFC 9110 section 5.6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,12 @@ class WebSettings:
     """Where a browser is led that has to authenticate again; None: it gets a 401 answer."""
     trusted_proxies: tuple[str, ...] = ()
     """The networks of reverse proxies whose X-Forwarded-For counts."""
+    old_access_cookie: str | None = None
+    """The cookie in which another library kept access tokens that a migrating session manager
+    accepts (``clusterpass.migrate``); None: none."""
+    old_refresh_cookie: str | None = None
+    """The cookie in which another library kept tokens that are exchanged for sessions; None: none.
+    A browser that brings one gets a session of its own, and loses the old cookies."""
     cookies: SessionCookies = field(init=False, repr=False)
     """The cookies, by these settings."""
     networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
@@ -63,9 +72,20 @@ class WebSettings:
             raise ConfigurationError(
                 "trusted_proxies must be networks such as '10.0.0.0/8'"
             ) from None
+        for name in ("old_access_cookie", "old_refresh_cookie"):
+            cookie = getattr(self, name)
+            if cookie is not None and not (isinstance(cookie, str) and _COOKIE.fullmatch(cookie)):
+                raise ConfigurationError(f"{name} must be the name of a cookie, or None")
         object.__setattr__(self, "networks", networks)
         object.__setattr__(
             self,
             "cookies",
-            session_cookies(secure=self.cookie_secure, same_site=self.cookie_same_site),
+            session_cookies(
+                secure=self.cookie_secure, same_site=self.cookie_same_site, old=self.old_cookies
+            ),
         )
+
+    @property
+    def old_cookies(self) -> tuple[str, ...]:
+        """The names of the cookies of another library that are read."""
+        return tuple(name for name in (self.old_access_cookie, self.old_refresh_cookie) if name)

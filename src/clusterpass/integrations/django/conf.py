@@ -1,8 +1,10 @@
 """The settings, and what is made of them once for each process: the gate and the session manager.
 
-``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.setup` and two of its
-own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new session,
-and ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` unless given).
+``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.setup` and three of
+its own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new
+session; ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` unless
+given); and ``OPEN_SESSIONS``, a function (or its dotted path) that returns the session manager for
+a store URL and a Config (``SessionManager.from_url`` unless given).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ from django.core.exceptions import ValidationError
 from django.shortcuts import resolve_url
 from django.utils.module_loading import import_string
 
+from clusterpass.config import Config
 from clusterpass.integrations.setup import set_up
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ConfigurationError
@@ -25,6 +28,7 @@ from clusterpass.web.gate import Gate
 
 SETTING: Final = "CLUSTERPASS"
 Claims = Callable[[Any], Mapping[str, Any]]
+OpenSessions = Callable[[str, Config], SessionManager]
 
 
 class Installed:
@@ -33,7 +37,10 @@ class Installed:
     def __init__(self, values: Mapping[str, Any]) -> None:
         """``values``: ``settings.CLUSTERPASS``. Raises ConfigurationError for an unsafe setting."""
         found = dict(values)
-        self.claims_of: Final = _claims(found.pop("CLAIMS", None))
+        self.claims_of: Final = cast("Claims", _function(found, "CLAIMS", _no_claims))
+        self._open: Final = cast(
+            "OpenSessions", _function(found, "OPEN_SESSIONS", SessionManager.from_url)
+        )
         self._subject_field: Final[str] = found.pop("SUBJECT_FIELD", "pk")
         setup = set_up(found)
         web, config = setup.web, setup.config
@@ -52,7 +59,7 @@ class Installed:
         """The session manager, which is opened when it is first used."""
         with self._lock:
             if self._sessions is None:
-                self._sessions = SessionManager.from_url(self._store_url, self._config)
+                self._sessions = self._open(self._store_url, self._config)
             return self._sessions
 
     def close(self) -> None:
@@ -105,13 +112,15 @@ def subject_of(user: Any) -> str:
     return installed().subject_of(user)
 
 
-def _claims(value: object) -> Claims:
+def _function(found: dict[str, Any], name: str, default: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the setting ``name`` out of ``found``: a function, or its dotted path."""
+    value = found.pop(name, None)
     function = import_string(value) if isinstance(value, str) else value
     if function is None:
-        return _no_claims
+        return default
     if not callable(function):
-        raise ConfigurationError("CLAIMS must be a function of a user, or its dotted path")
-    return cast("Claims", function)
+        raise ConfigurationError(f"{name} must be a function, or its dotted path")
+    return cast("Callable[..., Any]", function)
 
 
 def _no_claims(_: Any) -> Mapping[str, Any]:
