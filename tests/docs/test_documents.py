@@ -18,13 +18,15 @@ DOCUMENTS = [
     "docs/howto/grpc.md",
     "docs/howto/jobs.md",
     "docs/howto/litestar.md",
+    "docs/howto/migrate.md",
+    "docs/howto/migrate-django.md",
     "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",
     "docs/reference/sessions.md",
 ]
-OWN_PROCESS = {"docs/howto/django.md"}
+OWN_PROCESS = {"docs/howto/django.md", "docs/howto/migrate-django.md"}
 """Documents that configure the process they run in."""
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
