@@ -11,8 +11,10 @@ from clusterpass import (
     Config,
     EmbeddedCluster,
     Ended,
+    EventKind,
     HistoryEntry,
     KeyRing,
+    ListenerStats,
     ManagerStats,
     OnlinePage,
     PendingStats,
@@ -79,6 +81,12 @@ def lifecycle(sessions: SessionManager, session: Session) -> None:
     async def awaited(event: SessionEvent) -> None:
         assert_type(event.reason, str | None)
 
+    @sessions.on("revoked", scope="cluster")
+    def everywhere(event: SessionEvent) -> None:
+        assert_type(event.kind, EventKind)
+
+    sessions.on(scope="namespace")  # type: ignore[arg-type]
+    assert_type(sessions.stats().listeners, ListenerStats)
     sessions.off(listener)
     sessions.off(awaited)
 

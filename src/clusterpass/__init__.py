@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from clusterpass.model.scopes import granted_scopes as granted_scopes
     from clusterpass.model.statistics import (
         CacheStats as CacheStats,
+        ListenerStats as ListenerStats,
         ManagerStats as ManagerStats,
         NodeStats as NodeStats,
         PendingStats as PendingStats,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
         Ended as Ended,
         EventKind as EventKind,
         HistoryEntry as HistoryEntry,
+        ListenerScope as ListenerScope,
         OnlineCount as OnlineCount,
         OnlinePage as OnlinePage,
         RevokedBefore as RevokedBefore,
@@ -157,6 +159,8 @@ _HOMES = {
     "InvalidToken": "model.authentication_errors",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
+    "ListenerScope": "model.values",
+    "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",
     "LoginOptions": "sessions.options",
     "LoginOvertaken": "model.errors",

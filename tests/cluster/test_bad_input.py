@@ -105,6 +105,18 @@ def test_what_can_be_is_sent_and_finds_nobody(lonely, refresh_token):
     }
 
 
+def test_an_odd_scope_of_a_listener(lonely):
+    for scope in ("", "everywhere", "Cluster", None, 7, True, b"cluster", ["cluster"], HUGE):
+        with pytest.raises(InvalidInput, match=r"one of process, cluster"):
+            lonely.on("login", scope=scope)
+    for kind in ("refused", "expired", "idle", "", None, 7):
+        with pytest.raises(InvalidInput, match=r"of other processes; use one of login, refresh"):
+            lonely.on(kind, scope="cluster")
+    for nonsense in (None, "login", 7):
+        with pytest.raises(InvalidInput, match="callable"):
+            lonely.on(scope="cluster")(nonsense)
+
+
 @pytest.mark.parametrize("verb", of_subject(""))
 def test_an_odd_subject(lonely, verb):
     for subject in SUBJECTS:

@@ -21,7 +21,7 @@ from clusterpass import (
     limits,
 )
 from clusterpass.model.clock import steady_seconds
-from clusterpass.model.statistics import NOTHING_PENDING, ManagerStats, PendingStats
+from clusterpass.model.statistics import NOTHING_PENDING, ListenerStats, ManagerStats, PendingStats
 from clusterpass.model.values import (
     AccessClaims,
     Actor,
@@ -91,6 +91,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "rollbacks": 0,
         "grace_accepted": 0,
         "silent_nodes": (),
+        "listeners": ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0),
     },
     Actor: {"reason": ""},
     AccessClaims: {"auth_time": None, "acr": None, "amr": (), "act": None, "step_up": None},

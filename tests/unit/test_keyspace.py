@@ -142,6 +142,31 @@ def test_names_as_they_are_in_the_store(build: Any, name: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("subject", ["alice@example.com", "{a b}/é%", "a:user", "}", "%41", "😀"])
+def test_a_key_tells_its_subject(subject: str) -> None:
+    assert KEYSPACE.subject_of(KEYSPACE.sessions(subject)) == subject
+    for build in BUILDERS.keys() - {"sessions"}:
+        assert KEYSPACE.subject_of(BUILDERS[build](subject)) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"",
+        b"cp:{",
+        b"cp:{}",
+        b"cp:{a",
+        b"cp:{a}b",
+        b"xx:{a}",
+        b"cp:{%FF}",
+        b"cp:{\xff}",
+        b"cp:{a}}",
+    ],
+)
+def test_a_key_of_nobody(key: bytes) -> None:
+    assert KEYSPACE.subject_of(key) is None
+
+
 def test_names_of_what_belongs_to_a_slot_as_they_are_in_the_store() -> None:
     # Other processes look for the same names, also those that run another release meanwhile.
     assert SLOTS_WITH_CUTOFF == (2730, 8192, 13_653)

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast, get_args
 
 from clusterpass.model.errors import InvalidInput
-from clusterpass.model.values import EventKind, SessionEvent
+from clusterpass.model.values import EventKind, ListenerScope, SessionEvent
+from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY
 
 Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]
 AnyListener = TypeVar("AnyListener", bound=Callable[[SessionEvent], Any])
@@ -53,6 +54,11 @@ class Subscriptions:
                 for kind, listeners in self.by_kind.items()
             }
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no listener."""
+        return not any(self.by_kind.values())
+
     def of(self, event: SessionEvent) -> tuple[Listener, ...]:
         """Return the listeners that subscribe to the kind of ``event``."""
         return self.by_kind.get(event.kind, ())
@@ -64,12 +70,23 @@ class Subscriptions:
             logger.warning("listeners are too slow: %d events dropped", self.dropped)
 
 
-def check_kinds(kinds: tuple[object, ...]) -> None:
-    """Raise InvalidInput unless listeners can subscribe to each of ``kinds``."""
-    told = [kind for kind in get_args(EventKind) if kind not in _NEVER_TOLD]
+def check_kinds(kinds: tuple[EventKind, ...], scope: object) -> tuple[EventKind, ...]:
+    """Return the kinds that a listener of ``scope`` hears of: ``kinds``, or without any all.
+
+    Raises InvalidInput unless listeners of ``scope`` can subscribe to each of ``kinds``.
+    """
+    scopes = get_args(ListenerScope)
+    if scope not in scopes:
+        raise InvalidInput(f"scope must be one of {', '.join(scopes)}")
+    if scope == "process":
+        told = [kind for kind in get_args(EventKind) if kind not in _NEVER_TOLD]
+    else:
+        told = [kind for kind in get_args(EventKind) if kind in TOLD_BY_HISTORY]
     for kind in kinds:
         if kind not in told:
-            raise InvalidInput(f"there is no event {kind!r}; use one of {', '.join(told)}")
+            of = "" if scope == "process" else " of other processes"
+            raise InvalidInput(f"there is no event {kind!r}{of}; use one of {', '.join(told)}")
+    return kinds or (() if scope == "process" else tuple(told))
 
 
 def call_listener(listener: Listener, event: SessionEvent) -> None:

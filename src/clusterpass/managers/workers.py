@@ -13,7 +13,9 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final
 
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.forks import renew_in_child
+from clusterpass.store.drivers.watch_thread import has_green_threads
 
 logger: Final = logging.getLogger("clusterpass.workers")
 _POLLING_SECONDS: Final = 0.01
@@ -53,6 +55,10 @@ class Worker:
                     logger.error("cannot start a thread for %s", self._name)  # noqa: TRY400
                     return
                 self._thread = thread
+
+    def wake_soon(self) -> None:
+        """Start or resume the work, as :meth:`wake` does."""
+        self.wake()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the worker is woken, or for ``seconds``. Called by the work itself."""
@@ -233,6 +239,17 @@ class AsyncWorker:
             else:
                 task.get_loop().call_soon_threadsafe(self._changed.set)
 
+    def wake_soon(self) -> None:
+        """As :meth:`wake`, but from any thread; without an event loop only resume the work."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            task, changed = self._task, self._changed
+            if task is not None and changed is not None and _is_running(task):
+                task.get_loop().call_soon_threadsafe(changed.set)
+        else:
+            self.wake()
+
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until the worker is woken, or for ``seconds``. Called by the work itself."""
         assert self._changed is not None
@@ -349,3 +366,15 @@ class AsyncJobs:
 
 def _is_running(task: asyncio.Task[None]) -> bool:
     return not task.done() and not task.get_loop().is_closed()
+
+
+def require_workers(what: str) -> None:
+    """Raise ConfigurationError where threads are greenlets, which ``what`` cannot work with."""
+    if has_green_threads():
+        raise ConfigurationError(
+            f"{what} needs a real thread, but gevent or eventlet has replaced threads here"
+        )
+
+
+def require_workers_async(what: str) -> None:
+    """Do nothing: ``what`` works in the event loop, whatever threads are."""

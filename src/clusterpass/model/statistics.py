@@ -1,4 +1,4 @@
-"""Statistics of a manager: its near cache, its leases and its pending revocations."""
+"""Statistics of a manager: its near cache, its leases, pending revocations and listeners."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -63,6 +63,32 @@ NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerStats:
+    """What the listeners of one manager have heard, and what they have missed.
+
+    All but the first two figures concern listeners with ``scope="cluster"``.
+    """
+
+    waiting: int
+    """Events that wait for the listeners now."""
+    dropped: int
+    """Events that no listener was called with, as the listeners were too slow."""
+    reads: int
+    """Histories that were read because a node pushed a change."""
+    unread: int
+    """Changes whose history was not read: too many were waiting, or the store did not answer. Their
+    events arrive with the next change to the same subject."""
+    overrun: int
+    """Events that are lost, as newer ones had replaced them in the history before it was read."""
+    gaps: int
+    """How often the connection on which a node pushes changes was lost. Events of that time arrive
+    with the next change to the same subject."""
+
+
+NOBODY_LISTENS: Final = ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerStats:
     """How a manager verifies sessions, and what its cache and its revocations are doing."""
 
@@ -85,3 +111,4 @@ class ManagerStats:
     """Verifies answered from memory under ``outage_grace`` while the store was unavailable."""
     silent_nodes: tuple[str, ...] = ()
     """Nodes that did not answer the latest call to them."""
+    listeners: ListenerStats = NOBODY_LISTENS

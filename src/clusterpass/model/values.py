@@ -41,6 +41,7 @@ EventKind = Literal[
 
 
 ChangeKind = Literal["changed", "ended", "unavailable", "available"]
+ListenerScope = Literal["process", "cluster"]
 
 
 def _no_claims() -> Mapping[str, Any]:

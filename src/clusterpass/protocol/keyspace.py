@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from clusterpass.model.errors import ConfigurationError
 
@@ -96,6 +96,15 @@ class Keyspace:
     def sessions_prefix(self) -> bytes:
         """The prefix of every key of :meth:`sessions`; few others have it, and seldom change."""
         return f"{self.namespace}:{{".encode()
+
+    def subject_of(self, key: bytes) -> str | None:
+        """The subject whose sessions ``key`` holds; None for the key of something else."""
+        tag = key[len(self.sessions_prefix()) : -1]
+        try:
+            subject = unquote(tag.decode("ascii"), errors="strict")
+        except UnicodeDecodeError:
+            return None
+        return subject if subject and self.sessions(subject) == key else None
 
     def online(self, slot: int) -> bytes:
         """The key, in ``slot``, of the sorted set of that slot's subjects who are online."""

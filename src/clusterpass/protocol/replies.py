@@ -141,6 +141,9 @@ class Listed:
     """Every readable record and tombstone, by session id."""
     history: list[HistoryLine]
     """The lines in the order in which they were written."""
+    newest_line: int = -1
+    """The number of the last line, where lines are numbered from 0 on as they are written; -1:
+    there is none. The numbers are other ones when the size of the history has changed."""
 
     def at(self, milliseconds: int) -> "Listed":
         """This list as if it had been read at ``milliseconds`` since the epoch."""
@@ -150,7 +153,7 @@ class Listed:
             session_id: replace(stored, now_milliseconds=milliseconds)
             for session_id, stored in self.sessions.items()
         }
-        return Listed(milliseconds, sessions, self.history)
+        return replace(self, now_milliseconds=milliseconds, sessions=sessions)
 
 
 def read_stored(raw: list[Any]) -> Stored:
@@ -195,7 +198,9 @@ def read_listed(raw: list[Any]) -> Listed:
             # What a later release wrote must not hide the others.
             with suppress(UnreadableRecord):
                 sessions[name] = read_stored([*parts, seen.get(name, 0), generation])
-    return Listed(now_milliseconds, sessions, _read_history(fields))
+    history = _read_history(fields)
+    newest_line = int(fields.get(b"h", b"0")) if history else -1
+    return Listed(now_milliseconds, sessions, history, newest_line)
 
 
 def read_details(value: bytes) -> Details:

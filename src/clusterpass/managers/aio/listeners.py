@@ -5,6 +5,7 @@ counted and logged.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from clusterpass.managers.subscriptions import Subscriptions, call_listener_async
@@ -21,7 +22,12 @@ class AsyncListeners:
 
     def __init__(self) -> None:
         self.subscriptions: Final = Subscriptions()
-        self._waiting: deque[SessionEvent] = deque()
+        """The listeners to events of this process."""
+        self.cluster: Final = Subscriptions()
+        """The listeners to events of all processes."""
+        self.is_news: Callable[[SessionEvent], bool] = _yes
+        """Returns whether an event of this process was not delivered to :attr:`cluster` yet."""
+        self._waiting: deque[tuple[Subscriptions, SessionEvent]] = deque()
         self._worker = AsyncWorker(self._work, name="clusterpass-listeners")
         renew_in_child(self)
 
@@ -29,14 +35,31 @@ class AsyncListeners:
         """Empty the queue, which the parent process delivers; called in a forked child."""
         self._waiting.clear()
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return len(self._waiting)
+
     def tell(self, event: SessionEvent) -> None:
-        """Queue ``event`` for the listeners of its kind. Returns at once and never raises."""
-        if not self.subscriptions.by_kind.get(event.kind):
-            return
+        """Queue ``event``, of this process, for the listeners of its kind.
+
+        Returns at once and never raises.
+        """
+        if self.subscriptions.by_kind.get(event.kind):
+            self._queue(self.subscriptions, event)
+        if self.cluster.by_kind.get(event.kind) and self.is_news(event):
+            self._queue(self.cluster, event)
+
+    def hear(self, event: SessionEvent) -> None:
+        """Queue ``event``, of another process, for the listeners of its kind."""
+        if self.cluster.by_kind.get(event.kind):
+            self._queue(self.cluster, event)
+
+    def _queue(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
         if len(self._waiting) >= MOST_WAITING or self._worker.is_stopping:
             self.subscriptions.note_dropped()
             return
-        self._waiting.append(event)
+        self._waiting.append((subscriptions, event))
         self._worker.wake()
 
     async def close(self) -> None:
@@ -47,9 +70,13 @@ class AsyncListeners:
     async def _work(self) -> None:
         while True:
             while self._waiting:
-                event = self._waiting.popleft()
-                for listener in self.subscriptions.of(event):
+                subscriptions, event = self._waiting.popleft()
+                for listener in subscriptions.of(event):
                     await call_listener_async(listener, event)
             if self._worker.is_stopping:
                 return
             await self._worker.wait()
+
+
+def _yes(_: SessionEvent) -> bool:
+    return True

@@ -9,6 +9,7 @@ from typing import Any, Final, Self, Unpack
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
@@ -20,6 +21,7 @@ from clusterpass.model.values import (
     Ended,
     EventKind,
     HistoryEntry,
+    ListenerScope,
     RevokedBefore,
     Session,
     SessionChange,
@@ -68,6 +70,7 @@ class AsyncSessionManager:
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
         self._watching: Final = AsyncWatching(store, self._flows)
+        self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
         self.bans: Final = AsyncBans(store, self._flows.subject)
         self.claims: Final = AsyncClaims(store, self._flows.subject)
         self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
@@ -89,6 +92,7 @@ class AsyncSessionManager:
         return cls(open_store(url, AsyncStore), config)
 
     async def __aenter__(self) -> Self:
+        self._hearing.resume()
         return self
 
     async def __aexit__(
@@ -108,6 +112,7 @@ class AsyncSessionManager:
         """
         await self._watching.close()
         await self._confirming.close()
+        await self._hearing.close()
         await self._listeners.close()
         await self.store.close()
 
@@ -404,23 +409,35 @@ class AsyncSessionManager:
             self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
         )
 
-    def on(self, *kinds: EventKind) -> Callable[[AnyListener], AnyListener]:
+    def on(
+        self, *kinds: EventKind, scope: ListenerScope = "process"
+    ) -> Callable[[AnyListener], AnyListener]:
         """Return a decorator for a listener: a function or coroutine function of one SessionEvent.
 
         ``kinds``: the kinds of events to listen to; none: all. Listeners are called soon after the
         event, in the background and in order. A listener can neither slow nor break a verb, and its
-        exceptions are logged. Listeners receive the events of this process only. Raises
-        InvalidInput for an unknown kind.
+        exceptions are logged. ``scope``: ``process`` for the events of this manager, ``cluster``
+        for those of every process on the namespace, its own included, within milliseconds.
+
+        With ``cluster`` events are those that the history records (no ``refused``), with as much as
+        it holds of them. Where no event loop runs, an AsyncSessionManager listens from its first
+        call on. One round trip for each change of a subject (``list_sessions.lua``). Raises
+        InvalidInput for an unknown kind or scope, and ConfigurationError for ``cluster`` when
+        ``Config.history_entries`` is 0, and for a SessionManager under gevent or eventlet.
         """
-        check_kinds(kinds)
-        return lambda listener: self._listeners.subscriptions.add(kinds, listener)
+        wanted = check_kinds(kinds, scope)
+        if scope == "process":
+            return lambda listener: self._listeners.subscriptions.add(wanted, listener)
+        self._hearing.check()
+        return lambda listener: self._hearing.add(wanted, listener)
 
     def off(self, listener: Callable[[SessionEvent], Any]) -> None:
-        """Stop calling ``listener``; do nothing if it was never added."""
+        """Stop calling ``listener``, in either scope; do nothing if it was never added."""
         self._listeners.subscriptions.remove(listener)
+        self._hearing.remove(listener)
 
     def stats(self) -> ManagerStats:
-        """Return how sessions are verified, and the statistics of cache and pending revocations.
+        """Return how sessions are verified, and what cache, revocations and listeners are doing.
 
         No round trip.
         """
@@ -428,6 +445,7 @@ class AsyncSessionManager:
             self._flows.stats(),
             durability=self.store.describe_durability(),
             silent_nodes=self.store.silent_nodes(),
+            listeners=self._hearing.stats(),
         )
 
     async def ping(self) -> None:

@@ -13,6 +13,7 @@ from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
+from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
@@ -21,6 +22,7 @@ from clusterpass.model.values import (
     Ended,
     EventKind,
     HistoryEntry,
+    ListenerScope,
     RevokedBefore,
     Session,
     SessionChange,
@@ -69,6 +71,7 @@ class SessionManager:
         store.confirm_by(config.durability)
         self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
         self._watching: Final = Watching(store, self._flows)
+        self._hearing: Final = Hearing(store, self._flows, self._listeners)
         self.bans: Final = Bans(store, self._flows.subject)
         self.claims: Final = Claims(store, self._flows.subject)
         self.online: Final = OnlineSubjects(store, self._flows.online)
@@ -90,6 +93,7 @@ class SessionManager:
         return cls(open_store(url, SyncStore), config)
 
     def __enter__(self) -> Self:
+        self._hearing.resume()
         return self
 
     def __exit__(
@@ -109,6 +113,7 @@ class SessionManager:
         """
         self._watching.close()
         self._confirming.close()
+        self._hearing.close()
         self._listeners.close()
         self.store.close()
 
@@ -405,23 +410,35 @@ class SessionManager:
             self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
         )
 
-    def on(self, *kinds: EventKind) -> Callable[[AnyListener], AnyListener]:
+    def on(
+        self, *kinds: EventKind, scope: ListenerScope = "process"
+    ) -> Callable[[AnyListener], AnyListener]:
         """Return a decorator for a listener: a function or coroutine function of one SessionEvent.
 
         ``kinds``: the kinds of events to listen to; none: all. Listeners are called soon after the
         event, in the background and in order. A listener can neither slow nor break a verb, and its
-        exceptions are logged. Listeners receive the events of this process only. Raises
-        InvalidInput for an unknown kind.
+        exceptions are logged. ``scope``: ``process`` for the events of this manager, ``cluster``
+        for those of every process on the namespace, its own included, within milliseconds.
+
+        With ``cluster`` events are those that the history records (no ``refused``), with as much as
+        it holds of them. Where no event loop runs, an AsyncSessionManager listens from its first
+        call on. One round trip for each change of a subject (``list_sessions.lua``). Raises
+        InvalidInput for an unknown kind or scope, and ConfigurationError for ``cluster`` when
+        ``Config.history_entries`` is 0, and for a SessionManager under gevent or eventlet.
         """
-        check_kinds(kinds)
-        return lambda listener: self._listeners.subscriptions.add(kinds, listener)
+        wanted = check_kinds(kinds, scope)
+        if scope == "process":
+            return lambda listener: self._listeners.subscriptions.add(wanted, listener)
+        self._hearing.check()
+        return lambda listener: self._hearing.add(wanted, listener)
 
     def off(self, listener: Callable[[SessionEvent], Any]) -> None:
-        """Stop calling ``listener``; do nothing if it was never added."""
+        """Stop calling ``listener``, in either scope; do nothing if it was never added."""
         self._listeners.subscriptions.remove(listener)
+        self._hearing.remove(listener)
 
     def stats(self) -> ManagerStats:
-        """Return how sessions are verified, and the statistics of cache and pending revocations.
+        """Return how sessions are verified, and what cache, revocations and listeners are doing.
 
         No round trip.
         """
@@ -429,6 +446,7 @@ class SessionManager:
             self._flows.stats(),
             durability=self.store.describe_durability(),
             silent_nodes=self.store.silent_nodes(),
+            listeners=self._hearing.stats(),
         )
 
     def ping(self) -> None:

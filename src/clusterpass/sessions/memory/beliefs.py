@@ -32,6 +32,8 @@ class Beliefs:
         """What is known of the journals of a cluster; None: nothing, and nobody asks."""
         self.on_time: Callable[[Hashable, int, float, Set[Hashable]], None] = _nothing
         """Called with a node, its clock in milliseconds, when it was asked, and all primaries."""
+        self.on_gap: Callable[[], None] = _nothing
+        """Called when a node that pushed changes may have done so unheard."""
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Set the nodes that own slots, and those among them that hold a journal."""
@@ -54,6 +56,8 @@ class Beliefs:
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: it no longer pushes, or does not own its slots."""
         with self._lock:
+            if self.leases.lease(node) is not None:
+                self.on_gap()
             self.leases.lost(node)
             if self.journal is not None:
                 self.journal.forget_node(node)
@@ -125,4 +129,4 @@ class Beliefs:
 
 
 def _nothing(*_: object) -> None:
-    """Ignore the clock of a node."""
+    """Ignore the event."""

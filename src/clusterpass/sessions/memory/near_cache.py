@@ -56,8 +56,10 @@ class NearCache(Beliefs):
         self._pushed_prefixes: Final = key_prefix, cutoff_prefix
         self.prefixes: tuple[bytes, ...] = self._pushed_prefixes if serves else ()
         """The prefixes of the keys whose changes nodes have to push; none where nothing is served
-        from memory (``serves``) and nobody follows a session: then heartbeats alone tell which
-        nodes may be believed."""
+        from memory (``serves``) and nobody has called :meth:`want_pushes`: then heartbeats alone
+        tell which nodes may be believed."""
+        self.on_pushed: Callable[[Iterable[bytes]], None] | None = None
+        """Called, without the lock, with the keys that a node says have changed; None: nobody."""
         self.followers: Final = Followers(steady)
         super().__init__(leases, steady=steady, lock=lock)
         self._cutoff_prefix = cutoff_prefix
@@ -214,9 +216,13 @@ class NearCache(Beliefs):
 
     def begin_following(self, followed: Followed) -> None:
         """Wake ``followed`` when it may have changed; the nodes push changes from now on."""
-        self.prefixes = self._pushed_prefixes
+        self.want_pushes()
         with self._lock:
             self.followers.add(followed)
+
+    def want_pushes(self) -> None:
+        """Have the nodes push changes from now on, also where nothing is served from memory."""
+        self.prefixes = self._pushed_prefixes
 
     def follow_actor(self, followed: Followed, key: bytes) -> None:
         """Wake ``followed``, an impersonation, also when ``key`` changes, of its actor."""
@@ -306,7 +312,9 @@ class NearCache(Beliefs):
             if has_cutoff:
                 self._cutoff.forget()
                 self.leases.cutoff_changed(now)
-            return has_cutoff
+        if keys and self.on_pushed is not None:
+            self.on_pushed(keys)
+        return has_cutoff
 
     def beat_answered(
         self,

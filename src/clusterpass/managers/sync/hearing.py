@@ -1,0 +1,178 @@
+# Generated from managers/aio/hearing.py by scripts/generate_sync.py; do not edit.
+"""Tells listeners with ``scope="cluster"`` what other processes did, at no cost to these.
+
+The nodes push the names of changed keys. The history of a subject that has changed is read, once
+for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from clusterpass.managers.changed_subjects import ChangedSubjects
+from clusterpass.managers.subscriptions import AnyListener
+from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.workers import Jobs, Worker, require_workers
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
+from clusterpass.model.forks import renew_in_child
+from clusterpass.model.statistics import ListenerStats
+from clusterpass.model.values import EventKind, SessionEvent
+from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.heard import Heard
+from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.read_history import read_history
+from clusterpass.store.protocol import Store
+
+_NAME: Final = "clusterpass-hearing"
+MOST_READS: Final = 8
+"""The most histories that are read at once."""
+_CLOSING_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+logger: Final = logging.getLogger("clusterpass.listeners")
+
+
+class Hearing:
+    """What one manager hears of other processes."""
+
+    def __init__(self, store: Store, flows: Flows, listeners: Listeners) -> None:
+        self._store: Final = store
+        self._context: Final = flows.context
+        self._near: Final = flows.memory.near
+        self._listeners: Final = listeners
+        self._heard: Final = Heard(flows.context.clock.steady, threading.Lock)
+        self._changed: Final = ChangedSubjects(flows.context.clock.steady)
+        self._worker: Final = Worker(self._work, name=_NAME)
+        self._jobs: Final = Jobs(name=_NAME, on_end=self._worker.wake)
+        self.begin_anew()
+        renew_in_child(self)
+        self._reads = 0
+        self._gaps = 0
+        self._is_sure = False
+        """Whether it is known that all nodes push changes, or logged why they do not."""
+        listeners.is_news = self._heard.told
+        self._near.on_pushed = self._pushed
+        self._near.on_gap = self._note_gap
+
+    def begin_anew(self) -> None:
+        """Replace the lock, which may be held forever in a forked child; called there."""
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raise ConfigurationError where no listener can hear of other processes."""
+        if not self._context.config.history_entries:
+            raise ConfigurationError(
+                'scope="cluster" reads the history of subjects, which history_entries=0 turns off'
+            )
+        require_workers('scope="cluster"')
+
+    def add(self, kinds: tuple[EventKind, ...], listener: AnyListener) -> AnyListener:
+        """Call ``listener`` from now on; where no event loop runs, from the first call on.
+
+        Raises InvalidInput when ``listener`` is not callable.
+        """
+        with self._lock:
+            self._heard.begin()
+            try:
+                self._listeners.cluster.add(kinds, listener)
+            finally:
+                self._end_if_unheard()
+        self._is_sure = False
+        self._near.want_pushes()
+        self._worker.wake_soon()
+        return listener
+
+    def remove(self, listener: Callable[[SessionEvent], Any]) -> None:
+        """Stop calling ``listener``; without any listener nothing is read any more."""
+        with self._lock:
+            self._listeners.cluster.remove(listener)
+            self._end_if_unheard()
+
+    def resume(self) -> None:
+        """Listen from now on, if there is a listener and no event loop ran when it came."""
+        if self._heard.is_listening:
+            self._worker.wake_soon()
+
+    def _end_if_unheard(self) -> None:
+        if self._heard.is_listening and self._listeners.cluster.is_empty:
+            self._heard.end()
+            self._changed.clear()
+            self._worker.wake_soon()
+
+    def close(self) -> None:
+        """Stop; what was not read yet is not told."""
+        self._worker.stop(_CLOSING_SECONDS)
+        self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
+        self._jobs.stop(_CLOSING_SECONDS)
+        self._heard.end()
+        self._changed.clear()
+
+    def stats(self) -> ListenerStats:
+        """Return what the listeners have heard and missed."""
+        return ListenerStats(
+            waiting=self._listeners.waiting,
+            dropped=self._listeners.subscriptions.dropped,
+            reads=self._reads,
+            unread=self._changed.dropped,
+            overrun=self._heard.overrun,
+            gaps=self._gaps,
+        )
+
+    def _pushed(self, keys: Iterable[bytes]) -> None:
+        if not self._heard.is_listening or self._worker.is_stopping:
+            return
+        for key in keys:
+            subject = self._context.keyspace.subject_of(key)
+            if subject is not None:
+                self._changed.add(subject)
+        self._worker.wake()
+
+    def _note_gap(self) -> None:
+        if self._heard.is_listening:
+            self._gaps += 1
+
+    def _work(self) -> None:
+        self._begin_watch()
+        while self._heard.is_listening and not self._worker.is_stopping:
+            while len(self._jobs.running()) < MOST_READS:
+                subject = self._changed.take()
+                if subject is None:
+                    break
+                self._jobs.start(subject, partial(self._read, subject))
+            is_full = len(self._jobs.running()) >= MOST_READS
+            seconds = None if is_full else self._changed.seconds_until_due()
+            if not self._is_sure:
+                self._look_at_nodes()
+                seconds = _LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS)
+            self._worker.wait(seconds)
+
+    def _begin_watch(self) -> None:
+        """Make a call: with the first one, a store begins to watch its nodes."""
+        try:
+            self._store.run(read_cutoff(self._context.keyspace, self._context.memory.cutoff))
+        except ClusterPassError as error:
+            logger.warning("listeners hear of this process only, as yet: %s", error.code)
+
+    def _look_at_nodes(self) -> None:
+        nodes = self._near.node_stats()
+        if nodes and all(node.is_connected for node in nodes):
+            self._is_sure = True
+        elif self._near.refusal:
+            self._is_sure = True
+            logger.warning("listeners hear of this process only: %s", self._near.refusal)
+
+    def _read(self, subject: str) -> None:
+        """Read the history of ``subject``, and tell what is new."""
+        try:
+            listed = self._store.run(read_history(self._context, subject))
+            self._reads += 1
+            for event in self._heard.read(subject, listed):
+                self._listeners.hear(event)
+        except StoreUnavailable:
+            self._changed.put_off(subject)
+        except Exception as error:  # noqa: BLE001 (only one history was not read)
+            name = error.code if isinstance(error, ClusterPassError) else type(error).__name__
+            self._changed.fail(subject, name)
+        else:
+            self._changed.done(subject)
