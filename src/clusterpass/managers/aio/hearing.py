@@ -50,13 +50,14 @@ class AsyncHearing:
         self._gaps = 0
         self._is_sure = False
         """Whether it is known that all nodes push changes, or logged why they do not."""
-        listeners.is_news = self._heard.told
+        listeners.is_news = self._is_news
         self._near.on_pushed = self._pushed
         self._near.on_gap = self._note_gap
 
     def begin_anew(self) -> None:
         """Replace the lock, which may be held forever in a forked child; called there."""
         self._lock = threading.Lock()
+        self._is_working = False
 
     def check(self) -> None:
         """Raise ConfigurationError where no listener can hear of other processes."""
@@ -118,6 +119,11 @@ class AsyncHearing:
             gaps=self._gaps,
         )
 
+    def _is_news(self, event: SessionEvent) -> bool:
+        if not self._is_working:
+            self._worker.wake_soon()
+        return self._heard.told(event)
+
     def _pushed(self, keys: Iterable[bytes]) -> None:
         if not self._heard.is_listening or self._worker.is_stopping:
             return
@@ -132,6 +138,13 @@ class AsyncHearing:
             self._gaps += 1
 
     async def _work(self) -> None:
+        self._is_working = True
+        try:
+            await self._listen()
+        finally:
+            self._is_working = False
+
+    async def _listen(self) -> None:
         await self._begin_watch()
         while self._heard.is_listening and not self._worker.is_stopping:
             while len(self._jobs.running()) < MOST_READS:
