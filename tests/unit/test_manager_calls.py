@@ -16,6 +16,7 @@ from clusterpass import (
     SessionManager,
 )
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), staleness_bound=0.4)
 # The verb, and the flow that it runs.
@@ -252,6 +253,27 @@ def test_listeners_come_and_go(manager: Any) -> None:
     manager.off(listener)
     manager.on()(listener)
     assert {"login", "refresh", "revoked"} < subscribed.by_kind.keys()
+
+
+def test_listeners_to_all_processes_come_and_go(manager: Any) -> None:
+    def listener(_: Any) -> None:
+        """Listens."""
+
+    near, hearing = manager._flows.memory.near, manager._hearing
+    assert manager.on(scope="cluster")(listener) is listener
+    assert manager._listeners.cluster.by_kind.keys() == TOLD_BY_HISTORY
+    assert manager._listeners.subscriptions.by_kind == {}
+    assert hearing._heard.is_listening
+    assert near.prefixes == (b"app:{", b"app:not-before:{")
+    other = manager.on("login", scope="cluster")(lambda _: None)
+    manager.off(listener)
+    assert hearing._heard.is_listening
+    manager.off(other)
+    assert not hearing._heard.is_listening
+    with pytest.raises(InvalidInput, match="must be callable"):
+        manager.on("login", scope="cluster")("no function")
+    assert not hearing._heard.is_listening
+    ran(manager.close())
 
 
 @pytest.mark.parametrize("kind", ["expired", "idle", "nothing", None])

@@ -453,3 +453,26 @@ def test_a_job_of_a_loop_that_is_over_does_not_run() -> None:
     loop.close()
     assert jobs.running() == set()
     assert jobs.free() == jobs.most
+
+
+def test_without_an_event_loop_no_worker_starts_and_one_that_waits_goes_on() -> None:
+    rounds = threading.Semaphore(0)
+
+    async def work() -> None:
+        while not worker.is_stopping:
+            rounds.release()
+            await worker.wait()
+
+    async def run() -> None:
+        worker.wake_soon()
+        assert await asyncio.to_thread(rounds.acquire, timeout=LONG)
+        await asyncio.to_thread(worker.wake_soon)
+        assert await asyncio.to_thread(rounds.acquire, timeout=LONG)
+        await worker.stop(LONG)
+
+    worker = AsyncWorker(work, name="the-worker")
+    worker.wake_soon()
+    assert not rounds.acquire(blocking=False)
+    asyncio.run(run())
+    worker.wake_soon()
+    assert not rounds.acquire(blocking=False), "its loop is over"
