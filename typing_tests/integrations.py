@@ -1,16 +1,20 @@
 """The integrations as their users write them: read by the type checkers, never run."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, assert_type
 
 from aiohttp import web
 from fastapi import FastAPI, Security, WebSocket
+from fastapi.responses import StreamingResponse
 from flask import Flask, Response as FlaskResponse
 from litestar import Litestar, get
 from litestar.di import NamedDependency
+from litestar.response import ServerSentEvent as LitestarEvents
 from quart import Quart, Response as QuartResponse
 
 from clusterpass import AsyncSessionManager, Session, SessionManager, TokenPair
 from clusterpass.integrations import aiohttp, fastapi, flask, litestar, quart
+from clusterpass.integrations.fastapi import ServerSentEvent
 from clusterpass.testing import LoginAs, SimulatedClock
 
 
@@ -39,6 +43,11 @@ def in_flask() -> Flask:
     return app
 
 
+async def source() -> AsyncIterator[str | ServerSentEvent]:
+    yield "one order"
+    yield ServerSentEvent("2", event="count")
+
+
 def in_fastapi() -> FastAPI:
     cp = fastapi.ClusterPass.from_env(cookie_secure=False)
     app = FastAPI(lifespan=cp.lifespan)
@@ -62,6 +71,10 @@ def in_fastapi() -> FastAPI:
         async with cp.attached(websocket, session):
             await websocket.receive_text()
 
+    @app.get("/news")
+    async def news(session: Annotated[Session, Security(cp.session)]) -> StreamingResponse:
+        return cp.event_stream(session, source(), scopes=["orders:read"])
+
     assert_type(cp.sessions, AsyncSessionManager)
     return app
 
@@ -73,7 +86,14 @@ def in_litestar() -> Litestar:
     async def orders(session: NamedDependency[Session]) -> dict[str, str]:
         return {"of": session.subject}
 
-    return Litestar([orders], plugins=[cp])
+    async def texts() -> AsyncIterator[str]:
+        yield "one order"
+
+    @get("/news")
+    async def news(session: NamedDependency[Session]) -> LitestarEvents:
+        return cp.event_stream(session, texts())
+
+    return Litestar([orders, news], plugins=[cp])
 
 
 def in_aiohttp() -> web.Application:
@@ -86,7 +106,12 @@ def in_aiohttp() -> web.Application:
         assert_type(aiohttp.current_session(request), Session)
         return web.json_response({"of": aiohttp.current_session(request).subject})
 
+    @aiohttp.session_required()
+    async def news(request: web.Request) -> web.StreamResponse:
+        return await cp.event_stream(request, aiohttp.current_session(request), source())
+
     app.router.add_get("/orders", orders)
+    app.router.add_get("/news", news)
     return app
 
 
@@ -102,6 +127,11 @@ def in_quart() -> Quart:
     @quart.session_required(scope="orders:read")
     async def orders() -> dict[str, str]:
         return {"of": quart.current_session.subject}
+
+    @app.get("/news")
+    @quart.session_required()
+    async def news() -> QuartResponse:
+        return cp.event_stream(source())
 
     assert_type(cp.sessions, AsyncSessionManager)
     return app

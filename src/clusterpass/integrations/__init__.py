@@ -5,7 +5,8 @@
   imports; each needs the extra of its name.
 - ``async_base``: what those of asynchronous frameworks have in common.
 - ``grpc``: interceptors for gRPC servers, over ``grpc_threads`` and ``grpc_aio``.
-- ``attached``: connections that stay open no longer than their session.
+- ``attached``: connections that stay open no longer than their session; ``streams``: streams alike;
+  ``server_sent_events``: their format.
 
 An integration wraps the framework's request, runs a flow of ``clusterpass.web`` with the session
 manager, and turns the answer into the framework's response. What is decided is decided there.

@@ -12,67 +12,36 @@ async def orders(request):
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from aiohttp.abc import AbstractView
 
+from clusterpass.integrations.aiohttp_requests import (
+    AiohttpRequest,
+    add_headers,
+    respond,
+    visit_of,
+)
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
+from clusterpass.integrations.server_sent_events import (
+    HEADERS,
+    KEEP_ALIVE,
+    MEDIA_TYPE,
+    ServerSentEvent,
+)
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
-from clusterpass.web.gate import NO_NEEDS, Needs, Visit
-from clusterpass.web.messages import SOCKET, WebAnswer
+from clusterpass.web.gate import NO_NEEDS, Needs
+from clusterpass.web.messages import WebAnswer
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class AiohttpRequest:
-    """A request, as :class:`clusterpass.web.messages.WebRequest`."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-
-    @property
-    def method(self) -> str:
-        """The method, or SOCKET."""
-        upgrades = self._request.headers.getall("Upgrade", ())
-        is_socket = any(each.strip().lower() == "websocket" for each in upgrades)
-        return SOCKET if is_socket and self._request.method == "GET" else self._request.method
-
-    @property
-    def target(self) -> str:
-        """The path and the query."""
-        return self._request.path_qs
-
-    @property
-    def host(self) -> str:
-        """The Host header."""
-        return self._request.headers.get("Host", "")
-
-    @property
-    def peer(self) -> str | None:
-        """The address of the connection."""
-        return self._request.remote or None
-
-    def header(self, name: str) -> Sequence[str]:
-        """Return the values of all headers of a name."""
-        return self._request.headers.getall(name, ())
-
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._request.cookies.get(name)
-
-    def query(self, name: str) -> Sequence[str]:
-        """Return the values of all query parameters of a name."""
-        return self._request.query.getall(name, ())
 
 
 class ClusterPass(AsyncBase):
@@ -87,7 +56,7 @@ class ClusterPass(AsyncBase):
         app[_OWNER] = self
         app.cleanup_ctx.append(self.cleanup_context)
         app.middlewares.append(self.middleware)
-        app.on_response_prepare.append(_add_headers)
+        app.on_response_prepare.append(add_headers)
 
     async def cleanup_context(self, _: web.Application) -> AsyncIterator[None]:
         """Open the manager, and close it when the application stops."""
@@ -101,7 +70,7 @@ class ClusterPass(AsyncBase):
         try:
             return await handler(request)
         except ClusterPassError as error:
-            return _respond(endpoints.error_answer(self.gate, visit_of(request).request, error))
+            return respond(endpoints.error_answer(self.gate, visit_of(request).request, error))
 
     def routes(self, prefix: str = "") -> list[web.RouteDef]:
         """Return the routes every application needs, below ``prefix``.
@@ -133,13 +102,13 @@ class ClusterPass(AsyncBase):
         response has the tokens in cookies for a browser, and in its body for an app;
         ``to_browser`` overrides that.
         """
-        return _respond(await self._log_in(visit_of(request), subject, options))
+        return respond(await self._log_in(visit_of(request), subject, options))
 
     def deliver(
         self, request: web.Request, pair: TokenPair, *, target: str | None = None
     ) -> web.Response:
         """Return the response that delivers ``pair``, after a step-up."""
-        return _respond(endpoints.pair_answer(self.gate, visit_of(request), pair, target=target))
+        return respond(endpoints.pair_answer(self.gate, visit_of(request), pair, target=target))
 
     def csrf_token(self, request: web.Request) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""
@@ -166,6 +135,33 @@ class ClusterPass(AsyncBase):
 
         return self._attached(session, close, scopes, in_outage)
 
+    async def event_stream(
+        self,
+        request: web.Request,
+        session: Session,
+        events: AsyncIterator[ServerSentEvent | str],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        keep_alive: float | None = KEEP_ALIVE,
+    ) -> web.StreamResponse:
+        """Send server-sent events until ``events`` or ``session`` end, and return the response.
+
+        ``events``: yields events, or strings, which are their data. When the session ends, the last
+        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
+        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
+        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent, which
+        tells that the client has left; None: never.
+        """
+        response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, **HEADERS})
+        await response.prepare(request)
+        live = self._event_bytes(session, events, scopes, in_outage, keep_alive)
+        with suppress(ConnectionResetError):  # the client has left
+            async with aclosing(live):
+                async for chunk in live:
+                    await response.write(chunk)
+        return response
+
     async def _form_token(self, request: web.Request) -> str:
         if not self._reads_form(visit_of(request).request):
             return ""
@@ -177,7 +173,7 @@ class ClusterPass(AsyncBase):
         return value if isinstance(value, str) else ""
 
     async def _answer(self, flow: WebFlow[WebAnswer]) -> web.Response:
-        return _respond(await run_async(self.sessions, flow))
+        return respond(await run_async(self.sessions, flow))
 
     async def _refresh(self, request: web.Request) -> web.Response:
         return await self._answer(
@@ -203,7 +199,6 @@ class ClusterPass(AsyncBase):
 
 
 _OWNER: Final = web.AppKey("clusterpass", ClusterPass)
-_VISIT: Final = web.RequestKey("clusterpass_visit", Visit)
 
 
 def session_required(
@@ -251,21 +246,6 @@ def owner_of(request: web.Request) -> ClusterPass:
     return owner
 
 
-def visit_of(request: web.Request) -> Visit:
-    """Return the visit of a request, which is made when it is first asked for."""
-    visit = request.get(_VISIT)
-    if visit is None:
-        visit = request[_VISIT] = Visit(AiohttpRequest(request))
-    return visit
-
-
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    visit = request.get(_VISIT)
-    if visit is not None:
-        for name, value in visit.headers:
-            response.headers.add(name, value)
-
-
 async def _refresh_token(request: web.Request) -> Any:
     if request.content_type != "application/json" or not request.body_exists:
         return None
@@ -276,18 +256,10 @@ async def _refresh_token(request: web.Request) -> Any:
     return body.get("refresh_token") if isinstance(body, dict) else None
 
 
-def _respond(answer: WebAnswer) -> web.Response:
-    response = web.Response(body=answer.body() or None, status=answer.status)
-    if answer.members is not None or answer.text is not None:
-        response.headers["Content-Type"] = answer.media_type
-    for name, value in answer.headers:
-        response.headers.add(name, value)
-    return response
-
-
 __all__ = [
     "AiohttpRequest",
     "ClusterPass",
+    "ServerSentEvent",
     "current_session",
     "owner_of",
     "session_required",

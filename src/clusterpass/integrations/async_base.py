@@ -8,9 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Self, cast
 
-from clusterpass.integrations.attached import Attached, Event, InOutage, attached, while_live
+from clusterpass.integrations.attached import Attached, InOutage, attached
 from clusterpass.integrations.login_options import login_options
+from clusterpass.integrations.server_sent_events import ServerSentEvent, event_bytes
 from clusterpass.integrations.setup import Setup, set_up
+from clusterpass.integrations.streams import Event, StreamEnd, while_live
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.values import Session
 from clusterpass.sessions.options import LoginOptions
@@ -64,10 +66,41 @@ class AsyncBase:
             await opened.close()
 
     def while_live(
-        self, session: Session, events: AsyncIterator[Event], *, in_outage: InOutage = "stay"
+        self,
+        session: Session,
+        events: AsyncIterator[Event],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        last: Callable[[StreamEnd], Event] | None = None,
     ) -> AsyncGenerator[Event]:
-        """Return ``events`` until they or ``session`` end, for a stream of server-sent events."""
-        return while_live(self.sessions, session, events, in_outage=in_outage)
+        """Return ``events`` until they or ``session`` end, for a stream of any kind.
+
+        ``scopes``: the stream also ends when the session loses one of them; ``in_outage="close"``:
+        also in a store outage. ``last``: makes an event that is yielded last in these cases.
+        """
+        needs = Needs(scopes=tuple(scopes))
+        return while_live(
+            self.sessions, session, events, needs=needs, in_outage=in_outage, last=last
+        )
+
+    def _event_bytes(
+        self,
+        session: Session,
+        events: AsyncIterator[ServerSentEvent | str],
+        scopes: Sequence[str],
+        in_outage: InOutage,
+        keep_alive: float | None,
+    ) -> AsyncGenerator[bytes]:
+        needs = Needs(scopes=tuple(scopes))
+        return event_bytes(
+            self.sessions,
+            session,
+            events,
+            needs=needs,
+            in_outage=in_outage,
+            keep_alive=keep_alive,
+        )
 
     async def _admit(self, visit: Visit, needs: Needs, form_token: str = "") -> Session:
         return await run_async(self.sessions, self.gate.admit(visit, needs, form_token=form_token))

@@ -1,14 +1,14 @@
-"""Connections that stay open no longer than their session: WebSockets and streams.
+"""Connections that stay open no longer than their session.
 
 The connection is closed when the session ends, by whichever process, and stays open across
 refreshes and past the access token's life.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.errors import ClusterPassError
@@ -24,7 +24,6 @@ UNAVAILABLE: Final = 4503
 _LONGEST_REASON: Final = 123
 """Bytes (RFC 6455 section 5.5)."""
 InOutage = Literal["stay", "close"]
-Event = TypeVar("Event")
 
 
 class Attached:
@@ -74,47 +73,6 @@ async def attached(
             watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-
-
-async def while_live(
-    sessions: AsyncSessionManager,
-    session: Session,
-    events: AsyncIterator[Event],
-    *,
-    needs: Needs = NO_NEEDS,
-    in_outage: InOutage = "stay",
-) -> AsyncGenerator[Event]:
-    """Yield ``events`` until they or ``session`` end, for a stream of server-sent events.
-
-    The options are those of :func:`attached`.
-    """
-
-    async def nothing(code: int, reason: str) -> None:
-        """Close nothing: the stream ends by itself."""
-
-    queue: asyncio.Queue[Event] = asyncio.Queue(1)
-
-    async def read() -> None:
-        async with attached(sessions, session, nothing, needs=needs, in_outage=in_outage):
-            async for event in events:
-                await queue.put(event)
-
-    reading = asyncio.create_task(read())
-    try:
-        while True:
-            waiting = asyncio.create_task(queue.get())
-            await asyncio.wait((waiting, reading), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                waiting.cancel()
-                break
-            yield waiting.result()
-        while not queue.empty():
-            yield queue.get_nowait()
-        reading.result()
-    finally:
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
 
 
 async def _follow(

@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from clusterpass.integrations import starlette
-from clusterpass.integrations.starlette import visit_of
+from clusterpass.integrations.starlette import ServerSentEvent, visit_of
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
@@ -216,4 +216,11 @@ async def form_token(owner: ClusterPass, request: Request) -> str:
     return value if isinstance(value, str) else ""
 
 
-__all__ = ["Authenticate", "ClusterPass", "Grant", "SessionDependency", "form_token"]
+__all__ = [
+    "Authenticate",
+    "ClusterPass",
+    "Grant",
+    "ServerSentEvent",
+    "SessionDependency",
+    "form_token",
+]

@@ -22,8 +22,9 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
+from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send, SSEData
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
@@ -40,6 +41,13 @@ from clusterpass.integrations.litestar_requests import (
     visit_of,
 )
 from clusterpass.integrations.litestar_router import Authenticate, Grant, make_router
+from clusterpass.integrations.server_sent_events import (
+    HEADERS,
+    KEEP_ALIVE,
+    KEEP_ALIVE_COMMENT,
+    idle_of,
+)
+from clusterpass.integrations.streams import while_live
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
@@ -169,6 +177,35 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         those of :func:`clusterpass.integrations.attached.attached`.
         """
         return self._attached(session, socket.close, scopes, in_outage)
+
+    def event_stream(
+        self,
+        session: Session,
+        events: AsyncIterator[SSEData],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        keep_alive: float | None = KEEP_ALIVE,
+    ) -> ServerSentEvent:
+        """Return a response of server-sent events that ends when ``session`` does.
+
+        ``events``: yields what Litestar's ServerSentEvent takes. When the session ends, the last
+        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
+        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
+        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
+        never.
+        """
+        comment = ServerSentEventMessage(data=None, comment=KEEP_ALIVE_COMMENT)
+        live = while_live(
+            self.sessions,
+            session,
+            events,
+            needs=Needs(scopes=tuple(scopes)),
+            in_outage=in_outage,
+            last=lambda end: ServerSentEventMessage(**end.fields()),
+            idle=idle_of(keep_alive, comment),
+        )
+        return ServerSentEvent(live, comment_message=KEEP_ALIVE_COMMENT, headers=HEADERS)
 
     def _wrap(self, app: ASGIApp) -> ASGIApp:
         """Return ``app`` with the middleware, which sends what the visit adds to the response."""

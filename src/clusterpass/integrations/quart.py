@@ -21,9 +21,16 @@ from quart import Blueprint, Quart, Response, current_app, g, request, websocket
 from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.async_base import AsyncBase
-from clusterpass.integrations.attached import Attached, Event, InOutage
+from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.integrations.commands import add_commands, open_manager
 from clusterpass.integrations.quart_requests import QuartRequest, current_visit, respond
+from clusterpass.integrations.server_sent_events import (
+    HEADERS,
+    KEEP_ALIVE,
+    MEDIA_TYPE,
+    ServerSentEvent,
+)
+from clusterpass.integrations.streams import Event, StreamEnd
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
@@ -135,10 +142,42 @@ class ClusterPass:
         return _extension().attach(_admitted(), socket.close, scopes, in_outage)
 
     def while_live(
-        self, events: AsyncIterator[Event], *, in_outage: InOutage = "stay"
+        self,
+        events: AsyncIterator[Event],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        last: Callable[[StreamEnd], Event] | None = None,
     ) -> AsyncGenerator[Event]:
-        """Return ``events`` until they or the current session end, for a streaming response."""
-        return _extension().while_live(_admitted(), events, in_outage=in_outage)
+        """Return ``events`` until they or the current session end, for a streaming response.
+
+        ``scopes``: the stream also ends when the session loses one of them; ``in_outage="close"``:
+        also in a store outage. ``last``: makes an event that is yielded last in these cases.
+        """
+        return _extension().while_live(
+            _admitted(), events, scopes=scopes, in_outage=in_outage, last=last
+        )
+
+    def event_stream(
+        self,
+        events: AsyncIterator[ServerSentEvent | str],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        keep_alive: float | None = KEEP_ALIVE,
+    ) -> Response:
+        """Return a response of server-sent events that ends when the current session does.
+
+        ``events``: yields events, or strings, which are their data. When the session ends, the last
+        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
+        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
+        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
+        never.
+        """
+        body = _extension().event_bytes(_admitted(), events, scopes, in_outage, keep_alive)
+        response = Response(body, mimetype=MEDIA_TYPE, headers=HEADERS)
+        response.timeout = None
+        return response
 
 
 class _Extension(AsyncBase):
@@ -152,6 +191,7 @@ class _Extension(AsyncBase):
         self.setup: Final = self._setup
         self.log_in: Final = self._log_in
         self.attach: Final = self._attached
+        self.event_bytes: Final = self._event_bytes
         self.make_csrf_token: Final = self._csrf_token
 
     async def serve(self) -> AsyncGenerator[None]:
@@ -290,6 +330,7 @@ async def _end_device(session_id: str) -> Response:
 __all__ = [
     "ClusterPass",
     "QuartRequest",
+    "ServerSentEvent",
     "csrf_token",
     "current_session",
     "current_user",

@@ -9,31 +9,40 @@ async def order(request): ...
 """
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
-from clusterpass.integrations.starlette_requests import StarletteRequest
+from clusterpass.integrations.server_sent_events import (
+    HEADERS,
+    KEEP_ALIVE,
+    MEDIA_TYPE,
+    ServerSentEvent,
+)
+from clusterpass.integrations.starlette_requests import (
+    SessionHeaders,
+    StarletteRequest,
+    respond,
+    visit_of,
+)
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.scopes import granted_scopes
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
-from clusterpass.web.gate import NO_NEEDS, Needs, Visit
+from clusterpass.web.gate import NO_NEEDS, Needs
 from clusterpass.web.messages import WebAnswer
 
-_VISIT: Final = "clusterpass.visit"
 Endpoint = Callable[..., Awaitable[Any]]
 
 
@@ -146,6 +155,25 @@ class ClusterPass(AsyncBase):
 
         return self._attached(session, close, scopes, in_outage)
 
+    def event_stream(
+        self,
+        session: Session,
+        events: AsyncIterator[ServerSentEvent | str],
+        *,
+        scopes: Sequence[str] = (),
+        in_outage: InOutage = "stay",
+        keep_alive: float | None = KEEP_ALIVE,
+    ) -> StreamingResponse:
+        """Return a response of server-sent events that ends when ``session`` does.
+
+        ``events``: yields events, or strings, which are their data. When the session ends, the last
+        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
+        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
+        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
+        never.
+        """
+        return _EventStream(self._event_bytes(session, events, scopes, in_outage, keep_alive))
+
     def requires(self, *scopes: str, **needs: Any) -> Callable[[Endpoint], Endpoint]:
         """Return a decorator for endpoints whose first argument is the request or the WebSocket.
 
@@ -174,6 +202,19 @@ class ClusterPass(AsyncBase):
         return _Backend(self)
 
 
+class _EventStream(StreamingResponse):
+    """Server-sent events, which are closed when the client has left."""
+
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
 class _Backend(AuthenticationBackend):
     def __init__(self, owner: ClusterPass) -> None:
         self._owner = owner
@@ -187,45 +228,11 @@ class _Backend(AuthenticationBackend):
         return AuthCredentials(scopes), SessionUser(session)
 
 
-class SessionHeaders:
-    """ASGI middleware: adds the headers of a visit (renewed or deleted cookies) to the response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            visit: Visit | None = scope.get(_VISIT)
-            if message["type"] == "http.response.start" and visit is not None:
-                headers = MutableHeaders(scope=message)
-                for name, value in visit.headers:
-                    headers.append(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-
-def visit_of(connection: HTTPConnection) -> Visit:
-    """Return the visit of a connection, which is made when it is first asked for."""
-    visit = connection.scope.get(_VISIT)
-    if visit is None:
-        visit = connection.scope[_VISIT] = Visit(StarletteRequest(connection))
-    return cast("Visit", visit)
-
-
-def respond(answer: WebAnswer) -> Response:
-    """Return ``answer`` as a response of Starlette."""
-    response = Response(answer.body(), status_code=answer.status)
-    if answer.members is not None or answer.text is not None:
-        response.headers["content-type"] = answer.media_type
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
-
-
-__all__ = ["ClusterPass", "SessionHeaders", "SessionUser", "StarletteRequest", "visit_of"]
+__all__ = [
+    "ClusterPass",
+    "ServerSentEvent",
+    "SessionHeaders",
+    "SessionUser",
+    "StarletteRequest",
+    "visit_of",
+]
