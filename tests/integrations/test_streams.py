@@ -119,17 +119,24 @@ async def test_a_session_that_has_ended_before_has_one_event(sessions, session) 
 
 
 async def test_a_source_that_goes_on_when_cancelled_is_not_heard(sessions, session) -> None:
+    waiting = asyncio.Event()
+
     async def stubborn() -> AsyncIterator[str]:
         try:
             yield "0"
+            waiting.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             yield "after the end"
 
-    live = while_live(sessions, session, stubborn(), last=name_of)
-    assert await anext(live) == "0"
+    async def read() -> list[str]:
+        return [each async for each in while_live(sessions, session, stubborn(), last=name_of)]
+
+    reader = asyncio.create_task(read())
+    await waiting.wait()
     await sessions.revoke_all(session.subject)
-    assert [each async for each in live] == ["session_ended"]
+    assert await reader == ["0", "session_ended"]
+    assert watched(sessions) == 0
 
 
 async def test_an_error_of_the_source_is_that_of_the_stream(sessions, session) -> None:

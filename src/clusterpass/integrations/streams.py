@@ -80,9 +80,7 @@ async def while_live(
     queue: asyncio.Queue[Event | _Over] = asyncio.Queue()
 
     async def end(code: int, reason: str) -> None:
-        """End the stream at once: an event that nobody has taken yet is dropped."""
-        while not queue.empty():
-            queue.get_nowait()
+        """End the stream at once, and not when the source has been left."""
         queue.put_nowait(_Over(StreamEnd(code, reason)))
 
     async def read() -> None:
