@@ -83,8 +83,8 @@ class Report:
         lines = [f"## {self.title}", "", f"    {self.command}", "", _wrapped(self.text), ""]
         if self.plot:
             lines += [f"![{self.title}](images/benchmarks/{self.name}.svg)", ""]
-        lines += [_markdown_row(self.columns), "|---" * len(self.columns) + "|"]
-        lines += [_markdown_row(row) for row in self.rows]
+        lines += [markdown_row(self.columns), "|---" * len(self.columns) + "|"]
+        lines += [markdown_row(row) for row in self.rows]
         if self.goals:
             lines += ["", *[f"- {goal}" for goal in self.goals]]
         if self.servers:
@@ -147,5 +147,6 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a table."""
     return "| " + " | ".join(cells) + " |"

@@ -53,7 +53,7 @@ def serving(
         stdout=subprocess.DEVNULL,
     )
     try:
-        _await_port(port)
+        await_port(port)
         yield process
     finally:
         process.terminate()
@@ -95,7 +95,8 @@ def _processor_seconds(pid: int) -> float:
     return own + sum(_processor_seconds(int(child)) for child in children)
 
 
-def _await_port(port: int) -> None:
+def await_port(port: int) -> None:
+    """Return once somebody listens on ``port``; OSError if nobody does for 20 seconds."""
     give_up_at = time.monotonic() + _WAIT_SECONDS
     while True:
         try:

@@ -1,0 +1,56 @@
+"""The program that compares apps: it finds what is there, and nothing in an app without it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from benchmarks.apps.candidates import FLASK_JWT_EXTENDED, find
+from benchmarks.apps.checks import carry_out
+from benchmarks.apps.measure import CHECKS, measure
+from benchmarks.apps.page import page
+from benchmarks.apps.serving import Served
+
+from clusterpass import EmbeddedCluster
+
+from .conftest import wsgi_server
+
+WHAT_ANY_APP_PASSES = {"refresh", "retry", "wildcards"}
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[EmbeddedCluster]:
+    """All of its nodes are paused by a check."""
+    with EmbeddedCluster(nodes=6, node_timeout=60.0) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["fastapi_shop", "flask_shop"])
+def test_a_shop_on_clusterpass_passes_all_that_its_framework_can(own_cluster, name):
+    measured = measure(find(name), own_cluster)
+    failed = {key: each for key, each in measured.outcomes.items() if each.mark != "yes"}
+    assert failed.keys() == ({"socket"} if name == "flask_shop" else set()), failed
+    assert (measured.client.requests, measured.browser.requests) == (13, 12)
+    assert 0 < measured.client.round_trips < 10
+    text = page([measured])
+    assert all(f"| {listed.says} |" in text for listed in CHECKS.values())
+    assert f"| {measured.passed} of {len(CHECKS)} |" in text
+
+
+def test_no_check_that_protects_passes_where_everything_is_let_in(own_cluster, tmp_path):
+    answer = {
+        "access_token": "x",
+        "refresh_token": "x",
+        "name": "alice",
+    }
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    with wsgi_server(app) as port:
+        url = f"http://127.0.0.1:{port}"
+        outcomes = carry_out(Served(FLASK_JWT_EXTENDED, (url, url), own_cluster, tmp_path), CHECKS)
+    passed = {name for name, outcome in outcomes.items() if outcome.mark == "yes"}
+    assert passed <= WHAT_ANY_APP_PASSES
+    assert outcomes.keys() == CHECKS.keys()
