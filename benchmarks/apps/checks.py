@@ -55,6 +55,8 @@ def carry_out(served: Served, checks: Mapping[str, Listed]) -> dict[str, Outcome
                 outcomes[name] = Outcome("-", str(missing))
             except httpx.HTTPError as error:
                 outcomes[name] = Outcome("no", type(error).__name__)
+            except (LookupError, TypeError, ValueError, StopIteration):
+                outcomes[name] = Outcome("no", "an answer of another shape")
             else:
                 outcomes[name] = Outcome("yes")
     return outcomes

@@ -22,10 +22,10 @@ _FREE = ("BEGIN", "PRAGMA", "SAVEPOINT", "RELEASE")
 def main() -> None:
     """Serve until the process is ended."""
     candidate, port = find(sys.argv[1]), int(sys.argv[2])
+    _count_sql(os.environ["SQL_COUNT"])
     names = vars(_load(candidate))
     if add := ADDITIONS.get(candidate.name):
         add(names)
-    _count_sql(os.environ["SQL_COUNT"])
     app = names["app"]
     if candidate.server == "wsgi":
         from werkzeug.serving import make_server

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.apps import packages
 from benchmarks.apps.measure import CHECKS, Measured
+from benchmarks.apps.serving import REFRESH_GRACE
 from benchmarks.report import markdown_row
 
 COMMAND = "python -m benchmarks.apps"
@@ -37,9 +38,10 @@ _SIZES = """## What it takes
   the user table of Django too. The others keep their sessions in a database, as their
   documentation shows.
 - **Heard after** is the longest of five times from the answer to a logout of another device until
-  a second server refused that device. Take it as an order of magnitude.
+  a second server refused that device, an HTTP request included. Take it as an order of
+  magnitude.
 """
-_CHECKS = """## What works
+_CHECKS = f"""## What works
 
 **yes**: the app passed the check. *by hand*: it did so by code of its own, since the library has
 nothing for it; that code is among its glue. **no**: it did not, and the note says what it did.
@@ -47,12 +49,13 @@ nothing for it; that code is among its glue. **no**: it did not, and the note sa
 [check_access.py](../../benchmarks/apps/check_access.py) and
 [check_endings.py](../../benchmarks/apps/check_endings.py). The WebSocket and the route that asks
 for a recent login are added to each app by [additions.py](../../benchmarks/apps/additions.py),
-and are not among its lines.
+and are not among its lines. ClusterPass takes a refresh for a retry within {REFRESH_GRACE} seconds
+here, and within 30 by default.
 """
 _FAIRNESS = """## What would close gaps
 
 - An app can do all of this by hand, and a library that leaves it to the app is smaller for it.
-  What is counted is what these apps do with about as much code as the others.
+  The three have what their documentation shows and a table of sessions.
 - **Flask-JWT-Extended** and **simplejwt** use a refresh token again and again, which is their
   default. A retry is safe then, and a stolen refresh token works until it expires. With rotation
   (an option of simplejwt, by hand in the other) a retry is refused.
@@ -64,6 +67,7 @@ _FAIRNESS = """## What would close gaps
   verifies mail addresses and resets passwords, which ClusterPass leaves to the app.
 - **simplejwt**: `dj-rest-auth` brings cookies, `django-allauth` lists the devices of Django's own
   sessions. The sessions are in the database that is there anyway; ClusterPass needs a cluster.
+- **Wildcards, `no-store` and the challenges** are a few lines each by hand, in any of the three.
 - **An outage** is an exception of the database in the three, and so a 500. An error handler makes
   it a 503.
 """
@@ -128,7 +132,7 @@ def _versions(measured: Sequence[Measured]) -> str:
         where = app.sources[0]
         lines.append(
             f"- {app.framework}, {app.library}: [{where}](../../{where}), "
-            f"on {packages.versions(app.requirements)}"
+            f"on {packages.versions((app.framework, *app.requirements))}"
         )
     return "\n".join([*lines, ""])
 

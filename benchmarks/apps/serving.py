@@ -19,6 +19,8 @@ from clusterpass.cli.local_setup import write_keys
 
 SCRIPT_CALLS: Final = ("evalsha", "evalsha_ro", "eval", "eval_ro")
 """What only clients send; what the scripts themselves call stays inside a node."""
+REFRESH_GRACE: Final = 5
+"""Seconds for which ClusterPass takes a refresh for a retry; the shortest there is."""
 _WAIT_SECONDS = 30
 
 
@@ -71,6 +73,7 @@ def serve(candidate: Candidate, cluster: EmbeddedCluster) -> Iterator[Served]:
             "CLUSTERPASS_STORE_URL": f"{cluster.url}?namespace={candidate.name}",
             "CLUSTERPASS_ISSUER": "https://shop.example",
             "CLUSTERPASS_KEYS_FILE": str(folder / "keys.json"),
+            "CLUSTERPASS_REFRESH_GRACE": str(REFRESH_GRACE),
             "SECRET": secrets.token_hex(32),
             "DATABASE_FILE": str(folder / "database"),
             "DATABASE_URL": f"{driver}:///{folder / 'database'}",

@@ -30,7 +30,7 @@ def of_client(visitor: Visitor) -> Visit:
         spent = 1
         for number in range(REQUESTS):
             if number == REQUESTS // 2 and pair.get("refresh_token"):
-                pair = client.post("/refresh", json={"refresh_token": pair["refresh_token"]}).json()
+                pair = visitor.renewed(pair)
                 client.headers["Authorization"] = f"Bearer {pair['access_token']}"
                 spent += 1
             spent += _ask(client)
