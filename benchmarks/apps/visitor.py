@@ -61,6 +61,7 @@ class Visitor:
             "/login", json={"username": name, "password": "pw", "device": "browser"}
         )
         expect(answer.status_code in (200, 204), f"login: {answer.status_code}")
+        expect(self.served.candidate.access_cookie in client.cookies, "a login sets no cookie")
         return client
 
     def csrf(self, client: httpx.Client, *, refresh: bool = False) -> dict[str, str]:
