@@ -139,6 +139,7 @@ ON_DEMAND = (
     "aiohttp",
     "argon2",
     "celery",
+    "channels",
     "click",
     "django",
     "fastapi",

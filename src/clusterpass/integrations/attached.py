@@ -49,19 +49,22 @@ async def attached(
     *,
     needs: Needs = NO_NEEDS,
     in_outage: InOutage = "stay",
+    leaves: bool = True,
 ) -> AsyncIterator[Attached]:
     """Run the body until it returns, or until ``session`` ends: then close, and leave the body.
 
     ``close``: closes the connection with a code and a reason: 4401 when the session has ended, 4403
     when it has lost a scope that it ``needs``, 4503 in a store outage with ``in_outage="close"``
     (``stay``: the connection stays open, and is closed later if its session has ended meanwhile).
-    The body is left like a cancelled task, and nothing is raised after it.
+    The body is left like a cancelled task, and nothing is raised after it; without ``leaves`` it
+    goes on, and finds by itself that the connection is closed.
     """
     found = Attached(session)
     body = asyncio.current_task()
     assert body is not None
     judge = partial(_verdict, needs=needs, in_outage=in_outage)
-    watching = asyncio.create_task(_follow(sessions, found, judge, close, body))
+    left = body if leaves else None
+    watching = asyncio.create_task(_follow(sessions, found, judge, close, left))
     try:
         yield found
     except asyncio.CancelledError:
@@ -80,7 +83,7 @@ async def _follow(
     found: Attached,
     judge: Callable[[SessionChange], tuple[int, str] | None],
     close: Callable[[int, str], Awaitable[None]],
-    body: "asyncio.Task[object]",
+    body: "asyncio.Task[object] | None",
 ) -> None:
     async with aclosing(sessions.watch(found.session)) as changes:
         async for change in changes:
@@ -91,7 +94,7 @@ async def _follow(
                 try:
                     await close(*verdict)
                 finally:
-                    if not found.is_left:
+                    if body is not None and not found.is_left:
                         found.is_cancelled = body.cancel()
                 return
 
@@ -99,17 +102,18 @@ async def _follow(
 def _verdict(change: SessionChange, needs: Needs, in_outage: InOutage) -> tuple[int, str] | None:
     """Return the code and the reason to close with; None: the connection stays open."""
     if change.kind == "ended":
-        return UNAUTHORIZED, _reason(change.error)
+        return UNAUTHORIZED, reason_of(change.error)
     if change.kind == "unavailable":
-        return (UNAVAILABLE, _reason(change.error)) if in_outage == "close" else None
+        return (UNAVAILABLE, reason_of(change.error)) if in_outage == "close" else None
     try:
         needs.check(change.session)
     except ClusterPassError as error:
-        return FORBIDDEN, _reason(error)
+        return FORBIDDEN, reason_of(error)
     return None
 
 
-def _reason(error: ClusterPassError | None) -> str:
+def reason_of(error: ClusterPassError | None) -> str:
+    """Return what a client is told about ``error`` when its WebSocket is closed."""
     if error is None:
         return ""
     text = error.code if error.reason is None else f"{error.code}: {error.reason}"

@@ -7,9 +7,10 @@ given); and ``OPEN_SESSIONS``, a function (or its dotted path) that returns the 
 a store URL and a Config (``SessionManager.from_url`` unless given).
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Final, cast
 
 from django.conf import settings
@@ -20,9 +21,12 @@ from django.utils.module_loading import import_string
 
 from clusterpass.config import Config
 from clusterpass.integrations.setup import set_up
+from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.web.gate import Gate
 
@@ -52,6 +56,7 @@ class Installed:
         self._store_url: Final = setup.store_url
         self._config: Final = config
         self._sessions: SessionManager | None = None
+        self._async_sessions: AsyncSessionManager | None = None
         self._lock: Final = Lock()
 
     @property
@@ -62,8 +67,23 @@ class Installed:
                 self._sessions = self._open(self._store_url, self._config)
             return self._sessions
 
+    @property
+    def async_sessions(self) -> AsyncSessionManager:
+        """A manager of the same sessions for event loops, which is opened when it is first used."""
+        # That of the cluster itself where embedded:// has started one.
+        location = cast("StoreBase", self.sessions.store).location
+        with self._lock:
+            if self._async_sessions is None:
+                self._async_sessions = AsyncSessionManager(AsyncStore(location), self._config)
+            return self._async_sessions
+
     def close(self) -> None:
-        """Close the session manager, if it is open."""
+        """Close the session managers that are open."""
+        if self._async_sessions is not None:
+            # On a thread, as an event loop may be running on this one.
+            closing = Thread(target=asyncio.run, args=(self._async_sessions.close(),))
+            closing.start()
+            closing.join()
         if self._sessions is not None:
             self._sessions.close()
 

@@ -28,6 +28,7 @@ from clusterpass.model.values import Session, TokenPair
 from clusterpass.web.credentials import Credentials, find_credentials
 from clusterpass.web.flow import run
 from clusterpass.web.gate import NO_NEEDS, Needs, Visit
+from clusterpass.web.settings import TokenPlace
 
 TIE: Final = "_clusterpass_session_id"
 """The name under which Django's session keeps the id of the session that it lives with."""
@@ -61,11 +62,13 @@ class RequestState:
 
     def is_by_header(self) -> bool:
         """Return whether a bearer token says who sends the request, so that no cookie does."""
+        return self._place() == "header"
+
+    def _place(self) -> TokenPlace | None:
         try:
-            found = find_credentials(self.visit.request, self.installed.gate.settings)
+            return find_credentials(self.visit.request, self.installed.gate.settings).place
         except (AuthenticationError, InvalidInput):
-            return False
-        return found.place == "header"
+            return None
 
     def admit(self, needs: Needs = NO_NEEDS, request: Any = None) -> Session:
         """Return the session, if it is as a view ``needs``, and if no other site sent the request.
@@ -104,12 +107,16 @@ class RequestState:
             try:
                 run(self.installed.sessions, flow)
             except (AuthenticationError, InvalidInput, RequestRefused) as error:
-                self._error = error
+                self.note(error)
             except StoreUnavailable as error:
                 self.outage = error
                 raise
             self._looked = True
         return self.visit.session
+
+    def note(self, error: ClusterPassError) -> None:
+        """Note why there is no session: somebody has looked for it."""
+        self._error, self._looked = error, True
 
     def user(self) -> Any:
         """Return the user: that of the session, or an AnonymousUser. Raises StoreUnavailable."""
@@ -123,7 +130,7 @@ class RequestState:
         from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415 (models)
 
         session = self.session()
-        if self.is_by_header():
+        if self._place() in {"header", "query"}:  # which say nothing about Django's session
             return self._user_of(session) or AnonymousUser()
         tie, user = self.tie(), self._django_user
         is_known = user is not None and user.is_authenticated
