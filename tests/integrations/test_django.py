@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, override_settings
+from django.utils import translation
 
 from clusterpass import StoreUnavailable
 from clusterpass.cli.local_setup import write_keys
@@ -359,12 +360,24 @@ def test_the_command(user):
     call_command("clusterpass", "sessions", user.username, stdout=out)
     assert out.getvalue().endswith("  -\n")
     call_command("clusterpass", "kick", user.username, stdout=out)
-    assert out.getvalue().endswith("\n1 sessions ended\n")
+    assert out.getvalue().endswith("\n1 session ended\n")
     assert who(Client(), **phone) == "nobody"
     call_command("clusterpass", "kick", "someone", "--subject", stdout=out)
     assert out.getvalue().endswith("\n0 sessions ended\n")
     with pytest.raises(CommandError, match="no user 'nobody'"):
         call_command("clusterpass", "kick", "nobody")
+
+
+def test_the_command_speaks_german(user, capsys):
+    out = StringIO()
+    with translation.override("de"):
+        call_command("clusterpass", "kick", user.username, stdout=out)
+        assert out.getvalue() == "0 Sitzungen beendet\n"
+        with pytest.raises(CommandError, match="es gibt keinen Benutzer 'nobody'"):
+            call_command("clusterpass", "kick", "nobody")
+        with pytest.raises(SystemExit):
+            call_command("clusterpass", "--help")
+    assert "auf allen Servern" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

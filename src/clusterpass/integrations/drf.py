@@ -11,6 +11,7 @@ REST_FRAMEWORK = {
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -42,7 +43,7 @@ class SessionAuthentication(BaseAuthentication):
             return None
         user = state.installed.user_of(session)
         if user is None:
-            raise exceptions.AuthenticationFailed("The session has no active user.")
+            raise exceptions.AuthenticationFailed(_("The session has no active user."))
         return user, session
 
     def authenticate_header(self, request: Any) -> str:

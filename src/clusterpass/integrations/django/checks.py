@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.utils.translation import gettext as _
 
 from clusterpass.integrations.django.conf import installed
 from clusterpass.model.errors import ClusterPassError
@@ -16,19 +17,21 @@ _EARLIER: Final = (
 )
 
 
-def check_settings(**_: Any) -> list[CheckMessage]:
+def check_settings(**options: Any) -> list[CheckMessage]:
     """Find unsafe, unknown and missing settings."""
     try:
         installed()
     except (ClusterPassError, ImportError) as error:
-        return [Error(str(error), hint="See settings.CLUSTERPASS.", id="clusterpass.E001")]
+        return [Error(str(error), hint=_("See settings.CLUSTERPASS."), id="clusterpass.E001")]
     return []
 
 
-def check_middleware(**_: Any) -> list[CheckMessage]:
+def check_middleware(**options: Any) -> list[CheckMessage]:
     """Find middleware that is missing or comes too early."""
     order: Sequence[str] = settings.MIDDLEWARE
     if _OURS not in order:
-        return [Error(f"{_OURS} is not in MIDDLEWARE.", id="clusterpass.E002")]
+        text = _("%(ours)s is not in MIDDLEWARE.") % {"ours": _OURS}
+        return [Error(text, id="clusterpass.E002")]
     late = [name for name in _EARLIER if name in order[order.index(_OURS) :]]
-    return [Error(f"{_OURS} must come after {name}.", id="clusterpass.E003") for name in late]
+    text = _("%(ours)s must come after %(other)s.")
+    return [Error(text % {"ours": _OURS, "other": name}, id="clusterpass.E003") for name in late]
