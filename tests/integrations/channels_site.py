@@ -54,6 +54,7 @@ from clusterpass.integrations.channels import ClusterPassMiddleware, SessionCons
 from clusterpass.integrations.django.conf import installed
 
 left: list[list[object]] = []
+heard: list[list[object]] = []
 for name in ("alice", "bob"):
     User.objects.create_user(name, password="pw")
 
@@ -63,6 +64,7 @@ class Echo(SessionConsumer, AsyncWebsocketConsumer):
     session_scopes = ("chat",)
 
     async def receive(self, text_data=None, bytes_data=None):
+        heard.append([self.clusterpass_session.subject, text_data])
         if text_data == "everyone":
             await self.channel_layer.group_send("everyone", {"type": "tell"})
             return
@@ -114,9 +116,9 @@ def who(request):
 
 
 def state(request):
-    """What has been left, and how many sessions are watched."""
+    """Who has left, what was heard of whom, and how many sessions are watched."""
     watching = installed().async_sessions._watching
-    return JsonResponse({"left": left, "watched": len(watching._near.followers)})
+    return JsonResponse({"left": left, "heard": heard, "watched": len(watching._near.followers)})
 
 
 urlpatterns = [path("log-in", log_in), path("who", who), path("state", state)]

@@ -1,8 +1,10 @@
 """Consumers of Django Channels are connected for as long as their session lives."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 import httpx
@@ -102,6 +104,28 @@ def by_token(pair: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {pair.access_token}"}
 
 
+@contextlib.contextmanager
+def raw_socket(port: int, pair: Any) -> Iterator[Any]:
+    """A WebSocket whose client answers nothing."""
+    request = (
+        f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {pair.access_token}"
+        "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+        "\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with create_connection(("127.0.0.1", port), HANGING) as connection:
+        connection.sendall(request.encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += connection.recv(1)
+        assert b" 101 " in answer
+        yield connection
+
+
+def text_frame(text: str) -> bytes:
+    """A frame of a client; its mask (RFC 6455 section 5.3) changes nothing."""
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text.encode()
+
+
 def asked(socket: ClientConnection, text: str) -> str:
     socket.send(text)
     answer = socket.recv(HANGING)
@@ -119,11 +143,16 @@ def test_a_consumer_is_disconnected_when_its_session_ends(site, pair, path):
 
 
 def test_a_client_that_does_not_answer_is_not_listened_to(site, pair):
-    with site.open("/echo", **by_token(pair)) as socket:
-        assert asked(socket, "hello") == "hello guest"
-        socket.socket.setblocking(False)  # nothing is read, so no close is answered
+    with raw_socket(site.server.port, pair) as connection:
+        connection.sendall(text_frame("early"))
+        assert connection.recv(1000).endswith(b"early guest")
         site.manager.revoke_all(pair.subject)
+        assert connection.recv(4)[2:] == (4401).to_bytes(2)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(text_frame("late"))
         eventually(lambda: [pair.subject, 4401] in site.state()["left"])
+        heard = [text for subject, text in site.state()["heard"] if subject == pair.subject]
+        assert heard == ["early"]
 
 
 def test_a_group_loses_a_consumer_whose_session_ended(site, pair, new_subject):
