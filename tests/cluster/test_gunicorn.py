@@ -123,3 +123,25 @@ def test_greenlets_are_refused_when_the_worker_starts(cluster, keys, tmp_path, s
     with gunicorn(tmp_path, environment, "--worker-class", "gevent"):
         log = tmp_path / "gunicorn.log"
         eventually(lambda: "verification='strict'" in log.read_text(), seconds=60)
+
+
+@pytest.mark.parametrize("before_fork", [False, True], ids=["unused", "used before the fork"])
+def test_greenlets_that_come_with_a_fork_are_refused(cluster, keys, tmp_path, subject, before_fork):
+    config = Config(issuer="https://auth.example", keys=keys)
+    with SessionManager.from_url(cluster.url, config) as manager:
+        token = manager.login(subject).access_token
+    environment = environment_of(cluster, keys, tmp_path, token)
+    if before_fork:
+        environment["USE_BEFORE_FORK"] = "1"
+    with gunicorn(tmp_path, environment, "--preload", "--worker-class", "gevent") as url:
+
+        def is_refused() -> bool:
+            try:
+                answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"})
+            except httpx.TransportError:
+                return False
+            assert answer.status_code == 500, answer.text
+            assert answer.text.endswith(" configuration_invalid")
+            return True
+
+        eventually(is_refused, seconds=60)

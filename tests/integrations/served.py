@@ -76,6 +76,9 @@ def served(
         code = server.stop()
         assert code in {0, -signal.SIGTERM, 128 + signal.SIGTERM}, server.output
         assert not any(sign in server.output for sign in TROUBLE), server.output
+    except BaseException:
+        print(server.output)  # shown by pytest
+        raise
     finally:
         if process.poll() is None:
             process.kill()

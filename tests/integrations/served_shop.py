@@ -6,8 +6,11 @@ The shop is the module ``app``, from a folder of the examples.
 import os
 from typing import Any
 
+# The shop in Django fills its database while it is imported, which uvicorn does in an event loop.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 import app as shop
 
+del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 NAME = "X-Worker"
 application: Any = shop.app
 if hasattr(application, "on_response_prepare"):  # that of aiohttp is served by its own worker

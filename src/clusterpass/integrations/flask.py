@@ -15,7 +15,6 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import replace
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -36,7 +35,6 @@ from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
-from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.gate import Gate, Needs
@@ -148,13 +146,9 @@ class _Extension:
         self, owner: ClusterPass, values: dict[str, Any], sessions: SessionManager | None
     ) -> None:
         setup = set_up(values)
-        config = setup.config
-        if sessions is None and has_green_threads() and "verification" not in setup.chosen:
-            config = replace(config, verification="strict")
         self.owner: Final = owner
-        self.gate: Final = Gate(config, setup.web)
-        self._store_url = setup.store_url
-        self._config = config
+        self.gate: Final = Gate(setup.config, setup.web)
+        self._setup: Final = setup
         self._sessions = sessions
         self._lock: Final = Lock()
 
@@ -166,7 +160,7 @@ class _Extension:
         return self._sessions
 
     def _open(self) -> SessionManager:
-        manager = SessionManager.from_url(self._store_url, self._config)
+        manager = SessionManager.from_url(self._setup.store_url, self._setup.config_here())
         # Tests make many applications in one process.
         weakref.finalize(self, manager.close).atexit = False
         return manager

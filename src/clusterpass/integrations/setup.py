@@ -7,7 +7,7 @@ Both know the same names: ``STORE_URL``, every setting of ``Config`` (``ISSUER``
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from clusterpass.config import PREFIX, SETTINGS, Config
 from clusterpass.managers.development import development_config
 from clusterpass.model.environment import read_variables
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.store.location import parse_store_url
 from clusterpass.web.settings import WebSettings
 
@@ -40,6 +41,16 @@ class Setup:
     """How the application uses sessions."""
     chosen: frozenset[str] = frozenset()
     """The names of the settings that were given."""
+
+    def config_here(self) -> Config:
+        """Return the configuration of a synchronous manager that is opened now, in this process.
+
+        Under gevent and eventlet, which a server may bring in after it has loaded the application,
+        the store is asked each time, unless ``verification`` was given.
+        """
+        if has_green_threads() and "verification" not in self.chosen:
+            return replace(self.config, verification="strict")
+        return self.config
 
 
 def set_up(values: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Setup:

@@ -27,7 +27,6 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.base import StoreBase
-from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.web.gate import Gate
 
 SETTING: Final = "CLUSTERPASS"
@@ -47,14 +46,11 @@ class Installed:
         )
         self._subject_field: Final[str] = found.pop("SUBJECT_FIELD", "pk")
         setup = set_up(found)
-        web, config = setup.web, setup.config
+        web = setup.web
         if "login_url" not in setup.chosen and settings.is_overridden("LOGIN_URL"):
             web = replace(web, login_url=resolve_url(settings.LOGIN_URL))
-        if has_green_threads() and "verification" not in setup.chosen:
-            config = replace(config, verification="strict")
-        self.gate: Final = Gate(config, web)
-        self._store_url: Final = setup.store_url
-        self._config: Final = config
+        self.gate: Final = Gate(setup.config, web)
+        self._setup: Final = setup
         self._sessions: SessionManager | None = None
         self._async_sessions: AsyncSessionManager | None = None
         self._lock: Final = Lock()
@@ -64,17 +60,19 @@ class Installed:
         """The session manager, which is opened when it is first used."""
         with self._lock:
             if self._sessions is None:
-                self._sessions = self._open(self._store_url, self._config)
+                config = self._setup.config_here()
+                self._sessions = self._open(self._setup.store_url, config)
             return self._sessions
 
     @property
     def async_sessions(self) -> AsyncSessionManager:
         """A manager of the same sessions for event loops, which is opened when it is first used."""
+        opened = self.sessions
         # That of the cluster itself where embedded:// has started one.
-        location = cast("StoreBase", self.sessions.store).location
+        location = cast("StoreBase", opened.store).location
         with self._lock:
             if self._async_sessions is None:
-                self._async_sessions = AsyncSessionManager(AsyncStore(location), self._config)
+                self._async_sessions = AsyncSessionManager(AsyncStore(location), opened.config)
             return self._async_sessions
 
     def close(self) -> None:

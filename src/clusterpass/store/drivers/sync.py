@@ -46,6 +46,7 @@ class SyncStore(StoreBase):
         self._watch: WatchThread | None
         self._asking: dict[Address, threading.Lock]
         self._may_watch = True
+        self._must_watch = False
         self._no_watch_before: float
         self._starts: Restarts | None = None
         self._forget_threads()
@@ -57,7 +58,8 @@ class SyncStore(StoreBase):
         there is no such thread: an observer that wants changes to be pushed is refused with
         ConfigurationError; for one that does not, nodes are asked when they are in doubt.
         """
-        if observer.prefixes:
+        self._must_watch = bool(observer.prefixes)
+        if self._must_watch:
             refuse_green_threads()
         super().observe(observer, bound)
         self._may_watch = not has_green_threads()
@@ -146,6 +148,11 @@ class SyncStore(StoreBase):
 
     def _start_watch(self, observer: Observer) -> None:
         if time.monotonic() < self._no_watch_before:
+            return
+        if has_green_threads():  # by now: a worker was forked from a process with real threads
+            if self._must_watch:
+                refuse_green_threads()
+            self._may_watch = False
             return
         with self._lock:
             if self._watch is None and self._may_watch and not self._closed:
