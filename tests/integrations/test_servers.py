@@ -56,15 +56,20 @@ def name_of(case: Any) -> str:
 
 
 @contextmanager
-def serving(command: str, shop: str, store_url: str, folder: Path) -> Iterator[list[Served]]:
-    """The shop in two processes: workers of one server, or two servers where one has no workers."""
+def serving(
+    command: str, shop: str, store_url: str, folder: Path, **more: str
+) -> Iterator[list[Served]]:
+    """The shop in two processes: workers of one server, or two servers where one has no workers.
+
+    ``more``: variables of the servers.
+    """
     keys_file = folder / "keys.json"
     write_keys(keys_file)
     variables = {
         "CLUSTERPASS_STORE_URL": store_url,
         "CLUSTERPASS_ISSUER": "https://shop.example",
         "CLUSTERPASS_KEYS_FILE": str(keys_file),
-        "COLUMNS": "200",
+        **more,
     }
     search = [str(EXAMPLES / shop), str(Path(__file__).parent)]
     with ExitStack() as stack:
@@ -143,6 +148,17 @@ def test_workers_share_an_embedded_cluster_in_a_folder_and_stop_it(case, tmp_pat
     with serving(command, shop, f"embedded://?nodes=1&data={data}", tmp_path) as servers:
         visit(servers)
     eventually(lambda: not processes_of(data))
+
+
+@pytest.mark.parametrize("options", ["", " --preload"])
+def test_what_greenlets_do_not_allow_is_logged(options, cluster_url, tmp_path):
+    command = f"{GUNICORN} --worker-class gevent{options}"
+    wanted = {"CLUSTERPASS_VERIFICATION": "cached"}
+    with serving(command, "flask_shop", cluster_url, tmp_path, **wanted) as (server,):
+        headers = {"Authorization": "Bearer any"}
+        answer = httpx.get(f"{server.url}/me", headers=headers, timeout=HANGING)
+        assert answer.status_code == 500
+        assert "use verification='strict'" in server.output
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass import (
+    ConfigurationError,
     InvalidRefreshToken,
     RequestRefused,
     ScopeMissing,
@@ -288,3 +289,16 @@ def test_other_refusals_lead_nowhere(error: Any, status: int) -> None:
     assert answer.status == status
     if status == 503:
         assert "Retry-After" in dict(answer.headers)
+
+
+def test_a_fault_of_ours_is_told_to_the_operator_alone(caplog):
+    page = FakeRequest()
+    answer = endpoints.error_answer(GATE, page, ConfigurationError("set it to 'strict'"))
+    assert answer.status == 500
+    assert b"strict" not in answer.body()
+    assert caplog.messages == [
+        "a request was answered with 500: configuration_invalid: set it to 'strict'"
+    ]
+    caplog.clear()
+    endpoints.error_answer(GATE, page, StoreUnavailable())
+    assert caplog.messages == [], "an outage is reported by the store, and once"

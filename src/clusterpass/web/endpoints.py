@@ -5,6 +5,7 @@
 - A form is answered by a redirect, to a path of this site only.
 """
 
+import logging
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +25,7 @@ from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import NO_STORE, WebAnswer, WebRequest, redirect
 from clusterpass.web.problems import MEDIA_TYPE, of_error
 
+logger: Final = logging.getLogger("clusterpass.web")
 _FRESH: Final = Needs(strict=True)
 _CLIENT: Final = "x-client"
 _FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -215,9 +217,12 @@ def error_answer(gate: Gate, request: WebRequest, error: ClusterPassError) -> We
 
     A browser that asks for a page is led to the login, or to where it authenticates again, if the
     settings name such pages. Everyone else gets problem details (RFC 9457) with a challenge
-    (RFC 6750, RFC 9470).
+    (RFC 6750, RFC 9470). What the client is not told, as it is a fault of ours, is logged as an
+    error of ``clusterpass.web``.
     """
     settings = gate.settings
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("a request was answered with 500: %s: %s", error.code, error.message)
     if request.method in {"GET", "HEAD"} and is_navigation(request):
         url = None
         if isinstance(error, StepUpRequired):
