@@ -22,6 +22,8 @@ _LONGEST_FIRST: Final = (
     "browser",
     "tests/cluster/model/test_sequences_of_verbs.py",
     "tests/integrations/test_celery.py",
+    "tests/integrations/test_servers.py",
+    "tests/integrations/test_channels.py",
     "tests/cluster/durability/test_pending_revocations.py",
     "tests/cluster/clocks/test_jumping_clocks.py",
     "tests/cluster/clocks/test_promoted_clocks.py",
