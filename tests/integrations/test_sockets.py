@@ -222,6 +222,7 @@ def test_comments_keep_idle_events_alive(sockets, pair):
 
 
 def test_nothing_is_left_of_events_whose_client_has_left(sockets, pair):
+    assert comes_true(lambda: sockets.seen.watched() == 0), "a test before has left something"
     before = sockets.seen.closed
     with open_events(sockets, pair) as events:
         assert next(without_comments(events)) == {"data": ["a", "b"]}
@@ -246,6 +247,7 @@ def test_events_end_in_an_outage_and_say_when_to_come_back(name, config, subject
 
 @pytest.mark.parametrize("sockets", ["fastapi"], indirect=True)
 def test_events_that_fastapi_formats_end_alike(sockets, manager, pair):
+    assert comes_true(lambda: sockets.seen.watched() == 0), "a test before has left something"
     before = sockets.seen.closed
     with open_events(sockets, pair, "/yielded") as events:
         assert next(events) == {"data": ["a", "b"]}
