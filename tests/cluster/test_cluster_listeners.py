@@ -244,7 +244,7 @@ def test_a_listener_that_fails_breaks_nothing(
         heard.wait_for(2)
         assert listening.login("carol")
         heard.wait_for(3)
-    assert [event.subject for event in heard.events] == ["alice", "bob", "carol"]
+    assert sorted(event.subject for event in heard.events) == ["alice", "bob", "carol"]
     assert caplog.text.count("failed: LookupError") == 3
 
 
