@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from .beyond import BEYOND, search_beyond
 from .histories import histories
 from .power import DANGERS, SKETCH, rule_of, search_danger, search_sketch
 from .rules import WORDS, Rules
@@ -74,7 +75,23 @@ def _sketch(args: argparse.Namespace) -> int:
     return missed
 
 
-_PARTS = {"rules": _with_all_rules, "power": _with_one_off, "sketch": _sketch}
+def _beyond(args: argparse.Namespace) -> int:
+    print("-- all rules kept, a moving slot and faults that nothing averts: violations")
+    missed = 0
+    for name in BEYOND:
+        began = time.process_time()
+        result = search_beyond(name, 60_000)
+        _show(name, result, began, args.trace)
+        missed += not result.violations
+    return missed
+
+
+_PARTS = {
+    "rules": _with_all_rules,
+    "power": _with_one_off,
+    "sketch": _sketch,
+    "beyond": _beyond,
+}
 
 
 def main() -> int:

@@ -2,29 +2,52 @@
 
 from collections.abc import Iterable
 
-from .state import Carrier, Late, Log, State, Step, Steps, append, has_entry
+from .state import (
+    ENDINGS,
+    ENTRIES,
+    TRIMMED,
+    Carrier,
+    Late,
+    Log,
+    State,
+    Step,
+    Steps,
+    append,
+    entries_in,
+    has_entry,
+    put_carrier,
+)
 from .world import CARRIER, World
+
+_SECOND = ("", " the second")
 
 
 def carrier(world: World, s: State) -> Steps:
-    c = s.carrier
     holders = [n for x in world.journals for n in world.owners(s, CARRIER, x)]
-    knows = [n for n in holders if has_entry(s.nodes[n].log)]
+    for k in range(len(s.carriers)):
+        yield from _carries_out(world, s, k, holders)
+    yield from _fills(world, s, holders)
+
+
+def _carries_out(world: World, s: State, k: int, holders: list[int]) -> Iterable[Step]:
+    c, which = s.carriers[k], _SECOND[k]
+    knows = [n for n in holders if has_entry(s.nodes[n].log, k)]
     if knows and not c.may_trim:
-        for n in world.owners(s, CARRIER, 0):
+        for n in world.subject_owners(s, CARRIER, world.subject_of[k]):
             if not (c.own and c.own[0] == n):
-                done = "e" in s.nodes[n].log and world.rules.operation
-                new = s if done else append(s, n, "e")
+                new = s if world.is_done(s, n, k) else append(s, n, ENDINGS[k])
                 own = (n, len(new.nodes[n].log))
                 trims = not world.rules.trim_all
-                yield f"carrier: ends at {n}", new._replace(carrier=Carrier(own, trims)), None
+                new = put_carrier(new, k, Carrier(own, trims))
+                yield f"carrier: ends{which} at {n}", new, None
             elif world.confirmed(s, c.own, not world.rules.wait_all):
-                new = s._replace(carrier=Carrier(None, True))
-                yield "carrier: all replicas have it", new, None
+                new = put_carrier(s, k, Carrier(None, True))
+                yield f"carrier: all replicas have it{which}", new, None
     if c.may_trim:
         for n in knows:
-            yield f"carrier: trims at {n}", append(s, n, "x"), None
-    yield from _fills(world, s, holders)
+            gone = [k] if world.rules.trim_own else [*range(len(s.carriers))]
+            items = [TRIMMED[each] for each in gone if has_entry(s.nodes[n].log, each)]
+            yield f"carrier: trims{which} at {n}", append(s, n, *items), None
 
 
 def _fills(world: World, s: State, holders: list[int]) -> Iterable[Step]:
@@ -39,7 +62,7 @@ def _fills(world: World, s: State, holders: list[int]) -> Iterable[Step]:
         found = sources(world, s, n, holders)
         if found is None:
             continue
-        items = ("j",) if found else ()
+        items = found if world.rules.fill_last else found[:1]
         new = world.healed(append(s, n, *items, world.own_mark(s, n)), n)
         yield f"carrier: fills {n}", new, None
         if "late" in world.actors and s.lates and s.late is None:
@@ -64,4 +87,5 @@ def sources(world: World, s: State, n: int, holders: list[int]) -> Log | None:
     }
     if len(agree) < world.majority:
         return None
-    return ("j",) if any(has_entry(s.nodes[m].log) for m in others) else ()
+    told = [entries_in(s.nodes[m].log) for m in others]
+    return tuple(entry for k, entry in enumerate(ENTRIES) if any(bits >> k & 1 for bits in told))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from .state import State, Step, Steps, put
+from .moves import hears_claims, unsettled
+from .state import ENDINGS, State, Step, Steps, put, put_verifier
 from .world import World
 
 
@@ -11,16 +12,15 @@ def without_connections(s: State, n: int) -> State:
 
     A late request stays: its sender may be slow, and connect again.
     """
-    r = s.revoker
-    journals = tuple(None if isinstance(j, tuple) and j[0] == n else j for j in r.journals)
-    r = r._replace(
-        own=None if r.own and r.own[0] == n else r.own,
-        met=None if r.met and r.met[0] == n else r.met,
-        journals=journals,
+    revokers = tuple(
+        r._replace(
+            own=None if r.own and r.own[0] == n else r.own,
+            met=None if r.met and r.met[0] == n else r.met,
+            journals=tuple(None if isinstance(j, tuple) and j[0] == n else j for j in r.journals),
+        )
+        for r in s.revokers
     )
-    carrier = s.carrier
-    if carrier.own and carrier.own[0] == n:
-        carrier = carrier._replace(own=None)
+    carriers = tuple(c._replace(own=None) if c.own and c.own[0] == n else c for c in s.carriers)
     verifiers = tuple(
         v._replace(
             fence=None if v.fence == n else v.fence,
@@ -33,7 +33,9 @@ def without_connections(s: State, n: int) -> State:
         login = login._replace(place=None)
     if lift and lift.place and lift.place[0] == n:
         lift = lift._replace(place=None)
-    return s._replace(revoker=r, carrier=carrier, verifiers=verifiers, login=login, lift=lift)
+    return s._replace(
+        revokers=revokers, carriers=carriers, verifiers=verifiers, login=login, lift=lift
+    )
 
 
 def next_run(world: World, s: State, n: int) -> int:
@@ -47,14 +49,18 @@ def faults(world: World, s: State) -> Steps:
     for n, me in enumerate(s.nodes):
         if not me.up:
             run = next_run(world, s, n)
-            yield f"start {n}", put(s, n, up=True, synced=me.primary, run=run), None
+            new = put(s, n, up=True, synced=me.primary, run=run, young=world.moves > 0)
+            yield f"start {n}", new, None
     if not s.faults:
         return
     less = s._replace(faults=s.faults - 1)
+    moving = unsettled(world, s)
     if "cut" in world.kinds and s.cut == 0 and world.side:
         yield f"CUT {sorted(world.side)} from the rest", less._replace(cut=1), None
     for n, me in enumerate(s.nodes):
         if len(world.shards[world.shard_of[n]]) == 1:
+            continue
+        if moving and world.shard_of[n] in world.homes[0]:
             continue
         if me.up and "crash" in world.kinds:
             yield f"CRASH {n}", put(without_connections(less, n), n, up=False), None
@@ -67,9 +73,7 @@ def faults(world: World, s: State) -> Steps:
     if "vstart" in world.kinds:
         for k, verifier in enumerate(s.verifiers):
             if verifier.epoch or verifier.base:
-                new = list(s.verifiers)
-                new[k] = world.new_verifier
-                yield f"NEW PROCESS v{k}", less._replace(verifiers=tuple(new)), None
+                yield f"NEW PROCESS v{k}", put_verifier(less, k, world.new_verifier), None
 
 
 def _is_replaced(world: World, s: State, n: int) -> bool:
@@ -95,29 +99,38 @@ def _older_data(world: World, s: State, less: State, n: int) -> Iterable[Step]:
         hurt |= bit
     run = next_run(world, s, n)
     for keep in range(len(me.log)):
-        new = put(
-            without_connections(less, n), n, log=me.log[:keep], synced=me.primary, run=run
-        )._replace(hurt=hurt)
-        if me.primary and shard == 0:
-            lost = me.log[keep:]
-            acked = s.revoker.acked
-            if acked and acked[0] == "own" and "e" in lost:
-                continue
+        new = without_connections(less, n)._replace(hurt=hurt)
+        young = world.moves > 0
+        new = put(new, n, log=me.log[:keep], synced=me.primary, run=run, young=young)
+        lost = me.log[keep:]
+        if me.primary and any(
+            shard in world.homes[world.subject_of[k]]
+            and (s.carriers[k].may_trim or (_is_by_owner(s, k) and ENDINGS[k] in lost))
+            for k in range(len(s.revokers))
+        ):
+            continue
+        if me.primary and shard in world.homes[0]:
             if "l" in lost and s.login and s.login.durable:
                 continue
             if "u" in lost and s.lift and s.lift.durable:
                 continue
-            if s.carrier.may_trim:
-                continue
         yield f"RESTART {n} with {keep} of {len(me.log)}", new, None
 
 
+def _is_by_owner(s: State, k: int) -> bool:
+    acked = s.revokers[k].acked
+    return acked is not None and acked[0] == "own"
+
+
 def _voters(world: World, s: State, n: int) -> list[int]:
+    """Who may vote for ``n``: not who has heard of a later owner of a slot that ``n`` claims."""
+    me = s.nodes[n]
     return [
         m
         for m, other in enumerate(s.nodes)
         if other.up
         and other.primary
+        and not (me.claims and other.slot > me.slot)
         and world.shard_of[m] != world.shard_of[n]
         and world.linked(s, n, m)
     ]
@@ -130,7 +143,9 @@ def _promoted(world: World, s: State, n: int, voters: list[int]) -> State | None
     epoch = max(s.nodes[m].epoch for m in (*voters, n)) + 1
     for v in voters[: world.majority]:
         s = put(s, v, epoch=epoch)
-    return put(s, n, epoch=epoch, config=epoch, primary=True)
+    slot = epoch if world.moves and s.nodes[n].claims else s.nodes[n].slot
+    young = world.moves > 0
+    return put(s, n, epoch=epoch, config=epoch, primary=True, slot=slot, young=young)
 
 
 def _manual_failover(world: World, s: State, less: State, n: int) -> Iterable[Step]:
@@ -162,15 +177,18 @@ def cluster(world: World, s: State) -> Steps:
         if me.primary and any(s.nodes[m].config > me.config for m in lords):
             new = put(without_connections(s, n), n, epoch=top, primary=False, synced=False)
             yield f"{n} is demoted", new, None
-        elif top > me.epoch:
-            yield f"{n} hears epoch {top}", put(s, n, epoch=top), None
+        elif top > me.epoch or (world.moves and hears_claims(world, s, n, heard) is not s):
+            new = put(hears_claims(world, s, n, heard), n, epoch=top)
+            yield f"{n} hears epoch {top}", new, None
         if me.primary:
             continue
         if lords:
             lord = max(lords, key=lambda m: s.nodes[m].config)
-            log, config = s.nodes[lord].log, s.nodes[lord].config
-            if log != me.log or not me.synced:
-                new = put(s, n, log=log, synced=True, config=config)
+            log, config, slot = s.nodes[lord].log, s.nodes[lord].config, s.nodes[lord].slot
+            claims = me.claims if slot < me.slot else s.nodes[lord].claims
+            slot = max(slot, me.slot)
+            if log != me.log or not me.synced or (claims, slot) != (me.claims, me.slot):
+                new = put(s, n, log=log, synced=True, config=config, claims=claims, slot=slot)
                 yield f"{n} syncs from {lord}", new, None
         if me.synced or not world.rules.electable:
             voters = _voters(world, s, n)
@@ -179,6 +197,7 @@ def cluster(world: World, s: State) -> Steps:
                 for m in same
                 for v in voters
             )
-            promoted = _promoted(world, s, n, voters) if gone else None
+            barred = world.shard_of[n] in world.homes[0] and unsettled(world, s)
+            promoted = _promoted(world, s, n, voters) if gone and not barred else None
             if promoted:
                 yield f"{n} is promoted, epoch {promoted.nodes[n].epoch}", promoted, None

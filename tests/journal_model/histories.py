@@ -16,17 +16,23 @@ from .world import World
 
 _COUNTED: Final = (
     "by owner", "by journals", "durable", "trims", "fills", "LATE", "promoted", "MANUAL", "CUT",
-    "CRASH", "RESTART", "FORGET", "NEW PROCESS",
+    "CRASH", "RESTART", "FORGET", "NEW PROCESS", "MOVES the slot", "move is known",
 )  # fmt: skip
 _WEIGHTS: Final = {
-    "revoker:": 3.0, "promoted": 4.0, "login": 2.0, "lifts": 2.0, "CUT": 2.0, "NEW": 0.7,
-    "heal": 0.5, "start": 0.5,
+    "revoker:": 3.0, "second:": 3.0, "MOVES": 3.0, "promoted": 4.0, "login": 2.0, "lifts": 2.0,
+    "CUT": 2.0, "NEW": 0.7, "heal": 0.5, "start": 0.5,
 }  # fmt: skip
 _PLANS: Final = (
     "journal 0 at,journal 1 at,syncs,syncs,journal 0 conf,journal 1 conf,tick,tick,by journals",
     "journal 1 at,journal 2 at,syncs,syncs,journal 1 conf,journal 2 conf,tick,tick,by journals",
     "journal 0 at,journal 2 at,syncs,syncs,journal 0 conf,journal 2 conf,tick,tick,by journals",
     "revoker: ends,syncs,syncs,tick,tick,by owner",
+    "second: ends,syncs,syncs,tick,tick,second: ACK",
+    "revoker: journal,second: journal,revoker: journal,second: journal,syncs,syncs,confirmed,"
+    "confirmed,confirmed,confirmed,tick,tick,by journals,by journals",
+    "MOVES the data,MOVES the slot,hears,hears,hears,hears,syncs,syncs,move is known",
+    "MOVES the data,MOVES the slot",
+    "move is known",
     "CRASH,promoted",
     "CRASH,promoted,start,demoted,syncs",
     "CRASH,start",

@@ -22,6 +22,18 @@ _AWAY: Final[dict[str, Any]] = {"side": (0, 1), "reach": ("b", "*", "*")}
 _ROLLS: Final[dict[str, Any]] = {"layout": "4", "side": (), "kinds": "crash restart jroll"}
 _AGAIN: Final = _JOURNALS_4.replace("3 syncs", "2 syncs")
 _HURRIED: Final = _JOURNALS.replace("tick,tick,", "")
+_SECOND_4: Final = (
+    "second: journal 0 at,second: journal 1 at,3 syncs,5 syncs,second: journal 0 conf,"
+    "second: journal 1 conf,tick,tick,second: ACK"
+)
+_TRIMMED_ONE: Final = (
+    "revoker: journal 0 at,revoker: journal 1 at,"
+    + _SECOND_4
+    + ",carrier: ends at 0,1 syncs,carrier: all replicas,carrier: trims at 2"
+)
+_TWO: Final[dict[str, Any]] = {"layout": "4", "side": (), "endings": "two subjects", "second": 0}
+_MOVES: Final[dict[str, Any]] = {"layout": "4", "side": (), "kinds": "crash", "moves": 1}
+_MOVED: Final = "MOVES the data from 0,MOVES the slot"
 
 DANGERS: Final[dict[str, Danger]] = {
     "heads": Danger({"layout": "4", "side": ()}, _JOURNALS_4),
@@ -81,6 +93,32 @@ DANGERS: Final[dict[str, Danger]] = {
     ),
     "lift_evidence": Danger(
         {**_AWAY, "actors": "login trim ban"}, f"CUT,{_JOURNALS},lifts the ban at 0,1 syncs,durable"
+    ),
+    "trim_own": Danger(_TWO, f"{_TRIMMED_ONE},carrier: trims at 4"),
+    "forget_one": Danger({**_TWO, "actors": "trim forget"}, f"{_TRIMMED_ONE},beat of shard 2"),
+    "fill_last": Danger(
+        {**_TWO, "kinds": "restart jroll"},
+        f"revoker: journal 0 at,{_SECOND_4},RESTART 4 with 0,carrier: fills 4",
+    ),
+    "ahead_all": Danger(
+        {**_TWO, "endings": "two logouts"}, f"{_JOURNALS_4},{_SECOND_4},beats of all"
+    ),
+    "asked_each": Danger(
+        {**_TWO, "endings": "two logouts", "actors": "ask"},
+        f"{_JOURNALS_4},beats of all,{_SECOND_4},asks 0",
+    ),
+    "own_id": Danger(
+        {**_TWO, "endings": "two of all"},
+        f"{_OWN},beats of all,login s1,1 syncs,login is durable,second: ends at 0,tick,tick,"
+        "second: ACK",
+    ),
+    "ids_move": Danger(
+        _MOVES,
+        f"ends at 0,{_JOURNALS_4},beats of all,login s1,1 syncs,login is durable,{_MOVED},"
+        "4 hears,6 hears",
+    ),
+    "declared": Danger(
+        _MOVES, f"{_MOVED},0 hears,4 hears,6 hears,ends at 0,1 syncs,tick,tick,ACKNOWLEDGED by o"
     ),
 }
 

@@ -2,104 +2,92 @@
 
 from collections.abc import Iterable
 
-from .state import AT_REST, EXPIRED, Late, State, Step, Steps, append
-from .world import REVOKER, World
+from .state import (
+    AT_REST,
+    ENDINGS,
+    ENTRIES,
+    EXPIRED,
+    Late,
+    State,
+    Step,
+    Steps,
+    append,
+    put_revoker,
+)
+from .world import REVOKERS, World
+
+_NAMES = ("revoker", "second")
 
 
-def revoker(world: World, s: State) -> Steps:
-    r = s.revoker
+def revoker(world: World, s: State, k: int) -> Steps:
+    """Whoever asks for ending ``k``."""
+    r, who = s.revokers[k], _NAMES[k]
     if "late" in world.actors and s.lates and s.late is None:
-        yield from _gives_up(world, s)
+        yield from _gives_up(world, s, k)
     if r.acked:
         return
-    for n in world.owners(s, REVOKER, 0):
+    for n in world.subject_owners(s, REVOKERS[k], world.subject_of[k]):
         me = s.nodes[n]
         if not (r.own and r.own[0] == n):
-            new = s if "e" in me.log and world.rules.operation else append(s, n, "e")
-            met = r.met if r.met and r.met[:2] == (n, me.config) else (n, me.config, 0)
+            new = s if world.is_done(s, n, k) else append(s, n, ENDINGS[k])
+            # A primary that got the slot without a vote may have been known for long.
+            age = EXPIRED if world.moves and not me.young else 0
+            met = r.met if r.met and r.met[:2] == (n, me.config) else (n, me.config, age)
             own = (n, len(new.nodes[n].log))
-            yield f"revoker: ends at {n}", new._replace(revoker=r._replace(own=own, met=met)), None
+            new = put_revoker(new, k, r._replace(own=own, met=met))
+            yield f"{who}: ends at {n}", new, None
         elif world.confirmed(s, r.own, not world.rules.wait_all) and (
             not world.rules.wait_met or (r.met and r.met[2] == EXPIRED)
         ):
-            acked = s._replace(revoker=AT_REST._replace(acked=("own", 0)))
-            yield "revoker: ACKNOWLEDGED by owner", acked, None
-    yield from _journals(world, s)
+            acked = put_revoker(s, k, AT_REST._replace(acked=("own", 0)))
+            yield f"{who}: ACKNOWLEDGED by owner", acked, None
+    yield from _journals(world, s, k)
     if r.wait is not None and (r.wait == EXPIRED or not world.rules.wait_out):
-        acked = s._replace(revoker=AT_REST._replace(acked=("journals", 0)))
-        yield "revoker: ACKNOWLEDGED by journals", acked, None
+        acked = put_revoker(s, k, AT_REST._replace(acked=("journals", 0)))
+        yield f"{who}: ACKNOWLEDGED by journals", acked, None
 
 
-def _journals(world: World, s: State) -> Iterable[Step]:
-    r = s.revoker
-    for k, shard in enumerate(world.journals):
-        place = r.journals[k]
+def _journals(world: World, s: State, k: int) -> Iterable[Step]:
+    r, who = s.revokers[k], _NAMES[k]
+    for j, shard in enumerate(world.journals):
+        place = r.journals[j]
         if isinstance(place, str):
             continue
-        for n in world.owners(s, REVOKER, shard):
+        for n in world.owners(s, REVOKERS[k], shard):
             if place is None:
-                new = entered(world, s, n)
-                journals = (*r.journals[:k], (n, len(new.nodes[n].log)), *r.journals[k + 1 :])
-                new = new._replace(revoker=r._replace(journals=journals))
-                yield f"revoker: journal {k} at {n}", new, None
+                new = _entered(world, s, n, k)
+                journals = (*r.journals[:j], (n, len(new.nodes[n].log)), *r.journals[j + 1 :])
+                new = put_revoker(new, k, r._replace(journals=journals))
+                yield f"{who}: journal {j} at {n}", new, None
             elif place[0] == n and (
                 not world.rules.journal_wait or world.confirmed(s, place, not world.rules.wait_all)
             ):
-                journals = (*r.journals[:k], "ok", *r.journals[k + 1 :])
+                journals = (*r.journals[:j], "ok", *r.journals[j + 1 :])
                 wait = 0 if r.wait is None and journals.count("ok") >= 2 else r.wait
-                new = s._replace(revoker=r._replace(journals=journals, wait=wait))
-                yield f"revoker: journal {k} confirmed", new, None
+                new = put_revoker(s, k, r._replace(journals=journals, wait=wait))
+                yield f"{who}: journal {j} confirmed", new, None
 
 
-def entered(world: World, s: State, n: int) -> State:
+def _entered(world: World, s: State, n: int, k: int) -> State:
     """Write the entry; a journal that counts for its promotion alone has its mark written first.
 
     A journal that is not filled confirms too: as that is safe, refusing there is as well.
     """
     if not world.rules.refill and world.counts(s, n) and world.mark(s, n) != world.own_mark(s, n):
-        return append(s, n, world.own_mark(s, n), "j")
-    return append(s, n, "j")
+        return append(s, n, world.own_mark(s, n), ENTRIES[k])
+    return append(s, n, ENTRIES[k])
 
 
-def _gives_up(world: World, s: State) -> Iterable[Step]:
+def _gives_up(world: World, s: State, k: int) -> Iterable[Step]:
     """A request to the owner or to a journal that is executed whenever the node comes to it.
 
     After the acknowledgement it is a repetition of the operation.
     """
-    less = s._replace(lates=s.lates - 1)
-    for n in world.owners(s, REVOKER, 0):
-        new = less._replace(late=Late(n, ("e",), None))
-        yield f"revoker: sends to owner {n}, gives up", new, None
-    for k, shard in enumerate(world.journals):
-        for n in world.owners(s, REVOKER, shard):
-            new = less._replace(late=Late(n, ("j",), None))
-            yield f"revoker: sends to journal {k} at {n}, gives up", new, None
-
-
-def another_subject(world: World, s: State) -> Steps:
-    """An entry of another subject, in one journal and of no account but for the head's number."""
-    if "numbers" in world.actors and s.lates:
-        for shard in world.journals:
-            for n in world.owners(s, REVOKER, shard):
-                new = append(s, n, "k")._replace(lates=s.lates - 1)
-                yield f"another subject's entry at {n}", new, None
-
-
-def late_request(world: World, s: State) -> Steps:
-    """A node executes what was sent to it long ago, if it still calls itself primary."""
-    late = s.late
-    if late is None or not (s.nodes[late.node].up and s.nodes[late.node].primary):
-        return
-    n, done = late.node, s._replace(late=None)
-    log = s.nodes[n].log
-    if late.fill:
-        read_as = (world.mark(s, n), s.nodes[n].run)
-        if not world.rules.fill_set or read_as == late.fill:
-            new = append(done, n, *late.items, world.own_mark(s, n))
-            yield f"LATE fill of {n}", world.healed(new, n), None
-        else:
-            yield f"LATE fill of {n} changes nothing", done, None
-    elif late.items == ("e",) and "e" in log and world.rules.operation:
-        yield f"LATE ending at {n} changes nothing", done, None
-    else:
-        yield f"LATE {late.items[0]} at {n}", append(done, n, *late.items), None
+    less, who = s._replace(lates=s.lates - 1, begun=s.begun | 1 << k), _NAMES[k]
+    for n in world.subject_owners(s, REVOKERS[k], world.subject_of[k]):
+        new = less._replace(late=Late(n, (ENDINGS[k],), None))
+        yield f"{who}: sends to owner {n}, gives up", new, None
+    for j, shard in enumerate(world.journals):
+        for n in world.owners(s, REVOKERS[k], shard):
+            new = less._replace(late=Late(n, (ENTRIES[k],), None))
+            yield f"{who}: sends to journal {j} at {n}, gives up", new, None

@@ -2,9 +2,11 @@
 
 Checked in every state:
 
-- ``strict``: a believed read of the owner that begins after the acknowledgement accepts s0.
+- ``strict``: a believed read of the owner that begins after the acknowledgement accepts s0, or
+  what else the ending ends, as s1 where that was durable before the ending began.
 - ``cached``: what is in memory under evidence accepts s0 more than T after the acknowledgement.
-- ``refused``: s1, opened after the acknowledgement and durable, is refused by a believed read.
+- ``refused``: s1, opened after the acknowledgement of all that would end it and durable, is refused
+  by a believed read.
 - ``banned``: a login that begins after a ban's acknowledgement, with no lift begun, succeeds.
 - ``lifted``: a login is refused as banned after the lift is durable.
 """
@@ -38,6 +40,14 @@ class Rules:
     asked_knowing: bool = True
     lift_evidence: bool = True
     head_mark: bool = True
+    trim_own: bool = True
+    forget_one: bool = True
+    fill_last: bool = True
+    ahead_all: bool = True
+    asked_each: bool = True
+    own_id: bool = True
+    ids_move: bool = True
+    declared: bool = True
 
     def without(self, *names: str) -> "Rules":
         return replace(self, **dict.fromkeys(names, False))
@@ -65,5 +75,13 @@ WORDS: Final = {
     "asked_knowing": "an answer counts if its request carried all entries known by now",
     "lift_evidence": "a ban is lifted with the same evidence as a verify, entries first",
     "head_mark": "entries are read again when a head's number or its mark differs, not the number",
+    "trim_own": "whoever trims an entry leaves those of other endings in the journal",
+    "forget_one": "whoever reads that an entry was trimmed forgets that one alone",
+    "fill_last": "the mark of a filled journal is written with the last of the entries",
+    "ahead_all": "all known entries of a subject are carried out in front, not the latest alone",
+    "asked_each": "an answer counts if its request carried each known entry, not any of them",
+    "own_id": "a repetition is told by the id of its operation, not by what it does",
+    "ids_move": "the ids of operations move along with the subject",
+    "declared": "who has given a slot away executes nothing there: scripts declare their keys",
 }
 assert list(WORDS) == [field.name for field in fields(Rules)]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from .carrier import carrier
 from .cluster import cluster, faults
-from .revoker import another_subject, late_request, revoker
+from .late import another_subject, late_request
+from .moves import slot_moves
+from .revoker import revoker
 from .state import State, Steps, tick
 from .verifier import verifier
 from .world import World
@@ -30,7 +32,9 @@ def steps(world: World, s: State) -> Steps:
     """All that can happen next."""
     yield from faults(world, s)
     yield from cluster(world, s)
-    yield from revoker(world, s)
+    yield from slot_moves(world, s)
+    for k in range(len(s.revokers)):
+        yield from revoker(world, s, k)
     yield from late_request(world, s)
     yield from another_subject(world, s)
     if "trim" in world.actors:
@@ -89,7 +93,7 @@ def follow(world: World, wanted: str, strict: bool = False) -> tuple[State, list
 
 def reaches(world: World, start: State, wanted: str, limit: int) -> list[str] | None:
     """The shortest way to a step whose name contains ``wanted``, without further faults."""
-    start = start._replace(faults=0, lates=0)
+    start = start._replace(faults=0, lates=0, moves=0)
     parents: dict[State, tuple[State, str] | None] = {start: None}
     queue = deque([start])
     while queue:

@@ -19,9 +19,14 @@ class Mark(NamedTuple):
 
 
 Log = tuple[str | Mark, ...]
-"""What a node executed: ``e`` an ending of all sessions (or a ban), ``l`` login s1, ``u`` a lift,
-``j`` an entry, ``k`` one of another subject, ``x`` an entry trimmed, or a mark. A restart with
-older data keeps a prefix."""
+"""What a node executed: ``e`` an ending, ``l`` login s1, ``u`` a lift, ``j`` an entry, ``k`` one of
+another subject, ``x`` an entry trimmed, or a mark; ``E``, ``J`` and ``X`` are of the second ending.
+When the slot of the subject moves: ``D`` its data deleted, ``I`` its data as they were elsewhere,
+which follow, ``i`` the ids of operations are not among them. A restart with older data keeps a
+prefix."""
+ENDINGS: Final = ("e", "E")
+ENTRIES: Final = ("j", "J")
+TRIMMED: Final = ("x", "X")
 Place = tuple[int, int]
 """A node, and the length of its log that has to be confirmed."""
 
@@ -35,6 +40,9 @@ class Node(NamedTuple):
     synced: bool
     run: int  # another one after each start
     member: bool  # not forgotten by the cluster
+    claims: bool = False  # a primary: owns the slot of the subject; a replica: its primary does
+    slot: int = 0  # the config epoch of the slot's owner, as heard
+    young: bool = False  # was promoted or restarted, where that matters
 
 
 class Evidence(NamedTuple):
@@ -44,7 +52,7 @@ class Evidence(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a verifier has in memory of s0."""
+    """What a verifier has in memory of a session."""
 
     age: int
     epoch: int
@@ -52,20 +60,21 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A read that was sent and not answered: did it carry the entry, did it begin after...?"""
+    """A read that was sent and not answered. Endings are bits of a number."""
 
     node: int
-    knew: bool
-    after: bool
+    knew: int  # the entries that it carried
+    after: int  # the endings that were acknowledged when it began
     durable: bool
     login: bool = False  # not a read, but login s1
+    subject: int = 0
 
 
 class Verifier(NamedTuple):
     epoch: int
     evidence: tuple[Evidence, ...]  # by shard
-    memory: Answer
-    knows: bool
+    memory: tuple[Answer, ...]  # of s0 and t0
+    knows: int  # entries, as bits
     fence: int | None
     base: bool  # has read the entries since it started
     asked: Asked | None
@@ -91,6 +100,7 @@ class Login(NamedTuple):
     place: Place | None
     later: bool  # began after the acknowledgement
     durable: bool
+    before: int = 0  # endings that began after it was durable, as bits
 
 
 class Late(NamedTuple):
@@ -106,13 +116,16 @@ class State(NamedTuple):
     cut: int  # 0 not yet, 1 parted, 2 healed
     faults: int  # left
     verifiers: tuple[Verifier, ...]
-    revoker: Revoker
-    carrier: Carrier
+    revokers: tuple[Revoker, ...]  # by ending
+    carriers: tuple[Carrier, ...]  # by ending
     login: Login | None
     lift: Login | None
     late: Late | None
     lates: int  # late requests and entries of others left
     hurt: int  # bits of journals that lost data and were not filled since
+    begun: int = 0  # endings that were begun, as bits
+    moves: int = 0  # of the slot of the subject, left
+    move: tuple[int, int] | None = None  # from a node to a node: the data have moved, not the slot
 
 
 Step = tuple[str, State, str | None]
@@ -140,8 +153,31 @@ def put_verifier(state: State, k: int, verifier: Verifier) -> State:
     return state._replace(verifiers=tuple(verifiers))
 
 
-def has_entry(log: Log) -> bool:
-    return "j" in log and "x" not in log[log.index("j") :]
+def put_revoker(state: State, k: int, revoker: Revoker) -> State:
+    revokers = list(state.revokers)
+    revokers[k] = revoker
+    return state._replace(revokers=tuple(revokers), begun=state.begun | 1 << k)
+
+
+def put_carrier(state: State, k: int, carrier: Carrier) -> State:
+    carriers = list(state.carriers)
+    carriers[k] = carrier
+    return state._replace(carriers=tuple(carriers))
+
+
+def has_entry(log: Log, k: int) -> bool:
+    entry = ENTRIES[k]
+    return entry in log and TRIMMED[k] not in log[log.index(entry) :]
+
+
+def entries_in(log: Log) -> int:
+    """The entries in a journal, as bits."""
+    return sum(has_entry(log, k) << k for k in range(len(ENTRIES)))
+
+
+def acked_in(state: State) -> int:
+    """The endings that are acknowledged, as bits."""
+    return sum((r.acked is not None) << k for k, r in enumerate(state.revokers))
 
 
 def older(age: int) -> int:
@@ -153,12 +189,14 @@ def tick(state: State) -> Step:
     verifiers = []
     for v in state.verifiers:
         evidence = tuple(e._replace(age=1) if e.age < 1 else NO_EVIDENCE for e in v.evidence)
-        memory = v.memory._replace(age=1) if v.memory.age < 1 else NO_ANSWER
+        memory = tuple(m._replace(age=1) if m.age < 1 else NO_ANSWER for m in v.memory)
         verifiers.append(v._replace(evidence=evidence, memory=memory))
-    r = state.revoker
-    r = r._replace(
-        met=r.met and (r.met[0], r.met[1], older(r.met[2])),
-        wait=None if r.wait is None else older(r.wait),
-        acked=r.acked and (r.acked[0], older(r.acked[1])),
+    revokers = tuple(
+        r._replace(
+            met=r.met and (r.met[0], r.met[1], older(r.met[2])),
+            wait=None if r.wait is None else older(r.wait),
+            acked=r.acked and (r.acked[0], older(r.acked[1])),
+        )
+        for r in state.revokers
     )
-    return "tick", state._replace(verifiers=tuple(verifiers), revoker=r), None
+    return "tick", state._replace(verifiers=tuple(verifiers), revokers=revokers), None

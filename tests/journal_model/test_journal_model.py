@@ -8,6 +8,7 @@ import pytest
 
 from tests.selection import SEED
 
+from .beyond import BEYOND, search_beyond
 from .histories import histories
 from .power import DANGERS, SKETCH, rule_of, search_danger, search_sketch
 from .rules import WORDS, Rules
@@ -55,9 +56,28 @@ def test_the_first_sketch_breaks(name: str) -> None:
     assert search_sketch(name, 60_000).violations
 
 
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_a_moving_slot_breaks_is_found(name: str) -> None:
+    """The protocol does not avert it; the assumption that excludes it elsewhere is needed."""
+    kind, danger = BEYOND[name]
+    follow(World(Rules(), **danger.world), danger.steps, strict=True)
+    assert list(search_beyond(name, 60_000).violations) == [kind]
+
+
 @pytest.mark.parametrize(
     "danger",
-    ["heads", "wait_all", "count_failed", "apply_first", "login_evidence", "asked_knowing"],
+    [
+        "heads",
+        "wait_all",
+        "count_failed",
+        "apply_first",
+        "login_evidence",
+        "asked_knowing",
+        "ahead_all",
+        "own_id",
+        "ids_move",
+        "declared",
+    ],
 )
 def test_random_histories_find_what_is_wrong(danger: str) -> None:
     """Without being led to the danger, from a seed that is known to come to it."""
