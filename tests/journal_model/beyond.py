@@ -1,7 +1,8 @@
 """What the protocol does not avert: the shards of a moving slot fail before all have heard of it.
 
 The new owner raises its epoch without a vote, so no majority need know; and its replicas have the
-data later than the owner itself, which nobody waits for.
+data later than the owner itself, which nobody waits for. The same epoch may be raised by one and
+voted for by others, so a later epoch does not tell the two apart either.
 """
 
 from typing import Any, Final
@@ -32,7 +33,7 @@ BEYOND: Final[dict[str, tuple[str, Danger]]] = {
         "refused",
         Danger(
             {**_WORLD, "kinds": "crash stale"},
-            f"{_ENDED},beats of all,login s1,1 syncs,login is durable,{_MOVED},CRASH 2,"
+            f"{_ENDED},beats of all,login s1,1 syncs,login is durable,{_MOVED},3 hears who,CRASH 2,"
             "3 is promoted",
         ),
     ),
@@ -40,8 +41,20 @@ BEYOND: Final[dict[str, tuple[str, Danger]]] = {
         "banned",
         Danger(
             {**_WORLD, "kinds": "crash stale", "actors": "login trim ban"},
-            f"{_ENDED},{_MOVED},CRASH 2,3 is promoted",
+            f"{_ENDED},{_MOVED},3 hears who,CRASH 2,3 is promoted",
         ),
+    ),
+    "a replaced primary that has not heard of it hears the epoch of the move from a third node": (
+        "strict",
+        Danger(
+            {"moves": 1, "kinds": "crash cut stale"},
+            f"CUT,1 is promoted,MOVES the data from 1,MOVES the slot,{_ENDED_THERE},heal,"
+            "0 hears epoch,4 hears epoch",
+        ),
+    ),
+    "the slot moves at once with the data, and the old owner does not stand still": (
+        "strict",
+        Danger({**_WORLD, "kinds": "atomic stale"}, f"MOVES the slot,{_ENDED_THERE}"),
     ),
 }
 """What breaks, and where; all rules are kept."""

@@ -138,10 +138,11 @@ def _voters(world: World, s: State, n: int) -> list[int]:
 
 def _promoted(world: World, s: State, n: int, voters: list[int]) -> State | None:
     """The state after the vote for node ``n``, or None without a majority."""
-    if len({world.shard_of[v] for v in voters}) < world.majority:
+    one_each = {world.shard_of[v]: v for v in sorted(voters, key=lambda v: s.nodes[v].config)}
+    if len(one_each) < world.majority:
         return None
     epoch = max(s.nodes[m].epoch for m in (*voters, n)) + 1
-    for v in voters[: world.majority]:
+    for v in sorted(one_each.values())[: world.majority]:
         s = put(s, v, epoch=epoch)
     slot = epoch if world.moves and s.nodes[n].claims else s.nodes[n].slot
     young = world.moves > 0
@@ -177,9 +178,10 @@ def cluster(world: World, s: State) -> Steps:
         if me.primary and any(s.nodes[m].config > me.config for m in lords):
             new = put(without_connections(s, n), n, epoch=top, primary=False, synced=False)
             yield f"{n} is demoted", new, None
-        elif top > me.epoch or (world.moves and hears_claims(world, s, n, heard) is not s):
-            new = put(hears_claims(world, s, n, heard), n, epoch=top)
-            yield f"{n} hears epoch {top}", new, None
+        if top > me.epoch:  # from a third node, perhaps before it hears that it was replaced
+            yield f"{n} hears epoch {top}", put(s, n, epoch=top), None
+        if world.moves and (new := hears_claims(world, s, n, heard)) is not s:
+            yield f"{n} hears who owns the slot", put(new, n, epoch=top), None
         if me.primary:
             continue
         if lords:

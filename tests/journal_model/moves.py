@@ -1,9 +1,12 @@
 """The slot of the subject moves to another primary: first the data, then the slot.
 
-The new owner raises its epoch by itself, without a vote, and the others hear of it by gossip. Who
-asks the old owner in between is sent on. Without the kind of fault ``stale`` it is assumed that,
-from the move of the data until all nodes of both shards have heard, none of these nodes fails and
-no replica of them is promoted. What breaks else is in `beyond`.
+Or both at once (``atomic``): then the old owner keeps the data, and stands still, until it hears
+of it. The new owner raises its epoch by itself, without a vote, and the others hear of it by
+gossip. Who asks the old owner in between is sent on.
+
+Without the kind of fault ``stale`` it is assumed that both shards have one primary when a move
+begins, and that from then on until all their nodes have heard, none of these nodes fails, and no
+replica of them is promoted. What breaks else is in `beyond`.
 """
 
 from .state import State, Steps, append, put
@@ -31,17 +34,28 @@ def unsettled(world: World, s: State) -> bool:
 
 def _data(world: World, s: State) -> Steps:
     nodes = [n for x in world.homes[0] for n in world.shards[x]]
+    primaries = sum(s.nodes[n].primary and s.nodes[n].member for n in nodes)
+    if "stale" not in world.kinds and primaries > len(world.homes[0]):
+        return
     up = [n for n in nodes if s.nodes[n].up and s.nodes[n].primary and s.nodes[n].member]
     for n in up:
-        if not (s.nodes[n].claims and world.holds(s, n)):
+        if not (s.nodes[n].claims and world.holds(s, n)) or _is_replaced(world, s, n):
             continue
         for m in up:
-            if world.shard_of[m] != world.shard_of[n] and world.linked(s, n, m):
+            is_there = world.shard_of[m] != world.shard_of[n] and world.linked(s, n, m)
+            if is_there and not _is_replaced(world, s, m):
                 items = ("I", *world.data(s.nodes[n].log))
                 items = items if world.rules.ids_move else (*items, "i")
-                new = append(append(s, n, "D"), m, *items)
-                new = new._replace(moves=s.moves - 1, move=(n, m))
-                yield f"MOVES the data from {n} to {m}", new, None
+                new = append(s, m, *items)._replace(moves=s.moves - 1, move=(n, m))
+                if "atomic" in world.kinds:
+                    yield f"MOVES the slot and the data from {n} to {m}", _slot(new, m), None
+                else:
+                    yield f"MOVES the data from {n} to {m}", append(new, n, "D"), None
+
+
+def _is_replaced(world: World, s: State, n: int) -> bool:
+    same = [s.nodes[m] for m in world.shards[world.shard_of[n]] if m != n]
+    return any(node.primary and node.config >= s.nodes[n].config for node in same)
 
 
 def _slot(s: State, m: int) -> State:
@@ -69,7 +83,7 @@ def hears_claims(world: World, s: State, n: int, heard: list[int]) -> State:
     me, config = s.nodes[n], s.nodes[m].config
     if config <= me.slot:
         return s
-    claims = world.shard_of[m] == world.shard_of[n]
+    claims = world.shard_of[m] == world.shard_of[n] and not me.primary
     if me.primary and me.claims and not claims and world.holds(s, n):
         s = append(s, n, "D")
     return put(s, n, claims=claims, slot=config)

@@ -118,7 +118,8 @@ DANGERS: Final[dict[str, Danger]] = {
         "4 hears,6 hears",
     ),
     "declared": Danger(
-        _MOVES, f"{_MOVED},0 hears,4 hears,6 hears,ends at 0,1 syncs,tick,tick,ACKNOWLEDGED by o"
+        _MOVES,
+        f"{_MOVED},4 hears,6 hears,0 hears who,ends at 0,1 syncs,tick,tick,ACKNOWLEDGED by o",
     ),
 }
 

@@ -137,6 +137,12 @@ WORLDS: Final[dict[str, dict[str, Any]]] = {
         "actors": "login trim ask",
         "moves": 1,
     },
+    "4 shards, the slot moves at once": {
+        "layout": "4",
+        "side": (2,),
+        "kinds": "crash restart cut manual atomic",
+        "moves": 2,
+    },
     "4 shards, the slot moves, two logouts": {
         "layout": "4",
         "side": (0,),

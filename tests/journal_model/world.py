@@ -43,7 +43,8 @@ class World:
         faults: how many at most.
         kinds: faults that happen: crash, restart (with older data), jroll (of primaries of journals
             too), cut, forget, vstart (a new process), manual (a failover without force), stale
-            (nodes fail before they have heard that the slot has moved).
+            (nodes fail before they have heard that the slot has moved), atomic (the slot moves at
+            once with the data).
         actors: what is done beside ending and verifying: login, trim, late (requests that are
             executed later), ask (a read is sent and answered in two steps), ban, numbers (an entry
             of another subject, and verifiers that read entries only when a head has changed),
@@ -140,11 +141,17 @@ class World:
         found = []
         for n in up:
             if s.nodes[n].claims or not self.rules.declared:
-                asked = n
-                if s.move and s.move[0] == n and s.nodes[n].claims and not self.holds(s, n):
-                    asked = s.move[1] if s.move[1] in up else -1
+                asked: int | None = n
+                if s.move and s.move[0] == n and s.nodes[n].claims:
+                    asked = self._asked_of_mover(s, *s.move)
                 found.append(asked)
-        return [n for n in dict.fromkeys(found) if n >= 0]
+        return [n for n in dict.fromkeys(found) if n in up]
+
+    def _asked_of_mover(self, s: State, n: int, m: int) -> int | None:
+        """Who executes what the old owner ``n`` is asked, which has not heard that it moved."""
+        if not self.holds(s, n):
+            return m
+        return n if "stale" in self.kinds or not s.nodes[m].claims else None
 
     def subject_owners(self, s: State, client: int, subject: int) -> list[int]:
         """The nodes that execute what the client asks about a subject."""
