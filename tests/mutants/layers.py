@@ -68,6 +68,7 @@ TEST_FOLDERS: Final = (
     "tests/cluster/durability",
     "tests/cluster/store_faults",
     "tests/integrations",
+    "tests/integrations/grpc",
     "tests/migrate",
     "tests/testing",
     "tests/service",

@@ -9,8 +9,8 @@ session. Nothing of the other library is needed, apart from the key of its token
 """
 
 from clusterpass.migrate.aio.manager import AsyncMigratingSessionManager
-from clusterpass.migrate.issuers import (
-    OldIssuer,
+from clusterpass.migrate.issuers import OldIssuer
+from clusterpass.migrate.libraries import (
     authlib,
     authx,
     fastapi_users_jwt,

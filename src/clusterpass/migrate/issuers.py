@@ -1,9 +1,4 @@
-"""What the tokens of other libraries look like, and how they are verified.
-
-Each function returns the :class:`OldIssuer` of one library, as its default settings have it.
-joserfc does the cryptography. The secrets of other libraries may be shorter than those that
-ClusterPass accepts for itself: they have been in use, and are so until the last token has expired.
-"""
+"""Verifies the signed tokens of another issuer. joserfc does the cryptography."""
 
 import logging
 import re
@@ -15,7 +10,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry
 
-from clusterpass.limits import DAY, LONGEST_LIFETIME
+from clusterpass.limits import LONGEST_LIFETIME
 from clusterpass.model.authentication_errors import TokenExpired
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.frozen import frozen
@@ -26,8 +21,8 @@ logger: Final = logging.getLogger("clusterpass.migrate")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 _KEY_TYPES: Final = {"HS": "oct", "RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 _LONGEST_TOKEN: Final = 12_288
-_ACCESS_AND_REFRESH: Final[Mapping[str, OldTokenKind]] = {"access": "access", "refresh": "refresh"}
-_EVERY_KIND: Final[frozenset[OldTokenKind]] = frozenset({"access", "refresh"})
+ACCESS_AND_REFRESH: Final[Mapping[str, OldTokenKind]] = {"access": "access", "refresh": "refresh"}
+"""The values of a claim that names the kinds as ClusterPass does."""
 _REFRESH: Final[frozenset[OldTokenKind]] = frozenset({"refresh"})
 
 Key = str | bytes | Mapping[str, Any]
@@ -46,7 +41,7 @@ class OldIssuer:
         lifetime: int,
         subject_claim: str = "sub",
         kind_claim: str | None = None,
-        kinds: Mapping[str, OldTokenKind] = _ACCESS_AND_REFRESH,
+        kinds: Mapping[str, OldTokenKind] = ACCESS_AND_REFRESH,
         exchangeable: frozenset[OldTokenKind] = _REFRESH,
         issuer: str | None = None,
         audience: str | None = None,
@@ -152,166 +147,6 @@ class OldIssuer:
                 "tokens of %s live for %d s, but are accepted for %d s only: set lifetime",
                 *(self.name, seconds, self.lifetime),
             )
-
-
-def flask_jwt_extended(
-    key: Key,
-    *,
-    algorithm: str = "HS256",
-    lifetime: int = 30 * DAY,
-    identity_claim: str = "sub",
-    issuer: str | None = None,
-    audience: str | None = None,
-) -> OldIssuer:
-    """Return the issuer of an application that used Flask-JWT-Extended 4.
-
-    ``key``: ``JWT_SECRET_KEY``, or ``JWT_PUBLIC_KEY``. ``lifetime``: the seconds of
-    ``JWT_REFRESH_TOKEN_EXPIRES``. The others are ``JWT_ALGORITHM``, ``JWT_IDENTITY_CLAIM``,
-    ``JWT_DECODE_ISSUER`` and ``JWT_DECODE_AUDIENCE``. Raises ConfigurationError.
-    """
-    return OldIssuer(
-        "flask-jwt-extended",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        subject_claim=identity_claim,
-        kind_claim="type",
-        issuer=issuer,
-        audience=audience,
-        own_claims=("fresh", "csrf"),
-    )
-
-
-def simplejwt(
-    key: Key,
-    *,
-    algorithm: str = "HS256",
-    lifetime: int = DAY,
-    user_id_claim: str = "user_id",
-    token_type_claim: str = "token_type",  # noqa: S107 (the name of a claim)
-    issuer: str | None = None,
-    audience: str | None = None,
-) -> OldIssuer:
-    """Return the issuer of an application that used djangorestframework-simplejwt.
-
-    ``key``: ``SIGNING_KEY``, which is ``SECRET_KEY`` by default, or ``VERIFYING_KEY``.
-    ``lifetime``: the seconds of ``REFRESH_TOKEN_LIFETIME`` (of ``SLIDING_TOKEN_REFRESH_LIFETIME``
-    with sliding tokens). The others are the settings of these names. Raises ConfigurationError.
-    """
-    return OldIssuer(
-        "simplejwt",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        subject_claim=user_id_claim,
-        kind_claim=token_type_claim,
-        kinds={**_ACCESS_AND_REFRESH, "sliding": "access"},
-        issuer=issuer,
-        audience=audience,
-        own_claims=("refresh_exp",),
-    )
-
-
-def fastapi_users_jwt(
-    key: Key,
-    *,
-    lifetime: int,
-    algorithm: str = "HS256",
-    audience: str = "fastapi-users:auth",
-) -> OldIssuer:
-    """Return the issuer of an application that used the JWTStrategy of fastapi-users.
-
-    ``key``, ``lifetime``: the ``secret`` (or ``public_key``) and ``lifetime_seconds`` of the
-    strategy. That has one kind of token, which can be exchanged for a session. Raises
-    ConfigurationError.
-    """
-    return OldIssuer(
-        "fastapi-users",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        exchangeable=_EVERY_KIND,
-        audience=audience,
-    )
-
-
-def authx(
-    key: Key,
-    *,
-    algorithm: str = "HS256",
-    lifetime: int = 20 * DAY,
-    issuer: str | None = None,
-    audience: str | None = None,
-) -> OldIssuer:
-    """Return the issuer of an application that used AuthX.
-
-    ``key``: ``JWT_SECRET_KEY``, or ``JWT_PUBLIC_KEY``. ``lifetime``: the seconds of
-    ``JWT_REFRESH_TOKEN_EXPIRES``. Raises ConfigurationError.
-    """
-    return OldIssuer(
-        "authx",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        kind_claim="type",
-        issuer=issuer,
-        audience=audience,
-        own_claims=("fresh", "csrf", "token_type"),
-    )
-
-
-def authlib(
-    key: Key,
-    *,
-    algorithm: str = "RS256",
-    lifetime: int,
-    issuer: str,
-    audience: str | None = None,
-) -> OldIssuer:
-    """Return the issuer of an authorization server that used Authlib (RFC 9068 access tokens).
-
-    ``key``: the public key. ``lifetime``: seconds for which an access token is valid. Authlib's
-    refresh tokens are opaque: pass a look-up for them. Raises ConfigurationError.
-    """
-    return OldIssuer(
-        "authlib",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        issuer=issuer,
-        audience=audience,
-    )
-
-
-def pyjwt(
-    key: Key,
-    *,
-    algorithm: str = "HS256",
-    lifetime: int,
-    subject_claim: str = "sub",
-    kind_claim: str | None = None,
-    kinds: Mapping[str, OldTokenKind] = _ACCESS_AND_REFRESH,
-    issuer: str | None = None,
-    audience: str | None = None,
-) -> OldIssuer:
-    """Return the issuer of an application that signed tokens of its own, with PyJWT for example.
-
-    ``lifetime``: seconds for which the longest-lived token is valid. ``kind_claim``: the claim that
-    tells access and refresh tokens apart, whose values ``kinds`` explains; None: there is one kind
-    of token, which can be exchanged for a session. Raises ConfigurationError.
-    """
-    return OldIssuer(
-        "pyjwt",
-        key,
-        algorithm=algorithm,
-        lifetime=lifetime,
-        subject_claim=subject_claim,
-        kind_claim=kind_claim,
-        kinds=kinds,
-        exchangeable=_EVERY_KIND if kind_claim is None else _REFRESH,
-        issuer=issuer,
-        audience=audience,
-    )
 
 
 def _import(key: Key, algorithm: str) -> Any:

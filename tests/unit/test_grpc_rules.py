@@ -1,0 +1,66 @@
+"""What the interceptors of gRPC require of a method, and what becomes of its stream."""
+
+import pytest
+
+from clusterpass import (
+    ConfigurationError,
+    ScopeMissing,
+    Session,
+    SessionChange,
+    SessionRevoked,
+    StoreUnavailable,
+)
+from clusterpass.integrations.grpc import (
+    requires,
+)
+from clusterpass.integrations.grpc_calls import Call, Rules
+from clusterpass.web.gate import NO_NEEDS
+
+SESSION = Session("alice", "s" * 22, None, 1, 1, 2, claims={"scope": "orders:read"}, acr="mfa")
+
+
+def test_a_stream_is_judged_by_what_becomes_of_its_session() -> None:
+    call, needs = Call(SESSION), requires("orders:read")
+    outage, end = StoreUnavailable(), SessionRevoked(reason="revoked", ended_at=1)
+    silent = SessionChange("unavailable", SESSION, outage)
+    assert call.judge(silent, needs, "stay") is None
+    assert call.judge(silent, needs, "close") is outage
+    assert call.judge(SessionChange("available", SESSION), needs, "close") is None
+    assert call.judge(SessionChange("ended", SESSION, end), needs, "stay") is end
+    poorer = Session("alice", "s" * 22, None, 1, 0, 0, claims={"role": "guest"})
+    assert call.judge(SessionChange("changed", poorer), NO_NEEDS, "stay") is None
+    assert (call.session.claims, call.session.acr) == ({"role": "guest"}, "mfa")
+    assert isinstance(call.judge(SessionChange("changed", poorer), needs, "stay"), ScopeMissing)
+
+
+def test_the_most_specific_rule_counts() -> None:
+    every, service, method = requires("a"), requires("b"), requires("c")
+    rules = Rules(
+        {"/*": every, "/shop.Orders/*": service, "/shop.Orders/Pay": method},
+        ["/shop.Orders/Hello", "/grpc.health.v1.Health/*"],
+        "stay",
+    )
+    assert rules.of("/shop.Orders/Pay") is method
+    assert rules.of("/shop.Orders/List") is service
+    assert rules.of("/shop.Orders/Hello") is None
+    assert rules.of("/grpc.health.v1.Health/Check") is None
+    assert rules.of("/grpc.health.v1.Healthy/Check") is every
+    assert Rules({}, (), "stay").of("/shop.Orders/List") is NO_NEEDS
+
+
+@pytest.mark.parametrize(
+    ("needs", "public", "in_outage"),
+    [
+        ({"shop.Orders/List": NO_NEEDS}, (), "stay"),
+        ({"/shop.Orders": NO_NEEDS}, (), "stay"),
+        ({"/shop.Orders/Li*": NO_NEEDS}, (), "stay"),
+        ({"/shop.Orders/List": NO_NEEDS}, ("/shop.Orders/List",), "stay"),
+        ({}, ("/*",), "stay"),
+        ({}, ("Health",), "stay"),
+        ({}, "/grpc.health.v1.Health/*", "stay"),
+        ({}, (), "leave"),
+    ],
+)
+def test_a_list_that_may_not_mean_what_it_says_is_rejected(needs, public, in_outage) -> None:
+    with pytest.raises(ConfigurationError):
+        Rules(needs, public, in_outage)
