@@ -24,9 +24,10 @@ from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.commands import add_commands
 from clusterpass.integrations.flask_requests import (
-    add_headers,
+    known_session,
     known_visit,
     make_response,
+    recall,
     this_visit,
 )
 from clusterpass.integrations.login_options import login_options
@@ -83,7 +84,6 @@ class ClusterPass:
             values |= {"ISSUER": sessions.config.issuer, "KEYS": sessions.config.keys}
         app.extensions[_EXTENSION] = _Extension(self, values, sessions)
         app.register_error_handler(ClusterPassError, _refuse)
-        app.after_request(add_headers)
         app.context_processor(_template_values)
         group = AppGroup(_EXTENSION, help="Sessions of this application's users.")
         app.cli.add_command(add_commands(group, lambda: nullcontext(_extension().sessions)))
@@ -151,6 +151,9 @@ class _Extension:
         self._setup: Final = setup
         self._sessions = sessions
         self._lock: Final = Lock()
+        self.recall: Callable[[str], Session | None] = _forgetful
+        if sessions is not None:
+            self._recall_by(sessions)
 
     @property
     def sessions(self) -> SessionManager:
@@ -161,9 +164,14 @@ class _Extension:
 
     def _open(self) -> SessionManager:
         manager = SessionManager.from_url(self._setup.store_url, self._setup.config_here())
+        self._recall_by(manager)
         # Tests make many applications in one process.
         weakref.finalize(self, manager.close).atexit = False
         return manager
+
+    def _recall_by(self, manager: SessionManager) -> None:
+        if "header" in self.gate.settings.token_places:
+            self.recall = manager.recall
 
 
 def session_required(
@@ -191,11 +199,12 @@ def session_required(
     )
 
     def decorate(view: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
-        is_async = inspect.iscoroutinefunction(view)
+        is_async, can_be_recalled = inspect.iscoroutinefunction(view), needs.can_be_recalled
 
         @functools.wraps(view)
         def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
-            _admit(needs)
+            if not (can_be_recalled and _recall(needs)):
+                _admit(needs)
             if not is_async:
                 return view(*args, **kwargs)
             answer: Returned = current_app.ensure_sync(view)(*args, **kwargs)
@@ -207,9 +216,9 @@ def session_required(
 
 
 def _session() -> Session | None:
-    visit = known_visit()
-    if visit is not None:
-        return visit.session
+    session = known_session()
+    if session is not None or known_visit() is not None:
+        return session
     if _EXTENSION not in current_app.extensions:
         raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
     return None
@@ -239,8 +248,19 @@ def csrf_token() -> str:
 
 
 def _extension() -> _Extension:
-    extension: _Extension = current_app.extensions[_EXTENSION]
+    # What a proxy is asked for goes through several functions each time.
+    app = cast("LocalProxy[Flask]", current_app)._get_current_object()
+    extension: _Extension = app.extensions[_EXTENSION]
     return extension
+
+
+def _recall(needs: Needs) -> bool:
+    """Return whether a bearer token of the request is remembered; raises what ``needs`` does."""
+    session = recall(_extension().recall)
+    if session is None:
+        return False
+    needs.check(session)
+    return True
 
 
 def _admit(needs: Needs) -> Session:
@@ -302,6 +322,10 @@ def _devices() -> Response:
 
 def _end_device(session_id: str) -> Response:
     return _answer(endpoints.end_device(_extension().gate, this_visit(), session_id))
+
+
+def _forgetful(_: str) -> None:
+    """Return None: the manager is not open, or no bearer token is accepted."""
 
 
 def _no_user(session: Session) -> Any:

@@ -1,15 +1,19 @@
 """Requests and responses of the integration with Flask."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from flask import Request, Response, g, request
+from flask import Request, Response, after_this_request, g, request
 from werkzeug.local import LocalProxy
 
+from clusterpass.model.values import Session
+from clusterpass.web.credentials import Credentials
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import WebAnswer
 
 _VISIT: Final = "_clusterpass_visit"
+_RECALLED: Final = "_clusterpass_recalled"
+_BEARER: Final = "Bearer "
 
 
 class FlaskRequest:
@@ -57,6 +61,33 @@ class FlaskRequest:
         return self._request.args.getlist(name)
 
 
+def recall(remembered: Callable[[str], Session | None]) -> Session | None:
+    """Return the session of the bearer token of this request, if it is ``remembered``.
+
+    Returns None for all other requests, which a visit has to judge. None is made here: it would
+    cost more than the verify.
+    """
+    sent = cast("LocalProxy[Request]", request)._get_current_object().environ
+    authorization: str = sent.get("HTTP_AUTHORIZATION", "")
+    if not authorization.startswith(_BEARER):
+        return None
+    token = authorization[len(_BEARER) :]
+    session = remembered(token)
+    if session is not None:
+        setattr(g._get_current_object(), _RECALLED, (session, token))
+    return session
+
+
+def known_session() -> Session | None:
+    """Return the session of this request; None when no view has required one yet."""
+    known = g._get_current_object()
+    recalled: tuple[Session, str] | None = known.get(_RECALLED)
+    if recalled is not None:
+        return recalled[0]
+    visit: Visit | None = known.get(_VISIT)
+    return None if visit is None else visit.session
+
+
 def known_visit() -> Visit | None:
     """Return the visit of this request; None when no view has asked for it yet."""
     visit: Visit | None = g._get_current_object().get(_VISIT)
@@ -69,7 +100,13 @@ def this_visit() -> Visit:
     if visit is None:
         found = cast("LocalProxy[Request]", request)._get_current_object()
         visit = Visit(FlaskRequest(found))
+        recalled: tuple[Session, str] | None = g.get(_RECALLED)
+        if recalled is not None:
+            visit.session, visit.access_token = recalled
+            visit.presented = visit.access_token
+            visit.credentials = Credentials("header", visit.access_token)
         setattr(g, _VISIT, visit)
+        after_this_request(_add_headers)
     return visit
 
 
@@ -81,9 +118,8 @@ def make_response(answer: WebAnswer) -> Response:
     return response
 
 
-def add_headers(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     """Return ``response`` with the headers that the visit has collected."""
-    visit = known_visit()
-    for name, value in visit.headers if visit is not None else ():
+    for name, value in this_visit().headers:
         response.headers.add(name, value)
     return response

@@ -52,6 +52,11 @@ class Needs:
     """Whether the store is asked each time, whatever the mode of the manager."""
 
     @property
+    def can_be_recalled(self) -> bool:
+        """Whether what ``SessionManager.recall`` returns is as good as what ``verify`` does."""
+        return self.level is None and self.max_auth_age is None and not self.strict
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options of ``SessionManager.verify``."""
         options: dict[str, Any] = {}
