@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from flask import Flask, jsonify
 
-from clusterpass import Config
+from clusterpass import Config, ConfigurationError
 from clusterpass.integrations.flask import ClusterPass, current_session, session_required
 from clusterpass.migrate import MigratingSessionManager
-from tests.migrate.old_apps import OldApp, flask_jwt_extended, pyjwt
+from clusterpass.web.settings import WebSettings
+from tests.migrate.old_apps import OldApp, fastapi_users, flask_jwt_extended, pyjwt
 
 ACCESS, REFRESH = "access_token_cookie", "refresh_token_cookie"
 OWN_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -128,3 +129,50 @@ def test_cookies_of_no_use_are_taken_away(app: Flask, old: OldApp) -> None:
     answer = client.get("/orders", headers={"Accept": "text/html"})
     assert answer.status_code in {302, 303}
     assert cookies_of(client) == set()
+
+
+def test_a_logout_spends_both_old_cookies(app: Flask) -> None:
+    old = flask_jwt_extended()
+    client = browser(app, ACCESS, REFRESH, old=old)
+    assert client.post("/auth/logout", headers=OWN_SITE).status_code == 204
+    bearer = {"Authorization": f"Bearer {old.access}"}
+    assert app.test_client().get("/orders", headers=bearer).status_code == 401
+    refused = app.test_client().post("/auth/refresh", json={"refresh_token": old.refresh})
+    assert refused.status_code == 401
+
+
+def test_old_cookies_are_deleted_as_they_were_set() -> None:
+    settings = WebSettings(
+        old_access_cookie="a", old_cookie_domain="shop.example", old_cookie_path="/api"
+    )
+    assert ("Set-Cookie", "a=; Max-Age=0; Path=/api; Domain=shop.example; Secure; HttpOnly; "
+            "SameSite=Lax") in settings.cookies.clear()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"old_access_cookie": "a b"},
+        {"old_refresh_cookie": ""},
+        {"old_cookie_domain": "a; Secure"},
+        {"old_cookie_path": "here"},
+        {"old_cookie_path": "/a;b"},
+    ],
+)
+def test_what_is_no_cookie_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        WebSettings(**settings)
+
+
+def test_one_cookie_may_hold_the_only_kind_of_token(cp_url: str, config: Config) -> None:
+    old = fastapi_users()
+    with MigratingSessionManager.from_url(cp_url, config) as sessions:
+        sessions.accept(old.issuer)
+        app = Flask("single")
+        cp = ClusterPass(cookie_secure=False, old_refresh_cookie="auth", silent_refresh=False)
+        cp.init_app(app, sessions=sessions)
+        app.get("/me")(session_required()(lambda: {"of": current_session.subject}))
+        client = app.test_client()
+        client.set_cookie("auth", old.access)
+        assert client.get("/me").json == {"of": "7"}
+        assert cookies_of(client) == {"auth"}

@@ -1,12 +1,19 @@
 """Nobody is logged out who moves in: the tokens of other libraries, on both managers."""
 
 import asyncio
+import base64
+import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
+import redis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from clusterpass import (
     Config,
@@ -15,12 +22,14 @@ from clusterpass import (
     InvalidToken,
     RefreshTokenReused,
     SessionManager,
+    SessionPolicy,
     SessionRevoked,
     StepUpRequired,
     SubjectBanned,
     TokenExpired,
     TokenMalformed,
     TokenSignatureInvalid,
+    migrate,
 )
 from clusterpass.migrate import (
     AsyncMigratingSessionManager,
@@ -28,9 +37,11 @@ from clusterpass.migrate import (
     OldToken,
     OldUser,
 )
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.location import parse_store_url
 from clusterpass.testing import SimulatedClock
 from tests.cluster.conftest import Facade
-from tests.migrate.old_apps import APPS, DAY, EXCHANGING, OldApp, flask_jwt_extended, pyjwt
+from tests.migrate.old_apps import APPS, DAY, EXCHANGING, SECRET, OldApp, flask_jwt_extended, pyjwt
 
 
 class Async(Facade):
@@ -112,7 +123,7 @@ def test_an_old_token_is_exchanged_for_one_session(
     # Another tab comes a moment after the first one has gone on.
     successor = sessions.refresh(pair.refresh_token)
     late = sessions.refresh(app.exchangeable)
-    assert sessions.refresh(late.refresh_token).refresh_token == successor.refresh_token
+    assert late.refresh_token == successor.refresh_token
     cp_clock.advance(60)
     with pytest.raises(InvalidRefreshToken) as caught:
         sessions.refresh(app.exchangeable)
@@ -241,6 +252,25 @@ def test_the_session_is_as_old_as_the_token(opened: Any, cp_clock: SimulatedCloc
     assert sessions.sessions("7")[0].session_id == login.session_id
 
 
+def test_an_old_session_does_not_push_out_a_newer_one(
+    cp_url: str, config: Config, cp_clock: SimulatedClock
+) -> None:
+    app, single = pyjwt(), replace(config, policy=SessionPolicy(max_sessions=1))
+    cp_clock.advance(60)
+    with MigratingSessionManager.from_url(cp_url, single) as sessions:
+        sessions.accept(app.issuer)
+        pair = sessions.login("7")
+        with pytest.raises(InvalidRefreshToken):
+            sessions.refresh(app.exchangeable)
+        assert sessions.verify(pair.access_token)
+        # The older of two that come from the old application gives way.
+        sessions.logout(pair.refresh_token)
+        first = sessions.refresh(app.exchangeable)
+        sessions.login("7")
+        with pytest.raises(SessionRevoked):
+            sessions.verify(first.access_token)
+
+
 @pytest.mark.parametrize("change", ["signature", "payload", "none"])
 def test_a_forged_token_is_refused_as_ever(opened: Any, app: OldApp, change: str) -> None:
     sessions = opened(app)
@@ -367,3 +397,123 @@ async def test_many_tasks_exchange_one_token(cp_url: str, config: Config) -> Non
         assert app.refresh is not None
         pairs = await asyncio.gather(*(sessions.refresh(app.refresh) for _ in range(50)))
     assert len({pair.refresh_token for pair in pairs}) == 1
+
+
+def test_a_token_is_spent_until_its_very_end(opened: Any, cp_clock: SimulatedClock) -> None:
+    """Also in its last minutes, and whatever else of the subject is remembered."""
+    app = pyjwt()
+    sessions = opened(app)
+    cp_clock.advance(7 * DAY - 300)
+    assert sessions.logout(app.exchangeable).count == 0
+    for _ in range(12):
+        sessions.logout(sessions.login("7").refresh_token, operation_id=os.urandom(8).hex())
+    with pytest.raises(InvalidRefreshToken) as caught:
+        sessions.refresh(app.exchangeable)
+    assert caught.value.reason == "exchanged"
+
+
+def test_another_signature_does_not_make_another_token(
+    opened: Any, cp_clock: SimulatedClock
+) -> None:
+    """A valid ECDSA signature (r, s) can be turned into (r, n - s)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    now = int(cp_clock.wall())
+    token = jwt.encode({"sub": "7", "iat": now, "exp": now + 3600}, pem, algorithm="ES256")
+    signed, _, signature = token.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    turned = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    twin = f"{signed}.{base64.urlsafe_b64encode(turned).decode().rstrip('=')}"
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    issuer = migrate.pyjwt(public, algorithm="ES256", lifetime=3600)
+    sessions = opened(OldApp(issuer, token, None))
+    assert sessions.verify(twin).subject == "7"
+    pair = sessions.refresh(token)
+    assert sessions.refresh(twin).session_id == pair.session_id
+    sessions.logout(token)
+    for each in (token, twin):
+        with pytest.raises(InvalidRefreshToken):
+            sessions.refresh(each)
+        with pytest.raises(SessionRevoked):
+            sessions.verify(each)
+
+
+def test_live_claims_count_for_old_tokens(opened: Any) -> None:
+    app = pyjwt()
+    sessions = opened(app)
+    sessions.login("7")
+    sessions.claims.set("7", {"scope": "nothing"})
+    assert sessions.verify(app.access).claims == {"scope": "nothing"}
+
+
+def test_counting_never_fails_a_request(opened: Any, cp_url: str, caplog: Any) -> None:
+    app = pyjwt()
+    sessions = opened(app)
+    namespace = cp_url.partition("namespace=")[2]
+    keyspace = Keyspace(namespace)
+    store = parse_store_url(cp_url)
+    host, port = store.seeds[0]
+    with redis.RedisCluster(host, port) as client:
+        client.set(keyspace.old_tokens("pyjwt"), "of another kind")
+    assert sessions.verify(app.access).subject == "7"
+    assert sessions.refresh(app.refresh).subject == "7"
+    assert "could not be counted" in caplog.text
+
+
+def test_claims_that_no_session_can_carry_are_said(opened: Any, caplog: Any) -> None:
+    now = int(time.time())
+    large = {"sub": "7", "iat": now, "exp": now + 900, "notes": "x" * 5000}
+    token = jwt.encode(large, SECRET, algorithm="HS256")
+    app = OldApp(migrate.pyjwt(SECRET, lifetime=900), token, None)
+    sessions = opened(app)
+    assert sessions.verify(token).claims["notes"]
+    with pytest.raises(InvalidRefreshToken):
+        sessions.refresh(token)
+    assert "pass user_of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("issuers", "more", "says"),
+    [
+        ((), {}, "issuer"),
+        (("x",), {}, "flask_jwt_extended"),
+        ((migrate.pyjwt(SECRET, lifetime=60), migrate.pyjwt("b" * 40, lifetime=60)), {}, "name="),
+        ((migrate.pyjwt(SECRET, lifetime=60), migrate.authx(SECRET)), {}, "one key"),
+        ((), {"look_up": len, "look_up_lifetime": 0}, "look_up_lifetime"),
+        ((), {"look_up": len, "look_up_lifetime": "5"}, "look_up_lifetime"),
+        ((), {"look_up": len, "look_up_lifetime": 5, "look_up_name": None}, "look_up_name"),
+        (
+            (migrate.pyjwt(SECRET, lifetime=60),),
+            {"look_up": len, "look_up_lifetime": 5, "look_up_name": "pyjwt"},
+            "look_up_name",
+        ),
+        ((migrate.pyjwt(SECRET, lifetime=60, name="a"), migrate.authx("c" * 40)), {}, None),
+    ],
+)
+def test_what_cannot_be_accepted_is_said(
+    cp_url: str, config: Config, issuers: Any, more: Any, says: str | None
+) -> None:
+    with MigratingSessionManager.from_url(cp_url, config) as sessions:
+        if says is None:
+            sessions.accept(*issuers, **more)
+            return
+        with pytest.raises(ConfigurationError, match=says):
+            sessions.accept(*issuers, **more)
+
+
+@pytest.mark.parametrize("found", ["a user", OldToken, 5])
+def test_what_an_application_returns_is_checked(opened: Any, found: Any) -> None:
+    app = pyjwt()
+    sessions = opened(app, user_of=lambda _: found)
+    with pytest.raises(ConfigurationError, match="OldUser"):
+        sessions.verify(app.access)
+    looking = opened(app, look_up=lambda _: found, look_up_lifetime=60)
+    with pytest.raises(ConfigurationError, match="look_up"):
+        looking.verify("opaque")

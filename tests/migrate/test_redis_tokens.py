@@ -66,10 +66,14 @@ async def test_a_token_in_redis_becomes_a_session(
     assert (report.issuer, report.accepted, report.exchanged) == ("fastapi-users-redis", 2, 2)
 
 
-async def test_a_token_that_never_expires_is_accepted_for_the_lifetime_that_is_given(
-    client: Any, cp_url: str, cp_config: Config
+@pytest.mark.parametrize("lifetime", [None, 700])
+async def test_a_token_that_does_not_tell_when_it_was_issued_is_refused(
+    client: Any, caplog: Any, lifetime: int | None
 ) -> None:
-    token = await strategy(client, None).write_token(SimpleNamespace(id=7))
+    token = await strategy(client, lifetime).write_token(SimpleNamespace(id=7))
+    assert await FastAPIUsersRedis(client, lifetime=600).look_up(token) is None
+    assert "does not expire within lifetime (600 s)" in caplog.text
+    await client.expire(f"fastapi_users_token:{token}", 300)
     found = await FastAPIUsersRedis(client, lifetime=600).look_up(token)
     assert found is not None
     assert found.expires_at - found.issued_at == 600

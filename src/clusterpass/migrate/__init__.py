@@ -18,11 +18,11 @@ from clusterpass.migrate.libraries import (
     pyjwt,
     simplejwt,
 )
-from clusterpass.migrate.redis_tokens import FastAPIUsersRedis
+from clusterpass.migrate.redis_tokens import FastAPIUsersRedis, RedisClient
 from clusterpass.migrate.report import MigrationReport
 from clusterpass.migrate.sync.manager import MigratingSessionManager
 from clusterpass.migrate.users import OldUser
-from clusterpass.model.old_tokens import OldToken
+from clusterpass.model.old_tokens import OldToken, OldTokenKind
 
 __all__ = [
     "AsyncMigratingSessionManager",
@@ -31,7 +31,9 @@ __all__ = [
     "MigrationReport",
     "OldIssuer",
     "OldToken",
+    "OldTokenKind",
     "OldUser",
+    "RedisClient",
     "authlib",
     "authx",
     "fastapi_users_jwt",

@@ -1,6 +1,8 @@
 """Verifies the signed tokens of another issuer. joserfc does the cryptography."""
 
+import hashlib
 import logging
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,18 +14,28 @@ from joserfc.jwk import JWKRegistry
 
 from clusterpass.limits import LONGEST_LIFETIME
 from clusterpass.model.authentication_errors import TokenExpired
-from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.frozen import frozen
 from clusterpass.model.old_tokens import OldToken, OldTokenKind
+from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.issuer import RESERVED_CLAIMS
 
 logger: Final = logging.getLogger("clusterpass.migrate")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
-_KEY_TYPES: Final = {"HS": "oct", "RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+_KEY_TYPES: Final = {
+    **dict.fromkeys(("HS256", "HS384", "HS512"), "oct"),
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
+    **dict.fromkeys(("EdDSA", "Ed25519"), "OKP"),
+}
+"""The algorithms that are accepted, and the type of their keys (RFC 7518, RFC 9864)."""
 _LONGEST_TOKEN: Final = 12_288
 ACCESS_AND_REFRESH: Final[Mapping[str, OldTokenKind]] = {"access": "access", "refresh": "refresh"}
 """The values of a claim that names the kinds as ClusterPass does."""
-_REFRESH: Final[frozenset[OldTokenKind]] = frozenset({"refresh"})
+_REFRESH: Final = frozenset({"refresh"})
+_LATEST: Final = 2**32
+_MOST_AHEAD: Final = 60
+"""Seconds by which the clock of an old server may be fast."""
 
 Key = str | bytes | Mapping[str, Any]
 """A secret, a key in PEM, or a JWK."""
@@ -42,22 +54,25 @@ class OldIssuer:
         subject_claim: str = "sub",
         kind_claim: str | None = None,
         kinds: Mapping[str, OldTokenKind] = ACCESS_AND_REFRESH,
-        exchangeable: frozenset[OldTokenKind] = _REFRESH,
+        exchangeable: frozenset[str] = _REFRESH,
         issuer: str | None = None,
         audience: str | None = None,
+        takes_any_audience: bool = False,
+        token_type: str | None = None,
         own_claims: Sequence[str] = (),
-        leeway: int = 0,
     ) -> None:
         """Raises ConfigurationError for a key that does not fit ``algorithm``, and for a bad name.
 
         ``name``: of 1 to 32 lower-case letters, digits and hyphens, for reports. ``algorithm``: the
         only one that is accepted. ``lifetime``: seconds for which the longest-lived token is valid;
         a token is accepted for no longer. ``kind_claim``: the claim that tells access and refresh
-        tokens apart, whose values ``kinds`` explains; None: every token is an access token.
-        ``exchangeable``: the kinds that may be exchanged for a session. ``issuer``, ``audience``:
-        the required ``iss``, and the required member of ``aud``; None: not looked at.
-        ``own_claims``: names of claims that the library writes for itself. ``leeway``: seconds for
-        which a token is accepted after its ``exp``.
+        tokens apart, whose values ``kinds`` explains; None: every token is an access token, which
+        can be exchanged if ``exchangeable`` is not empty. ``exchangeable``: the values of the claim
+        whose tokens may be exchanged for a session. ``issuer``: the required ``iss``; None: not
+        looked at. ``audience``: the required member of ``aud``; None: a token with an ``aud`` is
+        refused, as it is for something else, unless ``takes_any_audience``. ``token_type``: the
+        required ``typ`` of the header, without ``application/``; None: not looked at.
+        ``own_claims``: names of claims that the library writes for itself.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError("the name of an old issuer has 1 to 32 letters, digits or -")
@@ -69,6 +84,10 @@ class OldIssuer:
             )
         self.name: Final = name
         self.lifetime: Final = lifetime
+        self.tells_kinds: Final = kind_claim is not None
+        """Whether access and refresh tokens of this issuer are told apart."""
+        self.key_digest: Final = hashlib.sha256(repr(key).encode()).digest()
+        """By which two issuers with one key are recognised."""
         self._key: Final = _import(key, algorithm)
         self._algorithm: Final = algorithm
         self._subject_claim: Final = subject_claim
@@ -78,7 +97,8 @@ class OldIssuer:
         self._issuer: Final = issuer
         self._audience: Final = audience
         self._own_claims: Final = RESERVED_CLAIMS | {subject_claim, kind_claim} | set(own_claims)
-        self._leeway: Final = leeway
+        self._takes_any_audience: Final = takes_any_audience
+        self._token_type: Final = token_type
         self._has_warned = False
 
     def __repr__(self) -> str:
@@ -93,52 +113,69 @@ class OldIssuer:
         if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or token.count(".") != 2:
             return None
         try:
-            members = jwt.decode(token, self._key, algorithms=[self._algorithm]).claims
+            decoded = jwt.decode(token, self._key, algorithms=[self._algorithm])
         except (JoseError, ValueError, TypeError, RecursionError):
             return None
-        return self._interpret(token, members, now)
+        if self._token_type is not None:
+            found = str(decoded.header.get("typ", "")).lower().removeprefix("application/")
+            if found != self._token_type:
+                return None
+        return self._interpret(token, decoded.claims, now)
 
     def _interpret(self, token: str, members: dict[str, Any], now: float) -> OldToken | None:
-        subject, expires_at = members.get(self._subject_claim), _seconds(members.get("exp"))
-        if isinstance(subject, int) and not isinstance(subject, bool):
-            subject = str(subject)
-        audience = members.get("aud")
-        audiences = audience if isinstance(audience, list) else [audience]
-        kind = self._kind_of(members)
+        subject, kind = self._subject_of(members), self._kind_of(members)
+        expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))
         if (
-            not isinstance(subject, str)
-            or expires_at is None
+            subject is None
             or kind is None
+            or expires_at is None
+            or not_before is None
+            or not_before > now
             or (self._issuer is not None and members.get("iss") != self._issuer)
-            or (self._audience is not None and self._audience not in audiences)
-            or (_seconds(members.get("nbf", 0)) or 0) > now + self._leeway
+            or not self._is_for_us(members.get("aud"))
         ):
             return None
         # A library that does not write down when a token was issued gives all the same lifetime.
-        issued_at = _seconds(members.get("iat", expires_at - self.lifetime))
-        if issued_at is None or issued_at > now + max(self._leeway, 60):
+        issued_at = _seconds(members.get("iat", max(expires_at - self.lifetime, 0)))
+        if issued_at is None or issued_at > now + _MOST_AHEAD:
             return None
         if expires_at > issued_at + self.lifetime:
             self._warn(expires_at - issued_at)
             expires_at = issued_at + self.lifetime
-        if now >= expires_at + self._leeway:
+        if now >= expires_at:
             raise TokenExpired
         return OldToken(
             text=token,
             subject=subject,
-            kind=kind,
+            kind=kind[0],
             issued_at=min(issued_at, int(now)),
             expires_at=expires_at,
             claims=frozen({k: v for k, v in members.items() if k not in self._own_claims}),
-            is_exchangeable=kind in self._exchangeable,
+            is_exchangeable=kind[1],
             issuer=self.name,
         )
 
-    def _kind_of(self, members: dict[str, Any]) -> OldTokenKind | None:
+    def _subject_of(self, members: dict[str, Any]) -> str | None:
+        value = members.get(self._subject_claim)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        try:
+            return check_subject(value)
+        except InvalidInput:
+            return None
+
+    def _is_for_us(self, audience: object) -> bool:
+        if self._audience is None:
+            return audience is None or self._takes_any_audience
+        return self._audience in (audience if isinstance(audience, list) else [audience])
+
+    def _kind_of(self, members: dict[str, Any]) -> tuple[OldTokenKind, bool] | None:
+        """Return what the token is for, and whether it can be exchanged; None: nothing of ours."""
         if self._kind_claim is None:
-            return "access"
+            return "access", bool(self._exchangeable)
         value = members.get(self._kind_claim)
-        return self._kinds.get(value) if isinstance(value, str) else None
+        kind = self._kinds.get(value) if isinstance(value, str) else None
+        return None if kind is None else (kind, value in self._exchangeable)
 
     def _warn(self, seconds: int) -> None:
         if not self._has_warned:
@@ -150,9 +187,10 @@ class OldIssuer:
 
 
 def _import(key: Key, algorithm: str) -> Any:
-    key_type = _KEY_TYPES.get(algorithm[:2]) if isinstance(algorithm, str) else None
+    key_type = _KEY_TYPES.get(algorithm) if isinstance(algorithm, str) else None
     if key_type is None:
-        raise ConfigurationError(f"{algorithm!r} is no algorithm of signed tokens, such as HS256")
+        known = ", ".join(_KEY_TYPES)
+        raise ConfigurationError(f"algorithm must be one of {known}, not {algorithm!r}")
     if not isinstance(key, str | bytes | Mapping) or not key:
         raise ConfigurationError("the key of an old issuer must be a secret, a PEM key or a JWK")
     try:
@@ -172,4 +210,4 @@ def _seconds(value: object) -> int | None:
     """Return a NumericDate (RFC 7519 section 2) in whole seconds; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if 0 <= value < 2**32 else None
+    return min(int(value), _LATEST) if 0 <= value < math.inf else None

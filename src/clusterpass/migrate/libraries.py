@@ -11,8 +11,7 @@ from clusterpass.limits import DAY
 from clusterpass.migrate.issuers import ACCESS_AND_REFRESH, Key, OldIssuer
 from clusterpass.model.old_tokens import OldTokenKind
 
-_EVERY_KIND: Final[frozenset[OldTokenKind]] = frozenset({"access", "refresh"})
-_REFRESH: Final[frozenset[OldTokenKind]] = frozenset({"refresh"})
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def flask_jwt_extended(
@@ -23,6 +22,7 @@ def flask_jwt_extended(
     identity_claim: str = "sub",
     issuer: str | None = None,
     audience: str | None = None,
+    name: str = "flask-jwt-extended",
 ) -> OldIssuer:
     """Return the issuer of an application that used Flask-JWT-Extended 4.
 
@@ -31,7 +31,7 @@ def flask_jwt_extended(
     ``JWT_DECODE_ISSUER`` and ``JWT_DECODE_AUDIENCE``. Raises ConfigurationError.
     """
     return OldIssuer(
-        "flask-jwt-extended",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
@@ -39,6 +39,7 @@ def flask_jwt_extended(
         kind_claim="type",
         issuer=issuer,
         audience=audience,
+        takes_any_audience=True,  # as the library does
         own_claims=("fresh", "csrf"),
     )
 
@@ -52,23 +53,27 @@ def simplejwt(
     token_type_claim: str = "token_type",  # noqa: S107 (the name of a claim)
     issuer: str | None = None,
     audience: str | None = None,
+    name: str = "simplejwt",
 ) -> OldIssuer:
     """Return the issuer of an application that used djangorestframework-simplejwt.
 
     ``key``: ``SIGNING_KEY``, which is ``SECRET_KEY`` by default, or ``VERIFYING_KEY``.
-    ``lifetime``: the seconds of ``REFRESH_TOKEN_LIFETIME`` (of ``SLIDING_TOKEN_REFRESH_LIFETIME``
-    with sliding tokens). The others are the settings of these names. Raises ConfigurationError.
+    ``lifetime``: the seconds of ``REFRESH_TOKEN_LIFETIME``. Sliding tokens are access tokens that
+    can be exchanged until their ``exp``. The others are the settings of these names. Raises
+    ConfigurationError.
     """
     return OldIssuer(
-        "simplejwt",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
         subject_claim=user_id_claim,
         kind_claim=token_type_claim,
         kinds={**ACCESS_AND_REFRESH, "sliding": "access"},
+        exchangeable=frozenset({"refresh", "sliding"}),
         issuer=issuer,
         audience=audience,
+        takes_any_audience=True,  # as the library does
         own_claims=("refresh_exp",),
     )
 
@@ -79,6 +84,7 @@ def fastapi_users_jwt(
     lifetime: int,
     algorithm: str = "HS256",
     audience: str = "fastapi-users:auth",
+    name: str = "fastapi-users",
 ) -> OldIssuer:
     """Return the issuer of an application that used the JWTStrategy of fastapi-users.
 
@@ -87,11 +93,10 @@ def fastapi_users_jwt(
     ConfigurationError.
     """
     return OldIssuer(
-        "fastapi-users",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
-        exchangeable=_EVERY_KIND,
         audience=audience,
     )
 
@@ -103,6 +108,7 @@ def authx(
     lifetime: int = 20 * DAY,
     issuer: str | None = None,
     audience: str | None = None,
+    name: str = "authx",
 ) -> OldIssuer:
     """Return the issuer of an application that used AuthX.
 
@@ -110,7 +116,7 @@ def authx(
     ``JWT_REFRESH_TOKEN_EXPIRES``. Raises ConfigurationError.
     """
     return OldIssuer(
-        "authx",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
@@ -127,7 +133,8 @@ def authlib(
     algorithm: str = "RS256",
     lifetime: int,
     issuer: str,
-    audience: str | None = None,
+    audience: str,
+    name: str = "authlib",
 ) -> OldIssuer:
     """Return the issuer of an authorization server that used Authlib (RFC 9068 access tokens).
 
@@ -135,10 +142,12 @@ def authlib(
     refresh tokens are opaque: pass a look-up for them. Raises ConfigurationError.
     """
     return OldIssuer(
-        "authlib",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
+        exchangeable=_NONE,
+        token_type="at+jwt",  # noqa: S106 (RFC 9068 section 4)
         issuer=issuer,
         audience=audience,
     )
@@ -154,6 +163,7 @@ def pyjwt(
     kinds: Mapping[str, OldTokenKind] = ACCESS_AND_REFRESH,
     issuer: str | None = None,
     audience: str | None = None,
+    name: str = "pyjwt",
 ) -> OldIssuer:
     """Return the issuer of an application that signed tokens of its own, with PyJWT for example.
 
@@ -162,14 +172,14 @@ def pyjwt(
     of token, which can be exchanged for a session. Raises ConfigurationError.
     """
     return OldIssuer(
-        "pyjwt",
+        name,
         key,
         algorithm=algorithm,
         lifetime=lifetime,
         subject_claim=subject_claim,
         kind_claim=kind_claim,
         kinds=kinds,
-        exchangeable=_EVERY_KIND if kind_claim is None else _REFRESH,
+        exchangeable=frozenset(value for value, kind in kinds.items() if kind == "refresh"),
         issuer=issuer,
         audience=audience,
     )

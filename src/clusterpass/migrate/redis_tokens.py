@@ -4,6 +4,7 @@ import time
 from typing import Final, Protocol
 
 from clusterpass.limits import LONGEST_LIFETIME
+from clusterpass.migrate.issuers import logger
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.model.old_tokens import OldToken
 
@@ -34,9 +35,10 @@ class FastAPIUsersRedis:
     ) -> None:
         """``client``: where the strategy keeps its tokens; who makes it closes it.
 
-        ``lifetime``, ``key_prefix``: the strategy's ``lifetime_seconds`` (without one, the longest
-        time for which an old token shall be accepted) and ``key_prefix``. Raises
-        ConfigurationError.
+        ``lifetime``, ``key_prefix``: the strategy's ``lifetime_seconds`` and ``key_prefix``. A
+        token that does not expire within ``lifetime`` is refused, as it does not tell when it was
+        issued: where the strategy has no ``lifetime_seconds``, give its keys an expiry first.
+        Raises ConfigurationError.
         """
         whole = isinstance(lifetime, int) and not isinstance(lifetime, bool)
         if not whole or not 1 <= lifetime <= LONGEST_LIFETIME:
@@ -44,6 +46,7 @@ class FastAPIUsersRedis:
         self._client: Final = client
         self._prefix: Final = key_prefix
         self.lifetime: Final = lifetime
+        self._has_warned = False
 
     async def look_up(self, token: str) -> OldToken | None:
         """Return ``token`` if the strategy knows it; None if not. Two round trips to its Redis.
@@ -52,6 +55,7 @@ class FastAPIUsersRedis:
         """
         if not isinstance(token, str) or not token.isprintable() or len(token) > _LONGEST_TOKEN:
             return None
+        now = int(time.time())
         try:
             user = await self._client.get(self._prefix + token)
             left = await self._client.pttl(self._prefix + token)
@@ -61,9 +65,11 @@ class FastAPIUsersRedis:
             ) from error
         if user is None:
             return None
-        now = time.time()
-        seconds = min(left / 1000, self.lifetime) if left >= 0 else self.lifetime
-        issued_at = int(now + seconds) - self.lifetime
+        seconds = left // 1000
+        if not 0 <= seconds <= self.lifetime:
+            self._warn()
+            return None
+        issued_at = now + seconds - self.lifetime
         return OldToken(
             text=token,
             subject=user.decode() if isinstance(user, bytes) else user,
@@ -73,3 +79,13 @@ class FastAPIUsersRedis:
             is_exchangeable=True,
             issuer=self.name,
         )
+
+    def _warn(self) -> None:
+        """Say once why tokens are refused: when they were issued cannot be told."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "a token in Redis does not expire within lifetime (%d s): it is refused, as nobody"
+                " can tell whether it is older than a revocation",
+                self.lifetime,
+            )

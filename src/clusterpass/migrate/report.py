@@ -19,9 +19,9 @@ class MigrationReport:
     last_seen_at: int
     """When a token was last accepted or exchanged, in seconds since the epoch; 0: never."""
     ends_at: int
-    """From when on no old token can be valid, in seconds since the epoch: the lifetime after the
-    latest issue of a token that was seen, and after the first process that accepted old tokens
-    started. The old issuer's code can go then."""
+    """From when on no old token can be valid if the old issuer has stopped, in seconds since the
+    epoch: the lifetime after the latest issue of a token that was seen, and after the first process
+    that accepted old tokens started. The old issuer's code can go then."""
 
 
 @dataclass(slots=True)

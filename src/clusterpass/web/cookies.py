@@ -26,6 +26,8 @@ class Cookie:
     path: str = "/"
     http_only: bool = True
     same_site: SameSite = "lax"
+    domain: str | None = None
+    """The Domain attribute of a cookie of another library; ours have none."""
 
     def header(self, value: str, seconds: int) -> tuple[str, str]:
         """Return the Set-Cookie header that sets the cookie, or deletes it (``seconds`` is 0).
@@ -33,6 +35,8 @@ class Cookie:
         ``value``: of the characters that RFC 6265 section 4.1.1 allows, as tokens are.
         """
         parts = [f"{self.name}={value}", f"Max-Age={seconds}", f"Path={self.path}"]
+        if self.domain is not None:
+            parts.append(f"Domain={self.domain}")
         if self.secure:
             parts.append("Secure")
         if self.http_only:
@@ -81,12 +85,12 @@ class SessionCookies:
 
 
 def session_cookies(
-    *, secure: bool, same_site: SameSite = "lax", old: Sequence[str] = ()
+    *, secure: bool, same_site: SameSite = "lax", old: Sequence[Cookie] = ()
 ) -> SessionCookies:
     """Return the cookies.
 
-    ``secure``: whether browsers reach the site over HTTPS. ``old``: the names of the cookies of
-    another library, which are to be deleted.
+    ``secure``: whether browsers reach the site over HTTPS. ``old``: the cookies of another library,
+    which are to be deleted.
     """
     prefix = _HOST_PREFIX if secure else ""
     return SessionCookies(
@@ -94,5 +98,5 @@ def session_cookies(
         refresh=Cookie(f"{prefix}clusterpass-refresh", secure, same_site=same_site),
         csrf=Cookie(f"{prefix}clusterpass-csrf", secure, http_only=False, same_site=same_site),
         notice=Cookie(f"{prefix}clusterpass-notice", secure, same_site=same_site),
-        old=tuple(Cookie(name, secure) for name in old),
+        old=tuple(old),
     )

@@ -6,6 +6,7 @@
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -145,25 +146,33 @@ def logout(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnsw
             raise TokenMissing
         yield Ask("logout", found.access_token, address=gate.address(visit.request))
         return _done(gate, visit)
+    tokens: Sequence[str] = ()
     with suppress(AuthenticationError):  # the browser forgets tokens that are of no use
-        token = yield from _token_to_end(gate, visit, found, form_token)
-        yield Ask("logout", token, address=gate.address(visit.request))
+        tokens = yield from _tokens_to_end(gate, visit, found, form_token)
+    for token in tokens:
+        with suppress(AuthenticationError):
+            yield Ask("logout", token, address=gate.address(visit.request))
     gate.forget(visit)
     return _done(gate, visit)
 
 
-def _token_to_end(gate: Gate, visit: Visit, found: Credentials, form_token: str) -> WebFlow[str]:
-    """Return the token by which the session of a browser can be ended.
+def _tokens_to_end(
+    gate: Gate, visit: Visit, found: Credentials, form_token: str
+) -> WebFlow[Sequence[str]]:
+    """Return the tokens by which the session of a browser can be ended.
 
     Raises AuthenticationError when it has none, and RequestRefused for a forged request.
     """
-    if found.refresh_token is not None or found.is_old:
+    if found.is_old:  # nothing tells that its tokens belong together
         gate.require_no_forgery_by(visit, found, form_token)
-        return found.refresh_token or found.access_token or ""
+        return [token for token in (found.refresh_token, found.access_token) if token]
+    if found.refresh_token is not None:
+        gate.require_no_forgery_by(visit, found, form_token)
+        return [found.refresh_token]
     assert found.access_token is not None
     session: Session = yield Ask("verify", found.access_token)
     gate.require_no_forgery(visit, session.session_id, form_token)
-    return found.access_token
+    return [found.access_token]
 
 
 def logout_everywhere(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnswer]:

@@ -6,13 +6,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal, get_args
 
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.web.cookies import SameSite, SessionCookies, session_cookies
+from clusterpass.web.cookies import Cookie, SameSite, SessionCookies, session_cookies
 
 TokenPlace = Literal["header", "cookie", "query"]
 _PLACES: Final = frozenset(get_args(TokenPlace))
 _MODES: Final = frozenset(get_args(SameSite))
 _COOKIE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 """A token (RFC 9110 section 5.6.2)."""
+_ATTRIBUTE: Final = re.compile(r"[!-:<-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class WebSettings:
     old_refresh_cookie: str | None = None
     """The cookie in which another library kept tokens that are exchanged for sessions; None: none.
     A browser that brings one gets a session of its own, and loses the old cookies."""
+    old_cookie_domain: str | None = None
+    """The Domain attribute that the old cookies were set with, without which no browser deletes
+    them; None: they had none."""
+    old_cookie_path: str = "/"
+    """The Path attribute that the old cookies were set with."""
     cookies: SessionCookies = field(init=False, repr=False)
     """The cookies, by these settings."""
     networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False, repr=False)
@@ -76,6 +82,11 @@ class WebSettings:
             cookie = getattr(self, name)
             if cookie is not None and not (isinstance(cookie, str) and _COOKIE.fullmatch(cookie)):
                 raise ConfigurationError(f"{name} must be the name of a cookie, or None")
+        if not _ATTRIBUTE.fullmatch(self.old_cookie_path) or not self.old_cookie_path[:1] == "/":
+            raise ConfigurationError("old_cookie_path must be the path of a cookie, such as '/'")
+        domain = self.old_cookie_domain
+        if domain is not None and not _ATTRIBUTE.fullmatch(domain):
+            raise ConfigurationError("old_cookie_domain must be the domain of a cookie, or None")
         object.__setattr__(self, "networks", networks)
         object.__setattr__(
             self,
@@ -86,6 +97,11 @@ class WebSettings:
         )
 
     @property
-    def old_cookies(self) -> tuple[str, ...]:
-        """The names of the cookies of another library that are read."""
-        return tuple(name for name in (self.old_access_cookie, self.old_refresh_cookie) if name)
+    def old_cookies(self) -> tuple[Cookie, ...]:
+        """The cookies of another library that are read."""
+        names = dict.fromkeys((self.old_access_cookie, self.old_refresh_cookie))
+        return tuple(
+            Cookie(name, self.cookie_secure, self.old_cookie_path, domain=self.old_cookie_domain)
+            for name in names
+            if name
+        )

@@ -7,7 +7,13 @@ from typing import Final
 
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.migrate.issuers import OldIssuer
+from clusterpass.migrate.accepted import (
+    can_be_kept,
+    check_look_up,
+    checked,
+    lifetimes_of,
+)
+from clusterpass.migrate.issuers import OldIssuer, logger
 from clusterpass.migrate.report import MigrationReport, Tally
 from clusterpass.migrate.users import OldUser
 from clusterpass.model.authentication_errors import (
@@ -23,7 +29,7 @@ from clusterpass.model.authentication_errors import (
     TokenSignatureInvalid,
     TokenTypeInvalid,
 )
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.old_tokens import OldToken
 from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.store.protocol import Store
@@ -53,6 +59,7 @@ class MigratingSessionManager(SessionManager):
         super().__init__(store, config)
         self._issuers: tuple[OldIssuer, ...] = ()
         self._look_up: Callable[[str], OldToken | None] | None = None
+        self._look_up_name = ""
         self._user_of: Callable[[OldToken], OldUser | None] | None = None
         self._lifetimes: dict[str, int] = {}
         self._tallies: dict[str, Tally] = {}
@@ -75,13 +82,13 @@ class MigratingSessionManager(SessionManager):
         application had revoked it for example. Without it the user is the token's own subject,
         with the token's own claims. Called for each old token that is verified or exchanged.
 
-        Raises ConfigurationError when ``Config.generation_lifetime`` is shorter than a token lives:
-        the store could forget that all sessions of a user were revoked, and accept an older token.
+        Raises ConfigurationError when ``Config.generation_lifetime`` is shorter than a token lives,
+        as the store could forget that all sessions of a user were revoked, and accept an older
+        token; and when two issuers have one name, or one key without telling kinds apart.
         """
-        lifetimes = {each.name: each.lifetime for each in issuers}
+        lifetimes = lifetimes_of(issuers)
         if look_up is not None:
-            if look_up_lifetime < 1:
-                raise ConfigurationError("look_up_lifetime must be whole seconds, at least 1")
+            check_look_up(look_up_name, look_up_lifetime, lifetimes)
             lifetimes[look_up_name] = look_up_lifetime
         if not lifetimes:
             raise ConfigurationError("accept needs an issuer, or a look_up")
@@ -94,15 +101,17 @@ class MigratingSessionManager(SessionManager):
             )
         self._issuers = issuers
         self._look_up = look_up
+        self._look_up_name = look_up_name
         self._user_of = user_of
         self._lifetimes = lifetimes
         self._tallies = {name: Tally() for name in lifetimes}
 
     def close(self) -> None:
         """Tell the store what was counted, and close the manager."""
-        if self._lifetimes:
+        try:
             self._tell_counts()
-        super().close()
+        finally:
+            super().close()
 
     def verify(
         self,
@@ -149,7 +158,8 @@ class MigratingSessionManager(SessionManager):
             self._tallies[old.issuer].refused += 1
             raise
         self._count(old)
-        self._tell_counts_if_due()
+        if mode != "stateless":
+            self._tell_counts_if_due()
         return session
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
@@ -173,6 +183,9 @@ class MigratingSessionManager(SessionManager):
         options = user.options.copy()
         if address is not None:
             options.setdefault("address", address)
+        if self._user_of is None and not can_be_kept(old):
+            self._tallies[old.issuer].refused += 1
+            raise InvalidRefreshToken(reason="malformed")
         try:
             pair = self.store.run(self._flows.exchange.exchange(old, user.subject, options))
         except AuthenticationError:
@@ -238,11 +251,7 @@ class MigratingSessionManager(SessionManager):
         if self._look_up is None or not isinstance(token, str) or not token:
             return None
         old = self._look_up(token)
-        if old is not None and old.issuer not in self._tallies:
-            raise ConfigurationError(
-                f"look_up returned a token of {old.issuer!r}, which is not its look_up_name"
-            )
-        return old
+        return None if old is None else checked(old, self._look_up_name, self._lifetimes, now)
 
     def _require_user(self, old: OldToken, refusal: AuthenticationError) -> OldUser:
         if self._user_of is None:
@@ -251,6 +260,8 @@ class MigratingSessionManager(SessionManager):
         if user is None:
             self._tallies[old.issuer].refused += 1
             raise refusal
+        if not isinstance(user, OldUser):
+            raise ConfigurationError("user_of must return an OldUser, or None")
         return user
 
     def _count(self, old: OldToken, *, exchanged: bool = False) -> None:
@@ -272,7 +283,8 @@ class MigratingSessionManager(SessionManager):
             if not tally.is_empty:
                 try:
                     self._count_in_store(name)
-                except StoreUnavailable:
+                except ClusterPassError as error:
+                    logger.warning("old tokens of %s could not be counted: %s", name, error)
                     return
 
     def _count_in_store(self, name: str) -> MigrationReport:

@@ -1,5 +1,6 @@
 """The calls that change a subject's bans and claims, or the standing of one of its sessions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -262,6 +263,8 @@ class Standing:
     """Whether the token was exchanged for a session, or logged out."""
     record: LiveRecord | Tombstone | None
     """The session that the token was exchanged for; None: there is none, or not any more."""
+    live_claims: Mapping[str, Any]
+    """The live claims of the subject."""
 
 
 def read_standing(
@@ -275,20 +278,21 @@ def read_standing(
     return ScriptCall(
         load_script("read_fields"),
         (keyspace.sessions(subject),),
-        (b"g", b"b", b"o" + operation + bytes(1), session_id),
+        (b"g", b"b", b"o" + operation + bytes(1), session_id, b"c"),
         list,
     )
 
 
 def interpret_standing(raw: list[Any]) -> Standing:
     """Return what the reply of :func:`read_standing` says. Raises UnreadableRecord."""
-    now_milliseconds, generation, bans, operation, record = raw
+    now_milliseconds, generation, bans, operation, record, live_claims = raw
     return Standing(
         now_milliseconds,
         int(generation or 0),
         read_bans(bans) if bans else (),
         bool(operation),
         parse_record(record) if record else None,
+        read_object(live_claims) if live_claims else {},
     )
 
 

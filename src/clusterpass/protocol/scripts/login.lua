@@ -16,7 +16,7 @@
 --          BANNED     the subject is banned from everything
 --          REFUSED    the subject has the most sessions already, and the policy refuses one more
 --          OVERTAKEN  all sessions were revoked since the expected generation, or since another
---                     issuer opened the session
+--                     issuer opened the session, or the policy's number of sessions is newer
 --          SPENT      the operation opened a session before, which is over and forgotten, or it
 --                     was to open none
 --
@@ -111,6 +111,16 @@ else
     end
     local surplus_alike = most_alike > 0 and alike - most_alike or 0
     local surplus = #staying + 1 - tonumber(ARGV[9])
+    if opened_ms and ARGV[11] == 'oldest' then
+        local newer = 0
+        for _, session in ipairs(staying) do
+            newer = newer + (login_order(session.record) > order and 1 or 0)
+        end
+        if newer >= tonumber(ARGV[9]) then -- it would be the oldest of too many
+            settle()
+            return answer('OVERTAKEN')
+        end
+    end
     if ARGV[11] == 'refuse' and math.max(surplus, surplus_alike) > 0 then
         settle()
         return answer('REFUSED')

@@ -9,6 +9,7 @@
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.login import Login
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
-from clusterpass.tokens.refresh import DIGEST_BYTES, RefreshToken, RefreshTokens
+from clusterpass.tokens.refresh import CHAIN_LENGTH, RefreshToken, RefreshTokens
 
 _OPENS_NONE: Final = 0
 _NEVER: Final = 2**32 - 1
@@ -103,6 +104,7 @@ class Exchange:
         can be ended; None: there is none. Raises StoreUnavailable when a failover could undo it.
         """
         tokens = self._minting.require_private_key()
+        check_subject(subject)
         session_id, operation = _names(old, subject)
         wanted = session_calls.NewSession(
             session_id=session_id,
@@ -113,7 +115,6 @@ class Exchange:
             most_sessions=1,
             operation=operation,
         )
-        check_subject(subject)
         answer, _ = yield from self._send(old, subject, wanted)
         if not answer.is_confirmed:
             raise StoreUnavailable(reason="unconfirmed")
@@ -145,8 +146,10 @@ class Exchange:
             raise TokenExpired
         session_id = _names(old, subject)[0]
         bans: tuple[Ban, ...] = ()
+        claims: Mapping[str, Any] = old.claims
         if asks:
-            now, bans = yield from self._check_standing(old, subject)
+            now, bans, live_claims = yield from self._check_standing(old, subject)
+            claims = {**claims, **live_claims}
         lowest = self._config.levels[0]
         login = Authentication(old.issued_at, lowest, 0, (), old.expires_at)
         require_authentication(self._config, (login,), now, level, max_auth_age)
@@ -157,7 +160,7 @@ class Exchange:
             created_at=old.issued_at,
             refreshed_at=old.issued_at,
             expires_at=old.expires_at,
-            claims=frozen(old.claims),
+            claims=frozen(claims),
             active_at=now,
             auth_time=old.issued_at,
             acr=lowest,
@@ -187,8 +190,10 @@ class Exchange:
         )
         return answer.reply
 
-    def _check_standing(self, old: OldToken, subject: str) -> Flow[tuple[int, tuple[Ban, ...]]]:
-        """Return the store's time in seconds, and the bans of ``subject`` from scopes.
+    def _check_standing(
+        self, old: OldToken, subject: str
+    ) -> Flow[tuple[int, tuple[Ban, ...], Mapping[str, Any]]]:
+        """Return the store's time in seconds, and the bans from scopes and live claims of a user.
 
         Raises SessionRevoked, SessionExpired and SessionUnknown when the token is of no use.
         """
@@ -205,9 +210,10 @@ class Exchange:
             *standing.bans,
             *self._memory.denials.pending_bans(self._keyspace.sessions(subject)),
         )
+        is_stored = standing.is_spent or standing.record is not None
         stored = Stored(
             standing.now_milliseconds,
-            standing.record if standing.is_spent else _record(old),
+            standing.record if is_stored else _record(old),
             bans=bans,
             generation=standing.generation,
         )
@@ -215,12 +221,12 @@ class Exchange:
             raise SessionRevoked(reason="logged_out", ended_at=0)
         if standing.generation >= old.issued_at * 1000:
             raise SessionRevoked(reason="revoked", ended_at=standing.generation // 1000)
-        self._require_live(subject, session_id, stored, sent_at, is_stored=standing.is_spent)
+        self._require_live(subject, session_id, stored, sent_at, is_stored=is_stored)
         in_force = describe_bans(bans, stored.now)
         for ban in in_force:
             if not ban.scope:
                 raise SessionRevoked(reason="banned", ended_at=ban.banned_at, note=ban.reason)
-        return stored.now, in_force
+        return stored.now, in_force, standing.live_claims
 
     def _send(
         self, old: OldToken, subject: str, wanted: session_calls.NewSession
@@ -234,7 +240,10 @@ class Exchange:
         cutoff = self._memory.cutoff
         yield from read_cutoff(self._keyspace, cutoff)
         asked_at = cutoff.now()
-        keeping = replace(self._keeping(), operation_until=min(old.expires_at, _NEVER))
+        # Ahead of now until the end, so that it is never one of too many operations.
+        keeping = self._keeping()
+        until = min(old.expires_at + keeping.tombstone_seconds, _NEVER)
+        keeping = replace(keeping, operation_until=until)
         answer: Answer[session_calls.Opened] = yield session_calls.login(
             self._keyspace, keeping, subject, wanted
         )
@@ -271,16 +280,19 @@ class Exchange:
         stored: Stored,
         record: LiveRecord,
     ) -> RefreshToken:
-        """Return the first token of the session, if it can still be used.
+        """Return the current token of the session, if it is the first one or followed it just now.
 
-        ``candidates``: one for each private key. Raises InvalidRefreshToken otherwise.
+        ``candidates``: the first one, by each private key. Raises InvalidRefreshToken otherwise.
         """
         is_recent = stored.now - record.refreshed_at <= self._config.refresh_grace
-        for token in candidates:
-            if token.digest == record.refresh_digest:
-                return token
-            if is_recent and record.refresh_digest in _split(tokens.chains(token)):
-                return token
+        for key, first in enumerate(candidates):
+            token = first
+            for _ in range(CHAIN_LENGTH + 1):
+                if token.digest == record.refresh_digest:
+                    return token
+                if not is_recent:
+                    break
+                token = tokens.successor(token, key=key)
         raise InvalidRefreshToken(_EXCHANGED, reason="exchanged")
 
 
@@ -305,7 +317,3 @@ def _record(old: OldToken) -> LiveRecord:
         refresh_digest=b"",
         device="",
     )
-
-
-def _split(digests: bytes) -> list[bytes]:
-    return [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
