@@ -47,7 +47,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "two readings of a clock in nanoseconds are never equal",
     (
-        "src/clusterpass/managers/workers.py",
+        "src/clusterpass/managers/workers/aio.py",
         "while any(map(_is_running, others.values())) and time.monotonic() < until:"
         "  # noqa: ASYNC110",
         Kind.BOUNDARY,

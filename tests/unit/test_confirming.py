@@ -11,7 +11,8 @@ import pytest
 
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.sync.confirming import Confirming
-from clusterpass.managers.workers import AsyncJobs, Jobs
+from clusterpass.managers.workers.aio import AsyncJobs
+from clusterpass.managers.workers.sync import Jobs
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.sessions.memory import pending as module
 from clusterpass.sessions.memory.pending import PendingRevocations

@@ -8,7 +8,8 @@ import pytest
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.single_flight import AsyncSingleFlight, SingleFlight
 from clusterpass.managers.sync.listeners import Listeners
-from clusterpass.managers.workers import AsyncJobs, AsyncWorker, Jobs, Worker
+from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
+from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model import forks
 
 HOLDERS: list[Callable[[], Any]] = [

@@ -18,7 +18,8 @@ from clusterpass import (
     SessionUnknown,
     StoreUnavailable,
 )
-from clusterpass.managers.workers import Alarm, AsyncAlarm
+from clusterpass.managers.workers.aio import AsyncAlarm
+from clusterpass.managers.workers.sync import Alarm
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 

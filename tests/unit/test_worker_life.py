@@ -8,14 +8,8 @@ from typing import Any
 
 import pytest
 
-from clusterpass.managers.workers import (
-    Alarm,
-    AsyncAlarm,
-    AsyncJobs,
-    AsyncWorker,
-    Jobs,
-    Worker,
-)
+from clusterpass.managers.workers.aio import AsyncAlarm, AsyncJobs, AsyncWorker
+from clusterpass.managers.workers.sync import Alarm, Jobs, Worker
 
 LONG = 60.0
 

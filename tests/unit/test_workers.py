@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from clusterpass.managers.workers import AsyncJobs
+from clusterpass.managers.workers.aio import AsyncJobs
 
 
 class Elsewhere:

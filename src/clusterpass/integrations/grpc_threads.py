@@ -28,7 +28,7 @@ from clusterpass.integrations.grpc_calls import (
     with_function,
 )
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.managers.workers import Alarm
+from clusterpass.managers.workers.sync import Alarm
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.web.flow import run
 from clusterpass.web.gate import Needs

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Final, Literal
 
-from clusterpass.managers.workers import AsyncJobs, AsyncWorker
+from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.memory.pending import Lane, PendingRevocation, PendingRevocations

@@ -13,7 +13,7 @@ from typing import Any, Final
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.changed_subjects import ChangedSubjects
 from clusterpass.managers.subscriptions import AnyListener
-from clusterpass.managers.workers import AsyncJobs, AsyncWorker, require_workers_async
+from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker, require_workers_async
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import ListenerStats

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from clusterpass.managers.subscriptions import Subscriptions, call_listener_async
-from clusterpass.managers.workers import AsyncWorker
+from clusterpass.managers.workers.aio import AsyncWorker
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.values import SessionEvent
 

@@ -7,7 +7,7 @@ second, after sessions of which nothing was heard lately.
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from clusterpass.managers.workers import AsyncAlarm, AsyncWorker
+from clusterpass.managers.workers.aio import AsyncAlarm, AsyncWorker
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
 from clusterpass.model.values import Session, SessionChange

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Final, Literal
 
-from clusterpass.managers.workers import Jobs, Worker
+from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.memory.pending import Lane, PendingRevocation, PendingRevocations

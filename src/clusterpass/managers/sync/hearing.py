@@ -14,7 +14,7 @@ from typing import Any, Final
 from clusterpass.managers.changed_subjects import ChangedSubjects
 from clusterpass.managers.subscriptions import AnyListener
 from clusterpass.managers.sync.listeners import Listeners
-from clusterpass.managers.workers import Jobs, Worker, require_workers
+from clusterpass.managers.workers.sync import Jobs, Worker, require_workers
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import ListenerStats

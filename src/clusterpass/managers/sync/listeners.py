@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from clusterpass.managers.subscriptions import Subscriptions, call_listener
-from clusterpass.managers.workers import Worker
+from clusterpass.managers.workers.sync import Worker
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.values import SessionEvent
 

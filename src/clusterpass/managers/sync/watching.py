@@ -8,7 +8,7 @@ second, after sessions of which nothing was heard lately.
 from collections.abc import Generator
 from typing import Final
 
-from clusterpass.managers.workers import Alarm, Worker
+from clusterpass.managers.workers.sync import Alarm, Worker
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
 from clusterpass.model.values import Session, SessionChange

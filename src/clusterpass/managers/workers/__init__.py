@@ -1,0 +1,7 @@
+"""Background work of a manager: on threads, or in tasks of the event loop.
+
+- Both faces have the same interface, which is awaited in one case.
+- A worker starts when it is first woken, and ends when its work returns.
+- Jobs run at once, each on a thread or in a task of its own.
+- After a fork the child has no worker until it wakes one, and no job until it starts one.
+"""
