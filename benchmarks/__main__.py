@@ -21,6 +21,7 @@ from benchmarks import (
     strict_async,
     strict_verify,
     warm_verify,
+    watched_sockets,
 )
 from benchmarks.report import Report, as_json, page, versions
 
@@ -42,6 +43,9 @@ def main() -> None:
         "integrations": lambda options: integrations.run(**_few(options, rounds=5)),
         "revocation_latency": lambda options: revocation_latency.run(
             **_few(options, revocations=50)
+        ),
+        "watched_sockets": lambda options: watched_sockets.run(
+            **_few(options, sockets=200, singles=30, idle_seconds=2.0)
         ),
         "durable_logins": lambda options: durable_logins.run(**_few(options, rounds=4)),
         "journaled_logouts": lambda options: journaled_logouts.run(**_few(options, logouts=500)),

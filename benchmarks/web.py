@@ -65,14 +65,14 @@ def drive(
 ) -> Load:
     """Ask ``/verify`` with ``token`` for ``seconds``, over 32 connections."""
     url = f"http://127.0.0.1:{port}/verify"
-    before = _processor_seconds(process.pid)
+    before = processor_seconds(process.pid)
     output = subprocess.run(
         [wrk, "-t1", "-c32", f"-d{seconds}s", "-H", f"Authorization: Bearer {token}", url],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    spent = _processor_seconds(process.pid) - before
+    spent = processor_seconds(process.pid) - before
     rate, count = _RATE.search(output), _COUNT.search(output)
     if rate is None or count is None or "Non-2xx" in output:
         raise RuntimeError(f"no measurement: {output}")
@@ -87,12 +87,12 @@ def log_in(port: int) -> str:
         return token
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     """Of a process and its descendants that live."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = (int(fields[11]) + int(fields[12])) / _TICKS
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(_processor_seconds(int(child)) for child in children)
+    return own + sum(processor_seconds(int(child)) for child in children)
 
 
 def await_port(port: int) -> None:
