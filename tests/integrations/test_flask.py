@@ -1,5 +1,8 @@
 """What only Flask has: applications that are mounted, coroutines as views."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
 from clusterpass import ConfigurationError, SessionManager
+from clusterpass.cli.local_setup import write_keys
 from clusterpass.integrations.flask import ClusterPass, current_session, session_required
 
 
@@ -49,3 +53,37 @@ def test_an_application_without_the_extension_is_told_so() -> None:
         pytest.raises(ConfigurationError, match="init_app"),
     ):
         bool(current_session.subject)
+
+
+ENDING = """
+import atexit, sys
+from flask import Flask
+from clusterpass import StoreUnavailable
+from clusterpass.integrations.flask import ClusterPass
+
+app = Flask("ending")
+cp = ClusterPass(app, store_url=sys.argv[1], issuer="https://a", keys_file=sys.argv[2])
+
+@atexit.register  # the one that was registered first comes last
+def ask():
+    try:
+        sessions.ping()
+    except StoreUnavailable as error:
+        print(error.reason)
+
+with app.app_context():
+    sessions = cp.sessions
+    sessions.ping()
+"""
+
+
+def test_the_manager_is_closed_with_the_process(cluster_url: str, tmp_path: Path) -> None:
+    keys_file = tmp_path / "keys.json"
+    write_keys(keys_file)
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, cluster_url, str(keys_file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("closed\n", 0), done.stderr

@@ -165,8 +165,7 @@ class _Extension:
     def _open(self) -> SessionManager:
         manager = SessionManager.from_url(self._setup.store_url, self._setup.config_here())
         self._recall_by(manager)
-        # Tests make many applications in one process.
-        weakref.finalize(self, manager.close).atexit = False
+        weakref.finalize(self, manager.close)
         return manager
 
     def _recall_by(self, manager: SessionManager) -> None:

@@ -8,6 +8,7 @@ a store URL and a Config (``SessionManager.from_url`` unless given).
 """
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Lock, Thread
@@ -57,11 +58,12 @@ class Installed:
 
     @property
     def sessions(self) -> SessionManager:
-        """The session manager, which is opened when it is first used."""
+        """The session manager, which is opened when it is first used, and closed at the end."""
         with self._lock:
             if self._sessions is None:
                 config = self._setup.config_here()
                 self._sessions = self._open(self._setup.store_url, config)
+                weakref.finalize(self, self._sessions.close)
             return self._sessions
 
     @property
