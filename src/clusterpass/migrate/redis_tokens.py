@@ -1,6 +1,7 @@
 """The opaque tokens that fastapi-users keeps in Redis (``RedisStrategy``)."""
 
 import time
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from clusterpass.limits import LONGEST_LIFETIME
@@ -14,10 +15,10 @@ _LONGEST_TOKEN: Final = 256
 class RedisClient(Protocol):
     """The two commands that are sent; ``redis.asyncio.Redis`` and RedisCluster have them."""
 
-    async def get(self, name: str, /) -> bytes | str | None:
+    def get(self, name: str, /) -> Awaitable[bytes | str | None]:
         """Return the value of a key; None: there is no such key."""
 
-    async def pttl(self, name: str, /) -> int:
+    def pttl(self, name: str, /) -> Awaitable[int]:
         """Return the milliseconds until a key expires; negative: never, or there is no such key."""
 
 
