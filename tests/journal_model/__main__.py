@@ -76,7 +76,7 @@ def _sketch(args: argparse.Namespace) -> int:
 
 
 def _beyond(args: argparse.Namespace) -> int:
-    print("-- all rules kept, a moving slot and faults that nothing averts: violations")
+    print("-- all rules kept, and what nothing averts: violations")
     missed = 0
     for name in BEYOND:
         began = time.process_time()

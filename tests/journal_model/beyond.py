@@ -1,4 +1,4 @@
-"""What the protocol does not avert: the shards of a moving slot fail before all have heard of it.
+"""What the protocol does not avert: mostly, the shards of a moving slot fail before all have heard.
 
 The new owner raises its epoch without a vote, so no majority need know; and its replicas have the
 data later than the owner itself, which nobody waits for. The same epoch may be raised by one and
@@ -50,6 +50,14 @@ BEYOND: Final[dict[str, tuple[str, Danger]]] = {
             {"moves": 1, "kinds": "crash cut stale"},
             f"CUT,1 is promoted,MOVES the data from 1,MOVES the slot,{_ENDED_THERE},heal,"
             "0 hears epoch,4 hears epoch",
+        ),
+    ),
+    "a replaced primary is forgotten, and hears the epoch from a third node before it is told": (
+        "strict",
+        Danger(
+            {"replicas": 2, "kinds": "cut forget"},
+            "CUT,1 is promoted,4 hears,6 hears,ends at 1,2 syncs,tick,tick,"
+            "beats of all shards,login s1 at 1,heal,0 hears epoch,FORGET 0",
         ),
     ),
     "the slot moves at once with the data, and the old owner does not stand still": (

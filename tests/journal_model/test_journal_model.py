@@ -57,8 +57,8 @@ def test_the_first_sketch_breaks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_what_a_moving_slot_breaks_is_found(name: str) -> None:
-    """The protocol does not avert it; the assumption that excludes it elsewhere is needed."""
+def test_what_the_protocol_does_not_avert_is_found(name: str) -> None:
+    """The assumptions that exclude it elsewhere are needed."""
     kind, danger = BEYOND[name]
     follow(World(Rules(), **danger.world), danger.steps, strict=True)
     assert list(search_beyond(name, 60_000).violations) == [kind]
