@@ -172,7 +172,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     LookUp: {"counts_replicas": False},
     Agree: {"made_at": 0.0, "is_durable": False},
     Terms: {"durability": "primary", "doubts": None, "steady": steady_seconds},
-    Shard: {"is_whole": True},
+    Shard: {"is_whole": True, "at": frozenset()},
     Member: {"moving": ()},
     Heartbeat: {"has_journal": False},
     Pulse: {"told": None},

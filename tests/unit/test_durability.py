@@ -189,8 +189,11 @@ class Demand:
         self.known = AttachedReplicas()
         self.shard = Shard(A, replicas=1)
 
-    def __call__(self, *ports: int, taken_at: float, now: float) -> int:
-        return self.known.demanded(self.shard, attached(*ports), taken_at, now)
+    def __call__(
+        self, *ports: int, taken_at: float, now: float, members: frozenset[Address] = frozenset()
+    ) -> int:
+        slots = SlotMap([self.shard] * 16384, 1, taken_at, members=members)
+        return self.known.demanded(self.shard, attached(*ports), slots, now)
 
 
 def test_what_is_no_member_of_the_cluster_has_to_confirm_for_a_while_only():
@@ -227,6 +230,22 @@ def test_the_map_may_know_of_more_than_are_attached():
     demand.shard = Shard(A, replicas=2)
     assert demand(taken_at=99, now=100) == 2
     assert demand(7, taken_at=99, now=100) == 2
+
+
+def test_another_member_than_the_one_of_the_map_does_not_stand_for_it():
+    """The one of the map is being promoted, and the one that came back was a primary when the slots
+    were looked up."""
+    one, other, third = (Address("127.0.0.1", port) for port in (1, 2, 3))
+    demand = Demand()
+    demand.shard = Shard(A, replicas=1, at=frozenset({one}))
+    members = frozenset({A, one, other, third})
+    for now in (100, 200):
+        assert demand(2, taken_at=now - 1, now=now, members=members) == 2
+        assert demand(1, taken_at=now - 1, now=now, members=members) == 1
+        assert demand(1, 2, taken_at=now - 1, now=now, members=members) == 2
+    assert demand(1, 9, taken_at=204, now=205, members=members) == 2, "for a while"
+    assert demand(1, 9, taken_at=220, now=221, members=members) == 1
+    assert demand(9, taken_at=220, now=222, members=members) == 1
 
 
 def test_it_is_said_what_writes_really_wait_for():

@@ -145,3 +145,30 @@ def test_pending_sweeps_stay_however_many_there_are(denials, monkeypatch):
     assert not denials.concerns(KEY, ONE)
     kept = [number for number in range(40) if denials.concerns(b"of-%d" % number, ONE)]
     assert kept == [37, 38, 39], "the bound holds for what is settled"
+
+
+@pytest.mark.parametrize(
+    ("behind", "opened", "is_denied"),
+    [
+        (0, -100, True),
+        (0, 100, False),
+        (900, 100, False),
+        (5_000, -100, True),
+        (5_000, -4_000, True),
+        (9_000_000, -100, True),
+    ],
+)
+def test_a_server_whose_clock_is_behind_does_not_hide_a_session_from_a_sweep(
+    denials: Denials, behind: int, opened: int, is_denied: bool
+) -> None:
+    """Another server opened it, before it was asked for the end of all; then this one took over.
+
+    ``behind``: milliseconds; ``opened``: milliseconds after all were to end.
+    """
+    asked_at, since = 100.0, 99.5
+    denials.agreed = lambda steady: MILLISECONDS + (steady - since) * 1000
+    pending = Denial("revoked", NOW, is_pending=True)
+    denials.sweep(KEY, b"request", Sweep(pending, since=since))
+    here = MILLISECONDS + int((asked_at - since) * 1000) - behind
+    answered = shown(created=MILLISECONDS + opened, now=here)
+    assert (denials.judge(KEY, ONE, answered, asked_at) is not None) == is_denied

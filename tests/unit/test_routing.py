@@ -33,8 +33,8 @@ def test_ranges_belong_to_their_primary():
             [0, 99, [b"10.0.0.1", 7001, A, []], [b"10.0.0.4", 7004, C, []]],
             [100, 16383, [b"10.0.0.2", 7002, B, []]],
         ],
-        line(A, "master"),
-        line(B, "myself,master"),
+        line(A, "master", slots="0-99"),
+        line(B, "myself,master", slots="100-16383"),
         line(C, "slave", A),
     )
     first, second = Shard(Address("10.0.0.1", 7001), 1), Shard(Address("10.0.0.2", 7002), 0)
@@ -113,8 +113,8 @@ def test_a_single_server_owns_everything_and_never_ages():
 def test_a_moved_slot_goes_alone_and_the_old_map_stays():
     before = parse(
         [[0, 9, [b"a", 1, A, []]], [10, 19, [b"b", 2, B, []]]],
-        line(A, "master"),
-        line(B, "master"),
+        line(A, "master", slots="0-9"),
+        line(B, "master", slots="10-19"),
         line(C, "slave", B),
     )
     after = before.moved(3, Address("b", 2))
@@ -183,10 +183,38 @@ def test_connected_replicas_are_counted_in_a_role(role, count):
 def test_whether_a_cluster_has_replicas_and_a_failed_node(flags, slots, is_replicated, has_failed):
     found = parse(
         [[0, 9, [b"a", 1, A, []]], [10, 19, [b"b", 2, C, []]]],
-        line(A, "myself,master"),
-        line(C, "master"),
+        line(A, "myself,master", slots="0-9"),
+        line(C, "master", slots="10-19"),
         line(B, flags, A, slots),
     )
     assert (found.is_replicated, found.has_failed) == (is_replicated, has_failed)
     assert found.shard(0).is_whole == (flags != "slave,fail")
     assert found.shard(10).is_whole
+
+
+@pytest.mark.parametrize(
+    ("flags", "primary", "slots"),
+    [("master", "", ""), ("master", "", "5-9"), ("slave", "c" * 40, ""), (None, "", "")],
+)
+def test_an_owner_that_changed_its_role_between_the_two_replies_is_not_whole(
+    flags: str | None, primary: str, slots: str
+):
+    """A replica was promoted in between; the one that is left confirms what that one lacks."""
+    lines = [line(B, "slave", A), line(C, "master", slots="0-4")]
+    if flags is not None:
+        lines.append(line(A, flags, primary.encode(), slots))
+    found = parse([[0, 9, [b"a", 1, A, []]]], *lines)
+    assert not found.shard(0).is_whole
+
+
+def test_where_everybody_is():
+    lines = b"""\
+a 10.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-9
+b 10.0.0.2:7002@17002 slave a 0 0 1 connected
+c :7003@17003 slave,fail a 0 0 1 connected
+"""
+    found = parse([[0, 9, [b"10.0.0.1", 7001, b"a", []]]], lines)
+    a, b, c = Address("10.0.0.1", 7001), Address("10.0.0.2", 7002), Address("10.0.0.9", 7003)
+    assert found.shard(0).at == {b}
+    assert found.members == {a, b, c}
+    assert found.moved(3, Address("new", 9)).members == found.members

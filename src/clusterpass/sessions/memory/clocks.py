@@ -102,6 +102,10 @@ class Clocks:
         latest = self._clock.steady() + offset + CLOCK_TOLERANCE
         return int(max((agreed - CLOCK_TOLERANCE) * 1000, min(milliseconds, latest * 1000)))
 
+    def milliseconds_at(self, steady: float) -> float | None:
+        """Return the agreed time at ``steady``, in milliseconds since the epoch; None: none is."""
+        return None if self._offset is None else (steady + self._offset) * 1000
+
     def judge_reply(self, reply: list[Any], sent_at: float) -> list[Any]:
         """Return ``reply``, whose first member is the server's clock, with the judged time there.
 

@@ -33,6 +33,8 @@ MOST_SESSIONS: Final = 50_000
 MOST_SUBJECTS: Final = 10_000
 """The most subjects whose sweeps, or whose generations, are kept, apart from pending sweeps."""
 _MOST_SWEEPS: Final = 16
+_BEHIND_MILLISECONDS: Final = 1_000
+"""By less, a clock that is behind is not told from the roughness of the measurement."""
 _MOST_SEEN: Final = 64
 _GENERATION_MILLISECONDS: Final = 3_600_000
 """The shortest time that a store keeps a generation; a lower one later proves nothing."""
@@ -140,6 +142,9 @@ class Denials:
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
         self.rollbacks = 0
         """How many times the store reported a session as live that had durably ended."""
+        self.agreed: Callable[[float], float | None] = _unknown
+        """Returns the time that most clocks agree on, in milliseconds since the epoch, for a time
+        of the steady clock; None: none is known."""
         self.on_generation: Callable[[bytes], None] = _nothing
         """Called with the key of a subject whose generation was found to have risen."""
 
@@ -220,7 +225,7 @@ class Denials:
         with self._lock:
             denial = self.of_session(session_id)
             if denial is None:
-                moment = Moment(stored.now_milliseconds, asked_at)
+                moment = self._moment(stored.now_milliseconds, asked_at)
                 denial = self._swept(key, session_id, record, moment)
             if denial is None:
                 denial = self._by_generation(key, session_id, record, stored)
@@ -235,6 +240,7 @@ class Denials:
 
         ``record``: the record that the store returned last; ``moment``: relates the two clocks.
         """
+        moment = self._moment(moment.milliseconds, moment.steady)
         with self._lock:
             return self.of_session(session_id) or self._swept(key, session_id, record, moment)
 
@@ -259,6 +265,16 @@ class Denials:
             self._pending.clear()
             self._sweeps.clear()
             self._settled.clear()
+
+    def _moment(self, milliseconds: float, asked_at: float) -> Moment:
+        """Return what the store's clock tells, unless it is behind what most clocks agree on.
+
+        Another server, whose clock was right, may have opened the sessions in question.
+        """
+        agreed = self.agreed(asked_at)
+        if agreed is not None and agreed - milliseconds > _BEHIND_MILLISECONDS:
+            milliseconds = agreed
+        return Moment(milliseconds, asked_at)
 
     def _settle(self, key: bytes, sweeps: dict[bytes, Sweep]) -> None:
         self._settled.pop(key, None)
@@ -301,6 +317,10 @@ def denial_of(end: SessionExpired | SessionRevoked) -> Denial:
     if isinstance(end, SessionExpired):
         return Denial("idle" if end.reason == "session_idle" else "expired", end.ended_at)
     return Denial(cast("RevocationReason", end.reason), end.ended_at, end.note)
+
+
+def _unknown(_: float) -> None:
+    """Return None: no time is agreed on."""
 
 
 def _nothing(_: bytes) -> None:

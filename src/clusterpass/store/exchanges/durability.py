@@ -60,7 +60,7 @@ def is_durable(
     confirmed, attached = outcome.confirmed, outcome.attached
     if wait is None or shard is None or attached is None:
         return False
-    demanded = terms.attached.demanded(shard, attached, slots.taken_at, terms.clock())
+    demanded = terms.attached.demanded(shard, attached, slots, terms.clock())
     if wait[0] == _WAIT:
         on_disk, replicas = 1, confirmed
     else:

@@ -4,14 +4,16 @@ The slot map tells how many replicas a shard has, as of the latest look-up. A pr
 each write which ones are attached now. Neither is enough: a replica may be younger than the map,
 and what is attached may be no member of the cluster (a tool that copies the data, a replica outside
 of it, a connection that is dead). So what is attached counts in addition to the map until a look-up
-has had the time to hear of it.
+has had the time to hear of it. A member of the cluster that is attached, and is no replica of the
+shard by the map, always counts in addition: the map may name another one, which is not attached.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Attached
-from clusterpass.store.topology.slots import Shard
+from clusterpass.store.topology.slots import Shard, SlotMap
 
 _SETTLING: Final = 5.0
 """Seconds after which every node of a cluster has mostly heard whose replica a node is."""
@@ -25,18 +27,25 @@ class AttachedReplicas:
         """By primary, what it told last, and since when each of these was there, in seconds of the
         store's clock."""
 
-    def demanded(self, shard: Shard, attached: Attached, taken_at: float, now: float) -> int:
+    def demanded(self, shard: Shard, attached: Attached, slots: SlotMap, now: float) -> int:
         """Return how many replicas of ``shard`` must have a write before it is durable.
 
-        ``attached``: what the primary told after the write. ``taken_at``: when the slots were
-        looked up. ``now``: the time. Both in seconds of the store's clock.
+        ``attached``: what the primary told after the write. ``slots``: the map that ``shard`` is
+        of. ``now``: the time, in seconds of the store's clock.
         """
         told, since = self._told.get(shard.primary, ((), ()))
         if attached != told:
             since = _since(attached, told, since, now)
             self._told[shard.primary] = attached, since
-        new = sum(at + _SETTLING > taken_at for at in since)
-        return max(shard.replicas, min(len(since), shard.replicas + new))
+        new = sum(at + _SETTLING > slots.taken_at for at in since)
+        others = sum(each in slots.members and each not in shard.at for each in _places(attached))
+        return max(shard.replicas + others, min(len(since), shard.replicas + new))
+
+
+def _places(attached: Attached) -> Iterable[Address]:
+    for host, port in attached:
+        if port.isdigit():
+            yield Address(host.decode(errors="replace"), int(port))
 
 
 def _since(

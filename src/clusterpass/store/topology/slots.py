@@ -1,11 +1,11 @@
 """The slot map: which node owns which slot, and how many replicas it has. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clusterpass.store.location import Address
-from clusterpass.store.topology.members import parse_members
+from clusterpass.store.topology.members import Member, parse_members
 
 SLOTS: Final = 16_384
 """The number of hash slots of a Redis Cluster."""
@@ -21,12 +21,14 @@ class Shard:
     is_whole: bool = True
     """Whether no replica has failed, and none is unknown: then all that could be promoted can
     confirm a write. A failed replica counts until the cluster forgets it, as it may come back."""
+    at: frozenset[Address] = field(default=frozenset(), compare=False)
+    """Where the replicas that have not failed are."""
 
 
 class SlotMap:
     """An immutable map from slots to shards. Every change makes a new map."""
 
-    __slots__ = ("has_failed", "is_replicated", "shards", "taken_at", "version")
+    __slots__ = ("has_failed", "is_replicated", "members", "shards", "taken_at", "version")
 
     def __init__(
         self,
@@ -36,18 +38,21 @@ class SlotMap:
         *,
         is_replicated: bool | None = None,
         has_failed: bool = False,
+        members: frozenset[Address] = frozenset(),
     ) -> None:
         """``shards``: one entry for each slot, None for a slot without a known owner.
 
         ``version``: a number that rises with each change; ``taken_at``: the time of the look-up, in
         seconds of a monotonic clock; ``is_replicated``: whether the store has replicas, failed ones
-        included; None: not known; ``has_failed``: whether some node has failed.
+        included; None: not known; ``has_failed``: whether some node has failed; ``members``: where
+        the nodes of the cluster are.
         """
         self.shards = shards
         self.version = version
         self.taken_at = taken_at
         self.is_replicated = is_replicated
         self.has_failed = has_failed
+        self.members = members
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
@@ -83,18 +88,32 @@ class SlotMap:
         """The map in the replies of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
 
         Replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out replicas that have not
-        replicated anything yet. ``taken_at``: seconds of a monotonic clock.
+        replicated anything yet. Where the two disagree about an owner, its role changed between
+        them, and what is known of its replicas may be out of date. ``taken_at``: seconds of a
+        monotonic clock.
         """
-        replicas, failed, is_replicated = _count_replicas(nodes)
+        members = parse_members(nodes.decode(errors="replace"))
+        replicas, failed, is_replicated = _working_replicas(members, asked)
+        owners = {each.id.encode(): each for each in members if each.is_primary}
         has_failed = failed is not None
         shards: list[Shard | None] = [None] * SLOTS
         for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else ""
             address = Address(named_host(host, asked), primary[1])
-            is_whole = failed is None or primary[2] not in failed
-            shard = Shard(address, replicas.get(primary[2], 0), is_whole)
+            owner = owners.get(primary[2])
+            is_whole = owner is not None and owner.owns(first) and owner.owns(last)
+            is_whole = is_whole and (failed is None or primary[2] not in failed)
+            of_owner = replicas.get(primary[2], ())
+            shard = Shard(address, len(of_owner), is_whole, frozenset(of_owner))
             shards[first : last + 1] = [shard] * (last - first + 1)
-        return cls(shards, version, taken_at, is_replicated=is_replicated, has_failed=has_failed)
+        return cls(
+            shards,
+            version,
+            taken_at,
+            is_replicated=is_replicated,
+            has_failed=has_failed,
+            members=frozenset(_address(each, asked) for each in members),
+        )
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
         """The map after a MOVED error: ``address`` owns ``slot``."""
@@ -107,6 +126,7 @@ class SlotMap:
             self.taken_at,
             is_replicated=self.is_replicated,
             has_failed=self.has_failed,
+            members=self.members,
         )
 
     def shard(self, slot: int) -> Shard | None:
@@ -123,16 +143,22 @@ def named_host(host: str, asked: Address) -> str:
     return asked.host if host in {"", "?"} else host
 
 
-def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], set[bytes] | None, bool]:
-    """The number of working replicas by the id of their primary; the ids of the primaries of which
-    a replica has failed (None: no node has failed at all); and whether the cluster has replicas.
+def _address(member: Member, asked: Address) -> Address:
+    return Address(named_host(member.host, asked), member.port)
+
+
+def _working_replicas(
+    members: tuple[Member, ...], asked: Address
+) -> tuple[dict[bytes, list[Address]], set[bytes] | None, bool]:
+    """The working replicas by the id of their primary; the ids of the primaries of which a replica
+    has failed (None: no node has failed at all); and whether the cluster has replicas.
 
     A failed primary that owns no slots counts as a replica: it was replaced, and returns as one.
     """
-    counts: dict[bytes, int] = {}
+    working: dict[bytes, list[Address]] = {}
     failed: set[bytes] = set()
     is_replicated = any_failed = False
-    for member in parse_members(nodes.decode(errors="replace")):
+    for member in members:
         any_failed = any_failed or member.has_failed
         if member.is_replica:
             is_replicated = True
@@ -140,7 +166,7 @@ def _count_replicas(nodes: bytes) -> tuple[dict[bytes, int], set[bytes] | None, 
             if member.has_failed:
                 failed.add(primary)
             else:
-                counts[primary] = counts.get(primary, 0) + 1
+                working.setdefault(primary, []).append(_address(member, asked))
         elif member.has_failed and not member.slots and not member.moving:
             is_replicated = True
-    return counts, failed if any_failed else None, is_replicated
+    return working, failed if any_failed else None, is_replicated
