@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, Session
+from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, InvalidInput, Session
 from clusterpass.integrations.attached import attached
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.tokens.identifiers import decode_session_id
 
 
 @pytest.fixture
@@ -73,3 +75,44 @@ async def test_a_handler_that_is_cancelled_while_the_connection_is_closed_stays_
     with pytest.raises(asyncio.CancelledError):
         await handler
     assert connection.closed
+
+
+async def test_a_connection_that_nobody_watches_is_closed(
+    cluster: EmbeddedCluster, config: Config, subject: str
+) -> None:
+    told: list[tuple[int, str]] = []
+
+    async def close(code: int, reason: str) -> None:
+        told.append((code, reason))
+
+    sessions = AsyncSessionManager.from_url(cluster.url, config)
+    session = await sessions.verify((await sessions.login(subject)).access_token)
+    async with attached(sessions, session, close) as found:
+        await sessions.close()
+        await asyncio.Event().wait()
+    assert told == [(4503, "store_unavailable: closed")]
+    assert found.closed_with == told[0]
+
+
+async def test_a_watch_that_fails_closes_the_connection(
+    sessions, session, cluster: EmbeddedCluster, caplog
+) -> None:
+    """A record of a later release, for example: what becomes of the session is not known."""
+    told: list[tuple[int, str]] = []
+
+    async def close(code: int, reason: str) -> None:
+        told.append((code, reason))
+
+    key = Keyspace().sessions(session.subject)
+    async with attached(sessions, session, close):
+        with cluster.client(cluster.primary_of(key)) as client:
+            client.hset(key, decode_session_id(session.session_id), b"\x7fof a later release")
+        await asyncio.Event().wait()
+    assert told == [(4503, "record_unreadable")]
+    assert "not watched any more" in caplog.text
+
+
+async def test_what_is_no_session_is_refused_at_once(sessions) -> None:
+    with pytest.raises(InvalidInput):
+        async with attached(sessions, None, Connection().close):  # type: ignore[arg-type]
+            pytest.fail("the body was run")

@@ -352,10 +352,14 @@ def test_without_csrf_a_cookie_is_enough() -> None:
 
 def test_a_socket_is_opened_by_its_own_site_only() -> None:
     own = browser(SOCKET, Origin="https://shop.example")
+    open_gate = Gate(CONFIG, WebSettings(csrf=False))
     assert admit(own, Manager(verify=SESSION)).session is SESSION
     for headers in ({}, {"Origin": "null"}, {"Origin": "https://evil.example"}):
-        with pytest.raises(RequestRefused):
-            admit(browser(SOCKET, **headers), Manager(verify=SESSION))
+        for answer in (SESSION, TokenExpired(), TokenMalformed()):
+            with pytest.raises(RequestRefused):  # before its tokens are looked at
+                admit(browser(SOCKET, **headers), Manager(verify=answer))
+            with pytest.raises(RequestRefused):  # which no CSRF token could protect
+                run(Manager(verify=answer), open_gate.admit(Visit(browser(SOCKET, **headers))))
     with pytest.raises(TokenExpired):  # its handshake could not set the new cookies
         admit(own, Manager(verify=TokenExpired()))
 

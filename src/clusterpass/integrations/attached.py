@@ -5,22 +5,25 @@ refreshes and past the access token's life.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Literal
 
 from clusterpass.managers.aio.manager import AsyncSessionManager
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Session, SessionChange
 from clusterpass.web.gate import NO_NEEDS, Needs
 
+logger: Final = logging.getLogger("clusterpass.web")
 UNAUTHORIZED: Final = 4401
 """The close code of a WebSocket whose session has ended."""
 FORBIDDEN: Final = 4403
 """The close code of a WebSocket whose session has lost a scope, or is banned from one."""
 UNAVAILABLE: Final = 4503
-"""The close code of a WebSocket in a store outage, where that is wanted."""
+"""The close code of a WebSocket in a store outage, where that is wanted, and of one whose session
+is not watched any more."""
 _LONGEST_REASON: Final = 123
 """Bytes (RFC 6455 section 5.5)."""
 InOutage = Literal["stay", "close"]
@@ -64,7 +67,8 @@ async def attached(
     assert body is not None
     judge = partial(_verdict, needs=needs, in_outage=in_outage)
     left = body if leaves else None
-    watching = asyncio.create_task(_follow(sessions, found, judge, close, left))
+    changes = sessions.watch(session)
+    watching = asyncio.create_task(_follow(changes, found, judge, close, left))
     try:
         yield found
     except asyncio.CancelledError:
@@ -79,24 +83,41 @@ async def attached(
 
 
 async def _follow(
-    sessions: AsyncSessionManager,
+    changes: AsyncGenerator[SessionChange],
     found: Attached,
     judge: Callable[[SessionChange], tuple[int, str] | None],
     close: Callable[[int, str], Awaitable[None]],
     body: "asyncio.Task[object] | None",
 ) -> None:
-    async with aclosing(sessions.watch(found.session)) as changes:
-        async for change in changes:
-            found.session = change.session
-            verdict = judge(change)
-            if verdict is not None:
-                found.closed_with = verdict
-                try:
-                    await close(*verdict)
-                finally:
-                    if body is not None and not found.is_left:
-                        found.is_cancelled = body.cancel()
-                return
+    verdict = await _judged(changes, found, judge)
+    found.closed_with = verdict
+    try:
+        await close(*verdict)
+    finally:
+        if body is not None and not found.is_left:
+            found.is_cancelled = body.cancel()
+
+
+async def _judged(
+    changes: AsyncGenerator[SessionChange],
+    found: Attached,
+    judge: Callable[[SessionChange], tuple[int, str] | None],
+) -> tuple[int, str]:
+    """Return the code and the reason to close with, when it is time to.
+
+    A connection that nobody watches any more is closed too: its session could end unheard.
+    """
+    try:
+        async with aclosing(changes):
+            async for change in changes:
+                found.session = change.session
+                verdict = judge(change)
+                if verdict is not None:
+                    return verdict
+    except Exception as error:
+        logger.exception("a session is not watched any more, and its connection is closed")
+        return UNAVAILABLE, reason_of(error if isinstance(error, ClusterPassError) else None)
+    return UNAVAILABLE, reason_of(StoreUnavailable(reason="closed"))
 
 
 def _verdict(change: SessionChange, needs: Needs, in_outage: InOutage) -> tuple[int, str] | None:

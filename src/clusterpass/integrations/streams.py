@@ -92,8 +92,9 @@ async def while_live(
                     queue.put_nowait(event)
                     await queue.join()
         finally:
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
+            leave = getattr(events, "aclose", None)
+            if leave is not None:  # not generators alone have one
+                await leave()
 
     reading = asyncio.create_task(read())
     reading.add_done_callback(lambda _: queue.put_nowait(_Over()))

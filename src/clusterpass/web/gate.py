@@ -33,7 +33,8 @@ from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.messages import SAFE_METHODS, SOCKET, WebRequest
 from clusterpass.web.settings import WebSettings
 
-_ENDED: Final = (SessionRevoked, SessionExpired, SessionUnknown, InvalidRefreshToken)
+ENDED: Final = (SessionRevoked, SessionExpired, SessionUnknown, InvalidRefreshToken)
+"""The errors after which the tokens of a browser are of no use any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class Gate:
         """
         try:
             return (yield from self.identify(visit, needs, form_token=form_token))
-        except _ENDED:
+        except ENDED:
             if visit.is_by_cookie:
                 self.forget(visit)
             raise
@@ -198,8 +199,7 @@ class Gate:
         if request.method in SAFE_METHODS or visit.is_genuine or self.csrf is None:
             return
         if request.method == SOCKET:
-            self.require_own_site(request)
-            return  # its handshake carries no header of the page's choice
+            return  # judged before its tokens were looked at
         # Every browser sends one of them; a program that keeps cookies does not.
         if request.header("sec-fetch-site") or request.header("origin"):
             self.require_own_site(request)
@@ -237,12 +237,14 @@ class Gate:
     def _identify_browser(
         self, visit: Visit, found: Credentials, needs: Needs, form_token: str
     ) -> WebFlow[Session]:
+        if visit.request.method == SOCKET and not visit.is_genuine:
+            self.require_own_site(visit.request)  # no header of its choice can protect a handshake
         if found.is_old:
             return (yield from self._identify_old_browser(visit, found, needs))
         if found.access_token is not None:
             try:
                 session = yield from self._verify(visit, found.access_token, needs)
-            except _ENDED:
+            except ENDED:
                 raise
             except InvalidToken:
                 if found.refresh_token is None or not self._renews(visit):

@@ -27,7 +27,8 @@ from clusterpass.model.errors import (
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web.credentials import Credentials, find_credentials
 from clusterpass.web.flow import run
-from clusterpass.web.gate import NO_NEEDS, Needs, Visit
+from clusterpass.web.gate import ENDED, NO_NEEDS, Needs, Visit
+from clusterpass.web.messages import SOCKET
 from clusterpass.web.settings import TokenPlace
 
 TIE: Final = "_clusterpass_session_id"
@@ -137,9 +138,7 @@ class RequestState:
         if session is None:
             if not is_known or tie is None:
                 return AnonymousUser() if user is None else user
-            if isinstance(self._error, AuthenticationError) and not isinstance(
-                self._error, TokenMissing
-            ):
+            if self._is_over():
                 self.log_out_of_django()
             return AnonymousUser()
         if user is not None and tie == session.session_id:
@@ -153,6 +152,13 @@ class RequestState:
         if is_known:
             self.log_out_of_django()
         return own or AnonymousUser()
+
+    def _is_over(self) -> bool:
+        """Return whether the session that Django's session lives with has ended, or is none."""
+        if self.visit.request.method == SOCKET:  # which cannot renew a token that has expired
+            return isinstance(self._error, ENDED)
+        is_refused = isinstance(self._error, AuthenticationError)
+        return is_refused and not isinstance(self._error, TokenMissing)
 
     def _user_of(self, session: Session | None) -> Any:
         return None if session is None else self.installed.user_of(session)
