@@ -122,6 +122,15 @@ def test_lines_that_were_overwritten_unread_are_counted(scene: Scene) -> None:
     assert scene.heard.overrun == 3
 
 
+def test_an_own_event_whose_line_was_overwritten_hides_no_other_one(scene: Scene) -> None:
+    assert scene.kinds(line("login", EPOCH + 101), newest=4) == ["login"]
+    assert scene.heard.told(own("refresh", EPOCH + 104, A))
+    assert scene.kinds(*[line("elevated", EPOCH + 105)] * 3, newest=10) == ["elevated"] * 3
+    scene.now = 130.0
+    lines = [*[line("elevated", EPOCH + 105)] * 2, line("refresh", EPOCH + 129)]
+    assert scene.kinds(*lines, newest=11) == ["refresh"], "of another process"
+
+
 def test_a_history_that_began_anew_is_told_from_its_beginning(scene: Scene) -> None:
     """It expired with the subject, which came back."""
     assert scene.kinds(line("login", EPOCH + 101), line("logged_out", EPOCH + 102)) != []

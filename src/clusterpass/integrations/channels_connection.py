@@ -29,6 +29,7 @@ class Connection:
         self._send: Final = send
         self._closed: Final[asyncio.Future[Message]] = asyncio.get_running_loop().create_future()
         self._is_closing = False
+        self._has_told = False
 
     async def close(self, code: int, reason: str) -> None:
         """Close the WebSocket, or refuse it where it has not been accepted."""
@@ -45,10 +46,13 @@ class Connection:
 
     async def receive(self) -> Message:
         """Return the next message to the application."""
+        if self._has_told:  # and a consumer goes on receiving: nothing comes any more
+            await asyncio.get_running_loop().create_future()
         receiving = asyncio.ensure_future(self._receive())
         try:
             await asyncio.wait((receiving, self._closed), return_when=asyncio.FIRST_COMPLETED)
-            return (self._closed if self._closed.done() else receiving).result()
+            self._has_told = self._closed.done()
+            return (self._closed if self._has_told else receiving).result()
         finally:
             receiving.cancel()
 

@@ -24,7 +24,8 @@ from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY, event_of, kind_o
 
 MOST_SUBJECTS: Final = 10_000
 """The most subjects that are remembered."""
-_MOST_MARKS: Final = 64
+_MOST_MARKS: Final = 200
+"""Twice the longest history: a burst of a subject's own events marks as many as fit into it."""
 _MARK_SECONDS: Final = 120.0
 """How long an event that was delivered waits for the other telling of it."""
 _CLOCKS_APART: Final = 10
@@ -135,7 +136,7 @@ class Heard:
             now = self._steady()
             # What happened while the answer was under way counts.
             since_ms = int(listed.now_milliseconds - 1000 * (now - self._since))
-            subject = self._touch(name, now)
+            subject, overrun = self._touch(name, now), self.overrun
             for line, times in self._news(subject, listed, since_ms):
                 if kind_of(line) not in TOLD_BY_HISTORY:
                     continue
@@ -146,6 +147,9 @@ class Heard:
                     if not _take(subject.own, mark, counts_time=event.kind != "refresh"):
                         _put(subject.shown, mark)
                         events.append(event)
+            if self.overrun > overrun:  # lines of its own events may be among those that are gone
+                second = listed.now_milliseconds // 1000
+                subject.own[:] = [mark for mark in subject.own if mark.at >= second]
             _remember(subject, listed)
         return events
 
