@@ -322,7 +322,6 @@ def test_after_a_lost_connection_the_next_change_tells_what_was_missed(
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     eventually(lambda: listening.stats().listeners.gaps >= 3)
     eventually(lambda: all(node.is_connected for node in listening.stats().nodes))
-    assert heard.kinds() == ["login"]
     other.revoke_all("alice")
     heard.wait_for(5)
     assert heard.kinds() == [*["login"] * 4, "revoked"]

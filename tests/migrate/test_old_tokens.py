@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,24 @@ def exchanging(request: pytest.FixtureRequest) -> OldApp:
 @pytest.fixture(params=APPS)
 def app(request: pytest.FixtureRequest) -> OldApp:
     return APPS[request.param]()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What is logged, on whichever thread, however other libraries have set logging up."""
+    messages: list[str] = []
+
+    class Keeps(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger, handler = logging.getLogger("clusterpass.migrate"), Keeps(logging.WARNING)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 def test_an_old_access_token_is_accepted_until_it_expires(
@@ -453,7 +472,7 @@ def test_live_claims_count_for_old_tokens(opened: Any) -> None:
     assert sessions.verify(app.access).claims == {"scope": "nothing"}
 
 
-def test_counting_never_fails_a_request(opened: Any, cp_url: str, caplog: Any) -> None:
+def test_counting_never_fails_a_request(opened: Any, cp_url: str, said: list[str]) -> None:
     app = pyjwt()
     sessions = opened(app)
     namespace = cp_url.partition("namespace=")[2]
@@ -464,10 +483,10 @@ def test_counting_never_fails_a_request(opened: Any, cp_url: str, caplog: Any) -
         client.set(keyspace.old_tokens("pyjwt"), "of another kind")
     assert sessions.verify(app.access).subject == "7"
     assert sessions.refresh(app.refresh).subject == "7"
-    assert "could not be counted" in caplog.text
+    assert any("could not be counted" in each for each in said)
 
 
-def test_claims_that_no_session_can_carry_are_said(opened: Any, caplog: Any) -> None:
+def test_claims_that_no_session_can_carry_are_said(opened: Any, said: list[str]) -> None:
     now = int(time.time())
     large = {"sub": "7", "iat": now, "exp": now + 900, "notes": "x" * 5000}
     token = jwt.encode(large, SECRET, algorithm="HS256")
@@ -476,7 +495,7 @@ def test_claims_that_no_session_can_carry_are_said(opened: Any, caplog: Any) -> 
     assert sessions.verify(token).claims["notes"]
     with pytest.raises(InvalidRefreshToken):
         sessions.refresh(token)
-    assert "pass user_of" in caplog.text
+    assert any("pass user_of" in each for each in said)
 
 
 @pytest.mark.parametrize(
