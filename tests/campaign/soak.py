@@ -146,7 +146,9 @@ def judge(series: Series, say: Callable[[str], None] = lambda _: None) -> list[s
         length = samples[-1][0]
         start = min(_SETTLING * 60, length / 2)
         third = (length - start) / 3
-        first = median(value for at, value in samples if start <= at <= start + third)
+        early = [value for at, value in samples if start <= at <= start + third]
+        # A slow machine may look so seldom that nothing was seen in that third.
+        first = median(early or [value for at, value in samples if at >= start][:1])
         last = median(value for at, value in samples if at >= length - third)
         is_grown = last > _MORE * first + _ALLOWED[what]
         line = f"{what} ({of}): {first:.1f}, at the end {last:.1f}"
