@@ -8,6 +8,7 @@ from clusterpass.migrate.issuers import OldIssuer, logger
 from clusterpass.model.authentication_errors import TokenExpired
 from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.old_tokens import OldToken
+from clusterpass.model.policy import check_whole
 from clusterpass.tokens.issuer import check_claims
 
 
@@ -39,11 +40,7 @@ def check_look_up(name: object, lifetime: object, known: Mapping[str, int]) -> N
     """Raise ConfigurationError unless ``name`` is new and ``lifetime`` whole seconds."""
     if not isinstance(name, str) or not name or name in known:
         raise ConfigurationError("look_up_name must be a name that no issuer has")
-    whole = isinstance(lifetime, int) and not isinstance(lifetime, bool)
-    if not whole or not 1 <= lifetime <= LONGEST_LIFETIME:  # type: ignore[operator]
-        raise ConfigurationError(
-            f"look_up_lifetime must be whole seconds from 1 to {LONGEST_LIFETIME}"
-        )
+    check_whole("look_up_lifetime", lifetime, 1, LONGEST_LIFETIME)
 
 
 def checked(old: object, name: str, lifetimes: Mapping[str, int], now: float) -> OldToken:

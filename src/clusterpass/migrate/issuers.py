@@ -17,8 +17,10 @@ from clusterpass.model.authentication_errors import TokenExpired
 from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.frozen import frozen
 from clusterpass.model.old_tokens import OldToken, OldTokenKind
+from clusterpass.model.policy import check_whole
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.issuer import RESERVED_CLAIMS
+from clusterpass.tokens.verifier import LONGEST_TOKEN
 
 logger: Final = logging.getLogger("clusterpass.migrate")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -29,7 +31,6 @@ _KEY_TYPES: Final = {
     **dict.fromkeys(("EdDSA", "Ed25519"), "OKP"),
 }
 """The algorithms that are accepted, and the type of their keys (RFC 7518, RFC 9864)."""
-_LONGEST_TOKEN: Final = 12_288
 ACCESS_AND_REFRESH: Final[Mapping[str, OldTokenKind]] = {"access": "access", "refresh": "refresh"}
 """The values of a claim that names the kinds as ClusterPass does."""
 _REFRESH: Final = frozenset({"refresh"})
@@ -76,12 +77,7 @@ class OldIssuer:
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError("the name of an old issuer has 1 to 32 letters, digits or -")
-        whole = isinstance(lifetime, int) and not isinstance(lifetime, bool)
-        if not whole or not 1 <= lifetime <= LONGEST_LIFETIME:
-            raise ConfigurationError(
-                f"lifetime must be whole seconds from 1 to {LONGEST_LIFETIME}: as long as the"
-                " longest-lived old token is valid"
-            )
+        check_whole("lifetime", lifetime, 1, LONGEST_LIFETIME)
         self.name: Final = name
         self.lifetime: Final = lifetime
         self.tells_kinds: Final = kind_claim is not None
@@ -110,7 +106,7 @@ class OldIssuer:
         ``now``: seconds since the epoch. Raises TokenExpired for a token that this issuer signed,
         and that has expired.
         """
-        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or token.count(".") != 2:
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN or token.count(".") != 2:
             return None
         try:
             decoded = jwt.decode(token, self._key, algorithms=[self._algorithm])

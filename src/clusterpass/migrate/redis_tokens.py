@@ -6,8 +6,9 @@ from typing import Final, Protocol
 
 from clusterpass.limits import LONGEST_LIFETIME
 from clusterpass.migrate.issuers import logger
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.old_tokens import OldToken
+from clusterpass.model.policy import check_whole
 
 _LONGEST_TOKEN: Final = 256
 
@@ -41,9 +42,7 @@ class FastAPIUsersRedis:
         issued: where the strategy has no ``lifetime_seconds``, give its keys an expiry first.
         Raises ConfigurationError.
         """
-        whole = isinstance(lifetime, int) and not isinstance(lifetime, bool)
-        if not whole or not 1 <= lifetime <= LONGEST_LIFETIME:
-            raise ConfigurationError(f"lifetime must be whole seconds from 1 to {LONGEST_LIFETIME}")
+        check_whole("lifetime", lifetime, 1, LONGEST_LIFETIME)
         self._client: Final = client
         self._prefix: Final = key_prefix
         self.lifetime: Final = lifetime

@@ -58,7 +58,7 @@ class SessionCookies:
     notice: Cookie
     """Carries the code of a message that the next page shows."""
     old: tuple[Cookie, ...] = ()
-    """Those of another library, which are deleted as soon as a browser has these."""
+    """The cookies of another library, deleted as soon as a browser has its own session."""
 
     def keep(self, pair: TokenPair, csrf_token: str | None) -> tuple[tuple[str, str], ...]:
         """Return the headers that give ``pair`` to a browser, until the session ends unused.

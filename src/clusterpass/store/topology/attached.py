@@ -23,9 +23,9 @@ class AttachedReplicas:
     """What the primaries of one store have told."""
 
     def __init__(self) -> None:
-        self._told: dict[Address, tuple[Attached, tuple[float, ...]]] = {}
-        """By primary, what it told last, and since when each of these was there, in seconds of the
-        store's clock."""
+        self._told: dict[Address, tuple[Attached, tuple[float, ...], tuple[Address, ...]]] = {}
+        """By primary, what it told last, since when each of these was there, in seconds of the
+        store's clock, and where they are."""
 
     def demanded(self, shard: Shard, attached: Attached, slots: SlotMap, now: float) -> int:
         """Return how many replicas of ``shard`` must have a write before it is durable.
@@ -33,12 +33,12 @@ class AttachedReplicas:
         ``attached``: what the primary told after the write. ``slots``: the map that ``shard`` is
         of. ``now``: the time, in seconds of the store's clock.
         """
-        told, since = self._told.get(shard.primary, ((), ()))
+        told, since, places = self._told.get(shard.primary, ((), (), ()))
         if attached != told:
-            since = _since(attached, told, since, now)
-            self._told[shard.primary] = attached, since
+            since, places = _since(attached, told, since, now), tuple(_places(attached))
+            self._told[shard.primary] = attached, since, places
         new = sum(at + _SETTLING > slots.taken_at for at in since)
-        others = sum(each in slots.members and each not in shard.at for each in _places(attached))
+        others = sum(each in slots.members and each not in shard.at for each in places)
         return max(shard.replicas + others, min(len(since), shard.replicas + new))
 
 
