@@ -13,14 +13,14 @@ from clusterpass.model.authentication_errors import SessionExpired, SessionRevok
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 from clusterpass.sessions.memory import denials as module
-from clusterpass.sessions.memory.denials import Denial, Denials, Moment, Sweep, denial_of
+from clusterpass.sessions.memory.denials import Denial, Denials, Sweep, denial_of
 
 KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
 ONE, TWO = b"1" * 16, b"2" * 16
 NOW = 1_800_000_000_000
 REVOKED = Denial("revoked", NOW // 1000, "stolen")
 KNOWN = replace(REVOKED, known_at=5.0)
-HERE = Moment(NOW + 1000, 6.0)
+AHEAD = NOW / 1000 + 1 - 6.0
 
 
 def shown(created: int = NOW, generation: int = 0, now: int = NOW + 1000, device: str = "") -> Any:
@@ -52,7 +52,7 @@ def test_a_session_that_ended_stays_so(denials):
     assert denials.judge(KEY, ONE, shown(), 6.0) == KNOWN
     assert denials.judge(KEY, TWO, shown(), 6.0) is None
     assert denials.concerns(KEY, ONE)
-    assert denials.without_store(KEY, ONE, shown().record, HERE) == KNOWN
+    assert denials.without_store(KEY, ONE, shown().record, AHEAD) == KNOWN
 
 
 def test_what_is_certain_is_not_replaced_by_what_is_pending(denials):
@@ -97,13 +97,13 @@ def test_a_pending_sweep_is_about_all_until_it_is_carried_out(denials):
 
 def test_a_pending_sweep_spares_who_logged_in_after_it_was_asked_for(denials):
     denials.sweep(KEY, b"operation", Sweep(REVOKED, since=4.0))
-    # The store's clock said NOW + 1000 at some moment after 6.0, so at most NOW - 1000 at 4.0.
+    # The clock said NOW + 1000 after 6.0, so it had not reached NOW - 998 at 4.0.
     assert denials.judge(KEY, ONE, shown(created=NOW - 1000), 6.0) == KNOWN
-    assert denials.judge(KEY, ONE, shown(created=NOW - 999), 6.0) is None
+    assert denials.judge(KEY, ONE, shown(created=NOW - 998), 6.0) is None
     # Asked before: then nothing is known to be later.
     assert denials.judge(KEY, ONE, shown(created=NOW + 1000), 4.0)
-    assert denials.without_store(KEY, ONE, shown(created=NOW - 1000).record, HERE) == KNOWN
-    assert denials.without_store(KEY, ONE, shown(created=NOW - 999).record, HERE) is None
+    assert denials.without_store(KEY, ONE, shown(created=NOW - 1000).record, AHEAD) == KNOWN
+    assert denials.without_store(KEY, ONE, shown(created=NOW - 999).record, AHEAD) is None
 
 
 def test_a_generation_is_learnt_from_any_answer(denials):

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
+from clusterpass.model.clock import Clock
 from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory import denials as denials_module, pending
+from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
 
 from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
-from .test_denials import HERE, KEY, KNOWN, NOW as MILLISECONDS, ONE, REVOKED, shown
+from .test_denials import AHEAD, KEY, KNOWN, NOW as MILLISECONDS, ONE, REVOKED, shown
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
 OTHER_ID = b"o" * 16
@@ -94,7 +96,7 @@ def test_what_is_pending_never_leaves_to_make_room_and_does_not_count(denials, m
         denials.add(session_id, REVOKED)
     for session_id in unconfirmed:
         assert denials.judge(KEY, session_id, shown(), 6.0)
-        assert denials.without_store(KEY, session_id, shown().record, HERE)
+        assert denials.without_store(KEY, session_id, shown().record, AHEAD)
         assert denials.concerns(KEY, session_id)
     assert [each for each in others if denials.of_session(each)] == others[-3:]
 
@@ -147,6 +149,41 @@ def test_pending_sweeps_stay_however_many_there_are(denials, monkeypatch):
     assert kept == [37, 38, 39], "the bound holds for what is settled"
 
 
+class Judged:
+    """A revocation of all sessions that is pending, and what three servers tell meanwhile.
+
+    The clocks of the servers ``a``, ``b`` and ``c`` tell the true time, or what ``ahead`` says, in
+    milliseconds.
+    """
+
+    def __init__(self, round_trip: float = 0.002, **ahead: int) -> None:
+        self.steady = self.since = 99.5
+        self.clocks = Clocks(Clock(steady=lambda: self.steady, wall=lambda: self.true() / 1000))
+        self.denials = Denials(threading.RLock, lambda: self.steady)
+        self.denials.most_ahead = self.clocks.most_ahead
+        for node in "abc":
+            sent_at, told = self.steady - round_trip, self.true(-round_trip / 2)
+            self.clocks.told(node, told + ahead.get(node, 0), sent_at, frozenset("abc"))
+        pending = Denial("revoked", NOW, is_pending=True)
+        self.denials.sweep(KEY, b"request", Sweep(pending, since=self.since))
+
+    def true(self, later: float = 0.0) -> int:
+        """The true time in milliseconds, ``later`` seconds after now."""
+        return MILLISECONDS + int((self.steady + later - self.since) * 1000)
+
+    def is_denied(self, opened: int, ahead: int = 0, held: float = 0.0) -> bool:
+        """Whether a session is, that was opened ``opened`` milliseconds after all were to end.
+
+        ``ahead``: the clock of the server that answers; ``held``: seconds for which the request
+        was, before it reached the server.
+        """
+        self.steady += 0.5
+        asked_at = self.steady
+        answered = shown(created=MILLISECONDS + opened, now=self.true(held) + ahead)
+        self.steady += held
+        return self.denials.judge(KEY, ONE, answered, asked_at) is not None
+
+
 @pytest.mark.parametrize(
     ("behind", "opened", "is_denied"),
     [
@@ -159,16 +196,43 @@ def test_pending_sweeps_stay_however_many_there_are(denials, monkeypatch):
     ],
 )
 def test_a_server_whose_clock_is_behind_does_not_hide_a_session_from_a_sweep(
-    denials: Denials, behind: int, opened: int, is_denied: bool
+    behind: int, opened: int, is_denied: bool
 ) -> None:
-    """Another server opened it, before it was asked for the end of all; then this one took over.
+    """Another server opened it, before it was asked for the end of all; then this one took over."""
+    assert Judged().is_denied(opened, ahead=-behind) == is_denied
 
-    ``behind``: milliseconds; ``opened``: milliseconds after all were to end.
-    """
-    asked_at, since = 100.0, 99.5
-    denials.agreed = lambda steady: MILLISECONDS + (steady - since) * 1000
-    pending = Denial("revoked", NOW, is_pending=True)
-    denials.sweep(KEY, b"request", Sweep(pending, since=since))
-    here = MILLISECONDS + int((asked_at - since) * 1000) - behind
-    answered = shown(created=MILLISECONDS + opened, now=here)
-    assert (denials.judge(KEY, ONE, answered, asked_at) is not None) == is_denied
+
+@pytest.mark.parametrize("held", [0.7, 30.0])
+@pytest.mark.parametrize("ahead", [0, 3_000])
+def test_a_sweep_covers_no_later_session_because_a_request_was_held(
+    held: float, ahead: int
+) -> None:
+    """``ahead``: by how many milliseconds the clock is that of the server that opened it."""
+    judged = Judged(a=ahead, b=ahead, c=ahead)
+    assert judged.is_denied(ahead - 1, ahead, held)
+    assert not Judged(a=ahead, b=ahead, c=ahead).is_denied(ahead + 4, ahead, held)
+
+
+def test_what_the_clock_of_the_server_may_have_been_counts() -> None:
+    """The request was held for long enough to have been answered by one of two clocks."""
+    assert Judged(b=3_000).is_denied(2_999, 0, held=3.5)
+    assert not Judged(b=3_000).is_denied(2_999, 0, held=2.5), "it was not held for so long"
+    assert not Judged(b=3_000).is_denied(3_004, 0, held=30.0)
+
+
+def test_a_clock_that_has_jumped_since_is_believed() -> None:
+    """No server told so yet; the reply shows by how much it is ahead at least."""
+    assert Judged().is_denied(4_000, 4_000)
+    assert not Judged().is_denied(4_004, 4_000)
+
+
+def test_where_every_answer_was_slow_the_quickest_tells_most() -> None:
+    judged = Judged(round_trip=0.9)
+    assert judged.is_denied(400, held=0.9), "the clock may be ahead by that much"
+    judged = Judged(round_trip=0.9)
+    judged.clocks.told("a", judged.true(), judged.steady - 0.001, frozenset("abc"))
+    judged.clocks.told("b", judged.true(), judged.steady - 0.001, frozenset("abc"))
+    judged.clocks.told("c", judged.true(), judged.steady - 0.001, frozenset("abc"))
+    for node in "abc":
+        judged.clocks.told(node, judged.true(-0.45), judged.steady - 0.9, frozenset("abc"))
+    assert not judged.is_denied(5, held=0.9)

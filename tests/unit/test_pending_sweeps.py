@@ -12,8 +12,8 @@ from clusterpass.protocol.records import LiveRecord
 from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
-LATER = live(created_milliseconds=NOW * 1000 + 999)
-"""In the very moment of the store's answer."""
+LATER = live(created_milliseconds=NOW * 1000 + 1001)
+"""After the millisecond of the store's answer and the next one, which had begun at most."""
 
 
 def listing(record: LiveRecord) -> list[Any]:

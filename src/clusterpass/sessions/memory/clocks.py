@@ -18,8 +18,9 @@ Times are seconds of the steady clock unless a name says otherwise.
 
 import logging
 from collections.abc import Hashable, Set
+from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
 from clusterpass.model.clock import Clock, clocks_differ
@@ -30,6 +31,45 @@ logger: Final = logging.getLogger("clusterpass.clocks")
 _LONGEST_ROUND_TRIP: Final = 1.0
 """An answer that took longer tells the time of its node too roughly."""
 _BETWEEN_AGREEMENTS: Final = 1.0
+_BEHIND: Final = 1.0
+"""By less, a clock that is behind is not told from the roughness of the measurement."""
+_DRIFT: Final = 0.0005
+"""How many seconds two clocks may drift apart in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Between which bounds the clock of a node is ahead of the steady clock, in seconds."""
+
+    least: float
+    most: float
+    at: float
+    """When the bounds were found, in seconds of the steady clock."""
+
+    @property
+    def middle(self) -> float:
+        """By how much the clock is ahead, as far as is known."""
+        return (self.least + self.most) / 2
+
+    def after(self, known: Self | None) -> "Told":
+        """Return the bounds that agree with ``known``, an earlier measurement, as well.
+
+        A clock that has jumped agrees with no earlier measurement, which is then not considered.
+        """
+        if known is None:
+            return self
+        drift = (self.at - known.at) * _DRIFT
+        least, most = max(self.least, known.least - drift), min(self.most, known.most + drift)
+        return Told(least, most, self.at) if least <= most else self
+
+
+def bounds_of_clock(milliseconds: int, sent_at: float, answered_at: float) -> tuple[float, float]:
+    """Return by how many seconds the clock of a server is ahead, at least and at most.
+
+    ``milliseconds``: the clock, without what it had of the next millisecond, as told in a reply
+    that was asked for at ``sent_at`` and had come by ``answered_at``.
+    """
+    return milliseconds / 1000 - answered_at, (milliseconds + 1) / 1000 - sent_at
 
 
 class Clocks:
@@ -37,8 +77,7 @@ class Clocks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: dict[Hashable, float] = {}
-        """By node, the seconds since the epoch by which its clock is ahead of the steady clock."""
+        self._told: dict[Hashable, Told] = {}
         self._offset: float | None = None
         """By how many seconds the agreed time is ahead of the steady clock; None: none is agreed
         on yet."""
@@ -62,10 +101,11 @@ class Clocks:
         is_late = now - sent_at > _LONGEST_ROUND_TRIP
         if is_late or node not in primaries or self._clock.is_simulated:
             return
-        offset = milliseconds / 1000 - (sent_at + now) / 2
         known = self._told.get(node)
-        self._told[node] = offset
-        is_news = known is None or abs(offset - known) > CLOCK_TOLERANCE / 2
+        least, most = bounds_of_clock(milliseconds, sent_at, now)
+        told = Told(least, most, now).after(known)
+        self._told[node] = told
+        is_news = known is None or abs(told.middle - known.middle) > CLOCK_TOLERANCE / 2
         if is_news or now - self._settled_at >= _BETWEEN_AGREEMENTS:
             self._settled_at = now
             self._settle(primaries)
@@ -102,9 +142,23 @@ class Clocks:
         latest = self._clock.steady() + offset + CLOCK_TOLERANCE
         return int(max((agreed - CLOCK_TOLERANCE) * 1000, min(milliseconds, latest * 1000)))
 
-    def milliseconds_at(self, steady: float) -> float | None:
-        """Return the agreed time at ``steady``, in milliseconds since the epoch; None: none is."""
-        return None if self._offset is None else (steady + self._offset) * 1000
+    def most_ahead(self, least: float, most: float) -> float:
+        """Return by how many seconds the clock that timed a session may be ahead of the steady one.
+
+        ``least``, ``most``: the bounds of the clock of the server that reports the session, as
+        its reply shows. They are far apart where the reply was held; then the bounds count that are
+        known of those servers' clocks that may be this one. A clock that is behind what most clocks
+        agree on does not count: another server may have timed the session.
+        """
+        possible = [
+            each.most
+            for each in tuple(self._told.values())
+            if each.least <= most and least <= each.most
+        ]
+        if possible:
+            most = min(most, max(possible))
+        agreed = self._offset
+        return most if agreed is None or agreed - most <= _BEHIND else agreed
 
     def judge_reply(self, reply: list[Any], sent_at: float) -> list[Any]:
         """Return ``reply``, whose first member is the server's clock, with the judged time there.
@@ -119,7 +173,7 @@ class Clocks:
         for node in self._told.keys() - primaries:
             del self._told[node]
         here = self._clock.wall() - self._clock.steady()
-        told = sorted(self._told.values())
+        told = sorted(each.middle for each in self._told.values())
         clocks = sorted([*told, here])
         for middle in (clocks[(len(clocks) - 1) // 2], clocks[len(clocks) // 2]):
             near = [each for each in clocks if abs(each - middle) <= MOST_CLOCKS_APART]
@@ -134,7 +188,7 @@ class Clocks:
         if self._offset is None:
             return
         for node, told in self._told.items():
-            ahead = told - self._offset
+            ahead = told.middle - self._offset
             if abs(ahead) <= CLOCK_TOLERANCE:
                 self._wrong.discard(node)
             elif node not in self._wrong:

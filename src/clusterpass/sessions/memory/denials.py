@@ -27,14 +27,13 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
+from clusterpass.sessions.memory.clocks import bounds_of_clock
 
 MOST_SESSIONS: Final = 50_000
 """The most denials of single sessions that are kept, apart from pending ones."""
 MOST_SUBJECTS: Final = 10_000
 """The most subjects whose sweeps, or whose generations, are kept, apart from pending sweeps."""
 _MOST_SWEEPS: Final = 16
-_BEHIND_MILLISECONDS: Final = 1_000
-"""By less, a clock that is behind is not told from the roughness of the measurement."""
 _MOST_SEEN: Final = 64
 _GENERATION_MILLISECONDS: Final = 3_600_000
 """The shortest time that a store keeps a generation; a lower one later proves nothing."""
@@ -65,20 +64,6 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A reading of the store's clock, and a time of the steady clock that is not later."""
-
-    milliseconds: float
-    """The store's time, in milliseconds since the epoch."""
-    steady: float
-    """A time at or before the reading, in seconds of the steady clock."""
-
-    def milliseconds_at(self, steady: float) -> float:
-        """Return the latest store time, in milliseconds, that ``steady`` can correspond to."""
-        return self.milliseconds + (steady - self.steady) * 1000
-
-
-@dataclass(frozen=True, slots=True)
 class Sweep:
     """The sessions of a subject that have ended together."""
 
@@ -101,12 +86,12 @@ class Sweep:
         """Whether the store may not know of the revocation yet."""
         return self.denial.is_pending or self.until == math.inf
 
-    def covers(self, session_id: bytes, record: LiveRecord, moment: Moment) -> bool:
+    def covers(self, session_id: bytes, record: LiveRecord, ahead: float) -> bool:
         """Return whether the sweep covers the session with the given id and record.
 
-        ``moment``: relates the store's clock to the steady clock.
+        ``ahead``: by how many seconds the store's clock is ahead of the steady clock, at most.
         """
-        until = self.until if self.until < math.inf else moment.milliseconds_at(self.since)
+        until = self.until if self.until < math.inf else (self.since + ahead) * 1000
         return (
             record.created_milliseconds <= until
             and session_id != self.keep
@@ -142,9 +127,8 @@ class Denials:
         self._generations: OrderedDict[bytes, _Generation] = OrderedDict()
         self.rollbacks = 0
         """How many times the store reported a session as live that had durably ended."""
-        self.agreed: Callable[[float], float | None] = _unknown
-        """Returns the time that most clocks agree on, in milliseconds since the epoch, for a time
-        of the steady clock; None: none is known."""
+        self.most_ahead: Callable[[float, float], float] = _most
+        """What :meth:`~clusterpass.sessions.memory.clocks.Clocks.most_ahead` returns."""
         self.on_generation: Callable[[bytes], None] = _nothing
         """Called with the key of a subject whose generation was found to have risen."""
 
@@ -225,8 +209,9 @@ class Denials:
         with self._lock:
             denial = self.of_session(session_id)
             if denial is None:
-                moment = self._moment(stored.now_milliseconds, asked_at)
-                denial = self._swept(key, session_id, record, moment)
+                bounds = bounds_of_clock(stored.now_milliseconds, asked_at, self._steady())
+                ahead = self.most_ahead(*bounds)
+                denial = self._swept(key, session_id, record, ahead)
             if denial is None:
                 denial = self._by_generation(key, session_id, record, stored)
             if denial is not None and denial.known_at >= asked_at:
@@ -234,15 +219,16 @@ class Denials:
             return denial
 
     def without_store(
-        self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment
+        self, key: bytes, session_id: bytes, record: LiveRecord, ahead: float
     ) -> Denial | None:
         """Return why a session has ended, as far as is known without asking the store.
 
-        ``record``: the record that the store returned last; ``moment``: relates the two clocks.
+        ``record``: the record that the store returned last; ``ahead``: by how many seconds the
+        store's clock was ahead of the steady clock, at most.
         """
-        moment = self._moment(moment.milliseconds, moment.steady)
+        ahead = self.most_ahead(-math.inf, ahead)
         with self._lock:
-            return self.of_session(session_id) or self._swept(key, session_id, record, moment)
+            return self.of_session(session_id) or self._swept(key, session_id, record, ahead)
 
     def learn_generation(self, key: bytes, generation: int) -> None:
         """Take note of a generation that the store reported for the subject of ``key``.
@@ -266,16 +252,6 @@ class Denials:
             self._sweeps.clear()
             self._settled.clear()
 
-    def _moment(self, milliseconds: float, asked_at: float) -> Moment:
-        """Return what the store's clock tells, unless it is behind what most clocks agree on.
-
-        Another server, whose clock was right, may have opened the sessions in question.
-        """
-        agreed = self.agreed(asked_at)
-        if agreed is not None and agreed - milliseconds > _BEHIND_MILLISECONDS:
-            milliseconds = agreed
-        return Moment(milliseconds, asked_at)
-
     def _settle(self, key: bytes, sweeps: dict[bytes, Sweep]) -> None:
         self._settled.pop(key, None)
         if not sweeps:
@@ -286,10 +262,10 @@ class Denials:
                 del self._sweeps[self._settled.popitem(last=False)[0]]
 
     def _swept(
-        self, key: bytes, session_id: bytes, record: LiveRecord, moment: Moment
+        self, key: bytes, session_id: bytes, record: LiveRecord, ahead: float
     ) -> Denial | None:
         for sweep in self._sweeps.get(key, {}).values():
-            if not sweep.bans and sweep.covers(session_id, record, moment):
+            if not sweep.bans and sweep.covers(session_id, record, ahead):
                 return sweep.denial
         return None
 
@@ -319,8 +295,9 @@ def denial_of(end: SessionExpired | SessionRevoked) -> Denial:
     return Denial(cast("RevocationReason", end.reason), end.ended_at, end.note)
 
 
-def _unknown(_: float) -> None:
-    """Return None: no time is agreed on."""
+def _most(_: float, most: float) -> float:
+    """Return the bound that a reply shows: no clock is known."""
+    return most
 
 
 def _nothing(_: bytes) -> None:

@@ -74,7 +74,7 @@ class Memory:
         self.clocks: Final = Clocks(clock)
         self.near.on_time = self.clocks.told
         self.denials: Final = Denials(lock, clock.steady)
-        self.denials.agreed = self.clocks.milliseconds_at
+        self.denials.most_ahead = self.clocks.most_ahead
         self.denials.on_generation = self.near.outdated
         self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
         self.pending_cutoffs = 0

@@ -19,7 +19,7 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan, read_stored
 from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Moment, denial_of
+from clusterpass.sessions.memory.denials import denial_of
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
 from clusterpass.sessions.revocations.confirm import Confirm
@@ -148,9 +148,9 @@ class Loads:
         if entry.loaded is None:
             denial = self._denials.of_session(entry.session_id)
         else:
-            moment = Moment(1000 * near.store_seconds(entry.loaded), near.now())
+            ahead = near.store_seconds(entry.loaded) - near.now()
             record = live_record(read_stored([0, *entry.loaded.raw]))
-            denial = self._denials.without_store(entry.key, entry.session_id, record, moment)
+            denial = self._denials.without_store(entry.key, entry.session_id, record, ahead)
         if denial is not None:
             raise denial.error()
 
