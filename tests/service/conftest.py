@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,15 +157,16 @@ class ServerProcess:
         return self.process.wait(30)
 
 
-@pytest.fixture
-def serve(
-    cluster_url: str, keys_file: Path, tmp_path: Path
+@contextmanager
+def serving(
+    cluster_url: str, keys_file: Path, folder: Path
 ) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts services as processes, that log into ``folder``; they are stopped at the end."""
     running: list[ServerProcess] = []
 
     def started(*options: str, port: int | None = None, **environment: str) -> ServerProcess:
         port = port or free_port()
-        log_file = tmp_path / f"server-{port}.log"
+        log_file = folder / f"server-{port}.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [*COMMAND, "serve", "--port", str(port), *options],
@@ -184,10 +186,29 @@ def serve(
                 assert time.monotonic() < deadline, log_file.read_text()
                 time.sleep(0.02)
 
-    yield started
-    for server in running:
-        if server.process.poll() is None:
-            server.stop()
+    try:
+        yield started
+    finally:
+        for server in running:
+            if server.process.poll() is None:
+                server.stop()
+
+
+@pytest.fixture
+def serve(
+    cluster_url: str, keys_file: Path, tmp_path: Path
+) -> Iterator[Callable[..., ServerProcess]]:
+    with serving(cluster_url, keys_file, tmp_path) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def serve_all(
+    cluster_url: str, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts services for all tests of a file."""
+    with serving(cluster_url, keys_file, tmp_path_factory.mktemp("servers")) as started:
+        yield started
 
 
 COMMAND = [sys.executable, "-c", "from clusterpass.cli import main; main()"]

@@ -18,15 +18,15 @@ SETTINGS = {"CLUSTERPASS_TRUSTED_PROXIES": "127.0.0.1"}
 HEADERS = {"X-Forwarded-For": "192.0.2.8"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def chromium():
     async with launched() as browser:
         yield browser
 
 
-@pytest.fixture
-def server(serve):
-    return serve(CLUSTERPASS_COOKIE_SECURE="false", **SETTINGS)
+@pytest.fixture(scope="module")
+def server(serve_all):
+    return serve_all(CLUSTERPASS_COOKIE_SECURE="false", **SETTINGS)
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ ROOT = "root-in-a-real-browser"
 SMALL = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
 
 
-@pytest.fixture
-def server(serve):
-    return serve(
+@pytest.fixture(scope="module")
+def server(serve_all):
+    return serve_all(
         CLUSTERPASS_COOKIE_SECURE="false",
         CLUSTERPASS_ADMINISTRATORS=ROOT,
         CLUSTERPASS_ADMINISTRATION_MAX_AGE="1",
