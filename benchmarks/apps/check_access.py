@@ -95,7 +95,7 @@ def two_tabs(visitor: Visitor) -> None:
 def theft(visitor: Visitor) -> None:
     client, pair = visitor.phone()
     newest = visitor.renewed(visitor.renewed(pair))
-    give_up_at = time.monotonic() + REFRESH_GRACE + 3.0
+    give_up_at = visitor.give_up_at(REFRESH_GRACE + 3.0)
     while (stolen := visitor.refresh(pair)).status_code == 200:
         expect(time.monotonic() < give_up_at, "the old token is accepted")
         time.sleep(0.2)

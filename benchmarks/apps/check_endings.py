@@ -117,8 +117,8 @@ def outage(visitor: Visitor) -> None:
     with visitor.served.outage():
         refused = visitor.await_refusal(client, "/me", _OUTAGE_SECONDS)
         kept = visitor.served.candidate.access_cookie in client.cookies
-    deadline = time.monotonic() + _OUTAGE_SECONDS
-    while (after := _status(client)) >= 500 and time.monotonic() < deadline:
+    give_up_at = visitor.give_up_at(_OUTAGE_SECONDS)
+    while (after := _status(client)) >= 500 and time.monotonic() < give_up_at:
         pass
     expect(refused.status_code == 503, answered(refused))
     expect(kept and after == 200, f"logged out: {after}")
@@ -162,9 +162,9 @@ def _stepped_up(visitor: Visitor) -> httpx.Response:
     if answer.status_code in ABSENT:
         raise NotThere("nothing of the kind in the library")
     expect(answer.is_success, f"after a login: {answer.status_code}")
-    deadline = time.monotonic() + 10.0
+    give_up_at = visitor.give_up_at(10.0)
     while answer.is_success:
-        expect(time.monotonic() < deadline, "let in")
+        expect(time.monotonic() < give_up_at, "let in")
         pair = visitor.renewed(pair)
         client.headers["Authorization"] = f"Bearer {pair['access_token']}"
         answer = client.post("/pay")

@@ -32,6 +32,8 @@ class Served:
     urls: tuple[str, str]
     cluster: EmbeddedCluster
     folder: Path
+    patience: float = 1.0
+    """A factor of the times for which a check waits for what may still come."""
 
     def round_trips(self) -> int:
         """To the store and to the database so far, of both processes."""

@@ -64,6 +64,10 @@ class Visitor:
         expect(self.served.candidate.access_cookie in client.cookies, "a login sets no cookie")
         return client
 
+    def give_up_at(self, seconds: float) -> float:
+        """When to give up what is to come within ``seconds``, of the monotonic clock."""
+        return time.monotonic() + seconds * self.served.patience
+
     def csrf(self, client: httpx.Client, *, refresh: bool = False) -> dict[str, str]:
         """The header with which ``client`` shows that a request is its own."""
         app = self.served.candidate
@@ -85,7 +89,7 @@ class Visitor:
 
     def await_refusal(self, client: httpx.Client, url: str, seconds: float = 5.0) -> httpx.Response:
         """The first answer that is no 200; Failed if there is none for ``seconds``."""
-        give_up_at = time.monotonic() + seconds
+        give_up_at = self.give_up_at(seconds)
         while (answer := client.get(url)).status_code == 200:
             expect(time.monotonic() < give_up_at, "still accepted")
         return answer
