@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -56,11 +57,14 @@ def test_every_write_is_durable_by_the_default_url(
 ) -> None:
     """Whatever moment of the second between two writes of the file it comes in."""
     manager = open_one(on_disk.url)
-    for number in range(8):
+
+    def both(number: int) -> tuple[Any, Any]:
         pair = manager.login(new_subject())
-        assert pair.durable
         time.sleep(number / 8)
-        assert manager.logout(pair.access_token).durable
+        return pair.durable, manager.logout(pair.access_token).durable
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(both, range(8))) == [(True, True)] * 8
     assert manager.stats().durability == "fsync"
 
 
