@@ -65,12 +65,21 @@ def kind(request: pytest.FixtureRequest) -> Callable[[str, Config], Any]:
     return KINDS[request.param]
 
 
-@pytest.fixture(params=["sync cached", "async cached", "async strict", "sync stateless"])
+WATCHERS = ("sync cached", "async cached", "async strict", "sync stateless")
+
+
+def watching(name: str, cluster: EmbeddedCluster, config: Config) -> Any:
+    """A manager that is one of ``WATCHERS``, to be closed."""
+    kind, mode = name.split()
+    verification: Any = mode
+    return contextlib.closing(KINDS[kind](cluster.url, replace(config, verification=verification)))
+
+
+@pytest.fixture(params=WATCHERS)
 def watcher(
     request: pytest.FixtureRequest, cluster: EmbeddedCluster, config: Config
 ) -> Iterator[Any]:
-    kind, mode = request.param.split()
-    with contextlib.closing(KINDS[kind](cluster.url, replace(config, verification=mode))) as opened:
+    with watching(request.param, cluster, config) as opened:
         yield opened
 
 
@@ -182,13 +191,15 @@ def test_what_changed_before_the_watch_is_told_at_once(watcher, other, subject):
     assert isinstance(Watch(watcher, session).ended().error, SessionRevoked)
 
 
-def test_the_watch_outlives_the_access_token(watcher, cluster, config, subject):
+def test_the_watch_outlives_the_access_token(cluster, config, subject):
+    """With all kinds of managers at once, as it takes the shortest lifetime that there is."""
     short = replace(config, access_lifetime=10, idle_lifetime=10, absolute_lifetime=10)
-    with SessionManager.from_url(cluster.url, short) as other:
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(SessionManager.from_url(cluster.url, short))
         _, session = logged_in(other, subject)
-        watch = Watch(watcher, session)
-        change = watch.ended()
-    assert isinstance(change.error, SessionExpired)
+        managers = [stack.enter_context(watching(name, cluster, config)) for name in WATCHERS]
+        changes = [watch.ended() for watch in [Watch(manager, session) for manager in managers]]
+    assert all(isinstance(change.error, SessionExpired) for change in changes)
     assert time.time() >= session.expires_at - 1
 
 
