@@ -15,18 +15,21 @@ class Noting(Task):
         return ["noted", super().__call__(*args, **kwargs)]
 
 
-def make_app(folder: Path) -> Celery:
+def make_app(folder: Path, redis: str = "") -> Celery:
+    """``redis``: the URL of a server for the broker and the results; empty: ``folder`` is both."""
     for name in ("queue", "processed", "results"):
         (folder / name).mkdir(exist_ok=True)
-    app = Celery("jobs", broker="filesystem://", backend=f"file://{folder}/results")
-    app.conf.update(
-        broker_transport_options={
+    broker, backend = redis or "filesystem://", redis or f"file://{folder}/results"
+    app = Celery("jobs", broker=broker, backend=backend)
+    if not redis:
+        app.conf.broker_transport_options = {
             "data_folder_in": str(folder / "queue"),
             "data_folder_out": str(folder / "queue"),
             "processed_folder": str(folder / "processed"),
             "control_folder": str(folder),
             "polling_interval": 0.05,
-        },
+        }
+    app.conf.update(
         broker_connection_retry_on_startup=True,
         worker_hijack_root_logger=False,
     )
@@ -56,6 +59,10 @@ def make_app(folder: Path) -> Celery:
     @app.task(shared=False, name="strong", base=session_required(level="2", max_auth_age=60))
     def strong():
         return True
+
+    @app.task(shared=False, name="joined", base=session_required())
+    def joined(parts):
+        return [current_session().subject, [subject for subject, *_ in parts]]
 
     @app.task(shared=False, name="outer", base=session_required())
     def outer():
