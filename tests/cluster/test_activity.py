@@ -6,7 +6,11 @@ import pytest
 import redis
 
 from clusterpass import SessionExpired, StoreUnavailable
-from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
+from clusterpass.protocol.calls import (
+    end as end_calls,
+    session as session_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record
@@ -48,7 +52,7 @@ class Scene:
     def changes(self) -> list[ScriptCall]:
         return [
             subject_calls.settle(self.keyspace, KEEPING, self.subject),
-            session_calls.end_all(
+            end_calls.end_all(
                 self.keyspace, KEEPING, self.subject, keep=self.session_id, reason="revoked"
             ),
         ]

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager
-from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
+from clusterpass.protocol.calls import (
+    adjust as adjust_calls,
+    end as end_calls,
+    session as session_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.calls.housekeeping import Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone
@@ -58,7 +63,7 @@ class Scene:
         )
 
     def end(self, session_id: bytes) -> Any:
-        call = session_calls.end_session(
+        call = end_calls.end_session(
             KEYSPACE, KEEPING, self.subject, session_id=session_id, reason="revoked", note="n"
         )
         return self.ask(call)
@@ -190,15 +195,15 @@ def test_a_login_that_began_before_the_generation_is_overtaken(scene):
 
 
 def test_an_operation_that_is_repeated_answers_what_it_came_to(scene):
-    def end_all(operation: bytes) -> session_calls.EndedAll:
+    def end_all(operation: bytes) -> end_calls.EndedAll:
         return scene.ask(
-            session_calls.end_all(
+            end_calls.end_all(
                 KEYSPACE, KEEPING, scene.subject, keep=None, reason="revoked", operation=operation
             )
         )
 
     again = end_all(golden.OPERATION)
-    assert again == session_calls.EndedAll(golden.OPERATION_FIRST_MS, golden.OPERATION_ENDED)
+    assert again == end_calls.EndedAll(golden.OPERATION_FIRST_MS, golden.OPERATION_ENDED)
     assert {name: scene.record(name) for name in golden.PARSED} == golden.PARSED
     another = end_all(bytes(7) + b"\x01")
     assert set(another.ended) == set(LIVE)
@@ -207,7 +212,7 @@ def test_an_operation_that_is_repeated_answers_what_it_came_to(scene):
 
 def test_an_operation_of_the_release_before_goes_with_every_request(scene, running):
     """It kept no fingerprint, and gets none by being repeated."""
-    call = session_calls.end_session(
+    call = end_calls.end_session(
         KEYSPACE,
         KEEPING,
         scene.subject,
@@ -253,7 +258,7 @@ def test_an_operation_with_a_fingerprint_belongs_to_one_request(scene, running):
 def test_scripts_write_the_layout_that_is_golden(scene):
     """Step-up, ban and history, as Lua writes them, read like the literal ones."""
     scene.ask(
-        subject_calls.elevate(
+        adjust_calls.elevate(
             KEYSPACE,
             KEEPING,
             scene.subject,
@@ -293,7 +298,7 @@ def test_a_repeated_step_up_changes_nothing(scene):
 
     def elevate() -> Any:
         return scene.ask(
-            subject_calls.elevate(
+            adjust_calls.elevate(
                 KEYSPACE,
                 KEEPING,
                 scene.subject,

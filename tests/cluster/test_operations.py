@@ -10,7 +10,7 @@ import pytest
 from clusterpass import OperationMismatch, SessionNotFound
 from clusterpass.limits import MOST_BANS
 from clusterpass.model.errors import TooManyBans
-from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
+from clusterpass.protocol.calls import end as end_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import Tombstone
@@ -132,7 +132,7 @@ def test_another_request_with_the_id_is_refused_and_changes_nothing(
 
 
 CALLS: dict[str, Callable[[str, bytes], ScriptCall[Any]]] = {
-    "end_session": lambda subject, operation: session_calls.end_session(
+    "end_session": lambda subject, operation: end_calls.end_session(
         KEYSPACE,
         KEEPING,
         subject,
@@ -140,7 +140,7 @@ CALLS: dict[str, Callable[[str, bytes], ScriptCall[Any]]] = {
         reason="revoked",
         operation=operation,
     ),
-    "end_all": lambda subject, operation: session_calls.end_all(
+    "end_all": lambda subject, operation: end_calls.end_all(
         KEYSPACE, KEEPING, subject, keep=None, reason="revoked", operation=operation
     ),
     "ban": lambda subject, operation: subject_calls.ban(

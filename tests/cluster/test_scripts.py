@@ -11,6 +11,7 @@ from redis.crc import key_slot
 from clusterpass import EmbeddedCluster, SessionManager, SessionPolicy, SessionRevoked
 from clusterpass.protocol.calls import (
     directory as directory_calls,
+    end as end_calls,
     session as session_calls,
     subject as subject_calls,
 )
@@ -126,10 +127,8 @@ def test_every_call_touches_one_slot():
                 successor_digest=session,
             ),
             session_calls.touch(keyspace, KEEPING, name, session_id=session),
-            session_calls.end_session(
-                keyspace, KEEPING, name, session_id=session, reason="revoked"
-            ),
-            session_calls.end_all(keyspace, KEEPING, name, keep=None, reason="revoked"),
+            end_calls.end_session(keyspace, KEEPING, name, session_id=session, reason="revoked"),
+            end_calls.end_all(keyspace, KEEPING, name, keep=None, reason="revoked"),
             subject_calls.set_claims(keyspace, KEEPING, name, claims=b""),
             subject_calls.unban(keyspace, KEEPING, name, scope=""),
             subject_calls.read_generation(keyspace, name),

@@ -15,7 +15,14 @@ from clusterpass.cli import COMMANDS
 from clusterpass.doctor import CHECKS
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
-from clusterpass.protocol.calls import directory, namespace, session, subject
+from clusterpass.protocol.calls import (
+    adjust as adjust_calls,
+    directory,
+    end as end_calls,
+    namespace,
+    session,
+    subject,
+)
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.replies import NO_DETAILS
@@ -52,7 +59,7 @@ def text_of(*paths: str) -> str:
 
 def calls_about_a_subject() -> list[Any]:
     found = []
-    for module in (session, subject, directory):
+    for module in (session, adjust_calls, end_calls, subject, directory):
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 returned = get_type_hints(function).get("return")

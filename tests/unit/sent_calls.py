@@ -5,7 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 from clusterpass.limits import MOST_BANS
-from clusterpass.protocol.calls import directory, fingerprints, journal, namespace, session, subject
+from clusterpass.protocol.calls import (
+    adjust,
+    directory,
+    end,
+    fingerprints,
+    journal,
+    namespace,
+    session,
+    subject,
+)
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace, slot_of
@@ -200,14 +209,14 @@ SENT: dict[str, Sent] = {
         slot=SLOT,
     ),
     "end_session": of_subject(
-        session.end_session,
+        end.end_session,
         "end_session",
         *(first(OPERATION, END_SESSION), ID, REASON_NUMBERS["revoked"], ADDRESS, NOTE),
         session_id=ID,
         **ENDING,
     ),
     "end_all": of_subject(
-        session.end_all,
+        end.end_all,
         "end_all",
         *(first(OPERATION, END_ALL), ID, REASON_NUMBERS["revoked"], ADDRESS, NOTE, b"tv", 0),
         keep=ID,
@@ -216,14 +225,14 @@ SENT: dict[str, Sent] = {
         **ENDING,
     ),
     "end_all of all types": of_subject(
-        session.end_all,
+        end.end_all,
         "end_all",
         *(first(bytes(8), END_ALL_TYPES), b"", REASON_NUMBERS["banned"], b"", b"", b"*", b""),
         keep=None,
         reason="banned",
     ),
     "end_all without a type": of_subject(
-        session.end_all,
+        end.end_all,
         "end_all",
         first(
             bytes(8),
@@ -240,21 +249,21 @@ SENT: dict[str, Sent] = {
         slot=SLOT,
     ),
     "shorten": of_subject(
-        subject.shorten,
+        adjust.shorten,
         *("shorten", first(), ID, 0, 0),
         session_id=ID,
         lifetime=0,
         idle_lifetime=0,
     ),
     "shorten nothing": of_subject(
-        subject.shorten,
+        adjust.shorten,
         *("shorten", first(), ID, b"", b""),
         session_id=ID,
         lifetime=None,
         idle_lifetime=None,
     ),
     "elevate": of_subject(
-        subject.elevate,
+        adjust.elevate,
         *("elevate", first(), ID, 300, LONG.encode() + b"\0pwd otp", ADDRESS, LONG[:20].encode()),
         *(b"s" * 8, DIGEST, 1),
         session_id=ID,
@@ -267,7 +276,7 @@ SENT: dict[str, Sent] = {
         ends_older=True,
     ),
     "elevate and leave older tokens": of_subject(
-        subject.elevate,
+        adjust.elevate,
         *("elevate", first(), ID, 300, b"2\0", b"", b"2", b"s" * 8, DIGEST, 0),
         session_id=ID,
         seconds=300,

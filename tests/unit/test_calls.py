@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import UnreadableRecord
-from clusterpass.protocol.calls import directory, journal, namespace, session, subject
+from clusterpass.protocol.calls import adjust, directory, end, journal, namespace, session, subject
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.replies import Stored, StoredBan, read_listed, read_stored
 from tests import golden
@@ -28,11 +28,11 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("read_session", tuple(NOTHING), NOTHING),
     ("rotate", [b"AGAIN", NOTHING, 3], session.Rotated("AGAIN", STORED, 3)),
     ("touch", b"1", 1),
-    ("end_session", [5, b"ALREADY"], session.EndedOne(5, "ALREADY")),
-    ("end_all", [b"MISMATCH", 5, [ID]], session.EndedAll(5, (ID,), "MISMATCH")),
+    ("end_session", [5, b"ALREADY"], end.EndedOne(5, "ALREADY")),
+    ("end_all", [b"MISMATCH", 5, [ID]], end.EndedAll(5, (ID,), "MISMATCH")),
     ("list_sessions", [5, [], []], read_listed([5, [], []])),
     ("shorten", NOTHING, STORED),
-    ("elevate", [b"ENDED", NOTHING], subject.Elevated("ENDED", STORED)),
+    ("elevate", [b"ENDED", NOTHING], adjust.Elevated("ENDED", STORED)),
     ("ban", [b"OK", 5, [ID], BANS], subject.Banned("OK", 5, (ID,), STORED_BANS)),
     ("ban", [b"FULL", 5, [], b""], subject.Banned("FULL", 5, (), ())),
     ("unban", b"2", 2),

@@ -32,9 +32,10 @@ from clusterpass.model.values import (
     TokenPair,
 )
 from clusterpass.protocol.calls.call_time import NO_TIME
+from clusterpass.protocol.calls.end import EndedAll
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
-from clusterpass.protocol.calls.session import EndedAll, NewSession, Rotated
+from clusterpass.protocol.calls.session import NewSession, Rotated
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored

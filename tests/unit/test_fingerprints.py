@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from clusterpass.protocol.calls import (
+    end as end_calls,
     fingerprints,
-    session as session_calls,
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.fingerprints import fingerprint
@@ -22,15 +22,15 @@ OPERATION = b"operates"
 Request = tuple[Callable[..., ScriptCall[Any]], dict[str, Any]]
 REQUESTS: dict[str, Request] = {
     "end_session": (
-        session_calls.end_session,
+        end_calls.end_session,
         {"session_id": b"1" * 16, "reason": "revoked", "note": "n"},
     ),
     "end_all": (
-        session_calls.end_all,
+        end_calls.end_all,
         {"keep": None, "reason": "revoked", "device_type": None, "note": "n"},
     ),
     "end_all of a type": (
-        session_calls.end_all,
+        end_calls.end_all,
         {"keep": b"1" * 16, "reason": "revoked", "device_type": "phone", "note": "m"},
     ),
     "ban": (

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import UnreadableRecord
-from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
+from clusterpass.protocol.calls import (
+    end as end_calls,
+    subject as subject_calls,
+)
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
@@ -92,7 +95,7 @@ def test_what_was_read_is_the_same_call(entry):
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("note", NOTES)
 def test_an_entry_of_one_session_is_the_direct_call(subject, note):
-    direct = session_calls.end_session(
+    direct = end_calls.end_session(
         KEYSPACE,
         keeping_of(end_session()),
         subject,
@@ -111,7 +114,7 @@ def test_an_entry_of_one_session_is_the_direct_call(subject, note):
 @pytest.mark.parametrize("device_type", [None, "", "phone"])
 @pytest.mark.parametrize("milliseconds", [None, TIME])
 def test_an_entry_of_all_sessions_is_the_direct_call(keep, device_type, milliseconds):
-    direct = session_calls.end_all(
+    direct = end_calls.end_all(
         KEYSPACE,
         keeping_of(end_all()),
         "Zoë",

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, Self, cast
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.calls import (
+    end as end_calls,
     fingerprints,
-    session as session_calls,
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES, Housekeeping
@@ -160,7 +160,7 @@ class JournalEntry:
         match self.verb:
             case "end_session":
                 session_id, reason, address, note = self.arguments
-                return session_calls.end_session(
+                return end_calls.end_session(
                     keyspace,
                     keeping,
                     self.subject,
@@ -172,7 +172,7 @@ class JournalEntry:
                 )
             case "end_all":
                 keep, device_type, note = self.arguments
-                return session_calls.end_all(
+                return end_calls.end_all(
                     keyspace,
                     keeping,
                     self.subject,

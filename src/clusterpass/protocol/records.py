@@ -44,6 +44,8 @@ LONGEST_SHORT_DEVICE: Final = LONGEST_RECORD - _LIVE.size
 """Bytes of the longest device that fits a live record."""
 LONGEST_NOTE: Final = LONGEST_RECORD - _TOMBSTONE.size
 """Bytes of the longest note that fits a tombstone."""
+LONGEST_LINE: Final = 40
+"""Bytes of the longest text in a line of the history."""
 REASON_NUMBERS: Final[dict[RevocationReason, int]] = {
     "logged_out": 1,
     "replaced": 2,

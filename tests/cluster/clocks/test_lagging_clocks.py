@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster
 from clusterpass.model.authentication_errors import InvalidRefreshToken, SessionRevoked
-from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls import end as end_calls
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
@@ -99,7 +99,7 @@ def test_the_time_of_a_subject_never_goes_back(
     assert isinstance(first, LiveRecord)
     set_clock(alone, node, -behind)
     keeping = Housekeeping(960, time=CallTime(int(time.time() * 1000), is_agreed=False))
-    call = session_calls.end_all(Keyspace(), keeping, subject, keep=None, reason="revoked")
+    call = end_calls.end_all(Keyspace(), keeping, subject, keep=None, reason="revoked")
 
     def flow() -> Any:
         return (yield call)

@@ -1,4 +1,4 @@
-"""The calls that change a subject's bans and claims, or the standing of one of its sessions."""
+"""The calls about a subject as a whole: its bans, its live claims, and what else is known of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,37 +7,21 @@ from typing import Any, Final, cast
 from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls import fingerprints
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
-from clusterpass.protocol.calls.session import LONGEST_LINE
-from clusterpass.protocol.calls.statuses import BanStatus, ElevateStatus, SetClaimsStatus
+from clusterpass.protocol.calls.statuses import BanStatus, SetClaimsStatus
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import (
+    LONGEST_LINE,
     LONGEST_NOTE,
     LiveRecord,
     Tombstone,
     parse_record,
     shorten_text,
 )
-from clusterpass.protocol.replies import (
-    Stored,
-    StoredBan,
-    read_bans,
-    read_object,
-    read_stored,
-)
+from clusterpass.protocol.replies import StoredBan, read_bans, read_object
 from clusterpass.protocol.script import ScriptCall, load_script
 
 UNBAN_MISMATCH: Final = 2
 """The reply to an :func:`unban` whose operation id belongs to another request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Elevated:
-    """The outcome of a step-up."""
-
-    status: ElevateStatus
-    """Whether the step-up is in force, and why not."""
-    stored: Stored
-    """The session after the step-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,71 +46,6 @@ class ClaimsSet:
     """Whether the call was carried out, now or before."""
     sessions: int
     """The number of live sessions that the claims now belong to; with 0 nothing is stored."""
-
-
-def shorten(
-    keyspace: Keyspace,
-    keeping: Housekeeping,
-    subject: str,
-    *,
-    session_id: bytes,
-    lifetime: int | None,
-    idle_lifetime: int | None,
-) -> ScriptCall[Stored]:
-    """Let a session end earlier than it would; the reply is the session after the change.
-
-    ``lifetime``: seconds from now to the end; ``idle_lifetime``: seconds without use; None leaves
-    the limit as it is. The script is ``scripts/shorten.lua``.
-    """
-    arguments = (
-        session_id,
-        b"" if lifetime is None else lifetime,
-        b"" if idle_lifetime is None else idle_lifetime,
-    )
-    return change(keyspace, keeping, subject, "shorten", arguments=arguments, read=read_stored)
-
-
-def elevate(
-    keyspace: Keyspace,
-    keeping: Housekeeping,
-    subject: str,
-    *,
-    session_id: bytes,
-    seconds: int,
-    level: str,
-    methods: tuple[str, ...],
-    address: bytes,
-    step_up: bytes,
-    refresh_digest: bytes,
-    ends_older: bool,
-) -> ScriptCall[Elevated]:
-    """Note that the user of a session was authenticated again, more strongly.
-
-    ``seconds``: for how long the step-up is in force; ``level`` and ``methods``: what it proved;
-    ``address``: the packed IP address, for the history; ``step_up``: the id of the step-up, 8
-    random bytes; ``refresh_digest``: the digest of the refresh token that it issues;
-    ``ends_older``: whether it ends the tokens that were issued before it. The script is
-    ``scripts/elevate.lua``.
-    """
-    proved = f"{level}\0{' '.join(methods)}".encode()
-    line = shorten_text(level, LONGEST_LINE)
-    return change(
-        keyspace,
-        keeping,
-        subject,
-        "elevate",
-        arguments=(
-            session_id,
-            seconds,
-            proved,
-            address,
-            line,
-            step_up,
-            refresh_digest,
-            int(ends_older),
-        ),
-        read=lambda raw: Elevated(cast("ElevateStatus", raw[0].decode()), read_stored(raw[1])),
-    )
 
 
 def ban(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from clusterpass.protocol.calls import fingerprints, session as session_calls
+from clusterpass.protocol.calls import end as end_calls, fingerprints
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.memory.denials import Sweep
@@ -24,9 +24,9 @@ class EndAll(SubjectRevocation):
     def __post_init__(self) -> None:
         self.asked_at = self.context.clock.steady()
 
-    def call(self, operation: bytes) -> ScriptCall[session_calls.EndedAll]:
+    def call(self, operation: bytes) -> ScriptCall[end_calls.EndedAll]:
         """Return the call of ``end_all.lua`` under the id ``operation``."""
-        return session_calls.end_all(
+        return end_calls.end_all(
             self.context.keyspace,
             self.context.keeping(),
             self.subject,
@@ -38,7 +38,7 @@ class EndAll(SubjectRevocation):
             up_to=self.milliseconds,
         )
 
-    def interpret(self, reply: session_calls.EndedAll) -> None:
+    def interpret(self, reply: end_calls.EndedAll) -> None:
         """Take note of the ended sessions; the first time, report them to the listeners."""
         self._note_time(reply.now_milliseconds)
         self._note_ended(reply.ended)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clusterpass.model.errors import SessionNotFound
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.protocol.calls import fingerprints, session as session_calls
+from clusterpass.protocol.calls import end as end_calls, fingerprints
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.revocations.revocation import SubjectRevocation
@@ -26,9 +26,9 @@ class EndOne(SubjectRevocation):
         """How many live sessions the store says to have ended: one, or none."""
         return 1 if self.status == "ENDED" else 0
 
-    def call(self, operation: bytes) -> ScriptCall[session_calls.EndedOne]:
+    def call(self, operation: bytes) -> ScriptCall[end_calls.EndedOne]:
         """Return the call of ``end_session.lua`` under the id ``operation``."""
-        return session_calls.end_session(
+        return end_calls.end_session(
             self.context.keyspace,
             self.context.keeping(),
             self.subject,
@@ -39,7 +39,7 @@ class EndOne(SubjectRevocation):
             operation=operation,
         )
 
-    def interpret(self, reply: session_calls.EndedOne) -> None:
+    def interpret(self, reply: end_calls.EndedOne) -> None:
         """Take note of the reply; raise SessionNotFound if a session was required to exist."""
         self.status = reply.status
         if reply.status == "UNKNOWN" and self.must_exist:

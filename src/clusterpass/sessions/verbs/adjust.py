@@ -6,7 +6,7 @@ from clusterpass.limits import DAY
 from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import ImpersonationRefused, InvalidInput, SessionNotFound
 from clusterpass.model.values import Session, SessionEvent, TokenPair
-from clusterpass.protocol.calls import subject as subject_calls
+from clusterpass.protocol.calls import adjust as adjust_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import (
@@ -58,7 +58,7 @@ class Adjust:
             raise SessionUnknown
         # The script decides the rotation, of which the digest is independent.
         token = tokens.first(session.subject, session_id)
-        answer: Answer[subject_calls.Elevated] = yield subject_calls.elevate(
+        answer: Answer[adjust_calls.Elevated] = yield adjust_calls.elevate(
             self._keyspace,
             self._keeping(),
             session.subject,
@@ -114,7 +114,7 @@ class Adjust:
         wanted = decode_session_id(session_id)
         if wanted is None:
             raise SessionNotFound
-        answer: Answer[Stored] = yield subject_calls.shorten(
+        answer: Answer[Stored] = yield adjust_calls.shorten(
             self._keyspace,
             self._keeping(),
             subject,
