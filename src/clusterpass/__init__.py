@@ -62,6 +62,12 @@ if TYPE_CHECKING:
         UserExists as UserExists,
         UserNotFound as UserNotFound,
     )
+    from clusterpass.model.events import (
+        EventKind as EventKind,
+        HistoryEntry as HistoryEntry,
+        ListenerScope as ListenerScope,
+        SessionEvent as SessionEvent,
+    )
     from clusterpass.model.policy import Overflow as Overflow, SessionPolicy as SessionPolicy
     from clusterpass.model.reasons import (
         ReuseClass as ReuseClass,
@@ -82,15 +88,11 @@ if TYPE_CHECKING:
         Applied as Applied,
         ChangeKind as ChangeKind,
         Ended as Ended,
-        EventKind as EventKind,
-        HistoryEntry as HistoryEntry,
-        ListenerScope as ListenerScope,
         OnlineCount as OnlineCount,
         OnlinePage as OnlinePage,
         RevokedBefore as RevokedBefore,
         Session as Session,
         SessionChange as SessionChange,
-        SessionEvent as SessionEvent,
         TokenPair as TokenPair,
         TooManySessions as TooManySessions,
     )
@@ -149,9 +151,9 @@ _HOMES = {
     "EmbeddedCluster": "embedded",
     "EmbeddedClusterError": "model.errors",
     "Ended": "model.values",
-    "EventKind": "model.values",
+    "EventKind": "model.events",
     "Hashing": "users.hashing",
-    "HistoryEntry": "model.values",
+    "HistoryEntry": "model.events",
     "ImpersonationRefused": "model.errors",
     "InvalidCredentials": "model.authentication_errors",
     "InvalidInput": "model.errors",
@@ -159,7 +161,7 @@ _HOMES = {
     "InvalidToken": "model.authentication_errors",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
-    "ListenerScope": "model.values",
+    "ListenerScope": "model.events",
     "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",
     "LoginOptions": "sessions.options",
@@ -182,7 +184,7 @@ _HOMES = {
     "ScopeMissing": "model.errors",
     "Session": "model.values",
     "SessionChange": "model.values",
-    "SessionEvent": "model.values",
+    "SessionEvent": "model.events",
     "SessionExpired": "model.authentication_errors",
     "SessionManager": "managers.sync.manager",
     "SessionNotFound": "model.errors",

@@ -21,7 +21,8 @@ from clusterpass import (
     TooManySessions,
 )
 from clusterpass.managers.aio.listeners import MOST_WAITING
-from clusterpass.model.values import Actor, EventKind, SessionEvent
+from clusterpass.model.events import EventKind, SessionEvent
+from clusterpass.model.values import Actor
 from tests.cluster.conftest import Facade
 from tests.cluster.stored import eventually, opened_apart, rewrite
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from clusterpass.model.values import HistoryEntry, Session
+from clusterpass.model.events import HistoryEntry
+from clusterpass.model.values import Session
 from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.sentences import Moment, Quoted, compose, times
 

@@ -9,7 +9,7 @@ import pytest
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.model.values import SessionEvent
+from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of

@@ -16,11 +16,11 @@ from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
+from clusterpass.model.events import HistoryEntry
 from clusterpass.model.values import (
     Actor,
     Applied,
     Ended,
-    HistoryEntry,
     OnlineCount,
     OnlinePage,
     RevokedBefore,

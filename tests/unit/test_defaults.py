@@ -21,16 +21,9 @@ from clusterpass import (
     limits,
 )
 from clusterpass.model.clock import steady_seconds
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import NOTHING_PENDING, ListenerStats, ManagerStats, PendingStats
-from clusterpass.model.values import (
-    AccessClaims,
-    Actor,
-    Ended,
-    Session,
-    SessionChange,
-    SessionEvent,
-    TokenPair,
-)
+from clusterpass.model.values import AccessClaims, Actor, Ended, Session, SessionChange, TokenPair
 from clusterpass.protocol.calls.call_time import NO_TIME
 from clusterpass.protocol.calls.end import EndedAll
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from clusterpass.model.values import Actor, EventKind, SessionEvent
+from clusterpass.model.events import EventKind, SessionEvent
+from clusterpass.model.values import Actor
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import Details, HistoryLine, Listed, Stored
 from clusterpass.sessions import heard as heard_module

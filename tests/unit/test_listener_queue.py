@@ -12,7 +12,7 @@ from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.subscriptions import Subscriptions
 from clusterpass.managers.sync import listeners as sync
 from clusterpass.managers.sync.listeners import Listeners
-from clusterpass.model.values import SessionEvent
+from clusterpass.model.events import SessionEvent
 
 LONG = 60.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusterpass.managers.subscriptions import call_listener, call_listener_async
-from clusterpass.model.values import SessionEvent
+from clusterpass.model.events import SessionEvent
 
 EVENT = SessionEvent("login", "alice", 0)
 ERRORS = [ValueError("secret"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()]

@@ -7,8 +7,8 @@ import pytest
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken, RefreshTokenReused
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.reasons import explain_end
-from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
 from clusterpass.protocol.script import Answer

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast, get_args
 
 from clusterpass.model.errors import InvalidInput
-from clusterpass.model.values import EventKind, ListenerScope, SessionEvent
+from clusterpass.model.events import EventKind, ListenerScope, SessionEvent
 from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY
 
 Listener = Callable[[SessionEvent], None] | Callable[[SessionEvent], Awaitable[None]]

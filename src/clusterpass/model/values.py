@@ -21,27 +21,7 @@ SESSION_ID_BYTES: Final = 16
 
 NO_CLAIMS: Final[Mapping[str, Any]] = FrozenDict()
 
-# The store holds a kind as its place in this list, from 1: new kinds are appended.
-EventKind = Literal[
-    "login",
-    "refresh",
-    "logged_out",
-    "replaced",
-    "revoked",
-    "banned",
-    "unbanned",
-    "reused",
-    "elevated",
-    "impersonated",
-    "claims_changed",
-    "expired",
-    "idle",
-    "refused",
-]
-
-
 ChangeKind = Literal["changed", "ended", "unavailable", "available"]
-ListenerScope = Literal["process", "cluster"]
 
 
 def _no_claims() -> Mapping[str, Any]:
@@ -240,45 +220,6 @@ class RevokedBefore:
     """The second before which every session has ended."""
     durable: bool
     """Whether replicas confirmed every copy; False when there is no replica to confirm one."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One entry in the history of a subject."""
-
-    kind: EventKind
-    """What happened."""
-    at: int
-    """When the event happened; for refreshes, which share an entry, the time of the latest."""
-    count: int
-    """How many times the event happened, or the number of sessions that it affected."""
-    session_id: str | None
-    """The session; None when the event affected several sessions, or none."""
-    address: str | None
-    """The client's IP address; None when it is unknown."""
-    text: str
-    """The device of a login, or the reason of a revocation or a ban; may be truncated."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEvent:
-    """An event that a manager reports to its listeners."""
-
-    kind: EventKind
-    """What happened."""
-    subject: str
-    """The user whose sessions the event concerns."""
-    at: int
-    """When: by the store's clock, or by this machine's for revocations, bans and claims."""
-    session_ids: tuple[str, ...] = ()
-    """The sessions that were opened, changed or ended."""
-    device: str | None = None
-    device_type: str | None = None
-    address: str | None = None
-    reason: str | None = None
-    """The reason of a revocation or a ban, the class of a reuse, or the level of a step-up."""
-    actor: Actor | None = None
-    """The actor of an impersonation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
-from clusterpass.model.values import SessionEvent
+from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting

@@ -2,8 +2,9 @@
 
 from typing import Final, get_args
 
+from clusterpass.model.events import EventKind, HistoryEntry, SessionEvent
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.model.values import Actor, EventKind, HistoryEntry, SessionEvent
+from clusterpass.model.values import Actor
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import HistoryLine, Listed, Stored
 from clusterpass.sessions.present import describe_line

@@ -8,8 +8,8 @@ from typing import Any, Final
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting

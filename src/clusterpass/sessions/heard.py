@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.forks import renew_in_child
-from clusterpass.model.values import SessionEvent
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import HistoryLine, Listed
 from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY, event_of, kind_of

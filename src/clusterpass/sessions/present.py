@@ -8,15 +8,9 @@ from clusterpass.config import Config
 from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
+from clusterpass.model.events import EventKind, HistoryEntry
 from clusterpass.model.frozen import frozen
-from clusterpass.model.values import (
-    NO_CLAIMS,
-    AccessClaims,
-    Actor,
-    EventKind,
-    HistoryEntry,
-    Session,
-)
+from clusterpass.model.values import NO_CLAIMS, AccessClaims, Actor, Session
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import HistoryLine, Listed, Stored, StoredBan
 from clusterpass.sessions.authentication import authentications

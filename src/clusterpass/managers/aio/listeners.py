@@ -10,8 +10,8 @@ from typing import Final
 
 from clusterpass.managers.subscriptions import Subscriptions, call_listener_async
 from clusterpass.managers.workers.aio import AsyncWorker
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.forks import renew_in_child
-from clusterpass.model.values import SessionEvent
 
 MOST_WAITING: Final = 10_000
 _CLOSING_SECONDS: Final = 5.0

@@ -16,18 +16,9 @@ from clusterpass.managers.aio.watching import AsyncWatching
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
+from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import (
-    Ended,
-    EventKind,
-    HistoryEntry,
-    ListenerScope,
-    RevokedBefore,
-    Session,
-    SessionChange,
-    SessionEvent,
-    TokenPair,
-)
+from clusterpass.model.values import Ended, RevokedBefore, Session, SessionChange, TokenPair
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.aio import AsyncStore

@@ -16,9 +16,9 @@ from clusterpass.managers.subscriptions import AnyListener
 from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.workers.sync import Jobs, Worker, require_workers
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
+from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import ListenerStats
-from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.heard import Heard
 from clusterpass.sessions.read_cutoff import read_cutoff

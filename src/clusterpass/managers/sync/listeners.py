@@ -11,8 +11,8 @@ from typing import Final
 
 from clusterpass.managers.subscriptions import Subscriptions, call_listener
 from clusterpass.managers.workers.sync import Worker
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.forks import renew_in_child
-from clusterpass.model.values import SessionEvent
 
 MOST_WAITING: Final = 10_000
 _CLOSING_SECONDS: Final = 5.0

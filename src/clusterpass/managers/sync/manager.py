@@ -17,18 +17,9 @@ from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
+from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import (
-    Ended,
-    EventKind,
-    HistoryEntry,
-    ListenerScope,
-    RevokedBefore,
-    Session,
-    SessionChange,
-    SessionEvent,
-    TokenPair,
-)
+from clusterpass.model.values import Ended, RevokedBefore, Session, SessionChange, TokenPair
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.sync import SyncStore

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from clusterpass.config import Config
+from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.model.values import EventKind, SessionEvent
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.script import ScriptCall

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from clusterpass.limits import DAY
 from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import ImpersonationRefused, InvalidInput, SessionNotFound
-from clusterpass.model.values import Session, SessionEvent, TokenPair
+from clusterpass.model.events import SessionEvent
+from clusterpass.model.values import Session, TokenPair
 from clusterpass.protocol.calls import adjust as adjust_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow

@@ -16,16 +16,9 @@ from clusterpass.model.errors import (
     SessionNotFound,
     SubjectBanned,
 )
+from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.policy import SessionPolicy
-from clusterpass.model.values import (
-    SESSION_ID_BYTES,
-    Actor,
-    EventKind,
-    Session,
-    SessionEvent,
-    TokenPair,
-    TooManySessions,
-)
+from clusterpass.model.values import SESSION_ID_BYTES, Actor, Session, TokenPair, TooManySessions
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import (
     BY_PASSWORD,

@@ -12,8 +12,9 @@ from clusterpass.model.authentication_errors import (
     RefreshTokenReused,
     SessionRevoked,
 )
+from clusterpass.model.events import SessionEvent
 from clusterpass.model.reasons import explain_end
-from clusterpass.model.values import Actor, SessionEvent, TokenPair
+from clusterpass.model.values import Actor, TokenPair
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
