@@ -143,7 +143,7 @@ def test_every_module_belongs_to_a_layer_or_is_left_out_on_purpose() -> None:
         "__main__.py",
         "embedded",
         "pytest_plugin.py",
-        "store_conformance.py",
+        "store_conformance",
     }
 
 

@@ -1,23 +1,7 @@
-"""The suite that every store driver passes; for drivers of your own, with pytest.
+"""The tests that every store driver passes, on a cluster of their own."""
 
-Derive a test class and say how a store is opened. The tests run against a real cluster::
-
-    from clusterpass.store_conformance import StoreConformance
-
-    class TestMyStore(StoreConformance):
-        def open_store(self, url):
-            return MyStore.from_url(url)
-
-Drivers that are awaited are run in an event loop on a thread of its own. The members of a store
-are described in ``clusterpass.store.protocol``.
-"""
-
-import asyncio
-import inspect
-import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,169 +9,14 @@ import pytest
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls import directory as directory_calls
-from clusterpass.protocol.calls.journal import Told
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
-from clusterpass.store.exchanges.evidence import JournalBook
 from clusterpass.store.protocol import AwaitableStore, Store
-
-_SECONDS = 30.0
-
-
-class Opened:
-    """A store of either kind, with blocking calls."""
-
-    def __init__(self, open_store: Callable[[], Store | AwaitableStore]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-        async def opened() -> Store | AwaitableStore:
-            return open_store()
-
-        self.store = self._wait(opened())
-        self._is_awaited = inspect.iscoroutinefunction(type(self.store).run)
-
-    def run(self, flow: Flow[Any]) -> Any:
-        """The result of ``flow``."""
-        return self._done(lambda: self.store.run(flow))
-
-    def run_all(self, flows: Sequence[Flow[Any]]) -> list[Any]:
-        """The results of many flows that run at once."""
-        if not self._is_awaited:
-            with ThreadPoolExecutor(16) as threads:
-                return list(threads.map(self.store.run, flows))
-
-        async def gathered() -> list[Any]:
-            return await asyncio.gather(*(self.store.run(flow) for flow in flows))
-
-        return list(self._wait(gathered()))
-
-    def ping(self) -> None:
-        """Ask whether a primary answers."""
-        self._done(self.store.ping)
-
-    def names(self, pattern: str) -> set[bytes]:
-        """The keys that match a glob."""
-        found: Any = self.store.scan_names(pattern)
-        if not self._is_awaited:
-            return set(found)
-
-        async def collected() -> set[bytes]:
-            return {name async for name in found}
-
-        return set(self._wait(collected()))
-
-    def close(self) -> None:
-        """Close the store."""
-        self._done(self.store.close)
-
-    def end(self) -> None:
-        """Close the store and end the thread of its event loop."""
-        self.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_SECONDS)
-        self._loop.close()
-
-    def _done(self, call: Callable[[], Any]) -> Any:
-        if not self._is_awaited:
-            return call()
-
-        async def awaited() -> Any:
-            return await call()
-
-        return self._wait(awaited())
-
-    def _wait(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_SECONDS)
-
-
-class Recorder:
-    """An observer that keeps what it is told."""
-
-    prefixes: Sequence[bytes] = (b"cp:{", b"cp:not-before:{")
-    journal: JournalBook | None = None
-    """No journals are read."""
-
-    def __init__(self) -> None:
-        self.refusal = ""
-        self.primaries: Set[Hashable] = frozenset()
-        self.pushing: set[Hashable] = set()
-        self.keys: set[bytes] = set()
-        self.own: set[bytes] = set()
-        self.answered: set[Hashable] = set()
-        self._beats = 0
-
-    def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
-        """Keep who owns the slots."""
-        self.primaries = frozenset(nodes)
-
-    def set_journals(self, nodes: Set[Hashable]) -> None:
-        """No journals are read."""
-
-    def knows(self, node: Hashable, told: Told) -> bool:
-        """Nothing is unknown."""
-        return True
-
-    def has_gaps(self) -> bool:
-        """Nothing is missing."""
-        return False
-
-    def heads_heard(self, node: Hashable, sent_at: float) -> None:
-        """No journals are read."""
-
-    def heads_agreed(self, sent_at: float, epoch: int) -> None:
-        """No journals are read."""
-
-    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
-        """Keep whether ``node`` pushes."""
-        (self.pushing.add if pushes else self.pushing.discard)(node)
-
-    def agreed(self, node: Hashable, sent_at: float) -> None:
-        """Nobody is asked, as no node is ever doubted."""
-
-    def unjudged(self, node: Hashable) -> None:
-        """Nobody is judged."""
-
-    def lost(self, node: Hashable) -> None:
-        """Keep that ``node`` pushes no more."""
-        self.pushing.discard(node)
-
-    def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
-        """Keep which keys have changed."""
-        self.keys.update(keys or ())
-        return False
-
-    def beat_sent(self, node: Hashable) -> int:
-        """The number of a heartbeat."""
-        self._beats += 1
-        return self._beats
-
-    def time_told(self, node: Hashable, number: int, milliseconds: int) -> None:
-        """No clock is compared."""
-
-    def beat_answered(
-        self,
-        node: Hashable,
-        number: int,
-        epoch: int,
-        cutoff: int | None,
-        told: Told | None = None,
-    ) -> bool:
-        """Keep that ``node`` answered a heartbeat."""
-        self.answered.add(node)
-        return False
-
-    def doubts(self, node: Hashable, *, age: float = 0.0, is_durable: bool = False) -> bool:
-        """No node is ever doubted."""
-        return False
-
-    def changed(self, key: bytes) -> None:
-        """Keep which keys this process has changed."""
-        self.own.add(key)
+from clusterpass.store_conformance.opened import PATIENCE_SECONDS, Opened
+from clusterpass.store_conformance.recorder import Recorder
 
 
 def _eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < until, "it did not come about in time"
         time.sleep(0.01)
@@ -346,7 +175,7 @@ class StoreConformance:
         key = opened.store.keyspace.user("replaced")
         assert opened.run(_reply(self._add(opened, "replaced"))) == "OK"
         store_cluster.kill(store_cluster.primary_of(key))
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 found = opened.run(_reply(self._find(opened, "replaced")))
