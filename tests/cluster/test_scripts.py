@@ -20,7 +20,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import load_script
-from clusterpass.store.drivers import watch
+from clusterpass.store.drivers import slot_look_ups
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 
 SCRIPTS = [
@@ -390,7 +390,7 @@ def _await_quiet(cluster: EmbeddedCluster) -> None:
 def test_each_verb_is_one_round_trip(cluster, config, subject, monkeypatch):
     # A manager that remembers nothing has no watch; those of other managers look the cluster up
     # now and then, which would be counted here.
-    monkeypatch.setattr(watch, "_SECONDS_UNTIL_LOOK_UP", math.inf)
+    monkeypatch.setattr(slot_look_ups, "_SECONDS_UNTIL_LOOK_UP", math.inf)
     strict = dataclasses.replace(config, verification="strict")
     with SessionManager.from_url(cluster.url, strict) as sessions:
         pair = sessions.login(subject)  # the connection and the scripts are there

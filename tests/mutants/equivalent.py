@@ -70,7 +70,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
 }
 _INDEX = "src/clusterpass/sessions/memory/token_index.py"
 _PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
-_WATCH = "src/clusterpass/store/drivers/watch.py"
+_LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"
 _ESTIMATE = "an estimate of memory, measured to a few per cent"
 _PORTION = "how much of the upkeep is done at a time, chosen by measuring"
 # path:name -> why another number is as correct.
@@ -79,7 +79,7 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
-    f"{_WATCH}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
+    f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

@@ -205,11 +205,11 @@ async def test_the_slots_are_looked_up_at_first_and_when_a_link_is_not_opened() 
     scene.turn()
     await settle()
     assert [(each.seen, each.suspect) for each in scene.links.looked_up] == [(3, None)]
-    assert scene.watch._wants_look_up
+    assert scene.watch._look_ups.is_wanted
     scene.turn()
     await settle()
     assert len(scene.links.looked_up) == 1, "not again at once"
-    scene.watch._looked_up_at -= 0.2
+    scene.watch._look_ups._looked_up_at -= 0.2
     scene.turn()
     await settle()
     assert len(scene.links.looked_up) == 2
@@ -219,9 +219,9 @@ async def test_the_slots_are_looked_up_again_after_a_while() -> None:
     scene = Scene()
     scene.turn()
     await settle()
-    assert not scene.watch._wants_look_up
+    assert not scene.watch._look_ups.is_wanted
     for seconds, times in ((29.0, 1), (1.5, 2)):
-        scene.watch._looked_up_at -= seconds
+        scene.watch._look_ups._looked_up_at -= seconds
         scene.turn()
         await settle()
         assert len(scene.links.looked_up) == times
@@ -234,7 +234,7 @@ async def test_who_is_not_let_in_says_why() -> None:
     await settle()
     assert str(scene.links.failure) in scene.observer.refusal
     assert ("lost", A) in scene.observer.told
-    assert scene.watch._wants_look_up
+    assert scene.watch._look_ups.is_wanted
 
 
 async def test_who_is_connected_and_met_gets_a_heartbeat_each_turn() -> None:
@@ -259,7 +259,7 @@ async def test_a_pulse_is_reported() -> None:
         ("answered", A, 41, 7, 17, None),
     ]
     assert not scene.watch._is_urgent.is_set()
-    assert not scene.watch._wants_look_up
+    assert not scene.watch._look_ups.is_wanted
 
 
 async def test_another_epoch_is_a_reason_to_look_up_the_slots_at_once() -> None:
@@ -269,7 +269,7 @@ async def test_another_epoch_is_a_reason_to_look_up_the_slots_at_once() -> None:
     scene.observer.has_changed = True
     await scene.answer(connection, Replies(PULSE))
     assert scene.watch._is_urgent.is_set()
-    assert scene.watch._wants_look_up
+    assert scene.watch._look_ups.is_wanted
 
 
 @pytest.mark.parametrize("outcome", [Fault("connection"), Fault("timeout")])
@@ -297,7 +297,7 @@ async def test_who_owns_its_slots_no_more_is_dropped(code: str) -> None:
     told = await scene.answer(connection, Replies([ServerError(code, "x"), INFO, []]))
     assert told == [("lost", A)]
     assert scene.links.dropped == [A]
-    assert scene.watch._wants_look_up
+    assert scene.watch._look_ups.is_wanted
     assert scene.turn() == [], "no heartbeat until it is met again"
 
 
@@ -307,7 +307,7 @@ async def test_a_node_that_is_lost_gets_no_heartbeat() -> None:
     scene.watch._is_urgent.clear()
     scene.watch.lost(A)
     assert scene.observer.told[-1] == ("lost", A)
-    assert scene.watch._wants_look_up
+    assert scene.watch._look_ups.is_wanted
     assert scene.watch._is_urgent.is_set()
     assert scene.turn() == []
 

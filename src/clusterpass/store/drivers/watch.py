@@ -22,10 +22,11 @@ from typing import Any, Final, NoReturn
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
+from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
-from clusterpass.store.exchanges.steps import Exchange, LookUp
+from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import following
@@ -34,8 +35,6 @@ from clusterpass.store.wire.resp import pack
 
 logger: Final = logging.getLogger("clusterpass.store")
 _BEATS_IN_A_BOUND: Final = 4
-_SECONDS_BETWEEN_LOOK_UPS: Final = 0.2
-_SECONDS_UNTIL_LOOK_UP: Final = 30.0
 _OVER_RESP2: Final = ServerError("NOPROTO", "changes are pushed over RESP3 only")
 _MOST_EXTRA_TURNS: Final = 10
 """The most turns that urgent events may cause within the time of one ordinary turn."""
@@ -61,12 +60,11 @@ class Watch:
         self._refusing: set[Address] = set()
         """The nodes that refuse to push, on the present connection."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
-        self._reading: dict[Address | None, asyncio.Task[None]] = {}
-        """The tasks that read the journal of a node; under None, the one that fills journals."""
-        self._look_up_task: asyncio.Task[None] | None = None
-        self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
-        self._wants_look_up = True
         self._is_urgent = asyncio.Event()
+        self._journals: Final = JournalReaders(store, observer, self._fail)
+        self._look_ups: Final = SlotLookUps(
+            store, observer, wake=self._is_urgent.set, take_end=self._take_end
+        )
 
     # The methods of LinkListener.
 
@@ -98,7 +96,7 @@ class Watch:
         """Note that the node at ``address`` no longer pushes changes."""
         self._met.pop(address, None)
         self._observer.lost(address)
-        self._wants_look_up = True
+        self._look_ups.is_wanted = True
         self._is_urgent.set()
 
     def _meet(self, address: Address, *, pushes: bool) -> None:
@@ -139,9 +137,10 @@ class Watch:
         except GeneratorExit:
             raise  # the event loop was closed before: another watch may report by now
         except BaseException:
-            for task in (self._look_up_task, *self._opening.values(), *self._reading.values()):
-                if task is not None:
-                    task.cancel()
+            self._look_ups.cancel()
+            for task in self._opening.values():
+                task.cancel()
+            self._journals.cancel()
             for address in self._heartbeats:
                 self._observer.lost(address)
             raise
@@ -162,9 +161,7 @@ class Watch:
         slots = self._store.slots
         if slots.version != self._version:
             self._take(nodes)
-        now = time.monotonic()
-        if self._wants_look_up or now - self._looked_up_at > _SECONDS_UNTIL_LOOK_UP:
-            self._look_up(nodes, now)
+        self._look_ups.begin_if_due(nodes, time.monotonic())
         for address, heartbeat in self._heartbeats.items():
             connection = nodes.connection(address)
             if connection is None:
@@ -251,10 +248,10 @@ class Watch:
             observer, told = self._observer, pulse.told
             observer.time_told(address, number, pulse.milliseconds)
             if observer.beat_answered(address, number, pulse.epoch, pulse.cutoff, told):
-                self._wants_look_up = True
+                self._look_ups.is_wanted = True
                 self._is_urgent.set()
             if told is not None and not observer.knows(address, told):
-                self._read_journal(nodes, address)
+                self._journals.read(nodes, address)
         elif pulse.code in {"NOPERM", "ERR"}:
             self._refuse(address, f"{pulse.code} {pulse.message}")
             self._observer.unjudged(address)
@@ -263,7 +260,7 @@ class Watch:
             self._observer.lost(address)
             self._met.pop(address, None)
             nodes.drop(address)
-            self._wants_look_up = True
+            self._look_ups.is_wanted = True
 
     def _open(self, nodes: Nodes, address: Address) -> None:
         if address not in self._opening:
@@ -275,57 +272,9 @@ class Watch:
     async def _open_link(self, nodes: Nodes, address: Address) -> None:
         try:
             if await nodes.link(address).open() is not None:
-                self._wants_look_up = True
+                self._look_ups.is_wanted = True
         except ClusterPassError as error:
             self._refuse(address, str(error))
-
-    def _read_journal(self, nodes: Nodes, address: Address) -> None:
-        """Read the journal of a node, and fill those that may have lost entries."""
-        if address not in self._reading:
-            steps = self._store.read_journal(self._observer, address)
-            self._drive(nodes, address, steps)
-
-    def _drive(self, nodes: Nodes, key: Address | None, steps: Exchange[None]) -> None:
-        task = nodes.loop.create_task(nodes.drive(steps, self._store.search))
-        self._reading[key] = task
-        task.add_done_callback(partial(self._have_read, nodes, key))
-
-    def _have_read(self, nodes: Nodes, key: Address | None, task: "asyncio.Task[None]") -> None:
-        del self._reading[key]
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, ClusterPassError):
-            self._observer.refusal = str(error)
-        elif error is not None:
-            self._fail(error)
-        elif key is None or task.cancelled() or None in self._reading:
-            return
-        elif self._observer.has_gaps():
-            self._drive(nodes, None, self._store.fill_journals(self._observer))
-
-    def _look_up(self, nodes: Nodes, now: float) -> None:
-        if self._look_up_task is not None or now - self._looked_up_at < _SECONDS_BETWEEN_LOOK_UPS:
-            return
-        self._looked_up_at = now
-        self._wants_look_up = False
-        self._look_up_task = nodes.loop.create_task(self._search(nodes))
-        self._look_up_task.add_done_callback(self._looked_up)
-        self._look_up_task.add_done_callback(self._take_end)
-
-    async def _search(self, nodes: Nodes) -> None:
-        store = self._store
-        until = time.monotonic() + store.location.patience.deadline
-        wanted = LookUp(store.slots.version, None, until)
-        try:
-            await nodes.look_up(wanted, store.search)
-        except ClusterPassError as error:
-            self._observer.refusal = str(error)
-            self._wants_look_up = True
-
-    def _looked_up(self, _: "asyncio.Task[None]") -> None:
-        self._look_up_task = None
-        if not self._store.slots.version:
-            self._wants_look_up = True
-        self._is_urgent.set()
 
     def _refuse(self, address: Address, why: str) -> None:
         self._met.pop(address, None)

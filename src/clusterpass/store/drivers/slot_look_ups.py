@@ -1,0 +1,71 @@
+"""The look-ups of the slots that a watch makes: when one is due, and the task that makes it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.exchanges.steps import LookUp
+
+_SECONDS_BETWEEN_LOOK_UPS: Final = 0.2
+_SECONDS_UNTIL_LOOK_UP: Final = 30.0
+
+
+class SlotLookUps:
+    """The look-ups of one watch, one at a time."""
+
+    def __init__(
+        self,
+        store: StoreBase,
+        observer: Observer,
+        *,
+        wake: Callable[[], None],
+        take_end: Callable[["asyncio.Task[None]"], None],
+    ) -> None:
+        """``wake``: called after each look-up; ``take_end``: called with a task that has ended."""
+        self.is_wanted = True
+        """Whether the slots may have changed."""
+        self._store = store
+        self._observer = observer
+        self._wake = wake
+        self._take_end = take_end
+        self._task: asyncio.Task[None] | None = None
+        self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
+
+    def begin_if_due(self, nodes: Nodes, now: float) -> None:
+        """Begin a look-up when one is wanted, or the latest was long ago."""
+        seconds = now - self._looked_up_at
+        if not self.is_wanted and seconds <= _SECONDS_UNTIL_LOOK_UP:
+            return
+        if self._task is not None or seconds < _SECONDS_BETWEEN_LOOK_UPS:
+            return
+        self._looked_up_at = now
+        self.is_wanted = False
+        self._task = nodes.loop.create_task(self._search(nodes))
+        self._task.add_done_callback(self._looked_up)
+        self._task.add_done_callback(self._take_end)
+
+    def cancel(self) -> None:
+        """Cancel the look-up that is under way, if any."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _search(self, nodes: Nodes) -> None:
+        store = self._store
+        until = time.monotonic() + store.location.patience.deadline
+        wanted = LookUp(store.slots.version, None, until)
+        try:
+            await nodes.look_up(wanted, store.search)
+        except ClusterPassError as error:
+            self._observer.refusal = str(error)
+            self.is_wanted = True
+
+    def _looked_up(self, _: "asyncio.Task[None]") -> None:
+        self._task = None
+        if not self._store.slots.version:
+            self.is_wanted = True
+        self._wake()
