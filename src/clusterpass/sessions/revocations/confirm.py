@@ -29,12 +29,12 @@ from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.revocations.confirm_cutoff import ConfirmCutoff
 from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.left_endings import LeftEndings
-from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.revocations.retry import retry_of
-from clusterpass.sessions.revocations.revocation import Revocation, longest_session
+from clusterpass.sessions.revocations.revocation import Revocation
 from clusterpass.tokens.identifiers import encode_session_id
 
 logger: Final = logging.getLogger("clusterpass.pending")
@@ -71,6 +71,8 @@ class Confirm:
         """The latest requests that this process has made, and when they were first carried out, in
         milliseconds since the epoch: by operation and subject."""
         self._left: Final = LeftEndings(context, self._journaling)
+        self.cutoff: Final = ConfirmCutoff(context, self._journaling)
+        """Carries out revocations of the whole namespace."""
 
     def carry_out(self, revocation: Revocation, operation_id: str | None = None) -> Flow[Outcome]:
         """Carry out ``revocation``; return the outcome once no single failure can undo it.
@@ -143,50 +145,6 @@ class Confirm:
             self._first_times[revocation.entry(operation).id] = first_time
             if len(self._first_times) > _MOST_FIRST_TIMES:
                 self._first_times.popitem(last=False)
-
-    def raise_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
-        """Raise every copy of the cutoff, and journal it; return whether it is durable.
-
-        Every server reads two journals, but one copy only, of which a server that was restarted
-        may have an old one. Raises RevocationPending when neither the journals nor all copies
-        confirm.
-        """
-        is_settled = yield from revocation.attempt(is_retry=self._journaling.is_possible)
-        is_journaled = yield from self._journal_cutoff(revocation)
-        if is_settled:
-            return is_journaled or revocation.is_durable
-        memory = self._memory
-        memory.pending_cutoffs += 1
-
-        def attempt() -> Flow[bool]:
-            is_settled = yield from revocation.attempt(is_retry=True)
-            memory.pending_cutoffs -= is_settled
-            return is_settled
-
-        is_retried = memory.pending.add("cutoff", attempt, is_journaled=is_journaled)
-        if is_retried:
-            revocation.enforce()
-        else:
-            memory.pending_cutoffs -= 1
-        if is_journaled:
-            return True
-        reason = revocation.failure.reason if revocation.failure is not None else "unconfirmed"
-        raise RevocationPending(reason=reason, is_retried=is_retried) from revocation.failure
-
-    def _journal_cutoff(self, revocation: RaiseCutoff) -> Flow[bool]:
-        milliseconds = revocation.milliseconds
-        if milliseconds is None or not self._journaling.is_possible:
-            return False
-        config = self._context.config
-        entry = JournalEntry.of_revoke_before(
-            self._random_bytes(OPERATION_BYTES),
-            milliseconds=milliseconds,
-            expires_at=int(self._context.clock.wall()) + longest_session(config),
-        )
-        if not (yield from self._journaling.record(entry)):
-            return False
-        yield from self._journaling.trim(self._memory.journal.older_cutoffs(milliseconds))
-        return True
 
     def deny(self, subject: str, session_id: bytes, denial: Denial) -> None:
         """Log that the store reports an ended session as live, and end the session there again."""

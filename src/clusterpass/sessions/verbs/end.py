@@ -135,7 +135,7 @@ class End:
         ):
             raise InvalidInput("time must be a whole number of seconds since the epoch")
         revocation = RaiseCutoff(self._context, None if time is None else time * 1000)
-        durable = yield from self._confirm.raise_cutoff(revocation)
+        durable = yield from self._confirm.cutoff.carry_out(revocation)
         return RevokedBefore(self._context.memory.cutoff.milliseconds // 1000, durable)
 
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
