@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from clusterpass.protocol.calls.journal import Told
+from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import Leases
 
@@ -19,12 +20,14 @@ class Beliefs:
     def __init__(
         self,
         leases: Leases,
+        cutoff: Cutoff,
         *,
         steady: Callable[[], float],
         lock: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         """``steady``: returns seconds of the steady clock; ``lock``: creates a reentrant lock."""
         self.leases: Final = leases
+        self._cutoff: Final = cutoff
         self._steady = steady
         self._new_lock = lock
         self._lock = lock()
@@ -73,6 +76,35 @@ class Beliefs:
             sent_at = self.leases.sent_at(node, number)
             if sent_at is not None:
                 self.on_time(node, milliseconds, sent_at, self.leases.primaries)
+
+    def beat_answered(
+        self,
+        node: Hashable,
+        number: int,
+        epoch: int,
+        cutoff: int | None,
+        told: Told | None = None,
+    ) -> bool:
+        """Take note of the answer to beat ``number``; return whether the epoch has changed.
+
+        ``cutoff``: in milliseconds since the epoch; None: the node holds no copy of the cutoff.
+        ``told``: what the journal of the node tells of itself; None: there is none.
+        """
+        with self._lock:
+            sent_at = self.leases.sent_at(node, number)
+            if sent_at is None:
+                return False
+            if cutoff is not None:
+                self._cutoff.learn(cutoff, sent_at)
+            has_changed = self.leases.beat_answered(
+                node, number, epoch=epoch, knows_cutoff=cutoff is not None
+            )
+            if told is not None and self.knows(node, told):
+                self.leases.heads_heard(node, sent_at)
+            self.leases.met(node, self._steady())
+        if self.journal is not None:
+            self.journal.look_for_left()
+        return has_changed
 
     def doubts(self, node: Hashable, *, age: float = 0.0, is_durable: bool = False) -> bool:
         """Return whether more evidence is needed to believe an answer of ``node``.

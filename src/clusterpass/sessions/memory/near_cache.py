@@ -20,18 +20,17 @@ from typing import Any, Final
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
-from clusterpass.protocol.calls.journal import Told
-from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.memory.followers import Followed, Followers
+from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.following import Following
 from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 
 
-class NearCache(Beliefs):
+class NearCache(Following):
     """The near cache of one manager, which the evidence about nodes allows to serve."""
 
     def __init__(
@@ -53,17 +52,15 @@ class NearCache(Beliefs):
         ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
         seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
         """
-        self._pushed_prefixes: Final = key_prefix, cutoff_prefix
-        self.prefixes: tuple[bytes, ...] = self._pushed_prefixes if serves else ()
-        """The prefixes of the keys whose changes nodes have to push; none where nothing is served
-        from memory (``serves``) and nobody has called :meth:`want_pushes`: then heartbeats alone
-        tell which nodes may be believed."""
-        self.on_pushed: Callable[[Iterable[bytes]], None] | None = None
-        """Called, without the lock, with the keys that a node says have changed; None: nobody."""
-        self.followers: Final = Followers(steady)
-        super().__init__(leases, steady=steady, lock=lock)
+        super().__init__(
+            leases,
+            cutoff,
+            pushed_prefixes=(key_prefix, cutoff_prefix),
+            steady=steady,
+            lock=lock,
+            serves=serves,
+        )
         self._cutoff_prefix = cutoff_prefix
-        self._cutoff = cutoff
         self._clock = clock
         self._loading: Final = PendingLoads()
         self._tokens = TokenIndex(
@@ -214,37 +211,6 @@ class NearCache(Beliefs):
             self._take(followed.entry, loaded, loading, node)
             followed.is_due = followed.is_due or not loading.is_good
 
-    def begin_following(self, followed: Followed) -> None:
-        """Wake ``followed`` when it may have changed; the nodes push changes from now on."""
-        self.want_pushes()
-        with self._lock:
-            self.followers.add(followed)
-
-    def want_pushes(self) -> None:
-        """Have the nodes push changes from now on, also where nothing is served from memory."""
-        self.prefixes = self._pushed_prefixes
-
-    def follow_actor(self, followed: Followed, key: bytes) -> None:
-        """Wake ``followed``, an impersonation, also when ``key`` changes, of its actor."""
-        with self._lock:
-            self.followers.add_key(followed, key)
-
-    def end_following(self, followed: Followed) -> None:
-        """Wake ``followed`` no longer."""
-        with self._lock:
-            self.followers.remove(followed)
-
-    def wake_followers(self) -> None:
-        """Have all followed sessions read again."""
-        with self._lock:
-            self.followers.all_changed()
-
-    def look_after_followers(self) -> int:
-        """Wake followers whose sessions were not heard of lately; return how many there are."""
-        with self._lock:
-            self.followers.wake_lapsed()
-            return len(self.followers)
-
     def _take(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
     ) -> bool:
@@ -289,8 +255,6 @@ class NearCache(Beliefs):
             self._tokens.doubt(key)
             self.followers.changed(key)
 
-    # Events that the watch of the cluster reports.
-
     def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
         """Handle the invalidation of ``keys`` that ``node`` pushed (None: all of its keys).
 
@@ -315,35 +279,6 @@ class NearCache(Beliefs):
         if keys and self.on_pushed is not None:
             self.on_pushed(keys)
         return has_cutoff
-
-    def beat_answered(
-        self,
-        node: Hashable,
-        number: int,
-        epoch: int,
-        cutoff: int | None,
-        told: Told | None = None,
-    ) -> bool:
-        """Take note of the answer to beat ``number``; return whether the epoch has changed.
-
-        ``cutoff``: in milliseconds since the epoch; None: the node holds no copy of the cutoff.
-        ``told``: what the journal of the node tells of itself; None: there is none.
-        """
-        with self._lock:
-            sent_at = self.leases.sent_at(node, number)
-            if sent_at is None:
-                return False
-            if cutoff is not None:
-                self._cutoff.learn(cutoff, sent_at)
-            has_changed = self.leases.beat_answered(
-                node, number, epoch=epoch, knows_cutoff=cutoff is not None
-            )
-            if told is not None and self.knows(node, told):
-                self.leases.heads_heard(node, sent_at)
-            self.leases.met(node, self._steady())
-        if self.journal is not None:
-            self.journal.look_for_left()
-        return has_changed
 
     def begin_anew(self) -> None:
         """Empty the cache and replace the lock; called in a forked child."""

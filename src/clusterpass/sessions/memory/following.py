@@ -1,0 +1,72 @@
+"""Who follows sessions, or wants to hear of all changes, and which changes nodes push for that.
+
+Without a near cache that serves, nobody needs pushes until somebody follows.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from clusterpass.sessions.memory.beliefs import Beliefs
+from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.followers import Followed, Followers
+from clusterpass.sessions.memory.leases import Leases
+
+
+class Following(Beliefs):
+    """The followers of one manager, and the evidence about nodes by which they are kept current."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        cutoff: Cutoff,
+        *,
+        pushed_prefixes: tuple[bytes, ...],
+        steady: Callable[[], float],
+        lock: Callable[[], AbstractContextManager[Any]],
+        serves: bool,
+    ) -> None:
+        """``pushed_prefixes``: those of the keys whose changes are of interest.
+
+        ``serves``: whether they are at once, because sessions are served from memory.
+        """
+        super().__init__(leases, cutoff, steady=steady, lock=lock)
+        self._pushed_prefixes: Final = pushed_prefixes
+        self.prefixes: tuple[bytes, ...] = pushed_prefixes if serves else ()
+        """The prefixes of the keys whose changes nodes have to push; none where nothing is served
+        from memory (``serves``) and nobody has called :meth:`want_pushes`: then heartbeats alone
+        tell which nodes may be believed."""
+        self.on_pushed: Callable[[Iterable[bytes]], None] | None = None
+        """Called, without the lock, with the keys that a node says have changed; None: nobody."""
+        self.followers: Final = Followers(steady)
+
+    def want_pushes(self) -> None:
+        """Have the nodes push changes from now on, also where nothing is served from memory."""
+        self.prefixes = self._pushed_prefixes
+
+    def begin_following(self, followed: Followed) -> None:
+        """Wake ``followed`` when it may have changed; the nodes push changes from now on."""
+        self.want_pushes()
+        with self._lock:
+            self.followers.add(followed)
+
+    def follow_actor(self, followed: Followed, key: bytes) -> None:
+        """Wake ``followed``, an impersonation, also when ``key`` changes, of its actor."""
+        with self._lock:
+            self.followers.add_key(followed, key)
+
+    def end_following(self, followed: Followed) -> None:
+        """Wake ``followed`` no longer."""
+        with self._lock:
+            self.followers.remove(followed)
+
+    def wake_followers(self) -> None:
+        """Have all followed sessions read again."""
+        with self._lock:
+            self.followers.all_changed()
+
+    def look_after_followers(self) -> int:
+        """Wake followers whose sessions were not heard of lately; return how many there are."""
+        with self._lock:
+            self.followers.wake_lapsed()
+            return len(self.followers)
