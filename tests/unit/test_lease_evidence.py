@@ -2,7 +2,8 @@
 
 import pytest
 
-from clusterpass.sessions.memory.leases import EVIDENCE_SECONDS, Leases
+from clusterpass.sessions.memory.evidence import EVIDENCE_SECONDS
+from clusterpass.sessions.memory.leases import Leases
 
 from .lease_scene import BOUND, FRESH, JOURNALS, NODES, beat, five_leases
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from clusterpass import Config, KeyRing, SessionManager
-from clusterpass.sessions.memory.leases import Lease, Leases, NodeState
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.node_state import Lease, NodeState
 
 from .lease_world import BOUND, World
 

@@ -9,7 +9,7 @@ from clusterpass.model.frozen import FrozenDict, FrozenList, frozen
 from clusterpass.model.values import NO_CLAIMS, Actor, Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
 
 from .test_near_cache import WALL, Scene

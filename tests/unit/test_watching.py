@@ -8,7 +8,7 @@ from clusterpass import Ban, Session, SessionRevoked, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.followers import Followed, Followers
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER
 from clusterpass.sessions.watching import Watched
 
 SESSION = Session("alice", "s" * 22, "phone", 1, 2, 3, acr="1", auth_time=1)

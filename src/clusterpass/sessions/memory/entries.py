@@ -7,7 +7,7 @@ from typing import Any, Final
 from clusterpass.model.values import Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory.leases import NEVER, Lease
+from clusterpass.sessions.memory.node_state import NEVER, Lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.memory.leases import NEVER
+from clusterpass.sessions.memory.node_state import NEVER
 
 LOOK_SECONDS: Final = 0.25
 """Seconds between two looks for leases that have ended."""

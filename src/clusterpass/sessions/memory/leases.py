@@ -17,57 +17,31 @@ served before ``lease.until``. The rules:
   any reported before, as the cluster was then created anew.)
 - The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
 
-What a node answers is believed by evidence of the same kind, with or without a lease, which must be
-younger than L (``evidence_bound``, at most T): a majority, or an agreement about the node that was
-asked for on purpose, and the journals of two primaries. An ending that journals hold is
-acknowledged L after they have confirmed it: whoever has not heard of it then asks again. A single
-server is believed while it said less than T ago that it is a primary.
+Evidence of the same kind decides whether an answer of a node is believed, with or without a lease:
+:class:`Evidence`.
 """
 
 from collections.abc import Hashable, Set
 from math import inf
-from typing import Final
 
 from clusterpass.model.statistics import NodeStats
-from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease, NodeState
-
-EVIDENCE_SECONDS: Final = 0.25
-"""L: how old evidence may be, in seconds, where the journals of a namespace do not say."""
-__all__ = ["ALWAYS", "NEVER", "Lease", "Leases", "NodeState"]
+from clusterpass.sessions.memory.evidence import Evidence
+from clusterpass.sessions.memory.node_state import Lease, NodeState
 
 
-class Leases:
+class Leases(Evidence):
     """The leases of all nodes. Callers must serialise the events, as there is no lock."""
 
     def __init__(self, bound: float, *, has_epochs: bool = True) -> None:
         """``bound``: T, in seconds; ``has_epochs``: False for a single server without a cluster."""
-        self.bound: Final = bound
-        self._has_epochs = has_epochs
-        self.epoch = 0
-        """The highest of the epochs that the nodes reported last."""
+        super().__init__(bound, has_epochs=has_epochs)
         self.events = 0
         """The number of generations that have begun or ended."""
-        self.outdated: Set[Hashable] = frozenset()
-        """Nodes that reported an older epoch than other nodes."""
-        self.evidence_bound = EVIDENCE_SECONDS
-        """L, in seconds: how old the evidence may be by which an answer of a node is believed;
-        :meth:`set_evidence_bound` sets it."""
-        self._evidence = min(bound, EVIDENCE_SECONDS) if has_epochs else bound
-        self.majority_until = inf if not has_epochs else -inf
-        """Until when it is certain that no node was replaced more than T ago."""
-        self.heads_at = inf
-        """When a journal was asked by which, with another one, all entries are known."""
         self._heads_agreed_at = -inf
         self._journals: Set[Hashable] | None = frozenset()
-        self._agreed_at: dict[Hashable, float] = {}
-        """When others were last asked about a node, and agreed that it was not replaced."""
-        self._unjudged: set[Hashable] = set()
-        """Nodes that refuse to tell what a judgement needs."""
         self._beats = 0
         self._cutoff_changed_at = -inf
-        self._nodes: dict[Hashable, NodeState] = {}
         self._current: dict[int, Lease] = {}
-        self._primaries: Set[Hashable] = frozenset()
 
     # Events.
 
@@ -81,11 +55,6 @@ class Leases:
         self._primaries = frozenset(primaries)
         self._settle_epoch()
         self._renew()
-
-    def set_evidence_bound(self, seconds: float) -> None:
-        """Set how old evidence may be in this namespace; the staleness bound is the most here."""
-        self.evidence_bound = seconds
-        self._evidence = min(self.bound, seconds) if self._has_epochs else self.bound
 
     def set_journals(self, nodes: Set[Hashable] | None) -> None:
         """Set the nodes that hold the journals; none of them: there are no journals to know of.
@@ -105,14 +74,6 @@ class Leases:
             self._begin(node, state)
         self._renew()
 
-    def unjudged(self, node: Hashable) -> None:
-        """Take note that ``node`` refuses to tell its epoch or role: nothing speaks against it."""
-        self._unjudged.add(node)
-
-    def agreed(self, node: Hashable, sent_at: float) -> None:
-        """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``."""
-        self._agreed_at[node] = sent_at
-
     def heads_heard(self, node: Hashable, sent_at: float) -> None:
         """Take note that all entries are known that ``node`` had when it was asked at ``sent_at``.
 
@@ -131,12 +92,6 @@ class Leases:
         if epoch >= self.epoch:
             self._heads_agreed_at = max(self._heads_agreed_at, sent_at)
             self._renew()
-
-    def met(self, node: Hashable, now: float) -> None:
-        """Take note that ``node`` answers as a primary under the present epoch, since ``now``."""
-        state = self._nodes.get(node)
-        if state is not None and state.met_at is None and state.epoch == self.epoch:
-            state.met_at = now
 
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: its connection is lost, or it does not own its slots."""
@@ -217,38 +172,6 @@ class Leases:
         beats = () if state is None else state.unanswered
         return next((sent_at for found, sent_at in beats if found == number), None)
 
-    def doubts(self, node: Hashable, now: float, *, is_durable: bool = False) -> bool:
-        """Return whether ``node`` may have been replaced, or lack an ending, by more than L.
-
-        ``now``: when the request was made that it has answered. ``is_durable``: whether every
-        replica has confirmed what ``node`` wrote, so that none of them can have replaced it.
-        """
-        if node in self._unjudged:
-            return False
-        if now >= self.heads_at + self._evidence:
-            return True
-        if is_durable or now < self._agreed_at.get(node, -inf) + self._evidence:
-            return False
-        if not self._has_epochs:
-            state = self._nodes.get(node)
-            return state is None or state.previous is None or now >= state.previous + self.bound
-        if node in self.outdated or node not in self._primaries:
-            return True
-        return now >= self.majority_until - self.bound + self._evidence
-
-    def seconds_unsettled(self, node: Hashable, now: float) -> float:
-        """Return for how long somebody may still believe the primary that ``node`` has replaced.
-
-        0 once this process has met the node L ago. Until then a confirmation of the node and its
-        replicas does not suffice for an acknowledgement.
-        """
-        if not self._has_epochs:
-            return 0.0
-        state = self._nodes.get(node)
-        if state is None or state.met_at is None:
-            return self.evidence_bound
-        return max(0.0, state.met_at + self.evidence_bound - now)
-
     def lease(self, node: Hashable) -> Lease | None:
         """Return the lease of the current generation of ``node``; None: it is not connected."""
         state = self._nodes.get(node)
@@ -262,10 +185,6 @@ class Leases:
     def current(self, began: int) -> Lease | None:
         """Return the lease of the generation that began with event ``began``; None: it ended."""
         return self._current.get(began)
-
-    def state(self, node: Hashable) -> NodeState | None:
-        """Return the state of ``node``; None when it is unknown."""
-        return self._nodes.get(node)
 
     def describe(self, node: Hashable, now: float) -> NodeStats:
         """Return the state of the lease of ``node`` at ``now``."""
@@ -285,11 +204,6 @@ class Leases:
     def has_journals(self) -> bool:
         """Whether three primaries hold journals."""
         return bool(self._journals)
-
-    @property
-    def primaries(self) -> Set[Hashable]:
-        """The nodes that own slots."""
-        return self._primaries
 
     # Decisions.
 

@@ -24,7 +24,8 @@ from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.followers import Followed
 from clusterpass.sessions.memory.following import Following
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Leases
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
 from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex

@@ -17,7 +17,7 @@ from clusterpass.model.frozen import frozen
 from clusterpass.model.values import NO_CLAIMS, Actor, Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.memory.leases import ALWAYS, NEVER, Lease
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 
 _NO_LEASE: Final = 0
 _NO_NODE: Final = -1

@@ -19,7 +19,8 @@ from collections.abc import Callable, Container
 from typing import Final
 
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.memory.leases import NEVER, Leases
+from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
 from clusterpass.sessions.memory.packed_tokens import PackedTokens
 
