@@ -126,7 +126,7 @@ def test_a_call_about_the_namespace_names_one_key():
         assert [key_slot(key) for key in call.keys] == [5]
 
 
-VERBS = {name for name in vars(SessionManager) if not name.startswith("_")}
+VERBS = {name for name in dir(SessionManager) if not name.startswith("_")}
 WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping"}
 GROUPS = {"bans": Bans, "claims": Claims, "online": OnlineSubjects}
 

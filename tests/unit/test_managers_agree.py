@@ -34,7 +34,7 @@ WAIT_FOR_NOTHING = {"from_url", "off", "on", "recall", "stats", "watch"}
 
 
 def verbs(kind: type) -> set[str]:
-    return {name for name in vars(kind) if not name.startswith("_")}
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
 def parameters(method: object) -> list[tuple[str, object, object, object]]:

@@ -1,32 +1,37 @@
 # Generated from managers/aio/manager.py by scripts/generate_sync.py; do not edit.
-"""The session manager: one short method for each verb, which runs its flow against the store."""
+"""The session manager: one short method for each verb, which runs its flow against the store.
+
+The verbs that issue tokens are in ``issuing``, those that end sessions in ``ending``, and those of
+the attributes ``bans``, ``claims`` and ``online`` in ``groups``.
+"""
 
 import dataclasses
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.confirming import Confirming
+from clusterpass.managers.sync.ending import EndingVerbs
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.managers.sync.hearing import Hearing
+from clusterpass.managers.sync.issuing import IssuingVerbs
 from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import Ended, RevokedBefore, Session, SessionChange, TokenPair
+from clusterpass.model.values import Session, SessionChange
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.options import LoginOptions
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
 
 
-class SessionManager:
+class SessionManager(IssuingVerbs, EndingVerbs):
     """Sessions on a Redis or Valkey Cluster. Close a manager after use.
 
     :class:`SessionManager` is for threads, which may share one manager;
@@ -43,10 +48,9 @@ class SessionManager:
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
         """
-        self.store: Final = store
         self.config: Final = config
         self._listeners = Listeners()
-        self._flows = Flows(
+        flows = Flows(
             config,
             store.keyspace,
             deadline=store.deadline,
@@ -54,6 +58,7 @@ class SessionManager:
             lock=threading.RLock,
             has_epochs=store.has_epochs,
         )
+        super().__init__(store, flows)
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"
@@ -107,25 +112,6 @@ class SessionManager:
         self._hearing.close()
         self._listeners.close()
         self.store.close()
-
-    def login(self, subject: str, **options: Unpack[LoginOptions]) -> TokenPair:
-        """Open a session of ``subject``, whom the application has authenticated.
-
-        All options are optional. ``device``: a device name by which the user recognises the
-        session, at most 128 bytes. ``device_type``: the type of device (``phone``), at most 16
-        characters. ``claims``: plain JSON of at most 4096 bytes, which each access token carries.
-        ``policy``: overrides ``Config.policy``. ``replace``: the id of a session that the new one
-        replaces. ``remember``: True for the longer lifetimes of the configuration. ``lifetime``,
-        ``idle_lifetime``: seconds, overriding the configuration. ``acr``, ``amr``: the level and
-        the methods of the authentication (RFC 8176). ``address``: the client's IP address, for the
-        history. ``generation``: the result of :meth:`generation`, read before the user was
-        authenticated.
-
-        One round trip (``login.lua``). Raises InvalidInput; SubjectBanned; TooManySessions, which
-        carries the live sessions, when the policy refuses another one; LoginOvertaken when all
-        sessions were revoked since ``generation``.
-        """
-        return self.store.run(self._flows.login.login(subject, options))
 
     def verify(
         self,
@@ -184,35 +170,6 @@ class SessionManager:
         """
         return self._remembered(access_token)
 
-    def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
-        """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
-
-        A token that is presented again within ``Config.refresh_grace`` gets the same successor;
-        after that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
-        address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
-        the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
-        """
-        return self.store.run(self._flows.refresh.refresh(refresh_token, address=address))
-
-    def logout(
-        self,
-        token: str,
-        *,
-        address: str | None = None,
-        operation_id: str | None = None,
-    ) -> Ended:
-        """End the session of a refresh token, or of an access token even if it has expired.
-
-        ``address``: the client's IP address, for the history. ``operation_id``: identifies a
-        repeated call, as :meth:`revoke` describes. One round trip (``end_session.lua``); two for a
-        refresh token when only public keys are configured. Raises InvalidToken or
-        InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
-        was used for another request, and RevocationPending when the logout is not confirmed.
-        """
-        return self.store.run(
-            self._flows.end.logout(token, address=address, operation_id=operation_id)
-        )
-
     def sessions(self, subject: str) -> list[Session]:
         """Return the live sessions of ``subject``, newest first.
 
@@ -256,150 +213,6 @@ class SessionManager:
         one. One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
         return self.store.run(self._flows.subject.history(subject))
-
-    def revoke(
-        self,
-        subject: str,
-        session_id: str,
-        *,
-        reason: str = "",
-        operation_id: str | None = None,
-    ) -> Ended:
-        """End one session of ``subject``. Ending a session that has already ended is not an error.
-
-        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54. One round
-        trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
-
-        While its shard has lost a replica or its primary, the journals of two other primaries
-        confirm the revocation, which takes a quarter of a second longer (``Ended.journaled``).
-        Raises RevocationPending when neither confirms it. The revocation is then in force in this
-        process at once, and is retried until it is confirmed. ``operation_id`` makes a repeated
-        call safe: pass the one that the error carries, or 16 hexadecimal digits of your own. An id
-        belongs to the first call about ``subject`` that brings it; with another verb or other
-        arguments the call raises OperationMismatch and changes nothing.
-        """
-        return self.store.run(
-            self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
-        )
-
-    def revoke_all(
-        self,
-        subject: str,
-        *,
-        keep: str | None = None,
-        device_type: str | None = None,
-        reason: str = "",
-        operation_id: str | None = None,
-    ) -> Ended:
-        """End every session of ``subject``, except the one with the id ``keep``.
-
-        ``device_type``: end only the sessions on this type of device. ``reason``: what the user is
-        told, at most 200 bytes. ``operation_id``: identifies a repeated call, as :meth:`revoke`
-        describes. Without a ``device_type`` the revocation raises the subject's
-        :meth:`generation`. One round trip (``end_all.lua``). Raises InvalidInput, SessionNotFound
-        when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
-        another request, and RevocationPending when the revocation is not confirmed.
-        """
-        return self.store.run(
-            self._flows.end.revoke_all(
-                subject,
-                keep=keep,
-                device_type=device_type,
-                reason=reason,
-                operation_id=operation_id,
-            )
-        )
-
-    def revoke_before(self, time: int | None = None) -> RevokedBefore:
-        """End every session of all subjects of the namespace that was opened before ``time``.
-
-        ``time``: seconds since the epoch; None, or a time in the future, means now. Returns the
-        time in force, which may be later than ``time``, as it is never lowered. Other servers
-        enforce it within a second. Three round trips (``not_before.lua``), one for each copy, and
-        on a cluster two for the journals, after which the call waits for a quarter of a second.
-        Raises InvalidInput, and RevocationPending when neither the journals nor all copies confirm
-        it; the revocation is then retried until every copy has it.
-        """
-        return self.store.run(self._flows.end.revoke_before(time))
-
-    def generation(self, subject: str) -> int:
-        """Return a number that each ``revoke_all`` of ``subject`` raises; 0 when there was none.
-
-        Read the generation before you authenticate a user and pass it to :meth:`login`, which then
-        raises LoginOvertaken if all sessions were revoked meanwhile. One round trip
-        (``read_fields.lua``). Raises InvalidInput.
-        """
-        return self.store.run(self._flows.subject.generation(subject))
-
-    def shorten(
-        self,
-        subject: str,
-        session_id: str,
-        *,
-        lifetime: int | None = None,
-        idle_lifetime: int | None = None,
-    ) -> Session:
-        """Shorten a session. The lifetime of a session can never be extended.
-
-        ``lifetime``: seconds from now; ``idle_lifetime``: seconds without use. Access tokens keep
-        their ``exp``, but :meth:`verify` refuses them once the session has ended. One round trip
-        (``shorten.lua``). Raises InvalidInput, SessionNotFound, and SessionExpired or
-        SessionRevoked when the session has ended.
-        """
-        return self.store.run(
-            self._flows.adjust.shorten(
-                subject, session_id, lifetime=lifetime, idle_lifetime=idle_lifetime
-            )
-        )
-
-    def elevate(
-        self,
-        session: Session,
-        level: str,
-        *,
-        for_seconds: int,
-        amr: Sequence[str] = (),
-        address: str | None = None,
-    ) -> TokenPair:
-        """Record that the user of ``session`` has just authenticated again, at ``level``.
-
-        Returns new tokens of the same session. For ``for_seconds`` (1 second to one day) they, and
-        those of their refreshes, have that ``acr``, these ``amr`` and a new ``auth_time``
-        (RFC 9470); after that they have those of the login. Tokens that were issued before never
-        do: they keep those of the login, or end with ``Config.step_up_ends_older_tokens``. The
-        client replaces both of its tokens: of the old and the new refresh token, the first to be
-        exchanged after ``Config.refresh_grace`` ends the other. ``address``: the client's IP
-        address, for the history. One round trip (``elevate.lua``). Raises InvalidInput,
-        ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
-        SessionRevoked when the session is not live.
-        """
-        return self.store.run(
-            self._flows.adjust.elevate(
-                session, level, for_seconds=for_seconds, amr=amr, address=address
-            )
-        )
-
-    def impersonate(
-        self,
-        actor: Session,
-        subject: str,
-        *,
-        reason: str,
-        for_seconds: int = 900,
-    ) -> TokenPair:
-        """Open a session of ``subject`` in which ``actor`` acts (RFC 8693 section 4.1).
-
-        The application decides beforehand whether ``actor`` may do so. The tokens carry ``act``;
-        lists and the history show the actor and the ``reason``. The session ends after
-        ``for_seconds`` (at most 3600), or together with the actor's own session. The session counts
-        towards no policy and cannot be stepped up. Two round trips (``verify.lua`` for the actor,
-        ``login.lua``). Raises InvalidInput; SubjectBanned; SessionUnknown, SessionExpired or
-        SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
-        protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
-        """
-        return self.store.run(
-            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
-        )
 
     def on(
         self, *kinds: EventKind, scope: ListenerScope = "process"

@@ -1,0 +1,99 @@
+"""The verbs of a manager that issue tokens, be it of a new session or of one that is live."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+from clusterpass.managers.aio.verbs import AsyncVerbs
+from clusterpass.model.values import Session, TokenPair
+from clusterpass.sessions.options import LoginOptions
+
+
+class AsyncIssuingVerbs(AsyncVerbs):
+    """Logging in, for oneself or for another user; refreshing; and stepping up."""
+
+    async def generation(self, subject: str) -> int:
+        """Return a number that each ``revoke_all`` of ``subject`` raises; 0 when there was none.
+
+        Read the generation before you authenticate a user and pass it to :meth:`login`, which then
+        raises LoginOvertaken if all sessions were revoked meanwhile. One round trip
+        (``read_fields.lua``). Raises InvalidInput.
+        """
+        return await self.store.run(self._flows.subject.generation(subject))
+
+    async def login(self, subject: str, **options: Unpack[LoginOptions]) -> TokenPair:
+        """Open a session of ``subject``, whom the application has authenticated.
+
+        All options are optional. ``device``: a device name by which the user recognises the
+        session, at most 128 bytes. ``device_type``: the type of device (``phone``), at most 16
+        characters. ``claims``: plain JSON of at most 4096 bytes, which each access token carries.
+        ``policy``: overrides ``Config.policy``. ``replace``: the id of a session that the new one
+        replaces. ``remember``: True for the longer lifetimes of the configuration. ``lifetime``,
+        ``idle_lifetime``: seconds, overriding the configuration. ``acr``, ``amr``: the level and
+        the methods of the authentication (RFC 8176). ``address``: the client's IP address, for the
+        history. ``generation``: the result of :meth:`generation`, read before the user was
+        authenticated.
+
+        One round trip (``login.lua``). Raises InvalidInput; SubjectBanned; TooManySessions, which
+        carries the live sessions, when the policy refuses another one; LoginOvertaken when all
+        sessions were revoked since ``generation``.
+        """
+        return await self.store.run(self._flows.login.login(subject, options))
+
+    async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
+        """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
+
+        A token that is presented again within ``Config.refresh_grace`` gets the same successor;
+        after that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
+        address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
+        the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
+        """
+        return await self.store.run(self._flows.refresh.refresh(refresh_token, address=address))
+
+    async def elevate(
+        self,
+        session: Session,
+        level: str,
+        *,
+        for_seconds: int,
+        amr: Sequence[str] = (),
+        address: str | None = None,
+    ) -> TokenPair:
+        """Record that the user of ``session`` has just authenticated again, at ``level``.
+
+        Returns new tokens of the same session. For ``for_seconds`` (1 second to one day) they, and
+        those of their refreshes, have that ``acr``, these ``amr`` and a new ``auth_time``
+        (RFC 9470); after that they have those of the login. Tokens that were issued before never
+        do: they keep those of the login, or end with ``Config.step_up_ends_older_tokens``. The
+        client replaces both of its tokens: of the old and the new refresh token, the first to be
+        exchanged after ``Config.refresh_grace`` ends the other. ``address``: the client's IP
+        address, for the history. One round trip (``elevate.lua``). Raises InvalidInput,
+        ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
+        SessionRevoked when the session is not live.
+        """
+        return await self.store.run(
+            self._flows.adjust.elevate(
+                session, level, for_seconds=for_seconds, amr=amr, address=address
+            )
+        )
+
+    async def impersonate(
+        self,
+        actor: Session,
+        subject: str,
+        *,
+        reason: str,
+        for_seconds: int = 900,
+    ) -> TokenPair:
+        """Open a session of ``subject`` in which ``actor`` acts (RFC 8693 section 4.1).
+
+        The application decides beforehand whether ``actor`` may do so. The tokens carry ``act``;
+        lists and the history show the actor and the ``reason``. The session ends after
+        ``for_seconds`` (at most 3600), or together with the actor's own session. The session counts
+        towards no policy and cannot be stepped up. Two round trips (``verify.lua`` for the actor,
+        ``login.lua``). Raises InvalidInput; SubjectBanned; SessionUnknown, SessionExpired or
+        SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
+        protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
+        """
+        return await self.store.run(
+            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
+        )

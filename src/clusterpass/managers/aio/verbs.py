@@ -1,0 +1,14 @@
+"""What all verbs of a manager work with."""
+
+from typing import Final
+
+from clusterpass.sessions.flows import Flows
+from clusterpass.store.protocol import AwaitableStore
+
+
+class AsyncVerbs:
+    """The verbs of a manager, each of which runs its flow against the store."""
+
+    def __init__(self, store: AwaitableStore, flows: Flows) -> None:
+        self.store: Final = store
+        self._flows = flows
