@@ -12,7 +12,7 @@ async def orders(request):
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -32,6 +32,7 @@ from clusterpass.integrations.server_sent_events import (
     MEDIA_TYPE,
     ServerSentEvent,
 )
+from clusterpass.integrations.streams import leave
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
@@ -151,15 +152,21 @@ class ClusterPass(AsyncBase):
         event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
         outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
         ``reason``. ``keep_alive``: seconds without an event after which a comment is sent, which
-        tells that the client has left; None: never.
+        tells that the client has left; None: never. A HEAD request gets the headers alone.
         """
         response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, **HEADERS})
         await response.prepare(request)
-        live = self._event_bytes(session, events, scopes, in_outage, keep_alive)
-        with suppress(ConnectionResetError):  # the client has left
-            async with aclosing(live):
-                async for chunk in live:
+        if request.method == "HEAD":
+            await leave(events)
+            return response
+        async with aclosing(
+            self._event_bytes(session, events, scopes, in_outage, keep_alive)
+        ) as live:
+            async for chunk in live:
+                try:
                     await response.write(chunk)
+                except ConnectionError:  # the client has left
+                    break
         return response
 
     async def _form_token(self, request: web.Request) -> str:

@@ -9,12 +9,12 @@ async def orders(session: NamedDependency[Session]) -> dict[str, str]:
 app = Litestar([orders, cp.router("/auth", authenticate=check)], plugins=[cp])
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from typing import Any, Final, cast
 
-from litestar import Request, Response, Router, WebSocket
+from litestar import Litestar, Request, Response, Router, WebSocket
 from litestar.config.app import AppConfig
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders
@@ -23,6 +23,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.response.base import ASGIResponse
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send, SSEData
 
@@ -47,7 +48,7 @@ from clusterpass.integrations.server_sent_events import (
     KEEP_ALIVE_COMMENT,
     idle_of,
 )
-from clusterpass.integrations.streams import while_live
+from clusterpass.integrations.streams import nothing_of, while_live
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
@@ -193,7 +194,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
         outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
         ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never.
+        never. A HEAD request gets the headers alone.
         """
         comment = ServerSentEventMessage(data=None, comment=KEEP_ALIVE_COMMENT)
         live = while_live(
@@ -205,7 +206,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
             last=lambda end: ServerSentEventMessage(**end.fields()),
             idle=idle_of(keep_alive, comment),
         )
-        return ServerSentEvent(live, comment_message=KEEP_ALIVE_COMMENT, headers=HEADERS)
+        return _EventStream(events, live)
 
     def _wrap(self, app: ASGIApp) -> ASGIApp:
         """Return ``app`` with the middleware, which sends what the visit adds to the response."""
@@ -239,6 +240,23 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         start = {"type": f"{_DENIAL}.start", "status": answer.status, "headers": encoded}
         await send(cast("Message", start))
         await send(cast("Message", {"type": f"{_DENIAL}.body", "body": answer.body()}))
+
+
+class _EventStream(ServerSentEvent):
+    """Server-sent events, of which a HEAD request gets the headers alone."""
+
+    def __init__(self, source: AsyncIterator[Any], live: AsyncGenerator[SSEData]) -> None:
+        """``live``: the events of ``source`` until its session ends."""
+        super().__init__(live, comment_message=KEEP_ALIVE_COMMENT, headers=HEADERS)
+        self._source = source
+
+    def to_asgi_response(
+        self, app: Litestar | None, request: Request[Any, Any, Any], **options: Any
+    ) -> ASGIResponse:
+        """Return the response to ``request``; called by Litestar."""
+        if request.method == "HEAD":
+            self.iterator = nothing_of(self._source)
+        return super().to_asgi_response(app, request, **options)
 
 
 async def _session(scope: Scope) -> Session:

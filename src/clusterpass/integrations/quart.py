@@ -30,7 +30,7 @@ from clusterpass.integrations.server_sent_events import (
     MEDIA_TYPE,
     ServerSentEvent,
 )
-from clusterpass.integrations.streams import Event, StreamEnd
+from clusterpass.integrations.streams import Event, StreamEnd, nothing_of
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
@@ -152,8 +152,11 @@ class ClusterPass:
         """Return ``events`` until they or the current session end, for a streaming response.
 
         ``scopes``: the stream also ends when the session loses one of them; ``in_outage="close"``:
-        also in a store outage. ``last``: makes an event that is yielded last in these cases.
+        also in a store outage. ``last``: makes an event that is yielded last in these cases. For a
+        HEAD request nothing is yielded.
         """
+        if current_visit().request.method == "HEAD":
+            return nothing_of(events)
         return _extension().while_live(
             _admitted(), events, scopes=scopes, in_outage=in_outage, last=last
         )
@@ -172,9 +175,11 @@ class ClusterPass:
         event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
         outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
         ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never.
+        never. A HEAD request gets the headers alone.
         """
         body = _extension().event_bytes(_admitted(), events, scopes, in_outage, keep_alive)
+        if current_visit().request.method == "HEAD":
+            body = nothing_of(events)
         response = Response(body, mimetype=MEDIA_TYPE, headers=HEADERS)
         response.timeout = None
         return response

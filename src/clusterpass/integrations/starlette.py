@@ -34,6 +34,7 @@ from clusterpass.integrations.starlette_requests import (
     respond,
     visit_of,
 )
+from clusterpass.integrations.streams import nothing_of
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.scopes import granted_scopes
@@ -170,9 +171,10 @@ class ClusterPass(AsyncBase):
         event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
         outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
         ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never.
+        never. A HEAD request gets the headers alone.
         """
-        return _EventStream(self._event_bytes(session, events, scopes, in_outage, keep_alive))
+        live = self._event_bytes(session, events, scopes, in_outage, keep_alive)
+        return _EventStream(events, live)
 
     def requires(self, *scopes: str, **needs: Any) -> Callable[[Endpoint], Endpoint]:
         """Return a decorator for endpoints whose first argument is the request or the WebSocket.
@@ -205,13 +207,17 @@ class ClusterPass(AsyncBase):
 class _EventStream(StreamingResponse):
     """Server-sent events, which are closed when the client has left."""
 
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
-        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
-        self._events = events
+    def __init__(self, source: AsyncIterator[Any], live: AsyncGenerator[bytes]) -> None:
+        """``live``: the bytes of ``source`` until its session ends."""
+        super().__init__(live, headers=HEADERS, media_type=MEDIA_TYPE)
+        self._source = source
+        self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        async with aclosing(self._events):
+        if scope.get("method") == "HEAD":
+            self.body_iterator = nothing_of(self._source)
+        async with aclosing(self._live):
             await super().__call__(scope, receive, send)
 
 

@@ -92,9 +92,7 @@ async def while_live(
                     queue.put_nowait(event)
                     await queue.join()
         finally:
-            leave = getattr(events, "aclose", None)
-            if leave is not None:  # not generators alone have one
-                await leave()
+            await leave(events)
 
     reading = asyncio.create_task(read())
     reading.add_done_callback(lambda _: queue.put_nowait(_Over()))
@@ -122,3 +120,18 @@ async def while_live(
             reading.cancel()
         if not reading.done():
             await asyncio.wait((reading,))
+
+
+async def leave(events: AsyncIterator[Any]) -> None:
+    """Close ``events``, if they can be closed."""
+    close = getattr(events, "aclose", None)
+    if close is not None:  # not generators alone have one
+        await close()
+
+
+async def nothing_of(events: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+    """Close ``events`` and yield nothing: the body of the answer to a HEAD request."""
+    await leave(events)
+    nothing: tuple[Any, ...] = ()
+    for event in nothing:
+        yield event
