@@ -27,6 +27,8 @@ NAMES = {
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
+    "StopAsyncIteration": "StopIteration",
+    "aclose": "close",
     "aclosing": "closing",
     "aio": "sync",
 }

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
     from clusterpass.managers.aio.manager import AsyncSessionManager as AsyncSessionManager
+    from clusterpass.managers.aio.session_watch import AsyncSessionWatch as AsyncSessionWatch
     from clusterpass.managers.sync.manager import SessionManager as SessionManager
+    from clusterpass.managers.sync.session_watch import SessionWatch as SessionWatch
     from clusterpass.model.authentication_errors import (
         AuthenticationError as AuthenticationError,
         InvalidCredentials as InvalidCredentials,
@@ -137,6 +139,7 @@ _HOMES = {
     "AsyncHashing": "users.hashing",
     "AsyncLoginThrottle": "users.aio.throttle",
     "AsyncSessionManager": "managers.aio.manager",
+    "AsyncSessionWatch": "managers.aio.session_watch",
     "AsyncStore": "store.drivers.aio",
     "AsyncUserDirectory": "users.aio.directory",
     "AuthenticationError": "model.authentication_errors",
@@ -192,6 +195,7 @@ _HOMES = {
     "SessionPolicy": "model.policy",
     "SessionRevoked": "model.authentication_errors",
     "SessionUnknown": "model.authentication_errors",
+    "SessionWatch": "managers.sync.session_watch",
     "StepUpRequired": "model.authentication_errors",
     "Store": "store.protocol",
     "StoreDenied": "model.errors",

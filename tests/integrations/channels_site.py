@@ -117,8 +117,8 @@ def who(request):
 
 def state(request):
     """Who has left, what was heard of whom, and how many sessions are watched."""
-    watching = installed().async_sessions._watching
-    return JsonResponse({"left": left, "heard": heard, "watched": len(watching._near.followers)})
+    followers = installed().async_sessions._flows.memory.near.followers
+    return JsonResponse({"left": left, "heard": heard, "watched": len(followers)})
 
 
 urlpatterns = [path("log-in", log_in), path("who", who), path("state", state)]

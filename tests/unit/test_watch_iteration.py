@@ -1,6 +1,7 @@
 """How a watch goes on and ends: what wakes it, what it reports, and what it leaves behind."""
 
 import asyncio
+import gc
 import math
 import threading
 from collections.abc import Callable
@@ -18,8 +19,6 @@ from clusterpass import (
     SessionUnknown,
     StoreUnavailable,
 )
-from clusterpass.managers.workers.aio import AsyncAlarm
-from clusterpass.managers.workers.sync import Alarm
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 
@@ -76,7 +75,7 @@ def test_what_has_changed_is_reported_at_once_and_an_end_is_the_last() -> None:
         followers = manager._flows.memory.near.followers
         told = []
         async for change in manager.watch(SESSION):
-            assert len(followers) == 1
+            assert len(followers) == (change.kind != "ended")
             told.append((change.kind, change.session, change.error))
             manager._flows.memory.near.wake_followers()
         assert told == [
@@ -95,7 +94,7 @@ def test_on_a_thread_too() -> None:
         readings(manager, [CHANGED, GONE])
         followers, told = manager._flows.memory.near.followers, []
         for change in manager.watch(SESSION):
-            assert len(followers) == 1
+            assert len(followers) == (change.kind != "ended")
             told.append(change.kind)
             manager._flows.memory.near.wake_followers()
         assert told == ["changed", "ended"]
@@ -173,34 +172,110 @@ def test_only_a_session_can_be_watched(kind: Any, store: Any) -> None:
         manager.watch(replace(SESSION, session_id="x"))
 
 
-def test_an_alarm_ends_a_watch_without_a_report() -> None:
+def test_another_task_ends_a_watch_that_waits() -> None:
     async def watch(manager: AsyncSessionManager) -> None:
         readings(manager, [SESSION])
-        alarm = AsyncAlarm()
-        change = asyncio.ensure_future(anext(manager._watching.watch(SESSION, alarm), "over"))
+        changes = manager.watch(SESSION)
+        change = asyncio.ensure_future(anext(changes, "over"))
         for _ in range(5):
             await asyncio.sleep(0)
         assert not change.done()
-        alarm.end()
+        await changes.aclose()
         assert await change == "over"
+        assert await anext(changes, "still over") == "still over"
         assert len(manager._flows.memory.near.followers) == 0
+        await changes.aclose()
 
     in_loop(watch)
 
 
-def test_another_thread_ends_a_watch_by_its_alarm() -> None:
+def test_another_thread_ends_a_watch_that_waits() -> None:
     with SessionManager(BlockingReading(), CONFIG) as manager:
         readings(manager, [SESSION])
-        alarm, told = Alarm(), []
-        watching = threading.Thread(
-            target=lambda: told.extend([*manager._watching.watch(SESSION, alarm), "over"]),
-            daemon=True,
-        )
+        changes, told = manager.watch(SESSION), []
+        watching = threading.Thread(target=lambda: told.extend([*changes, "over"]), daemon=True)
         watching.start()
         followers = manager._flows.memory.near.followers
         while not any(not each.is_due for each in followers._all.copy()):
             threading.Event().wait(0.001)
-        alarm.end()
+        changes.close()
         watching.join(LONG)
         assert told == ["over"]
+        assert next(changes, "still over") == "still over"
         assert len(followers) == 0
+        changes.close()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_watch_that_is_closed_between_two_changes_reports_nothing_more(elsewhere: bool) -> None:
+    with SessionManager(BlockingReading(), CONFIG) as manager:
+        readings(manager, [CHANGED, GONE])
+        changes = manager.watch(SESSION)
+        assert next(changes).kind == "changed"
+        manager._flows.memory.near.wake_followers()
+        if elsewhere:
+            closing = threading.Thread(target=changes.close)
+            closing.start()
+            closing.join(LONG)
+        else:
+            changes.close()
+        assert len(manager._flows.memory.near.followers) == 0
+        assert [*changes] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "store"), [(SessionManager, BlockingReading), (AsyncSessionManager, Reading)]
+)
+def test_a_watch_that_is_closed_before_it_begins_asks_nothing(kind: Any, store: Any) -> None:
+    async def watch() -> None:
+        manager = kind(store(), CONFIG)
+        readings(manager, [LookupError("asked")])
+        changes = manager.watch(SESSION)
+        if kind is SessionManager:
+            changes.close()
+            assert [*changes] == []
+        else:
+            await changes.aclose()
+            assert [each async for each in changes] == []
+        assert len(manager._flows.memory.near.followers) == 0
+
+    asyncio.run(watch())
+
+
+def test_what_is_read_while_a_watch_is_closed_is_not_reported() -> None:
+    class Closing(BlockingReading):
+        def run(self, flow: Any) -> Any:
+            changes.close()
+            return flow
+
+    with SessionManager(Closing(), CONFIG) as manager:
+        readings(manager, [CHANGED])
+        changes = manager.watch(SESSION)
+        assert [*changes] == []
+        assert len(manager._flows.memory.near.followers) == 0
+
+
+def test_a_watch_that_is_cancelled_is_over() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [SESSION])
+        changes = manager.watch(SESSION)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(changes)
+        assert len(manager._flows.memory.near.followers) == 0
+        assert await anext(changes, "over") == "over"
+
+    in_loop(watch)
+
+
+def test_a_watch_that_is_forgotten_is_no_longer_followed() -> None:
+    async def watch(manager: AsyncSessionManager) -> None:
+        readings(manager, [CHANGED])
+        near, changes = manager._flows.memory.near, manager.watch(SESSION)
+        await anext(changes)
+        assert near.look_after_followers() == 1
+        del changes
+        gc.collect()
+        assert near.look_after_followers() == 0
+
+    in_loop(watch)

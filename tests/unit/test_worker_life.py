@@ -210,6 +210,7 @@ def test_an_alarm_of_threads_is_kept_until_somebody_waits_and_then_it_is_over() 
 def test_an_alarm_of_tasks(seconds: float | None, elsewhere: bool) -> None:
     async def run() -> None:
         alarm = AsyncAlarm()
+        alarm.begin()
         for _ in range(2):
             waiting = asyncio.create_task(alarm.wait(seconds))
             for _ in range(3):
@@ -228,7 +229,9 @@ def test_an_alarm_of_tasks(seconds: float | None, elsewhere: bool) -> None:
 
 def test_an_alarm_of_a_loop_that_is_over_disturbs_nobody() -> None:
     async def make() -> AsyncAlarm:
-        return AsyncAlarm()
+        alarm = AsyncAlarm()
+        alarm.begin()
+        return alarm
 
     alarm = asyncio.run(make())
     other = threading.Thread(target=alarm.set)

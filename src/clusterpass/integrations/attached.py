@@ -6,12 +6,13 @@ refreshes and past the access token's life.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Literal
 
 from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Session, SessionChange
 from clusterpass.web.gate import NO_NEEDS, Needs
@@ -83,7 +84,7 @@ async def attached(
 
 
 async def _follow(
-    changes: AsyncGenerator[SessionChange],
+    changes: AsyncSessionWatch,
     found: Attached,
     judge: Callable[[SessionChange], tuple[int, str] | None],
     close: Callable[[int, str], Awaitable[None]],
@@ -99,7 +100,7 @@ async def _follow(
 
 
 async def _judged(
-    changes: AsyncGenerator[SessionChange],
+    changes: AsyncSessionWatch,
     found: Attached,
     judge: Callable[[SessionChange], tuple[int, str] | None],
 ) -> tuple[int, str]:

@@ -28,7 +28,6 @@ from clusterpass.integrations.grpc_calls import (
     with_function,
 )
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.managers.workers.sync import Alarm
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.web.flow import run
 from clusterpass.web.gate import Needs
@@ -240,9 +239,8 @@ class _Watch:
     ) -> None:
         """``tell``: called with the reason why the stream has to end, unless it is left before."""
         self._call, self._needs, self._in_outage, self._tell = call, needs, in_outage, tell
-        self._alarm: Final = Alarm()
-        # A watch is ended by its alarm: another thread cannot close an iterator that waits.
-        self._changes: Final = sessions._watching.watch(call.session, self._alarm)
+        self._changes: Final = sessions.watch(call.session)
+        self._is_left = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -250,7 +248,8 @@ class _Watch:
 
     def leave(self) -> None:
         """End the thread, and say nothing more."""
-        self._alarm.end()
+        self._is_left = True
+        self._changes.close()
 
     def _follow(self) -> None:
         try:
@@ -259,7 +258,7 @@ class _Watch:
                 if error is not None:
                     self._tell(error)
                     return
-            if not self._alarm.is_over:
+            if not self._is_left:
                 self._tell(unwatched())
         except Exception as error:  # noqa: BLE001 - what is not watched must not go on
             self._tell(error)

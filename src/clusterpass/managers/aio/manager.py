@@ -6,7 +6,7 @@ the attributes ``bans``, ``claims`` and ``online`` in ``groups``.
 
 import dataclasses
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -17,6 +17,7 @@ from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineS
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.issuing import AsyncIssuingVerbs
 from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
 from clusterpass.managers.development import development_config
@@ -24,7 +25,7 @@ from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import Session, SessionChange
+from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
@@ -187,7 +188,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         """
         return await self.store.run(self._flows.get.get(subject, session_id))
 
-    def watch(self, session: Session) -> AsyncGenerator[SessionChange]:
+    def watch(self, session: Session) -> AsyncSessionWatch:
         """Return an iterator over what becomes of ``session``, for an open connection of its user.
 
         ``session``: as :meth:`verify` or :meth:`get` returns it. Reports a SessionChange when its
@@ -195,8 +196,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         unavailable or available again, whichever process was the cause. What has changed since
         ``session`` was read is reported at once. The watch outlives the access token and all
         refreshes, and does not count as use. The authentication that is reported is that of the
-        login, as for :meth:`get`. Close the iterator when the connection ends; closing the manager
-        ends it without a report.
+        login, as for :meth:`get`. Close the iterator when the connection ends, from any thread or
+        task; that, and closing the manager, ends the iteration at once and without a report.
 
         Changes arrive within milliseconds. One round trip at the beginning, and one after each
         change to the subject (``verify.lua``). Where nodes push no changes (under gevent, and where

@@ -7,7 +7,7 @@ the attributes ``bans``, ``claims`` and ``online`` in ``groups``.
 
 import dataclasses
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -21,11 +21,12 @@ from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.issuing import IssuingVerbs
 from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
-from clusterpass.model.values import Session, SessionChange
+from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
@@ -188,7 +189,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         """
         return self.store.run(self._flows.get.get(subject, session_id))
 
-    def watch(self, session: Session) -> Generator[SessionChange]:
+    def watch(self, session: Session) -> SessionWatch:
         """Return an iterator over what becomes of ``session``, for an open connection of its user.
 
         ``session``: as :meth:`verify` or :meth:`get` returns it. Reports a SessionChange when its
@@ -196,8 +197,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         unavailable or available again, whichever process was the cause. What has changed since
         ``session`` was read is reported at once. The watch outlives the access token and all
         refreshes, and does not count as use. The authentication that is reported is that of the
-        login, as for :meth:`get`. Close the iterator when the connection ends; closing the manager
-        ends it without a report.
+        login, as for :meth:`get`. Close the iterator when the connection ends, from any thread or
+        task; that, and closing the manager, ends the iteration at once and without a report.
 
         Changes arrive within milliseconds. One round trip at the beginning, and one after each
         change to the subject (``verify.lua``). Where nodes push no changes (under gevent, and where

@@ -15,21 +15,32 @@ _CANCELLING_SECONDS: Final = 0.5
 
 
 class AsyncAlarm:
-    """Wakes the one task that waits for it. Made in the event loop of that task."""
+    """Wakes the one task that waits for it."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
-        self._thread = threading.get_ident()
+        self._thread = 0
         self.is_over = False
         """Whether there is nothing left to wait for."""
 
+    def begin(self) -> None:
+        """Take note of the event loop of the task that will wait; called there, before that.
+
+        Before it the alarm cannot be set, but it can be ended.
+        """
+        self._thread = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+
     def set(self) -> None:
         """Wake who waits, or who will wait next; may be called from any thread."""
+        loop = self._loop
+        if loop is None:
+            return
         if threading.get_ident() == self._thread:
             self._event.set()
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._event.set)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self._event.set)
 
     def end(self) -> None:
         """Wake who waits, for the last time; may be called from any thread."""

@@ -146,6 +146,9 @@ class Alarm:
         self.is_over = False
         """Whether there is nothing left to wait for."""
 
+    def begin(self) -> None:
+        """Do nothing: any thread may wait."""
+
     def set(self) -> None:
         """Wake who waits, or who will wait next."""
         self._event.set()

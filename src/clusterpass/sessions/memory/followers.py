@@ -25,7 +25,7 @@ _FAR: Final = 2**40
 class Followed:
     """A session that one caller follows."""
 
-    __slots__ = ("entry", "is_due", "keys", "read_at", "wake")
+    __slots__ = ("entry", "is_due", "is_left", "keys", "read_at", "wake")
 
     def __init__(
         self,
@@ -43,9 +43,15 @@ class Followed:
         """The keys whose changes concern the session: that of its subject, and of its actor."""
         self.is_due = True
         """Whether the session may have changed since it was read."""
+        self.is_left = False
+        """Whether the caller is gone without having said so."""
         self.read_at = 0.0
         """When the session was last read, in seconds of the steady clock."""
         self.wake: Final = wake
+
+    def leave(self) -> None:
+        """Say, without a lock, that nobody follows the session any more."""
+        self.is_left = True
 
     def touch(self) -> None:
         """Have the session read again."""
@@ -101,6 +107,11 @@ class Followers:
         """Wake everybody: all sessions may have ended."""
         for followed in self._all:
             followed.touch()
+
+    def forget_left(self) -> None:
+        """Forget those whose callers are gone."""
+        for followed in [each for each in self._all if each.is_left]:
+            self.remove(followed)
 
     def wake_lapsed(self) -> None:
         """Wake some of those whose leases have ended, or whose sessions end by themselves."""

@@ -68,5 +68,6 @@ class Following(Beliefs):
     def look_after_followers(self) -> int:
         """Wake followers whose sessions were not heard of lately; return how many there are."""
         with self._lock:
+            self.followers.forget_left()
             self.followers.wake_lapsed()
             return len(self.followers)

@@ -1,0 +1,98 @@
+"""The iterator that ``watch`` of a manager returns."""
+
+import weakref
+from collections.abc import AsyncIterator
+from typing import Final
+
+from clusterpass.managers.workers.aio import AsyncAlarm, AsyncWorker
+from clusterpass.model.authentication_errors import AuthenticationError
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.values import Session, SessionChange
+from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.watching import Watched
+from clusterpass.store.protocol import AwaitableStore
+
+
+class AsyncSessionWatch(AsyncIterator[SessionChange]):
+    """What becomes of a session: an iterator over its changes, for one reader.
+
+    The iteration ends after a change of the kind ``ended``, when the watch or the manager is
+    closed, and after an error or a cancellation.
+    """
+
+    def __init__(
+        self, store: AwaitableStore, flows: Flows, worker: AsyncWorker, session: Session
+    ) -> None:
+        """Called by the manager. ``worker``: looks after the sessions that are followed."""
+        self._store: Final = store
+        self._flows: Final = flows
+        self._worker: Final = worker
+        self._alarm: Final = AsyncAlarm()
+        self._watched: Final = Watched(session)
+        self._followed: Final = flows.get.followed(
+            session.subject, session.session_id, self._alarm.set
+        )
+        self._is_begun = False
+        # A collector may run in the middle of anything, so it takes no lock.
+        weakref.finalize(self, self._followed.leave).atexit = False
+
+    async def __anext__(self) -> SessionChange:
+        """Wait for the next change, and return it."""
+        try:
+            change = await self._next()
+        except BaseException:
+            self._end()
+            raise
+        if change is None:
+            self._end()
+            raise StopAsyncIteration
+        if change.kind == "ended":
+            self._end()
+        return change
+
+    async def aclose(self) -> None:
+        """End the watch at once: an iteration that waits ends without another change.
+
+        Of a SessionManager, ``close()``, which any thread may call; of an AsyncSessionManager,
+        ``await aclose()``, which any task may. Both return at once, and may be called again. If the
+        session is being read just then, the iteration ends when that is done.
+        """
+        self._end()
+
+    def _end(self) -> None:
+        self._alarm.end()
+        self._flows.memory.near.end_following(self._followed)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._worker.is_stopping or self._alarm.is_over
+
+    async def _next(self) -> SessionChange | None:
+        """Return the next change; None: there will be none."""
+        if not self._is_begun:
+            self._begin()
+        while not self._is_over:
+            if not self._followed.is_due or self._watched.seconds_to_wait() is not None:
+                await self._alarm.wait(self._watched.seconds_to_wait())
+            change = await self._read() if self._followed.is_due and not self._is_over else None
+            if change is not None and not self._is_over:
+                return change
+        return None
+
+    def _begin(self) -> None:
+        self._is_begun = True
+        self._alarm.begin()
+        if not self._is_over:
+            self._flows.memory.near.begin_following(self._followed)
+            self._worker.wake()
+
+    async def _read(self) -> SessionChange | None:
+        """Read the session, and return what is new; None: nothing is."""
+        try:
+            session = await self._store.run(self._flows.get.read(self._followed))
+        except StoreUnavailable as error:
+            self._followed.is_due = True
+            return self._watched.unavailable(error)
+        except AuthenticationError as error:
+            return self._watched.ended(error)
+        return self._watched.read(session)
