@@ -11,4 +11,4 @@ for _block in re.finditer(r"^```python\n(.*?)^```", _TEXT, re.MULTILINE | re.DOT
 
 
 def test_the_guide_has_tests() -> None:
-    assert len([name for name in globals() if name.startswith("test_")]) == 6
+    assert len([name for name in globals() if name.startswith("test_")]) == 7

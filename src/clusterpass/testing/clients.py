@@ -2,7 +2,7 @@
 
 The clients are told apart by what they have, so that no framework needs to be installed: those of
 Flask (and Werkzeug), Django (and Django REST framework), Starlette, FastAPI and Litestar (httpx),
-aiohttp, and Quart.
+aiohttp, and Quart; and the stubs and channels of gRPC.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
@@ -14,6 +14,7 @@ from clusterpass.config import Config
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.values import TokenPair
 from clusterpass.sessions.options import LoginOptions
+from clusterpass.testing.grpc_clients import is_grpc, metadata_of
 from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings
 
@@ -48,9 +49,13 @@ class LoginAs:
 
         ``cookies``: whether the client is a browser: it has the cookies of a login, and sends the
         CSRF token with every request. Otherwise it sends the access token in the Authorization
-        header. ``options``: those of ``SessionManager.login``. Raises TypeError for a client of an
-        unknown kind, and what ``login`` raises.
+        header. A gRPC stub has the token in the metadata of its calls, and so have the stubs that
+        are made of a channel afterwards. ``options``: those of ``SessionManager.login``. Raises
+        TypeError for a client of an unknown kind and for cookies of gRPC, and what ``login``
+        raises.
         """
+        if cookies and is_grpc(client):
+            raise TypeError("gRPC has no cookies")
         pair = self._sessions.login(subject, **options)
         if not cookies:
             _send_header(client, _AUTHORIZATION, f"Bearer {pair.access_token}")
@@ -68,6 +73,8 @@ class LoginAs:
 
 def _headers_of(client: Any, name: str) -> tuple[MutableMapping[str, str], str]:
     """The headers that ``client`` sends with every request, and the key of ``name`` in them."""
+    if is_grpc(client):
+        return metadata_of(client), name.lower()
     wsgi = f"HTTP_{name.upper().replace('-', '_')}"
     if isinstance(getattr(client, "environ_base", None), dict):  # Flask
         return client.environ_base, wsgi
