@@ -204,6 +204,15 @@ def test_who_has_no_session_is_refused(site, pair):
         assert site.refused("/echo", **headers) == (401 if site.tells_more else 403)
 
 
+def test_a_query_that_django_does_not_read_is_refused(site, pair):
+    query = "&".join(["x"] * 1001)
+    for path in ("/echo", "/sync-echo"):
+        assert site.refused(f"{path}?{query}") == (400 if site.tells_more else 403)
+        with site.open(f"{path}?{query}", **by_token(pair)) as socket:
+            assert asked(socket, "a") == "a guest", "a token in a header is found before"
+    assert site.who(f"/who?{query}") == {"user": "", "session": None}
+
+
 def test_a_browser_connects_with_its_cookie_from_its_own_site_only(site, pair):
     cookie = f"clusterpass-access={pair.access_token}"
     with site.open("/echo", Cookie=cookie, Origin=site.server.url) as socket:

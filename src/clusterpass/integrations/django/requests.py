@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
 from clusterpass.integrations.django.conf import installed
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.web import endpoints
 from clusterpass.web.messages import SAFE_METHODS, WebAnswer
 
@@ -57,8 +58,14 @@ class DjangoRequest:
         return self._request.COOKIES.get(name)
 
     def query(self, name: str) -> Sequence[str]:
-        """Return the values of all query parameters of a name."""
-        return self._request.GET.getlist(name)
+        """Return the values of all query parameters of a name.
+
+        Raises InvalidInput for more parameters than Django reads.
+        """
+        try:
+            return self._request.GET.getlist(name)
+        except TooManyFieldsSent:
+            raise InvalidInput("The query has too many parameters.") from None
 
 
 def response_of(answer: WebAnswer) -> HttpResponse:
