@@ -134,28 +134,84 @@ def test_in_a_loop_what_does_not_fit_is_dropped_and_counted(
 
 
 @pytest.mark.parametrize(("module", "kind"), [(sync, Listeners), (aio, AsyncListeners)])
-def test_a_listener_that_hangs_is_left_and_that_is_counted(
-    monkeypatch: pytest.MonkeyPatch, module: Any, kind: Any
+@pytest.mark.parametrize("behind", [0, 2])
+def test_a_listener_that_hangs_is_left_and_all_that_it_misses_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    module: Any,
+    kind: Any,
+    behind: int,
 ) -> None:
     monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.01)
-    goes_on = threading.Event()
+    began, goes_on, heard = threading.Event(), threading.Event(), []
 
     async def run() -> None:
         listeners = kind()
 
-        def listener(_: SessionEvent) -> None:
+        def listener(one: SessionEvent) -> None:
+            heard.append(one.subject)
+            began.set()
             assert goes_on.wait(LONG)
 
         listeners.subscriptions.add((), listener)
         listeners.tell(event())
-        await asyncio.sleep(0)
+        assert await asyncio.to_thread(began.wait, LONG)
+        for _ in range(behind):
+            listeners.tell(event(subject="bob"))
         closed = listeners.close()
         if closed is not None:
             await closed
-        assert listeners.subscriptions.dropped == 1
+        assert listeners.subscriptions.dropped == 1 + behind
+        assert listeners.waiting == 0
         goes_on.set()
+        worker = getattr(listeners._worker, "_thread", None)
+        if worker is not None:
+            await asyncio.to_thread(worker.join, LONG)
 
     asyncio.run(run())
+    assert heard == ["alice"]
+    assert [each.getMessage() for each in caplog.records] == [
+        f"closed before listeners were told of {1 + behind} events"
+    ]
+
+
+def test_what_nobody_delivers_any_more_is_counted() -> None:
+    listeners, began = AsyncListeners(), asyncio.Event()
+
+    async def listener(_: SessionEvent) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async def tell() -> None:
+        listeners.subscriptions.add((), listener)
+        for _ in range(3):
+            listeners.tell(event())
+        await began.wait()
+
+    asyncio.run(tell())
+    asyncio.run(listeners.close())
+    assert listeners.subscriptions.dropped == 3
+
+
+def test_a_listener_that_closes_misses_nothing() -> None:
+    listeners, heard = Listeners(), []
+
+    def listener(one: SessionEvent) -> None:
+        if not heard:
+            all_told.wait(LONG)
+            listeners.close()
+        heard.append(one.subject)
+
+    all_told = threading.Event()
+    listeners.subscriptions.add((), listener)
+    for number in range(3):
+        listeners.tell(event(subject=str(number)))
+    worker = listeners._worker._thread
+    assert worker is not None
+    all_told.set()
+    worker.join(LONG)
+    assert heard == ["0", "1", "2"]
+    assert listeners.subscriptions.dropped == 0
 
 
 @pytest.mark.parametrize("kind", [Listeners, AsyncListeners])

@@ -69,6 +69,12 @@ class Subscriptions:
         if self.dropped == 1 or self.dropped % 1000 == 0:
             logger.warning("listeners are too slow: %d events dropped", self.dropped)
 
+    def note_left(self, count: int) -> None:
+        """Count the events that were dropped when the manager was closed, and log their number."""
+        if count:
+            self.dropped += count
+            logger.warning("closed before listeners were told of %d events", count)
+
 
 def check_kinds(kinds: tuple[EventKind, ...], scope: object) -> tuple[EventKind, ...]:
     """Return the kinds that a listener of ``scope`` hears of: ``kinds``, or without any all.

@@ -28,12 +28,14 @@ class AsyncListeners:
         self.is_news: Callable[[SessionEvent], bool] = _yes
         """Returns whether an event of this process was not delivered to :attr:`cluster` yet."""
         self._waiting: deque[tuple[Subscriptions, SessionEvent]] = deque()
+        self._is_delivering = False
         self._worker = AsyncWorker(self._work, name="clusterpass-listeners")
         renew_in_child(self)
 
     def begin_anew(self) -> None:
         """Empty the queue, which the parent process delivers; called in a forked child."""
         self._waiting.clear()
+        self._is_delivering = False
 
     @property
     def waiting(self) -> int:
@@ -63,19 +65,37 @@ class AsyncListeners:
         self._worker.wake()
 
     async def close(self) -> None:
-        """Deliver the queued events for at most five seconds; events after that are dropped."""
-        if not await self._worker.stop(_CLOSING_SECONDS):
-            self.subscriptions.note_dropped()
+        """Deliver the queued events for at most five seconds; those left are dropped and counted.
+
+        Where a listener closes the manager, the events behind its own are delivered afterwards.
+        """
+        await self._worker.stop(_CLOSING_SECONDS)
+        if self._worker.is_current:
+            return
+        count = int(self._is_delivering)
+        while self._next() is not None:
+            count += 1
+        self.subscriptions.note_left(count)
+
+    def _next(self) -> tuple[Subscriptions, SessionEvent] | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
 
     async def _work(self) -> None:
         while True:
-            while self._waiting:
-                subscriptions, event = self._waiting.popleft()
-                for listener in subscriptions.of(event):
-                    await call_listener_async(listener, event)
+            while (found := self._next()) is not None:
+                await self._deliver(*found)
             if self._worker.is_stopping:
                 return
             await self._worker.wait()
+
+    async def _deliver(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
+        self._is_delivering = True
+        for listener in subscriptions.of(event):
+            await call_listener_async(listener, event)
+        self._is_delivering = False  # not so where it was cancelled
 
 
 def _yes(_: SessionEvent) -> bool:

@@ -80,6 +80,11 @@ class AsyncWorker:
         self.is_stopping = False
         """Whether the work has to return soon. A stopped worker never starts again."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the work that asks."""
+        return self._task is not None and self._task is asyncio.current_task()
+
     def wake(self) -> None:
         """Start or resume the work, and return at once. Does nothing after :meth:`stop`."""
         loop = asyncio.get_running_loop()

@@ -34,6 +34,11 @@ class Worker:
         self.is_stopping = False
         """Whether the work has to return soon. A stopped worker never starts again."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the work that asks."""
+        return self._thread is threading.current_thread()
+
     def wake(self) -> None:
         """Start or resume the work, and return at once. Does nothing after :meth:`stop`."""
         self._changed.set()
