@@ -72,7 +72,7 @@ def refusal(result: Any) -> str:
     """The name of the error with which a task has failed."""
     error = result.get(timeout=HANGING, propagate=False)
     assert result.state == "FAILURE", error
-    return result.traceback.strip().splitlines()[-1].partition(":")[0].rpartition(".")[2]
+    return type(error).__name__
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
@@ -86,7 +86,7 @@ def test_tasks_run_for_sessions_that_are_live_when_they_begin(
     runs = tasks["who"].apply_async(headers=for_session(alice))
     ended = tasks["who"].apply_async(headers=for_session(gone))
     refused = tasks["build"].apply_async(("May",), headers=for_session(gone))
-    cp_sessions.revoke("alice", gone.session_id)
+    cp_sessions.revoke("alice", gone.session_id, reason="stolen")
     allowed = tasks["build"].apply_async(("May",), headers=for_session(session))
     missing = tasks["who"].delay()
     weak = tasks["strong"].apply_async(headers=for_session(alice))
@@ -96,6 +96,10 @@ def test_tasks_run_for_sessions_that_are_live_when_they_begin(
     with worker(app, pool):
         assert runs.get(timeout=HANGING)[:2] == ["alice", {"scope": "reports:*"}]
         assert refusal(ended) == refusal(refused) == "SessionRevoked"
+        with pytest.raises(SessionRevoked) as caught:
+            ended.get()
+        assert (caught.value.reason, caught.value.note) == ("revoked", "stolen")
+        assert caught.value.ended_at > 0
         # It was retried after an error of its own, with the same session.
         assert allowed.get(timeout=HANGING) == ["May", allowed.id, 1]
         assert refusal(missing) == "TokenMissing"

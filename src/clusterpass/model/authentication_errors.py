@@ -4,10 +4,11 @@ The module ``errors`` draws the whole tree of errors and states the rules for al
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.reasons import RevocationReason, explain_end
+from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
 
 
 class AuthenticationError(ClusterPassError):
@@ -36,7 +37,13 @@ class InvalidRefreshToken(AuthenticationError):
     """
 
     code = "invalid_refresh_token"
+    _readers: ClassVar[Readers] = {
+        **AuthenticationError._readers,
+        "note": as_it_is,
+        "ended_at": as_it_is,
+    }
 
+    @rebuildable
     def __init__(
         self,
         message: str | None = None,
@@ -69,7 +76,13 @@ class StepUpRequired(AuthenticationError):
     """
 
     code = "step_up_required"
+    _readers: ClassVar[Readers] = {
+        **AuthenticationError._readers,
+        "acr_values": tuple,
+        "max_age": as_it_is,
+    }
 
+    @rebuildable
     def __init__(
         self,
         message: str | None = None,
@@ -195,7 +208,9 @@ class SessionExpired(InvalidToken):
 
     code = "session_expired"
     default_reason = "session_expired"
+    _readers: ClassVar[Readers] = {**InvalidToken._readers, "ended_at": as_it_is}
 
+    @rebuildable
     def __init__(
         self, message: str | None = None, *, is_idle: bool = False, ended_at: int = 0
     ) -> None:
@@ -216,7 +231,9 @@ class SessionRevoked(InvalidToken):
 
     code = "session_revoked"
     default_reason = "revoked"
+    _readers: ClassVar[Readers] = {**InvalidToken._readers, "ended_at": as_it_is, "note": as_it_is}
 
+    @rebuildable
     def __init__(
         self,
         message: str | None = None,

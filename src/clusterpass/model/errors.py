@@ -49,11 +49,15 @@ Rules of this module
 - No message holds a token, a password or a key, whether it is the default or given on raising.
 - ``code`` is stable, so programs may compare it. ``reason`` tells apart the causes of one code.
 - ``status`` is the HTTP status of the response that reports the error.
+- What an error carries beside its message is listed in ``_readers``, and its constructor is
+  ``rebuildable``: it can then be kept as JSON, and built again.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from clusterpass.model.bans import Ban
+from clusterpass.model.rebuilding import Readers, as_it_is, json_value, rebuildable
 
 
 class ClusterPassError(Exception):
@@ -62,16 +66,41 @@ class ClusterPassError(Exception):
     code: ClassVar[str] = "clusterpass_error"
     status: ClassVar[int] = 500
     default_reason: ClassVar[str | None] = None
+    _readers: ClassVar[Readers] = {"reason": as_it_is}
 
+    @rebuildable
     def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
         """``message`` replaces the docstring's first line, ``reason`` the default of the class."""
         self.message: Final = message or (type(self).__doc__ or self.code).splitlines()[0]
         self.reason: Final = reason or self.default_reason
         super().__init__(self.message)
 
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The message, and the other attributes as JSON values: the class called with them builds
+        the error again. What was assigned to ``args`` comes first."""
+        own = _own_args(self)
+        if own != (self.__dict__.get("message"),):
+            return own
+        return *own, {name: json_value(getattr(self, name)) for name in self._readers}
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        BaseException.args.__set__(self, args)  # type: ignore[attr-defined]
+
+    def _rebuild(self, message: str, attributes: Mapping[str, Any]) -> None:
+        read = {name: reader(attributes[name]) for name, reader in self._readers.items()}
+        self.__dict__.update(read, message=message)
+        self.args = (message,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy or pickle the error with all its attributes, whatever its constructor takes."""
-        return _restore, (type(self), self.args, self.__dict__)
+        return _restore, (type(self), _own_args(self), self.__dict__)
+
+
+def _own_args(error: BaseException) -> tuple[Any, ...]:
+    own: tuple[Any, ...] = BaseException.args.__get__(error)  # type: ignore[attr-defined]
+    return own
 
 
 def _restore(
@@ -126,7 +155,9 @@ class SubjectBanned(ClusterPassError):
 
     code = "subject_banned"
     status = 403
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "ban": lambda ban: Ban(**ban)}
 
+    @rebuildable
     def __init__(self, message: str | None = None, *, ban: Ban) -> None:
         where = f" from {ban.scope}" if ban.scope else ""
         why = f": {ban.reason}" if ban.reason else ""
@@ -142,7 +173,9 @@ class ScopeMissing(ClusterPassError):
 
     code = "scope_missing"
     status = 403
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "scope": as_it_is}
 
+    @rebuildable
     def __init__(self, message: str | None = None, *, scope: str) -> None:
         """``scope``: the scope that is required."""
         super().__init__(message, reason="insufficient_scope")
@@ -216,7 +249,9 @@ class TooManyAttempts(ClusterPassError):
 
     code = "too_many_attempts"
     status = 429
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "retry_after": as_it_is}
 
+    @rebuildable
     def __init__(self, message: str | None = None, *, retry_after: int) -> None:
         """``retry_after``: seconds until another attempt may succeed."""
         super().__init__(message)
@@ -236,7 +271,9 @@ class StoreUnavailable(ClusterPassError):
 
     code = "store_unavailable"
     status = 503
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "retry_after": as_it_is}
 
+    @rebuildable
     def __init__(
         self, message: str | None = None, *, reason: str | None = None, retry_after: int = 1
     ) -> None:
@@ -262,7 +299,13 @@ class RevocationPending(StoreUnavailable):
     """
 
     code = "revocation_pending"
+    _readers: ClassVar[Readers] = {
+        **StoreUnavailable._readers,
+        "operation_id": as_it_is,
+        "is_retried": as_it_is,
+    }
 
+    @rebuildable
     def __init__(
         self,
         message: str | None = None,

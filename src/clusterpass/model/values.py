@@ -9,12 +9,13 @@ shows a token.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from clusterpass.model.bans import Ban
 from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import ClusterPassError, ScopeMissing, SubjectBanned
 from clusterpass.model.frozen import FrozenDict
+from clusterpass.model.rebuilding import Readers, rebuildable
 from clusterpass.model.scopes import covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16
@@ -153,6 +154,21 @@ class Session:
                 raise SubjectBanned(ban=ban)
 
 
+def _sessions_of(objects: Sequence[Mapping[str, Any]]) -> tuple[Session, ...]:
+    """Return the sessions that an error carries as JSON objects."""
+    return tuple(
+        Session(
+            **{
+                **each,
+                "amr": tuple(each["amr"]),
+                "act": None if each["act"] is None else Actor(**each["act"]),
+                "bans": tuple(Ban(**ban) for ban in each["bans"]),
+            }
+        )
+        for each in objects
+    )
+
+
 class TooManySessions(ClusterPassError):
     """The maximum number of sessions is reached; end one of them first.
 
@@ -161,7 +177,9 @@ class TooManySessions(ClusterPassError):
 
     code = "too_many_sessions"
     status = 409
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "sessions": _sessions_of}
 
+    @rebuildable
     def __init__(self, message: str | None = None, *, sessions: Sequence[Session]) -> None:
         super().__init__(message)
         self.sessions: Final = tuple(sessions)
