@@ -41,6 +41,7 @@ def test_an_event_is_read_as_it_was_written(data, name, identity, comment):
 def test_the_bytes_of_an_event():
     event = ServerSentEvent("one\ntwo", event="news", id="7", retry=3, comment="c")
     assert event.encode() == b": c\nevent: news\nid: 7\nretry: 3\ndata: one\ndata: two\n\n"
+    assert ServerSentEvent(retry=5000).encode() == b"retry: 5000\n\n"
     assert ServerSentEvent(comment="alone").encode() == b": alone\n\n"
     assert parse(ServerSentEvent("").encode()) == [("message", "", "")]
 
@@ -50,8 +51,12 @@ def test_a_field_cannot_be_broken_out_of(bad):
     for fields in ({"event": bad}, {"id": bad}):
         with pytest.raises(InvalidInput):
             ServerSentEvent("data", **fields)
-    with pytest.raises(InvalidInput):
-        ServerSentEvent(retry=-1)
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, 1e6, True, "5000"])
+def test_a_time_to_reconnect_that_browsers_ignore_is_refused(bad):
+    with pytest.raises(InvalidInput, match="whole number of milliseconds"):
+        ServerSentEvent(retry=bad)
 
 
 def test_the_last_event_tells_the_code_and_the_reason():

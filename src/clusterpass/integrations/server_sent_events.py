@@ -34,17 +34,22 @@ class ServerSentEvent:
     id: str | None = None
     """What a client that connects again sends as ``Last-Event-ID``."""
     retry: int | None = None
-    """Milliseconds after which a client that was disconnected connects again."""
+    """Milliseconds after which a client that was disconnected connects again, from now on; an event
+    may have this alone."""
     comment: str | None = None
     """What clients ignore."""
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput for a line break in ``event`` or ``id``, and a negative ``retry``."""
+        """Raises InvalidInput for a line break in ``event`` or ``id``, and a ``retry`` that clients
+        would ignore: a negative number, or none that is whole."""
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None and _BREAKS_A_FIELD.search(value):
                 raise InvalidInput(f"{name} of an event must be one line")
-        if self.retry is not None and self.retry < 0:
-            raise InvalidInput("retry of an event must not be negative")
+        retry: object = self.retry
+        if retry is not None and (
+            not isinstance(retry, int) or isinstance(retry, bool) or retry < 0
+        ):
+            raise InvalidInput("retry of an event must be a whole number of milliseconds")
 
     def encode(self) -> bytes:
         """Return the event as it is sent, with the empty line that ends it."""
