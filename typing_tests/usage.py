@@ -1,11 +1,13 @@
 """The library as its users write it: read by the type checker, never run."""
 
+from contextlib import aclosing
 from typing import assert_type
 
 from clusterpass import (
     AccessClaims,
     Applied,
     AsyncSessionManager,
+    AsyncSessionWatch,
     AsyncUserDirectory,
     Ban,
     Config,
@@ -21,10 +23,12 @@ from clusterpass import (
     RevocationPending,
     RevokedBefore,
     Session,
+    SessionChange,
     SessionEvent,
     SessionManager,
     SessionPolicy,
     SessionRevoked,
+    SessionWatch,
     TokenPair,
     TokenVerifier,
     TooManySessions,
@@ -141,3 +145,18 @@ def durable_endings(sessions: SessionManager, token: str) -> tuple[str, int, boo
     assert_type(sessions.stats().durability, str)
     Config(issuer="https://auth.example", keys=config.keys, durability="fsync", outage_grace=1.5)
     return "", 0, True
+
+
+def watched(sessions: SessionManager, session: Session) -> None:
+    changes = sessions.watch(session)
+    assert_type(changes, SessionWatch)
+    for change in changes:
+        assert_type(change, SessionChange)
+        changes.close()
+
+
+async def watched_awaited(sessions: AsyncSessionManager, session: Session) -> None:
+    async with aclosing(sessions.watch(session)) as changes:
+        assert_type(changes, AsyncSessionWatch)
+        async for change in changes:
+            assert_type(change, SessionChange)
