@@ -1,6 +1,7 @@
 """How old the known time of ``revoke_before`` may be, and what a copy that is away leads to."""
 
 import bisect
+from typing import Any
 
 import pytest
 
@@ -102,26 +103,44 @@ def test_the_next_copy_is_asked_when_one_is_away_and_kept_to():
     time = Time()
     cutoff = Cutoff(time)
     away = StoreUnavailable(reason="timeout")
-    flow = read_cutoff(Keyspace(), cutoff)
+    flow = read_cutoff(Keyspace(), cutoff, 3.0)
     assert asked(flow, [away, Answer(42, False)]) == (NAMES[:2], 42)
-    assert list(read_cutoff(Keyspace(), cutoff)) == [], "it is known"
+    assert list(read_cutoff(Keyspace(), cutoff, 3.0)) == [], "it is known"
     time.now += 0.6
-    assert asked(read_cutoff(Keyspace(), cutoff), [Answer(43, False)]) == (NAMES[1:2], 43)
+    assert asked(read_cutoff(Keyspace(), cutoff, 3.0), [Answer(43, False)]) == (NAMES[1:2], 43)
     time.now += 0.6
-    keys, _ = asked(read_cutoff(Keyspace(), cutoff), [away, away, Answer(44, False)])
+    keys, _ = asked(read_cutoff(Keyspace(), cutoff, 3.0), [away, away, Answer(44, False)])
     assert keys == [NAMES[1], NAMES[2], NAMES[0]]
 
 
 def test_a_cutoff_that_no_copy_tells_is_an_outage_not_a_zero():
-    flow = read_cutoff(Keyspace(), Cutoff(Time()))
+    flow = read_cutoff(Keyspace(), Cutoff(time := Time()), 3.0)
     call = next(flow)
     assert call.deadline == pytest.approx(0.3)
     away = StoreUnavailable(reason="timeout")
     assert [flow.throw(away).keys[0] for _ in range(2)] == NAMES[1:]
+    time.now += 0.9
     last = flow.throw(away)
-    assert (last.keys[0], last.deadline) == (NAMES[0], None), "as patient as any call"
+    assert (last.keys[0], last.deadline) == (NAMES[0], pytest.approx(2.1)), "all that is left"
     with pytest.raises(StoreUnavailable):
         flow.throw(away)
+
+
+def test_who_has_stood_still_meanwhile_has_half_of_the_time_left():
+    flow = read_cutoff(Keyspace(), Cutoff(time := Time()), 3.0)
+    away = StoreUnavailable(reason="timeout")
+    next(flow)
+    flow.throw(away)
+    time.now += 60.0
+    flow.throw(away)
+    assert flow.throw(away).deadline == pytest.approx(1.5)
+
+
+def test_who_has_little_time_asks_each_copy_for_a_part_of_it():
+    flow = read_cutoff(Keyspace(), Cutoff(Time()), 0.5)
+    away = StoreUnavailable(reason="timeout")
+    told = [next(flow).deadline, *(flow.throw(away).deadline for _ in range(3))]
+    assert told == pytest.approx([0.06, 0.06, 0.06, 0.5])
 
 
 def test_a_copy_that_is_away_does_not_keep_the_others_from_being_raised():
@@ -145,3 +164,23 @@ def test_the_copies_are_on_three_primaries_where_slots_are_divided_evenly(primar
     share = SLOTS / primaries
     firsts = [rounded(share * number) for number in range(primaries)]
     assert len({bisect.bisect(firsts, slot) for slot in SLOTS_WITH_CUTOFF}) == 3
+
+
+def test_a_cutoff_that_is_forgotten_while_it_is_looked_at_is_due():
+    """The thread that hears of changes forgets it, in the middle of a verify of another thread."""
+
+    class Racing(Time):
+        cutoff: Any = None
+
+        def __call__(self) -> float:
+            if self.cutoff is not None:
+                racing, self.cutoff = self.cutoff, None
+                racing.forget()
+            return super().__call__()
+
+    time = Racing()
+    cutoff = Cutoff(time)
+    cutoff.learn(42, time.now)
+    time.cutoff = cutoff
+    assert not cutoff.is_due(), "by what was known when it was looked at"
+    assert cutoff.is_due()

@@ -162,6 +162,18 @@ def test_a_lower_generation_is_a_rollback(denials):
     assert denials.judge(KEY, later, shown(NOW + 1, generation=0), 6.0) is None
 
 
+def test_an_answer_that_a_higher_generation_has_overtaken_proves_nothing(denials):
+    """Asked before, answered before, read after: the session may be the one that is kept."""
+    overtaken = []
+    denials.on_overtaken = overtaken.append
+    denials.learn_generation(KEY, NOW)  # at 5.0
+    assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 4.9) is None
+    assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 5.0) is None
+    assert overtaken == [KEY, KEY], "nothing of the subject is kept that was loaded meanwhile"
+    assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 5.1).reason == "revoked"
+    assert overtaken == [KEY, KEY]
+
+
 def test_a_generation_that_the_store_forgets_in_time_means_nothing(denials):
     assert denials.judge(KEY, ONE, shown(NOW + 1, generation=NOW), 6.0) is None
     assert denials.judge(KEY, TWO, shown(NOW - 5000, now=NOW + 3_700_000), 6.0) is None

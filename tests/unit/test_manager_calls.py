@@ -305,7 +305,7 @@ def test_verify_asks_the_store_with_all_that_it_was_given(manager: Any) -> None:
         "outage_grace": 5.0,
     }
     answer, made = ran(manager.verify(**given))
-    assert (answer, made.taken) == ("answer", given)
+    assert (answer, made.taken) == ("answer", {**given, "is_late": False})
 
 
 @pytest.mark.parametrize(

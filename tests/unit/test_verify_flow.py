@@ -114,9 +114,22 @@ def test_cutoff_that_no_copy_tells_is_no_permission() -> None:
     calls = [next(flow)]
     calls += [flow.throw(StoreUnavailable()) for _ in range(3)]
     assert len({call.keys for call in calls}) == 3
-    assert [call.deadline for call in calls] == [0.3, 0.3, 0.3, None], "the last is patient"
+    deadlines = [call.deadline for call in calls]
+    assert deadlines == pytest.approx([0.3, 0.3, 0.3, 3.0], rel=0.1), "the last is patient"
     with pytest.raises(StoreUnavailable):
         flow.throw(StoreUnavailable())
+
+
+def test_a_verify_that_has_waited_in_vain_has_a_fifth_of_the_deadline() -> None:
+    flow = life().verify(access_token(), is_late=True)
+    calls = [next(flow)]
+    calls += [flow.throw(StoreUnavailable()) for _ in range(3)]
+    assert [call.deadline for call in calls] == pytest.approx([0.072, 0.072, 0.072, 0.6], rel=0.1)
+    flow = life().verify(access_token(), is_late=True)
+    call = next(flow)
+    call = flow.send(Answer(call.read(0), False))
+    assert call.script.name == "verify"
+    assert call.deadline == pytest.approx(0.6, rel=0.1)
 
 
 def test_use_is_noted_when_the_last_note_is_old() -> None:

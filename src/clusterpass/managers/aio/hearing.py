@@ -162,7 +162,9 @@ class AsyncHearing:
     async def _begin_watch(self) -> None:
         """Make a call: with the first one, a store begins to watch its nodes."""
         try:
-            await self._store.run(read_cutoff(self._context.keyspace, self._context.memory.cutoff))
+            context = self._context
+            cutoff = context.memory.cutoff
+            await self._store.run(read_cutoff(context.keyspace, cutoff, context.deadline))
         except ClusterPassError as error:
             logger.warning("listeners hear of this process only, as yet: %s", error.code)
 

@@ -26,6 +26,7 @@ from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
+from clusterpass.protocol.script import Flow
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
@@ -149,18 +150,24 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             session = self._remembered(access_token)
             if session is not None:
                 return session
-        flow = self._flows.verify.verify(
-            access_token,
-            level=level,
-            max_auth_age=max_auth_age,
-            verification=verification,
-            outage_grace=outage_grace,
-        )
+        is_late = False
         if self._flows.verify.is_cold and verification != "stateless":
             await self._verifying.warm_up()
+            is_late = self._flows.verify.is_cold  # it failed
+
+        def begin(*, is_late: bool) -> Flow[Session]:
+            return self._flows.verify.verify(
+                access_token,
+                level=level,
+                max_auth_age=max_auth_age,
+                verification=verification,
+                outage_grace=outage_grace,
+                is_late=is_late,
+            )
+
         if is_plain and self._shares_loads and isinstance(access_token, str):
-            return await self._verifying.share(access_token, flow)
-        return await self.store.run(flow)
+            return await self._verifying.share(access_token, begin, is_late=is_late)
+        return await self.store.run(begin(is_late=is_late))
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.

@@ -163,7 +163,9 @@ class Hearing:
     def _begin_watch(self) -> None:
         """Make a call: with the first one, a store begins to watch its nodes."""
         try:
-            self._store.run(read_cutoff(self._context.keyspace, self._context.memory.cutoff))
+            context = self._context
+            cutoff = context.memory.cutoff
+            self._store.run(read_cutoff(context.keyspace, cutoff, context.deadline))
         except ClusterPassError as error:
             logger.warning("listeners hear of this process only, as yet: %s", error.code)
 

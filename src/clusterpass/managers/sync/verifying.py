@@ -2,7 +2,7 @@
 """Verifies that share what they may: the first questions of a process, and loads of one token."""
 
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from clusterpass.managers.single_flight import SingleFlight
 from clusterpass.model.errors import StoreUnavailable
@@ -14,6 +14,13 @@ from clusterpass.store.protocol import Store
 _WARM_UP: Final = "warm-up"
 """No access token: the flight of the first caller of a process."""
 _MOST_WAITS: Final = 3
+
+
+class Verification(Protocol):
+    """Makes the flow that verifies a token."""
+
+    def __call__(self, *, is_late: bool) -> Flow[Session]:
+        """``is_late``: as for ``Verify.verify``."""
 
 
 class Verifying:
@@ -36,17 +43,23 @@ class Verifying:
         finally:
             self._loads.land(_WARM_UP)
 
-    def share(self, access_token: str, flow: Flow[Session]) -> Session:
-        """Run ``flow``, which verifies ``access_token``, or share what another caller loads."""
-        began = self._near.now()
+    def share(self, access_token: str, begin: Verification, *, is_late: bool) -> Session:
+        """Verify ``access_token`` by the flow of ``begin``, or share what another caller loads.
+
+        ``is_late``: whether the caller has waited in vain already. Who waits here for half of the
+        deadline, and in vain, does not wait again.
+        """
+        began, patience = self._near.now(), self._store.deadline
         for _ in range(_MOST_WAITS):
-            if not self._loads.join(access_token, self._store.deadline):
+            if is_late:
+                break
+            if not self._loads.join(access_token, patience):
                 try:
-                    return self._store.run(flow)
+                    return self._store.run(begin(is_late=False))
                 finally:
                     self._loads.land(access_token)
             session = self._near.shared(access_token, began)
             if session is not None:
-                flow.close()
                 return session
-        return self._store.run(flow)
+            is_late = self._near.now() - began >= patience / 2
+        return self._store.run(begin(is_late=is_late))

@@ -43,9 +43,10 @@ class Cutoff:
 
     def is_due(self) -> bool:
         """Return whether the caller has to read the cutoff."""
-        if self._known_at is None:
+        known_at = self._known_at  # once: another thread may forget it meanwhile
+        if known_at is None:
             return True
-        age = self.now() - self._known_at
+        age = self.now() - known_at
         return age >= (self._never_older_than if self._asking else self._ask_after)
 
     @contextmanager
@@ -61,7 +62,8 @@ class Cutoff:
         """Take note of a cutoff that was requested at ``began``, in seconds of the clock."""
         self.raise_to(milliseconds)
         if began >= self._forgotten_at:
-            self._known_at = began if self._known_at is None else max(self._known_at, began)
+            known_at = self._known_at
+            self._known_at = began if known_at is None else max(known_at, began)
 
     def raise_to(self, milliseconds: int) -> None:
         """Take note of a cutoff, which says nothing about how old the others are."""

@@ -12,7 +12,8 @@ reports sessions as live that have ended. For this process they stay ended. No I
   session.
 - Each ``revoke_all``, and each ban from everything, raises the subject's *generation*. A store that
   reports a lower generation than before has lost writes: the sessions that were opened before the
-  highest generation, and were not seen live under it, have ended.
+  highest generation, and were not seen live under it, have ended. An answer to a request that was
+  sent before the highest generation became known is no such report.
 """
 
 import math
@@ -131,6 +132,9 @@ class Denials:
         """What :meth:`~clusterpass.sessions.memory.clocks.Clocks.most_ahead` returns."""
         self.on_generation: Callable[[bytes], None] = _nothing
         """Called with the key of a subject whose generation was found to have risen."""
+        self.on_overtaken: Callable[[bytes], None] = _nothing
+        """Called with the key of a subject of whom an answer is used that may be older than that,
+        and must not be remembered."""
 
     def add(self, session_id: bytes, denial: Denial) -> None:
         """Deny a session. A pending denial never replaces a certain one."""
@@ -213,7 +217,7 @@ class Denials:
                 ahead = self.most_ahead(*bounds)
                 denial = self._swept(key, session_id, record, ahead)
             if denial is None:
-                denial = self._by_generation(key, session_id, record, stored)
+                denial = self._by_generation(key, session_id, record, stored, asked_at)
             if denial is not None and denial.known_at >= asked_at:
                 return replace(denial, is_pending=True)
             return denial
@@ -270,7 +274,12 @@ class Denials:
         return None
 
     def _by_generation(
-        self, key: bytes, session_id: bytes, record: LiveRecord, stored: Stored
+        self,
+        key: bytes,
+        session_id: bytes,
+        record: LiveRecord,
+        stored: Stored,
+        asked_at: float,
     ) -> Denial | None:
         self.learn_generation(key, stored.generation)
         known = self._generations.get(key)
@@ -278,6 +287,11 @@ class Denials:
             return None
         if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:
             del self._generations[key]
+            return None
+        if stored.generation < known.value and known.known_at >= asked_at:
+            # The store may have answered before the generation rose: that proves no lost writes,
+            # and the session may be the one that is kept.
+            self.on_overtaken(key)
             return None
         if stored.generation < known.value:
             if session_id in known.alive or record.created_milliseconds > known.value:

@@ -76,6 +76,7 @@ class Memory:
         self.denials: Final = Denials(lock, clock.steady)
         self.denials.most_ahead = self.clocks.most_ahead
         self.denials.on_generation = self.near.outdated
+        self.denials.on_overtaken = self.near.changed
         self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
         self.pending_cutoffs = 0
         """The number of cutoffs of which a copy is not confirmed."""

@@ -55,6 +55,7 @@ class Exchange:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._deadline = context.deadline
         self._wall = context.clock.wall
         self._memory = context.memory
         self._minting = context.minting
@@ -198,7 +199,7 @@ class Exchange:
         Raises SessionRevoked, SessionExpired and SessionUnknown when the token is of no use.
         """
         cutoff = self._memory.cutoff
-        yield from read_cutoff(self._keyspace, cutoff)
+        yield from read_cutoff(self._keyspace, cutoff, self._deadline)
         session_id, operation = _names(old, subject)
         sent_at = cutoff.now()
         answer: Answer[list[Any]] = yield subject_calls.read_standing(
@@ -238,7 +239,7 @@ class Exchange:
         # What was issued in the millisecond of a revocation may be older than that.
         wanted.generation = max(old.issued_at * 1000 - 1, 0)
         cutoff = self._memory.cutoff
-        yield from read_cutoff(self._keyspace, cutoff)
+        yield from read_cutoff(self._keyspace, cutoff, self._deadline)
         asked_at = cutoff.now()
         # Ahead of now until the end, so that it is never one of too many operations.
         keeping = self._keeping()

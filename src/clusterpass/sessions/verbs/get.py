@@ -27,6 +27,7 @@ class Get:
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._keyspace: Final = context.keyspace
+        self._deadline: Final = context.deadline
         self._near: Final = context.memory.near
         self._cutoff: Final = context.memory.cutoff
         self._clocks: Final = context.memory.clocks
@@ -64,7 +65,7 @@ class Get:
         StoreUnavailable.
         """
         near, entry = self._near, followed.entry
-        cutoff = yield from read_cutoff(self._keyspace, self._cutoff)
+        cutoff = yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         followed.is_due = False
         if entry.loaded is not None and entry.loaded.created_milliseconds < cutoff:
             raise SessionRevoked(reason="revoked", ended_at=cutoff // 1000)

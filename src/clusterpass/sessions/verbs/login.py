@@ -70,6 +70,7 @@ class Login:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._deadline = context.deadline
         self._random_bytes = context.random_bytes
         self._cutoff = context.memory.cutoff
         self._minting = context.minting
@@ -177,7 +178,7 @@ class Login:
         if session_id is None:
             raise SessionUnknown
         self._minting.require_private_key()
-        cutoff = yield from read_cutoff(self._keyspace, self._cutoff)
+        cutoff = yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         yield from self._actors.require_live(actor.subject, session_id, cutoff)
 
     def _open(
@@ -185,7 +186,7 @@ class Login:
     ) -> Flow[TokenPair]:
         tokens = self._minting.require_private_key()
         if self._cutoff.is_due():
-            yield from read_cutoff(self._keyspace, self._cutoff)
+            yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         for _ in range(_MOST_TRIES):
             token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest

@@ -36,6 +36,7 @@ class Online:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._deadline = context.deadline
         self._memory = context.memory
 
     def count(self) -> Flow[OnlineCount]:
@@ -56,7 +57,7 @@ class Online:
     def page(self, cursor: str | None, *, limit: int) -> Flow[OnlinePage]:
         """Return the live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on."""
         subjects, following = yield from self._subjects(cursor, limit)
-        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
+        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff, self._deadline)
         sessions: list[Session] = []
         for subject in subjects:
             asked_at = self._memory.cutoff.now()
@@ -69,7 +70,7 @@ class Online:
     def prune(self) -> Flow[int]:
         """Remove subjects that are offline from the index; return how many remain."""
         self._check_indexed()
-        yield from read_cutoff(self._keyspace, self._memory.cutoff)
+        yield from read_cutoff(self._keyspace, self._memory.cutoff, self._deadline)
         cursor: str | None = None
         seen: set[str] = set()
         count = 0

@@ -36,6 +36,7 @@ class Refresh:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._deadline = context.deadline
         self._memory = context.memory
         self._minting = context.minting
         self._tell = context.tell
@@ -59,7 +60,7 @@ class Refresh:
         grace, cutoff = self._config.refresh_grace, self._memory.cutoff
         successor = tokens.successor(token) if grace else tokens.unique_successor(token)
         if cutoff.is_due():
-            yield from read_cutoff(self._keyspace, cutoff)
+            yield from read_cutoff(self._keyspace, cutoff, self._deadline)
         asked_at = cutoff.now()
         call = session_calls.rotate(
             self._keyspace,

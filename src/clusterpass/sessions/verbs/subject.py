@@ -36,13 +36,14 @@ class SubjectFlows:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._deadline = context.deadline
         self._memory = context.memory
         self._confirm = confirm
 
     def sessions(self, subject: str) -> Flow[list[Session]]:
         """Return the live sessions of ``subject``, newest first."""
         check_subject(subject)
-        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff)
+        cutoff = yield from read_cutoff(self._keyspace, self._memory.cutoff, self._deadline)
         asked_at = self._memory.cutoff.now()
         answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
         key = self._keyspace.sessions(subject)

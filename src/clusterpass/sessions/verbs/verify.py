@@ -35,6 +35,8 @@ from clusterpass.tokens.identifiers import session_of
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05
+_LATE: Final = 0.2
+"""The share of the deadline that is left to a caller who has waited in vain for another one."""
 _LONGEST_AGE: Final = 10 * 366 * 86_400
 
 
@@ -46,6 +48,8 @@ class _Wanted:
     level: str | None
     max_auth_age: int | None
     outage_grace: float
+    seconds: float
+    """How long the store may take to answer."""
 
 
 class Verify:
@@ -80,7 +84,7 @@ class Verify:
 
     def warm_up(self) -> Flow[int]:
         """Read the cutoff, which every verify needs; raises StoreUnavailable."""
-        return read_cutoff(self._keyspace, self._cutoff)
+        return read_cutoff(self._keyspace, self._cutoff, self._deadline)
 
     def verify(
         self,
@@ -90,12 +94,16 @@ class Verify:
         max_auth_age: int | None = None,
         verification: VerificationMode | None = None,
         outage_grace: float | None = None,
+        is_late: bool = False,
     ) -> Flow[Session]:
         """Return the live session of ``access_token``.
 
-        Takes and raises what ``SessionManager.verify`` documents.
+        Takes and raises what ``SessionManager.verify`` documents. ``is_late``: whether the caller
+        has waited for the answer to another one, and has little time left.
         """
         wanted = self._wanted(level, max_auth_age, verification, outage_grace)
+        if is_late:
+            wanted = replace(wanted, seconds=wanted.seconds * _LATE)
         if wanted.mode == "stateless":
             return self._by_token_alone(access_token, wanted)
         entry = self._known(access_token)
@@ -132,7 +140,7 @@ class Verify:
             if verification == "cached":
                 raise InvalidInput("nothing is cached here; it needs Config(verification='cached')")
             mode = verification
-        return _Wanted(mode, level, max_auth_age, outage_grace)
+        return _Wanted(mode, level, max_auth_age, outage_grace, self._deadline)
 
     def _known(self, access_token: str) -> CachedToken:
         """Return the cache entry of a genuine token, or a new one.
@@ -166,10 +174,10 @@ class Verify:
         try:
             known_cutoff = cutoff.milliseconds
             if cutoff.is_due():
-                known_cutoff = yield from read_cutoff(self._keyspace, cutoff)
+                known_cutoff = yield from read_cutoff(self._keyspace, cutoff, wanted.seconds)
             loading = near.begin(entry.key, entry.token) if mode == "cached" else None
             sent_at = cutoff.now()
-            answer: Answer[list[Any]] = yield self._call_of(entry, mode, sent_at - began)
+            answer: Answer[list[Any]] = yield self._call_of(entry, wanted, sent_at - began)
             reply = self._clocks.judge_reply(answer.reply, sent_at)
             known_cutoff = max(known_cutoff, cutoff.milliseconds)
             loaded = self._loads.interpret(entry, reply, mode, sent_at, known_cutoff)
@@ -225,21 +233,21 @@ class Verify:
         )
 
     def _call_of(
-        self, entry: CachedToken, mode: VerificationMode, elapsed: float
+        self, entry: CachedToken, wanted: _Wanted, elapsed: float
     ) -> ScriptCall[list[Any]]:
         """Return the call that reads the session.
 
         ``elapsed``: seconds of the deadline that reading the cutoff has used up.
         """
-        has_begun = elapsed < _SHORT
+        has_begun = elapsed < _SHORT and wanted.seconds == self._deadline
         if entry.call is not None and has_begun:
             return entry.call
         call = session_calls.read_session(
             entry.keys,
             session_id=entry.session_id,
-            deadline=None if has_begun else max(_SHORT, self._deadline - elapsed),
+            deadline=None if has_begun else max(_SHORT, wanted.seconds - elapsed),
         )
-        if mode == "strict" and has_begun:
+        if wanted.mode == "strict" and has_begun:
             entry.call = call
         return call
 
