@@ -190,6 +190,24 @@ def test_what_this_process_does_is_told_once(listening: Any, other: SessionManag
     assert Counter(plain.kinds()) == {**counts, **own}, "of the other listener nothing changes"
 
 
+def test_equal_claims_of_this_process_hide_no_change_by_another(
+    listening: Any, other: SessionManager
+) -> None:
+    heard = listen(listening, "claims_changed")
+    other.login("alice")
+    other.claims.set("alice", {"plan": "pro"})
+    heard.wait_for(1)
+    for _ in range(2):
+        assert listening.claims.set("alice", {"plan": "pro"}).count == 1
+    for plan in ("free", "pro"):
+        other.claims.set("alice", {"plan": plan})
+    heard.wait_for(3)
+    other.login("bob")
+    other.claims.set("bob", {"plan": "pro"})
+    heard.wait_for(4)
+    assert [event.subject for event in heard.events] == [*["alice"] * 3, "bob"]
+
+
 def test_many_events_all_arrive(listening: Any, url: str, config: Config) -> None:
     """From several processes, about few subjects: as many as the history of each one holds."""
     heard = listen(listening, "login", "logged_out")

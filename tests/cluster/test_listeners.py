@@ -142,7 +142,20 @@ def test_what_changes_nothing_is_not_told(own, subject):
     own.sessions(subject)
     last = own.login(subject)
     own.verify(last.access_token)
+    own.claims.set(subject, {})
     heard.wait_for(["login"])
+
+
+def test_equal_claims_are_set_without_a_change(own, subject):
+    heard, pair = Heard(), own.login(subject)
+    own.on()(heard)
+    for plan in ("pro", "pro", "free", "pro", "pro"):
+        assert own.claims.set(subject, {"plan": plan}).count == 1
+        assert own.verify(pair.access_token).claims == {"plan": plan}
+    own.logout(pair.access_token)
+    heard.wait_for([*["claims_changed"] * 3, "logged_out"])
+    kinds = [entry.kind for entry in reversed(own.history(subject))]
+    assert kinds == ["login", *["claims_changed"] * 3, "logged_out"]
 
 
 def test_a_listener_is_told_the_kinds_it_asked_for(own, subject):

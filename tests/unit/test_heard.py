@@ -203,7 +203,7 @@ def test_a_ban_ends_one_session_or_several(scene: Scene) -> None:
 
 
 def test_an_own_event_without_a_line_is_not_waited_for_long(scene: Scene) -> None:
-    """As live claims that were set to what they had been before."""
+    """As one whose line newer ones had replaced before it was read."""
     assert scene.heard.told(own("claims_changed", EPOCH + 110))
     scene.now += 130
     assert scene.kinds(line("claims_changed", EPOCH + 115, NONE)) == ["claims_changed"]

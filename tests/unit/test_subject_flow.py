@@ -152,7 +152,7 @@ def test_a_check_that_means_nothing_is_refused(scope: str, level: int) -> None:
 def test_live_claims_are_set_and_told(claims: Any, packed: bytes) -> None:
     own = life()
     flow = own.flows.subject.set_claims("alice", claims)
-    applied, (call,) = drive(flow, [b"OK", 2], durable=False)
+    applied, (call,) = drive(flow, [b"OK", 2, 1], durable=False)
     assert applied == Applied(2, False)
     assert call.arguments[1:] == (packed,)
     assert call.arguments[0][15:23] != bytes(8)
@@ -161,9 +161,16 @@ def test_live_claims_are_set_and_told(claims: Any, packed: bytes) -> None:
 
 def test_claims_of_nobody_are_told_to_nobody() -> None:
     own = life()
-    assert drive(own.flows.subject.set_claims("alice", {}), [b"OK", 0])[0] == Applied(0, True)
+    assert drive(own.flows.subject.set_claims("alice", {}), [b"OK", 0, 0])[0] == Applied(0, True)
     with pytest.raises(OperationMismatch):
-        drive(own.flows.subject.set_claims("alice", {}), [b"MISMATCH", 1])
+        drive(own.flows.subject.set_claims("alice", {}), [b"MISMATCH", 1, 0])
+    assert own.told == []
+
+
+def test_claims_that_were_in_force_already_are_not_told() -> None:
+    own = life()
+    flow = own.flows.subject.set_claims("alice", {"plan": "gold"})
+    assert drive(flow, [b"OK", 2, 0])[0] == Applied(2, True)
     assert own.told == []
 
 
@@ -172,7 +179,7 @@ def test_live_claims_have_a_limit_of_their_own() -> None:
         return life().flows.subject.set_claims("alice", {"a": "x" * length})
 
     refuse_at_once(InvalidInput, flow(2048 - 7))
-    assert drive(flow(2048 - 8), [b"OK", 1])[0].count == 1
+    assert drive(flow(2048 - 8), [b"OK", 1, 1])[0].count == 1
 
 
 def test_live_claims_are_read_and_cannot_be_changed() -> None:

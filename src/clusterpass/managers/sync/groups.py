@@ -91,8 +91,9 @@ class Claims:
         ``claims``: plain JSON of at most 2048 bytes; an empty mapping removes them. The next verify
         on any server returns the live claims merged over the claims of the login, and the next
         refresh puts them into the access token. Live claims end with the subject's last session: a
-        count of 0 means that the subject had no session and nothing was stored. One round trip
-        (``set_claims.lua``). Raises InvalidInput.
+        count of 0 means that the subject had no session and nothing was stored. Equal claims again
+        change nothing: no entry in the history, no event. One round trip (``set_claims.lua``).
+        Raises InvalidInput.
         """
         return self._store.run(self._flows.set_claims(subject, claims))
 

@@ -46,6 +46,8 @@ class ClaimsSet:
     """Whether the call was carried out, now or before."""
     sessions: int
     """The number of live sessions that the claims now belong to; with 0 nothing is stored."""
+    is_changed: bool
+    """Whether the claims differ from those before."""
 
 
 def ban(
@@ -149,7 +151,9 @@ def set_claims(
         subject,
         "set_claims",
         arguments=(claims,),
-        read=lambda raw: ClaimsSet(cast("SetClaimsStatus", raw[0].decode()), raw[1]),
+        read=lambda raw: ClaimsSet(
+            cast("SetClaimsStatus", raw[0].decode()), raw[1], is_changed=bool(raw[2])
+        ),
         operation=operation,
         fingerprint=fingerprints.of_set_claims(subject, claims=claims),
     )

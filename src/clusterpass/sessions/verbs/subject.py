@@ -78,7 +78,7 @@ class SubjectFlows:
         )
         if answer.reply.status == "MISMATCH":
             raise OperationMismatch
-        if answer.reply.sessions:
+        if answer.reply.is_changed:
             self._tell("claims_changed", subject)
         return Applied(answer.reply.sessions, answer.durable)
 
