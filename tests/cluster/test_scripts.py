@@ -53,6 +53,7 @@ SCRIPTS = [
     "journal_trim",
     "never_promoted",
     "count_old_tokens",
+    "read_old_tokens",
 ]
 
 
@@ -61,6 +62,7 @@ READERS = {
     "list_sessions",
     "read_fields",
     "read_not_before",
+    "read_old_tokens",
     "online_count",
     "online_page",
     "user_find",

@@ -397,7 +397,32 @@ def test_what_became_of_them_is_counted(opened: Any, cp_clock: SimulatedClock) -
     (report,) = here.migration_reports()
     assert (report.issuer, report.accepted, report.exchanged, report.refused) == ("pyjwt", 2, 2, 1)
     assert report.last_seen_at == pytest.approx(cp_clock.wall() - 60, abs=5)
+    assert report.last_issued_at == pytest.approx(cp_clock.wall() - 120, abs=5)
+    assert report.lifetime == 7 * DAY
     assert report.ends_at == pytest.approx(cp_clock.wall() - 120 + 7 * DAY, abs=125)
+
+
+def test_all_issuers_of_the_namespace_are_reported(
+    opened: Any, cp_url: str, config: Config
+) -> None:
+    """Also to a process that accepts none, and with the longest lifetime that one was told."""
+    own, other = pyjwt(), flask_jwt_extended()
+    opened(own).verify(own.access)
+    sessions = opened(other)
+    sessions.refresh(other.refresh)
+    sessions.accept(migrate.flask_jwt_extended(SECRET, lifetime=60))
+    sessions.migration_reports()
+    with MigratingSessionManager.from_url(cp_url, config) as reader:
+        first, second = reader.migration_reports()
+        assert reader.migration_reports() == [first, second], "reading counts nothing"
+    assert (first.issuer, first.accepted, first.exchanged) == ("flask-jwt-extended", 0, 1)
+    assert (second.issuer, second.accepted, second.exchanged) == ("pyjwt", 1, 0)
+    assert (first.lifetime, second.lifetime) == (other.issuer.lifetime, 7 * DAY)
+
+
+def test_where_none_was_counted_nothing_is_reported(cp_url: str, config: Config) -> None:
+    with MigratingSessionManager.from_url(cp_url, config) as sessions:
+        assert sessions.migration_reports() == []
 
 
 def test_a_store_that_forgets_too_early_is_refused(cp_url: str, cp_config: Config) -> None:
@@ -480,7 +505,7 @@ def test_counting_never_fails_a_request(opened: Any, cp_url: str, said: list[str
     store = parse_store_url(cp_url)
     host, port = store.seeds[0]
     with redis.RedisCluster(host, port) as client:
-        client.set(keyspace.old_tokens("pyjwt"), "of another kind")
+        client.set(keyspace.old_tokens(), "of another kind")
     assert sessions.verify(app.access).subject == "7"
     assert sessions.refresh(app.refresh).subject == "7"
     assert any("could not be counted" in each for each in said)

@@ -12,6 +12,7 @@ from clusterpass.protocol.calls import (
     fingerprints,
     journal,
     namespace,
+    old_tokens,
     session,
     subject,
 )
@@ -406,6 +407,16 @@ SENT: dict[str, Sent] = {
     "page_online": Sent(
         lambda: namespace.page_online(KEYSPACE, [5, 9], cursor=4, most=20, time=TIME),
         *("online_page", (KEYSPACE.online(5),), (*NAMES, 4, 20, TIME.pack())),
+    ),
+    "count_old_tokens": Sent(
+        lambda: old_tokens.count_old_tokens(
+            KEYSPACE, "pyjwt", (1, 2, 3), last_seen_at=4, last_issued_at=5, lifetime=6
+        ),
+        *("count_old_tokens", (KEYSPACE.old_tokens(),), (b"pyjwt", 1, 2, 3, 4, 5, 6)),
+    ),
+    "read_old_tokens": Sent(
+        lambda: old_tokens.read_old_tokens(KEYSPACE),
+        *("read_old_tokens", (KEYSPACE.old_tokens(),), ()),
     ),
     "add_user": Sent(
         lambda: directory.add_user(KEYSPACE, "ann", password_hash="h", operation=OPERATION),

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import UnreadableRecord
-from clusterpass.protocol.calls import adjust, directory, end, journal, namespace, session, subject
+from clusterpass.protocol.calls import (
+    adjust,
+    directory,
+    end,
+    journal,
+    namespace,
+    old_tokens,
+    session,
+    subject,
+)
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.replies import Stored, StoredBan, read_listed, read_stored
 from tests import golden
@@ -61,6 +70,21 @@ REPLIES: list[tuple[str, Any, Any]] = [
         "page_online",
         [1, b"4", b"ann", "élan".encode()],
         namespace.PageOfSlots(1, 4, ("ann", "élan")),
+    ),
+    ("count_old_tokens", 7, 7),
+    ("read_old_tokens", [], ()),
+    (
+        "read_old_tokens",
+        [
+            *(b"of:two:accepted", b"1", b"of:two:exchanged", b"2", b"of:two:refused", b"3"),
+            *(b"of:two:last_seen_at", b"4", b"of:two:last_issued_at", b"5"),
+            *(b"of:two:lifetime", b"6", b"of:two:began_at", b"7", b"authx:accepted", b"8"),
+            *(b"authx:what a later release counts", b"9"),
+        ],
+        (
+            old_tokens.OldTokensCounted("authx", 8, 0, 0, 0, 0, 0, 0),
+            old_tokens.OldTokensCounted("of:two", 1, 2, 3, 4, 5, 6, 7),
+        ),
     ),
     ("add_user", b"EXISTS", "EXISTS"),
     ("find_user", [b"h", b"1", 5], directory.StoredUser("h", True, 5)),

@@ -4,8 +4,8 @@ What is where:
 
 - ``__init__``: ``main``, the table of commands, and the exit status of every error.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``serve``, ``sessions``,
-  ``users``: one module per command. ``demo`` is a package.
+- ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``migration``, ``serve``,
+  ``sessions``, ``users``: one module per command. ``demo`` is a package.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "doctor": ("clusterpass.cli.doctor", "Check a deployment for problems and risks."),
     "keys": ("clusterpass.cli.keys", "Generate signing keys and export their public part."),
+    "migration": ("clusterpass.cli.migration", "Show what became of another library's tokens."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
     "sessions": ("clusterpass.cli.sessions", "List, inspect and revoke sessions."),
     "users": ("clusterpass.cli.users", "Manage the users of the built-in directory."),

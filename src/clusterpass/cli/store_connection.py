@@ -15,6 +15,7 @@ from clusterpass import KeyRing, SessionManager
 from clusterpass.service.settings.service import load_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Manager = TypeVar("Manager", bound=SessionManager)
 
 CONFIG_HELP: Final = (
     "TOML file with the settings of the service.  [default: $CLUSTERPASS_CONFIG, if set]"
@@ -36,8 +37,15 @@ def open_sessions(config: Path | None) -> Iterator[SessionManager]:
     ``config``: the TOML file, or None for the environment alone. Raises ConfigurationError when
     the settings are invalid.
     """
+    with open_manager(SessionManager, config) as sessions:
+        yield sessions
+
+
+@contextmanager
+def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
+    """Open a session manager of ``kind``, as :func:`open_sessions` does."""
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
     store_url = settings.store_url.get_secret_value()
-    with SessionManager.from_url(store_url, with_throwaway_key) as sessions:
+    with kind.from_url(store_url, with_throwaway_key) as sessions:
         yield sessions

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from clusterpass.protocol.calls.old_tokens import OldTokensCounted
+
 
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
@@ -18,10 +20,28 @@ class MigrationReport:
     """How many tokens were genuine, but refused: expired, revoked or exchanged before."""
     last_seen_at: int
     """When a token was last accepted or exchanged, in seconds since the epoch; 0: never."""
+    last_issued_at: int
+    """The latest issue of a token that was seen, in seconds since the epoch; 0: none was seen."""
+    lifetime: int
+    """Seconds for which the longest-lived token is valid: the most that a process was told."""
     ends_at: int
-    """From when on no old token can be valid if the old issuer has stopped, in seconds since the
-    epoch: the lifetime after the latest issue of a token that was seen, and after the first process
-    that accepted old tokens started. The old issuer's code can go then."""
+    """From when on no old token can be valid that was issued before the first one was counted, or
+    before the latest issue that was seen; in seconds since the epoch. The old issuer's code can go
+    then, and a lifetime after the old issuer has stopped."""
+
+    @classmethod
+    def of(cls, counted: OldTokensCounted) -> "MigrationReport":
+        """Return the report of what the store holds."""
+        return cls(
+            issuer=counted.issuer,
+            accepted=counted.accepted,
+            exchanged=counted.exchanged,
+            refused=counted.refused,
+            last_seen_at=counted.last_seen_at,
+            last_issued_at=counted.last_issued_at,
+            lifetime=counted.lifetime,
+            ends_at=max(counted.began_at, counted.last_issued_at) + counted.lifetime,
+        )
 
 
 @dataclass(slots=True)

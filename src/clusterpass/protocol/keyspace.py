@@ -142,9 +142,9 @@ class Keyspace:
         """The key of the counter of recent login attempts from an address."""
         return self._tagged(address, kind="attempts-address:")
 
-    def old_tokens(self, issuer: str) -> bytes:
-        """The key of the hash that counts what became of the tokens of another issuer."""
-        return self._tagged(issuer, kind="old-tokens:")
+    def old_tokens(self) -> bytes:
+        """The key of the hash that counts what became of the tokens of other issuers."""
+        return f"{self.namespace}:old-tokens".encode()
 
     def probe(self, slot: int) -> bytes:
         """A key in ``slot`` that holds nothing; reading it tells whether the slot's owner answers.

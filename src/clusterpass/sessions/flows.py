@@ -20,6 +20,7 @@ from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.exchange import Exchange
 from clusterpass.sessions.verbs.get import Get
 from clusterpass.sessions.verbs.login import Login
+from clusterpass.sessions.verbs.old_tokens import OldTokens
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.sessions.verbs.subject import SubjectFlows
@@ -89,6 +90,7 @@ class Flows:
         self.subject: Final = SubjectFlows(context, confirm)
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
+        self.old_tokens: Final = OldTokens(context)
 
     def stats(self) -> ManagerStats:
         """Return how sessions are verified, and the statistics of cache, leases and revocations."""

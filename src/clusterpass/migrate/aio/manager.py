@@ -226,12 +226,17 @@ class AsyncMigratingSessionManager(AsyncSessionManager):
         return await super().logout(opened.encode(), address=address, operation_id=operation_id)
 
     async def migration_reports(self) -> list[MigrationReport]:
-        """Return what became of the old tokens in all processes of the namespace.
+        """Return what became of the old tokens in all processes of the namespace, by issuer.
 
-        A process tells the store at most every ten seconds, when it sees an old token, and on
-        closing. One round trip for each issuer (``count_old_tokens.lua``). Raises StoreUnavailable.
+        Each issuer whose tokens any process has counted is reported, also without :meth:`accept`. A
+        process tells the store at most every ten seconds, when it sees an old token, and on
+        closing; this one tells it now. One round trip (``read_old_tokens.lua``), and one for each
+        issuer that was accepted here (``count_old_tokens.lua``). Raises StoreUnavailable.
         """
-        return [await self._count_in_store(name) for name in self._lifetimes]
+        for name in self._lifetimes:
+            await self._count_in_store(name)
+        counted = await self.store.run(self._flows.old_tokens.counted())
+        return [MigrationReport.of(each) for each in counted]
 
     async def _read(self, token: str) -> OldToken | None:
         """Return what an old token stands for; None: no old issuer knows it.
@@ -286,30 +291,22 @@ class AsyncMigratingSessionManager(AsyncSessionManager):
                     logger.warning("old tokens of %s could not be counted: %s", name, error)
                     return
 
-    async def _count_in_store(self, name: str) -> MigrationReport:
+    async def _count_in_store(self, name: str) -> None:
         tally = self._tallies[name]
         taken = tally.take()
         try:
-            counted = await self.store.run(
-                self._flows.exchange.count(
+            await self.store.run(
+                self._flows.old_tokens.count(
                     name,
                     (taken.accepted, taken.exchanged, taken.refused),
                     last_seen_at=taken.last_seen_at,
                     last_issued_at=taken.last_issued_at,
+                    lifetime=self._lifetimes[name],
                 )
             )
         except BaseException:
             tally.put_back(taken)
             raise
-        accepted, exchanged, refused = counted.numbers
-        return MigrationReport(
-            name,
-            accepted,
-            exchanged,
-            refused,
-            counted.last_seen_at,
-            max(counted.began_at, counted.last_issued_at) + self._lifetimes[name],
-        )
 
 
 def _may_be_old(error: AuthenticationError) -> bool:

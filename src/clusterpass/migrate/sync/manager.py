@@ -227,12 +227,17 @@ class MigratingSessionManager(SessionManager):
         return super().logout(opened.encode(), address=address, operation_id=operation_id)
 
     def migration_reports(self) -> list[MigrationReport]:
-        """Return what became of the old tokens in all processes of the namespace.
+        """Return what became of the old tokens in all processes of the namespace, by issuer.
 
-        A process tells the store at most every ten seconds, when it sees an old token, and on
-        closing. One round trip for each issuer (``count_old_tokens.lua``). Raises StoreUnavailable.
+        Each issuer whose tokens any process has counted is reported, also without :meth:`accept`. A
+        process tells the store at most every ten seconds, when it sees an old token, and on
+        closing; this one tells it now. One round trip (``read_old_tokens.lua``), and one for each
+        issuer that was accepted here (``count_old_tokens.lua``). Raises StoreUnavailable.
         """
-        return [self._count_in_store(name) for name in self._lifetimes]
+        for name in self._lifetimes:
+            self._count_in_store(name)
+        counted = self.store.run(self._flows.old_tokens.counted())
+        return [MigrationReport.of(each) for each in counted]
 
     def _read(self, token: str) -> OldToken | None:
         """Return what an old token stands for; None: no old issuer knows it.
@@ -287,30 +292,22 @@ class MigratingSessionManager(SessionManager):
                     logger.warning("old tokens of %s could not be counted: %s", name, error)
                     return
 
-    def _count_in_store(self, name: str) -> MigrationReport:
+    def _count_in_store(self, name: str) -> None:
         tally = self._tallies[name]
         taken = tally.take()
         try:
-            counted = self.store.run(
-                self._flows.exchange.count(
+            self.store.run(
+                self._flows.old_tokens.count(
                     name,
                     (taken.accepted, taken.exchanged, taken.refused),
                     last_seen_at=taken.last_seen_at,
                     last_issued_at=taken.last_issued_at,
+                    lifetime=self._lifetimes[name],
                 )
             )
         except BaseException:
             tally.put_back(taken)
             raise
-        accepted, exchanged, refused = counted.numbers
-        return MigrationReport(
-            name,
-            accepted,
-            exchanged,
-            refused,
-            counted.last_seen_at,
-            max(counted.began_at, counted.last_issued_at) + self._lifetimes[name],
-        )
 
 
 def _may_be_old(error: AuthenticationError) -> bool:

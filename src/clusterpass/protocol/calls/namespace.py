@@ -38,37 +38,6 @@ class PageOfSlots:
     """The subjects found; one may be found twice while the index changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class OldTokensCounted:
-    """What all processes have counted of the tokens of another issuer."""
-
-    numbers: tuple[int, int, int]
-    """How many were accepted, exchanged and refused."""
-    last_seen_at: int
-    """The second in which one was last accepted or exchanged; 0: never."""
-    last_issued_at: int
-    """The latest second in which one that was seen was issued; 0: none was seen."""
-    began_at: int
-    """The second in which counting began."""
-
-
-def count_old_tokens(
-    keyspace: Keyspace,
-    issuer: str,
-    numbers: tuple[int, int, int],
-    *,
-    last_seen_at: int,
-    last_issued_at: int,
-) -> ScriptCall[OldTokensCounted]:
-    """Add to what is counted of the tokens of ``issuer``: ``scripts/count_old_tokens.lua``."""
-    return ScriptCall(
-        load_script("count_old_tokens"),
-        (keyspace.old_tokens(issuer),),
-        (*numbers, last_seen_at, last_issued_at),
-        lambda raw: OldTokensCounted((raw[0], raw[1], raw[2]), raw[3], raw[4], raw[5]),
-    )
-
-
 def raise_cutoff(
     keyspace: Keyspace,
     slot: int,

@@ -1,23 +1,24 @@
 #!lua
--- Add to what is counted of the tokens of another issuer, and tell what was counted so far.
+-- Add to what is counted of the tokens of another issuer.
 --
--- KEYS     1 counters
--- ARGV     1 accepted   2 exchanged   3 refused   4 second in which one was last seen (0: none)
---          5 latest second in which one that was seen was issued (0: none)
--- Returns  {accepted, exchanged, refused, second of the last one seen, second of the latest issue,
---           second in which counting began}
+-- KEYS     1 counters of all issuers
+-- ARGV     1 name of the issuer   2 accepted   3 exchanged   4 refused
+--          5 second in which one was last seen (0: none)
+--          6 latest second in which one that was seen was issued (0: none)
+--          7 seconds for which the longest-lived one is valid
+-- Returns  second in which counting began for this issuer
 --@include clock
 
-local counters = {'accepted', 'exchanged', 'refused'}
-local answer = {}
-for index, name in ipairs(counters) do
-    answer[index] = redis.call('HINCRBY', KEYS[1], name, ARGV[index])
+local function field(name)
+    return ARGV[1] .. ':' .. name
 end
-for index, name in ipairs({'last_seen_at', 'last_issued_at'}) do
-    local known = tonumber(redis.call('HGET', KEYS[1], name) or '0')
-    answer[3 + index] = math.max(known, tonumber(ARGV[3 + index]))
-    redis.call('HSET', KEYS[1], name, answer[3 + index])
+
+for index, name in ipairs({'accepted', 'exchanged', 'refused'}) do
+    redis.call('HINCRBY', KEYS[1], field(name), ARGV[1 + index])
 end
-redis.call('HSETNX', KEYS[1], 'began_at', math.floor(now_milliseconds() / 1000))
-answer[6] = tonumber(redis.call('HGET', KEYS[1], 'began_at'))
-return answer
+for index, name in ipairs({'last_seen_at', 'last_issued_at', 'lifetime'}) do
+    local known = tonumber(redis.call('HGET', KEYS[1], field(name)) or '0')
+    redis.call('HSET', KEYS[1], field(name), math.max(known, tonumber(ARGV[4 + index])))
+end
+redis.call('HSETNX', KEYS[1], field('began_at'), math.floor(now_milliseconds() / 1000))
+return tonumber(redis.call('HGET', KEYS[1], field('began_at')))

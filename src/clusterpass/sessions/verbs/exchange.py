@@ -24,11 +24,7 @@ from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.frozen import frozen
 from clusterpass.model.old_tokens import OldToken
 from clusterpass.model.values import SESSION_ID_BYTES, Session, TokenPair
-from clusterpass.protocol.calls import (
-    namespace as namespace_calls,
-    session as session_calls,
-    subject as subject_calls,
-)
+from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import NO_DETAILS, Stored
@@ -168,28 +164,6 @@ class Exchange:
             bans=bans,
             is_stateless=not asks,
         )
-
-    def count(
-        self,
-        issuer: str,
-        numbers: tuple[int, int, int],
-        *,
-        last_seen_at: int,
-        last_issued_at: int,
-    ) -> Flow[namespace_calls.OldTokensCounted]:
-        """Add to the ``numbers`` of old tokens that were accepted, exchanged and refused.
-
-        Returns what all processes have counted. ``last_seen_at``, ``last_issued_at``: seconds since
-        the epoch; 0: no token was seen. Raises StoreUnavailable.
-        """
-        answer: Answer[namespace_calls.OldTokensCounted] = yield namespace_calls.count_old_tokens(
-            self._keyspace,
-            issuer,
-            numbers,
-            last_seen_at=last_seen_at,
-            last_issued_at=last_issued_at,
-        )
-        return answer.reply
 
     def _check_standing(
         self, old: OldToken, subject: str
