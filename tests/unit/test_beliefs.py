@@ -62,6 +62,33 @@ def test_a_beat_that_nobody_sent_tells_nothing(scene: Scene) -> None:
     assert scene.cutoff.milliseconds == 99
 
 
+def test_a_gap_is_told_for_each_node_that_may_push_unheard(scene: Scene) -> None:
+    told: list[int] = []
+    scene.cache.on_gap = lambda: told.append(1)
+    primaries = frozenset({NODE, "b"})
+    scene.cache.set_primaries(primaries)
+    assert len(told) == 1, "a node owns slots, and does not push yet"
+    scene.cache.set_primaries(primaries)
+    scene.cache.connected("b")
+    assert len(told) == 1
+    scene.cache.lost("b")
+    scene.cache.lost("b")
+    assert len(told) == 2, "a connection was lost"
+    scene.cache.set_primaries(frozenset({"b", "c"}))
+    assert len(told) == 4, "one took over from another, whose connection was still open"
+    scene.cache.lost(NODE)
+    assert len(told) == 4
+
+
+def test_the_first_map_is_no_gap() -> None:
+    told: list[int] = []
+    cache = Scene().cache
+    cache.begin_anew()
+    cache.on_gap = lambda: told.append(1)
+    cache.set_primaries(frozenset({NODE, "b"}))
+    assert told == []
+
+
 def test_how_old_evidence_may_be_is_what_the_journals_say(scene: Scene) -> None:
     journals = JournalScene()
     for hear in ("heads_heard", "heads_agreed"):

@@ -81,8 +81,9 @@ class ListenerStats:
     overrun: int
     """Events that are lost, as newer ones had replaced them in the history before it was read."""
     gaps: int
-    """How often the connection on which a node pushes changes was lost. Events of that time arrive
-    with the next change to the same subject."""
+    """How often a node may have changed something unheard: the connection on which it pushes was
+    lost, or it took over slots. Events of that time arrive with the next change to the same
+    subject."""
 
 
 NOBODY_LISTENS: Final = ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0)

@@ -36,11 +36,16 @@ class Beliefs:
         self.on_time: Callable[[Hashable, int, float, Set[Hashable]], None] = _nothing
         """Called with a node, its clock in milliseconds, when it was asked, and all primaries."""
         self.on_gap: Callable[[], None] = _nothing
-        """Called when a node that pushed changes may have done so unheard."""
+        """Called when a node may have changed something unheard: it left, was lost, or is new."""
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Set the nodes that own slots, and those among them that hold a journal."""
         with self._lock:
+            known = self.leases.primaries
+            for node in known - nodes:
+                self._note_gap(node)
+            for _ in nodes - known if known else ():
+                self.on_gap()  # what it changed since it owns slots was not pushed to this process
             self.leases.set_primaries(nodes)
             self.leases.set_journals(journals)
 
@@ -59,11 +64,15 @@ class Beliefs:
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: it no longer pushes, or does not own its slots."""
         with self._lock:
-            if self.leases.lease(node) is not None:
-                self.on_gap()
+            self._note_gap(node)
             self.leases.lost(node)
             if self.journal is not None:
                 self.journal.forget_node(node)
+
+    def _note_gap(self, node: Hashable) -> None:
+        """Tell of a gap, if ``node`` pushes changes until now."""
+        if self.leases.lease(node) is not None:
+            self.on_gap()
 
     def beat_sent(self, node: Hashable) -> int:
         """Return the number of a heartbeat that is about to be sent to ``node``."""

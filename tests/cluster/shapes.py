@@ -1,0 +1,225 @@
+"""The shapes of stores that ClusterPass runs on, each of which can lose its primary.
+
+The library knows nothing of Sentinel: it is told a name, which somebody else keeps leading to the
+primary. Here that is a thread that asks a real Sentinel.
+"""
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import redis
+
+from clusterpass import EmbeddedCluster, StoreUnavailable
+from clusterpass.embedded import Node
+from clusterpass.embedded.binary import find_server
+from clusterpass.embedded.conf import free_ports
+from clusterpass.store.location import Address
+from tests.campaign.clusters import cluster_of
+from tests.cluster.moving_name import MovingName, moving_name
+
+HANGING: Final = 60.0
+"""Seconds that nothing here comes near to unless it hangs."""
+NODE_TIMEOUT: Final = 1.0
+_GROUP: Final = "shop"
+Result = TypeVar("Result")
+
+
+class Shape(Protocol):
+    """A store in one of the shapes."""
+
+    url: str
+
+    def kill(self, key: bytes) -> None:
+        """Kill the primary that holds ``key``."""
+
+    def hand_over(self, key: bytes) -> None:
+        """Let a replica take over from the primary that holds ``key``, which stays alive."""
+
+    def await_successor(self, key: bytes) -> None:
+        """Wait until ``key`` is served again: by another node, or by the server that came back."""
+
+    def client(self, key: bytes) -> redis.Redis:
+        """A client of the primary that holds ``key``."""
+
+
+def await_that(is_so: Callable[[], Any], what: str) -> None:
+    """Wait until ``is_so`` returns something true."""
+    until = time.monotonic() + HANGING
+    while not is_so():
+        assert time.monotonic() < until, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def at_last(call: Callable[[], Result]) -> Result:
+    """What ``call`` returns, for a caller who asks again while the store is away."""
+    found: list[Result] = []
+
+    def answered() -> bool:
+        with contextlib.suppress(StoreUnavailable):
+            found.append(call())
+        return bool(found)
+
+    await_that(answered, "an answer")
+    return found[0]
+
+
+class _Cluster:
+    """A cluster, in which a replica takes over; one server, which comes back with its data."""
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self.cluster = cluster
+        self.url = cluster.url
+        self._old: Node | None = None
+
+    def kill(self, key: bytes) -> None:
+        self._old = self.cluster.primary_of(key)
+        self.cluster.kill(self._old)
+
+    def hand_over(self, key: bytes) -> None:
+        self._old = self.cluster.primary_of(key)
+        with self.cluster.client(self.cluster.replicas_of(key)[0]) as client:
+            client.execute_command("CLUSTER", "FAILOVER")
+
+    def await_successor(self, key: bytes) -> None:
+        assert self._old is not None
+        if len(self.cluster.nodes) == 1:
+            self.cluster.restart(self._old)
+        else:
+            self.cluster.wait_until_primary_changes(key, self._old, HANGING)
+
+    def client(self, key: bytes) -> redis.Redis:
+        return self.cluster.client(self.cluster.primary_of(key))
+
+
+class _Sentinel:
+    """Two servers under one name; a Sentinel makes the replica the primary when that fails."""
+
+    def __init__(self, servers: tuple[EmbeddedCluster, ...], name: MovingName, port: int) -> None:
+        self.url = name.url
+        self._servers = {address_of(server): server for server in servers}
+        self._name = name
+        self._sentinel = redis.Redis(port=port, protocol=2, decode_responses=True, socket_timeout=5)
+        self._led_to = next(iter(self._servers))
+        self._old: Address | None = None
+        self._is_ending = threading.Event()
+        self._thread = threading.Thread(target=self._lead)
+
+    def __enter__(self) -> "_Sentinel":
+        await_that(self._knows_the_replica, "Sentinel knows the replica")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ending.set()
+        self._thread.join(HANGING)
+        self._sentinel.close()
+
+    def _knows_the_replica(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            found = self._ask("REPLICAS")
+            return len(found) == 1 and "ok" in found[0]  # its link to the primary
+        return False
+
+    def _ask(self, question: str) -> Any:
+        return self._sentinel.execute_command("SENTINEL", question, _GROUP)
+
+    def _lead(self) -> None:
+        """Keep the name leading to the primary, as HAProxy or a script of Sentinel does."""
+        while not self._is_ending.wait(0.05):
+            with contextlib.suppress(redis.RedisError):
+                host, port = self._ask("GET-MASTER-ADDR-BY-NAME")
+                self._led_to = Address(host, int(port))
+                self._name.move(self._led_to)
+
+    def kill(self, key: bytes) -> None:
+        self._old = self._led_to
+        (node,) = self._servers[self._old].nodes
+        self._servers[self._old].kill(node)
+
+    def hand_over(self, key: bytes) -> None:
+        self._old = self._led_to
+        self._ask("FAILOVER")
+
+    def await_successor(self, key: bytes) -> None:
+        await_that(lambda: self._led_to != self._old, "another primary")
+
+    def client(self, key: bytes) -> redis.Redis:
+        server = self._servers[self._led_to]
+        return server.client(server.nodes[0])
+
+
+def address_of(server: EmbeddedCluster) -> Address:
+    """The address of a single server."""
+    (node,) = server.nodes
+    return Address(node.host, node.port)
+
+
+def is_in_sync(server: EmbeddedCluster) -> bool:
+    """Whether a single server is a replica that has all data of its primary."""
+    with server.client(server.nodes[0]) as client, contextlib.suppress(redis.RedisError):
+        found: Any = client.info("replication")
+        return bool(found["role"] == "slave" and found["master_link_status"] == "up")
+    return False
+
+
+@contextlib.contextmanager
+def _behind_sentinel(folder: Path) -> Iterator[Shape]:
+    with (
+        EmbeddedCluster(nodes=1) as first,
+        EmbeddedCluster(nodes=1) as second,
+        moving_name(address_of(first)) as name,
+    ):
+        with second.client(second.nodes[0]) as client:
+            client.replicaof(*address_of(first))
+        await_that(lambda: is_in_sync(second), "the replica has the data")
+        (port,) = free_ports(1)
+        host, primary_port = address_of(first)
+        settings = folder / "sentinel.conf"
+        settings.write_text(
+            f"port {port}\nbind {host}\ndir {folder}\nlogfile {folder}/sentinel.log\n"
+            f"sentinel monitor {_GROUP} {host} {primary_port} 1\n"
+            f"sentinel down-after-milliseconds {_GROUP} {round(1000 * NODE_TIMEOUT)}\n"
+            f"sentinel failover-timeout {_GROUP} 6000\n"
+        )
+        process = subprocess.Popen([str(find_server()), str(settings), "--sentinel"])
+        try:
+            with _Sentinel((first, second), name, port) as shape:
+                yield shape
+        finally:
+            process.terminate()
+            process.wait(HANGING)
+
+
+@contextlib.contextmanager
+def _one_server(folder: Path) -> Iterator[Shape]:
+    always = {"appendfsync": "always"}
+    with EmbeddedCluster(nodes=1, data_folder=folder, persistent=True, settings=always) as server:
+        yield _Cluster(server)
+
+
+def _three_with(replicas: int) -> Callable[[Path], AbstractContextManager[Shape]]:
+    @contextlib.contextmanager
+    def make(folder: Path) -> Iterator[Shape]:
+        program = str(find_server())  # whose clocks nobody sets
+        with cluster_of(replicas, folder, program, node_timeout=NODE_TIMEOUT) as cluster:
+            yield _Cluster(cluster)
+
+    return make
+
+
+SHAPES: Final[dict[str, Callable[[Path], AbstractContextManager[Shape]]]] = {
+    "one server": _one_server,
+    "Sentinel": _behind_sentinel,
+    "3+0": _three_with(0),
+    "3+3": _three_with(1),
+    "3+6": _three_with(2),
+}
+"""Each is made with an empty folder."""
+SURVIVING: Final = [name for name in SHAPES if name != "3+0"]
+"""The shapes in which the data outlives its primary: on a replica, or on the disk."""
