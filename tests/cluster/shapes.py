@@ -98,7 +98,7 @@ class _Cluster:
 
 
 class _Sentinel:
-    """Two servers under one name; a Sentinel makes the replica the primary when that fails."""
+    """Three servers under one name; a Sentinel makes a replica the primary when that fails."""
 
     def __init__(self, servers: tuple[EmbeddedCluster, ...], name: MovingName, port: int) -> None:
         self.url = name.url
@@ -111,7 +111,7 @@ class _Sentinel:
         self._thread = threading.Thread(target=self._lead)
 
     def __enter__(self) -> "_Sentinel":
-        await_that(self._knows_the_replica, "Sentinel knows the replica")
+        await_that(self._knows_the_replicas, "Sentinel knows the replicas")
         self._thread.start()
         return self
 
@@ -120,14 +120,16 @@ class _Sentinel:
         self._thread.join(HANGING)
         self._sentinel.close()
 
-    def _knows_the_replica(self) -> bool:
+    def _knows_the_replicas(self) -> bool:
         with contextlib.suppress(redis.RedisError):
             found = self._ask("REPLICAS")
-            return len(found) == 1 and "ok" in found[0]  # its link to the primary
+            links = [dict(zip(each[::2], each[1::2], strict=True)) for each in found]
+            ready = sum(each.get("master-link-status") == "ok" for each in links)
+            return ready == len(self._servers) - 1
         return False
 
-    def _ask(self, question: str) -> Any:
-        return self._sentinel.execute_command("SENTINEL", question, _GROUP)
+    def _ask(self, question: str, *more: str) -> Any:
+        return self._sentinel.execute_command("SENTINEL", question, _GROUP, *more)
 
     def _lead(self) -> None:
         """Keep the name leading to the primary, as HAProxy or a script of Sentinel does."""
@@ -144,7 +146,7 @@ class _Sentinel:
 
     def hand_over(self, key: bytes) -> None:
         self._old = self._led_to
-        self._ask("FAILOVER")
+        self._ask("FAILOVER", "COORDINATED")  # without a write that the old primary alone has
 
     def await_successor(self, key: bytes) -> None:
         await_that(lambda: self._led_to != self._old, "another primary")
@@ -170,30 +172,39 @@ def is_in_sync(server: EmbeddedCluster) -> bool:
 
 @contextlib.contextmanager
 def _behind_sentinel(folder: Path) -> Iterator[Shape]:
-    with (
-        EmbeddedCluster(nodes=1) as first,
-        EmbeddedCluster(nodes=1) as second,
-        moving_name(address_of(first)) as name,
-    ):
-        with second.client(second.nodes[0]) as client:
-            client.replicaof(*address_of(first))
-        await_that(lambda: is_in_sync(second), "the replica has the data")
-        (port,) = free_ports(1)
-        host, primary_port = address_of(first)
-        settings = folder / "sentinel.conf"
-        settings.write_text(
-            f"port {port}\nbind {host}\ndir {folder}\nlogfile {folder}/sentinel.log\n"
-            f"sentinel monitor {_GROUP} {host} {primary_port} 1\n"
-            f"sentinel down-after-milliseconds {_GROUP} {round(1000 * NODE_TIMEOUT)}\n"
-            f"sentinel failover-timeout {_GROUP} 6000\n"
-        )
-        process = subprocess.Popen([str(find_server()), str(settings), "--sentinel"])
-        try:
-            with _Sentinel((first, second), name, port) as shape:
-                yield shape
-        finally:
-            process.terminate()
-            process.wait(HANGING)
+    with contextlib.ExitStack() as opened:
+        # A primary that was replaced takes no writes, as nobody follows it any more.
+        settings = {"min-replicas-to-write": "1"}
+        first, *others = [
+            opened.enter_context(EmbeddedCluster(nodes=1, settings=settings)) for _ in range(3)
+        ]
+        name = opened.enter_context(moving_name(address_of(first)))
+        for server in others:
+            with server.client(server.nodes[0]) as client:
+                client.replicaof(*address_of(first))
+        for server in others:
+            await_that(lambda server=server: is_in_sync(server), "the replica has the data")
+        port = opened.enter_context(_sentinel_of(address_of(first), folder))
+        yield opened.enter_context(_Sentinel((first, *others), name, port))
+
+
+@contextlib.contextmanager
+def _sentinel_of(primary: Address, folder: Path) -> Iterator[int]:
+    """A Sentinel that looks after ``primary``; its port."""
+    (port,) = free_ports(1)
+    settings = folder / "sentinel.conf"
+    settings.write_text(
+        f"port {port}\nbind {primary.host}\ndir {folder}\nlogfile {folder}/sentinel.log\n"
+        f"sentinel monitor {_GROUP} {primary.host} {primary.port} 1\n"
+        f"sentinel down-after-milliseconds {_GROUP} {round(1000 * NODE_TIMEOUT)}\n"
+        f"sentinel failover-timeout {_GROUP} 6000\n"
+    )
+    process = subprocess.Popen([str(find_server()), str(settings), "--sentinel"])
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(HANGING)
 
 
 @contextlib.contextmanager
