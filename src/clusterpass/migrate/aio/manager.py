@@ -103,7 +103,7 @@ class AsyncMigratingSessionManager(AsyncSessionManager):
         self._look_up_name = look_up_name
         self._user_of = user_of
         self._lifetimes = lifetimes
-        self._tallies = {name: Tally() for name in lifetimes}
+        self._tallies = {name: self._tallies.get(name, Tally()) for name in lifetimes}
 
     async def close(self) -> None:
         """Tell the store what was counted, and close the manager."""

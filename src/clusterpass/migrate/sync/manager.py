@@ -104,7 +104,7 @@ class MigratingSessionManager(SessionManager):
         self._look_up_name = look_up_name
         self._user_of = user_of
         self._lifetimes = lifetimes
-        self._tallies = {name: Tally() for name in lifetimes}
+        self._tallies = {name: self._tallies.get(name, Tally()) for name in lifetimes}
 
     def close(self) -> None:
         """Tell the store what was counted, and close the manager."""
