@@ -405,6 +405,17 @@ def test_checks_find_middleware_that_is_missing_or_comes_too_early():
         assert [found.id for found in check_middleware()] == ["clusterpass.E003"] * 2
 
 
+def test_a_query_that_django_does_not_read_has_no_token(user):
+    query = "&".join(["x"] * 1001)
+    places = {**settings.CLUSTERPASS, "TOKEN_PLACES": ["header", "query"]}
+    with override_settings(CLUSTERPASS=places):
+        for path in ("/orders", "/async-orders"):
+            refused = Client().get(f"{path}?{query}")
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_input")
+        assert Client().get(f"/who?{query}").content == b"nobody"
+        assert Client().get(f"/who?{query}", **bearer(user)).content.decode() == user.username
+
+
 def test_the_subject_can_be_another_field(user):
     from django.conf import settings
 
