@@ -83,7 +83,7 @@ def test_a_change_takes_as_long_for_a_subject_with_many_tokens(monkeypatch):
         assert many[name] <= most * 1.2 + 50, name
 
 
-def test_no_dictionary_grows_with_the_cache_and_the_collector_tracks_none():
+def test_no_dictionary_grows_with_the_cache_and_the_collector_tracks_no_item():
     index = PackedTokens(100_000)
     for number in range(100_000):
         index.put(f"t-{number}", b"k-%d" % (number // 3), WALL + 900, b"contents", WALL)
@@ -91,7 +91,9 @@ def test_no_dictionary_grows_with_the_cache_and_the_collector_tracks_none():
             index.changed(b"k-%d" % (number // 4))
     for dictionary in (*index._entries, *index._keys):
         assert len(dictionary) < 300
-        assert not gc.is_tracked(dictionary)
+        assert not any(map(gc.is_tracked, (*dictionary, *dictionary.values())))
+        if sys.version_info < (3, 14):  # which tracks every dictionary
+            assert not gc.is_tracked(dictionary)
 
 
 def test_expired_entries_are_found_without_looking_at_all(monkeypatch):

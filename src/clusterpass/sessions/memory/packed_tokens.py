@@ -11,8 +11,9 @@ Every step takes constant time, whatever the number of entries:
   whose tokens have expired. Entries get here when they are not used, and leave when they are, so
   the oldest is the one that has not been used for longest.
 
-Keys and values are strings, bytes and integers. The garbage collector tracks neither these nor a
-dictionary that holds nothing else.
+Keys and values are strings, bytes and integers. The garbage collector tracks neither these nor,
+before Python 3.14, a dictionary that holds nothing else. Python 3.14 tracks every dictionary: there
+a full collection passes over all keys and values, in some milliseconds for 100,000 tokens.
 """
 
 from array import array

@@ -3,8 +3,8 @@
 The entries that were used last are kept as objects (:class:`CachedToken`), of which a lookup
 returns the session as it stands. Their number is bounded by a constant. All others are packed
 (:mod:`clusterpass.sessions.memory.packed_tokens`) and are rebuilt when their token is used again,
-in some microseconds. So neither the time of an insertion nor that of a garbage collection grows
-with the size of the cache, and a packed entry takes half of the memory.
+in some microseconds. So neither the time of an insertion nor (before Python 3.14) that of a garbage
+collection grows with the size of the cache, and a packed entry takes half of the memory.
 
 - Among the objects, eviction follows the second-chance algorithm: a hand goes round, and packs the
   first that was not used since the hand last passed over it; the newest takes its place. Among the

@@ -5,6 +5,7 @@
 - The directory needs argon2-cffi: ``pip install "clusterpass[server]"``.
 """
 
+import builtins
 import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -136,7 +137,7 @@ class AsyncUserDirectory:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         await self._run(self._directory.set_disabled(username, disabled=False))
 
-    async def list(self) -> list[User]:
+    async def list(self) -> builtins.list[User]:
         """Return every user, sorted by name.
 
         The scan visits all keys of the store, so use it for administration only.

@@ -6,6 +6,7 @@
 - The directory needs argon2-cffi: ``pip install "clusterpass[server]"``.
 """
 
+import builtins
 import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -133,7 +134,7 @@ class UserDirectory:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         self._run(self._directory.set_disabled(username, disabled=False))
 
-    def list(self) -> list[User]:
+    def list(self) -> builtins.list[User]:
         """Return every user, sorted by name.
 
         The scan visits all keys of the store, so use it for administration only.
