@@ -18,6 +18,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import click
 from quart import Blueprint, Quart, Response, current_app, g, request, websocket
+from quart.wrappers import Websocket
 from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.async_base import AsyncBase
@@ -138,7 +139,7 @@ class ClusterPass:
         session ends it is closed with 4401 and the reason, and the body is left; the options are
         those of :func:`clusterpass.integrations.attached.attached`.
         """
-        socket = websocket._get_current_object()  # type: ignore[attr-defined]
+        socket = cast("LocalProxy[Websocket]", websocket)._get_current_object()
         return _extension().attach(_admitted(), socket.close, scopes, in_outage)
 
     def while_live(
