@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from clusterpass.tokens.encoding import (
+    MOST_LEVELS,
     decode_base64url,
     decode_json_object,
     encode_base64url,
@@ -154,6 +155,16 @@ DOUBTFUL = {
 def test_doubtful_json_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
         decode_json_object(DOUBTFUL[name])
+
+
+def test_nesting_has_the_same_bound_on_every_python() -> None:
+    assert decode_json_object(nested(MOST_LEVELS - 1)).keys() == {"a"}
+    flat = b'{"a":[' + b"[]," * MOST_LEVELS + b"[]]}"
+    assert len(decode_json_object(flat)["a"]) == MOST_LEVELS + 1
+    objects = b'{"a":' * (MOST_LEVELS + 1) + b"1" + b"}" * (MOST_LEVELS + 1)
+    for text in (nested(MOST_LEVELS), objects):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            decode_json_object(text)
 
 
 @pytest.mark.parametrize(

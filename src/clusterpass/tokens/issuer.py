@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.errors import InvalidInput
-from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json
+from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json, is_deeper
 from clusterpass.tokens.keys import SigningKey
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
@@ -94,14 +94,6 @@ def standard_header(key: SigningKey) -> str:
     return encode_base64url(encode_json(header))
 
 
-def _is_deeper(value: object, levels: int) -> bool:
-    if isinstance(value, Mapping):
-        return levels == 0 or any(_is_deeper(each, levels - 1) for each in value.values())
-    if isinstance(value, list | tuple):
-        return levels == 0 or any(_is_deeper(each, levels - 1) for each in value)
-    return False
-
-
 def check_claims(
     claims: Mapping[str, Any], *, largest: int = LARGEST_CLAIMS_BYTES
 ) -> dict[str, Any]:
@@ -119,7 +111,7 @@ def check_claims(
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
     if reserved:
         raise InvalidInput(f"the claim {reserved[0]!r} is reserved for the issuer")
-    if _is_deeper(claims, MOST_LEVELS_OF_CLAIMS):
+    if is_deeper(claims, MOST_LEVELS_OF_CLAIMS):
         raise InvalidInput(f"claims may be nested {MOST_LEVELS_OF_CLAIMS} levels deep at most")
     try:
         encoded = encode_json(dict(claims))
