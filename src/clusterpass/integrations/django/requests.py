@@ -94,7 +94,7 @@ def add_headers(response: Any, headers: Sequence[tuple[str, str]]) -> None:
 def json_body(request: HttpRequest) -> dict[str, Any]:
     """Return the JSON object in the body; empty when there is none."""
     if request.content_type == _JSON:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(request.body)
             if isinstance(found, dict):
                 return found
