@@ -6,10 +6,20 @@ from typing import Any
 import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
-from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.records import LiveRecord
 
-from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
+from .driven_flows import (
+    NOW,
+    SESSION_ID,
+    access_token,
+    drive,
+    first_call,
+    life,
+    live,
+    opened,
+    stored,
+)
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
 LATER = live(created_milliseconds=NOW * 1000 + 1001)
@@ -46,3 +56,31 @@ def test_who_waits_for_a_ban_refuses_everybody() -> None:
     for record in (BEFORE, LATER):
         with pytest.raises(SessionRevoked):
             drive(own.verify(access_token()), stored(record))
+
+
+def test_a_pending_ban_from_a_scope_is_told_by_every_answer() -> None:
+    own = life()
+    pending(own.flows.subject.ban("alice", reason="spam", for_seconds=60, scope="chat", level=2))
+    session, _ = drive(own.verify(access_token()), stored(BEFORE))
+    (listed,), _ = drive(own.sessions("alice"), listing(BEFORE))
+    bans, _ = drive(own.flows.subject.bans("alice"), [NOW * 1000, b""])
+    for told in (session.bans, listed.bans, bans):
+        assert [(ban.scope, ban.level, ban.reason, ban.until) for ban in told] == [
+            ("chat", 2, "spam", NOW + 60)
+        ]
+    with pytest.raises(SubjectBanned):
+        drive(own.flows.subject.check_ban("alice", "chat", 1), [NOW * 1000, b""])
+    drive(own.flows.subject.check_ban("alice", "mail", 1), [NOW * 1000, b""])
+    drive(own.login("alice"), opened(BEFORE))
+
+
+def test_who_is_banned_from_everything_cannot_log_in_while_the_ban_is_pending() -> None:
+    own = life()
+    pending(own.flows.subject.ban("alice", reason="fraud", for_seconds=None, scope="", level=1))
+    with pytest.raises(SubjectBanned, match="fraud"):
+        drive(own.login("alice"), opened(BEFORE))
+    (refused,) = [event for event in own.told if event.kind == "refused"]
+    assert (refused.subject, refused.reason, refused.at) == ("alice", "banned", NOW)
+    with pytest.raises(SubjectBanned):
+        drive(own.flows.subject.check_ban("alice", "", 1), [NOW * 1000, b""])
+    drive(own.login("bob"), opened(BEFORE))

@@ -80,12 +80,17 @@ class Sweep:
     device_type: str | None = None
     """The device type whose sessions ended; None: all."""
     bans: tuple[StoredBan, ...] = ()
-    """Bans from scopes that are enforced here although the store may not know them."""
+    """Bans that are enforced here although the store may not know them."""
 
     @property
     def is_pending(self) -> bool:
         """Whether the store may not know of the revocation yet."""
         return self.denial.is_pending or self.until == math.inf
+
+    @property
+    def ends_sessions(self) -> bool:
+        """Whether sessions have ended, and not only lost a scope."""
+        return not any(ban.scope for ban in self.bans)
 
     def covers(self, session_id: bytes, record: LiveRecord, ahead: float) -> bool:
         """Return whether the sweep covers the session with the given id and record.
@@ -269,7 +274,7 @@ class Denials:
         self, key: bytes, session_id: bytes, record: LiveRecord, ahead: float
     ) -> Denial | None:
         for sweep in self._sweeps.get(key, {}).values():
-            if not sweep.bans and sweep.covers(session_id, record, ahead):
+            if sweep.ends_sessions and sweep.covers(session_id, record, ahead):
                 return sweep.denial
         return None
 

@@ -18,7 +18,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Listed
+from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
@@ -103,8 +103,17 @@ class Memory:
         self.denials.forget_sweep(key, request)
         self.near.changed(key)
 
+    def with_pending_bans(self, key: bytes, bans: tuple[StoredBan, ...]) -> tuple[StoredBan, ...]:
+        """Return ``bans`` of the subject of ``key``, with those that only this process knows."""
+        pending = self.denials.pending_bans(key)
+        if not pending:
+            return bans
+        known = {ban.scope for ban in bans}
+        return (*bans, *(ban for ban in pending if ban.scope not in known))
+
     def without_ended(self, key: bytes, listed: Listed, asked_at: float) -> Listed:
-        """Return ``listed`` without the sessions that this process knows have ended.
+        """Return ``listed`` without the sessions that this process knows have ended, and with the
+        bans that it knows.
 
         ``asked_at``: when the store was asked, in seconds of the steady clock. The result has the
         time by which to judge the sessions; raises StoreUnavailable when there is none.
@@ -116,4 +125,9 @@ class Memory:
             if not isinstance(stored.record, LiveRecord)
             or self.denials.judge(key, session_id, stored, asked_at) is None
         }
+        if self.denials.pending_bans(key):
+            left = {
+                session_id: replace(stored, bans=self.with_pending_bans(key, stored.bans))
+                for session_id, stored in left.items()
+            }
         return replace(listed, sessions=left)

@@ -49,16 +49,17 @@ class AddBan(SubjectRevocation):
         self._tell(reply.ended, f"{self.scope} {self.note}".strip())
 
     def enforce(self, operation: bytes, *, is_pending: bool) -> None:
-        """Deny all sessions for a ban from everything; add a pending scope ban to sessions."""
+        """Deny all sessions for a ban from everything; tell of a pending ban with each answer."""
         request = self.request(operation)
         denial = self._denial("banned", request, is_pending=is_pending)
+        at = self._seconds()
+        until = at + self.seconds if self.seconds else 0
+        ban = StoredBan(self.scope, self.level, until, self.note, at)
+        sweep = Sweep(denial, bans=(ban,) if is_pending else ())
         if not self.scope:
-            self._sweep(request, Sweep(denial))
+            self._sweep(request, sweep)
         elif is_pending:
-            at = self._seconds()
-            until = at + self.seconds if self.seconds else 0
-            ban = StoredBan(self.scope, self.level, until, self.note, at)
-            self.context.memory.sweep(self._key, request, Sweep(denial, bans=(ban,)), None)
+            self.context.memory.sweep(self._key, request, sweep, None)
         else:
             self.release(operation)
 

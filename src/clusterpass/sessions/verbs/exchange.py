@@ -181,10 +181,7 @@ class Exchange:
         )
         raw = self._memory.clocks.judge_reply(answer.reply, sent_at)
         standing = subject_calls.interpret_standing(raw)
-        bans = (
-            *standing.bans,
-            *self._memory.denials.pending_bans(self._keyspace.sessions(subject)),
-        )
+        bans = self._memory.with_pending_bans(self._keyspace.sessions(subject), standing.bans)
         is_stored = standing.is_spent or standing.record is not None
         stored = Stored(
             standing.now_milliseconds,

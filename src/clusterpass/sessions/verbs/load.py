@@ -16,7 +16,7 @@ from clusterpass.model.authentication_errors import (
     TokenSuperseded,
 )
 from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import Stored, StoredBan, read_stored
+from clusterpass.protocol.replies import Stored, read_stored
 from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import denial_of
@@ -136,7 +136,7 @@ class Loads:
                 self._memory.near.changed(key)
                 self._confirm.deny(subject, session_id, denial)
                 raise denial.error()
-            stored = _with_bans(stored, self._denials.pending_bans(key))
+            stored = replace(stored, bans=self._memory.with_pending_bans(key, stored.bans))
         return stored, record
 
     def refuse_if_over(self, entry: CachedToken) -> None:
@@ -153,10 +153,3 @@ class Loads:
             denial = self._denials.without_store(entry.key, entry.session_id, record, ahead)
         if denial is not None:
             raise denial.error()
-
-
-def _with_bans(stored: Stored, pending: tuple[StoredBan, ...]) -> Stored:
-    """Return ``stored`` with the pending bans that it lacks."""
-    known = {ban.scope for ban in stored.bans}
-    missing = tuple(ban for ban in pending if ban.scope not in known)
-    return replace(stored, bans=(*stored.bans, *missing)) if missing else stored

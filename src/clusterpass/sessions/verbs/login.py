@@ -72,6 +72,7 @@ class Login:
         self._keeping = context.keeping
         self._deadline = context.deadline
         self._random_bytes = context.random_bytes
+        self._memory = context.memory
         self._cutoff = context.memory.cutoff
         self._minting = context.minting
         self._tell = context.tell
@@ -185,6 +186,7 @@ class Login:
         self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
     ) -> Flow[TokenPair]:
         tokens = self._minting.require_private_key()
+        self._refuse_pending_ban(subject, event)
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         for _ in range(_MOST_TRIES):
@@ -209,6 +211,17 @@ class Login:
         return self._minting.make_pair(
             token, session_id, stored, live_record(stored), durable=answer.durable
         )
+
+    def _refuse_pending_ban(self, subject: str, event: SessionEvent) -> None:
+        """Raise SubjectBanned for a ban from everything that the store may not know yet."""
+        pending = self._memory.denials.pending_bans(self._keyspace.sessions(subject))
+        if not pending:
+            return
+        now = int(self._memory.clocks.call_time().milliseconds / 1000)
+        for ban in describe_bans(pending, now):
+            if not ban.scope:
+                self._tell(replace(event, at=now, kind="refused", reason="banned"))
+                raise SubjectBanned(ban=ban)
 
     def report(self, opened: session_calls.Opened, event: SessionEvent, session_id: str) -> None:
         """Tell the listeners of a session that was opened, and of those that it replaced."""
