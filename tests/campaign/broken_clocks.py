@@ -1,10 +1,8 @@
 """A build that is broken on purpose, see :mod:`.broken`: whose clock counts."""
 
 from importlib.resources import files
-from typing import Any
 
 from clusterpass.protocol.script import load_script
-from clusterpass.sessions.memory.clocks import Clocks
 
 from .rewriting import rewrite
 
@@ -17,12 +15,3 @@ def server_clocks_are_trusted() -> None:
         name = script.name.removesuffix(".lua")
         if name != script.name and _JUDGED.encode() in load_script(name).source:
             rewrite(name, _JUDGED, "if true then")
-
-
-def a_reply_alone_times_sweeps() -> None:
-    """The clock in a reply tells which sessions a pending revocation covers.
-
-    So a server whose clock is behind hides them, and a request that was held covers later ones.
-    """
-    changed: Any = Clocks
-    changed.most_ahead = lambda _, __, most: most

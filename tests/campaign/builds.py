@@ -91,14 +91,6 @@ BROKEN: dict[str, Build] = {
             at_once=3,
         ),
         Build(
-            broken_clocks.a_reply_alone_times_sweeps,
-            {KNEW},
-            ("promote_replica_with_wrong_clock", "slow_network", "stall"),
-            _IMPATIENT,
-            mix=Mix(end_all=20, login=10),
-            at_once=2,
-        ),
-        Build(
             broken_requests.operations_are_not_compared,
             {OTHER_REQUEST},
             mix=Mix(operation_id=4),
