@@ -22,13 +22,13 @@ class FakeRequest:
             name.lower(): [value] if isinstance(value, str) else list(value)
             for name, value in (headers or {}).items()
         }
-        self._cookies, self._query = dict(cookies or {}), dict(query or {})
+        if cookies:
+            pairs = "; ".join(f"{name}={value}" for name, value in cookies.items())
+            self._headers["cookie"] = [pairs]
+        self._query = dict(query or {})
 
     def header(self, name: str) -> Sequence[str]:
         return self._headers.get(name, [])
-
-    def cookie(self, name: str) -> str | None:
-        return self._cookies.get(name)
 
     def query(self, name: str) -> Sequence[str]:
         return self._query.get(name, [])

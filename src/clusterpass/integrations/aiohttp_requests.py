@@ -45,10 +45,6 @@ class AiohttpRequest:
         """Return the values of all headers of a name."""
         return self._request.headers.getall(name, ())
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._request.cookies.get(name)
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name."""
         return self._request.query.getall(name, ())

@@ -52,10 +52,6 @@ class FlaskRequest:
         value = self._request.headers.get(name)
         return () if value is None else (value,)
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._request.cookies.get(name)
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of a parameter of the query."""
         return self._request.args.getlist(name)

@@ -59,10 +59,6 @@ class LitestarRequest:
         """Return the values of all headers of a name."""
         return self._connection.headers.getall(name, [])
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._connection.cookies.get(name)
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name."""
         return self._connection.query_params.getall(name, [])

@@ -42,10 +42,6 @@ class QuartRequest:
         """Return the values of all headers of a name."""
         return cast("list[str]", self._found.headers.getlist(name))
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return cast("str | None", self._found.cookies.get(name))
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name."""
         return cast("list[str]", self._found.args.getlist(name))

@@ -48,10 +48,6 @@ class StarletteRequest:
         """Return the values of all headers of a name."""
         return self._connection.headers.getlist(name)
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._connection.cookies.get(name)
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name."""
         return self._connection.query_params.getlist(name)

@@ -5,6 +5,7 @@ is looked at, and no CSRF token is needed. A token in the query is accepted only
 allow it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clusterpass.model.authentication_errors import TokenMissing
@@ -13,6 +14,7 @@ from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
 from clusterpass.web.bearer import bearer_token
 from clusterpass.web.messages import WebRequest
+from clusterpass.web.sent_cookies import sent_cookies
 from clusterpass.web.settings import TokenPlace, WebSettings
 
 _QUERY_NAME = "access_token"
@@ -44,12 +46,12 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
         except TokenMissing:
             pass  # of another scheme, which is none of ours
     if "cookie" in settings.token_places:
-        cookies = settings.cookies
-        access = request.cookie(cookies.access.name) or None
-        refresh = request.cookie(cookies.refresh.name) or None
+        sent, cookies = sent_cookies(request.header("cookie")), settings.cookies
+        access = sent.get(cookies.access.name) or None
+        refresh = sent.get(cookies.refresh.name) or None
         if access or refresh:
             return Credentials("cookie", access, refresh)
-        found = _find_old(request, settings)
+        found = _find_old(sent, settings)
         if found is not None:
             return found
     if "query" in settings.token_places:
@@ -61,9 +63,9 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
     return Credentials()
 
 
-def _find_old(request: WebRequest, settings: WebSettings) -> Credentials | None:
+def _find_old(sent: Mapping[str, str], settings: WebSettings) -> Credentials | None:
     access, refresh = (
-        (request.cookie(name) or None) if name else None
+        (sent.get(name) or None) if name else None
         for name in (settings.old_access_cookie, settings.old_refresh_cookie)
     )
     return Credentials("cookie", access, refresh, is_old=True) if access or refresh else None

@@ -41,10 +41,10 @@ class WebRequest(Protocol):
         """The address of the connection; None when it is not known."""
 
     def header(self, name: str) -> Sequence[str]:
-        """Return the values of all headers of a name, which is in lower case."""
+        """Return the values of all headers of a name, which is in lower case.
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie; None when the request has none of that name."""
+        As they were sent: cookies are read from the header ``cookie`` (``sent_cookies``).
+        """
 
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name."""

@@ -53,10 +53,6 @@ class DjangoRequest:
         value = self._request.headers.get(name)
         return () if value is None else (value,)
 
-    def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie."""
-        return self._request.COOKIES.get(name)
-
     def query(self, name: str) -> Sequence[str]:
         """Return the values of all query parameters of a name.
 

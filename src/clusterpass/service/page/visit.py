@@ -34,6 +34,7 @@ from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Needs, Visit as WebVisit
+from clusterpass.web.sent_cookies import sent_cookies
 
 _NOTICE_SECONDS: Final = 60
 _NOTICE: Final = re.compile(r"[a-z]{1,20}(-[0-9]{1,3})?")
@@ -136,7 +137,7 @@ class Visit:
         """
         cookie = self.service.gate.settings.cookies.notice
         self.web.headers.append(cookie.header("", 0))
-        code = self.web.request.cookie(cookie.name) or ""
+        code = sent_cookies(self.web.request.header("cookie")).get(cookie.name, "")
         return code if _NOTICE.fullmatch(code) else None
 
     def set_cookies(self, response: Response) -> None:
