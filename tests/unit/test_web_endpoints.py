@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -151,6 +152,51 @@ def test_a_form_is_led_on() -> None:
     evil = endpoints.pair_answer(GATE, visit, PAIR, target="https://evil.example")
     assert location(evil) == "/"
     assert location(endpoints.pair_answer(GATE, visit, PAIR)) == "/"
+
+
+@pytest.mark.parametrize(
+    ("to_browser", "allow_cross_site", "may"),
+    [
+        (None, False, False),
+        (True, False, False),
+        (False, False, True),
+        (None, True, True),
+        (True, True, True),
+    ],
+)
+def test_another_site_sets_no_cookies(
+    to_browser: bool | None, allow_cross_site: bool, may: bool
+) -> None:
+    visit = Visit(FakeRequest("POST", headers={"Sec-Fetch-Site": "cross-site"}))
+    options: Any = {"to_browser": to_browser, "allow_cross_site": allow_cross_site}
+    if may:
+        endpoints.require_own_login(GATE, visit, **options)
+        assert endpoints.pair_answer(GATE, visit, PAIR, **options).status == 200
+        assert bool(visit.headers) is (to_browser is not False)
+    else:
+        with pytest.raises(RequestRefused):
+            endpoints.require_own_login(GATE, visit, **options)
+        with pytest.raises(RequestRefused):
+            endpoints.pair_answer(GATE, visit, PAIR, **options)
+        assert visit.headers == []
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/page", "/page"),
+        ("/page?access_token=x", "/page"),
+        ("/page?a=1&access_token=x&b=%2F&access_token=y", "/page?a=1&b=%2F"),
+        ("/page?access%5Ftoken=x&a", "/page?a"),
+        ("/page?access_token", "/page"),
+        ("/page?access_tokens=1&a=access_token=x", "/page?access_tokens=1&a=access_token=x"),
+        ("/page?a=?access_token=x", "/page?a=?access_token=x"),
+    ],
+)
+def test_a_login_leads_back_without_the_token(target: str, kept: str) -> None:
+    request = FakeRequest(target=target, headers=PAGE)
+    led = location(endpoints.error_answer(LED, request, TokenMissing()))
+    assert parse_qs(urlsplit(led).query) == {"next": [kept]}
 
 
 def test_a_refresh_by_body_looks_at_no_cookie() -> None:

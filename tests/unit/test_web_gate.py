@@ -132,12 +132,37 @@ def test_who_sends_no_token_is_refused(request_: FakeRequest, error: type[Except
 
 def test_a_token_in_the_query_is_for_those_who_allow_it() -> None:
     gate = Gate(CONFIG, WebSettings(token_places=("query",)))
-    manager, visit = Manager(verify=SESSION), Visit(FakeRequest(query={"access_token": ["a"]}))
-    assert run(manager, gate.admit(visit)) is SESSION
+    manager, own = Manager(verify=SESSION), {"access_token": ["a"]}
+    assert run(manager, gate.admit(Visit(FakeRequest(SOCKET, query=own)))) is SESSION
     with pytest.raises(InvalidInput):
-        run(manager, gate.admit(Visit(FakeRequest(query={"access_token": ["a", "b"]}))))
+        run(manager, gate.admit(Visit(FakeRequest(SOCKET, query={"access_token": ["a", "b"]}))))
     with pytest.raises(TokenMissing):
         run(manager, gate.admit(Visit(FakeRequest(headers={"Authorization": "Bearer a"}))))
+
+
+@pytest.mark.parametrize(
+    ("method", "accept", "counts"),
+    [
+        ("GET", "text/event-stream", True),
+        ("GET", ["text/html", "application/json, Text/Event-Stream;q=0.9"], True),
+        ("GET", "text/html, */*", False),
+        ("GET", "text/event-stream2", False),
+        ("GET", (), False),
+        ("POST", "text/event-stream", False),
+        ("DELETE", "text/event-stream", False),
+        (SOCKET, (), True),
+    ],
+)
+def test_a_token_in_the_query_counts_where_no_header_can_be_set(
+    method: str, accept: str | list[str], counts: bool
+) -> None:
+    gate = Gate(CONFIG, WebSettings(token_places=("header", "cookie", "query")))
+    request = FakeRequest(method, headers={"Accept": accept}, query={"access_token": ["a"]})
+    if counts:
+        assert run(Manager(verify=SESSION), gate.admit(Visit(request))) is SESSION
+    else:
+        with pytest.raises(TokenMissing):
+            run(Manager(), gate.admit(Visit(request)))
 
 
 def test_a_cookie_admits_and_sets_nothing() -> None:
@@ -360,8 +385,42 @@ def test_a_socket_is_opened_by_its_own_site_only() -> None:
                 admit(browser(SOCKET, **headers), Manager(verify=answer))
             with pytest.raises(RequestRefused):  # which no CSRF token could protect
                 run(Manager(verify=answer), open_gate.admit(Visit(browser(SOCKET, **headers))))
+    with pytest.raises(RequestRefused):  # Django checks nothing of what is a GET for it
+        run(Manager(), GATE.admit(Visit(browser(SOCKET), is_genuine=True)))
     with pytest.raises(TokenExpired):  # its handshake could not set the new cookies
         admit(own, Manager(verify=TokenExpired()))
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "may"),
+    [
+        ("POST", {}, True),
+        ("POST", {"Origin": "https://shop.example"}, True),
+        ("POST", {"Sec_Fetch_Site": "same-origin", "Origin": "https://shop.example"}, True),
+        ("POST", {"Sec_Fetch_Site": "cross-site"}, False),
+        ("POST", {"Sec_Fetch_Site": "same-site"}, False),
+        ("POST", {"Sec_Fetch_Site": "none", "Origin": "https://evil.example"}, False),
+        ("PUT", {"Origin": "https://evil.example"}, False),
+        ("POST", {"Origin": "null"}, False),
+        ("GET", {"Sec_Fetch_Site": "cross-site"}, True),
+    ],
+)
+def test_whom_a_request_may_log_in(method: str, headers: dict[str, str], may: bool) -> None:
+    visit = Visit(browser(method, **headers))
+    if may:
+        GATE.require_own_login(visit)
+    else:
+        with pytest.raises(RequestRefused):
+            GATE.require_own_login(visit)
+        GATE.require_own_login(Visit(visit.request, is_genuine=True))
+
+
+def test_without_csrf_the_same_site_may_log_in_and_no_other() -> None:
+    gate = Gate(CONFIG, WebSettings(csrf=False))
+    gate.require_own_login(Visit(browser("POST", Sec_Fetch_Site="same-site")))
+    for headers in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        with pytest.raises(RequestRefused):
+            gate.require_own_login(Visit(browser("POST", **headers)))
 
 
 def test_pages_survive_a_change_of_the_signing_key() -> None:

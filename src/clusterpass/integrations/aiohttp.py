@@ -101,15 +101,33 @@ class ClusterPass(AsyncBase):
         ``options``: as for ``AsyncSessionManager.login``; device, type of device and address come
         from the request unless given. ``target`` (a path of this site) leads a form there. The
         response has the tokens in cookies for a browser, and in its body for an app;
-        ``to_browser`` overrides that.
+        ``to_browser`` overrides that. ``allow_cross_site``: see
+        :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login that
+        another site has made a browser send, and what ``AsyncSessionManager.login`` raises.
         """
         return respond(await self._log_in(visit_of(request), subject, options))
 
     def deliver(
-        self, request: web.Request, pair: TokenPair, *, target: str | None = None
+        self,
+        request: web.Request,
+        pair: TokenPair,
+        *,
+        target: str | None = None,
+        allow_cross_site: bool = False,
     ) -> web.Response:
-        """Return the response that delivers ``pair``, after a step-up."""
-        return respond(endpoints.pair_answer(self.gate, visit_of(request), pair, target=target))
+        """Return the response that delivers ``pair``, after a login or a step-up.
+
+        ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
+        """
+        return respond(
+            endpoints.pair_answer(
+                self.gate,
+                visit_of(request),
+                pair,
+                target=target,
+                allow_cross_site=allow_cross_site,
+            )
+        )
 
     def csrf_token(self, request: web.Request) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from clusterpass.web.gate import Visit
-from clusterpass.web.messages import SOCKET, WebAnswer
+from clusterpass.web.messages import WebAnswer, method_of
 
 _VISIT: Final = web.RequestKey("clusterpass_visit", Visit)
 
@@ -22,9 +22,7 @@ class AiohttpRequest:
     @property
     def method(self) -> str:
         """The method, or SOCKET."""
-        upgrades = self._request.headers.getall("Upgrade", ())
-        is_socket = any(each.strip().lower() == "websocket" for each in upgrades)
-        return SOCKET if is_socket and self._request.method == "GET" else self._request.method
+        return method_of(self._request.method, self._request.headers.getall("Upgrade", ()))
 
     @property
     def target(self) -> str:

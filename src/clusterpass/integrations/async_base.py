@@ -106,11 +106,16 @@ class AsyncBase:
         return await run_async(self.sessions, self.gate.admit(visit, needs, form_token=form_token))
 
     async def _log_in(self, visit: Visit, subject: str, options: dict[str, Any]) -> WebAnswer:
-        """Open a session; ``target`` and ``to_browser`` in ``options`` are for the answer."""
-        target, to_browser = options.pop("target", None), options.pop("to_browser", None)
+        """Open a session; some of ``options`` are for the answer."""
+        target = options.pop("target", None)
+        whom: dict[str, Any] = {
+            "to_browser": options.pop("to_browser", None),
+            "allow_cross_site": options.pop("allow_cross_site", False),
+        }
+        endpoints.require_own_login(self.gate, visit, **whom)
         wanted = login_options(self.gate, visit.request, options)
         pair = await self.sessions.login(subject, **cast("LoginOptions", wanted))
-        return endpoints.pair_answer(self.gate, visit, pair, target=target, to_browser=to_browser)
+        return endpoints.pair_answer(self.gate, visit, pair, target=target, **whom)
 
     def _csrf_token(self, visit: Visit) -> str:
         if visit.session is None or self.gate.csrf is None:

@@ -110,18 +110,33 @@ class ClusterPass:
 
         ``options``: as for ``SessionManager.login``; device, type of device and address come from
         the request unless given. ``target`` (a path of this site) leads a form there. The response
-        has the tokens in cookies for a browser, and in its body for an app.
+        has the tokens in cookies for a browser, and in its body for an app. ``allow_cross_site``:
+        see :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login
+        that another site has made a browser send, and what ``SessionManager.login`` raises.
         """
         target = options.pop("target", None)
-        extension = _extension()
-        wanted = login_options(extension.gate, this_visit().request, options)
+        allow_cross_site = options.pop("allow_cross_site", False)
+        extension, visit = _extension(), this_visit()
+        endpoints.require_own_login(extension.gate, visit, allow_cross_site=allow_cross_site)
+        wanted = login_options(extension.gate, visit.request, options)
         pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
-        return self.respond(pair, target=target)
+        return self.respond(pair, target=target, allow_cross_site=allow_cross_site)
 
-    def respond(self, pair: TokenPair, *, target: str | None = None) -> Response:
-        """Return the response that delivers ``pair``, after a login or a step-up."""
+    def respond(
+        self, pair: TokenPair, *, target: str | None = None, allow_cross_site: bool = False
+    ) -> Response:
+        """Return the response that delivers ``pair``, after a login or a step-up.
+
+        ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
+        """
         return make_response(
-            endpoints.pair_answer(_extension().gate, this_visit(), pair, target=target)
+            endpoints.pair_answer(
+                _extension().gate,
+                this_visit(),
+                pair,
+                target=target,
+                allow_cross_site=allow_cross_site,
+            )
         )
 
     def blueprint(self, name: str = "clusterpass") -> Blueprint:

@@ -9,7 +9,7 @@ from werkzeug.local import LocalProxy
 from clusterpass.model.values import Session
 from clusterpass.web.credentials import Credentials
 from clusterpass.web.gate import Visit
-from clusterpass.web.messages import WebAnswer
+from clusterpass.web.messages import WebAnswer, method_of
 
 _VISIT: Final = "_clusterpass_visit"
 _RECALLED: Final = "_clusterpass_recalled"
@@ -29,8 +29,8 @@ class FlaskRequest:
 
     @property
     def method(self) -> str:
-        """The method."""
-        return self._request.method
+        """The method, or SOCKET: extensions open WebSockets in a view."""
+        return method_of(self._request.method, self.header("upgrade"))
 
     @property
     def target(self) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response, Router, delete, get, post
-from litestar.exceptions import SerializationException
+from litestar.exceptions import HTTPException, SerializationException
+from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from clusterpass.integrations.litestar_requests import requires, visit_of
+from clusterpass.integrations.litestar_requests import Connection, requires, visit_of
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
@@ -74,8 +75,20 @@ def make_router(owner: "ClusterPass", path: str, authenticate: Authenticate | No
     return Router(path, route_handlers=handlers, tags=["sessions"])
 
 
+def _json_alone(connection: Connection, _: BaseRouteHandler) -> None:
+    """Refuse other bodies than JSON, which forms of any site could send: Litestar parses them."""
+    kinds = visit_of(connection).request.header("content-type")
+    if [kind.partition(";")[0].strip().lower() for kind in kinds] != ["application/json"]:
+        raise HTTPException("Send the body as application/json.", status_code=415)
+
+
 def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
-    @post("/login", status_code=200, summary="Log in: cookies for a browser, a body for an app")
+    @post(
+        "/login",
+        guards=[_json_alone],
+        status_code=200,
+        summary="Log in: cookies for a browser, a body for an app",
+    )
     async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
         granted = authenticate(data.username, data.password)
         grant = await granted if inspect.isawaitable(granted) else granted

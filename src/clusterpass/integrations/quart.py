@@ -106,14 +106,28 @@ class ClusterPass:
 
         ``options``: as for ``AsyncSessionManager.login``; device, type of device and address come
         from the request unless given. ``target`` (a path of this site) leads a form there. The
-        response has the tokens in cookies for a browser, and in its body for an app.
+        response has the tokens in cookies for a browser, and in its body for an app;
+        ``to_browser`` overrides that. ``allow_cross_site``: see
+        :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login that
+        another site has made a browser send, and what ``AsyncSessionManager.login`` raises.
         """
         return respond(await _extension().log_in(current_visit(), subject, options))
 
-    def respond(self, pair: TokenPair, *, target: str | None = None) -> Response:
-        """Return the response that delivers ``pair``, after a login or a step-up."""
+    def respond(
+        self, pair: TokenPair, *, target: str | None = None, allow_cross_site: bool = False
+    ) -> Response:
+        """Return the response that delivers ``pair``, after a login or a step-up.
+
+        ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
+        """
         return respond(
-            endpoints.pair_answer(_extension().gate, current_visit(), pair, target=target)
+            endpoints.pair_answer(
+                _extension().gate,
+                current_visit(),
+                pair,
+                target=target,
+                allow_cross_site=allow_cross_site,
+            )
         )
 
     def blueprint(self, name: str = "clusterpass") -> Blueprint:

@@ -107,7 +107,9 @@ class ClusterPass(AsyncBase):
         ``options``: as for ``AsyncSessionManager.login``; device, type of device and address come
         from the request unless given. ``target`` (a path of this site) leads a form there. The
         response has the tokens in cookies for a browser, and in its body for an app;
-        ``to_browser`` overrides that.
+        ``to_browser`` overrides that. ``allow_cross_site``: see
+        :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login that
+        another site has made a browser send, and what ``AsyncSessionManager.login`` raises.
         """
         return respond(await self._log_in(visit_of(request), subject, options))
 
@@ -118,14 +120,22 @@ class ClusterPass(AsyncBase):
         *,
         target: str | None = None,
         to_browser: bool | None = None,
+        allow_cross_site: bool = False,
     ) -> Response:
         """Return the response that delivers ``pair``, after a login or a step-up.
 
-        ``to_browser``: whether in cookies; None: as the request suggests.
+        ``to_browser``: whether in cookies; None: as the request suggests. ``target``,
+        ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        visit = visit_of(request)
         return respond(
-            endpoints.pair_answer(self.gate, visit, pair, target=target, to_browser=to_browser)
+            endpoints.pair_answer(
+                self.gate,
+                visit_of(request),
+                pair,
+                target=target,
+                to_browser=to_browser,
+                allow_cross_site=allow_cross_site,
+            )
         )
 
     async def answer(self, flow: WebFlow[WebAnswer]) -> Response:

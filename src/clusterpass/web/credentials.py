@@ -2,22 +2,26 @@
 
 The Authorization header comes first: who sends one is no browser that follows a link, so no cookie
 is looked at, and no CSRF token is needed. A token in the query is accepted only where the settings
-allow it.
+allow it, and only for WebSockets and server-sent events.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
 from clusterpass.web.bearer import bearer_token
-from clusterpass.web.messages import WebRequest
+from clusterpass.web.messages import SOCKET, WebRequest
 from clusterpass.web.sent_cookies import sent_cookies
 from clusterpass.web.settings import TokenPlace, WebSettings
 
-_QUERY_NAME = "access_token"
+QUERY_NAME: Final = "access_token"
+"""The parameter of the query that brings an access token."""
+_EVENT_STREAM: Final = "text/event-stream"
+"""What a browser's EventSource accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,27 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
         found = _find_old(sent, settings)
         if found is not None:
             return found
-    if "query" in settings.token_places:
-        values = request.query(_QUERY_NAME)
+    if "query" in settings.token_places and _takes_query(request):
+        values = request.query(QUERY_NAME)
         if len(values) > 1:
             raise InvalidInput("The request has more than one access token in its query.")
         if values and values[0]:
             return Credentials("query", values[0])
     return Credentials()
+
+
+def _takes_query(request: WebRequest) -> bool:
+    """Return whether ``request`` is of a browser API that cannot set headers.
+
+    No other request counts by its query: a link or a form of any site could bring a token in it,
+    and no CSRF token is asked for then.
+    """
+    if request.method == SOCKET:
+        return True
+    accepted = (each for value in request.header("accept") for each in value.split(","))
+    return request.method == "GET" and any(
+        each.partition(";")[0].strip().lower() == _EVENT_STREAM for each in accepted
+    )
 
 
 def _find_old(sent: Mapping[str, str], settings: WebSettings) -> Credentials | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
 from clusterpass.model.authentication_errors import (
     AuthenticationError,
@@ -20,7 +20,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.model.values import Ended, Session, TokenPair
-from clusterpass.web.credentials import Credentials, find_credentials
+from clusterpass.web.credentials import QUERY_NAME, Credentials, find_credentials
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import NO_STORE, WebAnswer, WebRequest, redirect
@@ -66,6 +66,29 @@ def safe_target(target: str | None, default: str = "/") -> str:
     return target
 
 
+def require_own_login(
+    gate: Gate,
+    visit: Visit,
+    *,
+    to_browser: bool | None = None,
+    allow_cross_site: bool = False,
+) -> None:
+    """Return if the answer to ``visit`` may log a browser in, before a session is opened.
+
+    Raises RequestRefused when it would set cookies, and another site made the browser send the
+    request, which is none of :data:`~clusterpass.web.messages.SAFE_METHODS`. ``to_browser``:
+    overrides :func:`is_browser`. ``allow_cross_site``: for a single sign-on that ends with a form
+    of another site (``response_mode=form_post``, SAML), whose ``state`` the application has
+    checked.
+    """
+    if not allow_cross_site and _gives_cookies(visit.request, to_browser):
+        gate.require_own_login(visit)
+
+
+def _gives_cookies(request: WebRequest, to_browser: bool | None) -> bool:
+    return is_form(request) or is_browser(request) if to_browser is None else to_browser
+
+
 def pair_answer(
     gate: Gate,
     visit: Visit,
@@ -73,15 +96,16 @@ def pair_answer(
     *,
     target: str | None = None,
     to_browser: bool | None = None,
+    allow_cross_site: bool = False,
 ) -> WebAnswer:
     """Return the answer that delivers ``pair``, after a login, a refresh or a step-up.
 
     ``target``: where a form leads, a path of this site. ``to_browser``: overrides
-    :func:`is_browser`.
+    :func:`is_browser`. ``allow_cross_site``: as for :func:`require_own_login`, which this raises.
     """
     by_form = is_form(visit.request)
-    if to_browser is None:
-        to_browser = by_form or is_browser(visit.request)
+    to_browser = _gives_cookies(visit.request, to_browser)
+    require_own_login(gate, visit, to_browser=to_browser, allow_cross_site=allow_cross_site)
     if not to_browser:
         return WebAnswer(members=pair_members(pair), headers=(NO_STORE,))
     gate.keep(visit, pair)
@@ -132,7 +156,8 @@ def refresh(gate: Gate, visit: Visit, refresh_token: object = None) -> WebFlow[W
     except InvalidRefreshToken:
         gate.forget(visit)
         raise
-    return pair_answer(gate, visit, pair, to_browser=True)
+    # The request was judged above; and it renews a login, so that nobody changes accounts.
+    return pair_answer(gate, visit, pair, to_browser=True, allow_cross_site=True)
 
 
 def logout(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnswer]:
@@ -251,7 +276,18 @@ def error_answer(gate: Gate, request: WebRequest, error: ClusterPassError) -> We
 
 def _with_next(url: str, target: str) -> str:
     separator = "&" if "?" in url else "?"
-    return f"{url}{separator}{urlencode({'next': safe_target(target)})}"
+    return f"{url}{separator}{urlencode({'next': safe_target(_without_token(target))})}"
+
+
+def _without_token(target: str) -> str:
+    """Return ``target`` without an access token in its query, which would be kept in histories."""
+    path, _, query = target.partition("?")
+    kept = [
+        each
+        for each in query.split("&")
+        if unquote_plus(each.partition("=")[0]) != QUERY_NAME
+    ]
+    return f"{path}?{'&'.join(kept)}" if any(kept) else path
 
 
 def _done(gate: Gate, visit: Visit) -> WebAnswer:

@@ -200,9 +200,7 @@ class Gate:
             return
         if request.method == SOCKET:
             return  # judged before its tokens were looked at
-        # Every browser sends one of them; a program that keeps cookies does not.
-        if request.header("sec-fetch-site") or request.header("origin"):
-            self.require_own_site(request)
+        self._require_own_site_if_told(request)
         tokens = [*request.header(settings.csrf_header), *([form_token] if form_token else [])]
         if len(tokens) != 1:
             raise RequestRefused(
@@ -210,6 +208,30 @@ class Gate:
                 f" the field {settings.csrf_field} of a form."
             )
         self.csrf.require(session_id, tokens[0])
+
+    def require_own_login(self, visit: Visit) -> None:
+        """Return unless another site made the browser send a request that logs it in.
+
+        Its user would go on in an account of somebody else's. A GET request may come from anywhere:
+        single sign-on ends with one, and its ``state`` is for the application to check. Raises
+        RequestRefused.
+        """
+        request = visit.request
+        if request.method in SAFE_METHODS or visit.is_genuine:
+            return
+        is_same_site = list(request.header("sec-fetch-site")) == ["same-site"]
+        if is_same_site and not self.settings.csrf:
+            return  # the pages of the same site may do all else too
+        self._require_own_site_if_told(request)
+
+    def _require_own_site_if_told(self, request: WebRequest) -> None:
+        """Return unless the request says that it comes from another site; raise RequestRefused.
+
+        Every browser says where a request that changes something comes from; a program that keeps
+        cookies does not.
+        """
+        if request.header("sec-fetch-site") or request.header("origin"):
+            self.require_own_site(request)
 
     def keep(self, visit: Visit, pair: TokenPair) -> None:
         """Have the response give ``pair`` to the browser."""
@@ -237,8 +259,8 @@ class Gate:
     def _identify_browser(
         self, visit: Visit, found: Credentials, needs: Needs, form_token: str
     ) -> WebFlow[Session]:
-        if visit.request.method == SOCKET and not visit.is_genuine:
-            self.require_own_site(visit.request)  # no header of its choice can protect a handshake
+        if visit.request.method == SOCKET:  # no header of its choice can protect a handshake, nor
+            self.require_own_site(visit.request)  # a check of the framework, which takes it for GET
         if found.is_old:
             return (yield from self._identify_old_browser(visit, found, needs))
         if found.access_token is not None:

@@ -21,6 +21,15 @@ SOCKET = "WEBSOCKET"
 site can make a browser send with its cookies."""
 
 
+def method_of(method: str, upgrade: Sequence[str]) -> str:
+    """Return what a server that leaves handshakes to the application has to call a request.
+
+    ``method``: of the request; ``upgrade``: the values of all its Upgrade headers.
+    """
+    protocols = (each.strip().lower() for value in upgrade for each in value.split(","))
+    return SOCKET if method == "GET" and "websocket" in protocols else method
+
+
 class WebRequest(Protocol):
     """What is read from a request. Nothing here reads the body."""
 

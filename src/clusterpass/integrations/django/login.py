@@ -18,16 +18,38 @@ def log_in(request: HttpRequest, user: Any, **options: Any) -> HttpResponse:
     ``options``: as for ``SessionManager.login``; the claims come from the setting ``CLAIMS``, and
     device, type of device and address from the request, unless given. ``target`` (a path of this
     site) leads a form there. The response has the tokens in cookies for a browser, and in its body
-    for an app. Django's own session is not used. Raises what ``SessionManager.login`` raises.
+    for an app. Django's own session is not used. ``allow_cross_site``: see
+    :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login that
+    another site has made a browser send, unless Django's CSRF token says that it has not, and what
+    ``SessionManager.login`` raises.
     """
     target = options.pop("target", None)
-    return respond(request, open_session(state_of(request), user, options), target=target)
-
-
-def respond(request: HttpRequest, pair: TokenPair, *, target: str | None = None) -> HttpResponse:
-    """Return the response that delivers ``pair``, after a login or a step-up."""
+    allow_cross_site = options.pop("allow_cross_site", False)
     state = state_of(request)
-    answer = endpoints.pair_answer(state.installed.gate, state.visit, pair, target=target)
+    state.prepare_check()
+    endpoints.require_own_login(
+        state.installed.gate, state.visit, allow_cross_site=allow_cross_site
+    )
+    pair = open_session(state, user, options)
+    return respond(request, pair, target=target, allow_cross_site=allow_cross_site)
+
+
+def respond(
+    request: HttpRequest,
+    pair: TokenPair,
+    *,
+    target: str | None = None,
+    allow_cross_site: bool = False,
+) -> HttpResponse:
+    """Return the response that delivers ``pair``, after a login or a step-up.
+
+    ``target``, ``allow_cross_site``: as for :func:`log_in`. Raises RequestRefused.
+    """
+    state = state_of(request)
+    state.prepare_check()
+    answer = endpoints.pair_answer(
+        state.installed.gate, state.visit, pair, target=target, allow_cross_site=allow_cross_site
+    )
     return response_of(answer)
 
 

@@ -13,7 +13,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from clusterpass.integrations.django.conf import installed
 from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.web import endpoints
-from clusterpass.web.messages import SAFE_METHODS, WebAnswer
+from clusterpass.web.messages import SAFE_METHODS, WebAnswer, method_of
 
 _DJANGO_FIELD: Final = "csrfmiddlewaretoken"
 _JSON: Final = "application/json"
@@ -29,8 +29,8 @@ class DjangoRequest:
 
     @property
     def method(self) -> str:
-        """The method."""
-        return self._request.method or ""
+        """The method, or SOCKET: under WSGI a view may open a WebSocket."""
+        return method_of(self._request.method or "", self.header("upgrade"))
 
     @property
     def target(self) -> str:

@@ -1,0 +1,56 @@
+"""How a Cookie header is read."""
+
+import pytest
+
+from clusterpass.web.messages import SOCKET, method_of
+from clusterpass.web.sent_cookies import sent_cookies
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([], {}),
+        ([""], {}),
+        (["a=1"], {"a": "1"}),
+        (["a=1; b=2;c=3 ;\td=\t4 "], {"a": "1", "b": "2", "c": "3", "d": "4"}),
+        (["a=1", "b=2"], {"a": "1", "b": "2"}),
+        (["a=b=c"], {"a": "b=c"}),
+        (['a="1"; b="; c=\'1\'; d=""'], {"a": "1", "b": '"', "c": "'1'", "d": ""}),
+        (["a; =b; ;; c="], {"": "b", "c": ""}),
+        (["A=1; a=2"], {"A": "1", "a": "2"}),
+        (["a=1; a=1"], {"a": "1"}),
+        (["a=1; b=2; a=2; a=1"], {"b": "2"}),
+        (["a=1", "a=2"], {}),
+        (["a=1; a="], {}),
+        (['a=1; a="1"'], {"a": "1"}),
+        (['a="1; b=2"'], {"a": '"1', "b": '2"'}),
+    ],
+)
+def test_cookies_are_read_as_browsers_write_them(headers: list[str], found: dict[str, str]) -> None:
+    assert sent_cookies(headers) == found
+
+
+@pytest.mark.parametrize("space", ["\u2000", "\u00a0", "\u0085", "\u3000", "\x0b", "\x0c", "\x1f"])
+def test_no_other_white_space_is_stripped(space: str) -> None:
+    for text in (space, space.encode().decode("latin-1")):
+        assert sent_cookies([f"{text}a=1; b{text}=2; c={text}3"]) == {
+            f"{text}a": "1",
+            f"b{text}": "2",
+            "c": f"{text}3",
+        }
+
+
+@pytest.mark.parametrize(
+    ("method", "upgrade", "found"),
+    [
+        ("GET", ["websocket"], SOCKET),
+        ("GET", ["h2c, WebSocket"], SOCKET),
+        ("GET", ["h2c", "websocket"], SOCKET),
+        ("GET", ["websockets"], "GET"),
+        ("GET", [], "GET"),
+        ("POST", ["websocket"], "POST"),
+        ("HEAD", ["websocket"], "HEAD"),
+    ],
+)
+def test_what_opens_a_socket(method: str, upgrade: list[str], found: str) -> None:
+    assert method_of(method, upgrade) == found
