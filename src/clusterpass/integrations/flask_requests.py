@@ -30,7 +30,8 @@ class FlaskRequest:
     @property
     def method(self) -> str:
         """The method, or SOCKET: extensions open WebSockets in a view."""
-        return method_of(self._request.method, self.header("upgrade"))
+        method, upgrade = self._request.method, self._request.environ.get("HTTP_UPGRADE")
+        return method if upgrade is None else method_of(method, (upgrade,))
 
     @property
     def target(self) -> str:
