@@ -150,6 +150,19 @@ async def test_a_crafted_notice_shows_no_text_of_its_own(service):
         assert "<script" not in answer.text
 
 
+async def test_a_cookie_that_a_subdomain_has_set_counts_for_nobody(browser, service, alice):
+    token = browser.tokens[ACCESS]
+
+    async def page(cookies: str) -> str:
+        answer = await service.client.get("/", headers={b"cookie": cookies.encode()})
+        return words(answer)
+
+    assert f"Logged in as {alice}" in await page(f"{ACCESS}={token}")
+    assert f"Logged in as {alice}" in await page(f"{ACCESS}={token}; \u2000{ACCESS}=x")
+    for cookies in (f"\u2000{ACCESS}={token}", f"{ACCESS}=x; {ACCESS}={token}"):
+        assert "Logged in as" not in await page(cookies)
+
+
 async def test_login_ends_the_session_that_the_browser_had(browser, service, alice):
     old = browser.tokens
     assert (await browser.login(alice)).status_code == 303

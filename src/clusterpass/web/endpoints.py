@@ -282,11 +282,7 @@ def _with_next(url: str, target: str) -> str:
 def _without_token(target: str) -> str:
     """Return ``target`` without an access token in its query, which would be kept in histories."""
     path, _, query = target.partition("?")
-    kept = [
-        each
-        for each in query.split("&")
-        if unquote_plus(each.partition("=")[0]) != QUERY_NAME
-    ]
+    kept = [each for each in query.split("&") if unquote_plus(each.partition("=")[0]) != QUERY_NAME]
     return f"{path}?{'&'.join(kept)}" if any(kept) else path
 
 
