@@ -62,6 +62,7 @@ for name in ("alice", "bob"):
 class Echo(SessionConsumer, AsyncWebsocketConsumer):
     groups = ("everyone",)
     session_scopes = ("chat",)
+    session_not_banned = "chat"
 
     async def receive(self, text_data=None, bytes_data=None):
         heard.append([self.clusterpass_session.subject, text_data])

@@ -1,5 +1,7 @@
 """The URLs and the views of the site; imported once its settings are there."""
 
+import itertools
+
 from django.contrib import admin, auth
 from django.contrib.auth import views as auth_views
 from django.http import HttpResponse
@@ -7,6 +9,7 @@ from django.middleware.csrf import get_token
 from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
@@ -63,6 +66,14 @@ class Report(View):
         return HttpResponse("reported")
 
 
+shown = itertools.count(1)
+
+
+@cache_control(public=True, max_age=300)
+def counted(request):
+    return HttpResponse(f"{next(shown)} {request.user.get_username()}")
+
+
 def endpoint(*permissions):
     @api_view(["GET", "POST"])
     @permission_classes(permissions)
@@ -84,6 +95,10 @@ urlpatterns = [
     path("orders", orders),
     path("async-orders", async_orders),
     path("report", Report.as_view()),
+    path("counted", counted),
+    path("cached", cache_page(60)(orders)),
+    path("cached-async", cache_page(60)(async_orders)),
+    path("api/cached", cache_page(60)(endpoint(IsAuthenticated))),
     path("api/anyone", endpoint(AllowAny)),
     path("api/users", endpoint(IsAuthenticated)),
     path("api/orders", endpoint(HasScope("orders:write"))),

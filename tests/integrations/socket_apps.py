@@ -22,7 +22,8 @@ from .conftest import aiohttp_server, asgi_server
 
 Server = Callable[[Any], AbstractContextManager[int]]
 STREAM = "text/event-stream"
-EVENTS: Any = {"scopes": ["chat"], "in_outage": "close", "keep_alive": 0.1}
+CHAT: Any = {"scopes": ["chat"], "not_banned": "chat"}
+EVENTS: Any = {**CHAT, "in_outage": "close", "keep_alive": 0.1}
 
 
 class Seen:
@@ -63,7 +64,7 @@ def in_fastapi(seen: Seen, settings: dict[str, Any]) -> tuple[Any, Server]:
     async def echo(websocket: WebSocket) -> None:
         session = await cp.admit(websocket)
         await websocket.accept()
-        async with cp.attached(websocket, session, scopes=["chat"]) as attached:
+        async with cp.attached(websocket, session, **CHAT) as attached:
             while True:
                 text = await websocket.receive_text()
                 await websocket.send_text(f"{text} {attached.session.claims['role']}")
@@ -83,7 +84,7 @@ def in_fastapi(seen: Seen, settings: dict[str, Any]) -> tuple[Any, Server]:
         session: Annotated[Session, Security(cp.session)],
     ) -> AsyncIterator[ServerSentEvent]:
         made = (ServerSentEvent(raw_data=each) async for each in seen.letters(cp.sessions))
-        async for event in cp.while_live(session, made, scopes=["chat"], last=last_of_fastapi):
+        async for event in cp.while_live(session, made, **CHAT, last=last_of_fastapi):
             yield event
 
     return app, asgi_server
@@ -99,7 +100,7 @@ def in_aiohttp(seen: Seen, settings: dict[str, Any]) -> tuple[Any, Server]:
         session = aiohttp.current_session(request)
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
-        async with cp.attached(websocket, session, scopes=["chat"]) as attached:
+        async with cp.attached(websocket, session, **CHAT) as attached:
             async for message in websocket:
                 await websocket.send_str(f"{message.data} {attached.session.claims['role']}")
         seen.left.append(session.subject)
@@ -129,7 +130,7 @@ def in_litestar(seen: Seen, settings: dict[str, Any]) -> tuple[Any, Server]:
     @websocket("/echo", guards=[litestar.requires()])
     async def echo(socket: LitestarSocket, session: NamedDependency[Session]) -> None:
         await socket.accept()
-        async with cp.attached(socket, session, scopes=["chat"]) as attached:
+        async with cp.attached(socket, session, **CHAT) as attached:
             while True:
                 text = await socket.receive_text()
                 await socket.send_text(f"{text} {attached.session.claims['role']}")
@@ -154,7 +155,7 @@ def in_quart(seen: Seen, settings: dict[str, Any]) -> tuple[Any, Server]:
     @quart.session_required()
     async def echo() -> None:
         await quart_websocket.accept()
-        async with cp.attached(scopes=["chat"]) as attached:
+        async with cp.attached(**CHAT) as attached:
             while True:
                 text = await quart_websocket.receive()
                 await quart_websocket.send(f"{text} {attached.session.claims['role']}")

@@ -7,7 +7,12 @@ import pytest
 from aiohttp import web
 
 from clusterpass import Config, EmbeddedCluster, SessionManager
-from clusterpass.integrations.aiohttp import ClusterPass, current_session, session_required
+from clusterpass.integrations.aiohttp import (
+    ClusterPass,
+    current_session,
+    owner_of,
+    session_required,
+)
 
 from .conftest import aiohttp_server
 
@@ -45,6 +50,13 @@ class Handlers:
 
 
 @web.middleware
+async def members_only(request: web.Request, handler: object) -> web.StreamResponse:
+    if request.path.startswith("/members/"):
+        await owner_of(request).admit(request)
+    return await handler(request)  # type: ignore[operator, no-any-return]
+
+
+@web.middleware
 async def catch_all(request: web.Request, handler: object) -> web.StreamResponse:
     try:
         return await handler(request)  # type: ignore[operator, no-any-return]
@@ -66,11 +78,12 @@ def client(cluster: EmbeddedCluster, config: Config) -> Iterator[httpx.Client]:
     handlers = Handlers()
     inner = web.Application()
     inner.router.add_get("/who", handlers.who)
-    app = web.Application(middlewares=[catch_all])
+    app = web.Application(middlewares=[members_only, catch_all])
     cp.install(app)
     app.router.add_get("/view", View)
     app.router.add_get("/guarded", Guarded)
     app.router.add_get("/missing", handlers.missing)
+    app.router.add_get("/members/who", handlers.anonymous)
     app.router.add_get("/anonymous", handlers.anonymous)
     app.router.add_post("/upload", handlers.upload)
     app.add_routes(cp.routes("/auth"))
@@ -90,6 +103,12 @@ def bearer(cluster: EmbeddedCluster, config: Config, subject: str) -> Iterator[d
 def test_every_kind_of_handler_can_need_a_session(client, bearer, subject, path) -> None:
     assert client.get(path, headers=bearer).text == subject
     refused = client.get(path)
+    assert (refused.status_code, refused.json()["error"]) == (401, "token_missing")
+
+
+def test_what_middleware_refuses_is_answered(client, bearer, subject) -> None:
+    assert client.get("/members/who", headers=bearer).text == subject
+    refused = client.get("/members/who")
     assert (refused.status_code, refused.json()["error"]) == (401, "token_missing")
 
 

@@ -183,6 +183,14 @@ def test_a_consumer_is_disconnected_when_its_scope_goes(site, pair):
         assert site.closed(socket) == site.told(4403, "scope_missing")
 
 
+def test_a_consumer_is_disconnected_when_its_subject_is_banned(site, pair):
+    with site.open("/echo", **by_token(pair)) as socket:
+        assert asked(socket, "a") == "a guest"
+        site.manager.bans.add(pair.subject, scope="chat")
+        assert site.closed(socket)[0] == 4403
+        site.manager.bans.lift(pair.subject, scope="chat")
+
+
 @pytest.mark.parametrize("last", ["the client", "the consumer"])
 def test_a_session_is_not_watched_after_the_connection(site, pair, last):
     eventually(lambda: site.state()["watched"] == 0)

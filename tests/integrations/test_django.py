@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, override_settings
 from django.utils import translation
@@ -456,3 +457,37 @@ def test_an_outage_met_by_other_middleware_is_an_outage(user: Any) -> None:
     assert Client().get("/who").content == b"nobody"
     client.handler.load_middleware()
     assert client.get("/who").content.decode() == user.username
+
+
+@pytest.mark.parametrize("path", ["/cached", "/cached-async", "/api/cached"])
+@pytest.mark.parametrize("place", ["cookie", "header"])
+def test_a_cache_around_a_view_keeps_users_apart(user, root, path, place):
+    cache.clear()
+    pages = []
+    for each in (user, root):
+        client, headers = (Client(), bearer(each)) if place == "header" else (logged_in(each), {})
+        first, again = client.get(path, **headers), client.get(path, **headers)
+        assert (first.status_code, again.content) == (200, first.content)
+        pages.append(first.content)
+    assert pages[0] != pages[1]
+    assert Client().get(path).status_code == 401
+
+
+def test_renewed_tokens_are_stored_by_no_cache(user):
+    cache.clear()
+    tokens = logged_in(user).cookies["clusterpass-refresh"].value
+    everywhere = [
+        "django.middleware.cache.UpdateCacheMiddleware",
+        *MIDDLEWARE,
+        "django.middleware.cache.FetchFromCacheMiddleware",
+    ]
+    with override_settings(MIDDLEWARE=everywhere):
+        answers = []
+        for _ in range(2):
+            client = Client()
+            client.cookies["clusterpass-refresh"] = tokens
+            answers.append(client.get("/counted"))
+        assert set(answers[0].cookies) >= COOKIES
+        assert set(answers[0].headers["cache-control"].split(", ")) >= {"no-store", "private"}
+        assert "public" not in answers[0].headers["cache-control"]
+        assert answers[0].content != answers[1].content, "Django's own cache has stored it"

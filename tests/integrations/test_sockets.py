@@ -127,6 +127,17 @@ def test_a_socket_is_closed_when_its_scope_goes(sockets, manager, pair):
         assert (code, reason.partition(":")[0]) == (4403, "scope_missing")
 
 
+def test_a_socket_is_closed_when_its_subject_is_banned(sockets, manager, pair):
+    with open_socket(sockets, **by_token(pair)) as socket:
+        manager.bans.add(pair.subject, scope="mail")
+        manager.claims.set(pair.subject, {"role": "editor"})
+        while asked(socket, "a") != "a editor":  # by then it has heard of the ban as well
+            pass
+        manager.bans.add(pair.subject, scope="chat")
+        code, reason = closed(socket)
+        assert (code, reason.partition(":")[0]) == (4403, "subject_banned")
+
+
 def test_a_browser_connects_with_its_cookie_from_its_own_site_only(sockets, manager, pair):
     cookie = f"clusterpass-access={pair.access_token}"
     own = f"http://127.0.0.1:{sockets.port}"
@@ -211,6 +222,17 @@ def test_events_go_on_across_refreshes_until_a_scope_goes(sockets, manager, pair
         (last,) = shown
     assert last["event"] == ["forbidden"]
     assert json.loads(last["data"][0])["code"] == 4403
+
+
+def test_events_end_when_the_subject_is_banned(sockets, manager, pair):
+    with open_events(sockets, pair) as events:
+        shown = without_comments(events)
+        assert next(shown) == {"data": ["a", "b"]}
+        manager.bans.add(pair.subject, scope="chat")
+        (last,) = shown
+    assert last["event"] == ["forbidden"]
+    told = json.loads(last["data"][0])
+    assert (told["code"], told["reason"].partition(":")[0]) == (4403, "subject_banned")
 
 
 def test_comments_keep_idle_events_alive(sockets, pair):

@@ -51,12 +51,13 @@ class ClusterPass(AsyncBase):
     def install(self, app: web.Application) -> None:
         """Have ``app`` open the manager when it starts and close it when it stops.
 
-        Adds the middleware, which answers what is refused, behind the middlewares that ``app`` has
-        already.
+        Adds the middleware, which answers what is refused, before the middlewares of ``app`` and
+        behind those that it has already.
         """
         app[_OWNER] = self
         app.cleanup_ctx.append(self.cleanup_context)
-        app.middlewares.append(self.middleware)
+        app.middlewares.insert(0, self.middleware)  # what they refuse
+        app.middlewares.append(self.middleware)  # what handlers refuse, before they catch it
         app.on_response_prepare.append(add_headers)
 
     async def cleanup_context(self, _: web.Application) -> AsyncIterator[None]:
@@ -139,20 +140,22 @@ class ClusterPass(AsyncBase):
         session: Session,
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
     ) -> AbstractAsyncContextManager[Attached]:
         """Return a context in which ``websocket`` is open for as long as ``session`` lives.
 
-        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
-        session ends it is closed with 4401 and the reason, and the body is left, as it is when the
-        client closes; the options are those of
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them, or is
+        banned from ``not_banned``. When the session ends it is closed with 4401 and the reason, and
+        the body is left, as it is when the client closes; the options are those of
         :func:`clusterpass.integrations.attached.attached`.
         """
 
         async def close(code: int, reason: str) -> None:
             await websocket.close(code=code, message=reason.encode())
 
-        return self._attached(session, close, scopes, in_outage)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        return self._attached(session, close, needs, in_outage)
 
     async def event_stream(
         self,
@@ -161,24 +164,27 @@ class ClusterPass(AsyncBase):
         events: AsyncIterator[ServerSentEvent | str],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         keep_alive: float | None = KEEP_ALIVE,
     ) -> web.StreamResponse:
         """Send server-sent events until ``events`` or ``session`` end, and return the response.
 
         ``events``: yields events, or strings, which are their data. When the session ends, the last
-        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
-        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
-        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent, which
-        tells that the client has left; None: never. A HEAD request gets the headers alone.
+        event is ``session_ended``; when it loses one of ``scopes`` or is banned from
+        ``not_banned``, ``forbidden``; in a store outage with ``in_outage="close"``,
+        ``unavailable``. Its data is JSON with ``code`` and ``reason``. ``keep_alive``: seconds
+        without an event after which a comment is sent, which tells that the client has left; None:
+        never. A HEAD request gets the headers alone.
         """
         response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, **HEADERS})
         await response.prepare(request)
         if request.method == "HEAD":
             await leave(events)
             return response
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
         async with aclosing(
-            self._event_bytes(session, events, scopes, in_outage, keep_alive)
+            self._event_bytes(session, events, needs, in_outage, keep_alive)
         ) as live:
             async for chunk in live:
                 try:

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from clusterpass.web.caching import protect
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import WebAnswer, method_of
 
@@ -60,8 +61,10 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add what the visit adds to the response; a signal of aiohttp."""
     visit = request.get(_VISIT)
     if visit is not None:
+        headers = response.headers
+        protect(visit, headers, headers.getall("Vary", ()))
         for name, value in visit.headers:
-            response.headers.add(name, value)
+            headers.add(name, value)
 
 
 def respond(answer: WebAnswer) -> web.Response:

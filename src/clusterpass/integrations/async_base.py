@@ -71,15 +71,17 @@ class AsyncBase:
         events: AsyncIterator[Event],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         last: Callable[[StreamEnd], Event] | None = None,
     ) -> AsyncGenerator[Event]:
         """Return ``events`` until they or ``session`` end, for a stream of any kind.
 
-        ``scopes``: the stream also ends when the session loses one of them; ``in_outage="close"``:
-        also in a store outage. ``last``: makes an event that is yielded last in these cases.
+        ``scopes``: the stream also ends when the session loses one of them; ``not_banned``: when it
+        is banned from that scope; ``in_outage="close"``: also in a store outage. ``last``: makes an
+        event that is yielded last in these cases.
         """
-        needs = Needs(scopes=tuple(scopes))
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
         return while_live(
             self.sessions, session, events, needs=needs, in_outage=in_outage, last=last
         )
@@ -88,11 +90,10 @@ class AsyncBase:
         self,
         session: Session,
         events: AsyncIterator[ServerSentEvent | str],
-        scopes: Sequence[str],
+        needs: Needs,
         in_outage: InOutage,
         keep_alive: float | None,
     ) -> AsyncGenerator[bytes]:
-        needs = Needs(scopes=tuple(scopes))
         return event_bytes(
             self.sessions,
             session,
@@ -126,10 +127,9 @@ class AsyncBase:
         self,
         session: Session,
         close: Callable[[int, str], Awaitable[None]],
-        scopes: Sequence[str],
+        needs: Needs,
         in_outage: InOutage,
     ) -> AbstractAsyncContextManager[Attached]:
-        needs = Needs(scopes=tuple(scopes))
         return attached(self.sessions, session, close, needs=needs, in_outage=in_outage)
 
     def _reads_form(self, request: WebRequest) -> bool:

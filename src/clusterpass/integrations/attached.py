@@ -58,7 +58,7 @@ async def attached(
     """Run the body until it returns, or until ``session`` ends: then close, and leave the body.
 
     ``close``: closes the connection with a code and a reason: 4401 when the session has ended, 4403
-    when it has lost a scope that it ``needs``, 4503 in a store outage with ``in_outage="close"``
+    when it is no more as ``needs`` say, 4503 in a store outage with ``in_outage="close"``
     (``stay``: the connection stays open, and is closed later if its session has ended meanwhile).
     The body is left like a cancelled task, and nothing is raised after it; without ``leaves`` it
     goes on, and finds by itself that the connection is closed.

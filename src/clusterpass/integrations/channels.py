@@ -84,13 +84,16 @@ class SessionConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no t
     Comes before a consumer of Channels, asynchronous or not, among the bases of a class. Without a
     session that has ``session_scopes`` the handshake is refused: with 401 or 403 where the server
     can answer so, otherwise with 403. Later the WebSocket is closed: with 4401 when the session
-    ends, by whichever process, with 4403 when it loses one of the scopes, and with 4503 in a store
-    outage if ``session_in_outage`` is ``close``. ``disconnect(code)`` is called as if the client
-    had closed; nothing that the client sent later is received.
+    ends, by whichever process, with 4403 when it loses one of the scopes or is banned from
+    ``session_not_banned``, and with 4503 in a store outage if ``session_in_outage`` is ``close``.
+    ``disconnect(code)`` is called as if the client had closed; nothing that the client sent later
+    is received.
     """
 
     session_scopes: Sequence[str] = ()
     """The scopes that the session must all have, for as long as the WebSocket is open."""
+    session_not_banned: str | None = None
+    """A scope from which the subject must not be banned, for as long as the WebSocket is open."""
     session_in_outage: InOutage = "stay"
     """Whether a store outage closes the WebSocket (``close``)."""
     _attached: Attached | None = None
@@ -105,7 +108,7 @@ class SessionConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no t
         """Run the consumer. Raises ConfigurationError without the middleware around it."""
         if _SESSION not in scope:
             raise ConfigurationError("put ClusterPassMiddleware around the consumer's router")
-        needs = Needs(scopes=tuple(self.session_scopes))
+        needs = Needs(scopes=tuple(self.session_scopes), not_banned=self.session_not_banned)
         session: Session | None = scope[_SESSION]
         try:
             if session is None:

@@ -21,6 +21,7 @@ from clusterpass.integrations.django.state import state_of
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Session
+from clusterpass.web.caching import varying
 from clusterpass.web.gate import Needs
 
 
@@ -37,6 +38,7 @@ class SessionAuthentication(BaseAuthentication):
         Raises what ``Gate.admit`` raises, and AuthenticationFailed without an active user.
         """
         state = state_of(request._request)
+        _vary(request)
         try:
             session = state.admit(request=request)
         except TokenMissing:
@@ -90,6 +92,13 @@ def HasScope(  # noqa: N802 (it stands for a class)
             return True
 
     return _HasScope
+
+
+def _vary(request: Any) -> None:
+    """Have the response vary with the session already where a cache around the view sees it."""
+    headers = getattr(request.parser_context.get("view"), "headers", None)
+    if headers is not None:  # which the view gives its response
+        headers["Vary"] = varying([headers.get("Vary", "")])
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | None:

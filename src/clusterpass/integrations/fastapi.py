@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from clusterpass.integrations import starlette
 from clusterpass.integrations.starlette import ServerSentEvent, visit_of
+from clusterpass.integrations.starlette_requests import JUDGED
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
@@ -61,7 +62,10 @@ class ClusterPass(starlette.ClusterPass):
         return SessionDependency(self, self._token_url, Needs(**needs))
 
     def install(self, app: Starlette) -> None:
-        """Add the middleware and the error handler to ``app``."""
+        """Add the error handler to ``app``, and wrap it, with all of its middleware, in our own.
+
+        Raises ConfigurationError when ``app`` has started, or is none of FastAPI.
+        """
         if not isinstance(app, FastAPI):
             raise ConfigurationError("install takes a FastAPI application")
         super().install(app)
@@ -103,6 +107,7 @@ class SessionDependency(SecurityBase):
         if self._is_plain:
             session = self._remembered(connection)
             if session is not None:
+                connection.scope[JUDGED] = True
                 for scope in scopes:
                     session.require_scope(scope)
                 return session

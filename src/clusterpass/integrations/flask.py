@@ -24,6 +24,7 @@ from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.commands import add_commands
 from clusterpass.integrations.flask_requests import (
+    add_headers,
     known_session,
     known_visit,
     make_response,
@@ -84,6 +85,10 @@ class ClusterPass:
             values |= {"ISSUER": sessions.config.issuer, "KEYS": sessions.config.keys}
         app.extensions[_EXTENSION] = _Extension(self, values, sessions)
         app.register_error_handler(ClusterPassError, _refuse)
+        # Flask goes through them backwards: no other function has the last word on caches.
+        functions = app.after_request_funcs.setdefault(None, [])
+        if add_headers not in functions:
+            functions.insert(0, add_headers)
         app.context_processor(_template_values)
         group = AppGroup(_EXTENSION, help="Sessions of this application's users.")
         app.cli.add_command(add_commands(group, lambda: nullcontext(_extension().sessions)))

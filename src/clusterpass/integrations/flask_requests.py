@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from flask import Request, Response, after_this_request, g, request
+from flask import Request, Response, g, request
 from werkzeug.local import LocalProxy
 
 from clusterpass.model.values import Session
+from clusterpass.web.caching import protect, varying
 from clusterpass.web.credentials import Credentials
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import WebAnswer, method_of
@@ -102,8 +103,8 @@ def this_visit() -> Visit:
             visit.session, visit.access_token = recalled
             visit.presented = visit.access_token
             visit.credentials = Credentials("header", visit.access_token)
+            visit.is_judged = True
         setattr(g, _VISIT, visit)
-        after_this_request(_add_headers)
     return visit
 
 
@@ -115,8 +116,14 @@ def make_response(answer: WebAnswer) -> Response:
     return response
 
 
-def _add_headers(response: Response) -> Response:
-    """Return ``response`` with the headers that the visit has collected."""
-    for name, value in this_visit().headers:
-        response.headers.add(name, value)
+def add_headers(response: Response) -> Response:
+    """Return ``response`` with what the visit adds to it; called by Flask."""
+    headers, known = response.headers, g._get_current_object()
+    visit: Visit | None = known.get(_VISIT)
+    if visit is not None:
+        protect(visit, headers, headers.getlist("Vary"))
+        for name, value in visit.headers:
+            headers.add(name, value)
+    elif _RECALLED in known:
+        headers["Vary"] = varying(headers.getlist("Vary"))
     return response

@@ -52,6 +52,7 @@ from clusterpass.integrations.streams import nothing_of, while_live
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
+from clusterpass.web.caching import protect
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs, Visit
 from clusterpass.web.messages import WebAnswer
@@ -187,15 +188,18 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         session: Session,
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
     ) -> AbstractAsyncContextManager[Attached]:
         """Return a context in which ``socket`` is open for as long as ``session`` lives.
 
-        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
-        session ends it is closed with 4401 and the reason, and the body is left; the options are
-        those of :func:`clusterpass.integrations.attached.attached`.
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them, or is
+        banned from ``not_banned``. When the session ends it is closed with 4401 and the reason, and
+        the body is left; the options are those of
+        :func:`clusterpass.integrations.attached.attached`.
         """
-        return self._attached(session, socket.close, scopes, in_outage)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        return self._attached(session, socket.close, needs, in_outage)
 
     def event_stream(
         self,
@@ -203,23 +207,25 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         events: AsyncIterator[SSEData],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         keep_alive: float | None = KEEP_ALIVE,
     ) -> ServerSentEvent:
         """Return a response of server-sent events that ends when ``session`` does.
 
         ``events``: yields what Litestar's ServerSentEvent takes. When the session ends, the last
-        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
-        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
-        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never. A HEAD request gets the headers alone.
+        event is ``session_ended``; when it loses one of ``scopes`` or is banned from
+        ``not_banned``, ``forbidden``; in a store outage with ``in_outage="close"``,
+        ``unavailable``. Its data is JSON with ``code`` and ``reason``. ``keep_alive``: seconds
+        without an event after which a comment is sent; None: never. A HEAD request gets the headers
+        alone.
         """
         comment = ServerSentEventMessage(data=None, comment=KEEP_ALIVE_COMMENT)
         live = while_live(
             self.sessions,
             session,
             events,
-            needs=Needs(scopes=tuple(scopes)),
+            needs=Needs(scopes=tuple(scopes), not_banned=not_banned),
             in_outage=in_outage,
             last=lambda end: ServerSentEventMessage(**end.fields()),
             idle=idle_of(keep_alive, comment),
@@ -238,6 +244,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
             async def send_more(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     headers = MutableScopeHeaders.from_message(message)
+                    protect(visit, headers, headers.getall("Vary", []))
                     for name, value in visit.headers:
                         headers.add(name, value)
                 refusal = kept.get(_REFUSAL) if message["type"] == "websocket.close" else None

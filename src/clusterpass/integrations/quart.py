@@ -37,6 +37,7 @@ from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
+from clusterpass.web.caching import protect
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import Needs
 from clusterpass.web.messages import WebAnswer
@@ -80,7 +81,9 @@ class ClusterPass:
         extension = _Extension(self, sessions, values | self._settings)
         app.extensions[_EXTENSION] = extension
         app.register_error_handler(ClusterPassError, _refuse)
-        app.after_request(_add_headers)
+        # Quart goes through them backwards: no other function has the last word on caches.
+        if _add_headers not in app.after_request_funcs[None]:
+            app.after_request_funcs[None].insert(0, _add_headers)
         app.context_processor(_template_values)
         app.while_serving(extension.serve)
         group = click.Group(_EXTENSION, help="Sessions of this application's users.")
@@ -145,35 +148,47 @@ class ClusterPass:
         return blueprint
 
     def attached(
-        self, *, scopes: Sequence[str] = (), in_outage: InOutage = "stay"
+        self,
+        *,
+        scopes: Sequence[str] = (),
+        not_banned: str | None = None,
+        in_outage: InOutage = "stay",
     ) -> AbstractAsyncContextManager[Attached]:
         """Return a context in which the current WebSocket is open for as long as its session lives.
 
-        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
-        session ends it is closed with 4401 and the reason, and the body is left; the options are
-        those of :func:`clusterpass.integrations.attached.attached`.
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them, or is
+        banned from ``not_banned``. When the session ends it is closed with 4401 and the reason, and
+        the body is left; the options are those of
+        :func:`clusterpass.integrations.attached.attached`.
         """
         socket = cast("LocalProxy[Websocket]", websocket)._get_current_object()
-        return _extension().attach(_admitted(), socket.close, scopes, in_outage)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        return _extension().attach(_admitted(), socket.close, needs, in_outage)
 
     def while_live(
         self,
         events: AsyncIterator[Event],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         last: Callable[[StreamEnd], Event] | None = None,
     ) -> AsyncGenerator[Event]:
         """Return ``events`` until they or the current session end, for a streaming response.
 
-        ``scopes``: the stream also ends when the session loses one of them; ``in_outage="close"``:
-        also in a store outage. ``last``: makes an event that is yielded last in these cases. For a
-        HEAD request nothing is yielded.
+        ``scopes``: the stream also ends when the session loses one of them; ``not_banned``: when it
+        is banned from that scope; ``in_outage="close"``: also in a store outage. ``last``: makes an
+        event that is yielded last in these cases. For a HEAD request nothing is yielded.
         """
         if current_visit().request.method == "HEAD":
             return nothing_of(events)
         return _extension().while_live(
-            _admitted(), events, scopes=scopes, in_outage=in_outage, last=last
+            _admitted(),
+            events,
+            scopes=scopes,
+            not_banned=not_banned,
+            in_outage=in_outage,
+            last=last,
         )
 
     def event_stream(
@@ -181,18 +196,21 @@ class ClusterPass:
         events: AsyncIterator[ServerSentEvent | str],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         keep_alive: float | None = KEEP_ALIVE,
     ) -> Response:
         """Return a response of server-sent events that ends when the current session does.
 
         ``events``: yields events, or strings, which are their data. When the session ends, the last
-        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
-        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
-        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never. A HEAD request gets the headers alone.
+        event is ``session_ended``; when it loses one of ``scopes`` or is banned from
+        ``not_banned``, ``forbidden``; in a store outage with ``in_outage="close"``,
+        ``unavailable``. Its data is JSON with ``code`` and ``reason``. ``keep_alive``: seconds
+        without an event after which a comment is sent; None: never. A HEAD request gets the headers
+        alone.
         """
-        body = _extension().event_bytes(_admitted(), events, scopes, in_outage, keep_alive)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        body = _extension().event_bytes(_admitted(), events, needs, in_outage, keep_alive)
         if current_visit().request.method == "HEAD":
             body = nothing_of(events)
         response = Response(body, mimetype=MEDIA_TYPE, headers=HEADERS)
@@ -301,8 +319,10 @@ async def _answer(flow: WebFlow[WebAnswer]) -> Response:
 
 async def _add_headers(response: Any) -> Any:
     if "_clusterpass_visit" in g:
-        for name, value in current_visit().headers:
-            response.headers.add(name, value)
+        visit, headers = current_visit(), response.headers
+        protect(visit, headers, headers.getlist("Vary"))
+        for name, value in visit.headers:
+            headers.add(name, value)
     return response
 
 

@@ -36,7 +36,7 @@ from clusterpass.integrations.starlette_requests import (
 )
 from clusterpass.integrations.streams import nothing_of
 from clusterpass.model.authentication_errors import AuthenticationError
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.scopes import granted_scopes
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
@@ -82,9 +82,16 @@ class ClusterPass(AsyncBase):
             await self.close()
 
     def install(self, app: Starlette) -> None:
-        """Add the middleware and the error handler to ``app``."""
-        app.add_middleware(SessionHeaders)
+        """Add the error handler to ``app``, and wrap it, with all of its middleware, in our own.
+
+        Raises ConfigurationError when ``app`` has started.
+        """
+        if app.middleware_stack is not None:
+            raise ConfigurationError("call install before the application starts")
         app.add_exception_handler(ClusterPassError, self.refuse)
+        build = app.build_middleware_stack
+        # Middleware that is added would run inside of what answers 500, without renewed cookies.
+        app.build_middleware_stack = lambda: SessionHeaders(build(), self.refuse)  # type: ignore[method-assign]
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Return the response to a request that was refused; an exception handler."""
@@ -152,19 +159,22 @@ class ClusterPass(AsyncBase):
         session: Session,
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
     ) -> AbstractAsyncContextManager[Attached]:
         """Return a context in which ``websocket`` is open for as long as ``session`` lives.
 
-        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them. When the
-        session ends it is closed with 4401 and the reason, and the body is left; the options are
-        those of :func:`clusterpass.integrations.attached.attached`.
+        ``scopes``: the WebSocket is closed with 4403 when the session loses one of them, or is
+        banned from ``not_banned``. When the session ends it is closed with 4401 and the reason, and
+        the body is left; the options are those of
+        :func:`clusterpass.integrations.attached.attached`.
         """
 
         async def close(code: int, reason: str) -> None:
             await websocket.close(code, reason)
 
-        return self._attached(session, close, scopes, in_outage)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        return self._attached(session, close, needs, in_outage)
 
     def event_stream(
         self,
@@ -172,18 +182,21 @@ class ClusterPass(AsyncBase):
         events: AsyncIterator[ServerSentEvent | str],
         *,
         scopes: Sequence[str] = (),
+        not_banned: str | None = None,
         in_outage: InOutage = "stay",
         keep_alive: float | None = KEEP_ALIVE,
     ) -> StreamingResponse:
         """Return a response of server-sent events that ends when ``session`` does.
 
         ``events``: yields events, or strings, which are their data. When the session ends, the last
-        event is ``session_ended``; when it loses one of ``scopes``, ``forbidden``; in a store
-        outage with ``in_outage="close"``, ``unavailable``. Its data is JSON with ``code`` and
-        ``reason``. ``keep_alive``: seconds without an event after which a comment is sent; None:
-        never. A HEAD request gets the headers alone.
+        event is ``session_ended``; when it loses one of ``scopes`` or is banned from
+        ``not_banned``, ``forbidden``; in a store outage with ``in_outage="close"``,
+        ``unavailable``. Its data is JSON with ``code`` and ``reason``. ``keep_alive``: seconds
+        without an event after which a comment is sent; None: never. A HEAD request gets the headers
+        alone.
         """
-        live = self._event_bytes(session, events, scopes, in_outage, keep_alive)
+        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        live = self._event_bytes(session, events, needs, in_outage, keep_alive)
         return _EventStream(events, live)
 
     def requires(self, *scopes: str, **needs: Any) -> Callable[[Endpoint], Endpoint]:
@@ -208,8 +221,9 @@ class ClusterPass(AsyncBase):
     def backend(self) -> AuthenticationBackend:
         """Return a backend for Starlette's AuthenticationMiddleware: ``request.user``, ``.auth``.
 
-        A request without a valid session is anonymous. Use :meth:`requires` for scopes, as
-        Starlette's own decorator compares them literally and knows no wildcards.
+        A request without a valid session is anonymous; a forged one, and any in a store outage, is
+        refused. Use :meth:`requires` for scopes, as Starlette's own decorator compares them
+        literally and knows no wildcards.
         """
         return _Backend(self)
 

@@ -1,17 +1,26 @@
 """Requests and responses of Starlette, and middleware, for the integrations and the service."""
 
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from traceback import walk_tb
+from typing import Any, Final, cast
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.web.caching import protect, varying
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
 _VISIT: Final = "clusterpass.visit"
+_IS_WRAPPED: Final = "clusterpass.is_wrapped"
+JUDGED: Final = "clusterpass.judged"
+"""The key in the scope that says that the response depends on who sent the request, where there is
+no visit that does."""
+Refuse = Callable[[Any, Exception], Awaitable[Response]]
 
 
 class StarletteRequest:
@@ -54,26 +63,108 @@ class StarletteRequest:
 
 
 class SessionHeaders:
-    """ASGI middleware: adds the headers of a visit (renewed or deleted cookies) to the response."""
+    """ASGI middleware: adds the headers of a visit (renewed or deleted cookies) to the response.
 
-    def __init__(self, app: ASGIApp) -> None:
+    It also answers what was refused outside of the exception handlers of the application, in its
+    middleware or in an application that is mounted.
+    """
+
+    def __init__(self, app: ASGIApp, refuse: Refuse | None = None) -> None:
+        """``refuse``: returns the response to an error of ours that nothing inside has answered;
+        None: the error is raised.
+        """
         self.app = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"} or scope.get(_IS_WRAPPED):
             await self.app(scope, receive, send)
             return
+        scope[_IS_WRAPPED] = True
+        answer = _Answer(scope, send)
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception as error:
+            refusal = None if self._refuse is None or answer.has_begun else _refusal_in(error)
+            if self._refuse is None or refusal is None:
+                await answer.let_go()
+                raise
+            response = await self._refuse(HTTPConnection(scope), refusal)
+            await response(scope, receive, answer.send_now)
+        else:
+            await answer.let_go()
 
-        async def send_with_headers(message: Message) -> None:
-            visit: Visit | None = scope.get(_VISIT)
-            if message["type"] == "http.response.start" and visit is not None:
-                headers = MutableHeaders(scope=message)
-                for name, value in visit.headers:
-                    headers.append(name, value)
-            await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+class _Answer:
+    """What is sent to the client.
+
+    A response with status 500 is held back for as long as the application runs: Starlette sends one
+    for an error that nothing answers, and then raises the error.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.has_begun = False
+        """Whether something has been sent."""
+        self._scope: Final = scope
+        self._send: Final = send
+        self._held: Final[list[Message]] = []
+
+    async def send(self, message: Message) -> None:
+        """Send a message, or hold it back."""
+        if message["type"] == "http.response.start":
+            self._add_headers(message)
+            if message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._held.append(message)
+                return
+        elif self._held:
+            self._held.append(message)
+            if message.get("more_body"):  # a stream, which no error handler sends
+                await self.let_go()
+            return
+        await self._send_on(message)
+
+    async def send_now(self, message: Message) -> None:
+        """Send a message of the response that replaces what was held back."""
+        if message["type"] == "http.response.start":
+            self._add_headers(message)
+        await self._send_on(message)
+
+    async def let_go(self) -> None:
+        """Send what was held back."""
+        held = self._held[:]
+        self._held.clear()
+        for message in held:
+            await self._send_on(message)
+
+    async def _send_on(self, message: Message) -> None:
+        self.has_begun = True
+        await self._send(message)
+
+    def _add_headers(self, message: Message) -> None:
+        headers = MutableHeaders(scope=message)
+        visit: Visit | None = self._scope.get(_VISIT)
+        if visit is not None:
+            protect(visit, headers, headers.getlist("vary"))
+            for name, value in visit.headers:
+                headers.append(name, value)
+        if JUDGED in self._scope:
+            headers["vary"] = varying(headers.getlist("vary"))
+
+
+def _refusal_in(error: Exception) -> ClusterPassError | None:
+    """Return the error of ours that ``error`` is; None: it is none.
+
+    Starlette's exception handlers replace an error by another one if a mounted application has
+    begun a response, as that of status 500.
+    """
+    if isinstance(error, ClusterPassError):
+        return error
+    cause = error.__cause__
+    if not isinstance(cause, ClusterPassError):
+        return None
+    *_, (origin, _) = walk_tb(error.__traceback__)
+    return cause if origin.f_globals["__name__"].startswith("starlette.") else None
 
 
 def visit_of(connection: HTTPConnection) -> Visit:

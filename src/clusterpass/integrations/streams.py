@@ -29,7 +29,8 @@ class StreamEnd:
     """Why a stream ends before its events do."""
 
     code: int
-    """4401: the session has ended. 4403: it has lost a scope. 4503: the store is unavailable."""
+    """4401: the session has ended. 4403: it has lost a scope, or is banned from one. 4503: the
+    store is unavailable."""
     reason: str
     """The reason, in the words with which a WebSocket is closed: ``session_revoked: revoked``."""
 

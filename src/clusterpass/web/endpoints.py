@@ -20,7 +20,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.model.values import Ended, Session, TokenPair
-from clusterpass.web.credentials import QUERY_NAME, Credentials, find_credentials
+from clusterpass.web.credentials import QUERY_NAME, Credentials
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import NO_STORE, WebAnswer, WebRequest, redirect
@@ -147,7 +147,7 @@ def refresh(gate: Gate, visit: Visit, refresh_token: object = None) -> WebFlow[W
             raise InvalidInput("refresh_token must be a string")
         pair: TokenPair = yield Ask("refresh", refresh_token, address=address)
         return pair_answer(gate, visit, pair, to_browser=False)
-    found = visit.credentials = find_credentials(visit.request, gate.settings)
+    found = visit.look(gate.settings)
     if found.refresh_token is None:
         raise TokenMissing
     try:
@@ -165,7 +165,7 @@ def logout(gate: Gate, visit: Visit, *, form_token: str = "") -> WebFlow[WebAnsw
 
     Raises RequestRefused for a forged request, TokenMissing without a token, and RevocationPending.
     """
-    found = visit.credentials = find_credentials(visit.request, gate.settings)
+    found = visit.look(gate.settings)
     if found.place != "cookie":
         if found.access_token is None:
             raise TokenMissing

@@ -99,6 +99,8 @@ class Visit:
     is the session of this token."""
     credentials: Credentials | None = None
     """The tokens that were sent, once they were looked for."""
+    is_judged: bool = False
+    """Whether tokens were looked for, so that the response depends on who sent the request."""
     is_genuine: bool = False
     """Whether the framework has established that no other site made the browser send the request,
     by a check of its own."""
@@ -107,6 +109,12 @@ class Visit:
     def is_by_cookie(self) -> bool:
         """Whether a cookie brought the tokens."""
         return self.credentials is not None and self.credentials.place == "cookie"
+
+    def look(self, settings: WebSettings) -> Credentials:
+        """Return the tokens that were sent. Raises what :func:`find_credentials` raises."""
+        self.is_judged = True
+        self.credentials = find_credentials(self.request, settings)
+        return self.credentials
 
 
 class Gate:
@@ -151,7 +159,7 @@ class Gate:
         A browser keeps the tokens of a session that has ended, for a page of the application that
         tells its user why, and then calls :meth:`forget`.
         """
-        found = visit.credentials = find_credentials(visit.request, self.settings)
+        found = visit.look(self.settings)
         if found.place is None:
             raise TokenMissing
         if found.place == "cookie":

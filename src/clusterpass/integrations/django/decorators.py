@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from clusterpass.integrations.django.state import state_of
+from clusterpass.web.caching import VARY
 from clusterpass.web.gate import Needs
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -43,12 +46,12 @@ def session_required(
         @functools.wraps(view)
         def wrapped(request: Any, *args: Any, **kwargs: Any) -> Any:
             state_of(request).admit(needs)
-            return view(request, *args, **kwargs)
+            return _varied(view(request, *args, **kwargs))
 
         @functools.wraps(view)
         async def wrapped_coroutine(request: Any, *args: Any, **kwargs: Any) -> Any:
             await sync_to_async(state_of(request).admit)(needs)
-            return await view(request, *args, **kwargs)
+            return _varied(await view(request, *args, **kwargs))
 
         found: Any = wrapped_coroutine if iscoroutinefunction(view) else wrapped
         found.csrf_exempt = True
@@ -56,3 +59,10 @@ def session_required(
         return cast("View", found)
 
     return decorate
+
+
+def _varied(response: Any) -> Any:
+    """Return ``response`` as a response to this user alone, for a cache around the view."""
+    if isinstance(response, HttpResponseBase):
+        patch_vary_headers(cast("Any", response), VARY)
+    return response

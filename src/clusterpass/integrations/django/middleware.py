@@ -9,12 +9,13 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.apps import apps
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from clusterpass.integrations.django.requests import add_headers, refusal_of
 from clusterpass.integrations.django.state import RequestState, attach, current
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.web.caching import VARY, protect
 
 GetResponse = Callable[[HttpRequest], Any]
 
@@ -83,7 +84,11 @@ def _finish(state: RequestState, response: HttpResponseBase) -> HttpResponseBase
     if state.outage is not None and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         # Other middleware asked for the user; Django shows process_exception errors of views alone.
         response = refusal_of(state.request, state.outage)
-    add_headers(response, state.visit.headers)
+    visit, changed = state.visit, cast("Any", response)
+    protect(visit, changed, [changed.get("Vary", "")])
+    if visit.headers:
+        patch_cache_control(changed, private=True)  # Django's own cache knows no other word for it
+    add_headers(changed, visit.headers)
     if state.was_asked:
-        patch_vary_headers(cast("Any", response), ("Cookie", "Authorization"))
+        patch_vary_headers(changed, VARY)
     return response
