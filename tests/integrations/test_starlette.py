@@ -7,12 +7,14 @@ import httpx
 import pytest
 from fastapi import FastAPI, Security
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from clusterpass import (
@@ -217,11 +219,49 @@ def test_a_response_that_has_begun_is_not_replaced(failing) -> None:
     assert (answer.status_code, answer.text) == (200, "begun")
 
 
-@pytest.mark.parametrize("installed", ["in the outer one", "in both"])
+async def test_a_response_of_the_application_with_status_500_is_sent_at_once(cp, pair) -> None:
+    messages: list[Message] = []
+    seen: list[str] = []
+
+    async def notify() -> None:
+        seen.extend(message["type"] for message in messages)
+
+    @cp.requires()
+    async def failed(request: Request) -> Response:
+        return Response(status_code=500, background=BackgroundTask(notify))
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    app = Starlette(routes=[Route("/", failed)])
+    cp.install(app)
+    token = ("authorization", f"Bearer {pair.access_token}")
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": [tuple(each.encode() for each in token)],
+    }
+    await app(scope, receive, send)
+    await cp.close()
+    assert seen == ["http.response.start", "http.response.body"]
+
+
+async def through(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    return await call_next(request)
+
+
+@pytest.mark.parametrize("installed", ["in the outer one", "in both", "around middleware"])
 def test_a_mounted_application_is_served_too(settings, pair, subject, installed) -> None:
     cp = fastapi.ClusterPass(**settings)
     main, inner = FastAPI(lifespan=cp.lifespan), FastAPI()
     cp.install(main)
+    if installed == "around middleware":
+        main.add_middleware(BaseHTTPMiddleware, dispatch=through)
     if installed == "in both":
         cp.install(inner)
 
@@ -237,6 +277,22 @@ def test_a_mounted_application_is_served_too(settings, pair, subject, installed)
         answer = client.get("/inner/who")
         assert answer.json() == subject
         assert len(answer.headers.get_list("set-cookie")) == 3
+
+
+def test_what_a_view_of_a_mounted_application_refuses_is_answered(settings, pair) -> None:
+    cp = fastapi.ClusterPass(**settings)
+    main, inner = FastAPI(lifespan=cp.lifespan), FastAPI()
+    cp.install(main)
+
+    @inner.get("/report")
+    async def report(session: Annotated[Session, Security(cp.session)]) -> None:
+        session.require_scope("report")
+
+    main.mount("/inner", inner)
+    with TestClient(main) as client:
+        bearer = {"Authorization": f"Bearer {pair.access_token}"}
+        refused = client.get("/inner/report", headers=bearer)
+        assert (refused.status_code, refused.json()["error"]) == (403, "scope_missing")
 
 
 def test_an_application_around_ours_sees_what_it_has_mounted(cp) -> None:

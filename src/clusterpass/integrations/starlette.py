@@ -106,7 +106,12 @@ class ClusterPass(AsyncBase):
 
         Takes and raises what :meth:`clusterpass.web.gate.Gate.admit` does.
         """
-        return await self._admit(visit_of(connection), needs, form_token)
+        visit = visit_of(connection)
+        try:
+            return await self._admit(visit, needs, form_token)
+        except ClusterPassError:
+            visit.is_refused = True
+            raise
 
     async def log_in(self, request: Request, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.

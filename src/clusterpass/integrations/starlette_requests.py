@@ -1,5 +1,6 @@
 """Requests and responses of Starlette, and middleware, for the integrations and the service."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from traceback import walk_tb
@@ -20,6 +21,8 @@ _IS_WRAPPED: Final = "clusterpass.is_wrapped"
 JUDGED: Final = "clusterpass.judged"
 """The key in the scope that says that the response depends on who sent the request, where there is
 no visit that does."""
+_MOST_HELD: Final = 65_536
+"""Bytes."""
 Refuse = Callable[[Any, Exception], Awaitable[Response]]
 
 
@@ -99,8 +102,8 @@ class SessionHeaders:
 class _Answer:
     """What is sent to the client.
 
-    A response with status 500 is held back for as long as the application runs: Starlette sends one
-    for an error that nothing answers, and then raises the error.
+    A response with status 500 is held back where something was refused, until the application ends:
+    Starlette sends one for an error that nothing answers, and then raises the error.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -114,12 +117,12 @@ class _Answer:
         """Send a message, or hold it back."""
         if message["type"] == "http.response.start":
             self._add_headers(message)
-            if message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+            if self._may_be_of_a_refusal(message):
                 self._held.append(message)
                 return
         elif self._held:
             self._held.append(message)
-            if message.get("more_body"):  # a stream, which no error handler sends
+            if sum(len(each.get("body", b"")) for each in self._held) > _MOST_HELD:
                 await self.let_go()
             return
         await self._send_on(message)
@@ -140,6 +143,14 @@ class _Answer:
     async def _send_on(self, message: Message) -> None:
         self.has_begun = True
         await self._send(message)
+
+    def _may_be_of_a_refusal(self, message: Message) -> bool:
+        if message["status"] != HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        visit: Visit | None = self._scope.get(_VISIT)
+        is_refused = visit is not None and visit.is_refused
+        # Starlette answers while it handles the error.
+        return is_refused or isinstance(sys.exception(), ClusterPassError)
 
     def _add_headers(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)

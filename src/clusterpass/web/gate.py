@@ -99,6 +99,8 @@ class Visit:
     is the session of this token."""
     credentials: Credentials | None = None
     """The tokens that were sent, once they were looked for."""
+    is_refused: bool = False
+    """Whether an error has said that the request is not admitted."""
     is_judged: bool = False
     """Whether tokens were looked for, so that the response depends on who sent the request."""
     is_genuine: bool = False
