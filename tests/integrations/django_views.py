@@ -11,6 +11,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.vary import vary_on_headers
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
 from rest_framework.response import Response
@@ -66,6 +67,13 @@ class Report(View):
         return HttpResponse("reported")
 
 
+@session_required()
+@cache_page(60)
+@vary_on_headers("Cookie", "Authorization")
+def cached_inside(request):
+    return HttpResponse(f"{request.clusterpass_session.subject}")
+
+
 shown = itertools.count(1)
 
 
@@ -98,6 +106,7 @@ urlpatterns = [
     path("counted", counted),
     path("cached", cache_page(60)(orders)),
     path("cached-async", cache_page(60)(async_orders)),
+    path("cached-inside", cached_inside),
     path("api/cached", cache_page(60)(endpoint(IsAuthenticated))),
     path("api/anyone", endpoint(AllowAny)),
     path("api/users", endpoint(IsAuthenticated)),

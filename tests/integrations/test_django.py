@@ -459,7 +459,7 @@ def test_an_outage_met_by_other_middleware_is_an_outage(user: Any) -> None:
     assert client.get("/who").content.decode() == user.username
 
 
-@pytest.mark.parametrize("path", ["/cached", "/cached-async", "/api/cached"])
+@pytest.mark.parametrize("path", ["/cached", "/cached-async", "/cached-inside", "/api/cached"])
 @pytest.mark.parametrize("place", ["cookie", "header"])
 def test_a_cache_around_a_view_keeps_users_apart(user, root, path, place):
     cache.clear()

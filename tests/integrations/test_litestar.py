@@ -43,6 +43,21 @@ async def theirs(session: NamedDependency[str]) -> str:
     return session
 
 
+@get("/cached", guards=[requires()], cache=True)
+async def cached(session: NamedDependency[Session]) -> str:
+    return session.subject
+
+
+@get("/cached-open", cache=True)
+async def cached_for_all(request: Request[Any, Any, Any]) -> str:
+    return request.headers["number"]
+
+
+@get("/cached-mine", cache=True)
+async def cached_mine(session: NamedDependency[Session]) -> str:
+    return session.subject
+
+
 @post("/form", status_code=200)
 async def form(request: Request[Any, Any, Any], session: NamedDependency[Session]) -> str:
     return str((await request.form())["text"])
@@ -56,7 +71,8 @@ async def check(username: str, password: str) -> Any:
 
 def make_app(settings: dict[str, Any]) -> Litestar:
     cp = ClusterPass(**settings)
-    routes = [Orders, mine, anyone, theirs, form, cp.router("/auth", authenticate=check)]
+    pages = [mine, anyone, theirs, form, cached, cached_for_all, cached_mine]
+    routes = [Orders, *pages, cp.router("/auth", authenticate=check)]
     return Litestar(routes, plugins=[cp])
 
 
@@ -132,6 +148,26 @@ def test_a_refresh_with_a_body_that_is_of_no_use(client, body) -> None:
     answer = client.post("/auth/refresh", content=body, headers=headers)
     assert answer.status_code in {400, 401, 422}
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/cached", "/cached-mine"])
+def test_the_cache_of_litestar_keeps_users_apart(url, client, sessions, new_subject, path) -> None:
+    subjects = [new_subject(), new_subject()]
+    for subject in subjects:
+        refresh_token = sessions.login(subject).refresh_token
+        with httpx.Client(base_url=url) as browser:
+            browser.cookies.set("clusterpass-refresh", refresh_token)
+            first = browser.get(path)
+            assert (first.text, "set-cookie" in first.headers) == (subject, True)
+            again = browser.get(path)
+            assert (again.text, "set-cookie" in again.headers) == (subject, False)
+            assert "Authorization" in again.headers["vary"]
+    assert client.get(path).status_code == 401
+
+
+def test_the_cache_of_litestar_keeps_what_is_for_everyone(client, bearer) -> None:
+    assert client.get("/cached-open", headers={"number": "1"}).text == "1"
+    assert client.get("/cached-open", headers={"number": "2", **bearer}).text == "1"
 
 
 def test_the_schema_says_who_may_do_what(client) -> None:

@@ -36,6 +36,7 @@ from clusterpass.integrations.litestar_requests import (
     Connection,
     Guard,
     LitestarRequest,
+    key_of_each_session,
     owner_of,
     requires,
     respond,
@@ -76,6 +77,8 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         app_config.middleware.insert(0, self._wrap)
         app_config.dependencies.setdefault(_DEPENDENCY, Provide(_session))
         app_config.exception_handlers.setdefault(ClusterPassError, self.refuse)
+        cache = app_config.response_cache_config = copy(app_config.response_cache_config)
+        cache.key_builder = key_of_each_session(cache.key_builder)
         if app_config.openapi_config:
             described = app_config.openapi_config = copy(app_config.openapi_config)
             scheme = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
@@ -243,6 +246,8 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
 
             async def send_more(message: Message) -> None:
                 if message["type"] == "http.response.start":
+                    # Litestar's cache stores the message that it has sent: it must not have tokens.
+                    message = {**message, "headers": [*message["headers"]]}
                     headers = MutableScopeHeaders.from_message(message)
                     protect(visit, headers, headers.getall("Vary", []))
                     for name, value in visit.headers:

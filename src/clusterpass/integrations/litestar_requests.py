@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Scope
+from litestar.types import CacheKeyBuilder, Scope
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.web.gate import Needs, Visit
@@ -97,6 +97,20 @@ def visit_of(connection: Connection) -> Visit:
     """Return the visit of a connection. Raises ConfigurationError without the plugin."""
     owner_of(connection.scope)
     return cast("Visit", cast("dict[str, Any]", connection.scope)[VISIT])
+
+
+def key_of_each_session(build: CacheKeyBuilder) -> CacheKeyBuilder:
+    """Return a builder of the keys of Litestar's cache that ``build`` makes, for each session.
+
+    A response to a request for which nobody looked for a session stays one for everyone.
+    """
+
+    def key(request: Request[Any, Any, Any]) -> str:
+        session = visit_of(request).session
+        own = "" if session is None else f"\n{session.session_id}"
+        return f"{build(request)}{own}"
+
+    return key
 
 
 def respond(answer: WebAnswer) -> Response[Any]:

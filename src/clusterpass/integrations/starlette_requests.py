@@ -116,7 +116,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         """Send a message, or hold it back."""
         if message["type"] == "http.response.start":
-            self._add_headers(message)
+            message = self._with_headers(message)
             if self._may_be_of_a_refusal(message):
                 self._held.append(message)
                 return
@@ -130,7 +130,7 @@ class _Answer:
     async def send_now(self, message: Message) -> None:
         """Send a message of the response that replaces what was held back."""
         if message["type"] == "http.response.start":
-            self._add_headers(message)
+            message = self._with_headers(message)
         await self._send_on(message)
 
     async def let_go(self) -> None:
@@ -152,7 +152,9 @@ class _Answer:
         # Starlette answers while it handles the error.
         return is_refused or isinstance(sys.exception(), ClusterPassError)
 
-    def _add_headers(self, message: Message) -> None:
+    def _with_headers(self, message: Message) -> Message:
+        # A copy: a cache inside may store the message that it has sent, and must not have tokens.
+        message = {**message, "headers": [*message.get("headers", ())]}
         headers = MutableHeaders(scope=message)
         visit: Visit | None = self._scope.get(_VISIT)
         if visit is not None:
@@ -161,6 +163,7 @@ class _Answer:
                 headers.append(name, value)
         if JUDGED in self._scope:
             headers["vary"] = varying(headers.getlist("vary"))
+        return message
 
 
 def _refusal_in(error: Exception) -> ClusterPassError | None:
