@@ -4,6 +4,7 @@ An integration wraps its framework's request (``messages``), runs what ``gate`` 
 say with a session manager of either face (``flow``), and turns the answer into a response.
 
 - ``bearer``: the access token in a request's Authorization header.
+- ``caching``: what caches may do with a response.
 - ``challenges``: the WWW-Authenticate header of an error response.
 - ``client_address``: the client's address behind trusted reverse proxies.
 - ``cookies``: the names and attributes of the session cookies.
