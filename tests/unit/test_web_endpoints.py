@@ -14,6 +14,7 @@ from clusterpass import (
     SessionRevoked,
     StepUpRequired,
     StoreUnavailable,
+    TokenExpired,
     TokenMalformed,
     TokenMissing,
 )
@@ -348,3 +349,23 @@ def test_a_fault_of_ours_is_told_to_the_operator_alone(caplog):
     caplog.clear()
     endpoints.error_answer(GATE, page, StoreUnavailable())
     assert caplog.messages == [], "an outage is reported by the store, and once"
+
+
+def test_a_request_that_was_renewed_before_is_not_renewed_by_a_refresh() -> None:
+    manager = Manager(verify=[TokenExpired(), SESSION], refresh=PAIR)
+    visit = Visit(browser("POST", X_CSRF_Token=CSRF))
+    run(manager, GATE.admit(visit))  # middleware, for example
+    answer = run(manager, endpoints.refresh(GATE, visit))
+    assert isinstance(answer.members, dict)
+    assert answer.members["session_id"] == SESSION_TEXT
+    assert [each[1] for each in manager.asked if each[0] == "refresh"] == [REFRESH]
+    assert set_cookies(visit)[COOKIES.refresh.name] == "new refresh"
+
+
+def test_a_logout_ends_the_session_by_the_token_that_counts_now() -> None:
+    manager = Manager(verify=[TokenExpired(), SESSION], refresh=PAIR, logout=Ended(1, True))
+    visit = Visit(browser("POST", X_CSRF_Token=CSRF))
+    run(manager, GATE.admit(visit))
+    run(manager, endpoints.logout(GATE, visit))
+    assert [each[1] for each in manager.asked if each[0] == "logout"] == ["new refresh"]
+    assert set(set_cookies(visit).values()) == {""}

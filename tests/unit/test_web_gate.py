@@ -42,6 +42,7 @@ PAIR = TokenPair("new access", "new refresh", 900, SESSION_TEXT, "alice", durabl
                  session_expires_in=600)  # fmt: skip
 CSRF = GATE.csrf.make(SESSION_TEXT) if GATE.csrf else ""
 OWN = {"Origin": "https://shop.example", "X-CSRF-Token": CSRF}
+OWN_FORM = {"Origin": "https://shop.example"}
 
 
 class Manager:
@@ -443,3 +444,35 @@ def test_the_address_comes_from_trusted_proxies() -> None:
 def test_an_ask_is_a_call() -> None:
     ask = Ask("verify", "a", level="2")
     assert (ask.verb, ask.arguments, ask.options) == ("verify", ("a",), {"level": "2"})
+
+
+def test_a_refresh_token_is_exchanged_once_in_a_request() -> None:
+    manager = Manager(verify=[TokenExpired(), SESSION, SESSION], refresh=PAIR)
+    visit = Visit(browser("POST", **OWN_FORM))
+    for needs in (Needs(), Needs(level="2")):
+        assert run(manager, GATE.admit(visit, needs, form_token=CSRF)) is SESSION
+    assert [each[:2] for each in manager.asked] == [
+        ("verify", "access"),
+        ("refresh", REFRESH),
+        ("verify", "new access"),
+        ("verify", "new access"),
+    ]
+    assert manager.asked[-1][-1] == {"level": "2"}, "the token is verified as the second one needs"
+    assert visit.access_token == "new access"
+    assert "new" not in repr(visit.renewed)
+    with pytest.raises(RequestRefused):
+        run(manager, GATE.admit(visit))  # without its CSRF token
+    manager.answers["verify"] = SessionRevoked(reason="revoked", ended_at=5)
+    with pytest.raises(SessionRevoked):
+        run(manager, GATE.admit(visit, form_token=CSRF))
+    assert set(set_cookies(visit).values()) == {""}
+
+
+def test_a_token_of_another_library_is_exchanged_once_in_a_request() -> None:
+    gate = Gate(CONFIG, WebSettings(old_refresh_cookie="theirs"))
+    request = FakeRequest("POST", headers={"Sec-Fetch-Site": "same-origin"},
+                          cookies={"theirs": "old"})  # fmt: skip
+    manager, visit = Manager(verify=SESSION, refresh=PAIR), Visit(request)
+    for _ in range(2):  # its browser has no CSRF token of the new session yet
+        assert run(manager, gate.admit(visit)) is SESSION
+    assert [each[1] for each in manager.asked if each[0] == "refresh"] == ["old"]

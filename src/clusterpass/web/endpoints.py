@@ -152,6 +152,8 @@ def refresh(gate: Gate, visit: Visit, refresh_token: object = None) -> WebFlow[W
         raise TokenMissing
     try:
         gate.require_no_forgery_by(visit, found)
+        if visit.renewed is not None:  # the request was admitted by it before it came here
+            return pair_answer(gate, visit, visit.renewed, to_browser=True)
         pair = yield Ask("refresh", found.refresh_token, address=address)
     except InvalidRefreshToken:
         gate.forget(visit)
@@ -188,6 +190,9 @@ def _tokens_to_end(
 
     Raises AuthenticationError when it has none, and RequestRefused for a forged request.
     """
+    if visit.renewed is not None:
+        gate.require_no_forgery_by(visit, found, form_token)
+        return [visit.renewed.refresh_token]
     if found.is_old:  # nothing tells that its tokens belong together
         gate.require_no_forgery_by(visit, found, form_token)
         return [token for token in (found.refresh_token, found.access_token) if token]

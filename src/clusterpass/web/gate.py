@@ -103,6 +103,9 @@ class Visit:
     """Whether an error has said that the request is not admitted."""
     is_judged: bool = False
     """Whether tokens were looked for, so that the response depends on who sent the request."""
+    renewed: TokenPair | None = field(default=None, repr=False)
+    """The tokens for which the refresh token that was sent has been exchanged. They count in its
+    place from then on: one request exchanges it once, however often it is judged."""
     is_genuine: bool = False
     """Whether the framework has established that no other site made the browser send the request,
     by a check of its own."""
@@ -271,6 +274,9 @@ class Gate:
     ) -> WebFlow[Session]:
         if visit.request.method == SOCKET:  # no header of its choice can protect a handshake, nor
             self.require_own_site(visit.request)  # a check of the framework, which takes it for GET
+        if visit.renewed is not None:
+            self.require_no_forgery_by(visit, found, form_token)
+            return (yield from self._verify(visit, visit.renewed.access_token, needs))
         if found.is_old:
             return (yield from self._identify_old_browser(visit, found, needs))
         if found.access_token is not None:
@@ -307,6 +313,7 @@ class Gate:
     def _renew(self, visit: Visit, refresh_token: str, needs: Needs) -> WebFlow[Session]:
         visit.presented = refresh_token
         pair: TokenPair = yield Ask("refresh", refresh_token, address=self.address(visit.request))
+        visit.renewed = pair
         self.keep(visit, pair)
         return (yield from self._verify(visit, pair.access_token, needs))
 

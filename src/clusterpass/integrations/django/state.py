@@ -82,7 +82,10 @@ class RequestState:
         token = self.prepare_check(request)
         if visit.session is None or visit.access_token is None:
             return run(sessions, gate.admit(visit, needs, form_token=token))
-        if visit.is_by_cookie:
+        found = visit.credentials
+        if found is not None and found.is_old:  # which bring no CSRF token of the new session
+            gate.require_no_forgery_by(visit, found, token)
+        elif visit.is_by_cookie:
             gate.require_no_forgery(visit, visit.session.session_id, token)
         session = sessions.verify(visit.access_token, **needs.options)
         needs.check(session)
@@ -174,6 +177,7 @@ class RequestState:
         gate = self.installed.gate
         gate.keep(self.visit, pair)
         self.visit.credentials = Credentials("cookie", pair.access_token, pair.refresh_token)
+        self.visit.renewed = None
         self.visit.access_token = pair.access_token
         self.visit.session = self.installed.sessions.verify(pair.access_token)
         self._set_lazily()
@@ -190,6 +194,8 @@ class RequestState:
             if found is None:
                 found = find_credentials(visit.request, gate.settings)
             token = found.refresh_token or found.access_token
+            if visit.renewed is not None:
+                token = visit.renewed.refresh_token
             if token is not None:
                 sessions.logout(token, address=gate.address(visit.request))
             elif tie is not None and user is not None:
