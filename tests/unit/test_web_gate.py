@@ -7,6 +7,7 @@ import pytest
 
 from clusterpass import (
     Config,
+    ConfigurationError,
     InvalidInput,
     InvalidRefreshToken,
     KeyRing,
@@ -27,6 +28,7 @@ from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import Ask, run
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import SOCKET
+from clusterpass.web.needs import scope_names
 from clusterpass.web.settings import WebSettings
 
 from .web_request import FakeRequest
@@ -476,3 +478,22 @@ def test_a_token_of_another_library_is_exchanged_once_in_a_request() -> None:
     for _ in range(2):  # its browser has no CSRF token of the new session yet
         assert run(manager, gate.admit(visit)) is SESSION
     assert [each[1] for each in manager.asked if each[0] == "refresh"] == ["old"]
+
+
+def view(_: Any) -> str:
+    """What somebody would decorate."""
+    return "secret"
+
+
+@pytest.mark.parametrize("scopes", [view, (view,), ("orders:read", 5), (b"a",), ("",), ("a b",), 5])
+def test_what_is_no_scope_is_refused_at_once(scopes: Any) -> None:
+    with pytest.raises(ConfigurationError, match="with parentheses"):
+        Needs(scopes=scopes)
+    with pytest.raises(ConfigurationError, match="with parentheses"):
+        scope_names(scopes)
+
+
+def test_one_scope_is_no_sequence_of_letters() -> None:
+    assert scope_names("orders:read") == ("orders:read",)
+    assert scope_names(iter(["a", "b"])) == ("a", "b")
+    assert Needs(scopes=["a", "b"]).scopes == ("a", "b")  # type: ignore[arg-type]

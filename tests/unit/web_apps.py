@@ -273,17 +273,13 @@ def litestar_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
     async def twice() -> str:
         return "page"
 
-    @get("/forgotten", guards=[requires])  # type: ignore[list-item]
-    async def forgotten() -> str:
-        return "secret"
-
     @post("/form", guards=[requires()], status_code=200)
     async def form(request: Request[Any, Any, Any]) -> dict[str, str]:
         return {name: str(value) for name, value in (await request.form()).items()}
 
     layer = Router("/", guards=[requires()], route_handlers=[twice])
     router = cp.router("/auth", authenticate=check)
-    return asgi(Litestar([page, layer, forgotten, form, router], plugins=[cp]))
+    return asgi(Litestar([page, layer, form, router], plugins=[cp]))
 
 
 def aiohttp_app(sessions: Sessions, settings: dict[str, Any]) -> web.Application:

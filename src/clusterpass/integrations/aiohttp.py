@@ -40,6 +40,7 @@ from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs
 from clusterpass.web.messages import WebAnswer
+from clusterpass.web.needs import scope_names
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -242,8 +243,7 @@ def session_required(
     ``strict``. A request that is refused gets problem details with a challenge; a browser that asks
     for a page is led to ``login_url`` if that is set. :func:`current_session` returns the session.
     """
-    scopes = (scope,) if isinstance(scope, str) else tuple(scope)
-    needed = Needs(scopes=scopes, **needs)
+    needed = Needs(scopes=scope_names(scope), **needs)
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)

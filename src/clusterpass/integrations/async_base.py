@@ -20,6 +20,7 @@ from clusterpass.web import endpoints
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import SAFE_METHODS, WebAnswer, WebRequest
+from clusterpass.web.needs import scope_names
 
 
 class AsyncBase:
@@ -81,7 +82,7 @@ class AsyncBase:
         is banned from that scope; ``in_outage="close"``: also in a store outage. ``last``: makes an
         event that is yielded last in these cases.
         """
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         return while_live(
             self.sessions, session, events, needs=needs, in_outage=in_outage, last=last
         )

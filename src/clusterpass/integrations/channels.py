@@ -39,6 +39,7 @@ from clusterpass.web import endpoints
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Needs
 from clusterpass.web.messages import SOCKET, WebAnswer
+from clusterpass.web.needs import scope_names
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -108,7 +109,7 @@ class SessionConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no t
         """Run the consumer. Raises ConfigurationError without the middleware around it."""
         if _SESSION not in scope:
             raise ConfigurationError("put ClusterPassMiddleware around the consumer's router")
-        needs = Needs(scopes=tuple(self.session_scopes), not_banned=self.session_not_banned)
+        needs = Needs(scopes=scope_names(self.session_scopes), not_banned=self.session_not_banned)
         session: Session | None = scope[_SESSION]
         try:
             if session is None:

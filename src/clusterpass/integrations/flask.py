@@ -41,6 +41,7 @@ from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.gate import Gate, Needs
 from clusterpass.web.messages import WebAnswer, WebRequest
+from clusterpass.web.needs import scope_names
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -210,7 +211,7 @@ def session_required(
     ``CLUSTERPASS_LOGIN_URL`` if that is set.
     """
     needs = Needs(
-        scopes=(scope,) if isinstance(scope, str) else tuple(scope),
+        scopes=scope_names(scope),
         level=level,
         max_auth_age=max_auth_age,
         not_banned=not_banned,

@@ -26,6 +26,7 @@ from clusterpass.tokens.encoding import decode_base64url, decode_json_object
 from clusterpass.tokens.identifiers import check_subject, is_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
 from clusterpass.web.gate import Needs
+from clusterpass.web.needs import scope_names
 
 SUBJECT: Final = "clusterpass-subject"
 """The name under which a job carries the subject of its session."""
@@ -100,7 +101,7 @@ def needs_of(
     not_banned: str | None,
 ) -> Needs:
     """Return what a job requires of its session; the arguments are those of session_required."""
-    scopes = (scope,) if isinstance(scope, str) else tuple(scope)
+    scopes = scope_names(scope)
     return Needs(scopes=scopes, level=level, max_auth_age=max_auth_age, not_banned=not_banned)
 
 

@@ -24,7 +24,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.response.base import ASGIResponse
-from litestar.routes import BaseRoute, HTTPRoute
+from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send, SSEData
 
 from clusterpass.integrations.async_base import AsyncBase
@@ -38,6 +38,7 @@ from clusterpass.integrations.litestar_requests import (
     LitestarRequest,
     key_of_each_session,
     owner_of,
+    require_guards,
     requires,
     respond,
     visit_of,
@@ -57,6 +58,7 @@ from clusterpass.web.caching import protect
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs, Visit
 from clusterpass.web.messages import WebAnswer
+from clusterpass.web.needs import scope_names
 
 _SCHEME: Final = "ClusterPass"
 _DEPENDENCY: Final = "session"
@@ -88,10 +90,16 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:
-        """Describe in the OpenAPI schema which scopes a handler needs; called by Litestar."""
+        """Describe in the OpenAPI schema which scopes a handler needs; called by Litestar.
+
+        Raises ConfigurationError for a handler whose guard is ``requires`` without parentheses.
+        """
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
+                require_guards(handler)
                 _describe(handler)
+        elif isinstance(route, WebSocketRoute):
+            require_guards(route.route_handler)
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
@@ -228,7 +236,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
             self.sessions,
             session,
             events,
-            needs=Needs(scopes=tuple(scopes), not_banned=not_banned),
+            needs=Needs(scopes=scope_names(scopes), not_banned=not_banned),
             in_outage=in_outage,
             last=lambda end: ServerSentEventMessage(**end.fields()),
             idle=idle_of(keep_alive, comment),

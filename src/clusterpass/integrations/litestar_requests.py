@@ -85,6 +85,16 @@ def requires(*scopes: str, **needs: Any) -> Guard:
     return Guard(Needs(scopes=scopes, **needs))
 
 
+def require_guards(handler: BaseRouteHandler) -> None:
+    """Return unless a guard of ``handler`` is :func:`requires` itself, which would admit everyone.
+
+    Raises ConfigurationError.
+    """
+    for guard in handler.resolve_guards():
+        if getattr(guard, "func", guard) is requires:  # Litestar wraps a plain function
+            raise ConfigurationError(f"the guard of {handler} must be requires(), with parentheses")
+
+
 def owner_of(scope: Scope) -> "ClusterPass":
     """Return the plugin. Raises ConfigurationError when the application does not have it."""
     owner: ClusterPass | None = cast("dict[str, Any]", scope).get(OWNER)

@@ -41,6 +41,7 @@ from clusterpass.web.caching import protect
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import Needs
 from clusterpass.web.messages import WebAnswer
+from clusterpass.web.needs import scope_names
 
 Parameters = ParamSpec("Parameters")
 UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
@@ -260,7 +261,7 @@ def session_required(
     ``strict``. A request that is refused gets problem details with a challenge; a browser that asks
     for a page is led to ``CLUSTERPASS_LOGIN_URL`` if that is set.
     """
-    needed = Needs(scopes=(scope,) if isinstance(scope, str) else tuple(scope), **needs)
+    needed = Needs(scopes=scope_names(scope), **needs)
 
     def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Awaitable[Any]]:
         @functools.wraps(view)

@@ -17,6 +17,7 @@ say with a session manager of either face (``flow``), and turns the answer into 
 - ``identity_headers``: the X-Auth-* headers of a forward-auth response.
 - ``json_values``: a session and a ban as JSON objects.
 - ``messages``: the request that an integration hands in, and the answer that it gets.
+- ``needs``: what a route requires of a session.
 - ``problems``: an error as problem details (RFC 9457).
 - ``sent_cookies``: the cookies in a request's Cookie header.
 - ``settings``: how a web application uses sessions.

@@ -13,7 +13,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import (
@@ -31,56 +31,11 @@ from clusterpass.web.credentials import Credentials, find_credentials, session_o
 from clusterpass.web.csrf import CsrfTokens, require_same_origin
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.messages import SAFE_METHODS, SOCKET, WebRequest
+from clusterpass.web.needs import NO_NEEDS, Needs
 from clusterpass.web.settings import WebSettings
 
 ENDED: Final = (SessionRevoked, SessionExpired, SessionUnknown, InvalidRefreshToken)
 """The errors after which the tokens of a browser are of no use any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What a route requires of a session."""
-
-    scopes: tuple[str, ...] = ()
-    """Scopes that the session must all have."""
-    level: str | None = None
-    """The lowest of ``Config.levels`` that is sufficient."""
-    max_auth_age: int | None = None
-    """The oldest authentication allowed, in seconds."""
-    not_banned: str | None = None
-    """A scope from which the subject must not be banned."""
-    strict: bool = False
-    """Whether the store is asked each time, whatever the mode of the manager."""
-
-    @property
-    def can_be_recalled(self) -> bool:
-        """Whether what ``SessionManager.recall`` returns is as good as what ``verify`` does."""
-        return self.level is None and self.max_auth_age is None and not self.strict
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of ``SessionManager.verify``."""
-        options: dict[str, Any] = {}
-        if self.level is not None:
-            options["level"] = self.level
-        if self.max_auth_age is not None:
-            options["max_auth_age"] = self.max_auth_age
-        if self.strict:
-            options["verification"] = "strict"
-        return options
-
-    def check(self, session: Session) -> None:
-        """Return if ``session`` has the scopes and no ban; no round trip.
-
-        Raises ScopeMissing or SubjectBanned.
-        """
-        for scope in self.scopes:
-            session.require_scope(scope)
-        if self.not_banned is not None:
-            session.require_not_banned(self.not_banned)
-
-
-NO_NEEDS: Final = Needs()
 
 
 @dataclass(slots=True)
@@ -321,3 +276,6 @@ class Gate:
         visit.presented = access_token
         session: Session = yield Ask("verify", access_token, **needs.options)
         return session
+
+
+__all__ = ["ENDED", "NO_NEEDS", "Gate", "Needs", "Visit"]

@@ -11,6 +11,7 @@ from django.utils.cache import patch_vary_headers
 from clusterpass.integrations.django.state import state_of
 from clusterpass.web.caching import VARY
 from clusterpass.web.gate import Needs
+from clusterpass.web.needs import scope_names
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -35,7 +36,7 @@ def session_required(
     changes something needs the CSRF token of its session, or Django's one.
     """
     needs = Needs(
-        scopes=(scope,) if isinstance(scope, str) else tuple(scope),
+        scopes=scope_names(scope),
         level=level,
         max_auth_age=max_auth_age,
         not_banned=not_banned,

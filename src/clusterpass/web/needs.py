@@ -1,0 +1,77 @@
+"""What a route requires of a session."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clusterpass.model.checks import check_scope
+from clusterpass.model.errors import ConfigurationError, InvalidInput
+from clusterpass.model.values import Session
+
+
+def scope_names(scopes: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one scope or several as a tuple.
+
+    Raises ConfigurationError for anything else: the function that is to be decorated, for example.
+    """
+    found = [scopes] if isinstance(scopes, str) else scopes
+    try:
+        return tuple(check_scope(each) for each in found)
+    except (InvalidInput, TypeError):
+        raise ConfigurationError(
+            "what a route requires are scopes, which are strings such as 'orders:read'; a decorator"
+            " or a guard that requires none is written with parentheses: requires(),"
+            " session_required()"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a route requires of a session.
+
+    Raises ConfigurationError for scopes that are none.
+    """
+
+    scopes: tuple[str, ...] = ()
+    """Scopes that the session must all have."""
+    level: str | None = None
+    """The lowest of ``Config.levels`` that is sufficient."""
+    max_auth_age: int | None = None
+    """The oldest authentication allowed, in seconds."""
+    not_banned: str | None = None
+    """A scope from which the subject must not be banned."""
+    strict: bool = False
+    """Whether the store is asked each time, whatever the mode of the manager."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scopes", scope_names(self.scopes))
+
+    @property
+    def can_be_recalled(self) -> bool:
+        """Whether what ``SessionManager.recall`` returns is as good as what ``verify`` does."""
+        return self.level is None and self.max_auth_age is None and not self.strict
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of ``SessionManager.verify``."""
+        options: dict[str, Any] = {}
+        if self.level is not None:
+            options["level"] = self.level
+        if self.max_auth_age is not None:
+            options["max_auth_age"] = self.max_auth_age
+        if self.strict:
+            options["verification"] = "strict"
+        return options
+
+    def check(self, session: Session) -> None:
+        """Return if ``session`` has the scopes and no ban; no round trip.
+
+        Raises ScopeMissing or SubjectBanned.
+        """
+        for scope in self.scopes:
+            session.require_scope(scope)
+        if self.not_banned is not None:
+            session.require_not_banned(self.not_banned)
+
+
+NO_NEEDS: Final = Needs()
