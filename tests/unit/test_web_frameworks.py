@@ -1,6 +1,11 @@
 """What an application in any framework does with a request, over a session manager that answers as
 it is told."""
 
+import asyncio
+import json
+from collections.abc import Awaitable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,9 +13,20 @@ from litestar import Litestar, WebSocket, get, websocket
 
 from clusterpass import ConfigurationError
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
+from clusterpass.integrations.grants import ask_application
 
 from .test_web_gate import REFRESH, SESSION_TEXT
-from .web_apps import MAKERS, OWN, WITH_CSRF, WITH_ROUTES, AsyncSessions, Sessions, cookies, running
+from .web_apps import (
+    JSON,
+    MAKERS,
+    OWN,
+    WITH_CSRF,
+    WITH_ROUTES,
+    AsyncSessions,
+    Sessions,
+    cookies,
+    running,
+)
 
 EVERY = pytest.mark.parametrize("name", MAKERS)
 ROUTED = pytest.mark.parametrize("name", WITH_ROUTES)
@@ -96,3 +112,68 @@ def test_litestar_does_not_start_with_a_guard_without_parentheses(kind: str) -> 
     cp = litestar.ClusterPass(AsyncSessions(Sessions()), cookie_secure=False)
     with pytest.raises(ConfigurationError, match="parentheses"):
         Litestar([{"request": secret, "socket": secrets}[kind]], plugins=[cp])
+
+
+class Checker:
+    """Checks passwords, and notes whether an event loop ran around it and what its context was."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bool, str]] = []
+
+    def plainly(self, username: str, password: str) -> str | None:
+        self.note()
+        return username if password == "pw" else None
+
+    def by_a_coroutine_of_a_function(self, username: str, password: str) -> Awaitable[str | None]:
+        self.note()
+        return self.check(username, password)
+
+    async def check(self, username: str, password: str) -> str | None:
+        self.note()
+        return username if password == "pw" else None
+
+    async def __call__(self, username: str, password: str) -> str | None:
+        return await self.check(username, password)
+
+    def note(self) -> None:
+        try:
+            asyncio.get_running_loop()
+            self.seen.append((True, CONTEXT.get()))
+        except RuntimeError:
+            self.seen.append((False, CONTEXT.get()))
+
+
+CONTEXT = ContextVar("CONTEXT", default="none")
+
+
+@pytest.mark.parametrize(
+    ("function", "on_the_loop"),
+    [
+        ("plainly", [False]),
+        ("check", [True]),
+        ("__call__", [True]),
+        ("partial", [True]),
+        ("by_a_coroutine_of_a_function", [False, True]),
+    ],
+)
+async def test_a_plain_function_checks_passwords_beside_the_event_loop(
+    function: str, on_the_loop: list[bool]
+) -> None:
+    checker = Checker()
+    asked: Any = {"__call__": checker, "partial": partial(checker.check)}.get(function)
+    CONTEXT.set("of the request")
+    granted = await ask_application(asked or getattr(checker, function), "alice", "pw")
+    assert granted == "alice"
+    assert checker.seen == [(each, "of the request") for each in on_the_loop]
+
+
+@pytest.mark.parametrize("name", ["fastapi", "litestar"])
+async def test_a_login_stalls_no_other_request(name: str) -> None:
+    checker = Checker()
+    async with running(name, authenticate=checker.plainly) as app:
+        for password, status in (("pw", 200), ("wrong", 401)):
+            body = json.dumps({"username": "alice", "password": password}).encode()
+            reply = await app("POST", "/auth/login", JSON, body)
+            assert reply.status == status
+        assert [on_the_loop for on_the_loop, _ in checker.seen] == [False, False]
+        assert app.sessions.of("login") == ["alice"]

@@ -229,10 +229,11 @@ def fastapi_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
 
     from clusterpass.integrations.fastapi import ClusterPass
 
+    authenticate = settings.pop("authenticate", check)
     cp = ClusterPass(AsyncSessions(sessions), **settings)  # type: ignore[arg-type]
     app = FastAPI()
     cp.install(app)
-    app.include_router(cp.router(authenticate=check), prefix="/auth")
+    app.include_router(cp.router(authenticate=authenticate), prefix="/auth")
     dependencies = [Depends(cp.session)]
 
     @app.get("/page", dependencies=dependencies)
@@ -263,6 +264,7 @@ def litestar_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
 
     from clusterpass.integrations.litestar import ClusterPass, requires
 
+    authenticate = settings.pop("authenticate", check)
     cp = ClusterPass(AsyncSessions(sessions), **settings)  # type: ignore[arg-type]
 
     @get("/page", guards=[requires()])
@@ -278,7 +280,7 @@ def litestar_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
         return {name: str(value) for name, value in (await request.form()).items()}
 
     layer = Router("/", guards=[requires()], route_handlers=[twice])
-    router = cp.router("/auth", authenticate=check)
+    router = cp.router("/auth", authenticate=authenticate)
     return asgi(Litestar([page, layer, form, router], plugins=[cp]))
 
 

@@ -10,8 +10,6 @@ async def orders(session: Annotated[Session, Security(cp.session, scopes=["order
     return {"subject": session.subject}
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -24,6 +22,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from clusterpass.integrations import starlette
+from clusterpass.integrations.grants import Authenticate, Grant, ask_application
 from clusterpass.integrations.starlette import ServerSentEvent, visit_of
 from clusterpass.integrations.starlette_requests import JUDGED
 from clusterpass.model.authentication_errors import InvalidCredentials
@@ -32,10 +31,6 @@ from clusterpass.model.values import Session
 from clusterpass.web import endpoints
 from clusterpass.web.gate import Needs
 
-Grant = str | Mapping[str, Any] | None
-"""Who has logged in: the subject, or options of ``AsyncSessionManager.login`` with ``subject``;
-None: the password is wrong."""
-Authenticate = Callable[[str, str], Grant | Awaitable[Grant]]
 _BEARER: Final = b"bearer "
 
 
@@ -75,8 +70,8 @@ class ClusterPass(starlette.ClusterPass):
 
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/{id}``; with ``authenticate`` also ``POST /login`` (JSON) and
-        ``POST /token`` (the form of the Authorize button). ``authenticate``: a function, or a
-        coroutine function, of user name and password.
+        ``POST /token`` (the form of the Authorize button). ``authenticate``: a function,
+        which runs on a thread, or a coroutine function, of user name and password.
         """
         router = APIRouter(tags=["sessions"])
         _add_session_routes(router, self)
@@ -188,8 +183,7 @@ def _add_session_routes(router: APIRouter, owner: ClusterPass) -> None:
 
 def _add_login_routes(router: APIRouter, owner: ClusterPass, authenticate: Authenticate) -> None:
     async def log_in(request: Request, username: str, password: str, **options: Any) -> Response:
-        granted = authenticate(username, password)
-        grant = await granted if inspect.isawaitable(granted) else granted
+        grant = await ask_application(authenticate, username, password)
         if not grant:
             raise InvalidCredentials
         if isinstance(grant, str):

@@ -29,6 +29,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send, SSEData
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
+from clusterpass.integrations.grants import Authenticate, Grant
 from clusterpass.integrations.litestar_requests import (
     CONNECTION,
     OWNER,
@@ -43,7 +44,7 @@ from clusterpass.integrations.litestar_requests import (
     respond,
     visit_of,
 )
-from clusterpass.integrations.litestar_router import Authenticate, Grant, make_router
+from clusterpass.integrations.litestar_router import make_router
 from clusterpass.integrations.server_sent_events import (
     HEADERS,
     KEEP_ALIVE,
@@ -119,9 +120,9 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
 
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/{id}``; with ``authenticate`` also ``POST /login`` (JSON).
-        ``authenticate``: a function, or a coroutine function, of user name and password; it returns
-        the subject, or options of ``AsyncSessionManager.login`` with ``subject``, or None when the
-        password is wrong.
+        ``authenticate``: a function, which runs on a thread, or a coroutine function, of user name
+        and password; it returns the subject, or options of ``AsyncSessionManager.login`` with
+        ``subject``, or None when the password is wrong.
         """
         return make_router(self, path, authenticate)
 

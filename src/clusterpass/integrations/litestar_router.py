@@ -1,7 +1,5 @@
 """The routes of the integration with Litestar."""
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +8,7 @@ from litestar.exceptions import HTTPException, SerializationException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
+from clusterpass.integrations.grants import Authenticate, ask_application
 from clusterpass.integrations.litestar_requests import Connection, requires, visit_of
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import InvalidInput
@@ -18,8 +17,6 @@ from clusterpass.web import endpoints
 if TYPE_CHECKING:
     from clusterpass.integrations.litestar import ClusterPass
 
-Grant = str | Mapping[str, Any] | None
-Authenticate = Callable[[str, str], Grant | Awaitable[Grant]]
 Visitor = Request[Any, Any, Any]
 
 
@@ -90,8 +87,7 @@ def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
         summary="Log in: cookies for a browser, a body for an app",
     )
     async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
-        granted = authenticate(data.username, data.password)
-        grant = await granted if inspect.isawaitable(granted) else granted
+        grant = await ask_application(authenticate, data.username, data.password)
         if not grant:
             raise InvalidCredentials
         own = {"subject": grant} if isinstance(grant, str) else dict(grant)
