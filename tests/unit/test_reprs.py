@@ -13,6 +13,9 @@ import clusterpass.model
 import clusterpass.protocol
 import clusterpass.tokens
 import clusterpass.users
+import clusterpass.web
+from clusterpass import Config, KeyRing, TokenPair
+from clusterpass.integrations import fastapi, litestar_router
 from clusterpass.protocol.calls import directory, session
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.calls.housekeeping import Housekeeping
@@ -21,6 +24,12 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import NO_DETAILS, Listed, Stored, read_stored
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.sessions.memory.entries import CachedSession
+from clusterpass.web import endpoints
+from clusterpass.web.gate import Gate, Visit
+from clusterpass.web.messages import WebAnswer
+from clusterpass.web.settings import WebSettings
+
+from .web_request import FakeRequest
 
 DIGEST = b"refresh-digest-1"
 HASH = "$argon2id$v=19$password-hash"
@@ -151,3 +160,39 @@ def test_no_public_value_prints_a_token_or_a_key() -> None:
     }
     assert {("TokenPair", "access_token"), ("TokenPair", "refresh_token")} <= set(secret)
     assert {name for name, is_shown in secret.items() if is_shown} == set()
+
+
+def test_no_answer_and_no_body_of_an_integration_prints_a_token_or_a_password() -> None:
+    gate = Gate(Config(issuer="i", keys=KeyRing.generate()), WebSettings())
+    pair = TokenPair("the-access", "the-refresh", 900, "A" * 22, "alice", True, 600, "1")
+    visit = Visit(FakeRequest())
+    gate.keep(visit, pair)
+    shown = [
+        visit,
+        endpoints.pair_answer(gate, Visit(FakeRequest()), pair, to_browser=False),
+        WebAnswer(headers=tuple(visit.headers)),
+        fastapi.LoginBody(username="alice", password="the-password"),
+        fastapi.RefreshBody(refresh_token="the-refresh"),
+        litestar_router.LoginBody("alice", "the-password"),
+    ]
+    for value in shown:
+        for printed in (repr(value), str(value), f"{[value]}"):
+            assert "the-" not in printed
+    assert "the-refresh" in str(visit.headers)
+
+
+def test_no_value_of_the_web_prints_what_may_hold_a_token() -> None:
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(clusterpass.web.__path__, "clusterpass.web.")
+    ]
+    shown = {
+        (kind.__name__, member.name)
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        for member in dataclasses.fields(kind)
+        if member.repr and member.name in {"headers", "members", "text", "renewed", "presented"}
+    }
+    # A problem has no cookies: its headers are WWW-Authenticate and Retry-After.
+    assert shown == {("Problem", "headers")}

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.models import OAuth2 as OAuth2Model, OAuthFlowPassword, OAuthFlows
 from fastapi.security import OAuth2PasswordRequestForm, SecurityScopes
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -134,7 +134,7 @@ class LoginBody(BaseModel):
     """The body of a login."""
 
     username: str
-    password: str
+    password: str = Field(repr=False)
     device: str | None = None
     remember: bool = False
 
@@ -142,7 +142,7 @@ class LoginBody(BaseModel):
 class RefreshBody(BaseModel):
     """The body of a refresh by an app; a browser sends its cookie."""
 
-    refresh_token: str | None = None
+    refresh_token: str | None = Field(default=None, repr=False)
 
 
 def _add_session_routes(router: APIRouter, owner: ClusterPass) -> None:

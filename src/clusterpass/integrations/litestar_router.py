@@ -1,6 +1,6 @@
 """The routes of the integration with Litestar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response, Router, delete, get, post
@@ -25,7 +25,7 @@ class LoginBody:
     """The body of a login."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     device: str | None = None
     remember: bool = False
 

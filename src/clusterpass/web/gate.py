@@ -43,7 +43,7 @@ class Visit:
     """One request."""
 
     request: WebRequest
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list, repr=False)
     """The headers that the response has to carry."""
     session: Session | None = None
     """The session that was admitted."""

@@ -65,11 +65,11 @@ class WebAnswer:
 
     status: int = 200
     """The status; not used where only headers are added."""
-    members: Mapping[str, Any] | Sequence[Any] | None = None
+    members: Mapping[str, Any] | Sequence[Any] | None = field(default=None, repr=False)
     """The JSON body; None: no body."""
     media_type: str = "application/json"
     """The Content-Type of the body."""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """All other headers, those of cookies (``Set-Cookie``) included."""
     text: bytes | None = field(default=None, repr=False)
     """The body where it is no JSON object of ``members``."""
