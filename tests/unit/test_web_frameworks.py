@@ -4,6 +4,7 @@ it is told."""
 import asyncio
 import json
 from collections.abc import Awaitable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
 
-from clusterpass import ConfigurationError
+from clusterpass import ConfigurationError, TokenMissing
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
@@ -177,3 +178,51 @@ async def test_a_login_stalls_no_other_request(name: str) -> None:
             assert reply.status == status
         assert [on_the_loop for on_the_loop, _ in checker.seen] == [False, False]
         assert app.sessions.of("login") == ["alice"]
+
+
+async def test_a_socket_of_litestar_that_was_accepted_all_the_same_is_closed_as_usual() -> None:
+    cp = litestar.ClusterPass(AsyncSessions(Sessions()), cookie_secure=False)
+
+    @websocket("/socket")
+    async def anyone(socket: WebSocket[Any, Any, Any]) -> None:
+        with suppress(TokenMissing):
+            await cp.admit(socket)
+        if socket.query_params.get("accept"):
+            await socket.accept()
+        await socket.close(4000, "bye")
+
+    app = Litestar([anyone], plugins=[cp])
+    accepted = await types_sent_to_a_socket(app, b"accept=1")
+    assert accepted == ["websocket.accept", "websocket.close"]
+    refused = await types_sent_to_a_socket(app, b"")
+    assert refused == ["websocket.http.response.start", "websocket.http.response.body"]
+
+
+async def types_sent_to_a_socket(app: Any, query: bytes) -> list[str]:
+    """What a server that can refuse a handshake with a response is told to send."""
+    scope = {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": "/socket",
+        "raw_path": b"/socket",
+        "query_string": query,
+        "root_path": "",
+        "headers": [(b"host", b"shop.example")],
+        "client": ("192.0.2.7", 1),
+        "server": ("shop.example", 80),
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+        "state": {},
+    }
+    types: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        types.append(message["type"])
+
+    await app(scope, receive, send)
+    return types

@@ -261,6 +261,8 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
                     protect(visit, headers, headers.getall("Vary", []))
                     for name, value in visit.headers:
                         headers.add(name, value)
+                if message["type"] == "websocket.accept":  # the handler lets it in all the same
+                    kept.pop(_REFUSAL, None)
                 refusal = kept.get(_REFUSAL) if message["type"] == "websocket.close" else None
                 if refusal is not None and _DENIAL in (kept.get("extensions") or {}):
                     await self._deny(refusal, visit, send)
