@@ -2,7 +2,7 @@
 they are told, and clients that ask them in this process."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -105,6 +105,10 @@ class Reply(NamedTuple):
 Ask = Callable[..., Awaitable[Reply]]
 
 
+def made(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Reply:
+    return Reply(status, [(name.lower(), value) for name, value in headers], body)
+
+
 class App:
     """A running application."""
 
@@ -125,7 +129,7 @@ def asgi(app: Any) -> Ask:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client:
             reply = await client.request(method, path, headers=headers, content=body)
-            return Reply(reply.status_code, reply.headers.multi_items(), reply.content)
+            return made(reply.status_code, reply.headers.multi_items(), reply.content)
 
     return ask
 
@@ -162,7 +166,7 @@ def flask_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
                 data=body,
                 base_url="http://shop.example",
             )
-            return Reply(reply.status_code, list(reply.headers.items()), reply.data)
+            return made(reply.status_code, reply.headers.items(), reply.data)
 
     return ask
 
@@ -319,17 +323,17 @@ WITH_ROUTES = tuple(name for name in MAKERS if name != "starlette")
 async def running(name: str, **settings: Any) -> AsyncIterator[App]:
     """The application in the framework of a name."""
     sessions = Sessions()
-    made = MAKERS[name](sessions, {"cookie_secure": False, **settings})
-    if not isinstance(made, web.Application):
-        yield App(sessions, made)
+    app = MAKERS[name](sessions, {"cookie_secure": False, **settings})
+    if not isinstance(app, web.Application):
+        yield App(sessions, app)
         return
-    async with TestClient(TestServer(made), cookie_jar=DummyCookieJar()) as client:
+    async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
 
         async def ask(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
             sent = {"host": "shop.example", **headers}
             async with client.request(
                 method, path, headers=sent, data=body or None, allow_redirects=False
             ) as reply:
-                return Reply(reply.status, list(reply.headers.items()), await reply.read())
+                return made(reply.status, reply.headers.items(), await reply.read())
 
         yield App(sessions, ask)

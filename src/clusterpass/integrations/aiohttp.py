@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from aiohttp.abc import AbstractView
+from aiohttp.http_exceptions import HttpProcessingError
 
 from clusterpass.integrations.aiohttp_requests import (
     AiohttpRequest,
@@ -199,7 +200,7 @@ class ClusterPass(AsyncBase):
             return ""
         try:
             form = await request.post()
-        except (ValueError, LookupError):  # no form, or of an unknown charset
+        except _NO_FORM:
             raise InvalidInput("the body is no form") from None
         value = form.get(self.gate.settings.csrf_field, "")
         return value if isinstance(value, str) else ""
@@ -230,6 +231,8 @@ class ClusterPass(AsyncBase):
         return await self._answer(endpoints.end_device(self.gate, visit_of(request), session_id))
 
 
+_NO_FORM: Final = (ValueError, LookupError, RuntimeError, HttpProcessingError)
+"""What aiohttp raises for a form that it cannot read: of an unknown charset or encoding too."""
 _OWNER: Final = web.AppKey("clusterpass", ClusterPass)
 
 
@@ -282,7 +285,7 @@ async def _refresh_token(request: web.Request) -> Any:
         return None
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):  # or of an unknown charset
         raise InvalidInput("the body is no JSON") from None
     return body.get("refresh_token") if isinstance(body, dict) else None
 

@@ -10,10 +10,13 @@ async def orders(session: Annotated[Session, Security(cp.session, scopes=["order
     return {"subject": session.subject}
 """
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import OAuth2 as OAuth2Model, OAuthFlowPassword, OAuthFlows
+from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordRequestForm, SecurityScopes
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, Field
@@ -73,7 +76,7 @@ class ClusterPass(starlette.ClusterPass):
         ``POST /token`` (the form of the Authorize button). ``authenticate``: a function,
         which runs on a thread, or a coroutine function, of user name and password.
         """
-        router = APIRouter(tags=["sessions"])
+        router = APIRouter(tags=["sessions"], route_class=_SilentRoute)
         _add_session_routes(router, self)
         if authenticate is not None:
             _add_login_routes(router, self, authenticate)
@@ -143,6 +146,25 @@ class RefreshBody(BaseModel):
     """The body of a refresh by an app; a browser sends its cookie."""
 
     refresh_token: str | None = Field(default=None, repr=False)
+
+
+class _SilentRoute(APIRoute):
+    """A route that does not echo what was sent when it refuses it: a password, or a token."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler; called by FastAPI."""
+        handle = super().get_route_handler()
+
+        async def handle_silently(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                kept = [
+                    {name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()
+                ]
+                raise RequestValidationError(kept) from None
+
+        return handle_silently
 
 
 def _add_session_routes(router: APIRouter, owner: ClusterPass) -> None:

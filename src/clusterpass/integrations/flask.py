@@ -34,7 +34,7 @@ from clusterpass.integrations.flask_requests import (
 from clusterpass.integrations.login_options import login_options
 from clusterpass.integrations.setup import set_up
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.model.errors import ClusterPassError, ConfigurationError
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
@@ -313,7 +313,10 @@ def _template_values() -> dict[str, Any]:
 
 
 def _refresh() -> Response:
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        raise InvalidInput("the body is no JSON that can be read") from None
     token = body.get("refresh_token") if isinstance(body, dict) else None
     return _answer(endpoints.refresh(_extension().gate, this_visit(), token))
 

@@ -52,7 +52,7 @@ from clusterpass.integrations.server_sent_events import (
     idle_of,
 )
 from clusterpass.integrations.streams import nothing_of, while_live
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
 from clusterpass.web.caching import protect
@@ -191,7 +191,11 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         if not self._reads_form(visit_of(connection).request):
             return ""
         request: Request[Any, Any, Any] = Request(connection.scope, connection.receive)
-        value = (await request.form()).get(self.gate.settings.csrf_field, "")
+        try:
+            form = await request.form()
+        except (ValueError, LookupError):  # or of an unknown charset
+            raise InvalidInput("the body is no form") from None
+        value = form.get(self.gate.settings.csrf_field, "")
         return value if isinstance(value, str) else ""
 
     def attached(

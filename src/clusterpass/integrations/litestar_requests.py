@@ -41,8 +41,10 @@ class LitestarRequest:
     @property
     def target(self) -> str:
         """The path and the query."""
-        url = self._connection.url
-        return f"{url.path}?{url.query}" if url.query else url.path
+        scope = self._connection.scope  # its URL cannot be read where the Host header is none
+        path = f"{scope.get('root_path', '')}{scope['path']}"
+        query = scope.get("query_string", b"").decode(errors="replace")
+        return f"{path}?{query}" if query else path
 
     @property
     def host(self) -> str:

@@ -9,7 +9,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from clusterpass.integrations.grants import Authenticate, ask_application
-from clusterpass.integrations.litestar_requests import Connection, requires, visit_of
+from clusterpass.integrations.litestar_requests import Connection, requires, respond, visit_of
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
@@ -80,14 +80,23 @@ def _json_alone(connection: Connection, _: BaseRouteHandler) -> None:
 
 
 def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
+    def refuse_nested(request: Visitor, _: Exception) -> Response[Any]:
+        """Answer a body that is nested too deeply; an exception handler."""
+        error = InvalidInput("the body is no JSON that can be read")
+        return respond(endpoints.error_answer(owner.gate, visit_of(request).request, error))
+
     @post(
         "/login",
         guards=[_json_alone],
         status_code=200,
         summary="Log in: cookies for a browser, a body for an app",
+        exception_handlers={RecursionError: refuse_nested},
     )
     async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
-        grant = await ask_application(authenticate, data.username, data.password)
+        try:
+            grant = await ask_application(authenticate, data.username, data.password)
+        except RecursionError as error:  # which is none of the body
+            raise RuntimeError("authenticate calls itself without end") from error
         if not grant:
             raise InvalidCredentials
         own = {"subject": grant} if isinstance(grant, str) else dict(grant)
@@ -102,6 +111,6 @@ async def _refresh_token(request: Visitor) -> Any:
         return None
     try:
         body = await request.json()
-    except (SerializationException, ValueError):
+    except (SerializationException, ValueError, RecursionError):
         raise InvalidInput("the body is no JSON") from None
     return body.get("refresh_token") if isinstance(body, dict) else None

@@ -342,7 +342,7 @@ async def _template_values() -> dict[str, Any]:
 async def _refresh() -> Response:
     try:
         body = await request.get_json(silent=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidInput("the body is no JSON") from None
     token = body.get("refresh_token") if isinstance(body, dict) else None
     return await _answer(endpoints.refresh(_extension().gate, current_visit(), token))
