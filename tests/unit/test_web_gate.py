@@ -363,8 +363,13 @@ def test_a_form_brings_its_token_in_a_field() -> None:
     assert admit(request, Manager(verify=SESSION), form_token=CSRF).session is SESSION
     with pytest.raises(RequestRefused):
         admit(request, Manager(verify=SESSION), form_token="0" * 64)
+    twice = browser("POST", X_CSRF_Token=CSRF)
+    assert admit(twice, Manager(verify=SESSION), form_token=CSRF).session is SESSION
     with pytest.raises(RequestRefused):  # one of the two may be somebody else's
-        admit(browser("POST", X_CSRF_Token=CSRF), Manager(verify=SESSION), form_token=CSRF)
+        admit(twice, Manager(verify=SESSION), form_token="0" * 64)
+    two = FakeRequest("POST", headers={"X-CSRF-Token": [CSRF, CSRF]}, cookies=twice._cookies)
+    with pytest.raises(RequestRefused):
+        admit(two, Manager(verify=SESSION))
 
 
 def test_reading_needs_no_csrf_token() -> None:

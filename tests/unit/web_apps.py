@@ -209,7 +209,8 @@ def starlette_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
 
     @cp.requires()
     async def form(request: Request) -> Response:
-        return JSONResponse(dict(await request.form()))
+        async with request.form() as sent:
+            return JSONResponse({name: str(value) for name, value in sent.items()})
 
     @cp.requires()
     async def raw(request: Request) -> Response:
@@ -250,7 +251,8 @@ def fastapi_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
 
     @app.post("/form", dependencies=dependencies)
     async def form(request: Request) -> dict[str, str]:
-        return {name: str(value) for name, value in (await request.form()).items()}
+        async with request.form() as sent:
+            return {name: str(value) for name, value in sent.items()}
 
     @app.post("/fields", dependencies=dependencies)
     async def fields(text: Annotated[str, Form()]) -> dict[str, str]:

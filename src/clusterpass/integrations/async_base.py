@@ -14,13 +14,19 @@ from clusterpass.integrations.server_sent_events import ServerSentEvent, event_b
 from clusterpass.integrations.setup import Setup, set_up
 from clusterpass.integrations.streams import Event, StreamEnd, while_live
 from clusterpass.managers.aio.manager import AsyncSessionManager
+from clusterpass.model.authentication_errors import AuthenticationError
+from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import Session
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
+from clusterpass.web.credentials import find_credentials
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Gate, Needs, Visit
-from clusterpass.web.messages import SAFE_METHODS, WebAnswer, WebRequest
+from clusterpass.web.messages import SAFE_METHODS, SOCKET, WebAnswer, WebRequest
 from clusterpass.web.needs import scope_names
+
+_UNPROTECTED: Final = SAFE_METHODS | {SOCKET}
+"""The methods of requests that need no CSRF token."""
 
 
 class AsyncBase:
@@ -140,11 +146,17 @@ class AsyncBase:
         """
         return (
             self.gate.csrf is not None
-            and request.method not in SAFE_METHODS
+            and request.method not in _UNPROTECTED
             and endpoints.is_form(request)
-            and not request.header("authorization")
             and not request.header(self.gate.settings.csrf_header)
+            and self._is_by_cookie(request)
         )
+
+    def _is_by_cookie(self, request: WebRequest) -> bool:
+        try:
+            return find_credentials(request, self.gate.settings).place == "cookie"
+        except (AuthenticationError, InvalidInput):
+            return False  # as the gate will find
 
 
 __all__ = ["AsyncBase"]

@@ -229,12 +229,8 @@ def _add_login_routes(router: APIRouter, owner: ClusterPass, authenticate: Authe
 
 
 async def form_token(owner: ClusterPass, request: Request) -> str:
-    """Return the CSRF token in a submitted form; empty when there is none."""
-    if not endpoints.is_form(starlette.StarletteRequest(request)):
-        return ""
-    form = await request.form()
-    value = form.get(owner.gate.settings.csrf_field, "")
-    return value if isinstance(value, str) else ""
+    """Return the CSRF token in a submitted form; empty when there is none, or a header has it."""
+    return await owner.form_token(request)
 
 
 __all__ = [

@@ -31,6 +31,7 @@ from clusterpass.integrations.server_sent_events import (
 from clusterpass.integrations.starlette_requests import (
     SessionHeaders,
     StarletteRequest,
+    form_field,
     respond,
     visit_of,
 )
@@ -104,14 +105,26 @@ class ClusterPass(AsyncBase):
     ) -> Session:
         """Return the session of a request or of a WebSocket's handshake.
 
-        Takes and raises what :meth:`clusterpass.web.gate.Gate.admit` does.
+        The CSRF token of a form is read where it is needed, unless ``form_token`` is one. Takes and
+        raises what :meth:`clusterpass.web.gate.Gate.admit` does.
         """
         visit = visit_of(connection)
         try:
-            return await self._admit(visit, needs, form_token)
+            token = form_token or await self.form_token(connection)
+            return await self._admit(visit, needs, token)
         except ClusterPassError:
             visit.is_refused = True
             raise
+
+    async def form_token(self, connection: HTTPConnection) -> str:
+        """Return the CSRF token in a submitted form; empty when there is none, or a header has it.
+
+        The endpoint can still read the form, and a body of up to 1 MiB in every way.
+        """
+        found = StarletteRequest(connection)
+        if not isinstance(connection, Request) or not self._reads_form(found):
+            return ""
+        return await form_field(connection, self.gate.settings.csrf_field)
 
     async def log_in(self, request: Request, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.

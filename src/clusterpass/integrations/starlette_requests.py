@@ -7,7 +7,7 @@ from traceback import walk_tb
 from typing import Any, Final, cast
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,7 @@ JUDGED: Final = "clusterpass.judged"
 no visit that does."""
 _MOST_HELD: Final = 65_536
 """Bytes."""
+_MOST_KEPT: Final = 1 << 20
 Refuse = Callable[[Any, Exception], Awaitable[Response]]
 
 
@@ -187,6 +188,36 @@ def visit_of(connection: HTTPConnection) -> Visit:
     if visit is None:
         visit = connection.scope[_VISIT] = Visit(StarletteRequest(connection))
     return cast("Visit", visit)
+
+
+async def form_field(request: Request, name: str) -> str:
+    """Return the value of a field of the form in the body; empty when there is none.
+
+    A body of up to 1 MiB is kept, and the endpoint can read it in every way. Of a longer one the
+    form is kept, with its files on disk.
+    """
+    body = await _short_body(request)
+    if body is None:
+        value = (await request.form()).get(name, "")
+    else:
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async with Request(request.scope, receive).form() as form:
+            value = form.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+async def _short_body(request: Request) -> bytes | None:
+    """Return the body; None when it is long, or was read as a form before, which is kept."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > _MOST_KEPT:
+        return None
+    try:
+        return await request.body()
+    except RuntimeError:
+        return None
 
 
 def respond(answer: WebAnswer) -> Response:

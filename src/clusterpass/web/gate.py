@@ -169,13 +169,14 @@ class Gate:
         if request.method == SOCKET:
             return  # judged before its tokens were looked at
         self._require_own_site_if_told(request)
-        tokens = [*request.header(settings.csrf_header), *([form_token] if form_token else [])]
-        if len(tokens) != 1:
+        in_header = request.header(settings.csrf_header)
+        tokens = {*in_header, *([form_token] if form_token else [])}
+        if len(in_header) > 1 or len(tokens) != 1:  # one of two may be somebody else's
             raise RequestRefused(
                 f"Send the CSRF token of your session in the header {settings.csrf_header}, or in"
                 f" the field {settings.csrf_field} of a form."
             )
-        self.csrf.require(session_id, tokens[0])
+        self.csrf.require(session_id, tokens.pop())
 
     def require_own_login(self, visit: Visit) -> None:
         """Return unless another site made the browser send a request that logs it in.
