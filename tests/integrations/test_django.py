@@ -12,9 +12,9 @@ from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, override_settings
 from django.utils import translation
 
-from clusterpass import StoreUnavailable
+from clusterpass import ConfigurationError, StoreUnavailable
 from clusterpass.cli.local_setup import write_keys
-from clusterpass.integrations.django import conf, sessions, subject_of
+from clusterpass.integrations.django import conf, session_required, sessions, subject_of
 from clusterpass.integrations.django.checks import check_middleware, check_settings
 
 from .django_site import MIDDLEWARE, OURS, configure
@@ -491,3 +491,76 @@ def test_renewed_tokens_are_stored_by_no_cache(user):
         assert set(answers[0].headers["cache-control"].split(", ")) >= {"no-store", "private"}
         assert "public" not in answers[0].headers["cache-control"]
         assert answers[0].content != answers[1].content, "Django's own cache has stored it"
+
+
+def looked_at(get_response: Any) -> Any:
+    """Middleware that looks at the session before a view does, as a log of audits would."""
+
+    def answer(request: Any) -> Any:
+        bool(request.clusterpass_session)
+        return get_response(request)
+
+    return answer
+
+
+def over(client: Client) -> Client:
+    """The browser when its access token is over, at a site with that middleware."""
+    browser = Client(enforce_csrf_checks=True)  # a client loads the middleware once
+    browser.cookies = client.cookies
+    del browser.cookies["clusterpass-access"]
+    return browser
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/auth/devices"), ("GET", "/orders"), ("POST", "/auth/refresh")],
+)
+def test_a_request_exchanges_a_refresh_token_once(
+    root: Any, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    client = over(logged_in(root))
+    exchanged: list[str] = []
+    refresh = sessions().refresh
+
+    def noted(token: str, **options: Any) -> Any:
+        exchanged.append(token)
+        return refresh(token, **options)
+
+    monkeypatch.setattr(sessions(), "refresh", noted)
+    with override_settings(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.looked_at"]):
+        answer = client.generic(method, path, content_type="application/json", **ours(client))
+        assert answer.status_code == 200
+    assert len(exchanged) == 1
+    assert client.cookies["clusterpass-refresh"].value not in exchanged
+    assert who(client) == root.username
+
+
+def test_a_logout_after_a_renewal_ends_the_session(root: Any) -> None:
+    client = over(logged_in(root))
+    with override_settings(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.looked_at"]):
+        assert client.post("/auth/logout", **ours(client)).status_code == 303
+    assert live(root) == 0
+
+
+def test_a_csrf_token_may_come_in_the_form_and_in_the_header(root: Any) -> None:
+    client = logged_in(root)
+    field = {"csrf_token": client.cookies["clusterpass-csrf"].value}
+    assert client.post("/auth/logout-all", {"csrf_token": "0"}, **ours(client)).status_code == 403
+    assert client.post("/auth/logout-all", field, **ours(client)).status_code == 303
+    assert live(root) == 0
+
+
+def test_json_that_is_nested_too_deeply_is_no_fault_of_the_server(root: Any) -> None:
+    for body in ("[" * 200_000, '{"a":' * 100_000):
+        answer = Client().post("/auth/refresh", body, content_type="application/json")
+        assert answer.status_code == 401
+
+
+def test_a_decorator_that_is_given_a_view_for_a_scope_refuses_it() -> None:
+    def view(request: Any) -> None: ...
+
+    from clusterpass.integrations.drf import HasScope
+
+    for decorate in (lambda: session_required(scope=view), lambda: HasScope(view)):
+        with pytest.raises(ConfigurationError, match="with parentheses"):
+            decorate()
