@@ -542,6 +542,30 @@ def test_a_logout_after_a_renewal_ends_the_session(root: Any) -> None:
     assert live(root) == 0
 
 
+def test_tokens_of_another_library_are_exchanged_once_and_need_no_csrf_token(
+    root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.conf import settings
+
+    old = {**settings.CLUSTERPASS, "OLD_REFRESH_COOKIE": "theirs"}
+    middleware = [OURS, f"{__name__}.looked_at"]
+    with override_settings(CLUSTERPASS=old, MIDDLEWARE=middleware):
+        subject, claims = subject_of(root), conf.installed().claims_of(root)
+        exchanged: list[str] = []
+
+        def exchange(token: str, **_: Any) -> Any:
+            exchanged.append(token)
+            return sessions().login(subject, claims=claims)
+
+        monkeypatch.setattr(sessions(), "refresh", exchange)
+        for origin, status in (("same-origin", 200), ("cross-site", 403)):
+            client = Client(enforce_csrf_checks=True)
+            client.cookies["theirs"] = "a token of another library"
+            answer = client.post("/orders", headers={"Sec-Fetch-Site": origin})
+            assert answer.status_code == status
+        assert exchanged == ["a token of another library"]
+
+
 def test_a_csrf_token_may_come_in_the_form_and_in_the_header(root: Any) -> None:
     client = logged_in(root)
     field = {"csrf_token": client.cookies["clusterpass-csrf"].value}
