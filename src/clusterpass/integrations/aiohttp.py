@@ -156,7 +156,7 @@ class ClusterPass(AsyncBase):
         async def close(code: int, reason: str) -> None:
             await websocket.close(code=code, message=reason.encode())
 
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         return self._attached(session, close, needs, in_outage)
 
     async def event_stream(
@@ -184,7 +184,7 @@ class ClusterPass(AsyncBase):
         if request.method == "HEAD":
             await leave(events)
             return response
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         async with aclosing(
             self._event_bytes(session, events, needs, in_outage, keep_alive)
         ) as live:

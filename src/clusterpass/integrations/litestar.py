@@ -214,7 +214,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         the body is left; the options are those of
         :func:`clusterpass.integrations.attached.attached`.
         """
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         return self._attached(session, socket.close, needs, in_outage)
 
     def event_stream(

@@ -163,7 +163,7 @@ class ClusterPass:
         :func:`clusterpass.integrations.attached.attached`.
         """
         socket = cast("LocalProxy[Websocket]", websocket)._get_current_object()
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         return _extension().attach(_admitted(), socket.close, needs, in_outage)
 
     def while_live(
@@ -210,7 +210,7 @@ class ClusterPass:
         without an event after which a comment is sent; None: never. A HEAD request gets the headers
         alone.
         """
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         body = _extension().event_bytes(_admitted(), events, needs, in_outage, keep_alive)
         if current_visit().request.method == "HEAD":
             body = nothing_of(events)

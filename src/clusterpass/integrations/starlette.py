@@ -44,6 +44,7 @@ from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs
 from clusterpass.web.messages import WebAnswer
+from clusterpass.web.needs import scope_names
 
 Endpoint = Callable[..., Awaitable[Any]]
 
@@ -191,7 +192,7 @@ class ClusterPass(AsyncBase):
         async def close(code: int, reason: str) -> None:
             await websocket.close(code, reason)
 
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         return self._attached(session, close, needs, in_outage)
 
     def event_stream(
@@ -213,7 +214,7 @@ class ClusterPass(AsyncBase):
         without an event after which a comment is sent; None: never. A HEAD request gets the headers
         alone.
         """
-        needs = Needs(scopes=tuple(scopes), not_banned=not_banned)
+        needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
         live = self._event_bytes(session, events, needs, in_outage, keep_alive)
         return _EventStream(events, live)
 
