@@ -411,7 +411,7 @@ def test_a_query_that_django_does_not_read_has_no_token(user):
     places = {**settings.CLUSTERPASS, "TOKEN_PLACES": ["header", "query"]}
     with override_settings(CLUSTERPASS=places):
         for path in ("/orders", "/async-orders"):
-            refused = Client().get(f"{path}?{query}")
+            refused = Client().get(f"{path}?{query}", HTTP_ACCEPT="text/event-stream")
             assert (refused.status_code, refused.json()["error"]) == (400, "invalid_input")
         assert Client().get(f"/who?{query}").content == b"nobody"
         assert Client().get(f"/who?{query}", **bearer(user)).content.decode() == user.username

@@ -367,7 +367,8 @@ def test_a_form_brings_its_token_in_a_field() -> None:
     assert admit(twice, Manager(verify=SESSION), form_token=CSRF).session is SESSION
     with pytest.raises(RequestRefused):  # one of the two may be somebody else's
         admit(twice, Manager(verify=SESSION), form_token="0" * 64)
-    two = FakeRequest("POST", headers={"X-CSRF-Token": [CSRF, CSRF]}, cookies=twice._cookies)
+    sent = {"X-CSRF-Token": [CSRF, CSRF], "Cookie": twice.header("cookie")}
+    two = FakeRequest("POST", headers=sent)
     with pytest.raises(RequestRefused):
         admit(two, Manager(verify=SESSION))
 
