@@ -1,5 +1,6 @@
 """What holds locks, threads or queues begins anew in a forked child."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model import forks
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
+
+from .driven_flows import life
 
 HOLDERS: list[Callable[[], Any]] = [
     SingleFlight,
@@ -28,6 +32,24 @@ HOLDERS: list[Callable[[], Any]] = [
 def test_a_child_renews_it(make: Callable[[], Any]) -> None:
     held = make()
     assert held in forks._registered
+
+
+def test_no_cutoff_of_its_parent_is_pending_in_a_child() -> None:
+    """The parent retries it; in the child nothing ever would, and ``outage_grace`` was refused."""
+    own = life()
+    flow = own.flows.end.revoke_before(None)
+    step: Callable[[], Any] = lambda: next(flow)  # noqa: E731
+    with pytest.raises(RevocationPending):
+        while True:
+            step()
+            step = lambda: flow.throw(StoreUnavailable(reason="timeout"))  # noqa: E731
+    memory = own.flows.memory
+    assert (len(memory.pending), memory.pending_cutoffs) == (1, 1)
+    child = os.fork()
+    if child == 0:
+        os._exit(len(memory.pending) + memory.pending_cutoffs)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (len(memory.pending), memory.pending_cutoffs) == (1, 1)
 
 
 def test_a_child_waits_for_no_load_of_its_parent() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
+from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
@@ -78,10 +79,15 @@ class Memory:
         self.denials.on_generation = self.near.outdated
         self.denials.on_overtaken = self.near.changed
         self.pending: Final = PendingRevocations(clock.steady, lock, jitter)
-        self.pending_cutoffs = 0
-        """The number of cutoffs of which a copy is not confirmed."""
+        self.begin_anew()
+        renew_in_child(self)
         self.grace_accepted = 0
         """Verifies that were accepted under ``outage_grace`` while the store was unavailable."""
+
+    def begin_anew(self) -> None:
+        """Forget the cutoffs that the parent process retries; called in a forked child."""
+        self.pending_cutoffs = 0
+        """The number of cutoffs of which a copy is not confirmed."""
 
     def deny(self, key: bytes, session_id: bytes, denial: Denial) -> None:
         """Refuse the session from now on. ``key``: the key of its subject's sessions."""
