@@ -97,6 +97,25 @@ async def scene(kind: Any) -> AsyncIterator[tuple[Server, Any, Driver]]:
         await driver.close()
 
 
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_a_store_that_was_closed_before_its_first_call_says_so_at_once(
+    kind: Any, scheme: str
+) -> None:
+    driver = Driver(kind, NOBODY)
+    driver.store = kind(parse_store_url(f"{scheme}://{NOBODY}?deadline=20"))
+    await driver.close()
+    for call in (lambda: driver.run(asking_strictly(COUNT)), driver.ping):
+        with pytest.raises(StoreUnavailable) as caught:
+            async with asyncio.timeout(10):
+                await call()
+        assert caught.value.reason == "closed"
+
+
+def asking_strictly(step: Any) -> Any:
+    """A flow that yields this step."""
+    yield step
+
+
 def asking(*steps: Any) -> Any:
     """A flow that yields these steps and returns what came back, errors included."""
     outcomes: list[Any] = [None] * len(steps)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from clusterpass.config import Durability
 from clusterpass.model.clock import clock_in_use
-from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
@@ -121,7 +121,12 @@ class StoreBase:
         self._disagreed_at.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
-        """Look up the slots, unless another caller did so while this one waited for its turn."""
+        """Look up the slots, unless another caller did so while this one waited for its turn.
+
+        Raises StoreUnavailable when the store is closed.
+        """
+        if self._closed:
+            raise StoreUnavailable(reason="closed")
         if self.slots.version != wanted.seen:
             return
         if not self.location.is_cluster:
