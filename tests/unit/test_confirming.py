@@ -292,6 +292,71 @@ def test_closing_says_nothing_where_nothing_is_left(start, queue, caplog):
     assert not caplog.records
 
 
+def test_who_closes_while_another_closes_waits_for_the_last_retries(start, queue, monkeypatch):
+    """Who goes on would close the store under them."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
+    retries, is_healthy = threading.Event(), threading.Event()
+
+    def answer(flow):
+        retries.set()
+        return is_healthy.wait(0.3) or 0.01
+
+    worker = start(answer)
+    worker.add("ban", slot=HEALTHY)
+    first = threading.Thread(target=worker.close)
+    first.start()
+    assert retries.wait(10)
+    threading.Timer(0.1, is_healthy.set).start()
+    worker.close()
+    assert not queue
+    first.join()
+
+
+def test_after_its_close_nothing_is_queued(start, queue):
+    worker = start(lambda flow: True)
+    worker.close()
+    assert not queue.add("ban", lambda: "ban", slot=HEALTHY)
+    assert not queue
+    assert queue.stats().refused == 1
+
+
+async def test_a_close_that_is_cancelled_goes_on(queue, caplog):
+    under_way = []
+
+    async def run(flow):
+        under_way.append(flow)
+        await asyncio.sleep(0.2)
+        return len(under_way) > 2
+
+    confirming = AsyncConfirming(queue, run, lambda slot: slot)
+    queue.add("ban", lambda: "ban", slot=STUCK, operation=b"\xaa\xaa")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(confirming.close(), 0.05)
+    assert len(queue) == 1
+    await confirming.close()
+    (line,) = caplog.records
+    assert "closed while 1 revocations were pending" in line.getMessage()
+    assert "aaaa" in line.getMessage()
+
+
+def test_a_close_that_the_end_of_its_loop_cuts_short_logs_what_is_left(queue, caplog):
+    async def run(flow):
+        await asyncio.sleep(20)
+        return True
+
+    confirming = AsyncConfirming(queue, run, lambda slot: slot)
+
+    async def begin() -> None:
+        queue.add("ban", lambda: "ban", slot=STUCK, operation=b"\xaa\xaa")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(confirming.close(), 0.05)
+
+    asyncio.run(begin())
+    (line,) = caplog.records
+    assert line.levelname == "WARNING"
+    assert "aaaa" in line.getMessage()
+
+
 # Event loops and the end of the interpreter
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from clusterpass import (
     InvalidInput,
     KeyRing,
     SessionManager,
+    StoreUnavailable,
 )
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY
@@ -224,6 +226,62 @@ def test_ping_and_close_reach_the_store_and_all_that_runs(manager: Any) -> None:
     assert manager._watching._worker.is_stopping
     assert manager._listeners._worker.is_stopping
     assert manager._confirming._worker.is_stopping
+
+
+def test_after_its_close_a_manager_refuses_every_call(manager: Any) -> None:
+    ran(manager.close())
+    told = list(manager.store.told)
+    ran(manager.close())
+    assert manager.store.told == told, "closing again does nothing"
+    for verb, flow in [*VERBS, ("login", "login.login"), ("verify", "verify.verify"), ("ping", "")]:
+        if flow:
+            record(manager, flow)
+        call = member(manager, verb)
+        parameters = inspect.signature(call).parameters.values()
+        needed = {
+            each.name: each.name
+            for each in parameters
+            if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+        }
+        with pytest.raises(StoreUnavailable, match="was closed") as caught:
+            ran(call(**needed))
+        assert caught.value.reason == "closed", verb
+    assert manager.store.told == told
+    assert manager.recall("token") is None
+
+
+@pytest.mark.parametrize(("kind", "store"), FACES)
+def test_a_manager_that_two_close_at_once_closes_its_store_once(kind: Any, store: Any) -> None:
+    manager = kind(store(), CONFIG)
+    if kind is SessionManager:
+        threads = [threading.Thread(target=manager.close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+
+        async def run() -> None:
+            await asyncio.gather(manager.close(), manager.close())
+
+        asyncio.run(run())
+    assert manager.store.told.count("close") == 1
+
+
+def test_the_store_is_closed_even_if_a_close_is_cut_short() -> None:
+    manager = AsyncSessionManager(AwaitableStore(), CONFIG)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(manager.close(), 0.05)
+        assert manager.store.told[-1] != "close"
+
+    manager._confirming.close = hang  # type: ignore[method-assign]
+    asyncio.run(run())
+    assert manager.store.told[-1] == "close"
 
 
 def test_a_block_closes_its_manager() -> None:

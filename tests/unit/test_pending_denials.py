@@ -53,6 +53,15 @@ def retry(own, ended, *, is_confirmed):
     return end.value.value
 
 
+def test_what_nobody_retries_as_the_manager_is_being_closed_is_not_in_force():
+    own = life()
+    own.flows.memory.pending.refuse()
+    assert not revoke_unconfirmed(own).is_retried
+    assert not own.flows.memory.pending
+    session, _ = drive(own.verify(access_token()), stored(BEFORE))
+    assert session.subject == "alice"
+
+
 def test_other_ends_never_evict_what_is_pending(monkeypatch):
     monkeypatch.setattr(denials_module, "MOST_SESSIONS", 5)
     own = life()

@@ -452,6 +452,77 @@ def test_a_job_of_a_loop_that_is_over_does_not_run() -> None:
     assert jobs.free() == jobs.most
 
 
+def test_a_wake_from_another_thread_is_not_lost_as_the_work_returns() -> None:
+    ran = threading.Semaphore(0)
+    woken: list[bool] = []
+
+    async def wake() -> None:
+        worker.wake()
+
+    async def work() -> None:
+        if not woken:  # after its last look for something to do
+            woken.append(True)
+            other = threading.Thread(target=lambda: asyncio.run(wake()))
+            other.start()
+            other.join(LONG)
+        ran.release()
+
+    async def run() -> None:
+        worker.wake()
+        for _ in range(2):
+            assert await asyncio.to_thread(ran.acquire, timeout=LONG)
+
+    worker = AsyncWorker(work, name="worker")
+    asyncio.run(run())
+
+
+def test_a_worker_whose_loop_was_closed_as_it_is_woken_starts_in_the_loop_that_wakes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[Any] = []
+
+    async def work() -> None:
+        ran.append(asyncio.get_running_loop())
+        if len(ran) == 1:
+            await worker.wait()
+
+    async def begin() -> None:
+        worker.wake()
+        await asyncio.sleep(0)
+
+    async def wake() -> None:
+        worker.wake()
+        await asyncio.sleep(0)
+        assert ran[1:] == [asyncio.get_running_loop()]
+
+    worker = AsyncWorker(work, name="worker")
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    left = asyncio.all_tasks(loop)
+    loop.close()
+    looks = iter([True])  # it was still running a moment ago
+    monkeypatch.setattr(loop, "is_running", lambda: next(looks, False))
+    asyncio.run(wake())
+    for task in left:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_a_worker_is_resumed_only_where_it_does_not_run() -> None:
+    ran, over = list[int](), threading.Event()
+
+    def work() -> None:
+        ran.append(1)
+        assert over.wait(LONG)
+
+    worker = Worker(work, name="worker")
+    worker.resume()
+    worker.resume()
+    assert not worker.may_vanish
+    over.set()
+    assert worker.stop(LONG)
+    assert ran == [1]
+
+
 def test_without_an_event_loop_no_worker_starts_and_one_that_waits_goes_on() -> None:
     rounds = threading.Semaphore(0)
 

@@ -6,7 +6,7 @@ answer is read again later, a few times; then it is given up, until it changes a
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from typing import Final
 
 from clusterpass.model.forks import renew_in_child
@@ -66,6 +66,16 @@ class ChangedSubjects:
             del self._due[subject]
             self._reading[subject] = False
             return subject
+
+    def take_over(self, reading: Collection[Hashable]) -> None:
+        """Have the histories read again whose reads were left, as their event loops have ended.
+
+        ``reading``: the subjects whose histories are being read.
+        """
+        with self._lock:
+            for subject in [each for each in self._reading if each not in reading]:
+                del self._reading[subject]
+                self._due[subject] = None
 
     def done(self, subject: str) -> None:
         """Note that the history was read."""

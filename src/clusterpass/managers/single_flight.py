@@ -61,7 +61,7 @@ class AsyncSingleFlight:
         """
         loop = asyncio.get_running_loop()
         flight = self._flights.get((id(loop), key))
-        if flight is None:
+        if flight is None or flight.get_loop() is not loop:  # left by a loop that was closed
             self._flights[id(loop), key] = loop.create_future()
             return False
         await asyncio.wait((flight,), timeout=seconds)

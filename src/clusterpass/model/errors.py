@@ -294,8 +294,8 @@ class RevocationPending(StoreUnavailable):
     Logouts, revocations and bans raise this error while the loss of one node could undo them, or
     while the store cannot be reached. ``reason`` is ``unconfirmed`` or the kind of failure.
     ``operation_id``: pass it to the same verb to repeat the call safely. ``is_retried`` is False
-    when too many revocations are pending: this one is then neither retried nor in force, and the
-    caller has to repeat it.
+    when too many revocations are pending, or the manager is being closed: this one is then neither
+    retried nor in force, and the caller has to repeat it.
     """
 
     code = "revocation_pending"

@@ -54,7 +54,7 @@ class PendingStats:
     confirmed: int
     """Revocations that were settled by a retry: confirmed, or found to be void."""
     refused: int
-    """Revocations that are not retried because too many were pending."""
+    """Revocations that are not retried: too many were pending, or the manager was being closed."""
     journaled: int = 0
     """Revocations that journals hold, and that this manager tries to carry out for good."""
 

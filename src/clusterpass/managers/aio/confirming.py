@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Final, Literal
 
+from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
@@ -48,6 +49,7 @@ class AsyncConfirming:
         self._jobs = AsyncJobs(name=_NAME, on_end=self._wake)
         self._trying: dict[Hashable, PendingRevocation] = {}
         self._until = 0.0
+        self._closing = AsyncClosing(self._close)
         queue.owner_of = owner_of
         queue.wake = self._wake
 
@@ -55,16 +57,29 @@ class AsyncConfirming:
         """Retry each pending revocation once more, for three seconds in total, then stop.
 
         Revocations that are not confirmed then are given up, and logged with their operation ids;
-        those in journals are left to other processes. Closing again does nothing.
+        those in journals are left to other processes. No revocation is queued any more. Closing
+        again does nothing.
         """
-        if self._worker.is_stopping:
-            return
+        await self._closing.run()
+
+    def resume(self) -> None:
+        """Retry what is pending in this event loop, if that of the worker has ended."""
+        if self._queue:
+            self._worker.resume()
+
+    async def _close(self) -> None:
+        self._queue.refuse()
         until = self._until = time.monotonic() + _CLOSING_SECONDS
-        await self._worker.stop(_CLOSING_SECONDS)
-        await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
-        for job in self._last_retries(until):
-            self._jobs.start(object(), job)
-        await self._jobs.stop(max(0.0, until - time.monotonic()))
+        try:
+            await self._worker.stop(_CLOSING_SECONDS)
+            await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
+            for job in self._last_retries(until):
+                self._jobs.start(object(), job)
+            await self._jobs.stop(max(0.0, until - time.monotonic()))
+        finally:  # also where the event loop ends meanwhile
+            self._log_left()
+
+    def _log_left(self) -> None:
         left = self._queue.all()
         _log_given_up([pending for pending in left if not pending.is_journaled])
         if journaled := sum(pending.is_journaled for pending in left):

@@ -22,7 +22,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
         was used for another request, and RevocationPending when the logout is not confirmed.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.end.logout(token, address=address, operation_id=operation_id)
         )
 
@@ -47,7 +47,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         belongs to the first call about ``subject`` that brings it; with another verb or other
         arguments the call raises OperationMismatch and changes nothing.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
         )
 
@@ -69,7 +69,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
         another request, and RevocationPending when the revocation is not confirmed.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.end.revoke_all(
                 subject,
                 keep=keep,
@@ -89,7 +89,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         Raises InvalidInput, and RevocationPending when neither the journals nor all copies confirm
         it; the revocation is then retried until every copy has it.
         """
-        return await self.store.run(self._flows.end.revoke_before(time))
+        return await self._running.run(self._flows.end.revoke_before(time))
 
     async def shorten(
         self,
@@ -106,7 +106,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         (``shorten.lua``). Raises InvalidInput, SessionNotFound, and SessionExpired or
         SessionRevoked when the session has ended.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.adjust.shorten(
                 subject, session_id, lifetime=lifetime, idle_lifetime=idle_lifetime
             )

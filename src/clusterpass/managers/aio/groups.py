@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.model.bans import Ban
 from clusterpass.model.values import Applied, Ended, OnlineCount, OnlinePage
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.subject import SubjectFlows
-from clusterpass.store.protocol import AwaitableStore
 
 
 class AsyncBans:
     """Bans of subjects, from logging in or from a scope. A ban with a duration expires."""
 
-    def __init__(self, store: AwaitableStore, flows: SubjectFlows) -> None:
-        self._store = store
+    def __init__(self, running: AsyncRunning, flows: SubjectFlows) -> None:
+        self._running = running
         self._flows = flows
 
     async def add(
@@ -40,7 +40,7 @@ class AsyncBans:
         OperationMismatch when ``operation_id`` was used for another request, and RevocationPending
         when the ban is not confirmed.
         """
-        return await self._store.run(
+        return await self._running.run(
             self._flows.ban(
                 subject,
                 reason=reason,
@@ -58,14 +58,14 @@ class AsyncBans:
 
         One round trip (``unban.lua``). Raises InvalidInput.
         """
-        return await self._store.run(self._flows.unban(subject, scope=scope))
+        return await self._running.run(self._flows.unban(subject, scope=scope))
 
     async def list(self, subject: str) -> tuple[Ban, ...]:
         """Return the bans of ``subject`` that are in force.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
-        return await self._store.run(self._flows.bans(subject))
+        return await self._running.run(self._flows.bans(subject))
 
     async def check(self, subject: str, scope: str = "", *, level: int = 1) -> None:
         """Raise SubjectBanned if ``subject`` is banned from everything, or from ``scope``.
@@ -74,14 +74,14 @@ class AsyncBans:
         Sessions carry their bans, so this verb is for subjects without a session. One round trip
         (``read_fields.lua``). Raises InvalidInput.
         """
-        await self._store.run(self._flows.check_ban(subject, scope, level))
+        await self._running.run(self._flows.check_ban(subject, scope, level))
 
 
 class AsyncClaims:
     """Live claims of subjects, such as a plan or roles, which change while sessions are live."""
 
-    def __init__(self, store: AwaitableStore, flows: SubjectFlows) -> None:
-        self._store = store
+    def __init__(self, running: AsyncRunning, flows: SubjectFlows) -> None:
+        self._running = running
         self._flows = flows
 
     async def set(self, subject: str, claims: Mapping[str, Any]) -> Applied:
@@ -94,14 +94,14 @@ class AsyncClaims:
         change nothing: no entry in the history, no event. One round trip (``set_claims.lua``).
         Raises InvalidInput.
         """
-        return await self._store.run(self._flows.set_claims(subject, claims))
+        return await self._running.run(self._flows.set_claims(subject, claims))
 
     async def get(self, subject: str) -> Mapping[str, Any]:
         """Return the live claims of ``subject``; empty when there are none.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
-        return await self._store.run(self._flows.claims(subject))
+        return await self._running.run(self._flows.claims(subject))
 
 
 class AsyncOnlineSubjects:
@@ -110,8 +110,8 @@ class AsyncOnlineSubjects:
     Every verb raises InvalidInput when ``Config.index_online`` is False.
     """
 
-    def __init__(self, store: AwaitableStore, flows: Online) -> None:
-        self._store = store
+    def __init__(self, running: AsyncRunning, flows: Online) -> None:
+        self._running = running
         self._flows = flows
 
     async def count(self) -> OnlineCount:
@@ -120,7 +120,7 @@ class AsyncOnlineSubjects:
         At least 16 round trips (``online_count.lua``, each for 1024 slots), however many sessions
         there are. Raises InvalidInput.
         """
-        return await self._store.run(self._flows.count())
+        return await self._running.run(self._flows.count())
 
     async def page(self, cursor: str | None = None, *, limit: int = 50) -> OnlinePage:
         """Return the live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on.
@@ -130,7 +130,7 @@ class AsyncOnlineSubjects:
         twice. One round trip for each subject, and one for each 1024 slots (``online_page.lua``).
         Raises InvalidInput.
         """
-        return await self._store.run(self._flows.page(cursor, limit=limit))
+        return await self._running.run(self._flows.page(cursor, limit=limit))
 
     async def prune(self) -> int:
         """Remove subjects that are offline from the index; return how many are online.
@@ -138,4 +138,4 @@ class AsyncOnlineSubjects:
         ``SessionManager.revoke_before`` does not update the index, so call this verb after it. One
         round trip for each subject (``settle.lua``). Raises InvalidInput.
         """
-        return await self._store.run(self._flows.prune())
+        return await self._running.run(self._flows.prune())

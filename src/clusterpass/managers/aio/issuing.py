@@ -18,7 +18,7 @@ class AsyncIssuingVerbs(AsyncVerbs):
         raises LoginOvertaken if all sessions were revoked meanwhile. One round trip
         (``read_fields.lua``). Raises InvalidInput.
         """
-        return await self.store.run(self._flows.subject.generation(subject))
+        return await self._running.run(self._flows.subject.generation(subject))
 
     async def login(self, subject: str, **options: Unpack[LoginOptions]) -> TokenPair:
         """Open a session of ``subject``, whom the application has authenticated.
@@ -37,7 +37,7 @@ class AsyncIssuingVerbs(AsyncVerbs):
         carries the live sessions, when the policy refuses another one; LoginOvertaken when all
         sessions were revoked since ``generation``.
         """
-        return await self.store.run(self._flows.login.login(subject, options))
+        return await self._running.run(self._flows.login.login(subject, options))
 
     async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
@@ -47,7 +47,7 @@ class AsyncIssuingVerbs(AsyncVerbs):
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
-        return await self.store.run(self._flows.refresh.refresh(refresh_token, address=address))
+        return await self._running.run(self._flows.refresh.refresh(refresh_token, address=address))
 
     async def elevate(
         self,
@@ -70,7 +70,7 @@ class AsyncIssuingVerbs(AsyncVerbs):
         ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
         SessionRevoked when the session is not live.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.adjust.elevate(
                 session, level, for_seconds=for_seconds, amr=amr, address=address
             )
@@ -94,6 +94,6 @@ class AsyncIssuingVerbs(AsyncVerbs):
         SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
         protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
         """
-        return await self.store.run(
+        return await self._running.run(
             self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
         )

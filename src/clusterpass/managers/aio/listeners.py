@@ -64,6 +64,16 @@ class AsyncListeners:
         self._waiting.append((subscriptions, event))
         self._worker.wake()
 
+    def resume(self) -> None:
+        """Deliver what waits in this event loop, if that of the worker has ended."""
+        if self._waiting:
+            self._worker.resume()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is a listener that asks."""
+        return self._worker.is_current
+
     async def close(self) -> None:
         """Deliver the queued events for at most five seconds; those left are dropped and counted.
 
@@ -84,6 +94,9 @@ class AsyncListeners:
             return None
 
     async def _work(self) -> None:
+        # The event loop of an earlier worker has ended in the middle of an event.
+        self.subscriptions.dropped += self._is_delivering
+        self._is_delivering = False
         while True:
             while (found := self._next()) is not None:
                 await self._deliver(*found)

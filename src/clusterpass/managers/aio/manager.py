@@ -20,6 +20,7 @@ from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
+from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
@@ -63,15 +64,18 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"
-        self._verifying: Final = AsyncVerifying(store, self._flows)
+        self._verifying: Final = AsyncVerifying(self._running, self._flows, deadline=store.deadline)
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
-        self._watching: Final = AsyncWatching(store, self._flows)
+        self._watching: Final = AsyncWatching(self._running, self._flows)
         self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
-        self.bans: Final = AsyncBans(store, self._flows.subject)
-        self.claims: Final = AsyncClaims(store, self._flows.subject)
-        self.online: Final = AsyncOnlineSubjects(store, self._flows.online)
+        self.bans: Final = AsyncBans(self._running, self._flows.subject)
+        self.claims: Final = AsyncClaims(self._running, self._flows.subject)
+        self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)
+        parts = (self._confirming, self._listeners, self._hearing, self._watching)
+        self._running.resume = tuple(part.resume for part in parts)
+        self._closing: Final = AsyncClosing(self._close)
 
     @classmethod
     def from_url(cls, url: str, config: Config | None = None) -> Self:
@@ -106,13 +110,20 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
 
         Revocations that are still not confirmed after three seconds are given up, and logged as a
         warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
-        ``embedded://`` started is stopped.
+        ``embedded://`` started is stopped. Who closes a manager that is being closed waits for
+        that; closing it again does nothing. Later calls raise StoreUnavailable (``closed``).
         """
-        await self._watching.close()
-        await self._confirming.close()
-        await self._hearing.close()
-        await self._listeners.close()
-        await self.store.close()
+        await self._closing.run(waits=not self._listeners.is_current)
+
+    async def _close(self) -> None:
+        try:
+            await self._watching.close()
+            await self._confirming.close()
+            await self._hearing.close()
+            await self._listeners.close()
+        finally:
+            self._running.close()
+            await self.store.close()
 
     async def verify(
         self,
@@ -167,7 +178,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
 
         if is_plain and self._shares_loads and isinstance(access_token, str):
             return await self._verifying.share(access_token, begin, is_late=is_late)
-        return await self.store.run(begin(is_late=is_late))
+        return await self._running.run(begin(is_late=is_late))
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.
@@ -182,7 +193,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
 
         One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
-        return await self.store.run(self._flows.subject.sessions(subject))
+        return await self._running.run(self._flows.subject.sessions(subject))
 
     async def get(self, subject: str, session_id: str) -> Session:
         """Return the live session of ``subject`` with the id ``session_id``.
@@ -193,7 +204,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         it. One round trip (``verify.lua``); two for an impersonation. Raises SessionUnknown,
         SessionExpired or SessionRevoked when the session is not live, and InvalidInput.
         """
-        return await self.store.run(self._flows.get.get(subject, session_id))
+        return await self._running.run(self._flows.get.get(subject, session_id))
 
     def watch(self, session: Session) -> AsyncSessionWatch:
         """Return an iterator over what becomes of ``session``, for an open connection of its user.
@@ -219,7 +230,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         The history has at most ``Config.history_entries`` entries; all refreshes of a session share
         one. One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
-        return await self.store.run(self._flows.subject.history(subject))
+        return await self._running.run(self._flows.subject.history(subject))
 
     def on(
         self, *kinds: EventKind, scope: ListenerScope = "process"
@@ -262,4 +273,4 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
 
     async def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not. One round trip."""
-        await self.store.ping()
+        await self._running.ping()

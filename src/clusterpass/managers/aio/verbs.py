@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.protocol import AwaitableStore
 
@@ -11,4 +12,5 @@ class AsyncVerbs:
 
     def __init__(self, store: AwaitableStore, flows: Flows) -> None:
         self.store: Final = store
+        self._running: Final = AsyncRunning(store)
         self._flows = flows

@@ -6,13 +6,13 @@ second, after sessions of which nothing was heard lately.
 
 from typing import Final
 
+from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.workers.aio import AsyncWorker
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
-from clusterpass.store.protocol import AwaitableStore
 
 _CLOSING_SECONDS: Final = 1.0
 
@@ -20,11 +20,16 @@ _CLOSING_SECONDS: Final = 1.0
 class AsyncWatching:
     """The sessions that callers of one manager watch."""
 
-    def __init__(self, store: AwaitableStore, flows: Flows) -> None:
-        self._store: Final = store
+    def __init__(self, running: AsyncRunning, flows: Flows) -> None:
+        self._running: Final = running
         self._flows: Final = flows
         self._near: Final = flows.memory.near
         self._worker: Final = AsyncWorker(self._work, name="clusterpass-watching")
+
+    def resume(self) -> None:
+        """Look after the watches in this event loop, if that of the worker has ended."""
+        if self._near.followers:
+            self._worker.resume()
 
     async def close(self) -> None:
         """End all watches: their iterations end without another change."""
@@ -39,7 +44,7 @@ class AsyncWatching:
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify or get returns it")
         self._flows.get.check(session.subject, session.session_id)
-        return AsyncSessionWatch(self._store, self._flows, self._worker, session)
+        return AsyncSessionWatch(self._running, self._flows, self._worker, session)
 
     async def _work(self) -> None:
         while self._near.look_after_followers() and not self._worker.is_stopping:

@@ -23,7 +23,7 @@ class EndingVerbs(Verbs):
         InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
         was used for another request, and RevocationPending when the logout is not confirmed.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.end.logout(token, address=address, operation_id=operation_id)
         )
 
@@ -48,7 +48,7 @@ class EndingVerbs(Verbs):
         belongs to the first call about ``subject`` that brings it; with another verb or other
         arguments the call raises OperationMismatch and changes nothing.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
         )
 
@@ -70,7 +70,7 @@ class EndingVerbs(Verbs):
         when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
         another request, and RevocationPending when the revocation is not confirmed.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.end.revoke_all(
                 subject,
                 keep=keep,
@@ -90,7 +90,7 @@ class EndingVerbs(Verbs):
         Raises InvalidInput, and RevocationPending when neither the journals nor all copies confirm
         it; the revocation is then retried until every copy has it.
         """
-        return self.store.run(self._flows.end.revoke_before(time))
+        return self._running.run(self._flows.end.revoke_before(time))
 
     def shorten(
         self,
@@ -107,7 +107,7 @@ class EndingVerbs(Verbs):
         (``shorten.lua``). Raises InvalidInput, SessionNotFound, and SessionExpired or
         SessionRevoked when the session has ended.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.adjust.shorten(
                 subject, session_id, lifetime=lifetime, idle_lifetime=idle_lifetime
             )

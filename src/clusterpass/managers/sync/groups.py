@@ -4,18 +4,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clusterpass.managers.sync.running import Running
 from clusterpass.model.bans import Ban
 from clusterpass.model.values import Applied, Ended, OnlineCount, OnlinePage
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.subject import SubjectFlows
-from clusterpass.store.protocol import Store
 
 
 class Bans:
     """Bans of subjects, from logging in or from a scope. A ban with a duration expires."""
 
-    def __init__(self, store: Store, flows: SubjectFlows) -> None:
-        self._store = store
+    def __init__(self, running: Running, flows: SubjectFlows) -> None:
+        self._running = running
         self._flows = flows
 
     def add(
@@ -41,7 +41,7 @@ class Bans:
         OperationMismatch when ``operation_id`` was used for another request, and RevocationPending
         when the ban is not confirmed.
         """
-        return self._store.run(
+        return self._running.run(
             self._flows.ban(
                 subject,
                 reason=reason,
@@ -59,14 +59,14 @@ class Bans:
 
         One round trip (``unban.lua``). Raises InvalidInput.
         """
-        return self._store.run(self._flows.unban(subject, scope=scope))
+        return self._running.run(self._flows.unban(subject, scope=scope))
 
     def list(self, subject: str) -> tuple[Ban, ...]:
         """Return the bans of ``subject`` that are in force.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
-        return self._store.run(self._flows.bans(subject))
+        return self._running.run(self._flows.bans(subject))
 
     def check(self, subject: str, scope: str = "", *, level: int = 1) -> None:
         """Raise SubjectBanned if ``subject`` is banned from everything, or from ``scope``.
@@ -75,14 +75,14 @@ class Bans:
         Sessions carry their bans, so this verb is for subjects without a session. One round trip
         (``read_fields.lua``). Raises InvalidInput.
         """
-        self._store.run(self._flows.check_ban(subject, scope, level))
+        self._running.run(self._flows.check_ban(subject, scope, level))
 
 
 class Claims:
     """Live claims of subjects, such as a plan or roles, which change while sessions are live."""
 
-    def __init__(self, store: Store, flows: SubjectFlows) -> None:
-        self._store = store
+    def __init__(self, running: Running, flows: SubjectFlows) -> None:
+        self._running = running
         self._flows = flows
 
     def set(self, subject: str, claims: Mapping[str, Any]) -> Applied:
@@ -95,14 +95,14 @@ class Claims:
         change nothing: no entry in the history, no event. One round trip (``set_claims.lua``).
         Raises InvalidInput.
         """
-        return self._store.run(self._flows.set_claims(subject, claims))
+        return self._running.run(self._flows.set_claims(subject, claims))
 
     def get(self, subject: str) -> Mapping[str, Any]:
         """Return the live claims of ``subject``; empty when there are none.
 
         One round trip (``read_fields.lua``). Raises InvalidInput.
         """
-        return self._store.run(self._flows.claims(subject))
+        return self._running.run(self._flows.claims(subject))
 
 
 class OnlineSubjects:
@@ -111,8 +111,8 @@ class OnlineSubjects:
     Every verb raises InvalidInput when ``Config.index_online`` is False.
     """
 
-    def __init__(self, store: Store, flows: Online) -> None:
-        self._store = store
+    def __init__(self, running: Running, flows: Online) -> None:
+        self._running = running
         self._flows = flows
 
     def count(self) -> OnlineCount:
@@ -121,7 +121,7 @@ class OnlineSubjects:
         At least 16 round trips (``online_count.lua``, each for 1024 slots), however many sessions
         there are. Raises InvalidInput.
         """
-        return self._store.run(self._flows.count())
+        return self._running.run(self._flows.count())
 
     def page(self, cursor: str | None = None, *, limit: int = 50) -> OnlinePage:
         """Return the live sessions of about ``limit`` subjects (1 to 200), from ``cursor`` on.
@@ -131,7 +131,7 @@ class OnlineSubjects:
         twice. One round trip for each subject, and one for each 1024 slots (``online_page.lua``).
         Raises InvalidInput.
         """
-        return self._store.run(self._flows.page(cursor, limit=limit))
+        return self._running.run(self._flows.page(cursor, limit=limit))
 
     def prune(self) -> int:
         """Remove subjects that are offline from the index; return how many are online.
@@ -139,4 +139,4 @@ class OnlineSubjects:
         ``SessionManager.revoke_before`` does not update the index, so call this verb after it. One
         round trip for each subject (``settle.lua``). Raises InvalidInput.
         """
-        return self._store.run(self._flows.prune())
+        return self._running.run(self._flows.prune())

@@ -91,9 +91,10 @@ class Hearing:
             self._end_if_unheard()
 
     def resume(self) -> None:
-        """Listen from now on, if there is a listener and no event loop ran when it came."""
+        """Listen in this event loop, if there is a listener and its event loop has ended, or if
+        none ran when it came."""
         if self._heard.is_listening:
-            self._worker.wake_soon()
+            self._worker.resume()
 
     def _end_if_unheard(self) -> None:
         if self._heard.is_listening and self._listeners.cluster.is_empty:
@@ -146,6 +147,7 @@ class Hearing:
             self._is_working = False
 
     def _listen(self) -> None:
+        self._changed.take_over(self._jobs.running())
         self._begin_watch()
         while self._heard.is_listening and not self._worker.is_stopping:
             while len(self._jobs.running()) < MOST_READS:

@@ -19,7 +19,7 @@ class IssuingVerbs(Verbs):
         raises LoginOvertaken if all sessions were revoked meanwhile. One round trip
         (``read_fields.lua``). Raises InvalidInput.
         """
-        return self.store.run(self._flows.subject.generation(subject))
+        return self._running.run(self._flows.subject.generation(subject))
 
     def login(self, subject: str, **options: Unpack[LoginOptions]) -> TokenPair:
         """Open a session of ``subject``, whom the application has authenticated.
@@ -38,7 +38,7 @@ class IssuingVerbs(Verbs):
         carries the live sessions, when the policy refuses another one; LoginOvertaken when all
         sessions were revoked since ``generation``.
         """
-        return self.store.run(self._flows.login.login(subject, options))
+        return self._running.run(self._flows.login.login(subject, options))
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
@@ -48,7 +48,7 @@ class IssuingVerbs(Verbs):
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
-        return self.store.run(self._flows.refresh.refresh(refresh_token, address=address))
+        return self._running.run(self._flows.refresh.refresh(refresh_token, address=address))
 
     def elevate(
         self,
@@ -71,7 +71,7 @@ class IssuingVerbs(Verbs):
         ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
         SessionRevoked when the session is not live.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.adjust.elevate(
                 session, level, for_seconds=for_seconds, amr=amr, address=address
             )
@@ -95,6 +95,6 @@ class IssuingVerbs(Verbs):
         SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
         protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
         """
-        return self.store.run(
+        return self._running.run(
             self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
         )

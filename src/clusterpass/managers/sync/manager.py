@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
+from clusterpass.managers.closing import Closing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
@@ -64,15 +65,18 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"
-        self._verifying: Final = Verifying(store, self._flows)
+        self._verifying: Final = Verifying(self._running, self._flows, deadline=store.deadline)
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
-        self._watching: Final = Watching(store, self._flows)
+        self._watching: Final = Watching(self._running, self._flows)
         self._hearing: Final = Hearing(store, self._flows, self._listeners)
-        self.bans: Final = Bans(store, self._flows.subject)
-        self.claims: Final = Claims(store, self._flows.subject)
-        self.online: Final = OnlineSubjects(store, self._flows.online)
+        self.bans: Final = Bans(self._running, self._flows.subject)
+        self.claims: Final = Claims(self._running, self._flows.subject)
+        self.online: Final = OnlineSubjects(self._running, self._flows.online)
+        parts = (self._confirming, self._listeners, self._hearing, self._watching)
+        self._running.resume = tuple(part.resume for part in parts)
+        self._closing: Final = Closing(self._close)
 
     @classmethod
     def from_url(cls, url: str, config: Config | None = None) -> Self:
@@ -107,13 +111,20 @@ class SessionManager(IssuingVerbs, EndingVerbs):
 
         Revocations that are still not confirmed after three seconds are given up, and logged as a
         warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
-        ``embedded://`` started is stopped.
+        ``embedded://`` started is stopped. Who closes a manager that is being closed waits for
+        that; closing it again does nothing. Later calls raise StoreUnavailable (``closed``).
         """
-        self._watching.close()
-        self._confirming.close()
-        self._hearing.close()
-        self._listeners.close()
-        self.store.close()
+        self._closing.run(waits=not self._listeners.is_current)
+
+    def _close(self) -> None:
+        try:
+            self._watching.close()
+            self._confirming.close()
+            self._hearing.close()
+            self._listeners.close()
+        finally:
+            self._running.close()
+            self.store.close()
 
     def verify(
         self,
@@ -168,7 +179,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
 
         if is_plain and self._shares_loads and isinstance(access_token, str):
             return self._verifying.share(access_token, begin, is_late=is_late)
-        return self.store.run(begin(is_late=is_late))
+        return self._running.run(begin(is_late=is_late))
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.
@@ -183,7 +194,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
 
         One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
-        return self.store.run(self._flows.subject.sessions(subject))
+        return self._running.run(self._flows.subject.sessions(subject))
 
     def get(self, subject: str, session_id: str) -> Session:
         """Return the live session of ``subject`` with the id ``session_id``.
@@ -194,7 +205,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         it. One round trip (``verify.lua``); two for an impersonation. Raises SessionUnknown,
         SessionExpired or SessionRevoked when the session is not live, and InvalidInput.
         """
-        return self.store.run(self._flows.get.get(subject, session_id))
+        return self._running.run(self._flows.get.get(subject, session_id))
 
     def watch(self, session: Session) -> SessionWatch:
         """Return an iterator over what becomes of ``session``, for an open connection of its user.
@@ -220,7 +231,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         The history has at most ``Config.history_entries`` entries; all refreshes of a session share
         one. One round trip (``list_sessions.lua``). Raises InvalidInput.
         """
-        return self.store.run(self._flows.subject.history(subject))
+        return self._running.run(self._flows.subject.history(subject))
 
     def on(
         self, *kinds: EventKind, scope: ListenerScope = "process"
@@ -263,4 +274,4 @@ class SessionManager(IssuingVerbs, EndingVerbs):
 
     def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not. One round trip."""
-        self.store.ping()
+        self._running.ping()

@@ -5,13 +5,14 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
+from clusterpass.managers.sync.running import Running
 from clusterpass.managers.workers.sync import Alarm, Worker
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session, SessionChange
 from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.memory.followers import LOOK_SECONDS
 from clusterpass.sessions.watching import Watched
-from clusterpass.store.protocol import Store
 
 
 class SessionWatch(Iterator[SessionChange]):
@@ -21,9 +22,9 @@ class SessionWatch(Iterator[SessionChange]):
     closed, and after an error or a cancellation.
     """
 
-    def __init__(self, store: Store, flows: Flows, worker: Worker, session: Session) -> None:
+    def __init__(self, running: Running, flows: Flows, worker: Worker, session: Session) -> None:
         """Called by the manager. ``worker``: looks after the sessions that are followed."""
-        self._store: Final = store
+        self._running: Final = running
         self._flows: Final = flows
         self._worker: Final = worker
         self._alarm: Final = Alarm()
@@ -72,11 +73,19 @@ class SessionWatch(Iterator[SessionChange]):
             self._begin()
         while not self._is_over:
             if not self._followed.is_due or self._watched.seconds_to_wait() is not None:
-                self._alarm.wait(self._watched.seconds_to_wait())
+                self._alarm.wait(self._seconds_to_wait())
             change = self._read() if self._followed.is_due and not self._is_over else None
             if change is not None and not self._is_over:
                 return change
         return None
+
+    def _seconds_to_wait(self) -> float | None:
+        """How long to wait at most; who looks after the session may end with its event loop."""
+        self._worker.resume()
+        seconds = self._watched.seconds_to_wait()
+        if seconds is None and self._worker.may_vanish:
+            return LOOK_SECONDS
+        return seconds
 
     def _begin(self) -> None:
         self._is_begun = True
@@ -88,7 +97,7 @@ class SessionWatch(Iterator[SessionChange]):
     def _read(self) -> SessionChange | None:
         """Read the session, and return what is new; None: nothing is."""
         try:
-            session = self._store.run(self._flows.get.read(self._followed))
+            session = self._running.run(self._flows.get.read(self._followed))
         except StoreUnavailable as error:
             self._followed.is_due = True
             return self._watched.unavailable(error)

@@ -3,6 +3,7 @@
 
 from typing import Final
 
+from clusterpass.managers.sync.running import Running
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.protocol import Store
 
@@ -12,4 +13,5 @@ class Verbs:
 
     def __init__(self, store: Store, flows: Flows) -> None:
         self.store: Final = store
+        self._running: Final = Running(store)
         self._flows = flows

@@ -7,13 +7,13 @@ second, after sessions of which nothing was heard lately.
 
 from typing import Final
 
+from clusterpass.managers.sync.running import Running
 from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.workers.sync import Worker
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
-from clusterpass.store.protocol import Store
 
 _CLOSING_SECONDS: Final = 1.0
 
@@ -21,11 +21,16 @@ _CLOSING_SECONDS: Final = 1.0
 class Watching:
     """The sessions that callers of one manager watch."""
 
-    def __init__(self, store: Store, flows: Flows) -> None:
-        self._store: Final = store
+    def __init__(self, running: Running, flows: Flows) -> None:
+        self._running: Final = running
         self._flows: Final = flows
         self._near: Final = flows.memory.near
         self._worker: Final = Worker(self._work, name="clusterpass-watching")
+
+    def resume(self) -> None:
+        """Look after the watches in this event loop, if that of the worker has ended."""
+        if self._near.followers:
+            self._worker.resume()
 
     def close(self) -> None:
         """End all watches: their iterations end without another change."""
@@ -40,7 +45,7 @@ class Watching:
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify or get returns it")
         self._flows.get.check(session.subject, session.session_id)
-        return SessionWatch(self._store, self._flows, self._worker, session)
+        return SessionWatch(self._running, self._flows, self._worker, session)
 
     def _work(self) -> None:
         while self._near.look_after_followers() and not self._worker.is_stopping:

@@ -5,13 +5,17 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, Final
 
 from clusterpass.model.forks import renew_in_child
 
 logger: Final = logging.getLogger("clusterpass.workers")
 _POLLING_SECONDS: Final = 0.01
 _CANCELLING_SECONDS: Final = 0.5
+_working: Final[ContextVar[object]] = ContextVar("clusterpass-working", default=None)
+"""The worker that the running code belongs to, also in tasks and threads that its work started."""
 
 
 class AsyncAlarm:
@@ -39,8 +43,8 @@ class AsyncAlarm:
             return
         if threading.get_ident() == self._thread:
             self._event.set()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(self._event.set)
+        else:
+            _call_in(loop, self._event.set)
 
     def end(self) -> None:
         """Wake who waits, for the last time; may be called from any thread."""
@@ -61,7 +65,10 @@ class AsyncAlarm:
 
 
 class AsyncWorker:
-    """Runs ``work`` in a task of the event loop that first wakes it."""
+    """Runs ``work`` in a task of the event loop that first wakes it.
+
+    Where that loop has ended, the work begins anew in the loop that next wakes or resumes it.
+    """
 
     def __init__(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
         """``work``: returns when there is nothing left to do, or when :attr:`is_stopping` is set.
@@ -75,6 +82,7 @@ class AsyncWorker:
 
     def begin_anew(self) -> None:
         """Forget the task, which does not run in a forked child; called there."""
+        self._lock = threading.RLock()
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
@@ -82,32 +90,53 @@ class AsyncWorker:
 
     @property
     def is_current(self) -> bool:
-        """Whether it is the work that asks."""
-        return self._task is not None and self._task is asyncio.current_task()
+        """Whether it is the work that asks, or what it has called."""
+        return self._task is not None and _working.get() is self
+
+    @property
+    def may_vanish(self) -> bool:
+        """Whether the work runs in another event loop than this one, which may end before it."""
+        task = self._task
+        return task is None or task.get_loop() is not asyncio.get_running_loop()
 
     def wake(self) -> None:
         """Start or resume the work, and return at once. Does nothing after :meth:`stop`."""
         loop = asyncio.get_running_loop()
-        task = self._task
-        if task is None or task.done() or task.get_loop().is_closed():
-            if not self.is_stopping:
-                self._changed = asyncio.Event()
-                self._task = loop.create_task(self._run(), name=self._name)
+        with self._lock:
+            task = self._task
+            if task is None or not _is_running(task):
+                if not self.is_stopping:
+                    _cancel(task)
+                    self._changed = asyncio.Event()
+                    self._task = loop.create_task(self._run(), name=self._name)
+                return
+        if task.get_loop() is not loop:
+            if not _call_in(task.get_loop(), self._go_on):
+                self.wake()  # that loop was closed just now
         elif self._changed is not None:
-            if task.get_loop() is loop:
-                self._changed.set()
-            else:
-                task.get_loop().call_soon_threadsafe(self._changed.set)
+            self._changed.set()
 
     def wake_soon(self) -> None:
         """As :meth:`wake`, but from any thread; without an event loop only resume the work."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            task, changed = self._task, self._changed
-            if task is not None and changed is not None and _is_running(task):
-                task.get_loop().call_soon_threadsafe(changed.set)
+            task = self._task
+            if task is not None and _is_running(task):
+                _call_in(task.get_loop(), self._go_on)
         else:
+            self.wake()
+
+    def resume(self) -> None:
+        """Start the work in this event loop, unless it is running; called where there is work."""
+        task = self._task
+        if task is None or not _is_running(task):
+            self.wake()
+
+    def _go_on(self) -> None:
+        """Go on in this event loop, as another thread has asked it to: the work may be over."""
+        task = self._task
+        if task is None or not task.cancelled():  # the loop of a cancelled one may be about to end
             self.wake()
 
     async def wait(self, seconds: float | None = None) -> None:
@@ -129,12 +158,10 @@ class AsyncWorker:
         """
         self.is_stopping = True
         task = self._task
-        if task is None or task.done() or task is asyncio.current_task():
+        if task is None or task.done() or self.is_current:
             return True
-        loop = task.get_loop()
-        if loop is not asyncio.get_running_loop():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(task.cancel)
+        if task.get_loop() is not asyncio.get_running_loop():
+            _cancel(task)
             return False
         if self._changed is not None:
             self._changed.set()
@@ -145,6 +172,7 @@ class AsyncWorker:
         return bool(done)
 
     async def _run(self) -> None:
+        _working.set(self)
         await self._work()
 
 
@@ -167,7 +195,7 @@ class AsyncJobs:
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
 
     def running(self) -> set[Hashable]:
-        """Return the keys of the jobs that run. A job of a closed event loop does not."""
+        """Return the keys of the jobs that run. A job of an event loop that has ended does not."""
         tasks = self._tasks.copy()
         return {key for key, task in tasks.items() if _is_running(task)}
 
@@ -177,6 +205,7 @@ class AsyncJobs:
 
     def start(self, key: Hashable, job: Callable[[], Awaitable[None]]) -> None:
         """Start ``job`` under ``key``, under which no other job may run."""
+        _cancel(self._tasks.get(key))  # one whose event loop is not running
         task = asyncio.get_running_loop().create_task(self._run(job), name=self._name)
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._ended(key, task))
@@ -190,8 +219,7 @@ class AsyncJobs:
         here, until = asyncio.get_running_loop(), time.monotonic() + seconds
         others = {key: task for key, task in self._tasks.copy().items() if task.get_loop() != here}
         for task in others.values():
-            if _is_running(task):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+            _cancel(task)
         # An event of this loop cannot be set from a loop that may not be running.
         while any(map(_is_running, others.values())) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(_POLLING_SECONDS)
@@ -225,7 +253,22 @@ class AsyncJobs:
 
 
 def _is_running(task: asyncio.Task[None]) -> bool:
-    return not task.done() and not task.get_loop().is_closed()
+    """Whether ``task`` can go on: not where its event loop has ended, closed or not."""
+    return not task.done() and task.get_loop().is_running()
+
+
+def _cancel(task: asyncio.Task[None] | None) -> None:
+    """Cancel ``task`` in its event loop, as soon as that runs."""
+    if task is not None and not task.done():
+        _call_in(task.get_loop(), task.cancel)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> bool:
+    """Call ``function`` in ``loop``, of any thread; return False where it is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
+        return True
+    return False
 
 
 def require_workers_async(what: str) -> None:

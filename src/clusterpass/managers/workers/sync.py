@@ -56,6 +56,16 @@ class Worker:
         """Start or resume the work, as :meth:`wake` does."""
         self.wake()
 
+    def resume(self) -> None:
+        """Start the work unless it is running, as where no thread could start."""
+        if self._thread is None:
+            self.wake()
+
+    @property
+    def may_vanish(self) -> bool:
+        """False: a thread ends with its work only."""
+        return False
+
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the worker is woken, or for ``seconds``. Called by the work itself."""
         self._changed.wait(seconds)

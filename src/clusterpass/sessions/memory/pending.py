@@ -109,7 +109,7 @@ class PendingRevocations:
         once_for: bytes | None = None,
         is_journaled: bool = False,
     ) -> bool:
-        """Queue a revocation; return False when too many are pending.
+        """Queue a revocation; return False when too many are pending, or after :meth:`refuse`.
 
         ``attempt``: returns the flow of one attempt, whose result is whether the revocation is
         settled. ``slot``: the slot of its keys; None: several. ``operation``: its operation id.
@@ -119,7 +119,7 @@ class PendingRevocations:
         with self._lock:
             if once_for is not None and once_for in self._once:
                 return True
-            if len(self._waiting) >= MOST_PENDING:
+            if self._is_refusing or len(self._waiting) >= MOST_PENDING:
                 self._refused += 1
                 return False
             if once_for is not None:
@@ -130,6 +130,11 @@ class PendingRevocations:
             self._enter_lane(pending)
         self.wake()
         return True
+
+    def refuse(self) -> None:
+        """Queue nothing more, as the manager is being closed."""
+        with self._lock:
+            self._is_refusing = True
 
     def due(
         self, busy: Collection[Hashable] = (), most: int = 1
@@ -234,6 +239,7 @@ class PendingRevocations:
     def begin_anew(self) -> None:
         """Empty the queue, which the parent process retries; called in a forked child."""
         self._lock = self._new_lock()
+        self._is_refusing = False
         self._waiting: dict[PendingRevocation, None] = {}
         self._lanes: dict[Lane, _Waiting] = {}
         self._once: set[bytes | None] = set()

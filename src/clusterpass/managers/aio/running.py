@@ -1,0 +1,47 @@
+"""Runs the flows of one manager: until it is closed, and so that its background work goes on.
+
+The background work of an asynchronous manager ends with the event loop that it runs in. What is
+left of it then begins anew in the event loop of the next call.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.script import Flow
+from clusterpass.store.protocol import AwaitableStore
+
+Result = TypeVar("Result")
+
+
+class AsyncRunning:
+    """What all verbs of one manager run through."""
+
+    def __init__(self, store: AwaitableStore) -> None:
+        self._store = store
+        self._is_closed = False
+        self.resume: tuple[Callable[[], None], ...] = ()
+        """Each resumes one kind of background work, where there is any to do; cheap."""
+
+    def close(self) -> None:
+        """Refuse every call from now on."""
+        self._is_closed = True
+
+    def run(self, flow: Flow[Result]) -> Awaitable[Result]:
+        """Run ``flow`` against the store: return its result, raise its error.
+
+        Raises StoreUnavailable, at once, when the manager is closed.
+        """
+        self._require_open()
+        for resume in self.resume:
+            resume()
+        return self._store.run(flow)
+
+    def ping(self) -> Awaitable[None]:
+        """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""
+        self._require_open()
+        return self._store.ping()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("The session manager was closed; use another.", reason="closed")
