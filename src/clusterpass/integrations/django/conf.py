@@ -68,22 +68,23 @@ class Installed:
 
     @property
     def async_sessions(self) -> AsyncSessionManager:
-        """A manager of the same sessions for event loops, which is opened when it is first used."""
+        """A manager of the same sessions for event loops, opened when it is first used.
+
+        Closed at the end, before the other one, which may stop an embedded cluster.
+        """
         opened = self.sessions
         # That of the cluster itself where embedded:// has started one.
         location = cast("StoreBase", opened.store).location
         with self._lock:
             if self._async_sessions is None:
                 self._async_sessions = AsyncSessionManager(AsyncStore(location), opened.config)
+                weakref.finalize(self, _close, self._async_sessions)
             return self._async_sessions
 
     def close(self) -> None:
         """Close the session managers that are open."""
         if self._async_sessions is not None:
-            # On a thread, as an event loop may be running on this one.
-            closing = Thread(target=asyncio.run, args=(self._async_sessions.close(),))
-            closing.start()
-            closing.join()
+            _close(self._async_sessions)
         if self._sessions is not None:
             self._sessions.close()
 
@@ -130,6 +131,17 @@ def subject_of(user: Any) -> str:
     otherwise.
     """
     return installed().subject_of(user)
+
+
+def _close(opened: AsyncSessionManager) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(opened.close())  # at the end of the process no thread can start
+    else:
+        closing = Thread(target=asyncio.run, args=(opened.close(),))
+        closing.start()
+        closing.join()
 
 
 def _function(found: dict[str, Any], name: str, default: Callable[..., Any]) -> Callable[..., Any]:
