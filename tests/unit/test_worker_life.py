@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from clusterpass.managers.workers.aio import AsyncAlarm, AsyncJobs, AsyncWorker
-from clusterpass.managers.workers.sync import Alarm, Jobs, Worker
+from clusterpass.managers.workers.aio import AsyncAlarm, AsyncJobs, AsyncTurns, AsyncWorker
+from clusterpass.managers.workers.sync import Alarm, Jobs, Turns, Worker
 
 LONG = 60.0
 
@@ -521,6 +522,32 @@ def test_a_worker_is_resumed_only_where_it_does_not_run() -> None:
     over.set()
     assert worker.stop(LONG)
     assert ran == [1]
+
+
+def test_not_every_call_looks_after_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    turns = Turns()
+    told = [turns.is_next(), turns.is_next()]
+    now[0] += 0.1
+    assert [*told, turns.is_next(), turns.is_next()] == [True, False, True, False]
+
+
+def test_every_loop_looks_after_background_work() -> None:
+    async def run() -> list[bool]:
+        return [turns.is_next(), turns.is_next()]
+
+    turns = AsyncTurns()
+    turns._next_at = float("inf")
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    told = [loop.run_until_complete(run())[0] for loop in (first, second, first)]
+    assert told == [True, True, True]
+    turns._next_at = float("inf")
+    assert first.run_until_complete(run()) == [False, False]
+    turns._next_at = 0.0
+    assert first.run_until_complete(run())[0]
+    first.close()
+    second.close()
 
 
 def test_without_an_event_loop_no_worker_starts_and_one_that_waits_goes_on() -> None:

@@ -1,12 +1,13 @@
 """Runs the flows of one manager: until it is closed, and so that its background work goes on.
 
 The background work of an asynchronous manager ends with the event loop that it runs in. What is
-left of it then begins anew in the event loop of the next call.
+left of it then begins anew in the event loop of the next call, or a tenth of a second later.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from clusterpass.managers.workers.aio import AsyncTurns
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.store.protocol import AwaitableStore
@@ -20,6 +21,7 @@ class AsyncRunning:
     def __init__(self, store: AwaitableStore) -> None:
         self._store = store
         self._is_closed = False
+        self._turns = AsyncTurns()
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
 
@@ -32,16 +34,19 @@ class AsyncRunning:
 
         Raises StoreUnavailable, at once, when the manager is closed.
         """
-        self._require_open()
-        for resume in self.resume:
-            resume()
+        if self._is_closed:
+            raise _closed()
+        if self._turns.is_next():
+            for resume in self.resume:
+                resume()
         return self._store.run(flow)
 
     def ping(self) -> Awaitable[None]:
         """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""
-        self._require_open()
+        if self._is_closed:
+            raise _closed()
         return self._store.ping()
 
-    def _require_open(self) -> None:
-        if self._is_closed:
-            raise StoreUnavailable("The session manager was closed; use another.", reason="closed")
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("The session manager was closed; use another.", reason="closed")

@@ -2,12 +2,13 @@
 """Runs the flows of one manager: until it is closed, and so that its background work goes on.
 
 The background work of an asynchronous manager ends with the event loop that it runs in. What is
-left of it then begins anew in the event loop of the next call.
+left of it then begins anew in the event loop of the next call, or a tenth of a second later.
 """
 
 from collections.abc import Callable
 from typing import TypeVar
 
+from clusterpass.managers.workers.sync import Turns
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.store.protocol import Store
@@ -21,6 +22,7 @@ class Running:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._is_closed = False
+        self._turns = Turns()
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
 
@@ -33,16 +35,19 @@ class Running:
 
         Raises StoreUnavailable, at once, when the manager is closed.
         """
-        self._require_open()
-        for resume in self.resume:
-            resume()
+        if self._is_closed:
+            raise _closed()
+        if self._turns.is_next():
+            for resume in self.resume:
+                resume()
         return self._store.run(flow)
 
     def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""
-        self._require_open()
+        if self._is_closed:
+            raise _closed()
         return self._store.ping()
 
-    def _require_open(self) -> None:
-        if self._is_closed:
-            raise StoreUnavailable("The session manager was closed; use another.", reason="closed")
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("The session manager was closed; use another.", reason="closed")

@@ -14,6 +14,7 @@ from clusterpass.model.forks import renew_in_child
 logger: Final = logging.getLogger("clusterpass.workers")
 _POLLING_SECONDS: Final = 0.01
 _CANCELLING_SECONDS: Final = 0.5
+SECONDS_BETWEEN_TURNS: Final = 0.1
 _working: Final[ContextVar[object]] = ContextVar("clusterpass-working", default=None)
 """The worker that the running code belongs to, also in tasks and threads that its work started."""
 
@@ -250,6 +251,22 @@ class AsyncJobs:
             del self._tasks[key]
         if not task.cancelled():  # the event loop of a cancelled one may be about to close
             self._on_end()
+
+
+class AsyncTurns:
+    """Whose turn it is to look after background work: not that of every call, to save time."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_at = 0.0
+
+    def is_next(self) -> bool:
+        """Whether it is the caller's: in another event loop than last time, or after a while."""
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        if loop is self._loop and now < self._next_at:
+            return False
+        self._loop, self._next_at = loop, now + SECONDS_BETWEEN_TURNS
+        return True
 
 
 def _is_running(task: asyncio.Task[None]) -> bool:

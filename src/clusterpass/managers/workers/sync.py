@@ -11,6 +11,7 @@ from clusterpass.model.forks import renew_in_child
 from clusterpass.store.drivers.watch_thread import has_green_threads
 
 logger: Final = logging.getLogger("clusterpass.workers")
+SECONDS_BETWEEN_TURNS: Final = 0.1
 
 
 class Worker:
@@ -177,6 +178,21 @@ class Alarm:
         """Wait until the alarm is set, or for ``seconds``; afterwards it is not set."""
         self._event.wait(seconds)
         self._event.clear()
+
+
+class Turns:
+    """Whose turn it is to look after background work: not that of every call, to save time."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+
+    def is_next(self) -> bool:
+        """Whether it is the caller's: after a while."""
+        now = time.monotonic()
+        if now < self._next_at:
+            return False
+        self._next_at = now + SECONDS_BETWEEN_TURNS
+        return True
 
 
 def require_workers(what: str) -> None:
