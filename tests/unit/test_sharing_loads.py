@@ -45,7 +45,7 @@ def test_tasks_that_waited_in_vain(waited: float) -> None:
                     await ended.wait()
                 raise StoreUnavailable(reason="timeout")
 
-        loads = AsyncVerifying(Store(), scene.flows)  # type: ignore[arg-type]
+        loads = AsyncVerifying(Store(), scene.flows, deadline=DEADLINE)  # type: ignore[arg-type]
         verifies = [
             asyncio.create_task(loads.share("token", scene.begin, is_late=False)) for _ in range(4)
         ]
@@ -72,7 +72,7 @@ def test_threads_that_waited_in_vain() -> None:
                 assert ended.wait(60)
             raise StoreUnavailable(reason="timeout")
 
-    loads = Verifying(Store(), scene.flows)  # type: ignore[arg-type]
+    loads = Verifying(Store(), scene.flows, deadline=DEADLINE)  # type: ignore[arg-type]
     failed: list[StoreUnavailable] = []
 
     def verify() -> None:
@@ -105,7 +105,7 @@ def test_who_is_late_waits_for_nobody() -> None:
             async def run(self, is_late: bool) -> str:
                 return "answer"
 
-        loads = AsyncVerifying(Store(), scene.flows)  # type: ignore[arg-type]
+        loads = AsyncVerifying(Store(), scene.flows, deadline=DEADLINE)  # type: ignore[arg-type]
         assert await loads._loads.join("token", 0) is False  # somebody loads
         assert await loads.share("token", scene.begin, is_late=True) == "answer"
 
