@@ -207,6 +207,22 @@ def test_many_entries_are_handed_over_in_parts(scene):
     assert len({each.entry.id for part in found for each in part}) == 450
 
 
+def test_entries_that_nobody_can_carry_out_leave_turns_to_the_others(scene):
+    """The first shard may be away for hours, and the endings of another one wait behind."""
+    for number in range(2000):
+        scene.journal.learn(entry(str(number)))
+    found = {each.entry.id for _ in range(20) for each in scene.look(0.5)}
+    assert len(found) == 2000
+
+
+def test_an_entry_that_comes_back_has_one_turn(scene):
+    scene.journal.learn(entry("1"))
+    scene.journal.forget([entry("1").id])
+    scene.now += 0.1
+    scene.journal.learn(entry("1"))
+    assert [each.entry for each in scene.look(10)] == [entry("1")]
+
+
 def test_whoever_takes_an_entry_may_forget_it_at_once(scene):
     for name in ("1", "2", "3"):
         scene.journal.learn(entry(name))

@@ -6,6 +6,7 @@ from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.sessions.memory import pending
 
 from .driven_flows import KEYSPACE, SESSION_ID, access_token, drive, life, live, stored
 from .journaled_flows import (
@@ -99,15 +100,15 @@ def test_a_pending_ending_is_journaled_although_its_shard_is_away(verb):
     own, store = with_journals(), Store(is_away=True, journals={J1: AWAY, J2: AWAY})
     with pytest.raises(RevocationPending):
         store.run(end(own, verb))
-    pending = own.flows.memory.pending
-    assert (pending.stats().waiting, pending.stats().journaled) == (1, 0)
+    queue = own.flows.memory.pending
+    assert (queue.stats().waiting, queue.stats().journaled) == (1, 0)
     store.journals = {}
     store.names()
     with pytest.raises(StoreUnavailable):
         retry(own, store)
     assert store.names() == [verb, *appends(J3, J1), REST]
     assert len(own.flows.memory.journal) == 1
-    assert (pending.stats().waiting, pending.stats().journaled) == (0, 1), "others know it"
+    assert (queue.stats().waiting, queue.stats().journaled) == (0, 1), "others know it"
     with pytest.raises(StoreUnavailable):
         retry(own, store)
     assert store.names() == [verb], "it is written once"
@@ -136,6 +137,38 @@ def test_revocations_are_marked_as_journaled_by_their_operation():
     queue.note_journaled(b"3")
     assert [each.is_journaled for each in queue.all()] == [True, False, True, False]
     assert (queue.stats().waiting, queue.stats().journaled) == (2, 2)
+
+
+@VERBS
+def test_beyond_a_bound_what_is_journaled_is_left_to_whoever_reads_the_journals(verb, monkeypatch):
+    monkeypatch.setattr(pending, "MOST_PENDING", 0)
+    own, store = with_journals(), Store(is_away=True)
+    store.run(end(own, verb))
+    (entry,) = set(store.entries())
+    queue, journal = own.flows.memory.pending, own.flows.memory.journal
+    assert len(queue) == 0
+    assert own.flows.memory.denials._pending == {}, "no retry would settle it"
+    if verb == "end_session":
+        with pytest.raises(SessionRevoked):
+            drive(own.verify(access_token()), stored(live()))
+    monkeypatch.undo()
+    journal.on_left(journal.find(entry.id))
+    store.is_away, store.is_confirmed = False, True
+    assert retry(own, store)
+    assert len(journal) == 0
+
+
+@VERBS
+def test_a_retry_too_leaves_it_to_whoever_reads_the_journals(verb, monkeypatch):
+    own, store = with_journals(), Store(journals={J1: AWAY, J2: AWAY})
+    with pytest.raises(RevocationPending):
+        store.run(end(own, verb))
+    monkeypatch.setattr(pending, "MOST_PENDING", 0)
+    store.journals = {}
+    assert retry(own, store)
+    assert len(own.flows.memory.journal) == 1
+    assert own.flows.memory.denials._pending == {}
+    assert own.flows.memory.denials._sweeps == {}
 
 
 def test_an_entry_is_trimmed_only_once_the_owner_is_settled():

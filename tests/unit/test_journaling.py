@@ -1,14 +1,29 @@
 """An ending that its own shard cannot confirm is written into journals, waited for, and trimmed."""
 
+import sys
+import threading
+
 import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
-from clusterpass.model.clock import steady_seconds
+from clusterpass.model.clock import Clock, steady_seconds
 from clusterpass.model.errors import OperationMismatch, RevocationPending, StoreDenied
 from clusterpass.model.values import Ended
+from clusterpass.sessions.flows import Flows
 from clusterpass.tokens.identifiers import encode_session_id
 
-from .driven_flows import KEYSPACE, NOW, SESSION_ID, Life, access_token, drive, life, live, stored
+from .driven_flows import (
+    KEYSPACE,
+    NOW,
+    SESSION_ID,
+    Life,
+    access_token,
+    config,
+    drive,
+    life,
+    live,
+    stored,
+)
 from .journaled_flows import (
     AWAY,
     J1,
@@ -197,17 +212,54 @@ def test_a_repeated_call_does_not_take_the_time_out_of_the_entry(verb):
     assert known.make().arguments[-1] == TIME
 
 
-def test_journals_that_lack_trimmed_entries_are_not_remembered_for_good():
+def test_which_journals_lack_an_entry_is_forgotten_with_the_entry():
     own, store = with_journals(), Store()
-    for number in range(2500):
-        operation_id = f"{number + 1:016x}"
-        session_id = encode_session_id(SESSION_ID)
-        flow = own.flows.end.revoke("alice", session_id, reason="", operation_id=operation_id)
-        store.run(flow)
-        entries = store.entries()
-        own.flows.memory.journal.forget([entries[-1].id])  # trimmed by another process
-        store.asked.clear()
-    assert len(own.flows.end._confirm._journaling._missing) <= 1001
+    store.run(end(own))
+    (entry,) = set(store.entries())
+    journal = own.flows.memory.journal
+    assert journal.find(entry.id).missing == (J3,)
+    journal.forget([entry.id])  # trimmed by another process
+    journal.learn(entry)
+    assert journal.find(entry.id).missing == ()
+
+
+def test_threads_journal_endings_while_many_are_outstanding():
+    """What is kept of an entry is found by its id: nothing looks through what others change."""
+    flows = Flows(
+        config(),
+        KEYSPACE,
+        deadline=3,
+        tell=lambda _: None,
+        lock=threading.RLock,
+        clock=Clock(wall=lambda: NOW),
+    )
+    leases = flows.memory.near.leases
+    leases.set_primaries(frozenset({OWNER, *NODES.values()}))
+    leases.set_journals(frozenset(NODES.values()))
+    failed = []
+
+    def journal(thread: int) -> None:
+        for number in range(100):
+            session_id = encode_session_id(f"{thread:8}{number:8}".encode())
+            store = Store()
+            flow = flows.end.revoke(f"user{thread}", session_id, reason="")
+            try:
+                assert store.run(flow).journaled
+            except RuntimeError as error:
+                failed.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=journal, args=(each,)) for each in range(16)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert failed == []
+    assert len(flows.memory.journal) == 1600
 
 
 @VERBS

@@ -109,6 +109,42 @@ def test_there_are_not_too_many(queue, monkeypatch):
     assert queue.stats().refused == 1
 
 
+def test_those_in_journals_leave_room_for_those_that_only_this_process_knows(queue, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PENDING", 2)
+    journaled = {"slot": 1, "is_journaled": True}
+    assert [queue.add("ban", never, **journaled) for _ in range(3)] == [True, True, False]
+    assert queue.stats().refused == 0, "whoever reads the journals queues it"
+    assert [queue.add("ban", never, slot=1) for _ in range(3)] == [True, True, False]
+    stats = queue.stats()
+    assert (stats.waiting, stats.journaled, stats.refused) == (2, 2, 1)
+    queue.settle(queue.all()[0])
+    assert not queue.add("ban", never, slot=1)
+    assert queue.add("ban", never, **journaled)
+    queue.settle(queue.all()[1])
+    assert queue.add("ban", never, slot=1)
+
+
+def test_a_cutoff_is_not_left_to_others_although_journals_hold_it(queue, monkeypatch):
+    """They enforce it, but this process alone raises the copies."""
+    monkeypatch.setattr(module, "MOST_PENDING", 2)
+    for _ in range(2):
+        queue.add("ban", never, slot=1, is_journaled=True)
+    assert queue.add("cutoff", never, is_journaled=True)
+    assert (queue.stats().waiting, queue.stats().journaled) == (0, 3)
+
+
+def test_what_becomes_journaled_makes_room(queue, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PENDING", 2)
+    for operation in (b"1", b"2"):
+        assert queue.add("ban", never, slot=1, operation=operation)
+    assert queue.note_journaled(b"1")
+    assert queue.note_journaled(b"1")
+    assert queue.add("ban", never, slot=1, operation=b"3")
+    assert not queue.add("ban", never, slot=1, operation=b"4")
+    assert queue.note_journaled(b"2")
+    assert not queue.note_journaled(b"3"), "too many that others know as well"
+
+
 def test_a_child_of_a_fork_has_none(queue, clock):
     queue.add("ban", never, once_for=b"x")
     queue.begin_anew()

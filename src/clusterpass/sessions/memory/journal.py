@@ -11,11 +11,13 @@
 No I/O happens here. Times are seconds of the steady clock.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
@@ -45,6 +47,8 @@ class KnownEntry:
     left_at: float
     """When the entry is handed to ``on_left``."""
     rename: Callable[["KnownEntry"], None]
+    missing: tuple[int, ...] = ()
+    """The slots of the journals that have not confirmed the entry to the process that wrote it."""
 
     def refuse(self) -> None:
         """Carry the entry out under an id of its own: the store knows another request under its."""
@@ -107,6 +111,10 @@ class Journal:
             self._entries: dict[bytes, KnownEntry] = {}
             self._unreadable: dict[bytes, bytes] = {}
             self._copies: dict[Hashable, _Copy] = {}
+            self._turns: list[tuple[float, int, bytes]] = []
+            """A heap of the ids of entries by when they are handed to ``on_left``; an item with
+            another time than its entry is void. The numbers make all items differ."""
+            self._turn_numbers = itertools.count()
             self.ahead.clear()
             self._look_at = 0.0
 
@@ -169,10 +177,23 @@ class Journal:
 
     # Entries.
 
-    def learn(self, entry: JournalEntry) -> None:
-        """Carry ``entry`` out in front of every call about its subject from now on."""
+    def learn(self, entry: JournalEntry, missing: Collection[int] | None = None) -> None:
+        """Carry ``entry`` out in front of every call about its subject from now on.
+
+        ``missing``: the slots of the journals that still lack the entry; None: as known before.
+        """
         with self._lock:
             self._learn(entry.id, entry.encode())
+            known = self._entries.get(entry.id)
+            if known is not None and missing is not None:
+                known.missing = tuple(missing)
+
+    def note_completed(self, entry_id: bytes, slot: int) -> None:
+        """Take note that the journal in ``slot`` has confirmed the entry with this id."""
+        with self._lock:
+            known = self._entries.get(entry_id)
+            if known is not None:
+                known.missing = tuple(each for each in known.missing if each != slot)
 
     def forget(self, entry_ids: Iterable[bytes]) -> None:
         """Drop entries that their own shard has confirmed, or that have expired."""
@@ -211,12 +232,19 @@ class Journal:
             return
         with self._lock:
             self._look_at = now + _SECONDS_BETWEEN_LOOKS
-            left = [known for known in self._entries.values() if known.left_at <= now]
-            left = left[:_MOST_LEFT]
-            for known in left:
-                known.left_at = now + self._pause()
+            left: list[KnownEntry] = []
+            while self._turns and self._turns[0][0] <= now and len(left) < _MOST_LEFT:
+                left_at, _, entry_id = heappop(self._turns)
+                known = self._entries.get(entry_id)
+                if known is not None and known.left_at == left_at:
+                    known.left_at = now + self._pause()
+                    self._take_turn(entry_id, known.left_at)
+                    left.append(known)
         for known in left:
             self.on_left(known)
+
+    def _take_turn(self, entry_id: bytes, left_at: float) -> None:
+        heappush(self._turns, (left_at, next(self._turn_numbers), entry_id))
 
     def _rename(self, known: KnownEntry) -> None:
         with self._lock:
@@ -252,8 +280,12 @@ class Journal:
             return  # its first time stands
         key = self._keyspace.sessions(entry.subject)
         left_at = self._steady() + self._pause() if known is None else known.left_at
-        new = self._entries[entry_id] = KnownEntry(entry, encoded, key, make, left_at, self._rename)
-        if known is not None:
+        missing = () if known is None else known.missing
+        new = KnownEntry(entry, encoded, key, make, left_at, self._rename, missing)
+        self._entries[entry_id] = new
+        if known is None:
+            self._take_turn(entry_id, left_at)
+        else:
             self._step_back(known)
         self.ahead[key] = (*self.ahead.get(key, ()), new)
         self._changed(key)

@@ -13,6 +13,8 @@
 - Revocations that fail by an unexpected error have a lane of their own beside that of their shard,
   and hold up no others. A revocation that concerns several shards (the cutoff) is in the lane of no
   shard.
+- Those that journals hold have a bound of their own, and leave room for those that only this
+  process knows. Beyond the bound they are not queued: whoever reads the journals queues them later.
 - The owner of a slot is asked for anew with each attempt. No I/O happens here.
 """
 
@@ -27,7 +29,7 @@ from clusterpass.model.statistics import PendingStats
 from clusterpass.protocol.script import Flow
 
 MOST_PENDING: Final = 10_000
-"""The most revocations that can be pending at a time."""
+"""The most revocations that can be pending at a time, and the most of those that journals hold."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _MOST_AT_A_TIME: Final = 100
@@ -57,6 +59,12 @@ class PendingRevocation:
     has_failed: bool = False
     """Whether the latest retry failed by an unexpected error."""
     lane: Lane = (None, False)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether any process would carry the revocation out; a journaled cutoff has copies, too,
+        which only this process raises."""
+        return self.is_journaled and self.slot is not None
 
 
 @dataclass(slots=True)
@@ -109,7 +117,8 @@ class PendingRevocations:
         once_for: bytes | None = None,
         is_journaled: bool = False,
     ) -> bool:
-        """Queue a revocation; return False when too many are pending, or after :meth:`refuse`.
+        """Queue a revocation; return False when too many of its sort are pending, or after
+        :meth:`refuse`.
 
         ``attempt``: returns the flow of one attempt, whose result is whether the revocation is
         settled. ``slot``: the slot of its keys; None: several. ``operation``: its operation id.
@@ -119,14 +128,20 @@ class PendingRevocations:
         with self._lock:
             if once_for is not None and once_for in self._once:
                 return True
-            if self._is_refusing or len(self._waiting) >= MOST_PENDING:
+            now = self._steady()
+            pending = PendingRevocation(kind, attempt, now, slot, operation, once_for, is_journaled)
+            if pending.is_shared and self._shared >= MOST_PENDING:
+                return False
+            if self._is_refusing or (
+                not pending.is_shared and len(self._waiting) - self._shared >= MOST_PENDING
+            ):
                 self._refused += 1
                 return False
             if once_for is not None:
                 self._once.add(once_for)
-            now = self._steady()
-            pending = PendingRevocation(kind, attempt, now, slot, operation, once_for, is_journaled)
             self._waiting[pending] = None
+            self._shared += pending.is_shared
+            self._by_operation.setdefault(operation, {})[pending] = None
             self._enter_lane(pending)
         self.wake()
         return True
@@ -179,12 +194,17 @@ class PendingRevocations:
             times = [each.next_at for lane, each in self._lanes.items() if lane not in busy]
         return max(0.0, min(times) - self._steady()) if times else None
 
-    def note_journaled(self, operation: bytes) -> None:
-        """Take note that journals hold the revocations with this operation id."""
+    def note_journaled(self, operation: bytes) -> bool:
+        """Take note that journals hold the revocations with this operation id.
+
+        Returns False when so many are queued that journals hold that these need not be.
+        """
         with self._lock:
-            for pending in self._waiting:
-                if pending.operation == operation:
-                    pending.is_journaled = True
+            for pending in self._by_operation.get(operation, ()):
+                self._shared -= pending.is_shared
+                pending.is_journaled = True
+                self._shared += pending.is_shared
+            return self._shared <= MOST_PENDING
 
     def settle(self, pending: PendingRevocation) -> None:
         """Remove a revocation that is confirmed, or that the store refused.
@@ -195,6 +215,11 @@ class PendingRevocations:
             if pending not in self._waiting:
                 return
             del self._waiting[pending]
+            self._shared -= pending.is_shared
+            alike = self._by_operation[pending.operation]
+            del alike[pending]
+            if not alike:
+                del self._by_operation[pending.operation]
             self._once.discard(pending.once_for)
             self._confirmed += 1
             lane = self._lanes[pending.lane]
@@ -226,11 +251,11 @@ class PendingRevocations:
     def stats(self) -> PendingStats:
         """Return the counters of the queue."""
         with self._lock:
-            waiting = [each for each in self._waiting if not each.is_journaled]
-            oldest = next(iter(waiting), None)
+            journaled = sum(each.is_journaled for each in self._waiting)
+            oldest = next((each for each in self._waiting if not each.is_journaled), None)
             return PendingStats(
-                waiting=len(waiting),
-                journaled=len(self._waiting) - len(waiting),
+                waiting=len(self._waiting) - journaled,
+                journaled=journaled,
                 oldest_seconds=0.0 if oldest is None else self._steady() - oldest.since,
                 confirmed=self._confirmed,
                 refused=self._refused,
@@ -243,6 +268,9 @@ class PendingRevocations:
         self._waiting: dict[PendingRevocation, None] = {}
         self._lanes: dict[Lane, _Waiting] = {}
         self._once: set[bytes | None] = set()
+        self._by_operation: dict[bytes, dict[PendingRevocation, None]] = {}
+        self._shared = 0
+        """How many of those waiting any process would carry out."""
 
     def _lane_of(self, pending: PendingRevocation) -> Lane:
         owner = None if pending.slot is None else self.owner_of(pending.slot)

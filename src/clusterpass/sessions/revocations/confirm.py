@@ -114,7 +114,8 @@ class Confirm:
             yield from self._journaling.record(revocation.entry(operation))
         ):
             revocation.enforce_journaled(operation)
-            self._queue(revocation.kind, revocation, operation, is_journaled=True)
+            if not self._queue(revocation.kind, revocation, operation, is_journaled=True):
+                revocation.leave(operation)
             if is_named:
                 self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
@@ -247,13 +248,15 @@ class Confirm:
     def _journal_again(
         self, revocation: Revocation, operation: bytes, entry: JournalEntry
     ) -> Flow[bool]:
-        """Let the journals confirm a pending revocation; return whether it was given up."""
+        """Let the journals confirm a pending revocation; return whether its retries end here."""
         if not self._journaling.is_possible or self._memory.journal.find(entry.id) is not None:
             return False
         try:
             if (yield from self._journaling.record(entry)):
-                self._memory.pending.note_journaled(operation)
                 revocation.enforce_journaled(operation)
+                if not self._memory.pending.note_journaled(operation):
+                    revocation.leave(operation)
+                    return True
         except OperationMismatch:
             return self._give_up(revocation, operation)
         return False

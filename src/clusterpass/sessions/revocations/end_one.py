@@ -63,6 +63,10 @@ class EndOne(SubjectRevocation):
         """Deny the session, whose id is never used again."""
         self.enforce(operation, is_pending=True)
 
+    def leave(self, operation: bytes) -> None:
+        """Deny the session for good, whatever is told of it: its end was acknowledged."""
+        self.enforce(operation, is_pending=False)
+
     def entry(self, operation: bytes) -> JournalEntry:
         """Return the revocation as the journals hold it, under the id ``operation``."""
         return JournalEntry.of_end_session(

@@ -21,7 +21,6 @@ from clusterpass.sessions.context import Context
 
 _ENOUGH: Final = 2
 _MOST_TRIMMED_AT_ONCE: Final = 100
-_MOST_MISSING: Final = 1000
 
 
 class Journaling:
@@ -33,8 +32,6 @@ class Journaling:
         self._journal = context.memory.journal
         self._failed: set[int] = set()
         """The slots of the journals that did not confirm the latest entry; they are tried last."""
-        self._missing: dict[bytes, list[int]] = {}
-        """The slots of the journals that do not hold an entry yet, by its id."""
 
     @property
     def is_possible(self) -> bool:
@@ -64,11 +61,7 @@ class Journaling:
                 break
         if len(confirmed) < _ENOUGH:
             return False
-        self._journal.learn(entry)
-        self._missing[entry.id] = missing
-        if len(self._missing) > _MOST_MISSING:  # those that other processes have trimmed
-            for entry_id in [each for each in self._missing if self._journal.find(each) is None]:
-                del self._missing[entry_id]
+        self._journal.learn(entry, missing)
         yield Rest(self._near.leases.evidence_bound)
         return True
 
@@ -88,11 +81,11 @@ class Journaling:
 
     def complete(self, entry: JournalEntry) -> Flow[None]:
         """Write ``entry`` into the journals that did not confirm it."""
-        for slot in list(self._missing.get(entry.id, ())):
+        known = self._journal.find(entry.id)
+        for slot in () if known is None else known.missing:
             answer = yield from self._append(slot, entry)
             if answer is not None and answer.reply == "OK" and answer.durable:
-                left = [each for each in self._missing.get(entry.id, ()) if each != slot]
-                self._missing[entry.id] = left
+                self._journal.note_completed(entry.id, slot)
 
     def note_time(self, entry: JournalEntry, milliseconds: int) -> Flow[JournalEntry]:
         """Note in the journals when the owner first carried ``entry`` out; return the new entry.
@@ -111,8 +104,6 @@ class Journaling:
         """Remove entries from the journals: their own shard has confirmed them."""
         ids = list(entry_ids)
         self._journal.forget(ids)
-        for entry_id in ids:
-            self._missing.pop(entry_id, None)
         for slot in JOURNAL_SLOTS:
             for first in range(0, len(ids), _MOST_TRIMMED_AT_ONCE):
                 some = ids[first : first + _MOST_TRIMMED_AT_ONCE]

@@ -60,6 +60,12 @@ class Revocation(Protocol):
         Every call about the subject carries it out first, so the order of the owner's log decides.
         """
 
+    def leave(self, operation: bytes) -> None:
+        """Keep nothing in memory that a retry would have to settle.
+
+        The journals hold the revocation, and it is not queued in this process.
+        """
+
     def release(self, operation: bytes) -> None:
         """Stop enforcing the revocation: the store refused it, or nothing retries it."""
 
@@ -132,6 +138,9 @@ class SubjectRevocation:
     def ended_now(self) -> int:
         """How many live sessions the store says to have ended."""
         return len(self.ended)
+
+    def leave(self, operation: bytes) -> None:
+        """Keep nothing that a retry would have to settle: what is journaled denies nothing here."""
 
     def _release(self, request: bytes) -> None:
         """Drop the sweep of ``request``, and what it alone denies without a confirmation."""
