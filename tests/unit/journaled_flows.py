@@ -47,6 +47,8 @@ class Store:
     journals: dict[int, Any] = field(default_factory=dict)
     """What each journal answers, by its slot: a status, "unconfirmed", or an error to raise."""
     nodes: dict[int, str] = field(default_factory=lambda: dict(NODES))
+    taken: set[bytes] = field(default_factory=set)
+    """The ids of entries under which every journal holds another request."""
     asked: list[ScriptCall[Any] | Rest] = field(default_factory=list)
 
     def run(self, flow: Generator[Any, Any, Any]) -> Any:
@@ -120,6 +122,8 @@ class Store:
         assert call.slot is not None
         assert call.keys == (KEYSPACE.journal(call.slot),)
         told = self.journals.get(call.slot, "OK")
+        if name == "journal_append" and call.arguments[0] in self.taken:
+            told = "MISMATCH"
         if isinstance(told, ClusterPassError):
             return told
         node = self.nodes[call.slot]

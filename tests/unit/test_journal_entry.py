@@ -12,12 +12,16 @@ from clusterpass.protocol.calls import (
     end as end_calls,
     subject as subject_calls,
 )
+from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 
 KEYSPACE = Keyspace()
-KEEPING = Housekeeping(975, 10, 86_400, 1_700_000_000_000)
+NOW = 1_800_000_000
+KEEPING = Housekeeping(
+    975, 10, 86_400, 1_700_000_000_000, time=CallTime(NOW * 1000 + 7, is_agreed=True)
+)
 OPERATION = b"operates"
 SESSION = bytes(range(16))
 EXPIRES = 1_900_000_000
@@ -72,7 +76,9 @@ ENTRIES += [
 
 
 def keeping_of(entry: JournalEntry) -> Housekeeping:
-    return replace(KEEPING, operation_until=entry.expires_at)
+    is_of_one = entry.verb == "end_session"
+    until = NOW + 2 * KEEPING.tombstone_seconds if is_of_one else entry.expires_at
+    return replace(KEEPING, operation_until=until)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.verb} {entry.subject!r}")
@@ -183,7 +189,7 @@ def test_ids_are_each_subject_s_own(make):
     assert JournalEntry.decode(one.id, one.encode()).operation == OPERATION
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("make", [end_all, ban])
 @pytest.mark.parametrize(("expires_at", "kept"), [(EXPIRES, EXPIRES), (LATEST + 5, LATEST)])
 def test_the_owner_keeps_the_operation_for_as_long_as_the_entry_counts(make, expires_at, kept):
     entry = make(expires_at=expires_at)
@@ -191,6 +197,28 @@ def test_the_owner_keeps_the_operation_for_as_long_as_the_entry_counts(make, exp
     assert first == replace(KEEPING, operation_until=kept).pack("alice", OPERATION, first[23:31])
     assert struct.unpack(">I", first[31:35]) == (kept,)
     assert struct.unpack(">I", entry.encode()[8:12]) == (kept,)
+
+
+@pytest.mark.parametrize("soon", [False, True])
+def test_the_owner_keeps_the_operation_that_ends_one_session_for_minutes(soon):
+    """Its id is never used again, and nobody may fill a subject with what a logout leaves."""
+    kept = NOW + 2 * KEEPING.tombstone_seconds
+    entry = end_session(expires_at=kept - 5 if soon else EXPIRES)
+    first = entry.call(KEYSPACE, KEEPING).arguments[0]
+    assert struct.unpack(">I", first[31:35]) == (kept - 5 * soon,)
+    untold = entry.call(KEYSPACE, replace(KEEPING, time=NO_TIME)).arguments[0]
+    assert struct.unpack(">I", untold[31:35]) == (2 * KEEPING.tombstone_seconds,)
+
+
+def test_what_ends_the_same_session_is_known_under_any_id():
+    entry = end_session()
+    assert entry.is_same_end(replace(entry, operation=b"another!", expires_at=EXPIRES + 1))
+    assert entry.is_same_end(end_session(address=b""))
+    others = (end_session("Łuk"), end_session("alice", "lost"), end_session(reason="logged_out"))
+    assert not any(entry.is_same_end(other) for other in others)
+    assert not entry.is_same_end(end_session(session_id=bytes(16)))
+    assert not end_all().is_same_end(end_all()), "a later one ends sessions that were opened since"
+    assert not ban().is_same_end(ban())
 
 
 def written(body: Any) -> bytes:

@@ -114,6 +114,20 @@ def test_a_pending_ending_is_journaled_although_its_shard_is_away(verb):
     assert store.names() == [verb], "it is written once"
 
 
+def test_pending_logouts_of_one_token_become_one_entry():
+    own, store = with_journals(), Store(journals=dict.fromkeys(JOURNAL_SLOTS, AWAY))
+    for _ in range(3):
+        with pytest.raises(RevocationPending):
+            store.run(own.logout(access_token()))
+    store.journals = {}
+    queue = own.flows.memory.pending
+    assert [retry(own, store, number) for number in (0, 1, 1)] == [False, True, True]
+    assert len(own.flows.memory.journal) == 1
+    assert (queue.stats().waiting, queue.stats().journaled) == (0, 1)
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(live()))
+
+
 def test_a_retry_that_two_journals_do_not_confirm_either_leaves_it_to_this_process():
     own, store = with_journals(), Store(journals={J1: AWAY, J2: AWAY})
     with pytest.raises(RevocationPending):

@@ -2,6 +2,9 @@
 
 import sys
 import threading
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -38,6 +41,7 @@ from .journaled_flows import (
     appends,
     end,
     meet,
+    retry,
     with_journals,
 )
 
@@ -285,6 +289,86 @@ def test_a_repeated_call_is_queued_once():
         store.run(end(own))
     assert len(own.flows.memory.pending) == 1
     assert len(own.flows.memory.journal) == 1
+
+
+# The same end again
+
+
+def logout(own: Life) -> Generator[Any, Any, Ended]:
+    return own.logout(access_token())
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_repeated_logouts_of_one_token_are_one_entry(is_away):
+    """Else who holds a token could fill the journals."""
+    own, store = with_journals(), Store(is_away=is_away)
+    asked = ["end_session", *appends(J1, J2), REST]
+    for _ in range(50):
+        assert store.run(logout(own)).journaled
+        assert store.names() == asked, "confirmed anew, and waited for"
+    assert len(own.flows.memory.journal) == 1
+    assert len(own.flows.memory.journal.ahead[KEY]) == 1
+    assert len(own.flows.memory.pending) == 1
+    store.is_away, store.is_confirmed = False, True
+    assert retry(own, store)
+    assert len(own.flows.memory.journal) == 0
+    assert own.flows.memory.denials._pending == {}
+
+
+def test_a_repeated_logout_confirms_the_entry_of_another_process():
+    first, store = with_journals(), Store()
+    store.run(logout(first))
+    (entry,) = set(store.entries())
+    own, later = with_journals(), Store()
+    own.flows.memory.journal.learn(entry)
+    assert later.run(logout(own)).journaled
+    assert set(later.entries()) == {entry}
+    assert own.flows.memory.journal.find(entry.id).missing == (J3,)
+    (pending,) = own.flows.memory.pending.all()
+    assert pending.once_for == entry.id
+
+
+def test_what_two_journals_do_not_confirm_anew_is_pending_although_it_was_confirmed_before():
+    """The entry may have been trimmed, or lost, since."""
+    own, store = with_journals(), Store()
+    store.run(logout(own))
+    store.names()
+    store.journals = {J1: AWAY, J3: "unconfirmed"}
+    with pytest.raises(RevocationPending):
+        store.run(logout(own))
+    assert store.names() == ["end_session", *appends(J1, J2, J3)]
+
+
+def test_another_session_or_another_way_to_end_it_is_another_entry():
+    own, store = with_journals(), Store()
+    for session_id, reason in ((SESSION_ID, "a"), (SESSION_ID, "b"), (bytes(16), "a")):
+        store.run(own.flows.end.revoke("alice", encode_session_id(session_id), reason=reason))
+    for _ in range(2):
+        store.run(own.flows.end.revoke_all("alice", keep=None, device_type=None, reason="stolen"))
+    assert len(own.flows.memory.journal) == 5
+
+
+def test_an_entry_that_expires_much_earlier_is_not_taken_for_a_new_one():
+    own, store = with_journals(), Store()
+    store.run(logout(own))
+    (entry,) = set(store.entries())
+    own.flows.memory.journal.forget([entry.id])
+    for earlier, size in ((86_400, 1), (86_401, 2)):
+        own.flows.memory.journal.learn(replace(entry, expires_at=entry.expires_at - earlier))
+        store.run(logout(own))
+        assert len(own.flows.memory.journal) == size
+        own.flows.memory.journal.forget(list(own.flows.memory.journal.encoded()))
+
+
+def test_where_the_id_of_the_known_entry_is_taken_it_has_an_entry_of_its_own():
+    own, store = with_journals(), Store()
+    store.run(logout(own))
+    (entry,) = set(store.entries())
+    store.names()
+    store.taken = {entry.id}
+    assert store.run(logout(own)).journaled
+    assert store.names() == ["end_session", *appends(J1, J1, J2), REST]
+    assert len(own.flows.memory.journal) == 2
 
 
 # An owner that was met a moment ago

@@ -156,7 +156,7 @@ class JournalEntry:
 
         Raises UnreadableRecord for a verb of a later release, and for a cutoff.
         """
-        keeping = replace(keeping, operation_until=min(self.expires_at, LATEST))
+        keeping = replace(keeping, operation_until=self._operation_until(keeping))
         match self.verb:
             case "end_session":
                 session_id, reason, address, note = self.arguments
@@ -197,6 +197,21 @@ class JournalEntry:
                     begins=self.milliseconds,
                 )
         raise UnreadableRecord
+
+    def is_same_end(self, other: "JournalEntry") -> bool:
+        """Whether this and ``other`` end one session in the same way, under whatever ids."""
+        return (
+            self.verb == other.verb == "end_session" and self._fingerprint() == other._fingerprint()
+        )
+
+    def _operation_until(self, keeping: Housekeeping) -> int:
+        """The second until which the owner has to know the ending as a repetition."""
+        until = min(self.expires_at, LATEST)
+        if self.verb != "end_session":
+            return until
+        # A session has one end, and its id is never used again: a repetition ends nothing else. The
+        # result is kept for the process that asked for it, for longer than it takes to ask.
+        return min(until, keeping.time.milliseconds // 1000 + 2 * keeping.tombstone_seconds)
 
     def _fingerprint(self) -> bytes:
         match self.verb:

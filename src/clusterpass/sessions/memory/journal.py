@@ -32,6 +32,8 @@ _LEFT_AFTER: Final = 2.0
 _LEFT_WITHIN: Final = 4.0
 _MOST_LEFT: Final = 200
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
+_MUCH_EARLIER: Final = 86_400
+"""Seconds: an entry that expires so much earlier than a new one is not taken for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +206,14 @@ class Journal:
     def find(self, entry_id: bytes) -> KnownEntry | None:
         """Return the entry with this id; None: it is not known, or known no more."""
         return self._entries.get(entry_id)
+
+    def known_for(self, entry: JournalEntry) -> JournalEntry:
+        """Return a known entry that ends the same session; else ``entry`` itself."""
+        for known in self.ahead.get(self._keyspace.sessions(entry.subject), ()):
+            is_late = known.entry.expires_at + _MUCH_EARLIER < entry.expires_at
+            if known.entry.is_same_end(entry) and not is_late:
+                return known.entry
+        return entry
 
     def encoded(self) -> Mapping[bytes, bytes]:
         """Return all known entries by id, as a journal holds them."""

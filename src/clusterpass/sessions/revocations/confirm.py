@@ -110,17 +110,36 @@ class Confirm:
                 if is_named:
                     self._note_first_time(revocation, operation)
                 return Outcome(reply, answer.durable)
-        if self._journaling.is_possible and (
-            yield from self._journaling.record(revocation.entry(operation))
-        ):
-            revocation.enforce_journaled(operation)
-            if not self._queue(revocation.kind, revocation, operation, is_journaled=True):
-                revocation.leave(operation)
+        journaled = yield from self._record(revocation.entry(operation))
+        if journaled is not None:
+            revocation.enforce_journaled(journaled)
+            if not self._queue(revocation.kind, revocation, journaled, is_journaled=True):
+                revocation.leave(journaled)
             if is_named:
                 self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason) from failure
+
+    def _record(self, entry: JournalEntry) -> Flow[bytes | None]:
+        """Let two journals confirm ``entry``; return the operation id under which they hold it.
+
+        None: they cannot. An entry that ends the same session is confirmed anew instead, so that
+        repeated logouts of one token are one entry. Raises OperationMismatch when a journal holds
+        another request under the operation id.
+        """
+        if not self._journaling.is_possible:
+            return None
+        known = self._memory.journal.known_for(entry)
+        for each in (known, entry):
+            try:
+                is_confirmed = yield from self._journaling.record(each)
+            except OperationMismatch:
+                if each is entry:
+                    raise
+            else:
+                return each.operation if is_confirmed else None
+        return None
 
     def _first_try(self, call: ScriptCall[Any]) -> ScriptCall[Any]:
         """``call``, which does not insist where the journals can confirm it instead."""
@@ -249,16 +268,18 @@ class Confirm:
         self, revocation: Revocation, operation: bytes, entry: JournalEntry
     ) -> Flow[bool]:
         """Let the journals confirm a pending revocation; return whether its retries end here."""
-        if not self._journaling.is_possible or self._memory.journal.find(entry.id) is not None:
+        if self._memory.journal.find(entry.id) is not None:
             return False
         try:
-            if (yield from self._journaling.record(entry)):
-                revocation.enforce_journaled(operation)
-                if not self._memory.pending.note_journaled(operation):
-                    revocation.leave(operation)
-                    return True
+            journaled = yield from self._record(entry)
         except OperationMismatch:
             return self._give_up(revocation, operation)
+        if journaled is None:
+            return False
+        revocation.enforce_journaled(operation)
+        if journaled != operation or not self._memory.pending.note_journaled(operation):
+            revocation.leave(operation)  # whoever knows the entry carries it out
+            return True
         return False
 
     def _give_up(self, revocation: Revocation, operation: bytes) -> bool:
