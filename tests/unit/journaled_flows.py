@@ -51,9 +51,8 @@ class Store:
     """The ids of entries under which every journal holds another request."""
     asked: list[ScriptCall[Any] | Rest] = field(default_factory=list)
 
-    def run(self, flow: Generator[Any, Any, Any]) -> Any:
-        """The result of ``flow``."""
-        outcome: Any = None
+    def run(self, flow: Generator[Any, Any, Any], outcome: Any = None) -> Any:
+        """The result of ``flow``, which goes on with ``outcome``."""
         while True:
             try:
                 if isinstance(outcome, ClusterPassError):
@@ -63,7 +62,7 @@ class Store:
             except StopIteration as stop:
                 return stop.value
             self.asked.append(step)
-            outcome = None if isinstance(step, Rest) else self._answer(step)
+            outcome = None if isinstance(step, Rest) else self.answer(step)
 
     def names(self) -> list[Any]:
         """What was asked, in short: names of scripts, journals by their slots, seconds of rest."""
@@ -88,7 +87,7 @@ class Store:
             if isinstance(call, ScriptCall) and call.script.name == "journal_append"
         ]
 
-    def _answer(self, call: ScriptCall[Any]) -> Any:
+    def answer(self, call: ScriptCall[Any]) -> Any:
         name = call.script.name
         if name == "not_before":
             return self._raise_copy(call)

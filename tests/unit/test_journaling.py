@@ -315,6 +315,21 @@ def test_repeated_logouts_of_one_token_are_one_entry(is_away):
     assert own.flows.memory.denials._pending == {}
 
 
+def test_simultaneous_logouts_of_one_token_are_one_entry():
+    own, store, begun = with_journals(), Store(), []
+    for _ in range(5):
+        flow = logout(own)
+        step = flow.send(None)
+        while step.script.name != "journal_append":
+            step = flow.send(store.answer(step))
+        begun.append((flow, step))
+    assert len({step.arguments[0] for _, step in begun}) == 1
+    for flow, step in begun:
+        assert store.run(flow, store.answer(step)).journaled
+    assert len(own.flows.memory.journal) == 1
+    assert own.flows.end._confirm._journaling._being_written == {}
+
+
 def test_a_repeated_logout_confirms_the_entry_of_another_process():
     first, store = with_journals(), Store()
     store.run(logout(first))

@@ -121,7 +121,7 @@ class JournalEntry:
 
     def encode(self) -> bytes:
         """The entry as a journal holds it."""
-        head = _HEAD.pack(self._fingerprint(), min(self.expires_at, LATEST))
+        head = _HEAD.pack(self.fingerprint, min(self.expires_at, LATEST))
         body = [self.verb, self.subject, self.milliseconds, *self.arguments]
         return head + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -200,9 +200,7 @@ class JournalEntry:
 
     def is_same_end(self, other: "JournalEntry") -> bool:
         """Whether this and ``other`` end one session in the same way, under whatever ids."""
-        return (
-            self.verb == other.verb == "end_session" and self._fingerprint() == other._fingerprint()
-        )
+        return self.verb == other.verb == "end_session" and self.fingerprint == other.fingerprint
 
     def _operation_until(self, keeping: Housekeeping) -> int:
         """The second until which the owner has to know the ending as a repetition."""
@@ -213,7 +211,9 @@ class JournalEntry:
         # result is kept for the process that asked for it, for longer than it takes to ask.
         return min(until, keeping.time.milliseconds // 1000 + 2 * keeping.tombstone_seconds)
 
-    def _fingerprint(self) -> bytes:
+    @property
+    def fingerprint(self) -> bytes:
+        """The 8 bytes by which the store tells the ending from others under the same id."""
         match self.verb:
             case "end_session":
                 session_id, reason, _, note = self.arguments

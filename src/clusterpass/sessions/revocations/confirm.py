@@ -110,7 +110,7 @@ class Confirm:
                 if is_named:
                     self._note_first_time(revocation, operation)
                 return Outcome(reply, answer.durable)
-        journaled = yield from self._record(revocation.entry(operation))
+        journaled = yield from self._journaling.record_once(revocation.entry(operation))
         if journaled is not None:
             revocation.enforce_journaled(journaled)
             if not self._queue(revocation.kind, revocation, journaled, is_journaled=True):
@@ -120,26 +120,6 @@ class Confirm:
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason) from failure
-
-    def _record(self, entry: JournalEntry) -> Flow[bytes | None]:
-        """Let two journals confirm ``entry``; return the operation id under which they hold it.
-
-        None: they cannot. An entry that ends the same session is confirmed anew instead, so that
-        repeated logouts of one token are one entry. Raises OperationMismatch when a journal holds
-        another request under the operation id.
-        """
-        if not self._journaling.is_possible:
-            return None
-        known = self._memory.journal.known_for(entry)
-        for each in (known, entry):
-            try:
-                is_confirmed = yield from self._journaling.record(each)
-            except OperationMismatch:
-                if each is entry:
-                    raise
-            else:
-                return each.operation if is_confirmed else None
-        return None
 
     def _first_try(self, call: ScriptCall[Any]) -> ScriptCall[Any]:
         """``call``, which does not insist where the journals can confirm it instead."""
@@ -271,7 +251,7 @@ class Confirm:
         if self._memory.journal.find(entry.id) is not None:
             return False
         try:
-            journaled = yield from self._record(entry)
+            journaled = yield from self._journaling.record_once(entry)
         except OperationMismatch:
             return self._give_up(revocation, operation)
         if journaled is None:

@@ -7,6 +7,7 @@
 - An entry is trimmed when its own shard has confirmed the ending with all replicas.
 """
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -30,6 +31,8 @@ class Journaling:
         self._context = context
         self._near = context.memory.near
         self._journal = context.memory.journal
+        self._being_written: dict[bytes, JournalEntry] = {}
+        """The ends of one session that calls are writing now, by their fingerprints."""
         self._failed: set[int] = set()
         """The slots of the journals that did not confirm the latest entry; they are tried last."""
 
@@ -37,6 +40,28 @@ class Journaling:
     def is_possible(self) -> bool:
         """Whether three primaries hold journals, as far as is known."""
         return self._near.leases.has_journals
+
+    def record_once(self, entry: JournalEntry) -> Flow[bytes | None]:
+        """Let two journals confirm ``entry``; return the operation id under which they hold it.
+
+        None: they cannot. An entry that ends the same session is confirmed anew instead, so that
+        repeated logouts of one token are one entry. Raises OperationMismatch when a journal holds
+        another request under the operation id of ``entry``.
+        """
+        if not self.is_possible:
+            return None
+        alike = self._being_written.setdefault(entry.fingerprint, entry)
+        try:
+            known = self._journal.known_for(entry)
+            if known is entry and alike.is_same_end(entry):
+                known = alike
+            if known is not entry:
+                with contextlib.suppress(OperationMismatch):
+                    return known.operation if (yield from self.record(known)) else None
+            return entry.operation if (yield from self.record(entry)) else None
+        finally:
+            if alike is entry:
+                self._being_written.pop(entry.fingerprint, None)
 
     def record(self, entry: JournalEntry) -> Flow[bool]:
         """Write ``entry`` into two journals, and wait until every server asks them again.
