@@ -230,6 +230,7 @@ def test_nothing_is_pending_before_a_revocation() -> None:
         "confirmed": 0,
         "refused": 0,
         "journaled": 0,
+        "rejected": 0,
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
+from clusterpass.protocol.journal_entry import JournalEntry
 
 from .journal_scene import (
     ALL,
@@ -135,6 +136,56 @@ def test_an_entry_whose_id_the_store_knows_otherwise_is_carried_out_under_anothe
     assert scene.journal.find(one.id) is known
     scene.journal.forget([one.id])
     assert carried_out(scene) == [other.make().arguments]
+
+
+def another(time: int | None = None) -> JournalEntry:
+    """Another request under the id of ``entry("1")``."""
+    return replace(entry("1", time=time), arguments=("", None, "another note"))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("time", [None, TIME])
+def test_two_requests_under_one_id_are_both_carried_out(scene, is_first, time):
+    """One was acknowledged, and the other refused; who reads the journals cannot tell which."""
+    one, other = entry("1", time=time), another(time)
+    assert one.id == other.id
+    both = [one, other] if is_first else [other, one]
+    for node, each in zip("abcab", (*both, both[1], *both), strict=True):
+        scene.take(ALL, answer(5, each), node)
+    assert [known.entry for known in scene.journal.ahead[KEY]] == both
+    assert [known.entry for known in scene.journal.requests(one.id)] == both
+    assert [scene.journal.find_same(each).entry for each in both] == both
+    assert scene.journal.find_same(replace(one, arguments=("", "tv", ""))) is None
+    assert len(scene.journal) == 1
+    assert [known.entry for known in scene.look(10)] == both[:1], "one turn for both"
+
+
+def test_of_two_requests_under_one_id_each_has_its_time_and_its_other_id(scene):
+    for each in (entry("1"), another()):
+        scene.journal.learn(each)
+    for each in (another(TIME), entry("1", time=TIME + 5)):
+        scene.journal.learn(each)
+    assert {known.entry for known in scene.journal.ahead[KEY]} == {
+        another(TIME),
+        entry("1", time=TIME + 5),
+    }
+    (refused,) = (each for each in scene.journal.ahead[KEY] if each.entry == another(TIME))
+    refused.refuse()
+    calls = [entry("1", time=TIME + 5), another(TIME).renamed()]
+    assert sorted(carried_out(scene)) == sorted(
+        each.call(KEYSPACE, Housekeeping(975)).arguments for each in calls
+    )
+    assert len(scene.journal.requests(entry("1").id)) == 2
+
+
+def test_of_two_requests_under_one_id_none_is_forgotten_because_a_journal_trimmed_one(scene):
+    scene.take(ALL, answer(5, entry("1")))
+    scene.take(ALL, answer(5, another()), "b")
+    scene.take(ReadFrom(5), answer(6, trimmed=(entry("1"),)), "b")
+    assert len(scene.journal.ahead[KEY]) == 2
+    scene.journal.forget([entry("1").id])  # carried out for good, both
+    assert scene.journal.ahead == {}
+    assert scene.journal.requests(entry("1").id) == ()
 
 
 def test_an_entry_that_was_trimmed_before_it_was_refused_stays_away(scene):

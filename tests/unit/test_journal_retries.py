@@ -4,6 +4,7 @@ import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.memory import pending
@@ -14,6 +15,7 @@ from .journaled_flows import (
     J1,
     J2,
     J3,
+    OPERATION,
     OWNER,
     REST,
     TIME,
@@ -209,6 +211,48 @@ def test_a_pending_ending_whose_id_a_journal_knows_otherwise_is_given_up(slot, c
     assert len(own.flows.memory.pending) == 0
     assert not own.flows.memory.denials.concerns(KEY, SESSION_ID)
     assert "given up" in caplog.text
+
+
+@VERBS
+def test_a_retry_trims_the_id_only_with_all_requests_under_it(verb):
+    """A journal had lost the entry, and took another request under the id, which was refused."""
+    own, store = with_journals(), Store(is_away=True)
+    store.run(end(own, verb))
+    (entry,) = set(store.entries())
+    other = JournalEntry.of_ban(
+        OPERATION,
+        "alice",
+        scope="chat",
+        level=1,
+        seconds=0,
+        reason="",
+        milliseconds=None,
+        expires_at=entry.expires_at,
+    )
+    own.flows.memory.journal.learn(other)
+    store.names()
+    store.is_away, store.is_confirmed = False, True
+    assert retry(own, store)
+    assert store.names() == [verb, verb, "ban", *trims(J1, J2, J3)]
+    assert own.flows.memory.journal.ahead == {}
+
+
+@pytest.mark.parametrize("is_journaled", [True, False])
+def test_a_ban_for_which_there_is_no_room_is_settled_and_reported(is_journaled, caplog):
+    own, store = with_journals(), Store(is_away=True)
+    flow = own.flows.subject.ban("alice", scope="x", reason="", for_seconds=None, level=1)
+    if is_journaled:
+        store.run(flow)
+    else:
+        store.journals = dict.fromkeys(JOURNAL_SLOTS, AWAY)
+        with pytest.raises(RevocationPending):
+            store.run(flow)
+    store.is_away, store.is_confirmed, store.status = False, True, b"FULL"
+    assert retry(own, store)
+    assert caplog.text.count("a ban of 'alice' is not carried out") == 1
+    assert own.flows.memory.pending.stats().rejected == 1
+    assert own.flows.memory.journal.ahead == {}
+    assert own.flows.memory.denials._sweeps == {}
 
 
 def test_it_is_given_up_also_while_its_own_shard_is_away():

@@ -163,6 +163,68 @@ def test_an_id_that_was_refused_in_front_of_another_call_is_not_tried_again():
     assert store.names() == ["end_all", *ALL_TRIMMED]
 
 
+def two_requests() -> tuple[Life, JournalEntry]:
+    """A manager that knows two requests under one id, of which the second is returned."""
+    other = replace(of_all(), arguments=("", None, "another note"))
+    own = left(of_all())
+    own.flows.memory.journal.learn(other)
+    return own, other
+
+
+def test_two_requests_under_one_id_are_trimmed_once_both_are_carried_out_for_good():
+    own, other = two_requests()
+    store = Store(is_confirmed=True)
+    assert retry(own, store)
+    first, second = (call.arguments for call in store.asked[:2])
+    keeping = own.flows.context.keeping()
+    assert first == of_all().call(KEYSPACE, keeping).arguments
+    assert second == other.call(KEYSPACE, keeping).arguments
+    assert store.names() == ["end_all", "end_all", *ALL_TRIMMED]
+    assert len(own.flows.memory.journal) == 0
+
+
+def test_two_requests_under_one_id_stay_until_both_are_confirmed():
+    own, _ = two_requests()
+    store = Store()
+    assert not retry(own, store)
+    assert not any(name in ALL_TRIMMED for name in store.names())
+    assert len(own.flows.memory.journal.ahead[KEY]) == 2
+
+
+def test_what_becomes_known_while_it_is_carried_out_is_not_trimmed_with_it():
+    own, other = left(of_all()), two_requests()[1]
+    store = Store(is_confirmed=True)
+    flow = own.flows.memory.pending.all()[0].attempt()
+    step = flow.send(None)
+    own.flows.memory.journal.learn(other)
+    assert not store.run(flow, store.answer(step))
+    assert store.names() == []
+    assert retry(own, store)
+    assert store.names() == ["end_all", "end_all", *ALL_TRIMMED]
+
+
+def test_a_ban_for_which_there_is_no_room_is_reported(caplog):
+    entry = JournalEntry.of_ban(
+        OPERATION,
+        "alice",
+        scope="chat",
+        level=1,
+        seconds=0,
+        reason="the secret reason",
+        milliseconds=None,
+        expires_at=NOW + 100,
+    )
+    own, store = left(entry), Store(status=b"FULL")
+    assert not retry(own, store)
+    assert caplog.text == "", "the owner may be replaced"
+    store.is_confirmed = True
+    assert retry(own, store)
+    assert "a ban of 'alice' is not carried out" in caplog.text
+    assert "secret" not in caplog.text
+    assert own.flows.memory.pending.stats().rejected == 1
+    assert len(own.flows.memory.journal) == 0
+
+
 def test_under_its_other_id_too_it_stays_until_its_own_shard_confirms():
     own, store = left(of_all()), Store(is_refused=True)
     assert not retry(own, store)

@@ -190,6 +190,23 @@ def test_an_operation_id_that_a_journal_knows_otherwise_is_refused(verb, slot):
 
 
 @VERBS
+def test_an_operation_id_that_is_known_of_another_request_is_written_nowhere(verb):
+    own, store = with_journals(), Store(is_away=True)
+    first = own.flows.subject.ban(
+        "alice", scope="x", reason="", for_seconds=None, level=1, operation_id=OPERATION.hex()
+    )
+    store.run(first)
+    (entry,) = set(store.entries())
+    other = with_journals()
+    other.flows.memory.journal.learn(entry)
+    store.names()
+    with pytest.raises(OperationMismatch):
+        store.run(end(other, verb))
+    assert store.names() == [verb], "a journal that has lost the entry would take it"
+    assert [each.entry for each in other.flows.memory.journal.ahead[KEY]] == [entry]
+
+
+@VERBS
 def test_an_operation_id_that_its_own_shard_knows_otherwise_is_in_no_journal(verb):
     own, store = with_journals(), Store(status=b"MISMATCH")
     with pytest.raises(OperationMismatch):

@@ -57,6 +57,9 @@ class PendingStats:
     """Revocations that are not retried: too many were pending, or the manager was being closed."""
     journaled: int = 0
     """Revocations that journals hold, and that this manager tries to carry out for good."""
+    rejected: int = 0
+    """Bans that were acknowledged or pending while their shard was away, and are not carried out:
+    the subject had the maximum number. The log names the subjects."""
 
 
 NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0, refused=0)

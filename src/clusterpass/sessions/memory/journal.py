@@ -7,6 +7,8 @@
   server was restarted or promoted since, as positions then say nothing.
 - An entry that nobody has carried out for good for some seconds is handed to ``on_left``, at a
   random time, so that the endings of a process that has died are not forgotten.
+- Two journals may hold two requests under one id, of which one was refused. Nobody can tell which,
+  so both are carried out: the owner of the subject refuses the id of one, which gets another.
 
 No I/O happens here. Times are seconds of the steady clock.
 """
@@ -111,6 +113,8 @@ class Journal:
         self._lock = self._new_lock()
         with self._lock:
             self._entries: dict[bytes, KnownEntry] = {}
+            self._twins: dict[bytes, tuple[KnownEntry, ...]] = {}
+            """Further requests under the ids of entries."""
             self._unreadable: dict[bytes, bytes] = {}
             self._copies: dict[Hashable, _Copy] = {}
             self._turns: list[tuple[float, int, bytes]] = []
@@ -163,7 +167,7 @@ class Journal:
             for entry_id, encoded in read.entries.items():
                 if encoded:
                     self._learn(entry_id, encoded)
-                else:
+                elif entry_id not in self._twins:  # else who can tell which one was trimmed
                     self._forget(entry_id)
             if asked.position is None:
                 began_at = read.head if asked.cursor == b"0" else asked.began_at
@@ -186,14 +190,14 @@ class Journal:
         """
         with self._lock:
             self._learn(entry.id, entry.encode())
-            known = self._entries.get(entry.id)
+            known = self.find_same(entry)
             if known is not None and missing is not None:
                 known.missing = tuple(missing)
 
-    def note_completed(self, entry_id: bytes, slot: int) -> None:
-        """Take note that the journal in ``slot`` has confirmed the entry with this id."""
+    def note_completed(self, entry: JournalEntry, slot: int) -> None:
+        """Take note that the journal in ``slot`` has confirmed ``entry``."""
         with self._lock:
-            known = self._entries.get(entry_id)
+            known = self.find_same(entry)
             if known is not None:
                 known.missing = tuple(each for each in known.missing if each != slot)
 
@@ -206,6 +210,19 @@ class Journal:
     def find(self, entry_id: bytes) -> KnownEntry | None:
         """Return the entry with this id; None: it is not known, or known no more."""
         return self._entries.get(entry_id)
+
+    def requests(self, entry_id: bytes) -> tuple[KnownEntry, ...]:
+        """Return what is known under an id: one entry as a rule, none, or different requests."""
+        known = self._entries.get(entry_id)
+        return () if known is None else (known, *self._twins.get(entry_id, ()))
+
+    def find_same(self, entry: JournalEntry) -> KnownEntry | None:
+        """Return what is known of ``entry``; None: at most another request under its id."""
+        fingerprint = entry.fingerprint
+        for known in self.requests(entry.id):
+            if known.entry.fingerprint == fingerprint:
+                return known
+        return None
 
     def known_for(self, entry: JournalEntry) -> JournalEntry:
         """Return a known entry that ends the same session; else ``entry`` itself."""
@@ -262,7 +279,8 @@ class Journal:
             if known not in ahead:
                 return
             make = partial(self._call_of, known.entry.renamed())
-            new = self._entries[known.entry.id] = replace(known, make=make)
+            new = replace(known, make=make)
+            self._keep(new, known)
             self.ahead[known.key] = tuple(new if each is known else each for each in ahead)
 
     def _call_of(self, entry: JournalEntry) -> ScriptCall[Any]:
@@ -272,8 +290,7 @@ class Journal:
         return _LEFT_AFTER + self._jitter() * _LEFT_WITHIN
 
     def _learn(self, entry_id: bytes, encoded: bytes) -> None:
-        known = self._entries.get(entry_id)
-        if known is not None and known.encoded == encoded:
+        if any(known.encoded == encoded for known in self.requests(entry_id)):
             return
         try:
             entry = JournalEntry.decode(entry_id, encoded)
@@ -286,19 +303,29 @@ class Journal:
             # Of a later release, whose processes carry it out; it has to reach every journal.
             self._unreadable[entry_id] = encoded
             return
+        known = self.find_same(entry)
         if known is not None and known.entry.milliseconds is not None:
             return  # its first time stands
         key = self._keyspace.sessions(entry.subject)
         left_at = self._steady() + self._pause() if known is None else known.left_at
         missing = () if known is None else known.missing
         new = KnownEntry(entry, encoded, key, make, left_at, self._rename, missing)
-        self._entries[entry_id] = new
-        if known is None:
+        if known is None and entry_id not in self._entries:
             self._take_turn(entry_id, left_at)
-        else:
+        self._keep(new, known)
+        if known is not None:
             self._step_back(known)
         self.ahead[key] = (*self.ahead.get(key, ()), new)
         self._changed(key)
+
+    def _keep(self, new: KnownEntry, known: KnownEntry | None) -> None:
+        """Keep ``new``, in place of what was ``known`` of the same request."""
+        entry_id = new.entry.id
+        if self._entries.get(entry_id) in {None, known}:
+            self._entries[entry_id] = new
+        else:
+            others = self._twins.get(entry_id, ())
+            self._twins[entry_id] = (*(each for each in others if each is not known), new)
 
     def _learn_cutoff(self, entry_id: bytes, entry: JournalEntry, encoded: bytes) -> None:
         # Enforced by who knows it, and never carried out.
@@ -308,9 +335,10 @@ class Journal:
 
     def _forget(self, entry_id: bytes) -> None:
         self._unreadable.pop(entry_id, None)
-        known = self._entries.pop(entry_id, None)
-        if known is not None:
+        for known in self.requests(entry_id):
             self._step_back(known)
+        self._entries.pop(entry_id, None)
+        self._twins.pop(entry_id, None)
 
     def _step_back(self, known: KnownEntry) -> None:
         left = tuple(each for each in self.ahead.get(known.key, ()) if each is not known)

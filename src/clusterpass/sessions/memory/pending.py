@@ -97,6 +97,8 @@ class PendingRevocations:
         self._jitter = jitter
         self._confirmed = 0
         self._refused = 0
+        self.rejected = 0
+        """Bans that their shard refused when it was asked again."""
         self.wake: Callable[[], None] = _nobody
         """Called when a revocation is queued; set by the worker that retries them."""
         self.owner_of: Callable[[int], Hashable] = _unknown
@@ -259,6 +261,7 @@ class PendingRevocations:
                 oldest_seconds=0.0 if oldest is None else self._steady() - oldest.since,
                 confirmed=self._confirmed,
                 refused=self._refused,
+                rejected=self.rejected,
             )
 
     def begin_anew(self) -> None:

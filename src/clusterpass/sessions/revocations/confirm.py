@@ -222,33 +222,45 @@ class Confirm:
             if (yield from self._journal_again(revocation, operation, entry)):
                 return True
             raise
+        known = self._memory.journal.find_same(entry)
         try:
             _interpret(revocation, answer.reply)
-        except (SessionNotFound, TooManyBans):
+        except (SessionNotFound, TooManyBans) as error:
             revocation.release(operation)
-            return True
+            if known is None and isinstance(error, TooManyBans):
+                self._left.note_rejected(entry.subject)
+            return known is None or (yield from self._left.attempt(entry.id))
         except OperationMismatch:
-            if self._memory.journal.find(entry.id) is not None:
+            if known is not None:
                 return (yield from self._left.attempt(entry.id))
             return self._give_up(revocation, operation)
         revocation.enforce(operation, is_pending=not answer.is_confirmed)
-        known = self._memory.journal.find(entry.id)
-        if answer.is_confirmed and known is not None:
-            yield from self._left.settle(call, answer)
-            yield from self._journaling.trim([entry.id])
-        elif known is not None:
+        return (yield from self._follow_up(revocation, operation, call, answer))
+
+    def _follow_up(
+        self, revocation: Revocation, operation: bytes, call: ScriptCall[Any], answer: Answer[Any]
+    ) -> Flow[bool]:
+        """Let the journals know what became of a retry; return whether it is settled."""
+        entry, journal = revocation.entry(operation), self._memory.journal
+        known = journal.find_same(entry)
+        if known is None:
+            if answer.is_confirmed:
+                return True
+            return (yield from self._journal_again(revocation, operation, entry))
+        if not answer.is_confirmed:
             yield from self._left.keep(known.entry, answer.reply.now_milliseconds)
-        elif not answer.is_confirmed:
-            return (
-                yield from self._journal_again(revocation, operation, revocation.entry(operation))
-            )
-        return answer.is_confirmed
+            return False
+        if len(journal.requests(entry.id)) > 1:
+            return (yield from self._left.attempt(entry.id))
+        yield from self._left.settle(call, answer)
+        yield from self._journaling.trim([entry.id])
+        return True
 
     def _journal_again(
         self, revocation: Revocation, operation: bytes, entry: JournalEntry
     ) -> Flow[bool]:
         """Let the journals confirm a pending revocation; return whether its retries end here."""
-        if self._memory.journal.find(entry.id) is not None:
+        if self._memory.journal.find_same(entry) is not None:
             return False
         try:
             journaled = yield from self._journaling.record_once(entry)

@@ -67,8 +67,11 @@ class Journaling:
         """Write ``entry`` into two journals, and wait until every server asks them again.
 
         Returns False where fewer than two have confirmed. Raises OperationMismatch when a journal
-        holds another request under the operation id.
+        holds another request under the operation id. A journal that took the entry before keeps it:
+        removed, it would look trimmed to whoever knows the other request under the id.
         """
+        if self._journal.requests(entry.id) and self._journal.find_same(entry) is None:
+            raise OperationMismatch
         confirmed = set()
         missing = list(JOURNAL_SLOTS)
         for slot in self._in_order(entry):
@@ -106,11 +109,11 @@ class Journaling:
 
     def complete(self, entry: JournalEntry) -> Flow[None]:
         """Write ``entry`` into the journals that did not confirm it."""
-        known = self._journal.find(entry.id)
+        known = self._journal.find_same(entry)
         for slot in () if known is None else known.missing:
             answer = yield from self._append(slot, entry)
             if answer is not None and answer.reply == "OK" and answer.durable:
-                self._journal.note_completed(entry.id, slot)
+                self._journal.note_completed(entry, slot)
 
     def note_time(self, entry: JournalEntry, milliseconds: int) -> Flow[JournalEntry]:
         """Note in the journals when the owner first carried ``entry`` out; return the new entry.

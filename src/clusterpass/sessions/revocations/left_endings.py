@@ -3,6 +3,7 @@
 An entry is trimmed once every replica of its own shard has the ending.
 """
 
+import logging
 from typing import Any, Final
 
 from clusterpass.model.errors import StoreUnavailable
@@ -14,6 +15,8 @@ from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.journal import KnownEntry
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.retry import retry_of
+
+logger: Final = logging.getLogger("clusterpass.pending")
 
 
 class LeftEndings:
@@ -42,11 +45,20 @@ class LeftEndings:
 
         Raises StoreUnavailable when its shard cannot be reached.
         """
-        known = self._memory.journal.find(entry_id)
-        if known is None:
+        requests = self._memory.journal.requests(entry_id)
+        if not requests:
             return True  # trimmed by another process
+        for known in requests:
+            if not (yield from self._carry_out(known)):
+                return False
+        if len(self._memory.journal.requests(entry_id)) > len(requests):
+            return False  # trimming would remove what has become known meanwhile
+        yield from self._journaling.trim([entry_id])
+        return True
+
+    def _carry_out(self, known: KnownEntry) -> Flow[bool]:
+        """Carry out an ending; return whether that is for good, or it has expired."""
         if self._memory.journal.is_expired(known):
-            yield from self._journaling.trim([entry_id])
             return True
         answer: Answer[Any] = yield retry_of(known.make())
         if answer.reply.status == "MISMATCH":
@@ -55,10 +67,20 @@ class LeftEndings:
             answer = yield retry_of(other.call(self._context.keyspace, self._context.keeping()))
         if answer.durable:
             yield from self.settle(known.make(), answer)
-            yield from self._journaling.trim([entry_id])
+            if answer.reply.status == "FULL":
+                self.note_rejected(known.entry.subject)
             return True
         yield from self.keep(known.entry, answer.reply.now_milliseconds)
         return False
+
+    def note_rejected(self, subject: str) -> None:
+        """Report a ban that its caller was not told to be impossible, as its shard was away."""
+        self._memory.pending.rejected += 1
+        logger.error(
+            "a ban of %r is not carried out: the subject has the maximum number of bans;"
+            " the shard of the subject could not tell when the ban was asked for",
+            subject,
+        )
 
     def keep(self, entry: JournalEntry, milliseconds: int) -> Flow[None]:
         """Let all three journals hold ``entry``, with the time of its first execution."""
