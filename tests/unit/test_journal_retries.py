@@ -1,5 +1,7 @@
 """Retries of what was journaled: trimmed when its own shard confirms, completed until then."""
 
+from dataclasses import replace
+
 import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
@@ -8,8 +10,10 @@ from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.memory import pending
+from clusterpass.sessions.revocations import journaling
+from clusterpass.tokens.identifiers import encode_session_id
 
-from .driven_flows import KEYSPACE, SESSION_ID, access_token, drive, life, live, stored
+from .driven_flows import KEYSPACE, SESSION_ID, Life, access_token, drive, life, live, stored
 from .journaled_flows import (
     AWAY,
     J1,
@@ -292,3 +296,54 @@ def test_the_calls_of_retries_are_short():
     first, *_ = store.asked
     assert isinstance(first, ScriptCall)
     assert (first.insists, first.deadline) == (False, 1.0)
+
+
+# Many at once
+
+
+def many(size: int) -> tuple[Life, Store]:
+    """A manager with as many journaled endings, and its store, whose shard is back."""
+    own, store = with_journals(), Store(is_away=True)
+    for number in range(size):
+        session_id = encode_session_id(number.to_bytes(16, "big"))
+        store.run(own.flows.end.revoke("alice", session_id, reason=""))
+    store.names()
+    store.is_away, store.is_confirmed = False, True
+    return own, store
+
+
+def test_entries_that_are_carried_out_one_after_the_other_are_trimmed_together(monkeypatch):
+    monkeypatch.setattr(journaling, "_TRIM_WITHIN", 1000)
+    own, store = many(10)
+    known = list(own.flows.memory.journal.encoded())
+    assert all(retry(own, store) for _ in range(9))
+    assert store.names() == ["end_session"] * 9
+    assert len(own.flows.memory.journal) == 10, "and carried out in front of calls until then"
+    assert retry(own, store)
+    assert [call.arguments for call in store.asked[1:]] == [tuple(known)] * 3
+    assert store.names() == ["end_session", *trims(J1, J2, J3)]
+    assert len(own.flows.memory.journal) == 0
+
+
+def test_they_are_trimmed_in_time_and_in_parts(monkeypatch):
+    own, store = many(10)
+    monkeypatch.setattr(journaling, "_TRIM_WITHIN", 0)
+    assert retry(own, store)
+    assert store.names() == ["end_session", *trims(J1, J2, J3)]
+    monkeypatch.setattr(journaling, "_TRIM_WITHIN", 1000)
+    monkeypatch.setattr(journaling, "_MOST_TRIMMED_AT_ONCE", 4)
+    assert all(retry(own, store) for _ in range(4))
+    assert store.names() == [*["end_session"] * 4, *trims(J1, J2, J3)]
+    assert len(own.flows.memory.journal) == 5
+
+
+def test_what_becomes_known_before_they_are_trimmed_stays_with_its_id(monkeypatch):
+    monkeypatch.setattr(journaling, "_TRIM_WITHIN", 1000)
+    own, store = many(2)
+    first, second = (known.entry for known in own.flows.memory.journal.ahead[KEY])
+    assert retry(own, store)
+    session_id, *rest = first.arguments
+    own.flows.memory.journal.learn(replace(first, arguments=(session_id, *rest[:-1], "another")))
+    assert retry(own, store)
+    assert [call.arguments for call in store.asked[2:]] == [(second.id,)] * 3
+    assert len(own.flows.memory.journal.requests(first.id)) == 2

@@ -132,17 +132,17 @@ class PendingRevocations:
                 return True
             now = self._steady()
             pending = PendingRevocation(kind, attempt, now, slot, operation, once_for, is_journaled)
-            if pending.is_shared and self._shared >= MOST_PENDING:
+            if pending.is_shared and self.shared >= MOST_PENDING:
                 return False
             if self._is_refusing or (
-                not pending.is_shared and len(self._waiting) - self._shared >= MOST_PENDING
+                not pending.is_shared and len(self._waiting) - self.shared >= MOST_PENDING
             ):
                 self._refused += 1
                 return False
             if once_for is not None:
                 self._once.add(once_for)
             self._waiting[pending] = None
-            self._shared += pending.is_shared
+            self.shared += pending.is_shared
             self._by_operation.setdefault(operation, {})[pending] = None
             self._enter_lane(pending)
         self.wake()
@@ -203,10 +203,10 @@ class PendingRevocations:
         """
         with self._lock:
             for pending in self._by_operation.get(operation, ()):
-                self._shared -= pending.is_shared
+                self.shared -= pending.is_shared
                 pending.is_journaled = True
-                self._shared += pending.is_shared
-            return self._shared <= MOST_PENDING
+                self.shared += pending.is_shared
+            return self.shared <= MOST_PENDING
 
     def settle(self, pending: PendingRevocation) -> None:
         """Remove a revocation that is confirmed, or that the store refused.
@@ -217,7 +217,7 @@ class PendingRevocations:
             if pending not in self._waiting:
                 return
             del self._waiting[pending]
-            self._shared -= pending.is_shared
+            self.shared -= pending.is_shared
             alike = self._by_operation[pending.operation]
             del alike[pending]
             if not alike:
@@ -272,7 +272,7 @@ class PendingRevocations:
         self._lanes: dict[Lane, _Waiting] = {}
         self._once: set[bytes | None] = set()
         self._by_operation: dict[bytes, dict[PendingRevocation, None]] = {}
-        self._shared = 0
+        self.shared = 0
         """How many of those waiting any process would carry out."""
 
     def _lane_of(self, pending: PendingRevocation) -> Lane:

@@ -253,7 +253,7 @@ class Confirm:
         if len(journal.requests(entry.id)) > 1:
             return (yield from self._left.attempt(entry.id))
         yield from self._left.settle(call, answer)
-        yield from self._journaling.trim([entry.id])
+        yield from self._journaling.trim_soon(entry.id)
         return True
 
     def _journal_again(

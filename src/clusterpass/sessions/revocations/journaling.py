@@ -8,6 +8,7 @@
 """
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -22,6 +23,8 @@ from clusterpass.sessions.context import Context
 
 _ENOUGH: Final = 2
 _MOST_TRIMMED_AT_ONCE: Final = 100
+_TRIM_WITHIN: Final = 0.25
+"""Seconds for which an entry waits for others that are trimmed together with it."""
 
 
 class Journaling:
@@ -31,6 +34,8 @@ class Journaling:
         self._context = context
         self._near = context.memory.near
         self._journal = context.memory.journal
+        self._done: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        """The entries to trim, by their ids: since when, and how many requests the id had then."""
         self._being_written: dict[bytes, JournalEntry] = {}
         """The ends of one session that calls are writing now, by their fingerprints."""
         self._failed: set[int] = set()
@@ -127,6 +132,25 @@ class Journaling:
         for slot in JOURNAL_SLOTS:
             yield from self._append(slot, entry, confirm=False)
         return entry
+
+    def trim_soon(self, entry_id: bytes) -> Flow[None]:
+        """Remove an entry from the journals, together with others if many are being carried out.
+
+        If nobody comes to trim it, it is carried out once more.
+        """
+        now, pending = self._context.clock.steady(), self._context.memory.pending
+        self._done.setdefault(entry_id, (now, len(self._journal.requests(entry_id))))
+        since, _ = next(iter(list(self._done.values())), (now, 0))
+        is_enough = len(self._done) >= _MOST_TRIMMED_AT_ONCE or pending.shared <= 1
+        if not is_enough and now - since < _TRIM_WITHIN:
+            return
+        ids = []
+        with contextlib.suppress(KeyError):  # as soon as another thread has taken the last one
+            while self._done:
+                done, (_, requests) = self._done.popitem(last=False)
+                if len(self._journal.requests(done)) <= requests:  # nothing has become known since
+                    ids.append(done)
+        yield from self.trim(ids)
 
     def trim(self, entry_ids: Iterable[bytes]) -> Flow[None]:
         """Remove entries from the journals: their own shard has confirmed them."""

@@ -53,7 +53,7 @@ class LeftEndings:
                 return False
         if len(self._memory.journal.requests(entry_id)) > len(requests):
             return False  # trimming would remove what has become known meanwhile
-        yield from self._journaling.trim([entry_id])
+        yield from self._journaling.trim_soon(entry_id)
         return True
 
     def _carry_out(self, known: KnownEntry) -> Flow[bool]:
