@@ -218,11 +218,11 @@ class Journal:
 
     def find_same(self, entry: JournalEntry) -> KnownEntry | None:
         """Return what is known of ``entry``; None: at most another request under its id."""
-        fingerprint = entry.fingerprint
-        for known in self.requests(entry.id):
-            if known.entry.fingerprint == fingerprint:
-                return known
-        return None
+        known = self.requests(entry.id)
+        if not known:  # as a rule; no fingerprint is needed then
+            return None
+        encoded = entry.encode()
+        return next((each for each in known if each.encoded[:8] == encoded[:8]), None)
 
     def known_for(self, entry: JournalEntry) -> JournalEntry:
         """Return a known entry that ends the same session; else ``entry`` itself."""
