@@ -1,17 +1,19 @@
 """The use of a session stands beside it: what holds when only one of the two keys can be read."""
 
 import dataclasses
+import secrets
 
 import pytest
 import redis
 
-from clusterpass import SessionExpired, StoreUnavailable
+from clusterpass import SessionExpired, SessionManager, StoreUnavailable
 from clusterpass.protocol.calls import (
     end as end_calls,
     session as session_calls,
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record
 from clusterpass.protocol.replies import NO_DETAILS
@@ -154,8 +156,6 @@ def test_a_note_revives_nothing(scene):
 
 def test_a_slot_that_migrates_is_put_off_and_not_a_logout(cluster, config, subject):
     """Both halves of a real migration: the record is here, the note of its use is there."""
-    from clusterpass import SessionManager
-
     url = f"{cluster.url}?deadline=1"
     with SessionManager.from_url(url, config) as manager:
         scene = Scene(cluster, manager, subject)
@@ -221,3 +221,36 @@ def test_the_least_recently_used_is_not_guessed(scene):
         scene.run(call, 1)
     assert not scene.node.hexists(scene.key, b"n" * 16)
     assert scene.run(call, 3)[0] == b"OK"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda manager, subject: manager.generation(subject),
+        lambda manager, subject: manager.bans.check(subject),
+        lambda manager, subject: manager.claims.get(subject),
+    ],
+    ids=["generation", "bans", "claims"],
+)
+def test_an_ending_in_front_of_a_call_that_needs_no_activity_reads_it(
+    cluster, config, subject, ask
+):
+    """The ending changes the subject, so it has to tell which sessions are still in use."""
+    with SessionManager.from_url(f"{cluster.url}?deadline=1", config) as manager:
+        scene = Scene(cluster, manager, subject)
+        scene.note_use()
+        over = manager.login(subject)
+        entry = JournalEntry.of_end_session(
+            secrets.token_bytes(8),
+            subject,
+            session_id=decode_session_id(over.session_id),
+            reason="revoked",
+            address=b"",
+            note="",
+            expires_at=scene.now + 1000,
+        )
+        manager._flows.memory.journal.learn(entry)
+        ask(manager, subject)
+        (left,) = manager.sessions(subject)
+        assert left.session_id == scene.pair.session_id
+        scene.node.close()

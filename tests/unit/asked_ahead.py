@@ -35,7 +35,7 @@ ONE, TWO = Ending(b"one"), Ending(b"two")
 
 
 def end(operation: bytes, *keys: bytes) -> tuple[Any, ...]:
-    keys = keys or KEYS
+    keys = keys or MORE
     return (b"EVALSHA", END.sha1, len(keys), *keys, operation)
 
 

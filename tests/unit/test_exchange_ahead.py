@@ -10,7 +10,7 @@ from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
-from .asked_ahead import ASKING, END, ONE, TWO, Asked, end
+from .asked_ahead import ASKING, END, MORE, ONE, TWO, Asked, end
 from .driven_call import (
     KEYS,
     NOSCRIPT,
@@ -56,7 +56,7 @@ def test_each_command_comes_after_asking_where_the_slot_is_imported():
 def test_a_script_that_the_node_does_not_know_is_sent_in_full_with_the_others():
     asked = Asked(READ, ONE)
     asked.reply(NOSCRIPT, b"value")
-    assert asked.step == Send(A, ((b"EVAL", END.source, 2, *KEYS, b"one"), by_source(READ)))
+    assert asked.step == Send(A, ((b"EVAL", END.source, 3, *MORE, b"one"), by_source(READ)))
     asked.reply(b"ended", b"value")
     assert asked.result.reply == ("read", b"value")
 
@@ -70,30 +70,36 @@ def test_an_error_of_what_went_in_front_is_no_answer():
     assert asked.result is None
 
 
-def test_endings_name_one_key_while_the_keys_lie_on_both_sides_of_a_migration():
-    asked = Asked(READ, ONE)
-    asked.reply(b"ended", ServerError("TRYAGAIN", "x"))
+def test_endings_have_all_their_keys_in_front_of_a_call_with_one():
+    asked = Asked(READ, ONE, keys=KEYS[:1])
+    alone = (b"EVALSHA", READ.sha1, 1, KEYS[0], b"argument", 7)
+    assert asked.step == Send(A, (end(b"one", *MORE), alone))
+
+
+@pytest.mark.parametrize("keys", [KEYS, KEYS[:1]])
+def test_endings_name_one_key_while_the_keys_lie_on_both_sides_of_a_migration(keys):
+    asked = Asked(READ, ONE, keys=keys)
+    asked.reply(ServerError("TRYAGAIN", "x"), b"value")
     alone = (b"EVALSHA", READ.sha1, 1, KEYS[0], b"argument", 7)
     assert asked.step == Send(A, (end(b"one", KEYS[0]), alone))
+    asked.reply(b"ended", b"value")
+    assert asked.result.reply == ("read", b"value")
 
 
 @pytest.mark.parametrize("by", [True, False])
 def test_the_commands_of_a_call(by):
-    command = by_name(READ) if by else by_source(READ)
-    options = {"by_name": by, "asking": False}
-    assert commands_of(call_of(READ), KEYS, **options) == (command,)
-    three = commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options)
+    call, command = call_of(READ), by_name(READ) if by else by_source(READ)
+    assert commands_of((call,), by_name=by, asking=False) == (command,)
+    assert commands_of((call,), by_name=by, asking=True) == (ASKING, command)
+    calls = (ONE.make(), TWO.make(), call)
+    three = commands_of(calls, by_name=by, asking=False)
+    assert [each[2] for each in three] == [3, 3, 2]
     assert [each[-1] for each in three] == [b"one", b"two", 7]
-    options["asking"] = True
-    assert commands_of(call_of(READ), KEYS, **options) == (ASKING, command)
-    assert commands_of(call_of(READ), KEYS, ahead=(ONE.make(), TWO.make()), **options) == (
-        ASKING,
-        three[0],
-        ASKING,
-        three[1],
-        ASKING,
-        command,
-    )
+    asking = commands_of(calls, by_name=by, asking=True)
+    assert asking == (ASKING, three[0], ASKING, three[1], ASKING, three[2])
+    cut = commands_of(calls, by_name=by, asking=False, is_cut=True)
+    assert [each[2:-1] for each in cut[:2]] == [(1, KEYS[0])] * 2
+    assert cut[2][2:] == (1, KEYS[0], b"argument", 7)
 
 
 @pytest.mark.parametrize("script", [READ, WRITE])

@@ -92,6 +92,19 @@ def test_keys_on_both_sides_of_a_migration_become_one_key():
     assert drive.result == Answer(("read", b"value"), durable=True)
 
 
+def test_a_script_that_cannot_do_without_its_other_keys_gets_them_after_a_pause():
+    """The script answers TRYAGAIN as well; the keys lie on one side a moment later."""
+    drive = Drive(READ, owned_by(A))
+    drive.reply(ServerError("TRYAGAIN", "keys on both sides"))
+    alone = (b"EVALSHA", READ.sha1, 1, KEYS[0], b"argument", 7)
+    assert drive.step == Send(A, (alone,))
+    began = drive.now
+    assert drive.fail(ServerError("TRYAGAIN", "from the script")) == Send(A, (by_name(READ),))
+    assert drive.now > began
+    drive.reply(b"value")
+    assert drive.result.reply == ("read", b"value")
+
+
 @pytest.mark.parametrize("outcome", [Fault("timeout"), ServerError("LOADING", "x")])
 def test_after_ask_failed_the_owner_is_asked_again(outcome):
     drive = Drive(READ, owned_by(A))

@@ -16,7 +16,7 @@ from .journal_scene import KEY, KEYSPACE, Scene, entry
 
 def command_of_entry(journaled: JournalEntry) -> tuple[Any, ...]:
     call = journaled.call(KEYSPACE, Housekeeping(975))
-    (command,) = commands_of(call, call.keys[:2], by_name=True, asking=False)
+    (command,) = commands_of((call,), by_name=True, asking=False)
     return command
 
 

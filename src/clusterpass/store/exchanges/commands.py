@@ -17,20 +17,16 @@ def command_of(call: ScriptCall[Any], keys: tuple[bytes, ...], *, by_name: bool 
 
 
 def commands_of(
-    call: ScriptCall[Any],
-    keys: tuple[bytes, ...],
-    *,
-    by_name: bool,
-    asking: bool,
-    ahead: tuple[ScriptCall[Any], ...] = (),
+    calls: tuple[ScriptCall[Any], ...], *, by_name: bool, asking: bool, is_cut: bool = False
 ) -> tuple[Command, ...]:
-    """The command that runs ``call``, behind those of the calls ``ahead``, with as many keys.
+    """The commands that run ``calls``, each on its own keys, or where ``is_cut``, on the first.
 
     Each comes after ASKING where ``asking`` is set: a node that imports a slot serves it only to a
     client that sends ASKING first.
     """
-    commands = [command_of(each, each.keys[: len(keys)], by_name=by_name) for each in ahead]
-    commands.append(command_of(call, keys, by_name=by_name))
+    commands = [
+        command_of(each, each.keys[:1] if is_cut else each.keys, by_name=by_name) for each in calls
+    ]
     if asking:
         return tuple(part for command in commands for part in ((b"ASKING",), command))
     return tuple(commands)

@@ -40,7 +40,8 @@ class Tries:
         self._call = call
         self._terms = terms
         self._slot = slot_of(call.keys[0]) if call.slot is None else call.slot
-        self._keys = call.keys
+        self._is_cut = False
+        """Whether the next try names the first key of each script alone."""
         self._by_name = True
         self._asking: Address | None = None
         self._redirects = 0
@@ -91,12 +92,9 @@ class Tries:
             return Fault("circuit_open")
         slots = yield from self._counted(slots)
         wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
+        calls = (*(each.make() for each in ahead), call)
         commands = commands_of(
-            call,
-            self._keys,
-            by_name=self._by_name,
-            asking=asking is not None,
-            ahead=tuple(each.make() for each in ahead),
+            calls, by_name=self._by_name, asking=asking is not None, is_cut=self._is_cut
         )
         if not was_sent:
             self._made_at = terms.clock()
@@ -198,14 +196,16 @@ class Tries:
         Raises StoreUnavailable, StoreDenied and StoreFailed as :func:`judge` does.
         """
         terms = self._terms
-        if (error.code == "NOSCRIPT" and self._by_name) or (
-            error.code == "TRYAGAIN" and len(self._keys) > 1
-        ):
-            # While the keys lie on both sides of a migration, the script runs on the first alone.
-            self._by_name = self._by_name and error.code != "NOSCRIPT"
-            self._keys = self._keys[:1] if error.code == "TRYAGAIN" else self._keys
-            self._asking = asking
+        if error.code == "NOSCRIPT" and self._by_name:
+            self._by_name, self._asking = False, asking
             return None
+        if error.code == "TRYAGAIN":
+            # While the keys lie on both sides of a migration, a script runs on its first key alone.
+            # Where that is not enough, the other keys may be there after a pause.
+            self._is_cut = not self._is_cut
+            if self._is_cut:
+                self._asking = asking
+                return None
         if error.code in {"MOVED", "ASK"} and self._redirects < _MOST_REDIRECTS:
             self._redirects += 1
             target = _redirected(error, address)
