@@ -84,6 +84,8 @@ BANS_PARSED: Final = (
     StoredBan("orders:write", 1, 0, "", 1_750_000_012),
 )
 GENERATION: Final = 1_749_999_999_999
+KIND_GENERATIONS: Final = b"phone 1749999999998\ntv 1749999000000\n* 1749998000000"
+"""When the sessions on a phone, on a TV and on any other kind of device were last ended."""
 CLAIMS: Final = b'{"plan":"gold"}'
 
 # A ring of three lines that has wrapped: line 4 is the newest, in field 4 % 3, and 2 the oldest.
@@ -131,6 +133,7 @@ FIELDS: Final[dict[bytes, bytes]] = {
     b"c": CLAIMS,
     b"b": BANS,
     b"g": str(GENERATION).encode(),
+    b"t": KIND_GENERATIONS,
     **HISTORY,
     **OPERATIONS,
 }

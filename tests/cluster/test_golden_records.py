@@ -194,6 +194,17 @@ def test_a_login_that_began_before_the_generation_is_overtaken(scene):
     assert scene.login(generation=golden.GENERATION).status == "OK"
 
 
+@pytest.mark.parametrize(
+    ("device", "ended_at"),
+    [("phone\0New", 1_749_999_999_998), ("tv\0New", 1_749_999_000_000), ("New", 1_749_998_000_000)],
+)
+def test_what_another_issuer_opened_is_overtaken_by_the_end_of_its_kind(scene, device, ended_at):
+    scene.unban()
+    opened = {"device": device, "opened_milliseconds": ended_at}
+    assert scene.login(**opened).status == "OVERTAKEN"
+    assert scene.login(**{**opened, "opened_milliseconds": ended_at + 1}).status == "OK"
+
+
 def test_an_operation_that_is_repeated_answers_what_it_came_to(scene):
     def end_all(operation: bytes) -> end_calls.EndedAll:
         return scene.ask(

@@ -63,7 +63,7 @@ def live_a_little(manager: SessionManager, subject: str, number: int) -> None:
         lambda: manager.bans.add(subject, for_seconds=1, scope="posts"),
         lambda: manager.bans.lift(subject, scope="posts"),
         lambda: manager.revoke(subject, pair.session_id, reason="lost"),
-        lambda: manager.revoke_all(subject, device_type="phone"),
+        lambda: manager.logout(pair.refresh_token),
         lambda: manager.shorten(subject, pair.session_id, lifetime=1),
         lambda: manager.impersonate(
             session, f"{subject}+", reason="ticket 4711", for_seconds=SHORTEST
@@ -166,12 +166,16 @@ def test_every_key_has_an_end_no_later_than_the_last_token_needs(
     assert bound(config) - took - CLOCKS_APART <= max(left.values()) <= bound(config) + 1
 
 
+@pytest.mark.parametrize("device_type", [None, "phone"])
 def test_a_generation_is_kept_for_an_hour_and_no_longer(
-    cluster: EmbeddedCluster, keys_of: Callable[[], Keys], keys: KeyRing
+    cluster: EmbeddedCluster,
+    keys_of: Callable[[], Keys],
+    keys: KeyRing,
+    device_type: str | None,
 ) -> None:
     there = keys_of()
     with opened(cluster, there, shortest_config(keys)) as manager:
-        manager.revoke_all("nobody")
+        manager.revoke_all("nobody", device_type=device_type)
         (left,) = there.seconds_left().values()
         assert 3500 < left <= 3601
         manager.login("nobody")

@@ -290,6 +290,70 @@ def test_an_old_session_does_not_push_out_a_newer_one(
             sessions.verify(first.access_token)
 
 
+def on_a_phone(old: OldToken) -> OldUser:
+    return OldUser(old.subject, {"device_type": "phone"})
+
+
+def test_an_old_session_does_not_push_out_a_newer_one_on_its_kind_of_device(
+    cp_url: str, config: Config, cp_clock: SimulatedClock
+) -> None:
+    app, older = pyjwt(), pyjwt()
+    one_each = replace(config, policy=SessionPolicy.one_per_device())
+    cp_clock.advance(60)
+    with MigratingSessionManager.from_url(cp_url, one_each) as sessions:
+        sessions.accept(app.issuer, user_of=on_a_phone)
+        desktop = sessions.login("7", device_type="desktop")
+        phone = sessions.login("7", device_type="phone")
+        with pytest.raises(InvalidRefreshToken) as caught:
+            sessions.refresh(app.exchangeable)
+        assert caught.value.reason == "revoked"
+        assert sessions.verify(phone.access_token)
+        # A newer session on a device of another kind is no reason to refuse it.
+        sessions.logout(phone.refresh_token)
+        first = sessions.refresh(app.exchangeable)
+        assert sessions.verify(first.access_token)
+        assert sessions.verify(desktop.access_token)
+        sessions.login("7", device_type="phone")
+        with pytest.raises(SessionRevoked):
+            sessions.verify(first.access_token)
+        with pytest.raises(InvalidRefreshToken):
+            sessions.refresh(older.exchangeable)
+
+
+def test_the_end_of_a_kind_of_device_ends_old_tokens_on_it(
+    opened: Any, cp_clock: SimulatedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = pyjwt()
+    here, there = opened(app, user_of=on_a_phone), opened(app, user_of=on_a_phone)
+    elsewhere = opened(app)
+    cp_clock.advance(60)
+    here.revoke_all("7", device_type="phone")
+    for _ in range(2):
+        for sessions in (there, here):
+            with pytest.raises(InvalidRefreshToken) as caught:
+                sessions.refresh(app.refresh)
+            assert caught.value.reason == "revoked"
+        # The store remembers it, though it has nothing else of the subject.
+        cp_clock.advance(3 * DAY)
+    assert [each.stats().rollbacks for each in (here, there)] == [0, 0]
+    assert "lost writes" not in caplog.text
+    pair = there.login("7", device_type="phone")
+    assert all(each.verify(pair.access_token) for each in (here, there))
+    assert here.verify(elsewhere.refresh(app.refresh).access_token), "on another kind of device"
+
+
+def test_a_kind_of_device_is_never_forgotten_for_another(opened: Any) -> None:
+    """The store remembers sixteen kinds; the first that was ended then counts for all others."""
+    app = pyjwt()
+    phone = opened(app, user_of=on_a_phone)
+    phone.revoke_all("7", device_type="phone")
+    for number in range(18):
+        phone.revoke_all("7", device_type=f"tv-{number}")
+        with pytest.raises(InvalidRefreshToken) as caught:
+            phone.refresh(app.refresh)
+        assert caught.value.reason == "revoked"
+
+
 @pytest.mark.parametrize("change", ["signature", "payload", "none"])
 def test_a_forged_token_is_refused_as_ever(opened: Any, app: OldApp, change: str) -> None:
     sessions = opened(app)

@@ -66,6 +66,20 @@ def test_revoke_all_by_a_lagging_clock_ends_what_was_stamped_ahead(
     eventually(lives, "a login after the generation, which the store has lost")
 
 
+def test_a_login_after_the_end_of_a_kind_of_device_lives_when_the_clock_lags(
+    alone: EmbeddedCluster, open_one: Any, subject: str
+) -> None:
+    """No session was there whose end would tell the time, and the login is not taken for older."""
+    (node,) = alone.nodes
+    set_clock(alone, node, 0)
+    manager = open_one(alone)
+    assert answered(lambda: manager.revoke_all(subject, device_type="phone")).count == 0
+    set_clock(alone, node, -5 * MINUTES)
+    opened = answered(lambda: manager.login(subject, device_type="phone"))
+    assert answered(lambda: manager.refresh(opened.refresh_token))
+    assert manager.stats().rollbacks == 0
+
+
 def test_revoke_all_on_a_promoted_replica_minutes_behind(
     fragile: EmbeddedCluster, open_one: Any, subject: str
 ) -> None:

@@ -9,7 +9,7 @@
 -- Status   OK        the sessions have ended, as far as there were any
 --          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --
--- For devices of every kind the generation is raised, even when no session was live. A repeated
+-- The generation is raised, or that of the kind of device, even when no session was live. A repeated
 -- operation answers what the first run answered.
 --@include subject
 --@include repeats
@@ -34,6 +34,8 @@ if not ids then
     end_sessions(leaving, tonumber(ARGV[3]), ARGV[4], ARGV[5])
     if ARGV[6] == '*' then
         raise_generation(up_to)
+    else
+        raise_kind_generation(ARGV[6], up_to)
     end
     ids = session_ids(leaving)
     remember(0, ids)

@@ -15,8 +15,9 @@
 -- Status   OK         the session is open
 --          BANNED     the subject is banned from everything
 --          REFUSED    the subject has the most sessions already, and the policy refuses one more
---          OVERTAKEN  all sessions were revoked since the expected generation, or since another
---                     issuer opened the session, or the policy's number of sessions is newer
+--          OVERTAKEN  all sessions were revoked since the expected generation; or another issuer
+--                     opened the session, and since then all sessions or those on its kind of
+--                     device were revoked, or the policy's number of either was opened
 --          SPENT      the operation opened a session before, which is over and forgotten, or it
 --                     was to open none
 --
@@ -31,6 +32,7 @@ local MOST_IMPERSONATIONS = 10
 
 load()
 local session_id, device_record = ARGV[2], ARGV[7]
+local kind = device_type({device = device_record})
 local function answer(status, replaced)
     local is_refused = status == 'REFUSED'
     return {
@@ -56,14 +58,16 @@ if read_bans()[''] then
     settle()
     return answer('BANNED')
 end
-if ARGV[13] ~= '' and generation() > tonumber(ARGV[13]) or opened_ms and opened_ms < cutoff then
+if ARGV[13] ~= '' and generation() > tonumber(ARGV[13])
+    or opened_ms and (opened_ms < cutoff or opened_ms <= kind_generation(kind)) then
     settle()
     return answer('OVERTAKEN')
 end
 
 local record = {
     flags = tonumber(ARGV[6]),
-    created = opened_ms and math.min(opened_ms, now_ms) or math.max(now_ms, cutoff, generation() + 1),
+    created = opened_ms and math.min(opened_ms, now_ms)
+        or math.max(now_ms, cutoff, generation() + 1, kind_generation(kind) + 1),
     absolute_end = now + absolute_seconds, refreshed = now, idle = tonumber(ARGV[5]),
     rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
 }
@@ -104,22 +108,21 @@ else
             return first < second or (first == second and is_older(a, b))
         end)
     end
-    local kind, most_alike = device_type(record), tonumber(ARGV[10])
-    local alike = 1
+    local most, most_alike = tonumber(ARGV[9]), tonumber(ARGV[10])
+    local alike, newer, newer_alike = 1, 0, 0
     for _, session in ipairs(staying) do
-        alike = alike + (device_type(session.record) == kind and 1 or 0)
+        local is_alike = device_type(session.record) == kind
+        local is_newer = login_order(session.record) > order
+        alike = alike + (is_alike and 1 or 0)
+        newer = newer + (is_newer and 1 or 0)
+        newer_alike = newer_alike + (is_alike and is_newer and 1 or 0)
     end
     local surplus_alike = most_alike > 0 and alike - most_alike or 0
-    local surplus = #staying + 1 - tonumber(ARGV[9])
-    if opened_ms and ARGV[11] == 'oldest' then
-        local newer = 0
-        for _, session in ipairs(staying) do
-            newer = newer + (login_order(session.record) > order and 1 or 0)
-        end
-        if newer >= tonumber(ARGV[9]) then -- it would be the oldest of too many
-            settle()
-            return answer('OVERTAKEN')
-        end
+    local surplus = #staying + 1 - most
+    if opened_ms and ARGV[11] == 'oldest' -- it would be the oldest of too many
+        and (newer >= most or (most_alike > 0 and newer_alike >= most_alike)) then
+        settle()
+        return answer('OVERTAKEN')
     end
     if ARGV[11] == 'refuse' and math.max(surplus, surplus_alike) > 0 then
         settle()

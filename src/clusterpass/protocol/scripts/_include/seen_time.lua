@@ -29,6 +29,6 @@ local function keep_time_forward()
             see(ended_at * 1000)
         end
     end
-    see(generation())
+    see(latest_generation())
     now = math.floor(now_ms / 1000)
 end

@@ -84,9 +84,9 @@ local function settle_key(latest)
         latest = math.max(latest, ban.u + BAN_MARGIN_SECONDS)
         for_good = for_good or ban.u == 0
     end
-    if fields['g'] then
+    if latest_generation() > 0 then
         latest = math.max(latest,
-            math.ceil(generation() / 1000) + math.max(generation_seconds, keep_seconds))
+            math.ceil(latest_generation() / 1000) + math.max(generation_seconds, keep_seconds))
     end
     if fields['h'] and history_seconds > 0 then
         latest = math.max(latest, last_line()) + history_seconds
