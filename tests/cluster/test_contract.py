@@ -92,6 +92,26 @@ def test_without_a_grace_a_token_is_good_for_one_exchange(open_manager, config, 
     assert refusal.value.reason == "reused"
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("again", [0, -1])
+def test_a_retry_after_refreshes_that_the_store_has_lost_is_no_theft(
+    engine, manager, subject, lost, again
+):
+    """As a failover may lose them. ``again``: which token another tab presents a moment later."""
+    pairs, key = [manager.login(subject)], Keyspace().sessions(subject)
+    with home_of(engine, key) as client:
+        before = client.dump(key)
+        for _ in range(lost):
+            pairs.append(manager.refresh(pairs[-1].refresh_token))
+        client.restore(key, 0, before, replace=True)
+    make_known(key)
+    newest = manager.refresh(pairs[-1].refresh_token)
+    followed = pairs[1:][again]
+    assert manager.refresh(pairs[:-1][again].refresh_token).refresh_token == followed.refresh_token
+    assert manager.verify(newest.access_token)
+    assert manager.refresh(newest.refresh_token)
+
+
 def test_racing_refreshes_of_one_token_have_one_successor(manager, subject):
     pair = manager.login(subject)
     with ThreadPoolExecutor(16) as pool:

@@ -103,6 +103,27 @@ def test_what_the_store_lost_is_exchanged_again(
         assert_one_session(tabs, app, [first, again])
 
 
+@face
+def test_a_refresh_that_was_lost_with_its_exchange_is_no_theft(
+    whole: Shape, face: str, namespace: str, config: Config
+) -> None:
+    app, key = pyjwt(), Keyspace(namespace).sessions("7")
+    with tabs_of(whole, face, namespace, config, app) as tabs:
+        first = tabs[0].refresh(app.refresh)
+        second = tabs[0].refresh(first.refresh_token)
+        with whole.client(key) as client:
+            assert client.delete(key) == 1
+        # Without the exchange there is no session; the old token brings it back.
+        with pytest.raises(InvalidRefreshToken) as caught:
+            tabs[1].refresh(second.refresh_token)
+        assert caught.value.reason == "unknown_session"
+        again = tabs[1].refresh(app.refresh)
+        assert again.refresh_token == first.refresh_token
+        third = tabs[0].refresh(second.refresh_token)
+        assert tabs[1].refresh(again.refresh_token).refresh_token == second.refresh_token
+        assert tabs[1].verify(third.access_token)
+
+
 @pytest.mark.sampled(6)
 @face
 @pytest.mark.parametrize("moment", ["before", "at once", "after"])

@@ -69,8 +69,13 @@ class Chain:
     def _exchange(self, link: Link, key: int, now: int, made: str | None) -> str | None:
         place = self.place
         began, burst = place.began, place.burst
-        if not burst or now - began > self.grace:
+        if not burst or now - place.refreshed > self.grace:
             began, burst = now, 0
+        elif now - began > self.grace:
+            began, burst = place.refreshed, 1
+        lost = max(0, link.rotation - place.newest.rotation)
+        if lost:
+            began = now
         if made:
             known = self.links.get(made)
             # The same token from the same key, also after a rollback; never without a grace.
@@ -78,5 +83,5 @@ class Chain:
                 raise AssertionError("a successor of two tokens")
             successor = known or Link(made, link.rotation + 1, link, key if self.grace else None)
             self.links[made] = successor
-            self.place = Place(successor, now, began, burst + 1)
+            self.place = Place(successor, now, began, burst + lost + 1)
         return made

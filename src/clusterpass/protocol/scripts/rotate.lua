@@ -71,7 +71,13 @@ local function exchange(line)
         -- Only the exchange before this one is still recent enough for a retry.
         began, line.burst = line.refreshed, 1
     end
-    line.burst = math.min(line.burst + 1, 255)
+    -- Exchanges that the store has lost count as made just now: their tokens may be on their way
+    -- again, and are not stolen for that.
+    local lost = math.max(0, rotation - line.rotation)
+    if lost > 0 then
+        began = now
+    end
+    line.burst = math.min(line.burst + lost + 1, 255)
     -- The clock of a promoted replica may lag.
     line.burst_span = math.max(0, math.min(now - began, 65535))
     line.digest, line.rotation, line.refreshed = successor, rotation + 1, now
