@@ -58,6 +58,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.ARGUMENT,
     ): "the most significant byte is the first by default",
     (
+        "src/clusterpass/doctor/snapshot.py",
+        'named = (self.info or {}).get("role", "")',
+        Kind.ARGUMENT,
+    ): "None is no name of a role either",
+    (
+        "src/clusterpass/users/directory.py",
+        'before, after = self._keyspace.user("").split(b"}", 1)',
+        Kind.NUMBER,
+    ): "a key has one closing brace",
+    (
         "src/clusterpass/doctor/collect.py",
         "return keyspace.not_before(0).decode()",
         Kind.NUMBER,

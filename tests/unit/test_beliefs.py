@@ -221,3 +221,22 @@ def test_following_has_the_nodes_push_and_ends(scene: Scene) -> None:
     scene.cache.wake_followers()
     assert woken == [1, 1, 1]
     assert scene.cache.look_after_followers() == 0
+
+
+def test_a_node_is_doubted_by_what_was_known_when_it_was_asked(scene: Scene) -> None:
+    """However long ago: evidence counts that is younger than L by then, not by now."""
+    leases = scene.cache.leases
+    asked_at = scene.now
+    assert leases.doubts(NODE, asked_at) == scene.cache.doubts(NODE)
+    doubted = {
+        (age, is_durable): scene.cache.doubts(NODE, age=age, is_durable=is_durable)
+        for age in (0.0, 5.0, 1e9)
+        for is_durable in (False, True)
+    }
+    assert doubted == {
+        (age, is_durable): leases.doubts(NODE, asked_at - age, is_durable=is_durable)
+        for age, is_durable in doubted
+    }
+    scene.now += 1e6
+    assert scene.cache.doubts(NODE) is True, "nobody has told anything for a long time"
+    assert scene.cache.doubts(NODE, age=1e6) is doubted[0.0, False], "as it was then"

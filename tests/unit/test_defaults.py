@@ -9,6 +9,7 @@ import pytest
 
 from clusterpass import (
     AsyncHashing,
+    AsyncUserDirectory,
     Config,
     ConfigurationError,
     EmbeddedCluster,
@@ -191,6 +192,7 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (AsyncHashing, {"concurrency": None, "most_waiting": 64}),
     (Hashing, {"concurrency": None, "most_waiting": 64}),
     (UserDirectory, {"hash_concurrency": None, "most_waiting": 64}),
+    (AsyncUserDirectory, {"hash_concurrency": None, "most_waiting": 64}),
     (PasswordHasher, {"memory_kib": 46 * 1024, "passes": 1, "lanes": 1}),
     (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
     (SessionManager.impersonate, {"for_seconds": 900}),

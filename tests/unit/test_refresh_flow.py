@@ -29,6 +29,7 @@ from .driven_flows import (
     access_token,
     config,
     drive,
+    end_of_one,
     first_call,
     housekeeping,
     life,
@@ -274,4 +275,6 @@ def test_a_store_that_lost_a_revocation_exchanges_no_token() -> None:
     assert (caught.value.reason, caught.value.ended_at) == ("revoked", NOW)
     assert own.flows.stats().rollbacks == 1
     assert own.flows.stats().pending.waiting == 1, "the session is ended again"
-    assert own.told == []
+    (repair,) = own.flows.memory.pending.all()
+    drive(repair.attempt(), end_of_one(b"ENDED"))
+    assert own.told == [], "its end was told when it ended"
