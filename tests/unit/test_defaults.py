@@ -44,6 +44,7 @@ from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.topology.members import Member
 from clusterpass.store.topology.slots import Shard
 from clusterpass.users.passwords import PasswordHasher
+from clusterpass.web.settings import WebSettings
 
 HOUR, DAY, MIB = 3600, 86_400, 2**20
 FIELDS: dict[type[Any], dict[str, Any]] = {
@@ -197,6 +198,13 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
     (SessionManager.impersonate, {"for_seconds": 900}),
 ]
+
+
+@pytest.mark.parametrize("kind", [Config, SessionPolicy, ThrottlePolicy, WebSettings])
+def test_settings_are_given_by_name(kind: Any) -> None:
+    """So that a release can add one anywhere."""
+    with pytest.raises(TypeError, match="positional"):
+        kind("a value")
 
 
 @pytest.mark.parametrize("kind", FIELDS, ids=lambda kind: kind.__name__)
