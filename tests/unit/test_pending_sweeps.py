@@ -8,6 +8,7 @@ import pytest
 from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.script import Answer
 
 from .driven_flows import (
     NOW,
@@ -84,3 +85,18 @@ def test_who_is_banned_from_everything_cannot_log_in_while_the_ban_is_pending() 
     with pytest.raises(SubjectBanned):
         drive(own.flows.subject.check_ban("alice", "", 1), [NOW * 1000, b""])
     drive(own.login("bob"), opened(BEFORE))
+
+
+def test_a_ban_that_the_store_has_carried_out_is_left_to_it() -> None:
+    """No replica has confirmed it yet, and another process may have lifted it since."""
+    own = life()
+    flow = own.flows.subject.ban("alice", reason="fraud", for_seconds=None, scope="", level=1)
+    call = first_call(flow)
+    with pytest.raises(RevocationPending):
+        reply = call.read([b"OK", NOW * 1000, [SESSION_ID], b""])
+        flow.send(Answer(reply, False, "node", False))
+    drive(own.login("alice"), opened(LATER))
+    bans, _ = drive(own.flows.subject.bans("alice"), [NOW * 1000, b""])
+    assert bans == ()
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(BEFORE))

@@ -198,12 +198,18 @@ class Denials:
         return is_denied or key in self._sweeps or key in self._generations
 
     def pending_bans(self, key: bytes) -> tuple[StoredBan, ...]:
-        """Return the bans of the subject of ``key`` that the store may not know."""
+        """Return the bans of the subject of ``key`` that the store may not know.
+
+        A ban from everything that the store has carried out is left to it, as somebody may have
+        lifted it since.
+        """
         if key not in self._sweeps:
             return ()
         with self._lock:
-            found = [ban for sweep in self._sweeps.get(key, {}).values() for ban in sweep.bans]
-        return tuple(found)
+            sweeps = tuple(self._sweeps.get(key, {}).values())
+        return tuple(
+            ban for sweep in sweeps for ban in sweep.bans if ban.scope or sweep.until == math.inf
+        )
 
     def judge(
         self, key: bytes, session_id: bytes, stored: Stored, asked_at: float
