@@ -15,6 +15,7 @@ from clusterpass.web.messages import WebAnswer, method_of
 _VISIT: Final = "_clusterpass_visit"
 _RECALLED: Final = "_clusterpass_recalled"
 _BEARER: Final = "Bearer "
+_VARY: Final = varying(())
 
 
 class FlaskRequest:
@@ -125,5 +126,8 @@ def add_headers(response: Response) -> Response:
         for name, value in visit.headers:
             headers.add(name, value)
     elif _RECALLED in known:
-        headers["Vary"] = varying(headers.getlist("Vary"))
+        if "Vary" in headers:
+            headers["Vary"] = varying(headers.getlist("Vary"))
+        else:
+            headers.add("Vary", _VARY)
     return response

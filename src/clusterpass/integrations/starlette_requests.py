@@ -21,6 +21,8 @@ _IS_WRAPPED: Final = "clusterpass.is_wrapped"
 JUDGED: Final = "clusterpass.judged"
 """The key in the scope that says that the response depends on who sent the request, where there is
 no visit that does."""
+_VARY: Final = (b"vary", varying(()).encode())
+_FAILED: Final = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 _MOST_HELD: Final = 65_536
 """Bytes."""
 _MOST_KEPT: Final = 1 << 20
@@ -97,7 +99,8 @@ class SessionHeaders:
             response = await self._refuse(HTTPConnection(scope), refusal)
             await response(scope, receive, answer.send_now)
         else:
-            await answer.let_go()
+            if answer.held:
+                await answer.let_go()
 
 
 class _Answer:
@@ -112,21 +115,23 @@ class _Answer:
         """Whether something has been sent."""
         self._scope: Final = scope
         self._send: Final = send
-        self._held: Final[list[Message]] = []
+        self.held: Final[list[Message]] = []
+        """What is held back."""
 
     async def send(self, message: Message) -> None:
         """Send a message, or hold it back."""
         if message["type"] == "http.response.start":
             message = self._with_headers(message)
-            if self._may_be_of_a_refusal(message):
-                self._held.append(message)
+            if message["status"] == _FAILED and self._may_be_of_a_refusal():
+                self.held.append(message)
                 return
-        elif self._held:
-            self._held.append(message)
-            if sum(len(each.get("body", b"")) for each in self._held) > _MOST_HELD:
+        elif self.held:
+            self.held.append(message)
+            if sum(len(each.get("body", b"")) for each in self.held) > _MOST_HELD:
                 await self.let_go()
             return
-        await self._send_on(message)
+        self.has_begun = True
+        await self._send(message)
 
     async def send_now(self, message: Message) -> None:
         """Send a message of the response that replaces what was held back."""
@@ -136,8 +141,8 @@ class _Answer:
 
     async def let_go(self) -> None:
         """Send what was held back."""
-        held = self._held[:]
-        self._held.clear()
+        held = self.held[:]
+        self.held.clear()
         for message in held:
             await self._send_on(message)
 
@@ -145,24 +150,28 @@ class _Answer:
         self.has_begun = True
         await self._send(message)
 
-    def _may_be_of_a_refusal(self, message: Message) -> bool:
-        if message["status"] != HTTPStatus.INTERNAL_SERVER_ERROR:
-            return False
+    def _may_be_of_a_refusal(self) -> bool:
         visit: Visit | None = self._scope.get(_VISIT)
         is_refused = visit is not None and visit.is_refused
         # Starlette answers while it handles the error.
         return is_refused or isinstance(sys.exception(), ClusterPassError)
 
     def _with_headers(self, message: Message) -> Message:
+        visit: Visit | None = self._scope.get(_VISIT)
+        is_judged = JUDGED in self._scope
+        if visit is None and not is_judged:
+            return message
         # A copy: a cache inside may store the message that it has sent, and must not have tokens.
         message = {**message, "headers": [*message.get("headers", ())]}
+        if visit is None and not any(name == b"vary" for name, _ in message["headers"]):
+            message["headers"].append(_VARY)
+            return message
         headers = MutableHeaders(scope=message)
-        visit: Visit | None = self._scope.get(_VISIT)
         if visit is not None:
             protect(visit, headers, headers.getlist("vary"))
             for name, value in visit.headers:
                 headers.append(name, value)
-        if JUDGED in self._scope:
+        if is_judged:
             headers["vary"] = varying(headers.getlist("vary"))
         return message
 
