@@ -115,7 +115,7 @@ BROKEN: dict[str, Build] = {
             {KNEW, "acts although the process knew of the end"},
             _NOBODY_CONFIRMS,
             _IMPATIENT,
-            mix=Mix(impersonation=8),
+            mix=Mix(impersonation=15, end_one=8, end_all=2, login=6),
             at_once=2,
         ),
         Build(
