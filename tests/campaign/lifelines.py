@@ -11,6 +11,8 @@ DEAD = frozenset({"session_revoked", "session_unknown", "session_expired"})
 REFUSED = DEAD | {"invalid_refresh_token", "refresh_token_reused", "invalid_token"}
 PENDING = frozenset({"revocation_pending", "store_unavailable"})
 _NEVER = float("inf")
+_MOST_IMPERSONATIONS = 10
+"""Of one subject; one more ends the oldest."""
 _CLOCKS = 1.0
 """Seconds between the clocks by which a cutoff and a login were timed, at most."""
 
@@ -51,6 +53,8 @@ class Lifeline:
     """What ends all sessions of the subject; the same list for all of these."""
     logins: list[Operation] = field(default_factory=list)
     """Of the subject, this one included; the same list for all of its sessions."""
+    impersonations: list[Operation] = field(default_factory=list)
+    """Of the subject; the same list for all of its sessions."""
     cutoffs: list[Operation] = field(default_factory=list)
     """What ends all sessions of the namespace; the same list for all."""
     actor: "Lifeline | None" = None
@@ -70,7 +74,14 @@ class Lifeline:
 
     @property
     def replacing(self) -> list[Operation]:
-        """Logins for which this session may have had to leave."""
+        """Logins and impersonations for which this session may have had to leave."""
+        if self.login.verb == "impersonate":
+            later = [
+                each
+                for each in self.impersonations
+                if each is not self.login and _may_follow(each, self)
+            ]
+            return later[_MOST_IMPERSONATIONS - 1 :]
         if self.login.limit is None:
             return []
         return [each for each in self.logins if each is not self.login and _may_follow(each, self)]
@@ -187,6 +198,7 @@ def read_lifelines(
     lifelines: dict[str, Lifeline] = {}
     sweeps: dict[str, list[Operation]] = defaultdict(list)
     logins: dict[str, list[Operation]] = defaultdict(list)
+    impersonations: dict[str, list[Operation]] = defaultdict(list)
     cutoffs = [each for each in history.operations if each.verb == "revoke_before"]
     clocks = ServerClocks(history.faults)
     for each in history.operations:
@@ -194,6 +206,8 @@ def read_lifelines(
             sweeps[each.subject].append(each)
         elif each.verb == "login":
             logins[each.subject].append(each)
+        elif each.verb == "impersonate":
+            impersonations[each.subject].append(each)
     for each in history.operations:
         if each.verb in OPENS and each.session:
             subject = each.subject
@@ -201,6 +215,7 @@ def read_lifelines(
                 each,
                 sweeps=sweeps[subject],
                 logins=logins[subject],
+                impersonations=impersonations[subject],
                 cutoffs=cutoffs,
                 actor=lifelines.get(each.actor),
                 clocks=clocks,

@@ -101,6 +101,13 @@ def test_an_impersonation_ends_with_its_actor() -> None:
     assert promises(opened, acting(), as_bob(4.0, **DEAD)) == [LOST], "nothing has ended"
 
 
+def test_the_eleventh_impersonation_of_a_subject_ends_the_oldest() -> None:
+    opened = [login("s", 1.0), acting()]
+    others = [acting(2.0 + number / 10, session=f"i-{number}") for number in range(1, 11)]
+    assert not promises(*opened, *others, as_bob(4.0, **DEAD))
+    assert promises(*opened, *others[:9], as_bob(4.0, **DEAD)) == [LOST], "there was room"
+
+
 def test_who_knows_of_the_actors_end_refuses_both() -> None:
     opened = login("s", 1.0)
     pending = operation("logout", 3.0, 3.1, **PENDING)
