@@ -7,6 +7,7 @@
   failover does not make thousands of them ask at once.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -25,7 +26,7 @@ _FAR: Final = 2**40
 class Followed:
     """A session that one caller follows."""
 
-    __slots__ = ("entry", "is_due", "is_left", "keys", "read_at", "wake")
+    __slots__ = ("entry", "is_due", "keys", "left", "read_at", "wake")
 
     def __init__(
         self,
@@ -43,15 +44,16 @@ class Followed:
         """The keys whose changes concern the session: that of its subject, and of its actor."""
         self.is_due = True
         """Whether the session may have changed since it was read."""
-        self.is_left = False
-        """Whether the caller is gone without having said so."""
+        self.left: deque[Followed] | None = None
+        """Where those are noted whose callers are gone without having said so."""
         self.read_at = 0.0
         """When the session was last read, in seconds of the steady clock."""
         self.wake: Final = wake
 
     def leave(self) -> None:
         """Say, without a lock, that nobody follows the session any more."""
-        self.is_left = True
+        if self.left is not None:
+            self.left.append(self)
 
     def touch(self) -> None:
         """Have the session read again."""
@@ -75,10 +77,12 @@ class Followers:
         """Forget everybody; the callers of a parent process do not exist in a forked child."""
         self._all: dict[Followed, None] = {}
         self._by_key: dict[bytes, set[Followed]] = {}
+        self._left: deque[Followed] = deque()
 
     def add(self, followed: Followed) -> None:
         """Wake ``followed`` from now on when one of its keys changes."""
         self._all[followed] = None
+        followed.left = self._left
         for key in followed.keys:
             self._by_key.setdefault(key, set()).add(followed)
 
@@ -110,8 +114,8 @@ class Followers:
 
     def forget_left(self) -> None:
         """Forget those whose callers are gone."""
-        for followed in [each for each in self._all if each.is_left]:
-            self.remove(followed)
+        while self._left:
+            self.remove(self._left.popleft())
 
     def wake_lapsed(self) -> None:
         """Wake some of those whose leases have ended, or whose sessions end by themselves."""
