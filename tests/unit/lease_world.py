@@ -98,6 +98,7 @@ class World:
         if newest.epoch >= self.owner.epoch and not newest.is_stopped:
             self.known_owner = self.owner.name
             self.cache.set_primaries(frozenset({self.owner.name, "b", "c"}))
+            self.cache.mapped(0.0, {})
 
     # What happens to the network and the nodes.
 

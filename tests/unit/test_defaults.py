@@ -171,7 +171,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     Shard: {"is_whole": True, "at": frozenset()},
     Member: {"moving": ()},
     Heartbeat: {"has_journal": False},
-    Pulse: {"told": None},
+    Pulse: {"told": None, "own_epoch": None},
     StoreLocation: {
         "is_embedded": False,
         "username": None,

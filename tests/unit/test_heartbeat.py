@@ -38,13 +38,17 @@ def test_the_epoch_that_a_node_tells(info, epoch):
         assert isinstance(pulse, ServerError), "a node without an epoch vouches for nothing"
         assert pulse.code == "ERR"
     else:
-        assert pulse == Pulse(epoch, 5, MILLISECONDS)
+        assert pulse == Pulse(epoch, 5, MILLISECONDS, own_epoch=3)
 
 
 def test_the_cutoff_is_read_where_the_node_holds_a_copy():
-    assert read_pulse(OF_CLUSTER, [None, INFO % b"1", TIME]) == Pulse(1, 0, MILLISECONDS)
+    assert read_pulse(OF_CLUSTER, [None, INFO % b"1", TIME]) == Pulse(
+        1, 0, MILLISECONDS, own_epoch=3
+    )
     elsewhere = Heartbeat(b"", has_cutoff=False, is_cluster=True)
-    assert read_pulse(elsewhere, [b"5", INFO % b"1", TIME]) == Pulse(1, None, MILLISECONDS)
+    assert read_pulse(elsewhere, [b"5", INFO % b"1", TIME]) == Pulse(
+        1, None, MILLISECONDS, own_epoch=3
+    )
 
 
 def test_a_server_that_became_a_replica_is_refused():

@@ -52,19 +52,19 @@ class Endless(Leases):
 class FromTheReply(Leases):
     """A lease runs from when a reply arrives, not from when the beat was sent."""
 
-    def beat_answered(self, node, number, *, epoch=0, knows_cutoff=True):
+    def beat_answered(self, node, number, **told):
         state = self._nodes.get(node)
         if state is not None:
             state.unanswered = type(state.unanswered)(
                 [(n, at + 3 * BOUND) for n, at in state.unanswered], state.unanswered.maxlen
             )
-        return super().beat_answered(node, number, epoch=epoch, knows_cutoff=knows_cutoff)
+        return super().beat_answered(node, number, **told)
 
 
 class NoGenerations(Leases):
     """A connection that is lost and made anew changes nothing."""
 
-    def connected(self, node, *, pushes=True):
+    def connected(self, node, *, pushes=True, at=None):
         state = self._nodes.setdefault(node, NodeState())
         state.is_met = True
         if state.lease is None:
@@ -81,9 +81,14 @@ class NoMajority(Leases):
     def _majority_until(self):
         return inf
 
-    def _settle_epoch(self):
-        for state in self._nodes.values():
-            state.epoch = self.epoch
+    def _majority_up_to(self, epoch):
+        return inf
+
+    def _effective(self, state):
+        return self.epoch
+
+    def _note_epoch(self, node, state, epoch, sent_at, heard_at):
+        state.epoch = epoch
         return False
 
 
@@ -127,13 +132,17 @@ def test_whoever_tells_an_older_epoch_has_no_lease(order):
     assert all(leases.lease(node).until > 1 for node in NODES)
     old = leases.lease("a")
     leases.beat_answered("b", leases.beat_sent("b", 0.3), epoch=6)
-    assert old.until == -inf and leases.lease("a") is not old
+    assert old.until == -inf and leases.lease("a") is old
     assert leases.outdated == {"a", "c"}
     with_beats(leases, "c", (0.4, 6))
     assert leases.outdated == {"a"}
     with_beats(leases, "b", (0.4, 6), (0.5, 6))
     with_beats(leases, "c", (0.5, 6))
+    leases.mapped(0.55, {})
     assert leases.lease("c").until > 1.2 and leases.lease("a").until == -inf
+    with_beats(leases, "a", (0.6, 6), (0.7, 6))
+    leases.mapped(0.65, {})
+    assert leases.lease("a") is old and old.until > 1.2, "what was read from it is as good again"
 
 
 def test_all_events_of_three_end_every_lease_that_they_touch():

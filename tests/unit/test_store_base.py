@@ -36,6 +36,9 @@ class Observer:
         self.asked.append((node, age, is_durable))
         return self.is_in_doubt
 
+    def effective_epoch(self, epoch: int) -> int:
+        return epoch
+
     def agreed(self, node: Any, sent_at: float) -> None:
         self.told.append(("agreed", node))
 

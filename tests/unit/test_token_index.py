@@ -256,4 +256,4 @@ def test_leases_that_have_ended_are_not_kept(scene):
     for _ in range(20):
         scene.cache.connected(NODE)
         scene.cache.leases.end_all()
-    assert len(scene.cache.leases._current) == 1
+    assert len(scene.cache.leases._generations._current) == 1

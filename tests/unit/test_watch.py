@@ -27,6 +27,7 @@ class Observer:
         self.refusal = "before"
         self.journal = None
         self.told: list[tuple[Any, ...]] = []
+        self.moved: list[Any] = []
         self.is_urgent = self.has_changed = False
 
     def connected(self, node: Any, *, pushes: bool = True) -> None:
@@ -52,7 +53,10 @@ class Observer:
     def time_told(self, node: Any, number: int, milliseconds: int) -> None:
         self.told.append(("time", node, number, milliseconds))
 
-    def beat_answered(self, *answer: Any) -> bool:
+    def mapped(self, seconds: float, moved: Any) -> None:
+        self.moved.append(moved)
+
+    def beat_answered(self, *answer: Any, own_epoch: int | None = None) -> bool:
         self.told.append(("answered", *answer))
         return self.has_changed
 

@@ -4,7 +4,7 @@ The watch of a store reports the events; a store asks before it believes a reply
 the :class:`Leases` and whatever depends on them.
 """
 
-from collections.abc import Callable, Hashable, Set
+from collections.abc import Callable, Collection, Hashable, Mapping, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -49,6 +49,14 @@ class Beliefs:
             self.leases.set_primaries(nodes)
             self.leases.set_journals(journals)
 
+    def mapped(self, seconds: float, moved: Mapping[Hashable, Collection[int]]) -> None:
+        """Take note of the slot map that was asked for ``seconds`` ago.
+
+        ``moved``: the slots that have another owner than in the map before, by that former owner.
+        """
+        with self._lock:
+            self.leases.mapped(self._steady() - seconds, moved)
+
     def set_journals(self, nodes: Set[Hashable]) -> None:
         """Set the nodes that hold the journals."""
         with self._lock:
@@ -57,7 +65,7 @@ class Beliefs:
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
         with self._lock:
-            self.leases.connected(node, pushes=pushes)
+            self.leases.connected(node, pushes=pushes, at=self._steady())
             if self.journal is not None:
                 self.journal.forget_node(node)
 
@@ -93,11 +101,14 @@ class Beliefs:
         epoch: int,
         cutoff: int | None,
         told: Told | None = None,
+        *,
+        own_epoch: int | None = None,
     ) -> bool:
-        """Take note of the answer to beat ``number``; return whether the epoch has changed.
+        """Take note of the answer to beat ``number``; return whether the slots may have changed.
 
         ``cutoff``: in milliseconds since the epoch; None: the node holds no copy of the cutoff.
-        ``told``: what the journal of the node tells of itself; None: there is none.
+        ``told``: what the journal of the node tells of itself; None: there is none. ``own_epoch``:
+        the config epoch of the node itself.
         """
         with self._lock:
             sent_at = self.leases.sent_at(node, number)
@@ -106,7 +117,12 @@ class Beliefs:
             if cutoff is not None:
                 self._cutoff.learn(cutoff, sent_at)
             has_changed = self.leases.beat_answered(
-                node, number, epoch=epoch, knows_cutoff=cutoff is not None
+                node,
+                number,
+                epoch=epoch,
+                own_epoch=own_epoch,
+                knows_cutoff=cutoff is not None,
+                heard_at=self._steady(),
             )
             if told is not None and self.knows(node, told):
                 self.leases.heads_heard(node, sent_at)
@@ -157,6 +173,10 @@ class Beliefs:
     def _take_bound(self) -> None:
         if self.journal is not None and self.journal.milliseconds:
             self.leases.set_evidence_bound(self.journal.milliseconds / 1000)
+
+    def effective_epoch(self, epoch: int) -> int:
+        """Return as what ``epoch`` counts: a known primary may have taken it for itself."""
+        return self.leases.epochs.effective(epoch)
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Set
 from math import inf
 from typing import Final
 
+from clusterpass.sessions.memory.epochs import Epochs
 from clusterpass.sessions.memory.node_state import NodeState
 
 EVIDENCE_SECONDS: Final = 0.25
@@ -27,8 +28,9 @@ class Evidence:
         """``bound``: T, in seconds; ``has_epochs``: False for a single server without a cluster."""
         self.bound: Final = bound
         self._has_epochs = has_epochs
+        self.epochs: Final = Epochs()
         self.epoch = 0
-        """The highest of the epochs that the nodes reported last."""
+        """The highest of the epochs that the nodes reported last, as they count."""
         self.outdated: Set[Hashable] = frozenset()
         """Nodes that reported an older epoch than other nodes."""
         self.evidence_bound = EVIDENCE_SECONDS
@@ -64,7 +66,9 @@ class Evidence:
     def met(self, node: Hashable, now: float) -> None:
         """Take note that ``node`` answers as a primary under the present epoch, since ``now``."""
         state = self._nodes.get(node)
-        if state is not None and state.met_at is None and state.epoch == self.epoch:
+        if state is None or state.met_at is not None or state.epoch is None:
+            return
+        if self.epochs.effective(state.epoch) == self.epoch:
             state.met_at = now
 
     # Questions.
@@ -86,7 +90,11 @@ class Evidence:
             return state is None or state.previous is None or now >= state.previous + self.bound
         if node in self.outdated or node not in self._primaries:
             return True
-        return now >= self.majority_until - self.bound + self._evidence
+        state = self._nodes.get(node)
+        told_at = self.majority_until - self.bound
+        if state is not None and state.epoch is not None:
+            told_at = min(told_at, state.majority_at)
+        return now >= told_at + self._evidence
 
     def seconds_unsettled(self, node: Hashable, now: float) -> float:
         """Return for how long somebody may still believe the primary that ``node`` has replaced.

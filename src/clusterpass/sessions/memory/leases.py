@@ -12,20 +12,28 @@ served before ``lease.until``. The rules:
   to beat k itself may overtake a push from the same iteration of the server's event loop.)
 - The reply to a beat carries the cluster epoch. A replica becomes a primary only after a majority
   of primaries has raised its epoch. So a majority must have answered a beat that was sent less than
-  T ago with the epoch known here, and a node that reports an older epoch has no lease.
-- A higher epoch ends every generation, as slots may have new owners. (So does an epoch lower than
-  any reported before, as the cluster was then created anew.)
+  T ago with an epoch that is no higher than the node's own, and a node that reports an older epoch
+  than others has no lease. (An epoch that a known primary has taken for itself replaces nobody:
+  :class:`Epochs`.)
+- A connection that pushes makes what was read from a node as good as asking it again. So a higher
+  epoch ends no generation: the leases go on once the node and a majority report it. (An epoch lower
+  than any reported before ends all, as the cluster was then created anew.)
+- When the epoch of a node changes, it may have lost slots. Its lease then lasts for T after the
+  last beat that it answered with the old one, unless a slot map says which slots it still owns.
+  What was read from slots that have moved is void; the rest goes on under a new lease.
 - The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
 
 Evidence of the same kind decides whether an answer of a node is believed, with or without a lease:
 :class:`Evidence`.
 """
 
-from collections.abc import Hashable, Set
+from collections.abc import Collection, Hashable, Iterable, Mapping, Set
 from math import inf
+from typing import Final
 
 from clusterpass.model.statistics import NodeStats
 from clusterpass.sessions.memory.evidence import Evidence
+from clusterpass.sessions.memory.generations import Generations
 from clusterpass.sessions.memory.node_state import Lease, NodeState
 
 
@@ -35,13 +43,11 @@ class Leases(Evidence):
     def __init__(self, bound: float, *, has_epochs: bool = True) -> None:
         """``bound``: T, in seconds; ``has_epochs``: False for a single server without a cluster."""
         super().__init__(bound, has_epochs=has_epochs)
-        self.events = 0
-        """The number of generations that have begun or ended."""
+        self._generations: Final = Generations()
         self._heads_agreed_at = -inf
         self._journals: Set[Hashable] | None = frozenset()
         self._beats = 0
         self._cutoff_changed_at = -inf
-        self._current: dict[int, Lease] = {}
 
     # Events.
 
@@ -64,14 +70,28 @@ class Leases(Evidence):
         self._journals = None if nodes is None else frozenset(nodes)
         self._renew()
 
-    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
-        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
+    def mapped(self, asked_at: float, moved: Mapping[Hashable, Collection[int]]) -> None:
+        """Take note of a slot map that was asked for at ``asked_at``.
+
+        ``moved``: the slots that have another owner than in the map before, by that former owner.
+        """
+        for node, slots in moved.items():
+            self._generations.slots_left(node, self._nodes.get(node), slots)
+        for state in self._nodes.values():
+            state.mapped(asked_at)
+        self._renew()
+
+    def connected(self, node: Hashable, *, pushes: bool = True, at: float | None = None) -> None:
+        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not.
+
+        ``at``: when the connection began; None: not known, and the slots are known all the same.
+        """
         state = self._nodes.setdefault(node, NodeState())
-        self._retire(state)
+        self._generations.retire(state)
         state.forget_beats()
-        state.is_met, state.met_at = True, None
+        state.is_met, state.met_at, state.connected_at = True, None, at
         if pushes:
-            self._begin(node, state)
+            self._generations.begin(node, state)
         self._renew()
 
     def heads_heard(self, node: Hashable, sent_at: float) -> None:
@@ -80,7 +100,7 @@ class Leases(Evidence):
         Call this after :meth:`beat_answered`: what a node told under an older epoch does not count.
         """
         state = self._nodes.get(node)
-        if state is not None and state.epoch == self.epoch:
+        if state is not None and self._effective(state) == self.epoch:
             state.heads_sent_at = max(state.heads_sent_at, sent_at)
             self._renew()
 
@@ -89,7 +109,7 @@ class Leases(Evidence):
 
         ``epoch``: the epoch that the nodes of both told.
         """
-        if epoch >= self.epoch:
+        if self.epochs.effective(epoch) >= self.epoch:
             self._heads_agreed_at = max(self._heads_agreed_at, sent_at)
             self._renew()
 
@@ -98,7 +118,7 @@ class Leases(Evidence):
         state = self._nodes.get(node)
         self._agreed_at.pop(node, None)
         if state is not None:
-            self._retire(state)
+            self._generations.retire(state)
             state.is_met, state.met_at = False, None
             state.forget_beats()
             self._renew()
@@ -112,20 +132,30 @@ class Leases(Evidence):
         return self._beats
 
     def beat_answered(
-        self, node: Hashable, number: int, *, epoch: int = 0, knows_cutoff: bool = True
+        self,
+        node: Hashable,
+        number: int,
+        *,
+        epoch: int = 0,
+        own_epoch: int | None = None,
+        knows_cutoff: bool = True,
+        heard_at: float | None = None,
     ) -> bool:
-        """Take note of the answer to beat ``number``; return whether the epoch has changed.
+        """Take note of the answer to beat ``number``; return whether the slots may have changed.
 
-        ``knows_cutoff``: whether the answer carried the cutoff.
+        ``own_epoch``: the config epoch of the node itself, where it tells one; ``knows_cutoff``:
+        whether the answer carried the cutoff; ``heard_at``: when it came, by default when the beat
+        was sent.
         """
         state = self._nodes.get(node)
         sent_at = None if state is None else state.sent_at(number)
         if state is None or sent_at is None:
             return False  # the beat belongs to a generation that has ended
         self._unjudged.discard(node)
-        state.epoch = epoch
+        self._explain(node, state, own_epoch)
+        may_differ = self._note_epoch(node, state, epoch, sent_at, heard_at)
         has_changed = self._settle_epoch()
-        if state.epoch == self.epoch:
+        if self._effective(state) == self.epoch:
             state.epoch_sent_at = sent_at
             if state.previous is not None:
                 state.own_until = max(state.own_until, state.previous + self.bound)
@@ -133,7 +163,41 @@ class Leases(Evidence):
         if knows_cutoff and sent_at >= self._cutoff_changed_at:
             state.cutoff_sent_at = sent_at
         self._renew()
-        return has_changed
+        return has_changed or may_differ
+
+    def _explain(self, node: Hashable, state: NodeState, own_epoch: int | None) -> None:
+        """Note an epoch that ``node``, a primary already known by its former one, has taken."""
+        known, state.own_epoch = state.own_epoch, own_epoch
+        if known is None or own_epoch is None or own_epoch <= known:
+            return
+        if node in self._primaries:
+            self.epochs.explain(own_epoch)
+            self.epoch = self.epochs.effective(self.epoch)
+
+    def _note_epoch(
+        self,
+        node: Hashable,
+        state: NodeState,
+        epoch: int,
+        sent_at: float,
+        heard_at: float | None,
+    ) -> bool:
+        """Note the epoch that ``node`` reports; return whether its slots may have changed."""
+        former, state.epoch = state.epoch, epoch
+        may_differ = self._has_epochs and former is not None and former != epoch
+        if former is not None and epoch < former and state.lease is not None:
+            self._generations.retire(state)
+            self._generations.begin(node, state)
+            state.told.clear()
+        state.epoch_told(epoch, sent_at)
+        heard_at = sent_at if heard_at is None else heard_at
+        if state.previous is None:
+            if self._has_epochs and state.connected_at is not None:
+                state.note_unmapped(state.connected_at, heard_at)
+                may_differ = True
+        elif may_differ:
+            state.note_unmapped(state.previous, heard_at)
+        return may_differ
 
     def cutoff_changed(self, at: float) -> None:
         """Take note that the cutoff changed by ``at``: earlier beats did not read the new one."""
@@ -149,19 +213,21 @@ class Leases(Evidence):
         """
         for node, state in self._nodes.items():
             if state.lease is not None:
-                self._retire(state)
-                self._begin(node, state)
+                self._generations.retire(state)
+                self._generations.begin(node, state)
         self._renew()
 
     def forget(self) -> None:
         """End all leases and forget all nodes."""
         for state in self._nodes.values():
-            self._retire(state)
+            self._generations.retire(state)
         self._agreed_at.clear()
         self._heads_agreed_at = -inf
         self._unjudged.clear()
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
         self.outdated = frozenset()
+        self.epochs.forget()
+        self._generations.forget()
         self._renew()
 
     # Questions.
@@ -183,8 +249,18 @@ class Leases(Evidence):
         return lease if lease is not None and lease.began <= began else None
 
     def current(self, began: int) -> Lease | None:
-        """Return the lease of the generation that began with event ``began``; None: it ended."""
-        return self._current.get(began)
+        """Return the lease of the generation that began with event ``began``.
+
+        None: it ended. A lease that ended because slots have moved may have a :meth:`successor`.
+        """
+        return self._generations.current(began)
+
+    def successor(self, lease: Lease, slot: int) -> Lease | None:
+        """Return the lease under which what was read from ``slot`` under ``lease`` is as good.
+
+        None: there is none, as the connection has ended or the slot has moved.
+        """
+        return self._generations.successor(lease, self.lease(lease.node), slot)
 
     def describe(self, node: Hashable, now: float) -> NodeStats:
         """Return the state of the lease of ``node`` at ``now``."""
@@ -201,62 +277,81 @@ class Leases(Evidence):
         )
 
     @property
+    def events(self) -> int:
+        """The number of generations that have begun or ended."""
+        return self._generations.events
+
+    @property
     def has_journals(self) -> bool:
         """Whether three primaries hold journals."""
         return bool(self._journals)
 
     # Decisions.
 
-    def _begin(self, node: Hashable, state: NodeState) -> None:
-        state.lease = self._current[self.events] = Lease(node, self.events)
-
-    def _retire(self, state: NodeState) -> None:
-        self.events += 1
-        if state.lease is not None:
-            self._current.pop(state.lease.began, None)
-            state.lease.until = -inf
-            state.lease = None
+    def _effective(self, state: NodeState) -> int | None:
+        return None if state.epoch is None else self.epochs.effective(state.epoch)
 
     def _settle_epoch(self) -> bool:
-        told = [state.epoch for state in self._nodes.values() if state.epoch is not None]
-        highest = max(told, default=self.epoch)
-        self.outdated = frozenset(
-            node
+        told = {
+            node: effective
             for node, state in self._nodes.items()
-            if state.epoch is not None and state.epoch < highest
-        )
+            if (effective := self._effective(state)) is not None
+        }
+        highest = max(told.values(), default=self.epoch)
+        self.outdated = frozenset(node for node, effective in told.items() if effective < highest)
         if highest == self.epoch:
             return False
+        is_new = highest < self.epoch
         self.epoch = highest
         self._agreed_at.clear()
         self._heads_agreed_at = -inf
         for state in self._nodes.values():
             state.met_at, state.heads_sent_at = None, -inf
-        self.end_all()
+        if is_new:
+            self.end_all()
         return True
 
     def _renew(self) -> None:
         self.majority_until = self._majority_until()
         self.heads_at = self._heads_at()
         shared = min(self.majority_until, self._cutoff_until(), self.heads_at + self.bound)
+        voted: dict[int | None, float] = {}
         for node, state in self._nodes.items():
+            if state.epoch not in voted:
+                voted[state.epoch] = self._majority_up_to(state.epoch)
+            state.majority_at = voted[state.epoch]
             if state.lease is not None:
-                is_current = state.epoch == self.epoch and node in self._primaries
-                state.lease.until = min(state.own_until, shared) if is_current else -inf
+                is_current = self._effective(state) == self.epoch and node in self._primaries
+                own = min(state.own_until, state.majority_at + self.bound)
+                if state.unmapped:
+                    own = min(own, state.unmapped[0].safe_at + self.bound)
+                state.lease.until = min(own, shared) if is_current else -inf
+
+    def _majority_up_to(self, epoch: int | None) -> float:
+        """Return when a majority was last asked that had voted for no epoch above ``epoch``."""
+        if not self._has_epochs:
+            return inf
+        if epoch is None:
+            return -inf
+        return self._of_majority(
+            state.told_up_to(epoch)
+            for node in self._primaries
+            if (state := self._nodes.get(node)) is not None
+        )
 
     def _majority_until(self) -> float:
         if not self._has_epochs:
             return inf
-        told = sorted(
-            (
-                state.epoch_sent_at
-                for node in self._primaries
-                if (state := self._nodes.get(node)) is not None and state.epoch == self.epoch
-            ),
-            reverse=True,
+        return self.bound + self._of_majority(
+            state.epoch_sent_at
+            for node in self._primaries
+            if (state := self._nodes.get(node)) is not None and self._effective(state) == self.epoch
         )
+
+    def _of_majority(self, times: Iterable[float]) -> float:
+        told = sorted(times, reverse=True)
         needed = len(self._primaries) // 2 + 1
-        return told[needed - 1] + self.bound if len(told) >= needed else -inf
+        return told[needed - 1] if len(told) >= needed else -inf
 
     def _heads_at(self) -> float:
         if not self._has_epochs or self._journals == frozenset():
@@ -264,7 +359,7 @@ class Leases(Evidence):
         told = sorted(
             state.heads_sent_at
             for node in self._journals or ()
-            if (state := self._nodes.get(node)) is not None and state.epoch == self.epoch
+            if (state := self._nodes.get(node)) is not None and self._effective(state) == self.epoch
         )
         return max(told[-2] if len(told) > 1 else -inf, self._heads_agreed_at)
 

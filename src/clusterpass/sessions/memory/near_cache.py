@@ -126,11 +126,20 @@ class NearCache(Following):
     def is_served(self, entry: CachedToken) -> bool:
         """Return whether the session of ``entry`` may be served from memory now."""
         now = self._steady()
+        if entry.lease.until == -math.inf and entry.lease is not NEVER:
+            self._go_on_under_new_lease(entry)
         if now < entry.lease.until and now < entry.deadline:
             entry.used_at = now
             self._hits += 1
             return True
         return False
+
+    def _go_on_under_new_lease(self, entry: CachedToken) -> None:
+        """Give ``entry`` the present lease of its node, if slots have moved, but not its own."""
+        with self._lock:
+            lease = self.leases.successor(entry.lease, entry.keys.slot)
+            if lease is not None and entry.lease is not NEVER:
+                entry.lease = lease
 
     def shared(self, token: str, began: float) -> Session | None:
         """Return the session of ``token`` if a load of it is good for a verify begun at ``began``.

@@ -242,4 +242,5 @@ class StoreBase:
             steady=self._steady,
             until=until,
             silent=self.breakers.silent,
+            effective=observer.effective_epoch,
         )

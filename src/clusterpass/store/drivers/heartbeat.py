@@ -54,6 +54,8 @@ class Pulse:
     """The clock of the node, in milliseconds since the epoch."""
     told: Told | None = None
     """What the journal of the node tells of itself; None where there is none."""
+    own_epoch: int | None = None
+    """The config epoch of the node itself; None for a single server."""
 
 
 def make_heartbeats(
@@ -103,9 +105,9 @@ def read_pulse(heartbeat: Heartbeat, values: list[Any]) -> Pulse | ServerError:
         epoch = read_epoch(standing)
         if epoch is None:
             return ServerError("ERR", "CLUSTER INFO tells no epoch")
-        own = read_config_epoch(standing) or 0
-        told = told_in(journal[0], own) if journal else None
-        return Pulse(epoch, cutoff, milliseconds, told)
+        own = read_config_epoch(standing)
+        told = told_in(journal[0], own or 0) if journal else None
+        return Pulse(epoch, cutoff, milliseconds, told, own)
     if standing[0] != b"master":
         return ServerError("READONLY", "the server is a replica")
     return Pulse(0, cutoff, milliseconds)

@@ -1,6 +1,6 @@
 """The interface through which a store reports changes to a cache of what was read from it."""
 
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 from clusterpass.protocol.calls.journal import Told
@@ -26,6 +26,12 @@ class Observer(Protocol):
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Note that ``nodes``, and no others, own the slots, and which of them hold journals."""
+
+    def mapped(self, seconds: float, moved: Mapping[Hashable, Collection[int]]) -> None:
+        """Note that a slot map is in use that was asked for ``seconds`` ago.
+
+        ``moved``: the slots that have another owner than in the map before, by that former owner.
+        """
 
     def set_journals(self, nodes: Set[Hashable]) -> None:
         """Note which nodes hold the journals; none of them: nothing is journaled."""
@@ -54,11 +60,14 @@ class Observer(Protocol):
         epoch: int,
         cutoff: int | None,
         told: Told | None = None,
+        *,
+        own_epoch: int | None = None,
     ) -> bool:
-        """Note the reply to heartbeat ``number``; returns whether the epoch has changed.
+        """Note the reply to heartbeat ``number``; returns whether the slots may have changed.
 
         ``cutoff``: milliseconds; None where the node holds no copy of the cutoff. ``told``: what
-        the journal of the node tells of itself; None: there is none.
+        the journal of the node tells of itself; None: there is none. ``own_epoch``: the config
+        epoch of the node itself; None where it tells none.
         """
 
     def knows(self, node: Hashable, told: Told) -> bool:
@@ -87,6 +96,9 @@ class Observer(Protocol):
         ``age``: the seconds since the request was made. ``is_durable``: whether every replica has
         confirmed what the node wrote.
         """
+
+    def effective_epoch(self, epoch: int) -> int:
+        """As what ``epoch`` counts: a primary may have taken it without a vote."""
 
     def agreed(self, node: Hashable, sent_at: float) -> None:
         """Note that a majority, asked from ``sent_at`` on, agreed that ``node`` was not replaced.

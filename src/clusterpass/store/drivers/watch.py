@@ -50,6 +50,8 @@ class Watch:
         self._interval = bound / _BEATS_IN_A_BOUND
         self._heartbeats: dict[Address, Heartbeat] = {}
         self._version = 0
+        self._slots = store.slots
+        """The slot map of the latest turn."""
         self._restarts = Restarts(observer)
         self._refusal = ""
         """Why nodes do not push, as the latest node that refused said; empty once a node pushes."""
@@ -199,7 +201,8 @@ class Watch:
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""
         slots, location = self._store.slots, self._store.location
-        self._version = slots.version
+        moved = slots.moved_since(self._slots)
+        self._version, self._slots = slots.version, slots
         journals = {} if self._observer.journal is None else self._store.journal_nodes()
         heartbeats = make_heartbeats(
             slots, location.keyspace, is_cluster=location.is_cluster, journals=journals
@@ -209,6 +212,7 @@ class Watch:
             self._met.pop(address, None)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys(), journals.keys())
+        self._observer.mapped(time.monotonic() - slots.asked_at, moved)
 
     def _take_answer(
         self,
@@ -247,7 +251,10 @@ class Watch:
         if not isinstance(pulse, ServerError):
             observer, told = self._observer, pulse.told
             observer.time_told(address, number, pulse.milliseconds)
-            if observer.beat_answered(address, number, pulse.epoch, pulse.cutoff, told):
+            own = pulse.own_epoch
+            if observer.beat_answered(
+                address, number, pulse.epoch, pulse.cutoff, told, own_epoch=own
+            ):
                 self._look_ups.is_wanted = True
                 self._is_urgent.set()
             if told is not None and not observer.knows(address, told):

@@ -1,7 +1,8 @@
 """The evidence by which answers are believed: what a majority and the journals tell. Pure.
 
 - A node is believed when a majority of the primaries tells the epoch that the node itself tells: a
-  replica is promoted by the votes of a majority, and a primary raises its epoch before it votes.
+  replica is promoted by the votes of a majority, and a primary raises its epoch before it votes. An
+  epoch that a primary has taken without a vote counts as the one before it.
 - What a node does not know yet, as its shard could not confirm it, stands in the journals. All of
   it is known once two filled journals, whose primaries tell that epoch too, were read.
 - A journal that may have lost entries is filled from the others: from two filled ones, or from all
@@ -76,10 +77,12 @@ class Inquiry:
         steady: Callable[[], float],
         until: float,
         silent: Collection[object] = (),
+        effective: Callable[[int], int] = int,
     ) -> None:
         """``book``: None where nothing is known of journals; ``clock``, ``steady``: return seconds
         of the monotonic and of the steady clock; ``until``: the time of ``clock`` after which no
-        further node is asked; ``silent``: nodes that are asked last."""
+        further node is asked; ``silent``: nodes that are asked last; ``effective``: returns as
+        what an epoch counts."""
         self._slots = slots
         self._keyspace = keyspace
         self._book = book
@@ -87,6 +90,7 @@ class Inquiry:
         self._steady = steady
         self._until = until
         self._silent = silent
+        self._effective = effective
         self._journals = {} if book is None else journal_nodes(slots)
         self._epochs: dict[Address, int] = {}
         self._heads: dict[Address, tuple[float, JournalRead]] = {}
@@ -100,7 +104,7 @@ class Inquiry:
         asked = sorted(
             at
             for node, (at, read) in self._heads.items()
-            if read.is_filled and self._epochs.get(node) == self.epoch
+            if read.is_filled and self._is_of_epoch(node)
         )
         return asked[-_ENOUGH] if len(asked) >= _ENOUGH else None
 
@@ -117,13 +121,13 @@ class Inquiry:
             return False
         self.epoch = self._epochs[node]
         for other in self._in_order(node):
-            is_agreed = self._agreeing(node) > len(self._slots.primaries()) // 2
+            is_agreed = self._agreeing() > len(self._slots.primaries()) // 2
             if (is_agreed and self._knows_heads()) or self._clock() >= self._until:
                 break
             yield from self._ask(other)
-            if self._epochs.get(other, 0) > self.epoch:
+            if self._effective(self._epochs.get(other, 0)) > self._effective(self.epoch):
                 return False
-        if self._agreeing(node) <= len(self._slots.primaries()) // 2:
+        if self._agreeing() <= len(self._slots.primaries()) // 2:
             return False
         if not self._knows_heads():
             yield from self._fill()
@@ -139,18 +143,24 @@ class Inquiry:
         """Fill the journals that may have lost entries, where the others suffice."""
         for node in self._in_order():
             yield from self._ask(node)
-        told = list(self._epochs.values())
-        self.epoch = max(told, default=0)
-        if told.count(self.epoch) > len(self._slots.primaries()) // 2:
+        self.epoch = max(self._epochs.values(), default=0)
+        told = sum(self._is_of_epoch(node) for node in self._epochs)
+        if told > len(self._slots.primaries()) // 2:
             yield from self._fill()
 
     def _knows_heads(self) -> bool:
         return not self._journals or self.heads_at is not None
 
-    def _agreeing(self, node: Address) -> int:
+    def _agreeing(self) -> int:
         primaries = self._slots.primaries()
         # A node that owns nothing any more has no voice.
-        return sum(self._epochs.get(each) == self.epoch for each in primaries)
+        return sum(
+            self._is_of_epoch(each) and self._epochs[each] <= self.epoch for each in primaries
+        )
+
+    def _is_of_epoch(self, node: Address) -> bool:
+        told = self._epochs.get(node)
+        return told is not None and self._effective(told) == self._effective(self.epoch)
 
     def _in_order(self, first: Address | None = None) -> list[Address]:
         """The nodes to ask after ``first``: those with journals first, silent ones last."""
@@ -199,11 +209,7 @@ class Inquiry:
 
     def _fill(self) -> Exchange[None]:
         assert self._book is not None
-        heard = {
-            node: read
-            for node, (_, read) in self._heads.items()
-            if self._epochs.get(node) == self.epoch
-        }
+        heard = {node: read for node, (_, read) in self._heads.items() if self._is_of_epoch(node)}
         filled = sum(read.is_filled for read in heard.values())
         are_new = all(not read.mark and not read.head for read in heard.values())
         enough = _ENOUGH if are_new else len(self._journals)

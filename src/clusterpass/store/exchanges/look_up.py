@@ -37,6 +37,7 @@ def look_up(
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
         if clock() >= until:
             return None
+        asked_at = clock()
         outcome = yield from _ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
         if isinstance(outcome, Fault):
             continue
@@ -47,7 +48,7 @@ def look_up(
                 raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
             judge(reply)
         elif slots:
-            return SlotMap.parse(slots, nodes, address, version, clock())
+            return SlotMap.parse(slots, nodes, address, version, clock(), asked_at=asked_at)
     return None
 
 

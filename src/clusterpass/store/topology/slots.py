@@ -1,6 +1,7 @@
 """The slot map: which node owns which slot, and how many replicas it has. Pure."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,7 +29,15 @@ class Shard:
 class SlotMap:
     """An immutable map from slots to shards. Every change makes a new map."""
 
-    __slots__ = ("has_failed", "is_replicated", "members", "shards", "taken_at", "version")
+    __slots__ = (
+        "asked_at",
+        "has_failed",
+        "is_replicated",
+        "members",
+        "shards",
+        "taken_at",
+        "version",
+    )
 
     def __init__(
         self,
@@ -39,13 +48,15 @@ class SlotMap:
         is_replicated: bool | None = None,
         has_failed: bool = False,
         members: frozenset[Address] = frozenset(),
+        asked_at: float | None = None,
     ) -> None:
         """``shards``: one entry for each slot, None for a slot without a known owner.
 
         ``version``: a number that rises with each change; ``taken_at``: the time of the look-up, in
         seconds of a monotonic clock; ``is_replicated``: whether the store has replicas, failed ones
         included; None: not known; ``has_failed``: whether some node has failed; ``members``: where
-        the nodes of the cluster are.
+        the nodes of the cluster are; ``asked_at``: when the look-up was sent, in the same seconds;
+        None: not before it was taken.
         """
         self.shards = shards
         self.version = version
@@ -53,6 +64,7 @@ class SlotMap:
         self.is_replicated = is_replicated
         self.has_failed = has_failed
         self.members = members
+        self.asked_at = taken_at if asked_at is None else asked_at
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
@@ -83,14 +95,21 @@ class SlotMap:
 
     @classmethod
     def parse(
-        cls, slots: list[Any], nodes: bytes, asked: Address, version: int, taken_at: float = 0.0
+        cls,
+        slots: list[Any],
+        nodes: bytes,
+        asked: Address,
+        version: int,
+        taken_at: float = 0.0,
+        *,
+        asked_at: float | None = None,
     ) -> "SlotMap":
         """The map in the replies of ``asked`` to CLUSTER SLOTS and CLUSTER NODES.
 
         Replicas are counted from CLUSTER NODES, as CLUSTER SLOTS leaves out replicas that have not
         replicated anything yet. Where the two disagree about an owner, its role changed between
-        them, and what is known of its replicas may be out of date. ``taken_at``: seconds of a
-        monotonic clock.
+        them, and what is known of its replicas may be out of date. ``taken_at``, ``asked_at``:
+        when the replies came and when they were asked for, in seconds of a monotonic clock.
         """
         members = parse_members(nodes.decode(errors="replace"))
         replicas, failed, is_replicated = _working_replicas(members, asked)
@@ -113,6 +132,7 @@ class SlotMap:
             is_replicated=is_replicated,
             has_failed=has_failed,
             members=frozenset(_address(each, asked) for each in members),
+            asked_at=asked_at,
         )
 
     def moved(self, slot: int, address: Address) -> "SlotMap":
@@ -127,11 +147,22 @@ class SlotMap:
             is_replicated=self.is_replicated,
             has_failed=self.has_failed,
             members=self.members,
+            asked_at=self.asked_at,
         )
 
     def shard(self, slot: int) -> Shard | None:
         """The owner of ``slot``; None while no owner is known."""
         return self.shards[slot]
+
+    def moved_since(self, former: "SlotMap") -> dict[Hashable, list[int]]:
+        """The slots that have another owner here than in ``former``, by the owner there."""
+        moved: dict[Hashable, list[int]] = {}
+        for slot, (now, before) in enumerate(zip(self.shards, former.shards, strict=True)):
+            if now is before or before is None:
+                continue
+            if now is None or now.primary != before.primary:
+                moved.setdefault(before.primary, []).append(slot)
+        return moved
 
     def primaries(self) -> list[Address]:
         """The addresses of all owners of slots, sorted."""
