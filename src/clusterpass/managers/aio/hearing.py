@@ -79,7 +79,7 @@ class AsyncHearing:
             finally:
                 self._end_if_unheard()
         self._is_sure = False
-        self._near.want_pushes()
+        self._near.want_all_pushes()
         self._worker.wake_soon()
         return listener
 

@@ -35,8 +35,35 @@ class Beliefs:
         """What is known of the journals of a cluster; None: nothing, and nobody asks."""
         self.on_time: Callable[[Hashable, int, float, Set[Hashable]], None] = _nothing
         """Called with a node, its clock in milliseconds, when it was asked, and all primaries."""
+        self.uses = 0
+        """How often something was asked of the store."""
+        self.on_use: Callable[[], None] | None = None
+        """Called once, when the store is asked next; None: nobody waits for that."""
         self.on_gap: Callable[[], None] = _nothing
         """Called when a node may have changed something unheard: it left, was lost, or is new."""
+
+    @property
+    def activity(self) -> int:
+        """A number that grows with whatever is read."""
+        return self.uses
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody waits for news, whether or not anything is read."""
+        return False
+
+    def note_use(self) -> None:
+        """Take note that the store is about to be asked, or somebody waits for news."""
+        self.uses += 1
+        on_use = self.on_use
+        if on_use is not None:
+            self.on_use = None
+            on_use()
+
+    def rested(self) -> None:
+        """Take note that heartbeats pause from now on."""
+        with self._lock:
+            self.leases.rested()
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Set the nodes that own slots, and those among them that hold a journal."""

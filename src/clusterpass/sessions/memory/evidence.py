@@ -105,7 +105,7 @@ class Evidence:
         if not self._has_epochs:
             return 0.0
         state = self._nodes.get(node)
-        if state is None or state.met_at is None:
+        if state is None or state.met_at is None or state.met_epoch is not None:
             return self.evidence_bound
         return max(0.0, state.met_at + self.evidence_bound - now)
 

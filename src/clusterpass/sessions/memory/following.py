@@ -38,11 +38,24 @@ class Following(Beliefs):
         tell which nodes may be believed."""
         self.on_pushed: Callable[[Iterable[bytes]], None] | None = None
         """Called, without the lock, with the keys that a node says have changed; None: nobody."""
+        self.wants_all = False
+        """Whether all changes are of interest, not only those of what was read here."""
         self.followers: Final = Followers(steady)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a session is followed, or all changes are of interest."""
+        return self.wants_all or len(self.followers) > 0
+
+    def want_all_pushes(self) -> None:
+        """Have the nodes push all changes from now on, whatever is read here."""
+        self.wants_all = True
+        self.want_pushes()
 
     def want_pushes(self) -> None:
         """Have the nodes push changes from now on, also where nothing is served from memory."""
         self.prefixes = self._pushed_prefixes
+        self.note_use()
 
     def begin_following(self, followed: Followed) -> None:
         """Wake ``followed`` when it may have changed; the nodes push changes from now on."""

@@ -152,6 +152,7 @@ class Leases(Evidence):
         if state is None or sent_at is None:
             return False  # the beat belongs to a generation that has ended
         self._unjudged.discard(node)
+        state.resume(own_epoch)
         self._explain(node, state, own_epoch)
         may_differ = self._note_epoch(node, state, epoch, sent_at, heard_at)
         has_changed = self._settle_epoch()
@@ -198,6 +199,11 @@ class Leases(Evidence):
         elif may_differ:
             state.note_unmapped(state.previous, heard_at)
         return may_differ
+
+    def rested(self) -> None:
+        """Take note that heartbeats pause from now on."""
+        for state in self._nodes.values():
+            state.rest()
 
     def cutoff_changed(self, at: float) -> None:
         """Take note that the cutoff changed by ``at``: earlier beats did not read the new one."""

@@ -160,6 +160,11 @@ class NearCache(Following):
         self._hits += 1
         return entry.session
 
+    @property
+    def activity(self) -> int:
+        """A number that grows with whatever is read."""
+        return self.uses + self._hits
+
     def now(self) -> float:
         """Return the steady time, in seconds."""
         return self._steady()
@@ -299,6 +304,7 @@ class NearCache(Following):
             self.followers.clear()
             self.leases.forget()
             self._cutoff.forget()
+        self.on_use = None
 
     def _end_all(self) -> None:
         with self._lock:

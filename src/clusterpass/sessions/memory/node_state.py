@@ -61,6 +61,7 @@ class NodeState:
         "lease",
         "majority_at",
         "met_at",
+        "met_epoch",
         "own_epoch",
         "own_until",
         "previous",
@@ -78,6 +79,8 @@ class NodeState:
         """Whether the node is connected, and its heartbeats count."""
         self.met_at: float | None = None
         """When the node first answered a heartbeat on this connection and under this epoch."""
+        self.met_epoch: int | None = None
+        """The config epoch of the node when the heartbeats paused; None: they do not pause."""
         self.connected_at: float | None = None
         """When the present connection began; None: not known."""
         self.forget_beats()
@@ -108,6 +111,21 @@ class NodeState:
             if found == number:
                 return sent_at
         return None
+
+    def rest(self) -> None:
+        """Note that heartbeats pause: until the next one is answered, nothing rests on the node."""
+        if self.own_epoch is not None:
+            self.met_epoch = self.own_epoch
+
+    def resume(self, own_epoch: int | None) -> None:
+        """Note the config epoch that the node tells after a pause, if there was one.
+
+        A primary that was replaced meanwhile and has come back has another one than before: it is
+        a new acquaintance.
+        """
+        if self.met_epoch is not None and self.met_epoch != own_epoch:
+            self.own_epoch, self.met_at = None, None
+        self.met_epoch = None
 
     def epoch_told(self, epoch: int, sent_at: float) -> None:
         """Note that the node reported ``epoch`` to the beat that was sent at ``sent_at``."""

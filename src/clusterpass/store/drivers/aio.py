@@ -117,6 +117,8 @@ class AsyncStore(StoreBase):
     async def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
         """Carry out ``call``: the first try without a generator, later tries with one."""
         nodes, slots, terms = self._nodes(), self.slots, self._terms
+        if self._observer is not None:
+            self._observer.note_use()
         began = time.monotonic()
         packed = call.packed
         if packed is None:

@@ -1,6 +1,6 @@
 """The interface through which a store reports changes to a cache of what was read from it."""
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 from clusterpass.protocol.calls.journal import Told
@@ -19,6 +19,23 @@ class Observer(Protocol):
 
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
+
+    on_use: Callable[[], None] | None
+    """Called once, from any thread, when the store is asked next; None: nobody waits for that."""
+
+    @property
+    def activity(self) -> int:
+        """A number that grows with whatever is read, from memory or from the store."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody waits for news, whether or not anything is read."""
+
+    def note_use(self) -> None:
+        """Note that the store is about to be asked."""
+
+    def rested(self) -> None:
+        """Note that heartbeats pause from now on, until the store is asked again."""
 
     @property
     def journal(self) -> JournalBook | None:

@@ -137,8 +137,10 @@ class SyncStore(StoreBase):
         self._no_watch_before = 0.0
 
     def _perform(self, call: ScriptCall[Any]) -> Answer[Any]:
-        if self._watch is None and self._observer is not None and self._may_watch:
-            self._start_watch(self._observer)
+        if self._observer is not None:
+            if self._watch is None and self._may_watch:
+                self._start_watch(self._observer)
+            self._observer.note_use()
         if not call.script.writes:
             return self._drive(self._carry_out(call))
         try:

@@ -8,6 +8,9 @@ a synchronous store runs it on a :class:`WatchThread`.
 
 - Each primary gets four heartbeats in the staleness bound, and an extra one at once when the cutoff
   or the epoch has changed.
+- Nothing is sent while nothing is read and nobody waits for news: the leases run out, and the next
+  call to the store begins the heartbeats again. Pushes go on meanwhile, so that what is in memory
+  may be served again then.
 - The slots are looked up again when a node does not own them any more, cannot be reached or reports
   another epoch, and at long intervals in any case.
 """
@@ -16,6 +19,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -36,6 +40,10 @@ from clusterpass.store.wire.resp import pack
 logger: Final = logging.getLogger("clusterpass.store")
 _BEATS_IN_A_BOUND: Final = 4
 _OVER_RESP2: Final = ServerError("NOPROTO", "changes are pushed over RESP3 only")
+_IDLE_SECONDS: Final = 3.0
+"""After so long without a read the heartbeats pause."""
+_RESTING_SECONDS: Final = 30.0
+"""So often the connections are tried while they do."""
 _MOST_EXTRA_TURNS: Final = 10
 """The most turns that urgent events may cause within the time of one ordinary turn."""
 
@@ -63,6 +71,8 @@ class Watch:
         """The nodes that refuse to push, on the present connection."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
         self._is_urgent = asyncio.Event()
+        self._activity = -1
+        self._active_at = 0.0
         self._journals: Final = JournalReaders(store, observer, self._fail)
         self._look_ups: Final = SlotLookUps(
             store, observer, wake=self._is_urgent.set, take_end=self._take_end
@@ -136,6 +146,8 @@ class Watch:
             while True:
                 self._turn(nodes)
                 await self._pause()
+                if self._is_idle():
+                    await self._rest(nodes)
         except GeneratorExit:
             raise  # the event loop was closed before: another watch may report by now
         except BaseException:
@@ -156,6 +168,35 @@ class Watch:
             return  # the ordinary turn
         finally:
             self._is_urgent.clear()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing was read for a while, and nobody waits for news."""
+        activity, now = self._observer.activity, time.monotonic()
+        if activity != self._activity or self._observer.is_followed:
+            self._activity, self._active_at = activity, now
+        return now - self._active_at >= max(_IDLE_SECONDS, _BEATS_IN_A_BOUND * self._interval)
+
+    async def _rest(self, nodes: Nodes) -> None:
+        """Pause until the store is asked, or something happens to a connection."""
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the event loop has been closed
+                nodes.loop.call_soon_threadsafe(self._is_urgent.set)
+
+        observer = self._observer
+        observer.rested()
+        observer.on_use = wake
+        try:
+            if observer.activity == self._activity:  # nothing was read until now
+                async with asyncio.timeout(_RESTING_SECONDS):
+                    await self._is_urgent.wait()
+        except TimeoutError:
+            return
+        finally:
+            observer.on_use = None
+        if observer.activity != self._activity:
+            self._active_at = time.monotonic()
+            self._is_urgent.set()  # a lease needs two heartbeats
 
     def _turn(self, nodes: Nodes) -> None:
         if self._failure is not None:
