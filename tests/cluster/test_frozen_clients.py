@@ -1,4 +1,8 @@
-"""A process that is stopped and does not read its pushes cannot fill the memory of a server."""
+"""A process that is stopped and does not read its pushes cannot fill the memory of a server.
+
+Who listens to all changes has the node push them all. Who only reads is pushed at most one change
+of each key that it has read.
+"""
 
 import os
 import signal
@@ -24,6 +28,8 @@ import sys, time
 from clusterpass import Config, KeyRing, SessionManager
 config = Config(issuer="https://auth.example", audience="api", keys=KeyRing.generate())
 manager = SessionManager.from_url(sys.argv[1], config)
+if sys.argv[2] == "all":
+    manager.on("banned", scope="cluster")(print)
 pair = manager.login("reader")
 while manager.verify(pair.access_token) and manager.recall(pair.access_token) is None:
     time.sleep(0.01)
@@ -39,10 +45,12 @@ def small(request: pytest.FixtureRequest) -> Iterator[EmbeddedCluster]:
         yield running
 
 
-@pytest.fixture
-def frozen(small: EmbeddedCluster) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(params=["all"])
+def frozen(
+    small: EmbeddedCluster, request: pytest.FixtureRequest
+) -> Iterator[subprocess.Popen[str]]:
     """A process that served a session from memory, and was stopped then."""
-    command = [sys.executable, "-c", READER, small.url]
+    command = [sys.executable, "-c", READER, small.url, request.param]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -77,6 +85,21 @@ def test_a_stopped_process_is_cut_off(
     assert frozen.poll() is None
 
 
+@pytest.mark.parametrize("frozen", ["read"], indirect=True)
+def test_a_stopped_process_that_only_reads_is_pushed_next_to_nothing(
+    small: EmbeddedCluster, frozen: subprocess.Popen[str]
+) -> None:
+    prefix = Keyspace().sessions_prefix()
+    with small.client(small.nodes[0]) as client:
+        before = client.info("memory")["used_memory"]
+        for number in range(PUSHED // NAME_BYTES):
+            name = prefix + (b"%d" % number).ljust(NAME_BYTES, b"x") + b"}"
+            client.delete(client.set(name, b"", px=1) and name)
+        assert client.info("memory")["used_memory"] < before + MEGABYTE
+        assert not trackers(client)
+    assert frozen.poll() is None
+
+
 def test_who_was_cut_off_goes_on(
     small: EmbeddedCluster, frozen: subprocess.Popen[str], new_subject: Callable[[], str]
 ) -> None:
@@ -104,7 +127,8 @@ def test_a_user_without_the_right_to_subscribe_is_served_from_memory_all_the_sam
                 lambda: manager.verify(pair.access_token) and manager.recall(pair.access_token)
             )
             assert manager.stats().refusal == ""
-            (tracking,) = trackers(client)
+            manager.on("banned", scope="cluster")(print)
+            (tracking,) = eventually(lambda: trackers(client))
             assert tracking["sub"] == "0"
             other = pair
             for _ in range(20):  # replies still belong to their requests

@@ -163,7 +163,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     SessionChange: {"error": None},
     TokenPair: {"session_expires_in": 0, "acr": "", "token_type": "Bearer"},
     Fault: {"stale": False},
-    Replies: {"confirmed": 0, "attached": ()},
+    Replies: {"confirmed": 0, "attached": (), "is_followed": True},
     Send: {"wait": None, "until": None, "urgent": False},
     LookUp: {"counts_replicas": False},
     Agree: {"made_at": 0.0, "is_durable": False},

@@ -9,7 +9,15 @@ from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import Address, Patience, StoreLocation
 from clusterpass.store.outcomes import Fault, Replies, ServerError
-from clusterpass.store.wire.handshake import following, greeting, plain_greeting
+from clusterpass.store.wire.handshake import (
+    Pushes,
+    client_id_in,
+    following,
+    greeting,
+    plain_greeting,
+    redirecting,
+    switching,
+)
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack
 from clusterpass.store.wire.tls import tls_context
@@ -27,10 +35,11 @@ class Listener:
 
     def __init__(self, *prefixes: bytes) -> None:
         self.prefixes = prefixes
+        self.pushes: Pushes = "all" if prefixes else "nothing"
         self.told: list[tuple[Any, ...]] = []
 
-    def connected(self, address: Address) -> None:
-        self.told.append(("connected", address))
+    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
+        self.told.append(("connected", address, pushes, client_id))
 
     def refused(self, address: Address, error: ServerError) -> None:
         self.told.append(("refused", address, error.code))
@@ -70,14 +79,29 @@ def test_what_a_node_is_greeted_with(values: Any, command: Any, plain: Any) -> N
 
 
 def test_what_makes_a_node_push() -> None:
-    assert following((b"a", b"b"), Keyspace("n")) == (
-        tuple(TRACKING),
-        (b"SUBSCRIBE", b"n:tracking"),
-    )
+    subscribe = (b"SUBSCRIBE", b"n:tracking")
+    assert following("all", (b"a", b"b"), Keyspace("n")) == (tuple(TRACKING), subscribe)
+    plain = (b"CLIENT", b"TRACKING", b"ON")
+    assert following("read", (b"a", b"b"), Keyspace("n")) == (plain, subscribe)
+    assert following("nothing", (b"a", b"b"), Keyspace("n")) == ()
+    off = (b"CLIENT", b"TRACKING", b"OFF")
+    assert switching("read", (b"a",), Keyspace("n")) == (off, plain, subscribe)
+    assert switching("nothing", (b"a",), Keyspace("n")) == (off,)
+    assert redirecting(7) == (*plain, b"REDIRECT", 7)
+
+
+@pytest.mark.parametrize(
+    ("reply", "client_id"),
+    [({b"id": 7, b"proto": 3}, 7), ({}, 0), ({b"id": b"x"}, 0), ([b"id", 7], 0), (None, 0)],
+)
+def test_the_number_of_a_connection(reply: Any, client_id: int) -> None:
+    assert client_id_in(reply) == client_id
 
 
 async def answer(request: list[bytes], writer: asyncio.StreamWriter) -> None:
-    if request[0] == b"SUBSCRIBE":
+    if request[0] == b"HELLO":
+        writer.write(b"%1\r\n$2\r\nid\r\n:7\r\n")
+    elif request[0] == b"SUBSCRIBE":
         writer.write(b">3\r\n$9\r\nsubscribe\r\n$1\r\nn\r\n:1\r\n")
     elif request[-1] == b"push":
         writer.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$2\r\nok\r\n")
@@ -91,7 +115,7 @@ async def test_a_node_that_pushes_is_told_of() -> None:
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Replies([b"x"])
         assert node.requests[1:3] == [TRACKING, [b"SUBSCRIBE", b"cp:tracking"]]
-        assert ("connected", address) in listener.told
+        assert ("connected", address, "all", 7) in listener.told
         assert await link.ask(pack(((b"GET", b"push"),)), 1) == Replies([b"ok"])
         assert listener.told[-1] == ("pushed", address, [b"invalidate", [b"k"]])
         link.close("closed")
@@ -106,7 +130,7 @@ async def test_without_prefixes_nothing_is_asked_to_be_pushed() -> None:
         link = Link(location(address), address, None, listener)
         assert await link.open() is None
         assert await link.open() is None
-        assert listener.told == [("connected", address)]
+        assert listener.told == [("connected", address, "nothing", 7)]
         assert [request[0] for request in node.requests] == [b"HELLO"]
         link.close("closed")
 
@@ -123,7 +147,7 @@ async def test_a_node_that_refuses_to_push_serves_requests() -> None:
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Replies([b"x"])
         assert ("refused", address, "NOPERM") in listener.told
-        assert ("connected", address) not in listener.told
+        assert "connected" not in {told[0] for told in listener.told}
         link.close("closed")
 
 
@@ -146,7 +170,7 @@ async def test_a_node_without_resp3_is_greeted_anew(prefixes: tuple[bytes, ...])
         assert node.requests[-3:] == [[b"AUTH", b"default", b"p"], NAMED, [b"PING", b"x"]]
         assert link.connection is not None
         assert link.connection.is_plain
-        told = ("refused", address, "ERR") if prefixes else ("connected", address)
+        told = ("refused", address, "ERR") if prefixes else ("connected", address, "nothing", 0)
         assert listener.told[-1] == told
         link.close("closed")
 
@@ -199,7 +223,7 @@ async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
         listener = Listener()
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Fault("connection")
-        assert listener.told == [("connected", address), ("lost", address)]
+        assert listener.told == [("connected", address, "nothing", 7), ("lost", address)]
         link.close("closed")
 
 

@@ -24,6 +24,7 @@ class Observer:
 
     def __init__(self, prefixes: tuple[bytes, ...] = (b"cp:{",)) -> None:
         self.prefixes = prefixes
+        self.wants_all = False
         self.refusal = "before"
         self.journal = None
         self.told: list[tuple[Any, ...]] = []
@@ -138,7 +139,7 @@ class Scene:
         """The connection of a node that pushes, with a heartbeat under way."""
         connection = self.links.connections[A] = Connection()
         self.turn()
-        self.watch.connected(A)
+        self.watch.connected(A, self.watch.pushes, 7)
         self.turn()
         await settle()
         return connection
@@ -152,7 +153,7 @@ async def settle() -> None:
 
 async def test_who_pushes_is_met() -> None:
     scene = Scene()
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     assert scene.observer.told == [("connected", A, True)]
     assert scene.observer.refusal == ""
     assert scene.watch.prefixes == (b"cp:{",)
@@ -160,7 +161,7 @@ async def test_who_pushes_is_met() -> None:
 
 async def test_without_prefixes_nobody_pushes() -> None:
     scene = Scene(prefixes=())
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     assert scene.observer.told == [("connected", A, False)]
 
 
@@ -176,7 +177,7 @@ async def test_who_refuses_to_push_is_said_and_met_all_the_same(
     assert [record.getMessage() for record in caplog.records] == [
         f"nothing is served from memory: a:1: NOPERM {'x' * 193}"
     ]
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     assert scene.observer.refusal == ""
 
 
@@ -246,7 +247,7 @@ async def test_who_is_connected_and_met_gets_a_heartbeat_each_turn() -> None:
     connection = scene.links.connections[A] = Connection()
     scene.turn()
     assert connection.asked == [], "it has not answered yet"
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     assert scene.turn() == [("beat", A)]
     packed, count, urgent = connection.asked[0]
     assert (count, urgent) == (3, True)
@@ -320,7 +321,7 @@ async def test_pushes_begin_when_somebody_is_interested() -> None:
     scene = Scene(prefixes=())
     connection = scene.links.connections[A] = Connection()
     scene.turn()
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     scene.observer.prefixes = (b"cp:{",)
     scene.turn()
     packed, _, urgent = connection.asked[0]
@@ -332,6 +333,7 @@ async def test_pushes_begin_when_somebody_is_interested() -> None:
     scene.observer.told.clear()
     await settle()
     assert scene.observer.told == [("connected", A, True)]
+    assert scene.store.trackers == {A: 7}
     scene.turn()
     assert sum(b"TRACKING" in asked[0] for asked in connection.asked) == 1
 
@@ -342,17 +344,47 @@ async def test_who_cannot_push_is_not_asked_again(is_plain: bool) -> None:
     connection = scene.links.connections[A] = Connection()
     connection.is_plain = is_plain
     scene.turn()
-    scene.watch.connected(A)
+    scene.watch.connected(A, scene.watch.pushes, 7)
     scene.observer.prefixes = (b"cp:{",)
     scene.turn()
     if not is_plain:
-        connection.futures[0].set_result(Replies([ServerError("NOPERM", "no")]))
+        connection.futures[0].set_result(Replies([b"OK", ServerError("NOPERM", "no")]))
         await settle()
     why = "NOPROTO changes are pushed over RESP3 only" if is_plain else "NOPERM no"
     assert scene.observer.refusal == f"a:1: {why}"
     asked = sum(b"TRACKING" in each[0] for each in connection.asked)
     scene.turn()
     assert sum(b"TRACKING" in each[0] for each in connection.asked) == asked
+
+
+async def test_what_is_read_elsewhere_is_announced_to_who_pushes() -> None:
+    scene = Scene()
+    scene.turn()
+    assert scene.watch.pushes == "read"
+    scene.watch.connected(A, "read", 7)
+    scene.watch.connected(B, "all", 8)
+    assert scene.store.trackers == {A: 7, B: 0}
+    scene.watch.connected(A, "read", 0)
+    assert scene.store.trackers == {B: 0}, "its number is not known"
+    scene.watch.connected(A, "read", 9)
+    scene.watch.refused(B, ServerError("ERR", "no"))
+    assert scene.store.trackers == {A: 9}
+    scene.watch.lost(A)
+    assert scene.store.trackers == {}
+
+
+async def test_who_wants_all_changes_has_nodes_push_them() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    assert not any(b"BCAST" in asked[0] for asked in connection.asked)
+    scene.observer.wants_all = True
+    scene.turn()
+    packed = next(asked[0] for asked in connection.asked if b"BCAST" in asked[0])
+    assert packed.index(b"OFF") < packed.index(b"BCAST")
+    number = next(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
+    connection.futures[number].set_result(Replies([b"OK", b"OK", b"OK"]))
+    await settle()
+    assert scene.store.trackers == {A: 0}
 
 
 async def test_what_the_observer_raises_ends_the_turns() -> None:

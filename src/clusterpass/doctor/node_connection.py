@@ -95,7 +95,7 @@ class NodeConnection:
         """
         if self._refusal is not None:
             return self._refusal
-        reply = self.ask(*tracking(prefixes))
+        reply = self.ask(*tracking("all", prefixes))
         return reply if isinstance(reply, ServerError) else None
 
     def close(self) -> None:

@@ -96,6 +96,9 @@ class Beliefs:
             if self.journal is not None:
                 self.journal.forget_node(node)
 
+    def unheard(self, key: bytes) -> None:
+        """Take note that no node pushes when what was just read of ``key`` changes."""
+
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: it no longer pushes, or does not own its slots."""
         with self._lock:

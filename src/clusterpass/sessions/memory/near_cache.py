@@ -264,6 +264,11 @@ class NearCache(Following):
             self._tokens.doubt(key)
             self.followers.changed(key)
 
+    def unheard(self, key: bytes) -> None:
+        """Take note that no node pushes when what was just read of ``key`` changes."""
+        with self._lock:
+            self._loading.changed(key)
+
     def outdated(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""
         with self._lock:

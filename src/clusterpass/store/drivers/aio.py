@@ -2,7 +2,8 @@
 
 - Each event loop has its own connections. Routing and retries are those of ``exchanges.carry_out``.
 - One event loop at a time runs the watch for the observer: the loop of the first call, and after
-  that loop is closed, the loop of the next call.
+  that loop is closed, the loop of the next call. What another loop reads is announced to the
+  connections of the watch.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
@@ -22,6 +24,7 @@ from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.resp import pack_one
 
 Result = TypeVar("Result")
@@ -125,26 +128,46 @@ class AsyncStore(StoreBase):
             packed = call.packed = pack_one(command_of(call, call.keys))
         until = self._until(call, began) if self._waits_long else None
         first = first_try(call, terms, slots)
+        read = None if call.script.writes else call.keys[0]
         try:
             if first is None:
-                return await self._drive(nodes, self._carry_out(call), until)
+                return await self._drive(nodes, self._carry_out(call), until, read=read)
             shard, wait = first
             node = shard.primary
             if wait is not None:
                 seconds = None if until is None else until - began
                 outcome = await nodes.commit(node).ask(packed, 1, wait, seconds)
-            elif (connection := nodes.connection(node)) is not None:
+            elif (connection := nodes.connection(node)) is None:
+                return await self._drive(nodes, self._carry_out(call), until, read=read)
+            elif nodes.watch is not None or self._observer is None:
                 outcome = await connection.ask(packed, 1)
             else:
-                return await self._drive(nodes, self._carry_out(call), until)
+                outcome = await self._read_elsewhere(self._observer, connection, node, call)
             answer = first_answer(call, terms, slots, shard, wait, outcome, began)
             if answer is not None:
                 return answer
             steps = self._carry_out(call, began)
-            return await self._drive(nodes, steps, until, (node, outcome))
+            return await self._drive(nodes, steps, until, (node, outcome), read=read)
         finally:
             if self._observer is not None and call.script.writes:
                 self._note_change(call)
+
+    async def _read_elsewhere(
+        self,
+        observer: Observer,
+        connection: MultiplexedConnection,
+        node: Address,
+        call: ScriptCall[Any],
+    ) -> Outcome:
+        """Read in an event loop that does not run the watch, whose connection gets the pushes."""
+        tracker = self.trackers.get(node)
+        if tracker:
+            connection.name_tracker(tracker)
+        assert call.packed is not None
+        outcome = await connection.ask(call.packed, 1)
+        if tracker is None or not (tracker == 0 or connection.is_followed_by(tracker)):
+            observer.unheard(call.keys[0])
+        return outcome
 
     async def _drive(
         self,
@@ -152,7 +175,12 @@ class AsyncStore(StoreBase):
         steps: Exchange[Result],
         until: float | None,
         sent: tuple[Address, Replies | Fault] | None = None,
+        *,
+        read: bytes | None = None,
     ) -> Result:
+        """Take the steps of an exchange; ``read``: the key that is read, if it only reads."""
+        if read is not None and nodes.watch is None and self._observer is not None:
+            self._observer.unheard(read)  # announced over no connection
         return await nodes.drive(steps, self.search, sent, agree=self.agree, until=until)
 
     def _nodes(self) -> Nodes:

@@ -57,6 +57,9 @@ class StoreBase:
         self._closed = False
         self._disagreed_at: dict[Address, float] = {}
         """When others were last asked about a node, and did not agree with it."""
+        self.trackers: dict[Address, int] = {}
+        """The connections on which nodes push changes, by their number at the node: what is read
+        over another connection has to be announced to them. 0: the node pushes all changes."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)
@@ -119,6 +122,7 @@ class StoreBase:
         """Forget what the parent process knew of silent nodes, in the child of a fork."""
         self.breakers.silent.clear()
         self._disagreed_at.clear()
+        self.trackers.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless another caller did so while this one waited for its turn.

@@ -17,6 +17,10 @@ class Observer(Protocol):
         Without prefixes nothing is pushed: heartbeats alone are of interest.
         """
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether all changes are of interest, not only those of what was read here."""
+
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
 
@@ -55,6 +59,9 @@ class Observer(Protocol):
 
     def connected(self, node: Hashable, *, pushes: bool = True) -> None:
         """Note that ``node`` answers heartbeats from now on, and ``pushes`` changes or not."""
+
+    def unheard(self, key: bytes) -> None:
+        """Note that ``key`` was read in such a way that no node pushes when it changes."""
 
     def lost(self, node: Hashable) -> None:
         """Note that ``node`` no longer pushes changes, or no longer owns its slots."""

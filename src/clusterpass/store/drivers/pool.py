@@ -1,6 +1,9 @@
 """The connections of a synchronous store to one node. Threads share them, one call at a time each.
 
 The connection used last is used first, so that the others may idle and be closed by the node.
+
+Where a node pushes the changes of what was read, it has to do so to the connection of the watch:
+each connection of the pool that reads names it once (CLIENT TRACKING with REDIRECT).
 """
 
 import threading
@@ -12,7 +15,8 @@ from typing import Any, Final
 from redis.connection import Connection
 from redis.exceptions import ResponseError
 
-from clusterpass.store.outcomes import Command, Fault, Replies
+from clusterpass.store.outcomes import Command, Fault, Replies, ServerError
+from clusterpass.store.wire.handshake import redirecting
 from clusterpass.store.wire.redis_py import CONNECTION_ERRORS, fault_of, server_error
 
 _SHORTEST_READ: Final = 0.001
@@ -25,7 +29,8 @@ class Pool:
         """``connect``: makes a connection, which is not open yet; ``most``: how many calls may be
         under way; ``patience``: the seconds that another call waits."""
         self._connect = connect
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[tuple[Connection, int]] = deque()
+        """The idle connections, each with the tracker that it has named."""
         self._free = threading.BoundedSemaphore(most)
         self._patience = patience
         self._closed = False
@@ -37,29 +42,36 @@ class Pool:
         *,
         until: float | None = None,
         urgent: bool = False,
+        tracker: int = 0,
     ) -> Replies | Fault:
         """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
 
         ``limit``: seconds for all replies together; None: the timeout, for each reply. ``until``:
         seconds of the monotonic clock; None: after the patience of the pool. ``urgent``: use a
-        connection more than there may be, rather than wait for one.
+        connection more than there may be, rather than wait for one. ``tracker``: the number of
+        the connection that is to get pushes of what is read; 0: none.
         """
         if urgent:
-            return self._exchange(commands, limit)
+            return self._exchange(commands, limit, tracker)
         patience = self._patience if until is None else max(0.0, until - time.monotonic())
         if not self._free.acquire(timeout=patience):
             return Fault("busy")
         try:
-            return self._exchange(commands, limit)
+            return self._exchange(commands, limit, tracker)
         finally:
             self._free.release()
 
-    def _exchange(self, commands: tuple[Command, ...], limit: float | None) -> Replies | Fault:
+    def _exchange(
+        self, commands: tuple[Command, ...], limit: float | None, tracker: int
+    ) -> Replies | Fault:
         try:
-            connection, reused = self._idle.pop(), True
+            (connection, named), reused = self._idle.pop(), True
         except IndexError:
-            connection, reused = self._connect(), False
-        done = False
+            connection, named, reused = self._connect(), 0, False
+        names = tracker not in {0, named}
+        if names:
+            commands = (redirecting(tracker), *commands)
+        done = is_followed = False
         try:
             if not reused:
                 connection.connect()
@@ -70,6 +82,9 @@ class Pool:
             else:
                 until = time.monotonic() + limit
                 values = [_read_until(connection, until) for _ in commands]
+            if names:
+                named = 0 if isinstance(values.pop(0), ServerError) else tracker
+            is_followed = tracker in {0, named}
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
             fault = fault_of(error, reused=reused)
@@ -79,12 +94,12 @@ class Pool:
         finally:
             # A connection with an unread reply is never used again.
             if done:
-                self._idle.append(connection)
+                self._idle.append((connection, named))
             else:
                 connection.disconnect()
             if self._closed:
                 self.clear()
-        return Replies(values)
+        return Replies(values, is_followed=is_followed)
 
     def close(self) -> None:
         """Close the idle connections. A connection in use is closed at the end of its call."""
@@ -95,7 +110,7 @@ class Pool:
         """Close the idle connections."""
         while self._idle:
             try:
-                self._idle.pop().disconnect()
+                self._idle.pop()[0].disconnect()
             except IndexError:
                 return
 

@@ -142,7 +142,7 @@ class SyncStore(StoreBase):
                 self._start_watch(self._observer)
             self._observer.note_use()
         if not call.script.writes:
-            return self._drive(self._carry_out(call))
+            return self._drive(self._carry_out(call), read=call.keys[0])
         try:
             return self._drive(self._carry_out(call), self._until(call, time.monotonic()))
         finally:
@@ -164,11 +164,14 @@ class SyncStore(StoreBase):
                     self._starts = self._starts or Restarts(observer)
                     self._no_watch_before = time.monotonic() + self._starts.failed(error)
 
-    def _drive(self, steps: Exchange[Result], until: float | None = None) -> Result:
+    def _drive(
+        self, steps: Exchange[Result], until: float | None = None, *, read: bytes | None = None
+    ) -> Result:
         """Take the steps of an exchange to its end: return its result, raise its error.
 
         ``until``: when to give up a write that waits for its confirmation, in seconds of the
-        monotonic clock; None: after the timeout. An exchange that is left before its end is closed.
+        monotonic clock; None: after the timeout. ``read``: the key that is read. An exchange that
+        is left before its end is closed.
         """
         outcome: Replies | Fault | bool | None = None
         try:
@@ -176,6 +179,9 @@ class SyncStore(StoreBase):
                 match steps.send(outcome):
                     case Send() as send:
                         outcome = self._send(send, until)
+                        is_followed = isinstance(outcome, Replies) and outcome.is_followed
+                        if read is not None and self._observer is not None and not is_followed:
+                            self._observer.unheard(read)
                     case LookUp() as wanted:
                         self._look_up(wanted)
                         outcome = None
@@ -199,7 +205,13 @@ class SyncStore(StoreBase):
         pool = self._pools.get(send.address) or self._pool(send.address)
         wait, limit = send.wait, None
         if wait is None:
-            return pool.send(send.commands, until=send.until, urgent=send.urgent)
+            tracker = self.trackers.get(send.address)
+            found = pool.send(
+                send.commands, until=send.until, urgent=send.urgent, tracker=tracker or 0
+            )
+            if tracker is None and isinstance(found, Replies):
+                found.is_followed = False
+            return found
         if until is not None:
             left = until - time.monotonic()
             if left <= 0:

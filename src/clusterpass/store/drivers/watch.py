@@ -33,7 +33,7 @@ from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.handshake import following
+from clusterpass.store.wire.handshake import Pushes, switching
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.resp import pack
 
@@ -65,8 +65,10 @@ class Watch:
         """Why nodes do not push, as the latest node that refused said; empty once a node pushes."""
         self._failure: BaseException | None = None
         """What a task or a callback of the watch raised."""
-        self._met: dict[Address, bool] = {}
-        """The nodes that answer heartbeats, and whether each pushes."""
+        self._met: dict[Address, Pushes] = {}
+        """The nodes that answer heartbeats, and what each pushes."""
+        self._client_ids: dict[Address, int] = {}
+        """The numbers of the connections at their nodes."""
         self._refusing: set[Address] = set()
         """The nodes that refuse to push, on the present connection."""
         self._opening: dict[Address, asyncio.Task[None]] = {}
@@ -85,10 +87,18 @@ class Watch:
         """The prefixes of the keys whose changes nodes push."""
         return self._observer.prefixes
 
-    def connected(self, address: Address) -> None:
-        """Note that the node at ``address`` pushes what was asked for, from now on."""
+    @property
+    def pushes(self) -> Pushes:
+        """Which changes nodes are to push."""
+        if not self._observer.prefixes:
+            return "nothing"
+        return "all" if self._observer.wants_all else "read"
+
+    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
+        """Note that the node at ``address`` ``pushes`` changes over connection ``client_id``."""
         self._refusal = self._observer.refusal = ""
-        self._meet(address, pushes=bool(self._observer.prefixes))
+        self._client_ids[address] = client_id
+        self._meet(address, pushes)
 
     def refused(self, address: Address, error: ServerError) -> None:
         """Note that the node at ``address`` refuses to push changes; ``error``: its reply.
@@ -96,7 +106,7 @@ class Watch:
         Its heartbeats are as good as those of others: they tell whether it may be believed.
         """
         self._refuse(address, f"{error.code} {error.message}")
-        self._meet(address, pushes=False)
+        self._meet(address, "nothing")
         self._refusing.add(address)
 
     def pushed(self, address: Address, message: list[Any]) -> None:
@@ -106,16 +116,27 @@ class Watch:
 
     def lost(self, address: Address) -> None:
         """Note that the node at ``address`` no longer pushes changes."""
-        self._met.pop(address, None)
+        self._forget(address)
         self._observer.lost(address)
         self._look_ups.is_wanted = True
         self._is_urgent.set()
 
-    def _meet(self, address: Address, *, pushes: bool) -> None:
+    def _meet(self, address: Address, pushes: Pushes) -> None:
+        trackers = self._store.trackers
+        trackers.pop(address, None)
         self._met[address] = pushes
         self._refusing.discard(address)
-        self._observer.connected(address, pushes=pushes)
+        self._observer.connected(address, pushes=pushes != "nothing")
+        # Set last: what was read before is not announced to this connection.
+        if pushes == "all":
+            trackers[address] = 0
+        elif pushes == "read" and self._client_ids.get(address):
+            trackers[address] = self._client_ids[address]
         self._is_urgent.set()
+
+    def _forget(self, address: Address) -> None:
+        self._met.pop(address, None)
+        self._store.trackers.pop(address, None)
 
     # The task.
 
@@ -140,8 +161,8 @@ class Watch:
         self._failure = None
         self._observer.refusal = self._refusal
         # Links stay open through a failure: what they push counts from now on.
-        for address, pushes in self._met.items():
-            self._observer.connected(address, pushes=pushes)
+        for address, pushes in list(self._met.items()):
+            self._meet(address, pushes)
         try:
             while True:
                 self._turn(nodes)
@@ -156,6 +177,7 @@ class Watch:
                 task.cancel()
             self._journals.cancel()
             for address in self._heartbeats:
+                self._store.trackers.pop(address, None)
                 self._observer.lost(address)
             raise
 
@@ -210,32 +232,32 @@ class Watch:
             if connection is None:
                 self._open(nodes, address)
             elif address in self._met:
-                if self._observer.prefixes and not self._met[address]:
-                    self._begin_pushes(address, connection)
+                if self._met[address] != self.pushes:
+                    self._switch(address, connection, self.pushes)
                 number = self._observer.beat_sent(address)
                 answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
                 taken = partial(self._take_answer, nodes, address, number, heartbeat)
                 answer.add_done_callback(taken)
 
-    def _begin_pushes(self, address: Address, connection: MultiplexedConnection) -> None:
-        """Have a node push that was met when nobody was interested in changes."""
+    def _switch(self, address: Address, connection: MultiplexedConnection, pushes: Pushes) -> None:
+        """Have a node push other changes than it does."""
         if address in self._refusing:
             return
         if connection.is_plain:
             self.refused(address, _OVER_RESP2)
             return
         self._refusing.add(address)  # until it accepts
-        commands = following(self._observer.prefixes, self._store.keyspace)
+        commands = switching(pushes, self._observer.prefixes, self._store.keyspace)
         asked = connection.ask(pack(commands), len(commands), urgent=True)
 
         def taken(answer: "asyncio.Future[Outcome]") -> None:
             outcome = None if answer.cancelled() else answer.result()
             if outcome is None or isinstance(outcome, Fault):
                 return  # the link reports a lost connection itself
-            if isinstance(outcome.values[0], ServerError):
-                self.refused(address, outcome.values[0])
+            if isinstance(outcome.values[1], ServerError):
+                self.refused(address, outcome.values[1])
             elif connection.is_open:
-                self.connected(address)
+                self.connected(address, pushes, self._client_ids.get(address, 0))
 
         asked.add_done_callback(taken)
 
@@ -250,7 +272,7 @@ class Watch:
         )
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
-            self._met.pop(address, None)
+            self._forget(address)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys(), journals.keys())
         self._observer.mapped(time.monotonic() - slots.asked_at, moved)
@@ -306,7 +328,7 @@ class Watch:
         else:
             # The node owns its slots no more, or is a replica: a new connection finds out who is.
             self._observer.lost(address)
-            self._met.pop(address, None)
+            self._forget(address)
             nodes.drop(address)
             self._look_ups.is_wanted = True
 
@@ -325,7 +347,7 @@ class Watch:
             self._refuse(address, str(error))
 
     def _refuse(self, address: Address, why: str) -> None:
-        self._met.pop(address, None)
+        self._forget(address)
         self._observer.lost(address)
         if not self._refusal:
             logger.warning("nothing is served from memory: %s: %s", address, why[:200])

@@ -1,13 +1,17 @@
 """The first commands on a multiplexed connection, and what the replies mean. Pure."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Command, Fault, ServerError
 
+Pushes = Literal["nothing", "read", "all"]
+"""Which changes a node pushes over a connection: of keys that were read over it, or of all."""
+_TRACKING: Final[Command] = (b"CLIENT", b"TRACKING", b"ON")
+_NOT_TRACKING: Final[Command] = (b"CLIENT", b"TRACKING", b"OFF")
 _CLIENT_NAME: Final = b"clusterpass"
 _NO_ROOM: Final = "max number of clients"
 _NOT_AUTHENTICATED: Final = "HELLO must be called with"
@@ -36,16 +40,40 @@ def plain_greeting(location: StoreLocation) -> tuple[Command, ...]:
     return (b"AUTH", user, location.password.encode()), named
 
 
-def tracking(prefixes: Sequence[bytes]) -> Command:
-    """CLIENT TRACKING: the node pushes the name of each changed key that begins with a prefix."""
+def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:
+    """CLIENT TRACKING: the node pushes the names of changed keys.
+
+    In broadcasting mode, of all keys that begin with one of ``prefixes``; otherwise, of each key
+    that was read over the connection, once after each read.
+    """
+    if pushes == "read":
+        return _TRACKING
     named = [part for prefix in prefixes for part in (b"PREFIX", prefix)]
-    return (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *named)
+    return (*_TRACKING, b"BCAST", *named)
 
 
-def following(prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
-    """What makes a node push the changes of keys with these prefixes over a connection."""
+def redirecting(client_id: int) -> Command:
+    """CLIENT TRACKING for a connection whose reads another one, ``client_id``, gets pushes of."""
+    return (*_TRACKING, b"REDIRECT", client_id)
+
+
+def following(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
+    """What makes a node push changes over a connection; nothing where none are wanted."""
+    if pushes == "nothing":
+        return ()
     # A user without the right to subscribe gets pushes all the same.
-    return tracking(prefixes), subscription(keyspace)
+    return tracking(pushes, prefixes), subscription(keyspace)
+
+
+def switching(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
+    """What makes a node push other changes than before over a connection."""
+    return _NOT_TRACKING, *following(pushes, prefixes, keyspace)
+
+
+def client_id_in(reply: Any) -> int:
+    """The number of the connection in ``reply``, that to HELLO 3; 0 where there is none."""
+    found = reply.get(b"id", 0) if isinstance(reply, dict) else 0
+    return found if isinstance(found, int) else 0
 
 
 def subscription(keyspace: Keyspace) -> Command:

@@ -17,6 +17,8 @@ from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.wire.handshake import (
+    Pushes,
+    client_id_in,
     following,
     greeting,
     judge_greeting,
@@ -35,11 +37,18 @@ class LinkListener(Protocol):
     """The receiver of pushes, and of their start and end for each node. No method blocks."""
 
     @property
+    def pushes(self) -> Pushes:
+        """Which changes nodes are to push."""
+
+    @property
     def prefixes(self) -> Sequence[bytes]:
         """The prefixes of the keys whose changes nodes are to push."""
 
-    def connected(self, address: Address) -> None:
-        """Note that the node at ``address`` pushes changes from now on."""
+    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
+        """Note that the node at ``address`` pushes changes from now on.
+
+        ``client_id``: the number of the connection at the node; 0: it is not known.
+        """
 
     def refused(self, address: Address, error: ServerError) -> None:
         """Note that the node at ``address`` refuses to push, by ``error``; requests work all the
@@ -180,15 +189,17 @@ class Link:
         """Greet the node over RESP3. A ServerError: the node refuses RESP3."""
         listener = self._listener
         commands = [greeting(self._location)]
-        if listener is not None and listener.prefixes:
-            commands.extend(following(listener.prefixes, self._location.keyspace))
+        asked: Pushes = "nothing" if listener is None else listener.pushes
+        if listener is not None:
+            commands.extend(following(asked, listener.prefixes, self._location.keyspace))
         outcome = await connection.ask(pack(tuple(commands)), len(commands))
         if isinstance(outcome, Fault):
             return outcome
         answer = judge_greeting(outcome.values[0])
         if answer is None:
             # That to CLIENT TRACKING, if it was sent.
-            self._tell(connection, outcome.values[min(1, len(outcome.values) - 1)])
+            told = outcome.values[min(1, len(outcome.values) - 1)]
+            self._tell(connection, told, asked, client_id_in(outcome.values[0]))
         return answer
 
     async def _greet_plainly(
@@ -202,18 +213,24 @@ class Link:
             return outcome
         fault = judge_plain_greeting(outcome.values)
         if fault is None:
-            is_to_push = self._listener is not None and self._listener.prefixes
+            is_to_push = self._listener is not None and self._listener.pushes != "nothing"
             self._tell(connection, refusal if is_to_push else None)
         return fault
 
-    def _tell(self, connection: MultiplexedConnection, answer: Any) -> None:
+    def _tell(
+        self,
+        connection: MultiplexedConnection,
+        answer: Any,
+        asked: Pushes = "nothing",
+        client_id: int = 0,
+    ) -> None:
         """Tell the listener, if any, whether the node pushes; a ServerError: that it refuses."""
         if self._listener is None:
             return
         if isinstance(answer, ServerError):
             self._listener.refused(self.address, answer)
         elif connection.is_open:
-            self._listener.connected(self.address)
+            self._listener.connected(self.address, asked, client_id)
 
     def _pushed(self, message: list[Any]) -> None:
         assert self._listener is not None
