@@ -67,8 +67,10 @@ test: test-setup lint ## All kinds of tests against real clusters, a sample by a
 test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
 	$(BIN)/pytest $(PARALLEL) --everything
 
-bench: test-setup ## The measurements of docs/benchmarks.md, about a quarter of an hour
-	@command -v wrk >/dev/null || $(SUDO) apt-get install -y -qq wrk >/dev/null
+bench: test-setup ## The measurements of docs/benchmarks.md, about half an hour
+	@command -v wrk >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null \
+		|| $(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends wrk nginx-light >/dev/null
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 

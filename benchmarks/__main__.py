@@ -1,4 +1,7 @@
-"""``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one."""
+"""``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one.
+
+``http_paths`` alone writes its own section, unless it is a quick run.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -8,6 +11,7 @@ from typing import Any
 from benchmarks import (
     drivers,
     durable_logins,
+    http_paths,
     http_verify,
     integrations,
     jose,
@@ -23,9 +27,11 @@ from benchmarks import (
     warm_verify,
     watched_sockets,
 )
-from benchmarks.report import Report, as_json, page, versions
+from benchmarks.report import Report, as_json, page, versions, with_section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+WRITE_THEIR_SECTION = frozenset({"http_paths"})
 
 
 def main() -> None:
@@ -40,6 +46,9 @@ def main() -> None:
         "jose": lambda options: jose.run(**_few(options, rounds=20)),
         "strict_async": lambda options: strict_async.run(**_few(options, rounds=5)),
         "http_verify": lambda options: http_verify.run(**_few(options, rounds=2, seconds=1)),
+        "http_paths": lambda options: http_paths.run(
+            **_few(options, rounds=1, seconds=1, many=10_000)
+        ),
         "integrations": lambda options: integrations.run(**_few(options, rounds=5)),
         "revocation_latency": lambda options: revocation_latency.run(
             **_few(options, revocations=50)
@@ -73,6 +82,9 @@ def main() -> None:
         print(report.plain(), flush=True)
         report.draw()
         reports.append(report)
+        if name in WRITE_THEIR_SECTION and options.names and not options.quick:
+            PAGE.write_text(with_section(PAGE.read_text("utf-8"), report), "utf-8")
+            print(f"Written: {PAGE}, the section {report.title}")
     if not options.names:
         PAGE.write_text(page(reports), "utf-8")
         print(f"Written: {PAGE}")

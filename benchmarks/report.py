@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class Report:
     plot_label: str = ""
     program: str = ""
     """What makes it, if it is no part of ``python -m benchmarks``."""
+    notes: Sequence[str] = ()
+    """What else has to be said, a paragraph or an entry of a list each."""
 
     @property
     def command(self) -> str:
@@ -76,7 +79,7 @@ class Report:
             for row in table
         ]
         lines.insert(1, "-" * max(map(len, lines)))
-        return "\n".join([f"== {self.title}", *lines, *map(str, self.goals), ""])
+        return "\n".join([f"== {self.title}", *lines, *map(str, self.goals), *self.notes, ""])
 
     def markdown(self) -> str:
         """For docs/benchmarks.md."""
@@ -87,6 +90,8 @@ class Report:
         lines += [markdown_row(row) for row in self.rows]
         if self.goals:
             lines += ["", *[f"- {goal}" for goal in self.goals]]
+        for note in self.notes:
+            lines += ["", _wrapped(note)]
         if self.servers:
             lines += ["", f"Server: {', '.join(self.servers)}."]
         return "\n".join([*lines, ""])
@@ -119,6 +124,19 @@ clients on the same cores.
 {versions()}.
 """
     return "\n".join([head, *[report.markdown() for report in reports]])
+
+
+def with_section(page: str, report: Report) -> str:
+    """``page`` with the section of ``report`` for that of its title, or at the end."""
+    sections = re.split(r"^(?=## )", page, flags=re.M)
+    heading = f"## {report.title}\n"
+    new = report.markdown()
+    for number, section in enumerate(sections):
+        if section.startswith(heading):
+            is_last = number == len(sections) - 1
+            sections[number] = new if is_last else f"{new}\n"
+            return "".join(sections)
+    return f"{page.rstrip()}\n\n{new}"
 
 
 def versions() -> str:

@@ -53,7 +53,7 @@ def measure(candidates: Mapping[str, Call], *, rounds: int, calls: int) -> Times
         for _ in range(calls):
             call()
     for number in range(rounds):
-        for name in _turn(list(candidates), number):
+        for name in turn(list(candidates), number):
             call = candidates[name]
             started = time.perf_counter()
             for _ in range(calls):
@@ -70,7 +70,7 @@ async def measure_async(
     for call in candidates.values():
         await _all(call, calls, callers)
     for number in range(rounds):
-        for name in _turn(list(candidates), number):
+        for name in turn(list(candidates), number):
             started = time.perf_counter()
             await _all(candidates[name], calls, callers)
             taken[name].append((time.perf_counter() - started) / calls)
@@ -85,6 +85,7 @@ async def _all(call: AsyncCall, calls: int, callers: int) -> None:
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-def _turn(names: list[str], number: int) -> list[str]:
+def turn(names: list[str], number: int) -> list[str]:
+    """``names`` in the order of that round."""
     start = number % len(names)
     return names[start:] + names[:start]

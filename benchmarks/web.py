@@ -46,9 +46,18 @@ def find_wrk() -> str | None:
 def serving(
     arguments: list[str], port: int, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process that listens on ``port``; ended by its own id."""
+    """A server, a module of this Python, that listens on ``port``; ended by its own id."""
+    with running([sys.executable, "-m", *arguments], port, environment) as process:
+        yield process
+
+
+@contextmanager
+def running(
+    command: list[str], port: int, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of any kind that listens on ``port``; ended by its own id."""
     process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
+        command,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
     )
@@ -88,11 +97,15 @@ def log_in(port: int) -> str:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of a process and its descendants that live."""
+    """Of a process and its descendants, those included that have ended and were waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = (int(fields[11]) + int(fields[12])) / _TICKS
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(processor_seconds(int(child)) for child in children)
+    own = sum(map(int, fields[11:15])) / _TICKS
+    children = [
+        int(child)
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]
+    return own + sum(map(processor_seconds, children))
 
 
 def await_port(port: int) -> None:

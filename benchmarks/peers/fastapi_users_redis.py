@@ -70,3 +70,12 @@ async def verify(
 ) -> dict[str, str]:
     """Who it belongs to."""
     return {"subject": user.email}
+
+
+@app.post("/logout")
+async def logout(
+    found: Annotated[tuple[User, str], Depends(users.authenticator.current_user_token())],
+) -> dict[str, str]:
+    """The end of the token."""
+    await _strategy().destroy_token(found[1], found[0])
+    return {}

@@ -7,6 +7,7 @@ from flask import Flask, Response, jsonify
 from flask_jwt_extended import (
     JWTManager,
     create_access_token,
+    get_jwt,
     get_jwt_identity,
     jwt_required,
 )
@@ -34,3 +35,11 @@ def login() -> Response:
 def verify() -> Response:
     """Who it belongs to."""
     return jsonify(subject=get_jwt_identity())
+
+
+@app.post("/logout")
+@jwt_required()
+def logout() -> Response:
+    """The end of the token, on the list for as long as it would be valid."""
+    blocklist.set(get_jwt()["jti"], "", ex=app.config["JWT_ACCESS_TOKEN_EXPIRES"])
+    return jsonify({})

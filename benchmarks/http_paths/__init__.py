@@ -1,0 +1,92 @@
+"""The paths of the service over HTTP, beside peers that people know and beside bare constants."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from benchmarks.fixtures import server_version
+from benchmarks.http_paths import figures, floor, half_rate, ours, peers, wrk
+from benchmarks.http_paths.candidates import Candidate
+from benchmarks.http_paths.page import make_report
+from benchmarks.http_paths.store import Store
+from benchmarks.report import Report
+from benchmarks.timing import turn
+from benchmarks.web import find_wrk
+from clusterpass import EmbeddedCluster
+
+_REFRESHES: Final = 4_000
+
+
+def run(*, rounds: int = 5, seconds: int = 3, many: int = 50_000) -> Report:
+    """Each in turn, ``rounds`` times for ``seconds``; ``many``: different tokens at most."""
+    found_wrk = find_wrk()
+    if found_wrk is None:
+        return make_report(None, [], [], "", "Not measured: wrk is not installed.")
+    with (
+        EmbeddedCluster(nodes=6) as cluster,
+        EmbeddedCluster(nodes=1) as single,
+        tempfile.TemporaryDirectory() as folder,
+        ExitStack() as stack,
+    ):
+        service = ours.Ours(cluster, Path(folder), stack)
+        candidates, missing = _start(service, single, Path(folder), stack, many)
+        for each in candidates:
+            _warm_up(found_wrk, each)
+        loads: dict[str, list[wrk.Load]] = {each.label: [] for each in candidates}
+        library = []
+        by_label = {each.label: each for each in candidates}
+        for number in range(rounds):
+            for label in turn(list(by_label), number):
+                loads[label].append(_drive(found_wrk, by_label[label], seconds))
+            library.append(service.library_refresh_seconds(_REFRESHES))
+        latencies = {
+            label: half_rate.measure(
+                *(each.port, each.requests),
+                *(half_rate.half(figures.median(figures.rate, loads[label])), seconds, each.asked),
+            )
+            for label, each in by_label.items()
+        }
+        servers = server_version(cluster)
+    checked = [peer.label for peer in peers.PEERS if peer.label in loads]
+    found = figures.Found(loads, latencies, checked, library, many)
+    return make_report(found, candidates, missing, servers)
+
+
+def _start(
+    service: ours.Ours, single: EmbeddedCluster, folder: Path, stack: ExitStack, many: int
+) -> tuple[list[Candidate], list[str]]:
+    """All that can be started here, and what cannot, with the reason."""
+    candidates = service.start(many)
+    missing = []
+    constant_requests = next(each for each in candidates if each.label == ours.CACHED).requests
+    lines = constant_requests.lines()
+    candidates.append(floor.start_constant(lines, stack))
+    if (nginx := floor.find_nginx()) is not None:
+        candidates.append(floor.start_nginx(nginx, lines, folder, stack))
+    else:
+        missing.append("nginx: it is not installed")
+    store = Store(single, stack)
+    why_no_node = peers.install_node_packages()
+    for peer in peers.PEERS:
+        if peer.on_node and why_no_node:
+            missing.append(f"{peer.label}: {why_no_node}")
+        else:
+            candidates.append(peers.start(peer, single, folder, stack, store))
+    return candidates, missing
+
+
+def _warm_up(path: str, candidate: Candidate) -> None:
+    """Make each of the different requests once, at least."""
+    while candidate.asked < max(1, candidate.most):
+        _drive(path, candidate, 1)
+
+
+def _drive(path: str, candidate: Candidate, seconds: int) -> wrk.Load:
+    load = wrk.drive(
+        *(path, candidate.pid, candidate.port, candidate.requests, candidate.store),
+        seconds=seconds,
+        offset=candidate.asked,
+    )
+    candidate.asked += load.answered.requests
+    return load

@@ -1,0 +1,95 @@
+"""A load by wrk: as many requests as the server answers, over 32 connections."""
+
+import re
+import resource
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
+
+from benchmarks.http_paths.requests import Requests
+from benchmarks.http_paths.store import Store
+from benchmarks.web import processor_seconds
+
+_SCRIPT = Path(__file__).with_name("load.lua")
+_CONNECTIONS: Final = 32
+_LINE = re.compile(r"^MEASURED requests=(\d+) microseconds=(\d+) failed=(\d+) p99=(\d+)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What wrk counted."""
+
+    requests: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Requests."""
+        return self.requests / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one load took; seconds of a processor are for one request."""
+
+    answered: Answered
+    server_seconds: float
+    """Of all processes of the server."""
+    store_seconds: float
+    """Of all nodes of the store."""
+    server_share: float
+    """Of a core, while it lasted."""
+    generator_share: float
+    """Of a core: near 1, wrk was the limit."""
+
+
+def parse(output: str) -> Answered:
+    """What the last line of load.lua says.
+
+    Raises RuntimeError when there is none, when nothing was answered, and when one request failed:
+    refusals are cheap, and would look like speed.
+    """
+    found = _LINE.search(output)
+    if found is None:
+        raise RuntimeError(f"wrk measured nothing: {output.strip()[-500:]}")
+    requests, microseconds, failed, _ = map(int, found.groups())
+    if failed or not requests or not microseconds:
+        raise RuntimeError(f"{failed} of {requests} requests failed")
+    return Answered(requests, microseconds / 1e6)
+
+
+def drive(
+    wrk: str, pid: int, port: int, requests: Requests, store: Store, *, seconds: int, offset: int
+) -> Load:
+    """Ask the server at ``port`` for ``seconds``, from line ``offset`` on."""
+    with NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(f"{line}\n" for line in requests.lines())
+        file.flush()
+        command = [
+            *(wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)),
+            *(f"http://127.0.0.1:{port}{requests.path}", "--"),
+            *(requests.mode, requests.method, file.name, str(offset)),
+        ]
+        began = time.monotonic()
+        before = processor_seconds(pid), store.processor_seconds(), _of_children()
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        after = processor_seconds(pid), store.processor_seconds(), _of_children()
+        took = time.monotonic() - began
+    answered = parse(output)
+    server, nodes, generator = (late - early for early, late in zip(before, after, strict=True))
+    return Load(
+        answered=answered,
+        server_seconds=server / answered.requests,
+        store_seconds=nodes / answered.requests,
+        server_share=server / took,
+        generator_share=generator / took,
+    )
+
+
+def _of_children() -> float:
+    """Processor seconds of the processes that this one has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
