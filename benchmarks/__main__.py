@@ -80,7 +80,8 @@ def main() -> None:
     for name in options.names or measurements:
         report = measurements[name](options)
         print(report.plain(), flush=True)
-        report.draw()
+        if not options.quick:
+            report.draw()
         reports.append(report)
         if name in WRITE_THEIR_SECTION and options.names and not options.quick:
             PAGE.write_text(with_section(PAGE.read_text("utf-8"), report), "utf-8")

@@ -91,7 +91,7 @@ class Report:
         if self.goals:
             lines += ["", *[f"- {goal}" for goal in self.goals]]
         for note in self.notes:
-            lines += ["", _wrapped(note)]
+            lines += ["", _wrapped(note, "  " if note.startswith("- ") else "")]
         if self.servers:
             lines += ["", f"Server: {', '.join(self.servers)}."]
         return "\n".join([*lines, ""])
@@ -161,8 +161,10 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value >= 100 else f"{value:.2f}"
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(
+        text, 100, break_on_hyphens=False, break_long_words=False, subsequent_indent=indent
+    )
 
 
 def markdown_row(cells: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from benchmarks.web import find_wrk
 from clusterpass import EmbeddedCluster
 
 _REFRESHES: Final = 4_000
+_ROUNDS_OF_LATENCY: Final = 3
 
 
 def run(*, rounds: int = 5, seconds: int = 3, many: int = 50_000) -> Report:
@@ -40,13 +41,11 @@ def run(*, rounds: int = 5, seconds: int = 3, many: int = 50_000) -> Report:
             for label in turn(list(by_label), number):
                 loads[label].append(_drive(found_wrk, by_label[label], seconds))
             library.append(service.library_refresh_seconds(_REFRESHES))
-        latencies = {
-            label: half_rate.measure(
-                *(each.port, each.requests),
-                *(half_rate.half(figures.median(figures.rate, loads[label])), seconds, each.asked),
-            )
-            for label, each in by_label.items()
-        }
+        latencies: dict[str, list[half_rate.Latency]] = {label: [] for label in by_label}
+        for number in range(min(rounds, _ROUNDS_OF_LATENCY)):
+            for label in turn(list(by_label), number):
+                reached = figures.median(figures.rate, loads[label])
+                latencies[label].append(_delay(by_label[label], reached, seconds))
         servers = server_version(cluster)
     checked = [peer.label for peer in peers.PEERS if peer.label in loads]
     found = figures.Found(loads, latencies, checked, library, many)
@@ -90,3 +89,10 @@ def _drive(path: str, candidate: Candidate, seconds: int) -> wrk.Load:
     )
     candidate.asked += load.answered.requests
     return load
+
+
+def _delay(candidate: Candidate, reached: float, seconds: int) -> half_rate.Latency:
+    rate = half_rate.half(reached)
+    latency = half_rate.measure(candidate.port, candidate.requests, rate, seconds, candidate.asked)
+    candidate.asked += int(rate * seconds)
+    return latency
