@@ -69,8 +69,9 @@ test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
 
 bench: test-setup ## The measurements of docs/benchmarks.md, about half an hour
 	@command -v wrk >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null \
-		|| $(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends wrk nginx-light >/dev/null
+		|| { $(SUDO) apt-get update -qq && \
+		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends wrk nginx-light >/dev/null; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 

@@ -65,13 +65,15 @@ def _start(
         candidates.append(floor.start_nginx(nginx, lines, folder, stack))
     else:
         missing.append("nginx: it is not installed")
-    store = Store(single, stack)
+    store, no_store = Store(single, stack), Store(None, stack)
     why_no_node = peers.install_node_packages()
     for peer in peers.PEERS:
         if peer.on_node and why_no_node:
             missing.append(f"{peer.label}: {why_no_node}")
         else:
-            candidates.append(peers.start(peer, single, folder, stack, store))
+            candidates.append(
+                peers.start(peer, single, folder, stack, store if peer.asks_redis else no_store)
+            )
     return candidates, missing
 
 

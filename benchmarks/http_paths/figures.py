@@ -39,6 +39,11 @@ def spent(load: Load) -> float:
     return load.server_seconds
 
 
+def stored(load: Load) -> float:
+    """Processor seconds of the store for a request; 0 for what asks none."""
+    return load.store_seconds
+
+
 def median_ratio(
     quantity: Callable[[Load], float], these: Sequence[Load], those: Sequence[Load]
 ) -> float:
@@ -93,13 +98,12 @@ def goals(found: Found) -> list[Goal]:
 def rows(found: Found) -> Iterator[list[str]]:
     """Each candidate with what it needs, and how many times ours that is."""
     for label, taken in found.loads.items():
-        stored = median(lambda load: load.store_seconds, taken)
         limit = median(lambda load: load.generator_share, taken)
         yield [
             label,
             f"{median(rate, taken):,.0f}",
             microseconds(median(spent, taken)),
-            microseconds(stored) if stored else "",
+            microseconds(median(stored, taken)) if median(stored, taken) else "",
             *(
                 f"{median_ratio(spent, taken, found.loads[each]):.2f}"
                 for each in (ours.STRICT, ours.CACHED)
@@ -128,7 +132,7 @@ def better_peers(found: Found) -> list[str]:
             better.append(f"it needs {ratio:.2f} times the processor time")
         if (ratio := median_ratio(rate, taken, strict)) > 1:
             better.append(f"it answers {ratio:.2f} times the requests")
-        if (ratio := median_ratio(lambda load: load.store_seconds, taken, strict)) < 1:
+        if 0 < (ratio := median_ratio(stored, taken, strict)) < 1:
             better.append(f"its store needs {ratio:.2f} times the processor time")
         latency, own = (middle(found.latencies[each]) for each in (peer, ours.STRICT))
         if latency.p99 < own.p99:

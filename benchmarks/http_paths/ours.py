@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,6 +28,8 @@ FEW: Final = 1_000
 _AT_ONCE: Final = 32
 """Logins and refreshes, as many as wrk has connections."""
 _USERS: Final = 10_000
+_HOUR: Final = 3_600
+"""Seconds that access tokens live: none may expire in a run."""
 _Result = TypeVar("_Result")
 
 
@@ -46,7 +49,7 @@ class Ours:
     def __init__(self, cluster: EmbeddedCluster, folder: Path, stack: ExitStack) -> None:
         """They run until ``stack`` is closed."""
         self._cluster, self._stack = cluster, stack
-        self._config = make_config("EdDSA")
+        self._config = replace(make_config("EdDSA"), access_lifetime=_HOUR)
         self._keys_file = folder / "keys.json"
         self._keys_file.write_text(self._config.keys.private_jwks_text())
         self._store = Store(cluster, stack)
@@ -88,6 +91,7 @@ class Ours:
             "CLUSTERPASS_STORE_URL": self._url(namespace),
             "CLUSTERPASS_KEYS_FILE": str(self._keys_file),
             "CLUSTERPASS_ISSUER": self._config.issuer,
+            "CLUSTERPASS_ACCESS_LIFETIME": str(_HOUR),
             "CLUSTERPASS_PASSWORD_CHECK": "benchmarks.accept:accept",
             # All logins come from one address.
             "CLUSTERPASS_ADDRESS_ATTEMPTS": "1000000",

@@ -34,6 +34,7 @@ class Peer:
     packages: tuple[str, ...]
     check: str
     """What it asks, and what it does not do."""
+    asks_redis: bool = True
     on_node: bool = False
     """Whether its packages are those of Node.js, by the lock file."""
 
@@ -110,6 +111,7 @@ PEERS: Final = (
         "Sliding tokens (HS256); one query looks in the blacklist, one for the user. The database "
         "is SQLite, in the process itself: the queries are part of its processor time, and "
         "cheaper than with a server. Its access tokens would not be looked up at all.",
+        asks_redis=False,
     ),
     Peer(
         "express-session with connect-redis, Node",

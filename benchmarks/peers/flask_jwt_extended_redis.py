@@ -1,6 +1,7 @@
 """Flask-JWT-Extended with its documented blocklist in Redis."""
 
 import os
+from datetime import timedelta
 
 import redis
 from flask import Flask, Response, jsonify
@@ -14,6 +15,7 @@ from flask_jwt_extended import (
 
 app = Flask(__name__)
 app.config["JWT_SECRET_KEY"] = os.environ["SECRET"]
+app.config["JWT_ACCESS_TOKEN_EXPIRES"] = timedelta(hours=1)
 jwt = JWTManager(app)
 blocklist = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 

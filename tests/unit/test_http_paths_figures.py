@@ -107,7 +107,7 @@ def test_a_peer_that_is_better_is_said_to_be() -> None:
         f"{OTHER}: it needs 0.50 times the processor time, it answers 2.00 times the requests, "
         "its p99 at half of its own rate is 0.25 times ours."
     )
-    worse = found(**{PEER: [load(1, 900, store=60)] * 2})
+    worse = found(**{PEER: [load(1, 900, store=60)] * 2, OTHER: [load(1, 900, store=0)] * 2})
     assert figures.better_peers(worse) == [
         "No peer is better than a strict verify in any column of this table."
     ]
