@@ -23,7 +23,7 @@ def run(*, rounds: int = 5, seconds: int = 3, many: int = 50_000) -> Report:
     """Each in turn, ``rounds`` times for ``seconds``; ``many``: different tokens at most."""
     found_wrk = find_wrk()
     if found_wrk is None:
-        return make_report(None, [], [], "", "Not measured: wrk is not installed.")
+        return make_report(None, [], [], (), "Not measured: wrk is not installed.")
     with (
         EmbeddedCluster(nodes=6) as cluster,
         EmbeddedCluster(nodes=1) as single,
@@ -46,7 +46,7 @@ def run(*, rounds: int = 5, seconds: int = 3, many: int = 50_000) -> Report:
             for label in turn(list(by_label), number):
                 reached = figures.median(figures.rate, loads[label])
                 latencies[label].append(_delay(by_label[label], reached, seconds))
-        servers = server_version(cluster)
+        servers = [server_version(cluster), *floor.nginx_version(), *peers.node_version()]
     checked = [peer.label for peer in peers.PEERS if peer.label in loads]
     found = figures.Found(loads, latencies, checked, library, many)
     return make_report(found, candidates, missing, servers)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,14 @@ def start_constant(lines: Sequence[str], stack: ExitStack) -> Candidate:
 def find_nginx() -> str | None:
     """The program; Debian has it where not every user looks."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def nginx_version() -> list[str]:
+    """Its name and version, if it is installed."""
+    if (nginx := find_nginx()) is None:
+        return []
+    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    return [said.strip().rpartition(" ")[2].replace("/", " ")]
 
 
 def start_nginx(nginx: str, lines: Sequence[str], folder: Path, stack: ExitStack) -> Candidate:

@@ -34,7 +34,7 @@ def make_report(
     found: figures.Found | None,
     candidates: Sequence[Candidate],
     missing: Sequence[str],
-    server: str,
+    servers: Sequence[str],
     why_not: str = "",
 ) -> Report:
     """The report; ``why_not``: why there are no figures."""
@@ -48,13 +48,22 @@ def make_report(
         columns=_COLUMNS,
         rows=list(figures.rows(found)),
         goals=figures.goals(found),
-        notes=[*_comparison(found), *_checks(candidates, missing)],
-        servers=[server],
+        notes=[*_comparison(found), *_checks(candidates, missing), _quiet(found)],
+        servers=servers,
         plot={
             label: figures.median(figures.spent, found.loads[label]) * 1e6
             for label in (ours.CACHED, ours.STRICT, *found.peers)
         },
         plot_label="processor time of the server for a request, us",
+    )
+
+
+def _quiet(found: figures.Found) -> str:
+    others = sorted(load.others_share for taken in found.loads.values() for load in taken)
+    return (
+        f"While the loads ran, other processes of the machine used {others[len(others) // 2]:.2f} "
+        f"of a core in the median and {others[-1]:.2f} at most; more than a tenth makes "
+        "requests/s and p99 worth little."
     )
 
 

@@ -161,3 +161,12 @@ def install_node_packages() -> str:
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=_NODE, check=True)
     return ""
+
+
+def node_version() -> list[str]:
+    """The name and version of Node.js, if it is installed."""
+    node = shutil.which("node")
+    if node is None:
+        return []
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    return [f"Node.js {said.strip().removeprefix('v')}"]

@@ -1,5 +1,6 @@
 """A load by wrk: as many requests as the server answers, over 32 connections."""
 
+import os
 import re
 import resource
 import subprocess
@@ -44,6 +45,8 @@ class Load:
     """Of a core, while it lasted."""
     generator_share: float
     """Of a core: near 1, wrk was the limit."""
+    others_share: float = 0.0
+    """Of a core, what other processes of the machine used: a figure of a quiet one is near 0."""
 
 
 def parse(output: str) -> Answered:
@@ -74,19 +77,40 @@ def drive(
             *(requests.mode, requests.method, file.name, str(offset)),
         ]
         began = time.monotonic()
-        before = processor_seconds(pid), store.processor_seconds(), _of_children()
+        before = *_spent(pid, store), machine_seconds()
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        after = processor_seconds(pid), store.processor_seconds(), _of_children()
+        after = *_spent(pid, store), machine_seconds()
         took = time.monotonic() - began
     answered = parse(output)
-    server, nodes, generator = (late - early for early, late in zip(before, after, strict=True))
+    server, nodes, generator, machine = (
+        late - early for early, late in zip(before, after, strict=True)
+    )
     return Load(
         answered=answered,
         server_seconds=server / answered.requests,
         store_seconds=nodes / answered.requests,
         server_share=server / took,
         generator_share=generator / took,
+        others_share=max(0.0, machine - server - nodes - generator) / took,
     )
+
+
+def busy_seconds(stat: str, ticks: int) -> float:
+    """What all processors did together, by ``stat``, the text of ``/proc/stat``.
+
+    The time of guests is part of that of users; idle time and waiting for disks are no work.
+    """
+    user, nice, system, _, _, interrupts, soft_interrupts = map(int, stat.split()[1:8])
+    return (user + nice + system + interrupts + soft_interrupts) / ticks
+
+
+def machine_seconds() -> float:
+    """Processor seconds of everything on this machine so far."""
+    return busy_seconds(Path("/proc/stat").read_text(), os.sysconf("SC_CLK_TCK"))
+
+
+def _spent(pid: int, store: Store) -> tuple[float, float, float]:
+    return processor_seconds(pid), store.processor_seconds(), _of_children()
 
 
 def _of_children() -> float:

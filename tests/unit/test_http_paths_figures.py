@@ -13,7 +13,13 @@ from benchmarks.http_paths.floor import ASGI
 from benchmarks.http_paths.half_rate import Latency, answer_of
 from benchmarks.http_paths.page import tried
 from benchmarks.http_paths.requests import Requests, verifies
-from benchmarks.http_paths.wrk import Answered, Load, parse
+from benchmarks.http_paths.wrk import (
+    Answered,
+    Load,
+    busy_seconds,
+    machine_seconds,
+    parse,
+)
 from benchmarks.open_loop import Call
 from benchmarks.report import Report, with_section
 
@@ -67,6 +73,12 @@ def test_wrk_says_how_many_requests_it_had_answered_and_in_which_time() -> None:
 def test_what_is_no_measurement_is_none(output: str, reason: str) -> None:
     with pytest.raises(RuntimeError, match=reason):
         parse(output)
+
+
+def test_what_the_whole_machine_did_is_neither_idling_nor_waiting() -> None:
+    stat = "cpu  1000 200 300 90000 800 40 60 7 8 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    assert busy_seconds(stat, 100) == 16.0
+    assert machine_seconds() > 0
 
 
 def test_ratios_are_taken_within_rounds() -> None:
