@@ -22,8 +22,8 @@ with a load of its own at half of the requests that the row reached, at most {mo
 time from when a request was due to its answer, with up to a millisecond of the generator's clock.
 The last column says how much of a core wrk itself used; where it was the limit, requests/s say
 little and processor time says all. Every token is seen once before the first round, and rounds
-alternate; many tokens have a server of their own. `POST /login` has a `password_check` that accepts at once, since
-hashing would be all that is seen. Measured on {date}."""
+alternate; many tokens have a server of their own. `POST /login` has a `password_check` that accepts
+at once, since hashing would be all that is seen. Measured on {date}."""
 _COLUMNS = (
     *("server", "requests/s", "us/request", "store us/request", "this : strict", "this : cached"),
     *("p99 ms", "wrk, of a core"),
