@@ -11,10 +11,11 @@ from clusterpass.config import Config
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.authentication_errors import TokenExpired
 from clusterpass.model.errors import ConfigurationError, InvalidInput
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url, encode_json
 from clusterpass.tokens.issuer import RESERVED_CLAIMS, TokenIssuer, check_claims
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.keys import SigningAlgorithm, SigningKey
+from clusterpass.tokens.keys import SigningKey
 from clusterpass.tokens.verifier import LONGEST_TOKEN, TokenVerifier
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,8 +9,8 @@ import click
 
 from clusterpass.cli.help_text import examples
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.keys import SigningAlgorithm
 
 
 @click.group()

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.embedded import EmbeddedCluster, SharedCluster
 from clusterpass.managers.development import claim_throwaway
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.location import StoreLocation, parse_store_url
@@ -43,6 +42,11 @@ def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
 
 def _start(location: StoreLocation) -> tuple[str, Callable[[], None]]:
     """Return the URL of the cluster, and what ends it or its use."""
+    from clusterpass.embedded import (  # noqa: PLC0415 - a store that runs already needs none of it
+        EmbeddedCluster,
+        SharedCluster,
+    )
+
     wanted = location.embedded_options.get("nodes")
     if wanted is not None and (not wanted.isdecimal() or not 1 <= len(wanted) <= 2):
         raise ConfigurationError("the option nodes of an embedded:// URL must be a whole number")

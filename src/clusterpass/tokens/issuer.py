@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json, is_deeper
-from clusterpass.tokens.keys import SigningKey
+
+if TYPE_CHECKING:
+    from clusterpass.tokens.keys import SigningKey
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 (a media type)
 MOST_LEVELS_OF_CLAIMS: Final = 32
@@ -43,7 +45,7 @@ class TokenIssuer:
 
     def __init__(
         self,
-        key: SigningKey,
+        key: "SigningKey",
         *,
         issuer: str,
         audience: str,
@@ -88,7 +90,7 @@ class TokenIssuer:
         return f"{signing_input}.{encode_base64url(signature)}"
 
 
-def standard_header(key: SigningKey) -> str:
+def standard_header(key: "SigningKey") -> str:
     """Return the encoded protected header of the tokens that ``key`` signs."""
     header = {"alg": key.algorithm, "kid": key.kid, "typ": ACCESS_TOKEN_TYPE}
     return encode_base64url(encode_json(header))

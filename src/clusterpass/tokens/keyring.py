@@ -8,11 +8,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from clusterpass.model.errors import ConfigurationError, KeyRejected
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_json_object
-from clusterpass.tokens.keys import SigningAlgorithm, SigningKey
+
+if TYPE_CHECKING:
+    from clusterpass.tokens.keys import SigningKey
 
 _MOST_KEYS: Final = 100
 
@@ -22,7 +25,7 @@ class KeyRing:
 
     __slots__ = ("_keys",)
 
-    def __init__(self, keys: Iterable[SigningKey]) -> None:
+    def __init__(self, keys: "Iterable[SigningKey]") -> None:
         """``keys``: at most 100, in order; the first private key signs.
 
         Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
@@ -54,7 +57,7 @@ class KeyRing:
         ``algorithm``: EdDSA, Ed25519, ES256, RS256 or HS256. ``kid``: by default the thumbprint of
         the key (RFC 7638). Raises ConfigurationError for an unknown algorithm.
         """
-        return cls([SigningKey.generate(algorithm, kid=kid)])
+        return cls([_signing_key().generate(algorithm, kid=kid)])
 
     @classmethod
     def from_jwks(cls, jwks: Mapping[str, Any] | str | bytes) -> Self:
@@ -73,7 +76,8 @@ class KeyRing:
         keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
         if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
             raise KeyRejected('a key set is a JSON object with a list named "keys"')
-        return cls(SigningKey.from_jwk(key) for key in keys)
+        from_jwk = _signing_key().from_jwk
+        return cls(from_jwk(key) for key in keys)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -92,7 +96,7 @@ class KeyRing:
         return cls.from_jwks(text)
 
     @property
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> "SigningKey":
         """The first private key; raises ConfigurationError when the ring has none."""
         for key in self._keys.values():
             if key.is_private:
@@ -104,11 +108,11 @@ class KeyRing:
         """Whether the ring has a private key."""
         return any(key.is_private for key in self._keys.values())
 
-    def find(self, kid: str) -> SigningKey | None:
+    def find(self, kid: str) -> "SigningKey | None":
         """Return the key with the id ``kid``, or None when the ring has no such key."""
         return self._keys.get(kid)
 
-    def all(self) -> tuple[SigningKey, ...]:
+    def all(self) -> "tuple[SigningKey, ...]":
         """Return all keys, in order."""
         return tuple(self._keys.values())
 
@@ -122,3 +126,10 @@ class KeyRing:
         """Return the whole set as JSON, private keys included. The text must be kept secret."""
         keys = [key.jwk(private=key.is_private) for key in self._keys.values()]
         return json.dumps({"keys": keys}, indent=2) + "\n"
+
+
+def _signing_key() -> "type[SigningKey]":
+    # With the first ring, not with this module: what does the cryptography takes long to load.
+    from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415
+
+    return SigningKey

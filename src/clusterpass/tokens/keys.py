@@ -8,7 +8,7 @@ import base64
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any, Final, Literal, Self, cast, get_args
+from typing import Any, Final, Self, cast, get_args
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -20,10 +20,8 @@ from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from clusterpass.model.errors import ConfigurationError, KeyRejected
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url
-
-SigningAlgorithm = Literal["EdDSA", "Ed25519", "ES256", "RS256", "HS256"]
-"""``EdDSA`` and ``Ed25519`` (RFC 9864) name the same algorithm on the curve Ed25519."""
 
 _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "OKP": ("EdDSA", "Ed25519"),

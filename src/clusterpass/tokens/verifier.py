@@ -10,7 +10,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass.model.authentication_errors import (
     TokenAudienceInvalid,
@@ -28,8 +28,10 @@ from clusterpass.model.values import NO_CLAIMS, AccessClaims, Actor
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
 from clusterpass.tokens.issuer import ACCESS_TOKEN_TYPE, standard_header
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.keys import SigningKey
 from clusterpass.tokens.refresh import looks_like_refresh_token
+
+if TYPE_CHECKING:
+    from clusterpass.tokens.keys import SigningKey
 
 LONGEST_TOKEN: Final = 12_288
 """The longest access token that is accepted, in characters."""
@@ -104,7 +106,7 @@ class TokenVerifier:
             raise TokenExpired
         return claims
 
-    def _key_named_by(self, header: str) -> SigningKey:
+    def _key_named_by(self, header: str) -> "SigningKey":
         try:
             members = decode_json_object(decode_base64url(header))
         except ValueError:

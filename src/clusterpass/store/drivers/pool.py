@@ -12,12 +12,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from redis.connection import Connection
+from redis.connection import Connection, SSLConnection
 from redis.exceptions import ResponseError
+from redis.retry import Retry
 
+from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Command, Fault, Replies, ServerError
 from clusterpass.store.wire.handshake import redirecting
-from clusterpass.store.wire.redis_py import CONNECTION_ERRORS, fault_of, server_error
+from clusterpass.store.wire.redis_py import (
+    CONNECTION_ERRORS,
+    connection_options,
+    fault_of,
+    server_error,
+)
 
 _SHORTEST_READ: Final = 0.001
 
@@ -113,6 +120,18 @@ class Pool:
                 self._idle.pop()[0].disconnect()
             except IndexError:
                 return
+
+
+def make_pool(location: StoreLocation, address: Address) -> Pool:
+    """The connections to the node at ``address``, as ``location`` says. None is opened yet."""
+    kind = Connection if location.tls_files is None else SSLConnection
+
+    def connect() -> Connection:
+        target = location.reached_at.get(address, address)
+        return kind(**connection_options(location, target, Retry))
+
+    patience = location.patience
+    return Pool(connect, patience.max_connections, patience.timeout)
 
 
 def _read(connection: Connection) -> Any:

@@ -7,16 +7,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
-
-from redis.connection import Connection, SSLConnection
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.drivers.pool import Pool
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch_thread import (
     WatchThread,
@@ -27,7 +23,9 @@ from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
-from clusterpass.store.wire.redis_py import connection_options
+
+if TYPE_CHECKING:
+    from clusterpass.store.drivers.pool import Pool
 
 Result = TypeVar("Result")
 _inherited: Final[list[Any]] = []
@@ -39,7 +37,11 @@ class SyncStore(StoreBase):
 
     def __init__(self, location: StoreLocation, on_close: Callable[[], None] | None = None) -> None:
         """``on_close``: a function that is called once, when the store is closed; it may block."""
+        # With the first store, not with this module: redis-py loads all its clients.
+        from clusterpass.store.drivers.pool import make_pool  # noqa: PLC0415
+
         super().__init__(location, on_close)
+        self._make_pool: Final = make_pool
         self._pools: dict[Address, Pool]
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
@@ -222,17 +224,8 @@ class SyncStore(StoreBase):
         outcome = pool.send((*send.commands, wait, ROLE), limit, until=until or send.until)
         return outcome if isinstance(outcome, Fault) else confirmed_replies(outcome.values)
 
-    def _pool(self, address: Address) -> Pool:
-        kind = Connection if self.location.tls_files is None else SSLConnection
-
-        def connect() -> Connection:
-            target = self.location.reached_at.get(address, address)
-            return kind(**connection_options(self.location, target, Retry))
-
-        patience = self.location.patience
-        return self._pools.setdefault(
-            address, Pool(connect, patience.max_connections, patience.timeout)
-        )
+    def _pool(self, address: Address) -> "Pool":
+        return self._pools.setdefault(address, self._make_pool(self.location, address))
 
     def _agree(self, wanted: Agree) -> bool:
         # One question about a node at a time: a caller that has waited finds it answered.

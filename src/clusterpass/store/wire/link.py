@@ -16,6 +16,7 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
+from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,
     client_id_in,
@@ -26,7 +27,6 @@ from clusterpass.store.wire.handshake import (
     plain_greeting,
 )
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
-from clusterpass.store.wire.redis_py import fault_of
 from clusterpass.store.wire.resp import pack
 
 _FIRST_PAUSE: Final = 0.02
@@ -153,7 +153,7 @@ class Link:
                     answer = await self._greet_plainly(connection, answer)
         except (OSError, TimeoutError) as error:
             connection.end()
-            return fault_of(error, reused=False)
+            return fault_of_connection(error, reused=False)
         except BaseException:
             connection.end()
             raise

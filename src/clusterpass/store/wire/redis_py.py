@@ -1,7 +1,6 @@
 """redis-py's connections: their options, and what their errors mean to a store."""
 
 import asyncio
-import ssl
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
@@ -27,6 +26,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from clusterpass.model.errors import StoreDenied
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.wire.faults import fault_of_connection
 
 CONNECTION_ERRORS: Final = (
     ConnectionError,
@@ -91,14 +91,6 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
     return options
 
 
-def _is_about_certificate(error: BaseException) -> bool:
-    # redis-py wraps the errors of the TLS layer.
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, ssl.SSLCertVerificationError):
-        seen = seen.__cause__ or seen.__context__
-    return seen is not None
-
-
 def fault_of(error: BaseException, *, reused: bool) -> Fault:
     """The fault that ``error``, a failure of a connection, means.
 
@@ -111,13 +103,8 @@ def fault_of(error: BaseException, *, reused: bool) -> Fault:
         and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
     ):
         raise StoreDenied(reason="authentication") from None
-    if _is_about_certificate(error):
-        raise StoreDenied(
-            "The session store's TLS certificate is not accepted; check ca_file and the host name",
-            reason="certificate",
-        ) from None
     if isinstance(error, BusyLoadingError):
         return Fault("loading")
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return Fault("timeout")
-    return Fault("connection", stale=reused)
+    return fault_of_connection(error, reused=reused)
