@@ -13,8 +13,8 @@ from clusterpass.embedded import Node
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.identifiers import decode_session_id
-from clusterpass.tokens.keys import SigningAlgorithm
 
 ISSUER = "https://auth.example"
 SUBJECT = "user-123456"

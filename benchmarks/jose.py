@@ -13,8 +13,8 @@ from benchmarks.fixtures import ISSUER, make_config, make_verifier
 from benchmarks.report import Goal, Report, microseconds
 from benchmarks.timing import Call, measure
 from clusterpass import Config, TokenIssuer
+from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.identifiers import encode_session_id
-from clusterpass.tokens.keys import SigningAlgorithm
 
 ALGORITHMS: tuple[SigningAlgorithm, ...] = ("HS256", "EdDSA", "ES256", "RS256")
 _PEERS = ("pyjwt", "joserfc")

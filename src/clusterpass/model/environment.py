@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 from clusterpass.model.errors import ConfigurationError
@@ -35,6 +34,8 @@ def read_variables(
             name = known[variable]
             found[name] = _convert(variable, text.strip(), kinds[name])
         elif variable.startswith(prefix) and variable not in known and variable not in theirs:
+            from difflib import get_close_matches  # noqa: PLC0415 - for a stray name alone
+
             meant = get_close_matches(variable, [*known, *theirs], n=1, cutoff=_ALIKE)
             if meant:
                 raise ConfigurationError(f"{variable} is no setting; did you mean {meant[0]}?")

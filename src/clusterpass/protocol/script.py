@@ -8,8 +8,7 @@ import hashlib
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pkgutil import get_data
 from typing import Any, Final, Generic, TypeVar
 
 Reply = TypeVar("Reply")
@@ -37,33 +36,41 @@ def load_script(name: str) -> Script:
     Raises FileNotFoundError when there is no such script or include, ValueError when includes
     include each other in a circle.
     """
-    return assemble_script(files("clusterpass.protocol") / "scripts", name)
+    return assemble_script(_read_packaged, name)
 
 
-def assemble_script(folder: Traversable, name: str) -> Script:
-    """The script ``name`` of ``folder``; each include is inserted once, where it is first needed.
+def assemble_script(read: Callable[[str], str], name: str) -> Script:
+    """The script ``name``; each include is inserted once, where it is first needed.
 
-    Raises FileNotFoundError when there is no such script or include, ValueError when includes
-    include each other in a circle.
+    ``read``: returns the text of a file, by its path in the folder of scripts. Raises
+    FileNotFoundError when there is no such script or include, ValueError when includes include each
+    other in a circle.
     """
-    lines = list(_expand(folder, f"{name}.lua", (), set()))
+    lines = list(_expand(read, f"{name}.lua", (), set()))
     source = "\n".join(lines).encode()
     # SHA-1 is the name that EVALSHA gives to a script, not a protection.
     sha1 = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, source, sha1, writes="no-writes" not in lines[0])
 
 
+def _read_packaged(path: str) -> str:
+    # Not importlib.resources, which loads modules for archives, compression and temporary files.
+    data = get_data("clusterpass.protocol", f"scripts/{path}")
+    assert data is not None  # None: from a loader that knows no files
+    return data.decode()
+
+
 def _expand(
-    folder: Traversable, path: str, including: tuple[str, ...], included: set[str]
+    read: Callable[[str], str], path: str, including: tuple[str, ...], included: set[str]
 ) -> Iterator[str]:
     if path in including:
         raise ValueError(f"includes in a circle: {' > '.join((*including, path))}")
     if path in included:
         return
-    for line in folder.joinpath(*path.split("/")).read_text("utf-8").splitlines():
+    for line in read(path).splitlines():
         if line.startswith(_INCLUDE):
             include = f"_include/{line.removeprefix(_INCLUDE).strip()}.lua"
-            yield from _expand(folder, include, (*including, path), included)
+            yield from _expand(read, include, (*including, path), included)
         else:
             yield line
     included.add(path)
