@@ -301,7 +301,7 @@ def test_manager_over_asyncio_never_loads_redis_py() -> None:
 import asyncio
 from clusterpass import AsyncSessionManager, StoreUnavailable
 async def main():
-    manager = AsyncSessionManager.from_url("redis://127.0.0.1:1?timeout=0.2&deadline=0.2", config)
+    manager = AsyncSessionManager.from_url("redis://127.0.0.1:1?timeout=0.3&deadline=0.3", config)
     async with manager:
         try:
             await manager.sessions("alice")
