@@ -11,18 +11,10 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
 
 from clusterpass import (
     ConfigurationError,
@@ -46,10 +38,6 @@ Network = IPv4Network | IPv6Network
 
 class Settings(SessionSettings):
     """All settings of the service. Durations are seconds."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
 
     host: str = Field(
         default="127.0.0.1",
@@ -106,7 +94,7 @@ class Settings(SessionSettings):
         le=DAY,
         description="Seconds over which the login attempts of an address are counted.",
     )
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+    trusted_proxies: tuple[Network, ...] = Field(
         default=(),
         description="Addresses or networks of the reverse proxies in front of the service,"
         " separated by commas; only their X-Forwarded-For headers are trusted.",
@@ -177,18 +165,6 @@ class Settings(SessionSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources in order of precedence; load_settings adds the file."""
-        return init_settings, env_settings
-
     def throttle(self) -> ThrottlePolicy:
         """Return the limits of the login throttle."""
         return ThrottlePolicy(
@@ -218,45 +194,40 @@ def load_settings(
     Raises ConfigurationError.
     """
     path = config_file or os.environ.get(CONFIG_VARIABLE)
-    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    given = _from_file(Path(path)) if path else {}
+    given.update(_from_environment())
+    given.update((name, value) for name, value in (overrides or {}).items() if value is not None)
     try:
-        loaded = _with_file(Path(path))(**given) if path else Settings(**given)
+        return Settings(**given)
     except ValidationError as error:
         raise ConfigurationError(_describe(error.errors(include_input=False)[0])) from None
-    except SettingsError:
-        raise ConfigurationError("a setting in the environment cannot be parsed") from None
-    # Always the class itself, so that settings can be pickled for another process.
-    return Settings.model_construct(
-        **{name: getattr(loaded, name) for name in type(loaded).model_fields}
-    )
 
 
-def _with_file(path: Path) -> type[Settings]:
+def _from_environment() -> dict[str, Any]:
+    """The settings in the environment, as texts. A variable's name may be in any case."""
+    names = {f"{PREFIX}{name}".lower(): name for name in Settings.model_fields}
+    return {
+        names[variable.lower()]: value
+        for variable, value in os.environ.items()
+        if variable.lower() in names
+    }
+
+
+def _from_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(
             f"the configuration file {path} does not exist; check the path in"
             f" --config or {CONFIG_VARIABLE}"
         )
+    import tomllib  # noqa: PLC0415 - for a file alone
+
     try:
-        from_file = TomlConfigSettingsSource(Settings, toml_file=path)
+        with path.open("rb") as file:
+            return tomllib.load(file)
     except (ValueError, OSError) as error:
         raise ConfigurationError(
             f"the configuration file {path} is not valid TOML: {error}"
         ) from None
-
-    class SettingsWithFile(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, from_file
-
-    return SettingsWithFile
 
 
 def _describe(error: ErrorDetails) -> str:

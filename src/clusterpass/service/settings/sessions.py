@@ -4,10 +4,9 @@ The ranges are those of ``Config``, declared here again so that an error names t
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
     Config,
@@ -27,14 +26,18 @@ from clusterpass.limits import (
     LONGEST_LIFETIME,
 )
 
-Names = Annotated[tuple[str, ...], NoDecode]
+Names = tuple[str, ...]
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
 _MOST_LEVELS: Final = 16
 _SHORTEST_GRACE: Final = 5
 
 
-class SessionSettings(BaseSettings):
+class SessionSettings(BaseModel):
     """Where sessions are stored, how long they last, and how they are verified."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+    )
 
     store_url: SecretStr = Field(
         default=SecretStr(_DEFAULT_STORE),
