@@ -78,6 +78,89 @@ def test_a_killed_worker_is_replaced(serve):
     assert server.children() != [worker]
 
 
+def await_that(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def answers(server):
+    try:
+        return httpx.get(f"{server.url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_parent_of_the_workers_keeps_nothing_of_the_service_in_memory(serve):
+    server = serve("--workers", "2")
+    await_that(lambda: b"supervisor.py" in command_line(server.process.pid))
+    mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "_granian" not in mapped and "libssl" not in mapped
+    assert len(server.children()) == 2
+
+
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_one_killed_worker_of_two_is_replaced_and_the_other_stays(serve):
+    server = serve("--workers", "2")
+    killed, other = server.children()
+    os.kill(killed, signal.SIGKILL)
+    await_that(lambda: len(set(server.children()) - {killed}) == 2)
+    assert other in server.children()
+    assert "Unexpected exit from worker-1" in server.log_file.read_text()
+    await_that(lambda: b"supervisor.py" in command_line(server.process.pid))
+    assert answers(server)
+    assert server.stop() == 0
+
+
+def test_a_worker_is_replaced_with_the_settings_that_the_service_began_with(serve, tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text('issuer = "https://first.example"\n')
+    server = serve(CLUSTERPASS_CONFIG=str(file))
+    file.write_text("nonsense =")
+    (worker,) = server.children()
+    os.kill(worker, signal.SIGKILL)
+    await_that(lambda: set(server.children()) - {worker} and answers(server))
+
+
+def test_a_worker_that_dies_again_at_once_ends_the_service(serve):
+    server = serve("--workers", "2")
+    killed, other = server.children()
+    os.kill(killed, signal.SIGKILL)
+    await_that(lambda: len(set(server.children()) - {killed}) == 2)
+    (new,) = set(server.children()) - {killed, other}
+    os.kill(new, signal.SIGKILL)
+    assert server.process.wait(30) == 1
+    assert is_gone(other)
+    assert "crash loop" in server.log_file.read_text()
+
+
+def test_keys_that_are_gone_are_one_sentence_when_a_worker_is_replaced(serve, tmp_path, keys_file):
+    mine = tmp_path / "mine.json"
+    mine.write_text(keys_file.read_text())
+    server = serve(CLUSTERPASS_KEYS_FILE=str(mine))
+    mine.unlink()
+    (worker,) = server.children()
+    os.kill(worker, signal.SIGKILL)
+    assert server.process.wait(30) == 1
+    assert "Traceback" not in server.log_file.read_text()
+    assert "generate" in server.log_file.read_text().splitlines()[-1]
+
+
+def test_a_hangup_replaces_every_worker_while_the_service_answers(serve):
+    server = serve("--workers", "2")
+    before = set(server.children())
+    server.process.send_signal(signal.SIGHUP)
+    await_that(lambda: len(set(server.children()) - before) == 2)
+    assert answers(server)
+    await_that(lambda: not set(server.children()) & before)
+    assert answers(server)
+    assert server.stop() == 0
+
+
 def test_requests_in_flight_and_odd_bytes_do_not_harm(serve):
     server = serve()
     port = int(server.url.rsplit(":", 1)[1])

@@ -49,10 +49,8 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
     Both listen on 127.0.0.1. A user and an administrator are created with new passwords, which are
     printed together with commands to try. Ctrl-C stops everything; no data survives a restart.
     """
-    from pydantic import SecretStr  # noqa: PLC0415 - loaded by this command alone
-
-    from clusterpass.service.server import serve  # noqa: PLC0415
-    from clusterpass.service.settings.service import Settings  # noqa: PLC0415
+    from clusterpass.service.server import serve  # noqa: PLC0415 - loaded by this command alone
+    from clusterpass.service.settings.service import make_settings  # noqa: PLC0415
 
     _refuse_taken_port(port)
     keys_file = data_folder / "keys.json"
@@ -66,15 +64,17 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
         with SessionManager.from_url(cluster.url, config) as sessions:
             for name, password in passwords.items():
                 UserDirectory(sessions).add(name, password)
-        settings = Settings(
-            store_url=SecretStr(cluster.url),
-            keys_file=keys_file,
-            issuer=issuer,
-            host="127.0.0.1",
-            port=port,
-            cookie_secure=False,
-            administrators=(_ADMINISTRATOR,),
-            log_format="console",
+        settings = make_settings(
+            {
+                "store_url": cluster.url,
+                "keys_file": keys_file,
+                "issuer": issuer,
+                "host": "127.0.0.1",
+                "port": port,
+                "cookie_secure": False,
+                "administrators": (_ADMINISTRATOR,),
+                "log_format": "console",
+            }
         )
         announcement = _announcement(issuer, passwords, cluster)
         threading.Thread(target=_announce, args=(port, announcement), daemon=True).start()

@@ -34,4 +34,4 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
             err=True,
         )
 
-    run_server(settings, announce=announce)
+    run_server(settings, announce=announce, becomes_small=True)

@@ -1,6 +1,8 @@
 """Runs the application on granian: one supervising process, and the workers that serve requests.
 
 - Settings, keys, the password check and the port are checked before a worker starts.
+- The process loads the service once and forks the workers, which share what it has loaded. On
+  Linux it then becomes ``supervisor.py``, which needs a tenth of the memory.
 - SIGTERM and SIGINT shut the workers down gracefully; one that does not stop in time is killed.
 """
 
@@ -9,33 +11,63 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from granian.server.mp import MPServer
 
-from clusterpass import (
-    ConfigurationError,
-)
+from clusterpass import ConfigurationError
 from clusterpass.service.app import create_app
 from clusterpass.service.settings.service import Settings
+from clusterpass.service.successor import SucceededServer, Succession
+from clusterpass.service.supervisor import GRACE_SECONDS
 
-_GRACE_SECONDS: Final = 10
 
-
-def serve(settings: Settings, *, announce: Callable[[], None] | None = None) -> None:
+def serve(
+    settings: Settings, *, announce: Callable[[], None] | None = None, becomes_small: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError when the service cannot start.
 
-    ``announce`` is called once, when the port is open.
+    ``announce`` is called once, when the port is open. ``becomes_small``: replace this program,
+    once the workers run, with one that only supervises them; it then never returns, and exits with
+    the status of the service.
     """
     if settings.password_check:
         # As with `python -m`, modules in the working directory can be imported.
         sys.path.insert(0, str(Path.cwd()))
-    create_app(settings)
+    app = create_app(settings, parent=os.getpid())
     address = _free_address(settings.host, settings.port)
-    server = Server(
+    succession = None
+    # Granian has threads for workers where Python has no global lock.
+    if becomes_small and sys.platform == "linux" and Server is MPServer:
+        succession = Succession.begin(settings, address, settings.workers)
+    server = _server(settings, address, succession)
+    if announce is not None:
+        server.on_startup(announce)
+    server.serve(target_loader=lambda *_, **__: app, wrap_loader=False)
+
+
+def serve_again(succession: Succession) -> None:
+    """Fork the workers that are due, and become the supervisor again.
+
+    Exits with status 1 when the service cannot start any more, as when its keys are gone.
+    """
+    settings: Settings = succession.settings
+    try:
+        app = create_app(settings, parent=os.getpid())
+    except ConfigurationError as error:
+        sys.exit(f"clusterpass: {error.message}")
+    server = _server(settings, succession.address, succession)
+    server.serve(target_loader=lambda *_, **__: app, wrap_loader=False)
+
+
+def _server(settings: Settings, address: str, succession: Succession | None) -> Any:
+    kind = Server if succession is None else partial(SucceededServer, succession=succession)
+    return kind(
         "clusterpass.service.app",
         address=address,
         port=settings.port,
@@ -44,19 +76,9 @@ def serve(settings: Settings, *, announce: Callable[[], None] | None = None) -> 
         websockets=False,
         workers=settings.workers,
         respawn_failed_workers=True,
-        workers_kill_timeout=_GRACE_SECONDS,
+        workers_kill_timeout=GRACE_SECONDS,
         log_level=LogLevels.warning,
     )
-
-    if announce is not None:
-        server.on_startup(announce)
-
-    parent = os.getpid()
-
-    def application(*_: object, **__: object) -> Any:
-        return create_app(settings, parent=parent)
-
-    server.serve(target_loader=application, wrap_loader=False)
 
 
 def _free_address(host: str, port: int) -> str:

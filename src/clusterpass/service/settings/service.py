@@ -194,9 +194,16 @@ def load_settings(
     Raises ConfigurationError.
     """
     path = config_file or os.environ.get(CONFIG_VARIABLE)
-    given = _from_file(Path(path)) if path else {}
-    given.update(_from_environment())
-    given.update((name, value) for name, value in (overrides or {}).items() if value is not None)
+    return make_settings(overrides or {}, _from_file(Path(path)) if path else {})
+
+
+def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings from ``overrides``, the environment, ``file`` and the defaults, in order.
+
+    ``file``: what a file says; by default, none is read. Raises ConfigurationError.
+    """
+    given = {**(file or {}), **_from_environment()}
+    given.update((name, value) for name, value in overrides.items() if value is not None)
     try:
         return Settings(**given)
     except ValidationError as error:

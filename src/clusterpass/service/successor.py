@@ -1,0 +1,116 @@
+"""How the process that forked the workers becomes ``supervisor.py``, and the service again.
+
+- A process keeps its id, its children and its blocked signals when it replaces its program.
+- Settings and the search path of modules go along in a file in memory, so that a worker that is
+  replaced later gets what the others have, whatever the environment and the files say by then.
+"""
+
+import gc
+import os
+import pickle
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, Self
+
+from granian.server.mp import MPServer
+
+from clusterpass.service import supervisor
+from clusterpass.service.supervisor import WAITED, Worker
+
+_OVERLAP_SECONDS: Final = 3.5
+"""How long a worker that is to be replaced goes on while the new one starts."""
+# The search path first: it says where this package is.
+_AGAIN: Final = """
+import pickle, sys
+with open(int(sys.argv[1]), "rb", closefd=False) as file:
+    file.seek(0)
+    sys.path[:] = pickle.load(file)
+    from clusterpass.service.server import serve_again
+    from clusterpass.service.successor import Succession
+    serve_again(Succession.read(file, int(sys.argv[1]), sys.argv[2:]))
+"""
+
+
+@dataclass(slots=True)
+class Succession:
+    """What the programs of one process hand on to each other."""
+
+    settings: Any
+    """The settings of the service."""
+    address: str
+    """The IP address that the workers listen on."""
+    file: int
+    """The descriptor of the file in memory."""
+    workers: list[Worker]
+    """The workers, in order."""
+    is_first: bool = False
+    """Whether no worker has run yet."""
+
+    @classmethod
+    def begin(cls, settings: Any, address: str, workers: int) -> Self:
+        """A succession that begins with this program. ``workers``: how many are to run."""
+        file = os.memfd_create("clusterpass-settings", 0)
+        with open(file, "wb", closefd=False) as written:
+            pickle.dump(sys.path, written)
+            pickle.dump((settings, address), written)
+        due = [Worker(0, is_due=True) for _ in range(workers)]
+        return cls(settings, address, file, due, is_first=True)
+
+    @classmethod
+    def read(cls, written: Any, file: int, workers: list[str]) -> Self:
+        """The succession in ``written``, the file of the descriptor ``file``, after the search
+        path; ``workers``: as texts."""
+        settings, address = pickle.load(written)  # noqa: S301 (this process wrote it)
+        return cls(settings, address, file, [Worker.parse(text) for text in workers])
+
+    def hand_on(self) -> NoReturn:
+        """Become the supervisor of the workers. All signals that it waits for are blocked."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        again = [sys.executable, "-P", "-c", _AGAIN, str(self.file)]
+        small = [sys.executable, "-I", "-S", supervisor.__file__, str(len(self.workers))]
+        os.execv(sys.executable, [*small, *map(str, self.workers), *again])  # noqa: S606
+
+
+class SucceededServer(MPServer):
+    """A server of granian that starts the workers that are due, and leaves the rest to a successor.
+
+    What it overrides is internal to granian; tests/service/test_server.py notices when that
+    changes.
+    """
+
+    def __init__(self, *arguments: Any, succession: Succession, **options: Any) -> None:
+        """``succession``: which workers are due; the others as for granian's."""
+        super().__init__(*arguments, **options)
+        self._succession = succession
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        succession = self._succession
+        # Blocked by the program before; by now there are handlers.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
+        # The collector leaves alone what is there now, and thereby the pages that workers share.
+        gc.collect()
+        gc.freeze()
+        now = 0.0 if succession.is_first else time.monotonic()
+        self._outgoing = [worker for worker in succession.workers if worker.is_due and worker.pid]
+        for index, worker in enumerate(succession.workers):
+            if worker.is_due:
+                process = self._spawn_worker(
+                    idx=index, target=spawn_target, callback_loader=target_loader
+                )
+                process.start()  # type: ignore[no-untyped-call]
+                succession.workers[index] = Worker(process.inner.pid, now)
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> NoReturn:
+        if self._outgoing:
+            self.main_loop_interrupt.wait(_OVERLAP_SECONDS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+        supervisor.stop(self._outgoing)
+        # A signal that came meanwhile is the successor's.
+        if self.interrupt_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self.reload_signal:
+            os.kill(os.getpid(), signal.SIGHUP)
+        self._succession.hand_on()

@@ -1,0 +1,108 @@
+"""The parent of the workers while they run: it passes signals on and has dead workers replaced.
+
+The process that loaded the service and forked the workers replaces itself with this program
+(``server.py``), so that it keeps its process id and its children but none of its memory. When a
+worker dies, it becomes the service again, which forks another one and comes back here.
+
+Nothing but the interpreter is loaded: it runs with ``python -I -S``, and imports nothing of ours.
+The arguments: how many workers there are, a :class:`Worker` for each, and the command that makes
+of this process the service again, to which the workers are appended.
+"""
+
+import os
+import signal
+import sys
+import time
+
+GRACE_SECONDS = 10
+"""How long a worker may take to stop before it is killed."""
+CRASH_LOOP_SECONDS = 5.5
+"""A worker that dies so soon after it was replaced is not replaced again."""
+WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+"""Blocked before this program begins, so that none is lost between the two."""
+
+
+class Worker:
+    """A worker: its process id, and since when it replaces another one."""
+
+    __slots__ = ("is_due", "pid", "replaced_at")
+
+    def __init__(self, pid: int, replaced_at: float = 0.0, *, is_due: bool = False) -> None:
+        """``pid``: 0 for one that died. ``replaced_at``: seconds of the monotonic clock; 0: it is
+        the first one. ``is_due``: whether another one is to take its place."""
+        self.pid = pid
+        self.replaced_at = replaced_at
+        self.is_due = is_due
+
+    def __str__(self) -> str:
+        return f"{self.pid}:{self.replaced_at!r}:{int(self.is_due)}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Worker":
+        """The worker that ``str`` made ``text`` of."""
+        pid, replaced_at, is_due = text.split(":")
+        return cls(int(pid), float(replaced_at), is_due=is_due == "1")
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended; it then leaves the table of processes."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:  # seen already, by the thread that started it
+            return True
+
+
+def stop(workers: "list[Worker]") -> None:
+    """Ask ``workers`` to stop, and kill those that have not after the grace.
+
+    SIGCHLD has to be blocked.
+    """
+    _signal_all(workers, signal.SIGTERM)
+    give_up_at = time.monotonic() + GRACE_SECONDS
+    left = [worker for worker in workers if worker.pid and not worker.has_ended()]
+    while left and (seconds := give_up_at - time.monotonic()) > 0:
+        signal.sigtimedwait({signal.SIGCHLD}, seconds)
+        left = [worker for worker in left if not worker.has_ended()]
+    _signal_all(left, signal.SIGKILL)
+    for worker in left:
+        os.waitpid(worker.pid, 0)
+
+
+def _signal_all(workers: "list[Worker]", number: int) -> None:
+    for worker in workers:
+        if worker.pid:
+            try:
+                os.kill(worker.pid, number)
+            except ProcessLookupError:
+                continue
+
+
+def main() -> int:
+    """Supervise until a signal to stop, or a crash loop; return the exit status."""
+    first = 2 + int(sys.argv[1])
+    workers = [Worker.parse(text) for text in sys.argv[2:first]]
+    again = sys.argv[first:]
+    while True:
+        now = time.monotonic()
+        for number, worker in enumerate(workers, 1):
+            if worker.has_ended():
+                sys.stderr.write(f"[ERROR] Unexpected exit from worker-{number}\n")
+                if worker.replaced_at and now - worker.replaced_at <= CRASH_LOOP_SECONDS:
+                    sys.stderr.write("[ERROR] Worker crash loop detected, exiting\n")
+                    worker.pid = 0
+                    stop(workers)
+                    return 1
+                worker.pid, worker.is_due = 0, True
+        if not any(worker.is_due for worker in workers):
+            received = signal.sigwait(WAITED)
+            if received == signal.SIGCHLD:
+                continue
+            if received != signal.SIGHUP:
+                stop(workers)
+                return 0
+            for worker in workers:
+                worker.is_due = True
+        os.execv(again[0], [*again, *map(str, workers)])  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())
