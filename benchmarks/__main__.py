@@ -22,6 +22,7 @@ from benchmarks import (
     round_trips,
     scale,
     servers,
+    start,
     strict_async,
     strict_verify,
     warm_verify,
@@ -66,6 +67,7 @@ def main() -> None:
         "drivers": lambda options: drivers.run(**_few(options, rounds=10, many_rounds=5)),
         "round_trips": lambda _: round_trips.run(),
         "servers": lambda options: servers.run(**_few(options, rounds=1)),
+        "start": lambda options: start.run(**_few(options, rounds=3)),
         "memory": lambda options: memory.run(users=options.users),
     }
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(measurements))
