@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,3 +115,26 @@ def test_what_an_encoding_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SystemExit) as exited:
         cli.main()
     assert (exited.value.code, raw.getvalue()) == (4, b"\\xe9")
+
+
+@pytest.mark.parametrize(
+    "command", ["", *sorted(set(COMMANDS) - {"demo", "dev", "doctor", "migration"})]
+)
+def test_help_loads_nothing_of_what_the_command_runs(command: str) -> None:
+    code = (
+        "import sys\n"
+        "from clusterpass.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "click" in loaded
+    assert not loaded & {"asyncio", "redis", "joserfc", "pydantic", "granian", "fastapi", "argon2"}

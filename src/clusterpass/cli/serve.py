@@ -1,14 +1,16 @@
 """``clusterpass serve``: run the auth service."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
-import argon2  # noqa: F401 - if it is missing, say so now, not from a crashing worker
 import click
 
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.store_connection import config_option
-from clusterpass.service.server import serve as run_server
-from clusterpass.service.settings.service import load_settings
+
+_LOADED_LATE: Final = ("argon2", "fastapi", "jinja2", "python_multipart", "structlog")
+"""Packages that a worker may load with its first requests."""
 
 
 @click.command(
@@ -24,6 +26,12 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
     An option here overrides the environment (CLUSTERPASS_PORT=8000), which overrides the TOML
     file. The other settings come from those two; docs/reference/settings.md lists them all.
     """
+    for package in _LOADED_LATE:
+        if find_spec(package) is None:  # say so now, not from a worker
+            raise ModuleNotFoundError(f"no module {package}", name=package)
+    from clusterpass.service.server import serve as run_server  # noqa: PLC0415 - quick --help
+    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+
     settings = load_settings(config, {"host": host, "port": port, "workers": workers})
     several = "s" if settings.workers > 1 else ""
 

@@ -7,15 +7,15 @@ keys file of the service.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from clusterpass import KeyRing, SessionManager
-from clusterpass.service.settings.service import load_settings
+if TYPE_CHECKING:
+    from clusterpass import SessionManager
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Manager = TypeVar("Manager", bound=SessionManager)
+Manager = TypeVar("Manager", bound="SessionManager")
 
 CONFIG_HELP: Final = (
     "TOML file with the settings of the service.  [default: $CLUSTERPASS_CONFIG, if set]"
@@ -31,12 +31,14 @@ def config_option(command: Command) -> Command:
 
 
 @contextmanager
-def open_sessions(config: Path | None) -> Iterator[SessionManager]:
+def open_sessions(config: Path | None) -> "Iterator[SessionManager]":
     """Open a session manager on the store that the settings name, and close it at the end.
 
     ``config``: the TOML file, or None for the environment alone. Raises ConfigurationError when
     the settings are invalid.
     """
+    from clusterpass import SessionManager  # noqa: PLC0415 - quick --help
+
     with open_manager(SessionManager, config) as sessions:
         yield sessions
 
@@ -44,6 +46,9 @@ def open_sessions(config: Path | None) -> Iterator[SessionManager]:
 @contextmanager
 def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
     """Open a session manager of ``kind``, as :func:`open_sessions` does."""
+    from clusterpass import KeyRing  # noqa: PLC0415 - quick --help
+    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
     store_url = settings.store_url.get_secret_value()

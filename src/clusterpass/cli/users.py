@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from clusterpass import UserDirectory
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from clusterpass import UserDirectory
 
 _from_stdin = click.option(
     "--password-stdin",
@@ -101,7 +104,9 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
 
 
 @contextmanager
-def _directory(config: Path | None) -> Iterator[UserDirectory]:
+def _directory(config: Path | None) -> "Iterator[UserDirectory]":
+    from clusterpass import UserDirectory  # noqa: PLC0415 - quick --help
+
     with open_sessions(config) as sessions:
         yield UserDirectory(sessions)
 
