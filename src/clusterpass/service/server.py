@@ -43,7 +43,8 @@ def serve(
     address = _free_address(settings.host, settings.port)
     succession = None
     # Granian has threads for workers where Python has no global lock.
-    if becomes_small and sys.platform == "linux" and Server is MPServer:
+    can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
+    if becomes_small and can_become_small:
         succession = Succession.begin(settings, address, settings.workers)
     server = _server(settings, address, succession)
     if announce is not None:

@@ -51,7 +51,7 @@ class Succession:
     @classmethod
     def begin(cls, settings: Any, address: str, workers: int) -> Self:
         """A succession that begins with this program. ``workers``: how many are to run."""
-        file = os.memfd_create("clusterpass-settings", 0)
+        file = os.memfd_create("clusterpass-settings")
         with open(file, "wb", closefd=False) as written:
             pickle.dump(sys.path, written)
             pickle.dump((settings, address), written)
@@ -62,6 +62,7 @@ class Succession:
     def read(cls, written: Any, file: int, workers: list[str]) -> Self:
         """The succession in ``written``, the file of the descriptor ``file``, after the search
         path; ``workers``: as texts."""
+        os.set_inheritable(file, False)
         settings, address = pickle.load(written)  # noqa: S301 (this process wrote it)
         return cls(settings, address, file, [Worker.parse(text) for text in workers])
 
@@ -70,7 +71,9 @@ class Succession:
         sys.stdout.flush()
         sys.stderr.flush()
         again = [sys.executable, "-P", "-c", _AGAIN, str(self.file)]
-        small = [sys.executable, "-I", "-S", supervisor.__file__, str(len(self.workers))]
+        small = [sys.executable, "-I", "-S", supervisor.__file__]
+        small += ["clusterpass serve", str(len(self.workers))]
+        os.set_inheritable(self.file, True)
         os.execv(sys.executable, [*small, *map(str, self.workers), *again])  # noqa: S606
 
 

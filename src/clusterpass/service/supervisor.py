@@ -5,8 +5,9 @@ The process that loaded the service and forked the workers replaces itself with 
 worker dies, it becomes the service again, which forks another one and comes back here.
 
 Nothing but the interpreter is loaded: it runs with ``python -I -S``, and imports nothing of ours.
-The arguments: how many workers there are, a :class:`Worker` for each, and the command that makes
-of this process the service again, to which the workers are appended.
+The arguments: a text for those who list processes, how many workers there are, a :class:`Worker`
+for each, and the command that makes of this process the service again, to which the workers are
+appended.
 """
 
 import os
@@ -78,8 +79,8 @@ def _signal_all(workers: "list[Worker]", number: int) -> None:
 
 def main() -> int:
     """Supervise until a signal to stop, or a crash loop; return the exit status."""
-    first = 2 + int(sys.argv[1])
-    workers = [Worker.parse(text) for text in sys.argv[2:first]]
+    first = 3 + int(sys.argv[2])
+    workers = [Worker.parse(text) for text in sys.argv[3:first]]
     again = sys.argv[first:]
     while True:
         now = time.monotonic()
