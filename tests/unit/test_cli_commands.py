@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import clusterpass
 from clusterpass import SubjectBanned, User
 from clusterpass.cli import COMMANDS, bans, claims, sessions, users
 from clusterpass.cli.group import make_group
@@ -83,7 +84,7 @@ class Terminal:
 
         for module in (bans, claims, sessions, users):
             monkeypatch.setattr(module, "open_sessions", opened)
-        monkeypatch.setattr(users, "UserDirectory", lambda given: given)
+        monkeypatch.setattr(clusterpass, "UserDirectory", lambda given: given)
 
     def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:
         group = make_group(COMMANDS, version="1")
