@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
 from clusterpass.service.api.password_check import load_check
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.service import Settings, load_settings, make_settings
 
 DAY, LONGEST = 86_400, 10 * 366 * 86_400
 DEFAULTS = {
@@ -68,6 +68,21 @@ def test_the_environment_beats_the_file_and_code_beats_both(tmp_path, monkeypatc
     assert load_settings(file).host == "::1"
     monkeypatch.setenv("CLUSTERPASS_CONFIG", str(file))
     assert str(load_settings().trusted_proxies[0]) == "10.0.0.0/8"
+
+
+def test_a_variable_may_be_named_in_any_case_and_others_are_left_alone(monkeypatch):
+    monkeypatch.setenv("clusterpass_Port", "82")
+    monkeypatch.setenv("CLUSTERPASS_PROT", "83")
+    assert load_settings().port == 82
+
+
+def test_settings_may_be_made_without_the_file_that_the_environment_names(monkeypatch):
+    monkeypatch.setenv("CLUSTERPASS_CONFIG", "/nowhere.toml")
+    monkeypatch.setenv("CLUSTERPASS_WORKERS", "3")
+    settings = make_settings({"port": 82, "host": None})
+    assert (settings.port, settings.workers, settings.host) == (82, 3, "127.0.0.1")
+    with pytest.raises(ConfigurationError, match="port"):
+        make_settings({"port": 0})
 
 
 def test_settings_go_to_another_process(tmp_path):
