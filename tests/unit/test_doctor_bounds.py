@@ -166,6 +166,18 @@ def full(used: int) -> dict[str, Any]:
         ),
         ("pushes", {"tracking": ""}, {"tracking": "NOPERM no"}, "warning"),
         (
+            "tracked-keys",
+            config(tracking_table_max_keys="1000") | info(tracking_total_keys="799"),
+            config(tracking_table_max_keys="1000") | info(tracking_total_keys="800"),
+            "warning",
+        ),
+        (
+            "tracked-keys",
+            config(tracking_table_max_keys="0") | info(tracking_total_keys="10000000"),
+            config(tracking_table_max_keys="1") | info(tracking_total_keys="1"),
+            "warning",
+        ),
+        (
             "pushes",
             {"trial": Trial(replicas=1, was_pushed=True)},
             {"trial": Trial(replicas=1, was_pushed=False)},

@@ -27,7 +27,13 @@ from clusterpass.store.wire.tls import tls_context
 
 SETTINGS: Final = (
     *("maxmemory", "maxmemory-policy", "maxmemory-clients", "maxclients", "timeout"),
-    *("tcp-keepalive", "client-output-buffer-limit", "busy-reply-threshold", "lua-time-limit"),
+    *(
+        "tcp-keepalive",
+        "client-output-buffer-limit",
+        "tracking-table-max-keys",
+        "busy-reply-threshold",
+        "lua-time-limit",
+    ),
     *("appendonly", "appendfsync", "save"),
     *("min-replicas-to-write", "repl-backlog-size", "replica-read-only"),
     *("cluster-node-timeout", "cluster-require-full-coverage", "cluster-replica-no-failover"),

@@ -30,6 +30,7 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     access.certificates,
     access.unseen,
     clients.pushes,
+    clients.tracked_keys,
     clients.output_buffers,
     clients.connections,
     clients.scripts,

@@ -41,6 +41,26 @@ def pushes(seen: Snapshot) -> Iterator[Finding]:
             )
 
 
+@check("tracked-keys", "Whether the servers remember who has read what")
+def tracked_keys(seen: Snapshot) -> Iterator[Finding]:
+    """A server remembers which process has read which key, to notify those that hold it in memory.
+    When there are more keys than tracking-table-max-keys, it forgets some and notifies their
+    readers, which then query the store again although nothing has changed."""
+    full = [
+        node
+        for node in seen.primaries
+        if (most := node.setting_number("tracking-table-max-keys"))
+        and (node.number("tracking_total_keys") or 0) >= _CROWDED * most
+    ]
+    yield from about(
+        full,
+        "warning",
+        found="Nearly as many keys are tracked as tracking-table-max-keys allows.",
+        remedy="Raise tracking-table-max-keys: a key takes about 150 bytes, and 70 for each further"
+        " process that has read it. Or lower cache_entries of the applications.",
+    )
+
+
 @check("output-buffers", "Whether the servers disconnect clients that read slowly")
 def output_buffers(seen: Snapshot) -> Iterator[Finding]:
     """The class `pubsub` of client-output-buffer-limit applies to the connections on which
