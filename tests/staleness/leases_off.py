@@ -9,19 +9,21 @@ from math import inf
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.location import Address
+from clusterpass.store.wire.handshake import Pushes
 
 
 def switch_leases_off() -> None:
     """For the rest of this process; call it before a manager is made."""
     beat_less = Watch.connected
 
-    def connected(self: Watch, address: Address) -> None:
-        beat_less(self, address)
-        self._met.pop(address, None)  # who is not met is sent no heartbeat
+    def connected(self: Watch, address: Address, pushes: Pushes, client_id: int) -> None:
+        beat_less(self, address, pushes, client_id)
+        self._pushing.met.pop(address, None)  # who is not met is sent no heartbeat
 
     def renew(self: Leases) -> None:
         self.majority_until = inf  # what the store answers is believed without asking others
         for state in self._nodes.values():
+            state.majority_at = inf
             if state.lease is not None:
                 state.lease.until = inf
 

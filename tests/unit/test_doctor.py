@@ -191,6 +191,15 @@ def test_a_sound_deployment():
         ),
         (sound(node={"info": INFO | {"rejected_connections": "2"}}), ("connections", "warning")),
         (
+            sound(
+                node={
+                    "info": INFO | {"tracking_total_keys": "900"},
+                    "settings": CONFIG | {"tracking-table-max-keys": "1000"},
+                }
+            ),
+            ("tracked-keys", "warning"),
+        ),
+        (
             sound(node={"settings": CONFIG | {"client-output-buffer-limit": "pubsub 0 0 0"}}),
             ("output-buffers", "warning"),
         ),

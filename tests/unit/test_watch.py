@@ -25,6 +25,7 @@ class Observer:
     def __init__(self, prefixes: tuple[bytes, ...] = (b"cp:{",)) -> None:
         self.prefixes = prefixes
         self.wants_all = False
+        self.held = 0
         self.refusal = "before"
         self.journal = None
         self.told: list[tuple[Any, ...]] = []
@@ -385,6 +386,20 @@ async def test_who_wants_all_changes_has_nodes_push_them() -> None:
     connection.futures[number].set_result(Replies([b"OK", b"OK", b"OK"]))
     await settle()
     assert scene.store.trackers == {A: 0}
+
+
+async def test_few_processes_that_hold_many_keys_hear_of_all_changes() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.held = 60_000
+    scene.turn()
+    number = next(n for n, asked in enumerate(connection.asked) if b"clients" in asked[0])
+    connection.futures[number].set_result(Replies([b"tracking_clients:3\r\n"]))
+    await settle()
+    scene.turn()
+    scene.turn()
+    assert sum(b"BCAST" in asked[0] for asked in connection.asked) == 1
+    assert sum(b"clients" in asked[0] for asked in connection.asked) == 1, "it is asked seldom"
 
 
 async def test_what_the_observer_raises_ends_the_turns() -> None:

@@ -165,6 +165,11 @@ class NearCache(Following):
         """A number that grows with whatever is read."""
         return self.uses + self._hits
 
+    @property
+    def held(self) -> int:
+        """How many entries are in memory."""
+        return len(self._tokens)
+
     def now(self) -> float:
         """Return the steady time, in seconds."""
         return self._steady()

@@ -21,6 +21,10 @@ class Observer(Protocol):
     def wants_all(self) -> bool:
         """Whether all changes are of interest, not only those of what was read here."""
 
+    @property
+    def held(self) -> int:
+        """How many entries are in memory."""
+
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
 

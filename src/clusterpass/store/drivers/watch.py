@@ -29,17 +29,16 @@ from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read
 from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.handshake import Pushes, switching
-from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
-from clusterpass.store.wire.resp import pack
+from clusterpass.store.wire.handshake import Pushes
+from clusterpass.store.wire.multiplexed import Outcome
 
 logger: Final = logging.getLogger("clusterpass.store")
 _BEATS_IN_A_BOUND: Final = 4
-_OVER_RESP2: Final = ServerError("NOPROTO", "changes are pushed over RESP3 only")
 _IDLE_SECONDS: Final = 3.0
 """After so long without a read the heartbeats pause."""
 _RESTING_SECONDS: Final = 30.0
@@ -65,12 +64,9 @@ class Watch:
         """Why nodes do not push, as the latest node that refused said; empty once a node pushes."""
         self._failure: BaseException | None = None
         """What a task or a callback of the watch raised."""
-        self._met: dict[Address, Pushes] = {}
-        """The nodes that answer heartbeats, and what each pushes."""
-        self._client_ids: dict[Address, int] = {}
-        """The numbers of the connections at their nodes."""
-        self._refusing: set[Address] = set()
-        """The nodes that refuse to push, on the present connection."""
+        self._pushing: Final = Pushing(
+            store, observer, connected=self.connected, refused=self.refused
+        )
         self._opening: dict[Address, asyncio.Task[None]] = {}
         self._is_urgent = asyncio.Event()
         self._activity = -1
@@ -90,15 +86,13 @@ class Watch:
     @property
     def pushes(self) -> Pushes:
         """Which changes nodes are to push."""
-        if not self._observer.prefixes:
-            return "nothing"
-        return "all" if self._observer.wants_all else "read"
+        return self._pushing.wanted()
 
     def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
         """Note that the node at ``address`` ``pushes`` changes over connection ``client_id``."""
         self._refusal = self._observer.refusal = ""
-        self._client_ids[address] = client_id
-        self._meet(address, pushes)
+        self._pushing.meet(address, pushes, client_id)
+        self._is_urgent.set()
 
     def refused(self, address: Address, error: ServerError) -> None:
         """Note that the node at ``address`` refuses to push changes; ``error``: its reply.
@@ -106,8 +100,8 @@ class Watch:
         Its heartbeats are as good as those of others: they tell whether it may be believed.
         """
         self._refuse(address, f"{error.code} {error.message}")
-        self._meet(address, "nothing")
-        self._refusing.add(address)
+        self._pushing.meet_refusing(address)
+        self._is_urgent.set()
 
     def pushed(self, address: Address, message: list[Any]) -> None:
         """Report an invalidation to the observer. Pushes of other kinds are ignored."""
@@ -116,27 +110,10 @@ class Watch:
 
     def lost(self, address: Address) -> None:
         """Note that the node at ``address`` no longer pushes changes."""
-        self._forget(address)
+        self._pushing.forget(address)
         self._observer.lost(address)
         self._look_ups.is_wanted = True
         self._is_urgent.set()
-
-    def _meet(self, address: Address, pushes: Pushes) -> None:
-        trackers = self._store.trackers
-        trackers.pop(address, None)
-        self._met[address] = pushes
-        self._refusing.discard(address)
-        self._observer.connected(address, pushes=pushes != "nothing")
-        # Set last: what was read before is not announced to this connection.
-        if pushes == "all":
-            trackers[address] = 0
-        elif pushes == "read" and self._client_ids.get(address):
-            trackers[address] = self._client_ids[address]
-        self._is_urgent.set()
-
-    def _forget(self, address: Address) -> None:
-        self._met.pop(address, None)
-        self._store.trackers.pop(address, None)
 
     # The task.
 
@@ -161,8 +138,8 @@ class Watch:
         self._failure = None
         self._observer.refusal = self._refusal
         # Links stay open through a failure: what they push counts from now on.
-        for address, pushes in list(self._met.items()):
-            self._meet(address, pushes)
+        for address, pushes in list(self._pushing.met.items()):
+            self._pushing.meet(address, pushes)
         try:
             while True:
                 self._turn(nodes)
@@ -226,40 +203,18 @@ class Watch:
         slots = self._store.slots
         if slots.version != self._version:
             self._take(nodes)
-        self._look_ups.begin_if_due(nodes, time.monotonic())
+        now = time.monotonic()
+        self._look_ups.begin_if_due(nodes, now)
         for address, heartbeat in self._heartbeats.items():
             connection = nodes.connection(address)
             if connection is None:
                 self._open(nodes, address)
-            elif address in self._met:
-                if self._met[address] != self.pushes:
-                    self._switch(address, connection, self.pushes)
+            elif address in self._pushing.met:
+                self._pushing.adjust(address, connection, now)
                 number = self._observer.beat_sent(address)
                 answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
                 taken = partial(self._take_answer, nodes, address, number, heartbeat)
                 answer.add_done_callback(taken)
-
-    def _switch(self, address: Address, connection: MultiplexedConnection, pushes: Pushes) -> None:
-        """Have a node push other changes than it does."""
-        if address in self._refusing:
-            return
-        if connection.is_plain:
-            self.refused(address, _OVER_RESP2)
-            return
-        self._refusing.add(address)  # until it accepts
-        commands = switching(pushes, self._observer.prefixes, self._store.keyspace)
-        asked = connection.ask(pack(commands), len(commands), urgent=True)
-
-        def taken(answer: "asyncio.Future[Outcome]") -> None:
-            outcome = None if answer.cancelled() else answer.result()
-            if outcome is None or isinstance(outcome, Fault):
-                return  # the link reports a lost connection itself
-            if isinstance(outcome.values[1], ServerError):
-                self.refused(address, outcome.values[1])
-            elif connection.is_open:
-                self.connected(address, pushes, self._client_ids.get(address, 0))
-
-        asked.add_done_callback(taken)
 
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""
@@ -272,7 +227,7 @@ class Watch:
         )
         for address in self._heartbeats.keys() - heartbeats.keys():
             nodes.drop(address)
-            self._forget(address)
+            self._pushing.forget(address)
         self._heartbeats = heartbeats
         self._observer.set_primaries(heartbeats.keys(), journals.keys())
         self._observer.mapped(time.monotonic() - slots.asked_at, moved)
@@ -328,7 +283,7 @@ class Watch:
         else:
             # The node owns its slots no more, or is a replica: a new connection finds out who is.
             self._observer.lost(address)
-            self._forget(address)
+            self._pushing.forget(address)
             nodes.drop(address)
             self._look_ups.is_wanted = True
 
@@ -347,7 +302,7 @@ class Watch:
             self._refuse(address, str(error))
 
     def _refuse(self, address: Address, why: str) -> None:
-        self._forget(address)
+        self._pushing.forget(address)
         self._observer.lost(address)
         if not self._refusal:
             logger.warning("nothing is served from memory: %s: %s", address, why[:200])

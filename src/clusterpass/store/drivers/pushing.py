@@ -1,0 +1,142 @@
+"""What each node pushes over the connection of a watch, and how that is changed while it is open.
+
+A node is met once it answers heartbeats. It then pushes what was agreed when the connection was
+opened, and is asked to push other changes when somebody listens to all of them, or when the rule of
+``broadcast_rule`` says so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.broadcast_rule import (
+    HOW_MANY_TRACK,
+    SECONDS_BETWEEN_QUESTIONS,
+    is_worth_asking,
+    prefers_all,
+    trackers_in,
+)
+from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.location import Address
+from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.wire.handshake import Pushes, switching
+from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.wire.resp import pack, pack_one
+
+_OVER_RESP2: Final = ServerError("NOPROTO", "changes are pushed over RESP3 only")
+Answer = asyncio.Future[Outcome]
+
+
+class Pushing:
+    """What the nodes of one watch push."""
+
+    def __init__(
+        self,
+        store: StoreBase,
+        observer: Observer,
+        *,
+        connected: Callable[[Address, Pushes, int], None],
+        refused: Callable[[Address, ServerError], None],
+    ) -> None:
+        """``connected``, ``refused``: called when a node pushes other changes, or refuses to."""
+        self.met: dict[Address, Pushes] = {}
+        """The nodes that answer heartbeats, and what each pushes."""
+        self._store = store
+        self._observer = observer
+        self._connected = connected
+        self._refused = refused
+        self._client_ids: dict[Address, int] = {}
+        """The numbers of the connections at their nodes."""
+        self._asked: set[Address] = set()
+        """The nodes that have not accepted yet, or refuse, on the present connection."""
+        self._all: set[Address] = set()
+        """The nodes of which all changes are of interest by the rule."""
+        self._ruled_at: dict[Address, float] = {}
+
+    def wanted(self, address: Address | None = None) -> Pushes:
+        """What the node at ``address`` should push; None: any node."""
+        if not self._observer.prefixes:
+            return "nothing"
+        return "all" if self._observer.wants_all or address in self._all else "read"
+
+    def meet(self, address: Address, pushes: Pushes, client_id: int | None = None) -> None:
+        """Note that a node answers heartbeats, and ``pushes``.
+
+        ``client_id``: the number of the connection at the node, 0: not known; None: as before.
+        """
+        trackers = self._store.trackers
+        trackers.pop(address, None)
+        if client_id is not None:
+            self._client_ids[address] = client_id
+        self.met[address] = pushes
+        self._asked.discard(address)
+        self._observer.connected(address, pushes=pushes != "nothing")
+        # Set last: what was read before is not announced to this connection.
+        if pushes == "all":
+            trackers[address] = 0
+        elif pushes == "read" and self._client_ids.get(address):
+            trackers[address] = self._client_ids[address]
+
+    def meet_refusing(self, address: Address) -> None:
+        """Note that a node answers heartbeats, and refuses to push."""
+        self.meet(address, "nothing")
+        self._asked.add(address)
+
+    def forget(self, address: Address) -> None:
+        """Note that a node does not push any more, and does not answer heartbeats."""
+        self.met.pop(address, None)
+        self._store.trackers.pop(address, None)
+
+    def adjust(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
+        """Have a node push what it should. ``now``: seconds of the monotonic clock."""
+        wanted = self.wanted(address)
+        if self.met[address] != wanted:
+            self._switch(address, connection, wanted)
+        elif wanted != "nothing" and not self._observer.wants_all:
+            self._apply_rule(address, connection, now)
+
+    def _switch(self, address: Address, connection: MultiplexedConnection, pushes: Pushes) -> None:
+        if address in self._asked:
+            return
+        if connection.is_plain:
+            self._refused(address, _OVER_RESP2)
+            return
+        self._asked.add(address)
+        commands = switching(pushes, self._observer.prefixes, self._store.keyspace)
+        answer = connection.ask(pack(commands), len(commands), urgent=True)
+        answer.add_done_callback(partial(self._switched, address, connection, pushes))
+
+    def _switched(
+        self, address: Address, connection: MultiplexedConnection, pushes: Pushes, answer: Answer
+    ) -> None:
+        outcome = None if answer.cancelled() else answer.result()
+        if outcome is None or isinstance(outcome, Fault):
+            return  # the link reports a lost connection itself
+        if pushes != "nothing" and isinstance(outcome.values[1], ServerError):
+            self._refused(address, outcome.values[1])
+        elif connection.is_open:
+            self._connected(address, pushes, self._client_ids.get(address, 0))
+
+    def _apply_rule(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
+        pushes_all = address in self._all
+        held = self._observer.held
+        if now < self._ruled_at.get(address, 0.0) or not is_worth_asking(
+            held, pushes_all=pushes_all
+        ):
+            return
+        self._ruled_at[address] = now + SECONDS_BETWEEN_QUESTIONS
+        answer = connection.ask(pack_one(HOW_MANY_TRACK), 1, urgent=True)
+        answer.add_done_callback(partial(self._counted, address))
+
+    def _counted(self, address: Address, answer: Answer) -> None:
+        outcome = None if answer.cancelled() else answer.result()
+        if outcome is None or isinstance(outcome, Fault):
+            return
+        trackers = trackers_in(outcome.values[0])
+        pushes_all = address in self._all
+        if prefers_all(self._observer.held, trackers, pushes_all=pushes_all):
+            self._all.add(address)
+        else:
+            self._all.discard(address)
