@@ -1,0 +1,72 @@
+"""What a request costs a server, and the designs that are compared.
+
+Microseconds of one core of a server, measured on six nodes of Valkey 9.1 over loopback, with one
+request in flight and everything that the kernel does for it.
+"""
+
+from dataclasses import dataclass
+from math import exp, log
+
+_BROADCAST = ((1, 24.0), (10, 126.0), (100, 680.0), (1_000, 11_000.0))
+"""By the number of tracking connections, what one changed key costs in broadcasting mode."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The parameters, in microseconds."""
+
+    beat: float = 33.0
+    """GET, CLUSTER INFO, TIME and HMGET, as one heartbeat."""
+    load: float = 36.0
+    """The script that reads a session."""
+    write: float = 90.0
+    """A script that changes a session, with WAIT and ROLE, at the primary."""
+    look_up: float = 60.0
+    """CLUSTER SLOTS and CLUSTER NODES."""
+    inquiry: float = 75.0
+    """CLUSTER INFO and the script that reads a journal."""
+    fill: float = 90.0
+    """The script that fills a journal."""
+    redirect: float = 10.0
+    """An answer without work: MOVED."""
+    connect: float = 77.0
+    """A new connection: accept, HELLO, CLIENT TRACKING, close."""
+    holder: float = 22.5
+    """A push to one holder of a key, with default tracking: 30 to 60 for two holders."""
+
+    @staticmethod
+    def broadcast(trackers: float) -> float:
+        """What the push of one changed key costs; between the measured points and beyond the last,
+        the logarithms lie on lines."""
+        if trackers < 1:
+            return 0.0
+        points = list(zip(_BROADCAST, _BROADCAST[1:], strict=False))
+        (n0, c0), (n1, c1) = next(
+            ((low, high) for low, high in points if trackers <= high[0]), points[-1]
+        )
+        slope = log(c1 / c0) / log(n1 / n0)
+        return c0 * exp(slope * log(trackers / n0))
+
+
+@dataclass(frozen=True)
+class Design:
+    """How changes are pushed, and who sends heartbeats."""
+
+    name: str
+    pushes_to_all: bool
+    """Whether every process hears of every change; otherwise those that have read the key."""
+    idle_stops: bool
+    """Whether a process that nobody asks sends no heartbeats."""
+    idle_after: float = 2.0
+    """Seconds without a verify after which a process is idle."""
+
+
+DESIGNS = {
+    each.name: each
+    for each in (
+        Design("broadcast", pushes_to_all=True, idle_stops=False),
+        Design("interest", pushes_to_all=False, idle_stops=False),
+        Design("interest-idle", pushes_to_all=False, idle_stops=True),
+    )
+}
+"""``broadcast`` is how the library works now; the others are compared with it."""

@@ -1,0 +1,212 @@
+"""One run: a number of processes on a cluster, a scenario, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import process_time
+
+from clusterpass.protocol.keyspace import slot_of
+from clusterpass.sessions.memory.leases import Leases
+
+from .clock import START, Clock, spawn
+from .cluster import Cluster
+from .costs import DESIGNS, Costs, Design
+from .invariants import Judge, amplification
+from .meter import SLICE, Meter
+from .network import Network
+from .process import BOUND, Process, Traffic, User
+from .store import Running, virtual_time
+
+WARM = 3.0
+"""Seconds in which each process loads its sessions at first."""
+STEADY = 6.0
+"""From then on the load is steady."""
+EVENT = 10.0
+"""When a scenario begins what it is about, in seconds."""
+MOST_SAMPLED = 100
+_REVOKER = -1
+_ENDINGS = 5.0
+"""Revocations a second, of sessions that simulated processes hold."""
+_PROBES = 40
+_BETWEEN_PROBES = 0.05
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is about."""
+
+    processes: int
+    seed: int = 1
+    sampled: int = MOST_SAMPLED
+    """The most processes that are simulated; each then stands for several."""
+    design: Design = DESIGNS["broadcast"]
+    traffic: Traffic = field(default_factory=Traffic)
+    costs: Costs = Costs()
+    loss: float = 0.0
+    leases: type[Leases] = Leases
+    reloads_at_once: bool = False
+
+
+@dataclass
+class Result:
+    """What came of a run."""
+
+    setup: Setup
+    steady: float
+    """Cores that all servers together need before the event."""
+    busiest: float
+    """Cores that the busiest server needs before the event: above 1, it cannot keep up."""
+    peak: float
+    """The load after the event as a multiple of the steady load, at most."""
+    seconds: float
+    """Until the load is back."""
+    judge: Judge
+    series: dict[str, list[float]]
+    """Cores by kind of request, from the steady load on."""
+    events: int
+    processor_seconds: float
+
+    @property
+    def refusals_before(self) -> bool:
+        """Whether anything was refused before the event, on a healthy cluster."""
+        return self.judge.first_refusal < EVENT
+
+    @property
+    def is_saturated(self) -> bool:
+        return self.busiest > 0.9
+
+
+class Simulation:
+    """All parts of a run."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.clock = Clock(setup.seed)
+        self.random = self.clock.random
+        self.meter = Meter()
+        self.network = Network(self.clock, loss=setup.loss)
+        self.cluster = Cluster(self.clock, self.meter, setup.costs, setup.design)
+        self.judge = Judge(self.clock, BOUND)
+        sampled = min(setup.processes, setup.sampled)
+        self.weight = setup.processes // sampled
+        assert self.weight * sampled == setup.processes, "each stands for as many as the others"
+        half = setup.traffic.sessions // 2
+        self.users = [User(number) for number in range(sampled * half)]
+        for user in self.users:
+            self.cluster.store(user.keys.sessions)
+        self.processes = [self.new_process(number) for number in range(sampled)]
+        self.revoker = Process(
+            _REVOKER, self.cluster, self.network, self.judge, [], leases=setup.leases
+        )
+        self._operations = 0
+        self._not_ended = list(self.users)
+        self.random.shuffle(self._not_ended)
+
+    def new_process(self, number: int) -> Process:
+        """A process that has the sessions of ``number``, half of which the next one has too."""
+        setup, users = self.setup, self.users
+        half = setup.traffic.sessions // 2
+        at = number * half
+        own = [users[each % len(users)] for each in range(at, at + 2 * half)]
+        return Process(
+            number,
+            self.cluster,
+            self.network,
+            self.judge,
+            list(dict.fromkeys(own)),
+            weight=self.weight,
+            leases=setup.leases,
+            reloads_at_once=setup.reloads_at_once,
+        )
+
+    def after(self, seconds: float, do: Callable[..., None], *args: object) -> None:
+        """Call ``do`` so many seconds after the beginning of the run."""
+        self.clock.at(START + seconds, do, *args)
+
+    def run(self, begin: Callable[["Simulation"], None], seconds: float) -> Result:
+        """Run the scenario that ``begin`` plans, for ``seconds`` after its event."""
+        took = process_time()
+        with virtual_time(self.clock):
+            self.revoker.begin()
+            for process in self.processes:
+                self.start(process, warm=WARM)
+            if self.setup.traffic.verifies:
+                self._next_anonymous_write()
+                self.after(STEADY, self._next_ending)
+            begin(self)
+            self.clock.run(START + EVENT + seconds)
+        return self._result(seconds, process_time() - took)
+
+    def start(self, process: Process, *, warm: float = 0.0) -> None:
+        """Let a process live; ``warm``: seconds in which it loads its sessions first."""
+        process.begin()
+        if not self.setup.traffic.verifies:
+            return
+        process.live(self.setup.traffic)
+        for number, user in enumerate(process.users if warm else ()):
+            process.later(warm * (number + 1) / len(process.users) + 0.3, process.verify, user)
+
+    # What happens all the time.
+
+    def _next_anonymous_write(self) -> None:
+        """The refreshes of processes that are not simulated."""
+        traffic, count = self.setup.traffic, len(self.processes)
+        others = count * (self.weight - 1) * traffic.sessions / 2 / traffic.refresh_seconds
+        if others:
+            self.anonymous_write()
+            self.clock.after(self.random.expovariate(others), self._next_anonymous_write)
+
+    def anonymous_write(self) -> None:
+        """A change of a session that two processes hold, neither of which is simulated."""
+        server = self.random.choice(self.cluster.primaries())
+        server.burden("write", self.setup.costs.write, server.push_cost(2))
+
+    def _next_ending(self) -> None:
+        self.end_one()
+        self.clock.after(self.random.expovariate(_ENDINGS), self._next_ending)
+
+    def end_one(self) -> None:
+        """Revoke a session, and have those that hold it verify it afterwards."""
+        if self._not_ended:
+            spawn(self.revoker.later, self._end(self._not_ended.pop()))
+
+    def _end(self, user: User) -> Running:
+        self._operations += 1
+        yield from self.revoker.revoke(user, self._operations)
+        holders = [each for each in self.processes if user in each.users]
+        for number in range(_PROBES):
+            yield _BETWEEN_PROBES
+            for process in holders:
+                self._probe(process, user, asks=number in {1, 12})
+
+    def _probe(self, process: Process, user: User, *, asks: bool) -> None:
+        now = self.clock.now
+        if process.is_gone or now < process.stalled_until:
+            return
+        if asks:
+            process.verify(user)
+        elif process.near.find(user.token) is not None:
+            self.judge.accepted(process.number, user.name, now, from_memory=True)
+
+    def keys_by_slot(self) -> dict[int, list[bytes]]:
+        found: dict[int, list[bytes]] = {}
+        for user in self.users:
+            found.setdefault(slot_of(user.keys.sessions), []).append(user.keys.sessions)
+        return found
+
+    def _result(self, seconds: float, took: float) -> Result:
+        end = EVENT + seconds
+        before = self.meter.cores(STEADY + 1, EVENT)
+        steady = sum(before) / len(before)
+        load = self.meter.cores(EVENT, end)
+        peak, until = amplification(load, steady, SLICE)
+        return Result(
+            self.setup,
+            steady,
+            self.meter.busiest(STEADY, EVENT),
+            peak,
+            until,
+            self.judge,
+            self.meter.cores_by_kind(STEADY + 1, end),
+            self.clock.events,
+            took,
+        )

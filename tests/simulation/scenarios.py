@@ -1,0 +1,175 @@
+"""What happens to the processes and the cluster. Each scenario plans its events in a simulation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+
+from .process import Traffic
+from .run import EVENT, Result, Setup, Simulation
+
+_NODE_TIMEOUT = 1.0
+_VOTE_SECONDS = 0.6
+_SLOTS_A_SECOND = 500
+_SHARE_CUT_OFF = 0.3
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario. ``is_healthy``: whether nothing may be refused."""
+
+    name: str
+    what: str
+    plan: Callable[[Simulation], None]
+    is_healthy: bool = False
+    has_event: bool = True
+    seconds: float = 20.0
+    """How long to look on after the event."""
+    is_used: bool = True
+    """Whether anybody verifies."""
+
+    def run(self, setup: Setup, seconds: float | None = None) -> Result:
+        """Run the scenario; ``seconds``: after its event."""
+        if not self.is_used:
+            setup = replace(setup, traffic=replace(setup.traffic, verifies=0.0))
+        return Simulation(setup).run(self.plan, self.seconds if seconds is None else seconds)
+
+
+def _nothing(_: Simulation) -> None:
+    """Leave everything as it is."""
+
+
+def _failover(sim: Simulation) -> None:
+    old = sim.cluster.shards[1].primary
+    sim.after(EVENT, old.stop)
+    sim.after(EVENT + _NODE_TIMEOUT + _VOTE_SECONDS, sim.cluster.promote, old)
+
+
+def _replaced(sim: Simulation) -> None:
+    cluster, network = sim.cluster, sim.network
+    old = cluster.shards[1].primary
+    cut_off = sim.processes[: int(len(sim.processes) * _SHARE_CUT_OFF)]
+    numbers = {each.number for each in cut_off}
+    others = [each.number for each in (*sim.processes, sim.revoker) if each.number not in numbers]
+
+    def part() -> None:
+        cluster.cut_off(old)
+        network.part(numbers, [each for each in cluster.servers if each != old.address])
+        network.part(others, [old.address])
+
+    def heal() -> None:
+        cluster.return_as_replica(old)
+        network.heal()
+
+    sim.after(EVENT, part)
+    sim.after(EVENT + _NODE_TIMEOUT + _VOTE_SECONDS, cluster.promote, old)
+    sim.after(EVENT + 6, heal)
+
+
+def _cut_off(sim: Simulation) -> None:
+    cut_off = sim.processes[: int(len(sim.processes) * _SHARE_CUT_OFF)]
+    numbers = [each.number for each in cut_off]
+    sim.after(EVENT, sim.network.part, numbers, list(sim.cluster.servers))
+    sim.after(EVENT + 3, sim.network.heal)
+
+
+def _moved(count: int) -> Callable[[Simulation], None]:
+    def plan(sim: Simulation) -> None:
+        """Give a fourth shard slots of the others, in turns."""
+        cluster = sim.cluster
+        by_slot = sim.keys_by_slot()
+        target = len(cluster.shards)
+        sim.after(EVENT - 5, cluster.add_shard, 0)
+        third = len(cluster.owners) // 3
+        turns = zip_longest(*(range(n * third + 1, (n + 1) * third) for n in range(3)))
+        slots = [each for each in chain.from_iterable(turns) if each is not None][:count]
+        pace = 2 / count if count <= 100 else 1 / _SLOTS_A_SECOND
+        for number, slot in enumerate(slots):
+            keys = by_slot.get(slot, [])
+            sim.after(EVENT + number * pace, cluster.move_slot, slot, target, keys)
+
+    return plan
+
+
+def _deploy(sim: Simulation) -> None:
+    def restart(place: int) -> None:
+        sim.processes[place].end()
+        sim.clock.after(0.5, start, place)
+
+    def start(place: int) -> None:
+        sim.processes[place] = sim.new_process(place)
+        sim.start(sim.processes[place])
+
+    for place in range(len(sim.processes)):
+        sim.after(EVENT + sim.random.uniform(0, 5), restart, place)
+
+
+def _revocation(sim: Simulation) -> None:
+    """End a tenth of all sessions."""
+    sampled = len(sim.users) // 10
+    for number in range(sampled * sim.weight):
+        do = sim.end_one if number % sim.weight == 0 else sim.anonymous_write
+        sim.after(EVENT + sim.random.uniform(0, 5), do)
+
+
+def _stalls(sim: Simulation) -> None:
+    def stall(place: int) -> None:
+        sim.processes[place].stalled_until = sim.clock.now + 1.0
+
+    for place in range(len(sim.processes)):
+        sim.after(EVENT + sim.random.uniform(0, 4), stall, place)
+
+
+SCENARIOS = {
+    each.name: each
+    for each in (
+        Scenario(
+            "idle",
+            "Nobody verifies anything",
+            _nothing,
+            is_healthy=True,
+            has_event=False,
+            seconds=10,
+            is_used=False,
+        ),
+        Scenario(
+            "steady",
+            "Users come as always",
+            _nothing,
+            is_healthy=True,
+            has_event=False,
+            seconds=10,
+        ),
+        Scenario(
+            "failover",
+            "The host of a primary falls silent; its replica replaces it after 1.6 s",
+            _failover,
+        ),
+        Scenario(
+            "replaced",
+            "A primary is cut off from the others together with three tenths of the processes, and"
+            " replaced; it returns 6 s later",
+            _replaced,
+        ),
+        Scenario(
+            "cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off
+        ),
+        Scenario("moved-20", "20 slots move to a new shard in 2 s", _moved(20), is_healthy=True),
+        Scenario(
+            "moved-5000",
+            "5,000 slots move to a new shard in 10 s",
+            _moved(5_000),
+            is_healthy=True,
+        ),
+        Scenario("deploy", "All processes restart within 5 s", _deploy, is_healthy=True),
+        Scenario(
+            "revocation", "A tenth of all sessions is revoked within 5 s", _revocation, is_healthy=True
+        ),
+        Scenario(
+            "stalls",
+            "Every process stands still for 1 s, at some time within 4 s",
+            _stalls,
+            is_healthy=True,
+        ),
+    )
+}
+TRAFFIC = Traffic()
