@@ -100,7 +100,7 @@ class Cluster:
     def return_as_replica(self, server: Server) -> None:
         """``server`` hears of its successor, and copies its data."""
         shard = self.shards[server.shard]
-        server.is_parted, server.is_primary, server.view = False, False, None
+        server.is_up, server.is_parted, server.is_primary, server.view = True, False, False, None
         server.epoch = self.epoch
         shard.failed.remove(server)
         shard.replicas.append(server)

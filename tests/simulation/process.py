@@ -161,7 +161,8 @@ class Process:
         self.later(self.clock.random.expovariate(rate), go_on)
 
     def _verify_some(self) -> None:
-        self.verify(self.clock.random.choice(self.users))
+        if self.users:
+            self.verify(self.clock.random.choice(self.users))
 
     def verify(self, user: User) -> None:
         """Verify the token of ``user``."""
@@ -171,7 +172,7 @@ class Process:
             self.watch.hurry()
         if self._reloads_at_once and self._epoch != self.near.leases.epoch:
             self._epoch = self.near.leases.epoch
-            for each in self.users:
+            for each in list(self.users):
                 spawn(self.later, self._load(each, began))
         if self.near.find(user.token) is not None:
             self.judge.accepted(self.number, user.name, began, from_memory=True)
@@ -210,6 +211,8 @@ class Process:
                 self.judge.accepted(self.number, user.name, began, from_memory=False)
             else:
                 self.judge.ended(user.name)
+                if user in self.users:
+                    self.users.remove(user)  # who was told does not come again
         except StoreUnavailable as error:
             if not self.is_gone:
                 self.judge.refused(self.number, user.name, error.reason)
@@ -217,7 +220,8 @@ class Process:
             near.end(loading)
 
     def _refresh_some(self) -> None:
-        spawn(self.later, self._refresh(self.clock.random.choice(self.users)))
+        if self.users:
+            spawn(self.later, self._refresh(self.clock.random.choice(self.users)))
 
     def _refresh(self, user: User) -> Running:
         try:

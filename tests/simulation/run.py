@@ -14,7 +14,7 @@ from .invariants import Judge, amplification
 from .meter import SLICE, Meter
 from .network import Network
 from .process import BOUND, Process, Traffic, User
-from .store import Running, virtual_time
+from .store import Running
 
 WARM = 3.0
 """Seconds in which each process loads its sessions at first."""
@@ -78,9 +78,10 @@ class Result:
 class Simulation:
     """All parts of a run."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, clock: Clock) -> None:
+        """``clock``: as in :func:`virtual_time`, within which all of a simulation happens."""
         self.setup = setup
-        self.clock = Clock(setup.seed)
+        self.clock = clock
         self.random = self.clock.random
         self.meter = Meter()
         self.network = Network(self.clock, loss=setup.loss)
@@ -125,15 +126,14 @@ class Simulation:
     def run(self, begin: Callable[["Simulation"], None], seconds: float) -> Result:
         """Run the scenario that ``begin`` plans, for ``seconds`` after its event."""
         took = process_time()
-        with virtual_time(self.clock):
-            self.revoker.begin()
-            for process in self.processes:
-                self.start(process, warm=WARM)
-            if self.setup.traffic.verifies:
-                self._next_anonymous_write()
-                self.after(STEADY, self._next_ending)
-            begin(self)
-            self.clock.run(START + EVENT + seconds)
+        self.revoker.begin()
+        for process in self.processes:
+            self.start(process, warm=WARM)
+        if self.setup.traffic.verifies:
+            self._next_anonymous_write()
+            self.after(STEADY, self._next_ending)
+        begin(self)
+        self.clock.run(START + EVENT + seconds)
         return self._result(seconds, process_time() - took)
 
     def start(self, process: Process, *, warm: float = 0.0) -> None:
@@ -142,7 +142,7 @@ class Simulation:
         if not self.setup.traffic.verifies:
             return
         process.live(self.setup.traffic)
-        for number, user in enumerate(process.users if warm else ()):
+        for number, user in enumerate(tuple(process.users) if warm else ()):
             process.later(warm * (number + 1) / len(process.users) + 0.3, process.verify, user)
 
     # What happens all the time.
@@ -171,8 +171,8 @@ class Simulation:
 
     def _end(self, user: User) -> Running:
         self._operations += 1
-        yield from self.revoker.revoke(user, self._operations)
         holders = [each for each in self.processes if user in each.users]
+        yield from self.revoker.revoke(user, self._operations)
         for number in range(_PROBES):
             yield _BETWEEN_PROBES
             for process in holders:

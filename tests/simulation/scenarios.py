@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 
+from .clock import Clock
 from .process import Traffic
 from .run import EVENT, Result, Setup, Simulation
+from .store import virtual_time
 
 _NODE_TIMEOUT = 1.0
 _VOTE_SECONDS = 0.6
 _SLOTS_A_SECOND = 500
 _SHARE_CUT_OFF = 0.3
+_AWAY = 4.0
+"""Seconds until a primary that was lost returns, as a replica."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,10 @@ class Scenario:
         """Run the scenario; ``seconds``: after its event."""
         if not self.is_used:
             setup = replace(setup, traffic=replace(setup.traffic, verifies=0.0))
-        return Simulation(setup).run(self.plan, self.seconds if seconds is None else seconds)
+        clock = Clock(setup.seed)
+        with virtual_time(clock):
+            simulation = Simulation(setup, clock)
+            return simulation.run(self.plan, self.seconds if seconds is None else seconds)
 
 
 def _nothing(_: Simulation) -> None:
@@ -42,6 +48,7 @@ def _failover(sim: Simulation) -> None:
     old = sim.cluster.shards[1].primary
     sim.after(EVENT, old.stop)
     sim.after(EVENT + _NODE_TIMEOUT + _VOTE_SECONDS, sim.cluster.promote, old)
+    sim.after(EVENT + _AWAY, sim.cluster.return_as_replica, old)
 
 
 def _replaced(sim: Simulation) -> None:
@@ -62,7 +69,7 @@ def _replaced(sim: Simulation) -> None:
 
     sim.after(EVENT, part)
     sim.after(EVENT + _NODE_TIMEOUT + _VOTE_SECONDS, cluster.promote, old)
-    sim.after(EVENT + 6, heal)
+    sim.after(EVENT + _AWAY, heal)
 
 
 def _cut_off(sim: Simulation) -> None:
@@ -74,18 +81,14 @@ def _cut_off(sim: Simulation) -> None:
 
 def _moved(count: int) -> Callable[[Simulation], None]:
     def plan(sim: Simulation) -> None:
-        """Give a fourth shard slots of the others, in turns."""
-        cluster = sim.cluster
-        by_slot = sim.keys_by_slot()
-        target = len(cluster.shards)
-        sim.after(EVENT - 5, cluster.add_shard, 0)
-        third = len(cluster.owners) // 3
-        turns = zip_longest(*(range(n * third + 1, (n + 1) * third) for n in range(3)))
-        slots = [each for each in chain.from_iterable(turns) if each is not None][:count]
+        """Give the first shard slots of the others, in turns: their first ones."""
+        cluster, by_slot = sim.cluster, sim.keys_by_slot()
+        firsts = [cluster.owners.index(shard) for shard in (1, 2)]
         pace = 2 / count if count <= 100 else 1 / _SLOTS_A_SECOND
-        for number, slot in enumerate(slots):
+        for number in range(count):
+            slot = firsts[number % 2] + number // 2
             keys = by_slot.get(slot, [])
-            sim.after(EVENT + number * pace, cluster.move_slot, slot, target, keys)
+            sim.after(EVENT + number * pace, cluster.move_slot, slot, 0, keys)
 
     return plan
 
@@ -141,22 +144,23 @@ SCENARIOS = {
         ),
         Scenario(
             "failover",
-            "The host of a primary falls silent; its replica replaces it after 1.6 s",
+            "The host of a primary falls silent; its replica replaces it after 1.6 s, and it"
+            " returns after 4 s",
             _failover,
         ),
         Scenario(
             "replaced",
             "A primary is cut off from the others together with three tenths of the processes, and"
-            " replaced; it returns 6 s later",
+            " replaced; it returns after 4 s",
             _replaced,
         ),
         Scenario(
             "cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off
         ),
-        Scenario("moved-20", "20 slots move to a new shard in 2 s", _moved(20), is_healthy=True),
+        Scenario("moved-20", "20 slots move to another primary in 2 s", _moved(20), is_healthy=True),
         Scenario(
             "moved-5000",
-            "5,000 slots move to a new shard in 10 s",
+            "5,000 slots move to another primary in 10 s",
             _moved(5_000),
             is_healthy=True,
         ),

@@ -57,6 +57,7 @@ class SimulatedStore(StoreBase):
         seeds = ",".join(f"{each.host}:{each.port}" for each in cluster.servers)
         super().__init__(parse_store_url(f"redis+cluster://{seeds}"))
         clock = cluster.clock
+        assert self._terms.clock == clock.read, "made outside of virtual_time"
         self._cluster, self._network, self._clock = cluster, network, clock
         self.owner, self._weight = owner, weight
         self._later, self._listener = later, listener
