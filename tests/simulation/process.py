@@ -45,7 +45,7 @@ class User:
         self.keys: SubjectKeys = KEYSPACE.keys_of(self.name)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Traffic:
     """What the users of each process do."""
 
@@ -55,6 +55,8 @@ class Traffic:
     """That come to one process; each session comes to two."""
     refresh_seconds: float = 900.0
     """Between two refreshes of a session: the default lifetime of an access token."""
+    busy: float = 1.0
+    """The share of the processes to which anybody comes."""
 
 
 class Process:

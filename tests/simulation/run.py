@@ -16,16 +16,14 @@ from .network import Network
 from .process import BOUND, Process, Traffic, User
 from .store import Running
 
-WARM = 3.0
-"""Seconds in which each process loads its sessions at first."""
-STEADY = 6.0
+WARM = 8.0
+"""Seconds in which each process loads its sessions at first, before users come."""
+STEADY = 9.0
 """From then on the load is steady."""
-EVENT = 10.0
+EVENT = 13.0
 """When a scenario begins what it is about, in seconds."""
-MOST_SAMPLED = 100
+MOST_SAMPLED = 25
 _REVOKER = -1
-_ENDINGS = 5.0
-"""Revocations a second, of sessions that simulated processes hold."""
 _PROBES = 40
 _BETWEEN_PROBES = 0.05
 
@@ -42,6 +40,8 @@ class Setup:
     traffic: Traffic = field(default_factory=Traffic)
     costs: Costs = Costs()
     loss: float = 0.0
+    endings: float = 5.0
+    """Revocations a second, of sessions that simulated processes hold."""
     leases: type[Leases] = Leases
     reloads_at_once: bool = False
 
@@ -139,9 +139,10 @@ class Simulation:
     def start(self, process: Process, *, warm: float = 0.0) -> None:
         """Let a process live; ``warm``: seconds in which it loads its sessions first."""
         process.begin()
-        if not self.setup.traffic.verifies:
+        traffic = self.setup.traffic
+        if not traffic.verifies or process.number >= traffic.busy * len(self.processes):
             return
-        process.live(self.setup.traffic)
+        process.later(warm, process.live, traffic)
         for number, user in enumerate(tuple(process.users) if warm else ()):
             process.later(warm * (number + 1) / len(process.users) + 0.3, process.verify, user)
 
@@ -150,7 +151,7 @@ class Simulation:
     def _next_anonymous_write(self) -> None:
         """The refreshes of processes that are not simulated."""
         traffic, count = self.setup.traffic, len(self.processes)
-        others = count * (self.weight - 1) * traffic.sessions / 2 / traffic.refresh_seconds
+        others = traffic.busy * count * (self.weight - 1) * traffic.sessions / 2 / traffic.refresh_seconds
         if others:
             self.anonymous_write()
             self.clock.after(self.random.expovariate(others), self._next_anonymous_write)
@@ -162,7 +163,7 @@ class Simulation:
 
     def _next_ending(self) -> None:
         self.end_one()
-        self.clock.after(self.random.expovariate(_ENDINGS), self._next_ending)
+        self.clock.after(self.random.expovariate(self.setup.endings), self._next_ending)
 
     def end_one(self) -> None:
         """Revoke a session, and have those that hold it verify it afterwards."""
@@ -176,7 +177,8 @@ class Simulation:
         for number in range(_PROBES):
             yield _BETWEEN_PROBES
             for process in holders:
-                self._probe(process, user, asks=number in {1, 12})
+                asks = number in {1, 12} and self.random.random() * self.weight < 1
+                self._probe(process, user, asks=asks)
 
     def _probe(self, process: Process, user: User, *, asks: bool) -> None:
         now = self.clock.now

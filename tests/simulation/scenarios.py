@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .clock import Clock
-from .process import Traffic
 from .run import EVENT, Result, Setup, Simulation
 from .store import virtual_time
 
@@ -176,4 +175,4 @@ SCENARIOS = {
         ),
     )
 }
-TRAFFIC = Traffic()
+

@@ -1,0 +1,53 @@
+"""Pictures of runs: the load of the store as time passes, by kind of request."""
+
+import os
+from pathlib import Path
+
+from .meter import SLICE
+from .report import ROOT, Figures
+from .run import EVENT, STEADY
+
+os.environ.setdefault("MPLBACKEND", "svg")
+FOLDER = ROOT / "docs" / "images" / "simulation"
+_COLOURS = {
+    "beat": "#4c72b0",
+    "load": "#dd8452",
+    "push": "#c44e52",
+    "look_up": "#8172b3",
+    "inquiry": "#55a868",
+    "write": "#937860",
+    "connect": "#da8bc3",
+    "fill": "#8c8c8c",
+}
+
+
+def draw_load(runs: list[Figures], command: str, path: Path) -> None:
+    """An SVG of the cores that the store needs, one panel for each run; ``command`` makes it."""
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "clusterpass", "font.size": 9})
+    figure, panels = pyplot.subplots(
+        1, len(runs), figsize=(3.4 * len(runs) + 1, 3.2), layout="constrained", sharey=True
+    )
+    for axes, run in zip([panels] if len(runs) == 1 else panels, runs, strict=True):
+        kinds = [kind for kind in _COLOURS if max(run.series.get(kind, [0.0])) > 0]
+        count = len(next(iter(run.series.values())))
+        times = [STEADY + 1 + number * SLICE - EVENT for number in range(count)]
+        axes.stackplot(
+            times,
+            [run.series[kind] for kind in kinds],
+            labels=kinds,
+            colors=[_COLOURS[kind] for kind in kinds],
+        )
+        axes.axhline(2 * run.steady, color="black", linewidth=0.8, linestyle="--")
+        axes.set_title(f"{run.processes:,} processes, {run.design}", fontsize=9)
+        axes.set_xlabel("seconds after the event")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=7, frameon=False, loc="upper right")
+    first = panels if len(runs) == 1 else panels[0]
+    first.set_ylabel("cores of all servers (dashed: twice the steady load)", fontsize=8)
+    figure.supxlabel(command, fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)

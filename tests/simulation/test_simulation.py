@@ -1,0 +1,112 @@
+"""A short form of ``python -m tests.simulation``: promises, known shortfalls, broken builds.
+
+Seeds are fixed: the figures that are pinned belong to them. ``make simulate`` tries more.
+"""
+
+from functools import cache
+
+import pytest
+
+from .broken import BROKEN
+from .costs import DESIGNS, Costs
+from .invariants import amplification
+from .pinned import PROCESSES, SAMPLED, SECONDS, SHORTFALLS, bounds
+from .report import Figures, figures_of, in_a_line, run_one
+from .run import Result, Setup
+from .scenarios import SCENARIOS
+
+SEED = 1
+EVENTFUL = [name for name, scenario in SCENARIOS.items() if scenario.has_event]
+
+
+@cache
+def short(name: str) -> Figures:
+    found = run_one(name, Setup(PROCESSES, seed=SEED, sampled=SAMPLED, endings=20), SECONDS)
+    print(in_a_line(found))
+    return found
+
+
+def small(name: str, seed: int = SEED, **changed: object) -> Result:
+    """Some processes, each simulated, and many revocations."""
+    setup = Setup(12, seed=seed, endings=60, **changed)  # type: ignore[arg-type]
+    return SCENARIOS[name].run(setup, 6)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_promises_hold(name: str) -> None:
+    found, scenario = short(name), SCENARIOS[name]
+    assert found.keeps_promises, in_a_line(found)
+    assert not found.refused_before, "something was refused on a healthy cluster"
+    if scenario.is_used:
+        assert found.counts["acknowledged"] > 100
+        assert found.counts["from memory"] > 5 * found.counts["ended"] > 0
+
+
+@pytest.mark.parametrize("name", EVENTFUL)
+def test_the_load_is_bounded_or_the_known_shortfall_has_not_grown(name: str) -> None:
+    found = short(name)
+    peak, seconds = bounds(name)
+    assert found.peak <= peak, in_a_line(found)
+    assert found.seconds <= seconds, in_a_line(found)
+
+
+@pytest.mark.parametrize("name", SHORTFALLS)
+def test_a_known_shortfall_is_still_there(name: str) -> None:
+    """Or else its figures have to go down, or away."""
+    assert not short(name).within, in_a_line(short(name))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("name", ["cut-off", "replaced", "failover"])
+def test_nothing_is_accepted_too_late_in_any_design(name: str, design: str) -> None:
+    judge = small(name, design=DESIGNS[design]).judge
+    assert not judge.violations, "\n".join(judge.latest)
+    assert judge.counts["by journals"] > 0 or name == "cut-off"
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        ("leases-of-two-bounds", "cut-off"),
+        ("leases-for-ever", "cut-off"),
+        ("trusting", "replaced"),
+    ],
+)
+def test_a_broken_build_is_found_out(build: str, name: str) -> None:
+    judge = small(name, leases=BROKEN[build]).judge
+    assert any(each.kind == "stale" for each in judge.violations)
+    assert judge.latest, "the trace of what happened before"
+
+
+def test_loading_everything_again_at_once_is_found_out() -> None:
+    """A build that reloads all it held with each new epoch, without jitter."""
+    setup = Setup(PROCESSES, seed=SEED, sampled=SAMPLED, endings=20, reloads_at_once=True)
+    found = run_one("moved-20", setup, SECONDS)
+    assert found.peak > bounds("moved-20")[0], in_a_line(found)
+
+
+def test_a_seed_repeats_a_run() -> None:
+    first, again, other = small("failover"), small("failover"), small("failover", seed=2)
+    assert (first.events, first.judge.counts) == (again.events, again.judge.counts)
+    assert list(first.judge.clock.trace) == list(again.judge.clock.trace)
+    assert first.events != other.events
+
+
+@pytest.mark.parametrize("name", ["steady", "moved-20"])
+def test_a_process_that_stands_for_others_costs_as_much_as_they(name: str) -> None:
+    whole = figures_of(name, SCENARIOS[name].run(Setup(60, sampled=60, endings=0.1), 4))
+    sample = figures_of(name, SCENARIOS[name].run(Setup(60, sampled=15, endings=0.1), 4))
+    assert sample.steady == pytest.approx(whole.steady, rel=0.1)
+    assert sample.peak == pytest.approx(whole.peak, rel=0.2)
+
+
+def test_pushes_cost_what_was_measured() -> None:
+    costs = [Costs.broadcast(trackers) for trackers in (10, 100, 1_000)]
+    assert costs == pytest.approx([126, 680, 11_000])
+    assert Costs.broadcast(3_000) > 3 * costs[-1]
+
+
+def test_amplification() -> None:
+    assert amplification([1.0, 3.0, 1.3, 1.0], 1.0, 0.25) == (3.0, 0.75)
+    assert amplification([1.0, 1.1], 1.0, 0.25) == (1.1, 0.0)
+    assert amplification([1.0, 2.0], 1.0, 0.25) == (2.0, float("inf"))
