@@ -11,7 +11,7 @@ WORKERS ?= 5
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo check test test-all lint bench faults soak recovery mutants journal-model setup test-setup clean
+.PHONY: help run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -93,6 +93,10 @@ mutants: test-setup ## Change the code COUNT (60) times with SEED (1), see wheth
 
 journal-model: setup ## Search a model of the journal of endings, SECONDS (15) for each world, seed SEED (1)
 	$(BIN)/python -m tests.journal_model --seconds $(or $(SECONDS),15) --seed $(or $(SEED),1) $(MODEL)
+
+simulate: setup ## Simulate up to 10,000 processes, SEED (1); writes docs/why/a-thousand-processes.md
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --write
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .clusterpass build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

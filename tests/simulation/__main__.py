@@ -91,7 +91,9 @@ def _write(args: argparse.Namespace, found: list[Figures]) -> None:
         panels = [
             each
             for each in found
-            if each.scenario == name and each.processes in {100, 1_000} and each.design != "interest-idle"
+            if each.scenario == name
+            and each.processes in {100, 1_000}
+            and each.design != "interest-idle"
         ]
         if panels:
             draw_load(panels, f"{command} --scenario {name}", FOLDER / f"{name}.svg")

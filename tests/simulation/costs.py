@@ -5,6 +5,7 @@ request in flight and everything that the kernel does for it.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, log
 
 _BROADCAST = ((1, 24.0), (10, 126.0), (100, 680.0), (1_000, 11_000.0))
@@ -40,7 +41,7 @@ class Costs:
         the logarithms lie on lines."""
         if trackers < 1:
             return 0.0
-        points = list(zip(_BROADCAST, _BROADCAST[1:], strict=False))
+        points = list(pairwise(_BROADCAST))
         (n0, c0), (n1, c1) = next(
             ((low, high) for low, high in points if trackers <= high[0]), points[-1]
         )

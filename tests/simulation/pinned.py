@@ -8,7 +8,7 @@ from .invariants import MOST_AMPLIFIED, MOST_SECONDS
 PROCESSES, SAMPLED, SECONDS = 100, 20, 16.0
 """The short form: with which numbers these were found, at 50 verifies a second and process."""
 SHORTFALLS: dict[str, tuple[float, float]] = {}
-"""By scenario, the peak as a multiple of the steady load, and the seconds until the load is back."""
+"""By scenario, the peak in steady loads, and the seconds until the load is back."""
 
 
 def bounds(name: str) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session
-from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.end import end_session
+from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
@@ -74,7 +74,7 @@ class Process:
         leases: type[Leases] = Leases,
         reloads_at_once: bool = False,
     ) -> None:
-        """``reloads_at_once``: a broken build: all that was held is loaded again with each epoch."""
+        """``reloads_at_once``: a broken build, which loads all it held again with each epoch."""
         self.number, self.users, self.judge = number, users, judge
         self.weight = weight
         self.clock: Clock = cluster.clock

@@ -38,7 +38,7 @@ class Setup:
     """The most processes that are simulated; each then stands for several."""
     design: Design = DESIGNS["broadcast"]
     traffic: Traffic = field(default_factory=Traffic)
-    costs: Costs = Costs()
+    costs: Costs = field(default_factory=Costs)
     loss: float = 0.0
     endings: float = 5.0
     """Revocations a second, of sessions that simulated processes hold."""
@@ -151,7 +151,14 @@ class Simulation:
     def _next_anonymous_write(self) -> None:
         """The refreshes of processes that are not simulated."""
         traffic, count = self.setup.traffic, len(self.processes)
-        others = traffic.busy * count * (self.weight - 1) * traffic.sessions / 2 / traffic.refresh_seconds
+        others = (
+            traffic.busy
+            * count
+            * (self.weight - 1)
+            * traffic.sessions
+            / 2
+            / traffic.refresh_seconds
+        )
         if others:
             self.anonymous_write()
             self.clock.after(self.random.expovariate(others), self._next_anonymous_write)

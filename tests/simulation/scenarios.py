@@ -153,10 +153,10 @@ SCENARIOS = {
             " replaced; it returns after 4 s",
             _replaced,
         ),
+        Scenario("cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off),
         Scenario(
-            "cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off
+            "moved-20", "20 slots move to another primary in 2 s", _moved(20), is_healthy=True
         ),
-        Scenario("moved-20", "20 slots move to another primary in 2 s", _moved(20), is_healthy=True),
         Scenario(
             "moved-5000",
             "5,000 slots move to another primary in 10 s",
@@ -165,7 +165,10 @@ SCENARIOS = {
         ),
         Scenario("deploy", "All processes restart within 5 s", _deploy, is_healthy=True),
         Scenario(
-            "revocation", "A tenth of all sessions is revoked within 5 s", _revocation, is_healthy=True
+            "revocation",
+            "A tenth of all sessions is revoked within 5 s",
+            _revocation,
+            is_healthy=True,
         ),
         Scenario(
             "stalls",
@@ -175,4 +178,3 @@ SCENARIOS = {
         ),
     )
 }
-

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers import base
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of

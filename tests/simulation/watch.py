@@ -33,7 +33,12 @@ class SimulatedWatch:
     """The watch of one process, and the listener of its links."""
 
     def __init__(
-        self, observer: Observer, clock: Clock, later: Later, bound: float, is_idle: "Callable[[], bool]"
+        self,
+        observer: Observer,
+        clock: Clock,
+        later: Later,
+        bound: float,
+        is_idle: "Callable[[], bool]",
     ) -> None:
         """``is_idle``: whether the process needs no heartbeats now."""
         self._observer, self._clock, self._later = observer, clock, later
@@ -122,9 +127,7 @@ class SimulatedWatch:
         self._beats = {address: (beat, commands_of(beat)) for address, beat in made.items()}
         self._observer.set_primaries(made.keys(), journals.keys())
 
-    def _answered(
-        self, address: Address, number: int, heartbeat: Heartbeat, outcome: Any
-    ) -> None:
+    def _answered(self, address: Address, number: int, heartbeat: Heartbeat, outcome: Any) -> None:
         if isinstance(outcome, Fault):
             return
         observer = self._observer
