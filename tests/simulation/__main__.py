@@ -26,7 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", nargs="*", type=int, default=[100, 1_000, 10_000])
     parser.add_argument("--design", nargs="*", choices=[*DESIGNS], default=[*DESIGNS])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, help="after the event (mostly 20)")
+    parser.add_argument("--seconds", type=float, help="after the event (mostly 16)")
     parser.add_argument(
         "--sampled", type=int, default=MOST_SAMPLED, help="processes simulated (%(default)s)"
     )
@@ -51,25 +51,16 @@ def _runs(args: argparse.Namespace) -> Iterator[tuple[str, Setup]]:
                 yield name, setup_of(setup, processes, design)
 
 
-def _saturated(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[Setup, Figures]:
-    """The steady load of each setup: one that is too much already has no event to survive."""
-    steady = {setup: pool.submit(run_one, "steady", setup, 5.0) for _, setup in _runs(args)}
-    found = {setup: each.result() for setup, each in steady.items()}
-    return {setup: each for setup, each in found.items() if each.is_saturated}
-
-
 def main() -> int:
     args = _arguments()
     found: list[Figures] = []
     with ProcessPoolExecutor(args.jobs) as pool:
-        saturated = _saturated(args, pool)
-        for setup in saturated:
-            print(f"{setup.processes:,} processes, {setup.design.name}: saturated by steady load")
-        runs = [
-            (name, setup)
-            for name, setup in _runs(args)
-            if setup not in saturated or name in {"idle", "steady"}
-        ]
+        asked = {setup: pool.submit(run_one, "steady", setup, 3.0) for _, setup in _runs(args)}
+        steady = {setup: each.result() for setup, each in asked.items()}
+        # What the steady load alone is too much for has no event to survive.
+        found += [each for each in steady.values() if each.is_saturated]
+        print(*map(in_a_line, found), sep="\n", flush=True)
+        runs = [(name, setup) for name, setup in _runs(args) if not steady[setup].is_saturated]
         waiting = [pool.submit(run_one, name, setup, args.seconds) for name, setup in runs]
         for each in waiting:
             found.append(each.result())

@@ -15,7 +15,7 @@ _TRACED = 400
 
 
 class Clock:
-    """The clock and the events of one run; those of one time happen in the order of their making."""
+    """The clock and the events of one run. Those of one time happen in the order of making."""
 
     def __init__(self, seed: int) -> None:
         self.now = START

@@ -56,7 +56,9 @@ class Connection:
         clock = link.clock
         self._waiting.append((answer, clock.now))
         kind = link.server.kind_of(commands)
-        request = Request(self, commands, wait, link.weight, kind, 0.0, self._replied)
+        # The writes of processes that are not simulated happen one by one, at times of their own.
+        weight = 1 if kind == "write" else link.weight
+        request = Request(self, commands, wait, weight, kind, 0.0, self._replied)
         self._pass_on(0, link.server.receive, request)
         if not self._is_watched:
             self._is_watched = True

@@ -137,6 +137,7 @@ class Process:
 
     def begin(self) -> None:
         """Connect, and take turns."""
+        self._asked_at = self.clock.now
         self.watch.begin(self.clock.random.random())
 
     def end(self) -> None:

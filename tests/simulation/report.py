@@ -143,8 +143,8 @@ def _replaced(text: str, name: str, part: str) -> str:
 
 
 def setup_of(setup: Setup, processes: int, design: str) -> Setup:
-    """``setup`` with so many processes and another design; of very many, a fifth is busy."""
+    """``setup`` with so many processes and another design; of very many, a tenth is busy."""
     traffic = setup.traffic
     if processes > 1_000:
-        traffic = replace(traffic, busy=0.2)
+        traffic = replace(traffic, busy=0.1)
     return replace(setup, processes=processes, design=DESIGNS[design], traffic=traffic)

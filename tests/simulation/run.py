@@ -16,13 +16,15 @@ from .network import Network
 from .process import BOUND, Process, Traffic, User
 from .store import Running
 
-WARM = 8.0
-"""Seconds in which each process loads its sessions at first, before users come."""
-STEADY = 9.0
+START_WITHIN = 12.0
+"""Seconds within which the processes start at first."""
+WARM = 20.0
+"""Seconds in which each process then loads its sessions, before users come."""
+STEADY = 21.0
 """From then on the load is steady."""
-EVENT = 13.0
+EVENT = 25.0
 """When a scenario begins what it is about, in seconds."""
-MOST_SAMPLED = 25
+MOST_SAMPLED = 10
 _REVOKER = -1
 _PROBES = 40
 _BETWEEN_PROBES = 0.05
@@ -58,7 +60,7 @@ class Result:
     peak: float
     """The load after the event as a multiple of the steady load, at most."""
     seconds: float
-    """Until the load is back."""
+    """From the end of the event until the load is back."""
     judge: Judge
     series: dict[str, list[float]]
     """Cores by kind of request, from the steady load on."""
@@ -123,18 +125,22 @@ class Simulation:
         """Call ``do`` so many seconds after the beginning of the run."""
         self.clock.at(START + seconds, do, *args)
 
-    def run(self, begin: Callable[["Simulation"], None], seconds: float) -> Result:
-        """Run the scenario that ``begin`` plans, for ``seconds`` after its event."""
+    def run(
+        self, begin: Callable[["Simulation"], None], seconds: float, *, lasts: float = 0.0
+    ) -> Result:
+        """Run the scenario that ``begin`` plans, for ``seconds`` from its event on, which ``lasts``
+        so many of them."""
         took = process_time()
         self.revoker.begin()
         for process in self.processes:
-            self.start(process, warm=WARM)
+            late = self.random.uniform(0, START_WITHIN)
+            process.later(late, self._start_cold, process, WARM - late)
         if self.setup.traffic.verifies:
             self._next_anonymous_write()
             self.after(STEADY, self._next_ending)
         begin(self)
         self.clock.run(START + EVENT + seconds)
-        return self._result(seconds, process_time() - took)
+        return self._result(seconds, lasts, process_time() - took)
 
     def start(self, process: Process, *, warm: float = 0.0) -> None:
         """Let a process live; ``warm``: seconds in which it loads its sessions first."""
@@ -144,7 +150,12 @@ class Simulation:
             return
         process.later(warm, process.live, traffic)
         for number, user in enumerate(tuple(process.users) if warm else ()):
-            process.later(warm * (number + 1) / len(process.users) + 0.3, process.verify, user)
+            process.later(
+                0.3 + (warm - 0.3) * (number + 1) / len(process.users), process.verify, user
+            )
+
+    def _start_cold(self, process: Process, warm: float) -> None:
+        self.start(process, warm=warm)
 
     # What happens all the time.
 
@@ -202,7 +213,7 @@ class Simulation:
             found.setdefault(slot_of(user.keys.sessions), []).append(user.keys.sessions)
         return found
 
-    def _result(self, seconds: float, took: float) -> Result:
+    def _result(self, seconds: float, lasts: float, took: float) -> Result:
         end = EVENT + seconds
         before = self.meter.cores(STEADY + 1, EVENT)
         steady = sum(before) / len(before)
@@ -213,7 +224,7 @@ class Simulation:
             steady,
             self.meter.busiest(STEADY, EVENT),
             peak,
-            until,
+            max(0.0, until - lasts),
             self.judge,
             self.meter.cores_by_kind(STEADY + 1, end),
             self.clock.events,

@@ -24,8 +24,10 @@ class Scenario:
     plan: Callable[[Simulation], None]
     is_healthy: bool = False
     has_event: bool = True
-    seconds: float = 20.0
-    """How long to look on after the event."""
+    lasts: float = 0.0
+    """Seconds from the beginning of the event to its end."""
+    seconds: float = 16.0
+    """How long to look on after the beginning of the event."""
     is_used: bool = True
     """Whether anybody verifies."""
 
@@ -36,7 +38,8 @@ class Scenario:
         clock = Clock(setup.seed)
         with virtual_time(clock):
             simulation = Simulation(setup, clock)
-            return simulation.run(self.plan, self.seconds if seconds is None else seconds)
+            looks_on = self.seconds if seconds is None else seconds
+            return simulation.run(self.plan, looks_on, lasts=self.lasts)
 
 
 def _nothing(_: Simulation) -> None:
@@ -146,14 +149,18 @@ SCENARIOS = {
             "The host of a primary falls silent; its replica replaces it after 1.6 s, and it"
             " returns after 4 s",
             _failover,
+            lasts=_AWAY,
         ),
         Scenario(
             "replaced",
             "A primary is cut off from the others together with three tenths of the processes, and"
             " replaced; it returns after 4 s",
             _replaced,
+            lasts=_AWAY,
         ),
-        Scenario("cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off),
+        Scenario(
+            "cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off, lasts=3
+        ),
         Scenario(
             "moved-20", "20 slots move to another primary in 2 s", _moved(20), is_healthy=True
         ),
@@ -162,19 +169,22 @@ SCENARIOS = {
             "5,000 slots move to another primary in 10 s",
             _moved(5_000),
             is_healthy=True,
+            lasts=10,
         ),
-        Scenario("deploy", "All processes restart within 5 s", _deploy, is_healthy=True),
+        Scenario("deploy", "All processes restart within 5 s", _deploy, is_healthy=True, lasts=5),
         Scenario(
             "revocation",
             "A tenth of all sessions is revoked within 5 s",
             _revocation,
             is_healthy=True,
+            lasts=5,
         ),
         Scenario(
             "stalls",
             "Every process stands still for 1 s, at some time within 4 s",
             _stalls,
             is_healthy=True,
+            lasts=5,
         ),
     )
 }

@@ -121,7 +121,7 @@ class SimulatedWatch:
         made = make_heartbeats(
             store.slots, store.location.keyspace, is_cluster=True, journals=journals
         )
-        for address in self._beats.keys() - made.keys():
+        for address in sorted(self._beats.keys() - made.keys()):
             store.drop(address)
             self._met.discard(address)
         self._beats = {address: (beat, commands_of(beat)) for address, beat in made.items()}
