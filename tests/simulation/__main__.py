@@ -48,7 +48,20 @@ def _runs(args: argparse.Namespace) -> Iterator[tuple[str, Setup]]:
     for design in args.design:
         for name in args.scenario:
             for processes in args.processes:
-                yield name, setup_of(setup, processes, design)
+                chosen = setup_of(setup, processes, design)
+                if not _is_hopeless(chosen) and not _is_known(args, chosen):
+                    yield name, chosen
+
+
+def _is_hopeless(setup: Setup) -> bool:
+    """Whether the heartbeats alone, eight a second for each primary, saturate every primary."""
+    beating = setup.traffic.busy if setup.design.idle_stops else 1.0
+    return beating * setup.processes * 8 * setup.costs.beat / 1e6 > 0.95
+
+
+def _is_known(args: argparse.Namespace, setup: Setup) -> bool:
+    """Whether all processes are busy, so that it makes no difference whether idle ones stop."""
+    return setup.design.idle_stops and setup.traffic.busy == 1 and "interest" in args.design
 
 
 def main() -> int:
