@@ -28,7 +28,7 @@ def short(name: str) -> Figures:
 
 def small(name: str, seed: int = SEED, **changed: object) -> Result:
     """Some processes, each simulated, and many revocations."""
-    setup = Setup(12, seed=seed, endings=60, **changed)  # type: ignore[arg-type]
+    setup = Setup(12, sampled=12, seed=seed, endings=60, **changed)  # type: ignore[arg-type]
     return SCENARIOS[name].run(setup, 6)
 
 
@@ -92,10 +92,10 @@ def test_a_seed_repeats_a_run() -> None:
     assert first.events != other.events
 
 
-@pytest.mark.parametrize("name", ["steady", "moved-20"])
+@pytest.mark.parametrize("name", ["moved-20"])
 def test_a_process_that_stands_for_others_costs_as_much_as_they(name: str) -> None:
-    whole = figures_of(name, SCENARIOS[name].run(Setup(60, sampled=60, endings=0.1), 4))
-    sample = figures_of(name, SCENARIOS[name].run(Setup(60, sampled=15, endings=0.1), 4))
+    whole = figures_of(name, SCENARIOS[name].run(Setup(40, sampled=40, endings=0.1), 4))
+    sample = figures_of(name, SCENARIOS[name].run(Setup(40, sampled=10, endings=0.1), 4))
     assert sample.steady == pytest.approx(whole.steady, rel=0.1)
     assert sample.peak == pytest.approx(whole.peak, rel=0.2)
 
