@@ -19,7 +19,7 @@ from clusterpass.model.clock import steady_seconds
 from clusterpass.store.drivers.base import StoreBase
 
 pytestmark = pytest.mark.timeout(240)
-PATIENT = "?timeout=2&deadline=20"
+PATIENT = "?timeout=5&deadline=60"
 modes = pytest.mark.parametrize("mode", ["cached", "strict"])
 
 
