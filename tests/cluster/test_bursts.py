@@ -20,6 +20,14 @@ from clusterpass.store.drivers.base import StoreBase
 
 pytestmark = pytest.mark.timeout(240)
 PATIENT = "?timeout=5&deadline=60"
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    """One whose refresh tokens may be used again for longer than the store's deadline."""
+    return replace(config, refresh_grace=90)
+
+
 modes = pytest.mark.parametrize("mode", ["cached", "strict"])
 
 
