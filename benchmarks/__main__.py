@@ -16,6 +16,7 @@ from benchmarks import (
     integrations,
     jose,
     journaled_logouts,
+    many_processes,
     memory,
     near_memory,
     revocation_latency,
@@ -59,6 +60,9 @@ def main() -> None:
         ),
         "durable_logins": lambda options: durable_logins.run(**_few(options, rounds=4)),
         "journaled_logouts": lambda options: journaled_logouts.run(**_few(options, logouts=500)),
+        "many_processes": lambda options: many_processes.run(
+            **_few(options, counts=(40,), rounds=2, idle_seconds=3.0)
+        ),
         "scale": lambda options: scale.run(
             **_few(options, rounds=5) | {"sizes": _sizes(options, options.sessions)}
         ),
