@@ -17,6 +17,7 @@ from benchmarks import (
     jose,
     journaled_logouts,
     many_processes,
+    library_calls,
     memory,
     near_memory,
     revocation_latency,
@@ -63,6 +64,7 @@ def main() -> None:
         "many_processes": lambda options: many_processes.run(
             **_few(options, counts=(40,), rounds=2, idle_seconds=3.0)
         ),
+        "library_calls": lambda options: library_calls.run(**_few(options, rounds=3, calls=500)),
         "scale": lambda options: scale.run(
             **_few(options, rounds=5) | {"sizes": _sizes(options, options.sessions)}
         ),
