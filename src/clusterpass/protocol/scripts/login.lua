@@ -25,13 +25,67 @@
 -- call that arrives late must neither undo a rotation nor bring an ended session back. An operation
 -- that is named in the first argument opens one session, even when the store has forgotten it since;
 -- with 0 absolute seconds it opens none, and none can be opened by it from then on.
+--
+-- Most logins end no other session, and find none that has ended: a glance at the subject suffices.
+--@include arguments
+--@include described
+--@include glance
+--@include record
+
+local MOST_IMPERSONATIONS = 10
+local session_id, device_record, flags = ARGV[2], ARGV[7], tonumber(ARGV[6])
+local absolute_seconds, opened_ms = tonumber(ARGV[4]), tonumber(ARGV[18])
+
+-- The record of a session that is opened at ``created``, in milliseconds. ``latest``: the order of
+-- the latest login of a live session; 0: there is none.
+local function new_record(created, latest)
+    local record = {
+        flags = flags, created = created, absolute_end = now + absolute_seconds, refreshed = now,
+        idle = tonumber(ARGV[5]), rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0,
+        device = device_record, active = now,
+    }
+    -- Logins keep their order, even when another server's clock, which lags, is read after a failover.
+    local order = created * 32 + now_part
+    if latest >= order and not opened_ms then
+        order = latest + 1
+        if math.floor(latest / 32) <= clock_ms then
+            order = math.min(order, created * 32 + 31) -- not ahead of a correct clock
+        end
+    end
+    set_login_order(record, order)
+    return record, order
+end
+
+local seen = absolute_seconds > 0 and ARGV[10] == '0' and ARGV[12] == '' and not opened_ms
+    and not has_flag({flags = flags}, IMPERSONATED) and glance(session_id, false)
+if seen and not fields[session_id] and seen.live < tonumber(ARGV[9])
+    and (ARGV[13] == '' or seen.generation_ms <= tonumber(ARGV[13])) then
+    local record, order = new_record(math.max(now_ms, cutoff, seen.generation_ms + 1), seen.order)
+    local ends_at, changes = live_ends_at(record), {session_id, pack_live(record)}
+    fields[session_id] = changes[2]
+    if ARGV[8] ~= '' then
+        fields[details_field(session_id)] = ARGV[8]
+        changes[3], changes[4] = details_field(session_id), ARGV[8]
+    end
+    if history_entries > 0 then
+        note_at_a_glance(changes, nil,
+            pack_line(tonumber(ARGV[15]), now, 1, session_id, ARGV[14], ARGV[16]))
+    end
+    seen.live, seen.count = seen.live + 1, seen.count + #changes / 2
+    seen.order = math.max(seen.order, order)
+    seen.first_end = math.min(seen.first_end, ends_at)
+    seen.first_login = math.min(seen.first_login, record.created)
+    seen.latest_ms = math.max(seen.latest_ms, record.created, now * 1000)
+    seen.online_until = math.max(seen.online_until, last_end(record))
+    settle_at_a_glance(seen, changes)
+    return {'OK', described(session_id), {}, {}, {}}
+end
+
+-- All other logins.
 --@include subject
 --@include repeats
 
-local MOST_IMPERSONATIONS = 10
-
 load()
-local session_id, device_record = ARGV[2], ARGV[7]
 local kind = device_type({device = device_record})
 local function answer(status, replaced)
     local is_refused = status == 'REFUSED'
@@ -46,7 +100,6 @@ if fields[session_id] then
     redis.call('HSET', KEY, session_id, fields[session_id]) -- a write for WAIT to wait for
     return answer('OK')
 end
-local absolute_seconds, opened_ms = tonumber(ARGV[4]), tonumber(ARGV[18])
 if absolute_seconds == 0 or repeated() then
     if absolute_seconds == 0 then
         remember(0, {})
@@ -64,28 +117,17 @@ if ARGV[13] ~= '' and generation() > tonumber(ARGV[13])
     return answer('OVERTAKEN')
 end
 
-local record = {
-    flags = tonumber(ARGV[6]),
-    created = opened_ms and math.min(opened_ms, now_ms)
-        or math.max(now_ms, cutoff, generation() + 1, kind_generation(kind) + 1),
-    absolute_end = now + absolute_seconds, refreshed = now, idle = tonumber(ARGV[5]),
-    rotation = 0, digest = ARGV[3], burst = 0, burst_span = 0, device = device_record,
-}
 local live = live_sessions()
 local function is_older(a, b)
     local first, second = login_order(a.record), login_order(b.record)
     return first < second or (first == second and a.id < b.id)
 end
 table.sort(live, is_older)
--- Logins keep their order, even when another server's clock, which lags, is read after a failover.
-local order, latest = record.created * 32 + now_part, live[#live]
-if latest and not opened_ms and login_order(latest.record) >= order then
-    order = login_order(latest.record) + 1
-    if latest.record.created <= clock_ms then
-        order = math.min(order, record.created * 32 + 31) -- not ahead of a correct clock
-    end
-end
-set_login_order(record, order)
+local latest = live[#live]
+local record, order = new_record(
+    opened_ms and math.min(opened_ms, now_ms)
+        or math.max(now_ms, cutoff, generation() + 1, kind_generation(kind) + 1),
+    latest and login_order(latest.record) or 0)
 
 local leaving, staying, acting = {}, {}, {}
 for _, session in ipairs(live) do

@@ -18,10 +18,14 @@
 --
 -- A repeated call changes nothing: the answer is AGAIN, or without a grace OK. A token is compared
 -- with the record, or with the token before a step-up (see elevation): the ``line`` below.
---@include subject
---@include elevation
+--
+-- Mostly the token is the record's own and nothing of the subject has ended: then a glance at it
+-- suffices.
+--@include arguments
+--@include described
+--@include glance
+--@include record
 
-load()
 local session_id, presented, rotation, successor = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local grace, chains = tonumber(ARGV[6]), ARGV[7]
 local CHAIN = 4
@@ -29,6 +33,70 @@ local CHAIN = 4
 local function answer(status, key)
     return {status, described(session_id), key or 0}
 end
+
+-- Put the successor in the place of the line's token.
+local function exchange(line)
+    local began = line.refreshed - line.burst_span
+    if line.burst == 0 or now - line.refreshed > grace then
+        began, line.burst = now, 0
+    elseif now - began > grace then
+        -- Only the exchange before this one is still recent enough for a retry.
+        began, line.burst = line.refreshed, 1
+    end
+    -- Exchanges that the store has lost count as made just now: their tokens may be on their way
+    -- again, and are not stolen for that.
+    local lost = math.max(0, rotation - line.rotation)
+    if lost > 0 then
+        began = now
+    end
+    line.burst = math.min(line.burst + lost + 1, 255)
+    -- The clock of a promoted replica may lag.
+    line.burst_span = math.max(0, math.min(now - began, 65535))
+    line.digest, line.rotation, line.refreshed = successor, rotation + 1, now
+end
+
+-- The line of the history that counts the refreshes of the session, and its count; nil: none.
+local function counted()
+    local wanted = string.char(REFRESH)
+    for name, value in pairs(fields) do
+        if #name == 2 and string.sub(name, 1, 1) == 'h' and string.sub(value, 1, 1) == wanted
+            and string.sub(value, 8, 23) == session_id then
+            local _, _, before = struct.unpack('>BI4I2', value)
+            return name, before
+        end
+    end
+end
+
+local seen = glance(session_id, true)
+local known = seen and not fields[elevation_field(session_id)] and fields[session_id]
+if known and is_live(known) then
+    local record = parse_live(known)
+    if record.digest == presented and record.rotation == rotation then
+        exchange(record)
+        record.active = now
+        fields[session_id] = pack_live(record)
+        local changes = {session_id, fields[session_id]}
+        if history_entries > 0 then
+            local name, before = counted()
+            note_at_a_glance(changes, name,
+                pack_line(REFRESH, now, (before or 0) + 1, session_id, ARGV[8], ''))
+        end
+        if activity[session_id] then
+            activity[session_id] = nil
+            redis.call('HDEL', ACTIVITY, session_id)
+        end
+        seen.latest_ms = math.max(seen.latest_ms, now * 1000)
+        seen.online_until = math.max(seen.online_until, last_end(record))
+        settle_at_a_glance(seen, changes)
+        return answer('OK')
+    end
+end
+
+-- All other refreshes.
+--@include subject
+--@include elevation
+
+load()
 
 -- The key (from 0) under which the line's token descends from the presented one; nil: none.
 local function descent(line)
@@ -60,27 +128,6 @@ local function class_of_reuse(line, key)
         return 'foreign'
     end
     return rotation == line.rotation - 1 and 'recent' or 'stale'
-end
-
--- Put the successor in the place of the line's token.
-local function exchange(line)
-    local began = line.refreshed - line.burst_span
-    if line.burst == 0 or now - line.refreshed > grace then
-        began, line.burst = now, 0
-    elseif now - began > grace then
-        -- Only the exchange before this one is still recent enough for a retry.
-        began, line.burst = line.refreshed, 1
-    end
-    -- Exchanges that the store has lost count as made just now: their tokens may be on their way
-    -- again, and are not stolen for that.
-    local lost = math.max(0, rotation - line.rotation)
-    if lost > 0 then
-        began = now
-    end
-    line.burst = math.min(line.burst + lost + 1, 255)
-    -- The clock of a promoted replica may lag.
-    line.burst_span = math.max(0, math.min(now - began, 65535))
-    line.digest, line.rotation, line.refreshed = successor, rotation + 1, now
 end
 
 -- Store the exchange of ``line``. Of the two tokens that a step-up leaves, the first to be exchanged

@@ -12,7 +12,7 @@
 --            seconds for which the generation is kept at least 4 | subject
 --
 -- Needs    clock
--- Gives    KEY, ACTIVITY, INDEX; keep_seconds, history_entries, history_seconds, cutoff, operation,
+-- Gives    KEY, ACTIVITY, INDEX, NO_OPERATION; keep_seconds, history_entries, history_seconds, cutoff, operation,
 --          fingerprint, operation_until, generation_seconds, subject_name; now_ms, now_part (of 32 in that
 --          millisecond), now in seconds (load() of subject may raise them); clock_ms (now_ms before
 --          that), server_ms
@@ -21,6 +21,7 @@
 --@include clock
 
 local KEY, ACTIVITY, INDEX = KEYS[1], KEYS[2], KEYS[3]
+local NO_OPERATION = string.rep('\0', 8)
 local keep_seconds, history_entries, history_seconds, cutoff, operation, fingerprint,
     operation_until, called_ms, is_agreed, generation_seconds =
     struct.unpack('>I4BI4I6c8c8I4I6BI4', ARGV[1])

@@ -1,23 +1,15 @@
 -- The history: a ring of lines. Line number n is in field 'h' .. char(n % size of the ring); the
 -- field 'h' holds the number of the newest line.
 --
--- A line: event 1 | at 4 | count 2 | session id 16 | length of the address 1 | address | text
---
--- Needs    arguments, fields, record
--- Gives    the events by number, NO_SESSION; note, fit_history, last_line
+-- Needs    arguments, fields, history_line, record
+-- Gives    EVENT_OF_REASON, NO_SESSION; note, fit_history, last_line
 --@include arguments
 --@include fields
+--@include history_line
 --@include record
 
-local LOGIN, REFRESH, LOGOUT, REPLACEMENT, REVOCATION, BAN, UNBAN, REUSE = 1, 2, 3, 4, 5, 6, 7, 8
-local ELEVATION, IMPERSONATION, CLAIMS_CHANGE, EXPIRY, IDLENESS = 9, 10, 11, 12, 13
 local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, IDLENESS}
 local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)
-local LONGEST_ENTRY = 64
-
-local function history_field(index)
-    return 'h' .. string.char(index)
-end
 
 -- Renumber the latest lines when the configured size of the ring has changed.
 local function fit_history()
@@ -73,9 +65,7 @@ local function note(event, session_id, at, count, address, text)
         put('h', tostring(number))
         name = history_field(number % history_entries)
     end
-    local head = struct.pack('>BI4I2', event, at, math.min(count, 65535)) .. session_id
-        .. struct.pack('>B', #address) .. address
-    put(name, head .. string.sub(text, 1, LONGEST_ENTRY - #head))
+    put(name, pack_line(event, at, count, session_id, address, text))
 end
 
 -- The second of the latest line; 0: there is none.

@@ -11,7 +11,6 @@
 --@include operations
 --@include record
 
-local NO_OPERATION = string.rep('\0', 8)
 local IDS_IN_A_FIELD = 4
 -- Noted at, first run in milliseconds, result, number of sessions; the fingerprint of the request
 -- follows, except in an operation that the release before this one stored.

@@ -2,14 +2,15 @@
 -- changes a subject calls ``load()`` first and ``settle()`` last; ``arguments`` states its keys and
 -- its first argument.
 --
--- Needs    activity, arguments, bans, clock, fields, generation, history, index, operations, record,
---          seen_time, sessions, tombstones
--- Gives    load, settle, described
+-- Needs    activity, arguments, bans, clock, described, fields, generation, history, index,
+--          operations, record, seen_time, sessions, summary, tombstones
+-- Gives    load, settle
 --@include record
 --@include activity
 --@include arguments
 --@include bans
 --@include clock
+--@include described
 --@include fields
 --@include generation
 --@include history
@@ -17,12 +18,16 @@
 --@include operations
 --@include seen_time
 --@include sessions
+--@include summary
 --@include tombstones
+
+local loaded -- the number of fields
 
 -- Read all fields, and bury the sessions that have reached their end or were opened before the
 -- cutoff.
 local function load()
     local flat = redis.call('HGETALL', KEY)
+    loaded = #flat / 2
     for index = 1, #flat, 2 do
         fields[flat[index]] = flat[index + 1]
     end
@@ -61,14 +66,11 @@ local function load()
     end
 end
 
--- The second in which the last of ``live`` ends; 0: none is live. A use is noted without a change
--- of this key and of the index, so a session counts as used for as long as its tokens live.
+-- The second in which the last of ``live`` ends; 0: none is live.
 local function latest_end(live)
     local latest = 0
     for _, session in ipairs(live) do
-        local record = session.record
-        latest = math.max(latest, record.idle == 0 and record.absolute_end
-            or math.min(record.absolute_end, record.active + record.idle + keep_seconds))
+        latest = math.max(latest, last_end(session.record))
     end
     return latest
 end
@@ -117,19 +119,9 @@ local function settle(fresh)
     if #live == 0 then
         drop('c')
     end
+    settle_summary(loaded)
     settle_key(latest)
     settle_activity()
     settle_index(math.min(#live, PER_SUBJECT - 1), online_until)
     return #live
-end
-
--- A session as every script answers it:
--- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use,
---  generation}; '' and 0: none
-local function described(session_id)
-    return {
-        now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
-        fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '',
-        activity[session_id] or 0, fields['g'] or '',
-    }
 end

@@ -1,0 +1,17 @@
+-- A session as scripts answer it.
+--
+-- Needs    arguments, fields, record
+-- Gives    described
+--@include arguments
+--@include fields
+--@include record
+
+-- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use,
+--  generation}; '' and 0: none
+local function described(session_id)
+    return {
+        now_ms, fields[session_id] or '', fields[details_field(session_id)] or '',
+        fields[elevation_field(session_id)] or '', fields['c'] or '', fields['b'] or '',
+        activity[session_id] or 0, fields['g'] or '',
+    }
+end
