@@ -68,7 +68,7 @@ class Keyspace:
             session id + "d"        details as JSON: claims, a long device name, acr, amr, act
             session id + "e"        elevation: the latest step-up
             "c"  live claims   "b"  bans   "g"  generation   "h", "h" + byte  history
-            "t"  generations of device types
+            "t"  generations of device types   "s"  summary, where there are many fields
             "o" + id (8 bytes) + byte   result and fingerprint of an operation
 
         A single key holds all of this because a call that names a missing second key fails while

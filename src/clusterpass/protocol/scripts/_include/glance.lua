@@ -55,7 +55,7 @@ local function glance(session_id, has_lines)
     end
     local found = read_few(session_id, has_lines) or read_all()
     if not found or fields['b'] or fields['t'] or found.first_login < cutoff
-        or found.tombstones > 64 or found.operations > 8
+        or found.tombstones > MOST_TOMBSTONES or found.operations > MOST_OPERATIONS
         or (found.live == 0 and fields['c']) then
         return nil
     end
@@ -79,6 +79,8 @@ local function settle_at_a_glance(found, changes)
     if found.count >= LEAST_FIELDS and INDEX and fields['h'] then
         changes[#changes + 1] = 's'
         changes[#changes + 1] = pack_summary(found)
+    elseif fields['s'] then
+        redis.call('HDEL', KEY, 's')
     end
     redis.call('HSET', KEY, unpack(changes))
     local latest = math.max(found.kept_until, found.online_until + keep_seconds)

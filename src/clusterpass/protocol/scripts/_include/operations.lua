@@ -1,11 +1,10 @@
 -- The results of operations, kept for the calls that repeat them (see repeats).
 --
--- Needs    arguments, fields
+-- Needs    arguments, fields, summary
 -- Gives    operation_field, settle_operations
 --@include arguments
 --@include fields
-
-local MOST_OPERATIONS = 8
+--@include summary
 
 -- Part 0 of an operation is its result; the parts from 1 on hold the ids of the sessions it ended.
 local function operation_field(id, part)

@@ -10,7 +10,8 @@
 -- are; its logins and endings show in the online index and in the history.
 --
 -- Needs    arguments, clock, fields, record
--- Gives    last_end, survey, read_summary, pack_summary, settle_summary; LEAST_FIELDS
+-- Gives    last_end, survey, read_summary, pack_summary, settle_summary; LEAST_FIELDS,
+--          MOST_OPERATIONS, MOST_TOMBSTONES
 --@include arguments
 --@include clock
 --@include fields
@@ -18,6 +19,7 @@
 
 local SUMMARY, SUMMARY_FORMAT = 1, '>BI2I4I4I4I4BI4I6I6BI6'
 local LEAST_FIELDS = 40
+local MOST_OPERATIONS, MOST_TOMBSTONES = 8, 64
 local NEVER = 4294967295
 
 -- The second until which a session may be live as far as its subject tells. A use is noted without a
@@ -112,7 +114,7 @@ end
 -- Write the summary of a subject that had ``count`` fields when it was loaded, or drop it.
 local function settle_summary(count)
     local found = count >= LEAST_FIELDS and INDEX and fields['h'] and survey()
-    if found and found.live > 0 then
+    if found and found.live > 0 and found.operations <= MOST_OPERATIONS then
         put('s', pack_summary(found))
     else
         drop('s')

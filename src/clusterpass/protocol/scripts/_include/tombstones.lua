@@ -1,14 +1,13 @@
 -- Tombstones: what is left of a session that has ended, so that a token of it can be told why.
 --
--- Needs    arguments, fields, history, record, sessions
+-- Needs    arguments, fields, history, record, sessions, summary
 -- Gives    bury, end_sessions, settle_tombstones
 --@include arguments
 --@include fields
 --@include history
 --@include record
 --@include sessions
-
-local MOST_TOMBSTONES = 64
+--@include summary
 
 -- Replace a session by a tombstone that is kept until the session's tokens would have expired, and
 -- drop its details and its step-up.
