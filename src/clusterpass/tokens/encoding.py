@@ -4,7 +4,6 @@ Every value has one encoding and every encoding one meaning: padding, stray bits
 and huge numbers are rejected.
 """
 
-import base64
 import binascii
 import json
 import math
@@ -12,17 +11,22 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+encode_text: Final = json.encoder.encode_basestring_ascii
+"""Encodes a text as a JSON string in ASCII, quotes included."""
 MOST_LEVELS: Final = 64
 """How deep objects and arrays may be nested. The parser's own bound differs between Pythons."""
 
 _LARGEST_INTEGER_DIGITS: Final = 19
 _MORE_DIGITS: Final = re.compile(rb"[0-9]{20}")
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/   ")
+_TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def encode_base64url(data: bytes) -> str:
     """Encode ``data`` as base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    encoded = binascii.b2a_base64(data, newline=False)
+    return encoded.translate(_TO_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def decode_base64url(text: str) -> bytes:
@@ -40,7 +44,24 @@ def decode_base64url(text: str) -> bytes:
 
 def encode_json(value: Any) -> bytes:
     """Encode ``value`` as compact ASCII JSON; raise ValueError or TypeError if that fails."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
+
+
+def encode_members(members: Mapping[str, Any]) -> str:
+    """Encode the members of a JSON object as :func:`encode_json` does, without the braces.
+
+    Faster than that where most values are texts and whole numbers. Raises ValueError or TypeError.
+    """
+    return ",".join(
+        [
+            f"{encode_text(name)}:{value}"
+            if type(value) is int
+            else f"{encode_text(name)}:{encode_text(value)}"
+            if type(value) is str
+            else f"{encode_text(name)}:{_ENCODER.encode(value)}"
+            for name, value in members.items()
+        ]
+    )
 
 
 def decode_json_object(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.errors import InvalidInput
-from clusterpass.tokens.encoding import decode_json_object, encode_base64url, encode_json, is_deeper
+from clusterpass.tokens.encoding import (
+    decode_json_object,
+    encode_base64url,
+    encode_json,
+    encode_members,
+    encode_text,
+    is_deeper,
+)
 
 if TYPE_CHECKING:
     from clusterpass.tokens.keys import SigningKey
@@ -53,10 +60,10 @@ class TokenIssuer:
     ) -> None:
         """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does."""
         self._key = key
-        self._issuer = issuer
-        self._audience = audience
         self._random_bytes = random_bytes
-        self._header = standard_header(key)
+        self._header = f"{standard_header(key)}."
+        self._issuer = f'"iss":{encode_text(issuer)},"sub":'
+        self._audience = f',"aud":{encode_text(audience)},"exp":'
 
     def issue(
         self,
@@ -70,22 +77,18 @@ class TokenIssuer:
     ) -> str:
         """Return a signed access token as a compact JWS (RFC 7515 section 7.1).
 
-        ``issued_at`` and ``expires_at`` are seconds since the epoch. ``claims`` must have passed
+        ``session_id`` is a text that :func:`encode_session_id` has made. ``issued_at`` and
+        ``expires_at`` are seconds since the epoch. ``claims`` must have passed
         :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` (RFC 9068
         section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``.
         """
-        payload = {
-            **claims,
-            **authentication,
-            "iss": self._issuer,
-            "sub": subject,
-            "aud": self._audience,
-            "exp": expires_at,
-            "iat": issued_at,
-            "jti": encode_base64url(self._random_bytes(16)),
-            "sid": session_id,
-        }
-        signing_input = f"{self._header}.{encode_base64url(encode_json(payload))}"
+        given = f"{encode_members({**claims, **authentication})}," if claims or authentication else ""
+        payload = (
+            f"{{{given}{self._issuer}{encode_text(subject)}{self._audience}{expires_at}"
+            f',"iat":{issued_at},"jti":"{encode_base64url(self._random_bytes(16))}"'
+            f',"sid":"{session_id}"}}'
+        )
+        signing_input = self._header + encode_base64url(payload.encode("ascii"))
         signature = self._key.sign(signing_input.encode("ascii"))
         return f"{signing_input}.{encode_base64url(signature)}"
 

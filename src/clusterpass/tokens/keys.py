@@ -7,11 +7,15 @@ key lengths, the curve, ``use`` and ``key_ops``, and that no encoded public key 
 import base64
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, cast, get_args
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from joserfc.errors import JoseError
@@ -51,7 +55,7 @@ class SigningKey:
     :meth:`from_jwk` and :meth:`generate` create keys and check them.
     """
 
-    __slots__ = ("_key", "_model", "algorithm", "is_private", "kid")
+    __slots__ = ("_key", "_model", "_sign", "_verify", "algorithm", "is_private", "kid")
 
     kid: str
     """The id of the key, which tokens name in their header."""
@@ -65,6 +69,15 @@ class SigningKey:
     ) -> None:
         self._key = key
         self._model: JWSAlgModel = JWSRegistry.algorithms[algorithm]
+        self._sign: Callable[[bytes], bytes] | None = None
+        self._verify: Callable[[bytes, bytes], None] | None = None
+        if isinstance(key, OKPKey):
+            # joserfc looks up the key and what it may do with each signature.
+            public, private = key.public_key, key.private_key
+            if isinstance(public, Ed25519PublicKey):
+                self._verify = public.verify
+            if isinstance(private, Ed25519PrivateKey):
+                self._sign = private.sign
         self.kid = kid
         self.algorithm = algorithm
         self.is_private = key.is_private
@@ -140,11 +153,17 @@ class SigningKey:
         """Return the signature of ``message``; raise ConfigurationError when the key is public."""
         if not self.is_private:
             raise ConfigurationError(f"key {self.kid!r} is public and cannot sign")
-        return self._model.sign(message, self._key)
+        return self._sign(message) if self._sign else self._model.sign(message, self._key)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` is the signature of ``message`` under this key."""
-        return self._model.verify(message, signature, self._key)
+        if self._verify is None:
+            return self._model.verify(message, signature, self._key)
+        try:
+            self._verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
 
     def derive_secret(self, purpose: str) -> bytes:
         """Derive 32 bytes for ``purpose`` from the private key by HKDF-SHA256 (RFC 5869).

@@ -26,9 +26,11 @@ from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.keys import SigningKey
 
 _PREFIX: Final = "cpr_"
 _VERSION: Final = 2
+_VERSION_BYTE: Final = bytes([_VERSION])
 _HEAD: Final = struct.Struct(">B16sI32s16s")
 _LINK: Final = struct.Struct(">16sI32s")
 _LONGEST: Final = 512
@@ -40,7 +42,7 @@ CHAIN_LENGTH: Final = 4
 """How many successors of a presented token are compared within the grace of its exchange."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made with each call: freezing it would take as long as deriving it
 class RefreshToken:
     """The fields of a refresh token."""
 
@@ -58,7 +60,7 @@ class RefreshToken:
     """The first 16 bytes of the secret's SHA-256, which the store keeps."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", hashlib.sha256(self.secret).digest()[:DIGEST_BYTES])
+        self.digest = hashlib.sha256(self.secret).digest()[:DIGEST_BYTES]
 
     def encode(self) -> str:
         """Return the token as the text that clients hold."""
@@ -76,9 +78,9 @@ class RefreshTokens:
         """
         private = [keys.signing_key, *(key for key in keys.all() if key.is_private)]
         distinct = list({key.kid: key for key in private}.values())
-        self._tag_keys = [key.derive_secret("refresh token tag") for key in distinct]
-        self._chain_keys = [key.derive_secret("refresh token successor") for key in distinct]
-        self._exchange_keys = [key.derive_secret("exchanged token") for key in distinct]
+        self._tags = [_keyed(key, "refresh token tag") for key in distinct]
+        self._chains = [_keyed(key, "refresh token successor") for key in distinct]
+        self._exchanges = [_keyed(key, "exchanged token") for key in distinct]
         self._random_bytes = random_bytes
 
     def first(self, subject: str, session_id: bytes) -> RefreshToken:
@@ -91,23 +93,23 @@ class RefreshTokens:
         ``exchanged``: the SHA-256 of the token of another issuer that is exchanged for the session.
         """
         return [
-            self._make(subject, session_id, 0, hmac.digest(key, session_id + exchanged, "sha256"))
-            for key in self._exchange_keys
+            self._make(subject, session_id, 0, _digest(keyed, session_id + exchanged))
+            for keyed in self._exchanges
         ]
 
     def is_genuine(self, token: RefreshToken) -> bool:
         """Return whether the tag of ``token`` was made with one of the keys."""
-        signed = _signed_part(token.subject, token.session_id, token.rotation, token.secret)
-        for key in self._tag_keys:
-            tag = hmac.digest(key, signed, "sha256")[:_TAG_BYTES]
-            if hmac.compare_digest(tag, token.tag):
+        link = _LINK.pack(token.session_id, token.rotation, token.secret)
+        signed = _VERSION_BYTE + link + token.subject.encode()
+        for keyed in self._tags:
+            if hmac.compare_digest(_digest(keyed, signed)[:_TAG_BYTES], token.tag):
                 return True
         return False
 
     def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
         """Return the successor of ``token`` that the private key number ``key`` derives."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
-        secret = hmac.digest(self._chain_keys[key], link, "sha256")
+        secret = _digest(self._chains[key], link)
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, key)
 
     def renumbered(self, token: RefreshToken, rotation: int) -> RefreshToken:
@@ -122,21 +124,21 @@ class RefreshTokens:
     def chains(self, token: RefreshToken) -> bytes:
         """Return the concatenated digests of the next ``CHAIN_LENGTH`` successors, for each key."""
         digests = []
-        for key in self._chain_keys:
+        for keyed in self._chains:
             secret = token.secret
             for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
                 # No token past the last number is ever presented; its digest is a placeholder.
                 number = min(rotation, _LAST_ROTATION)
                 link = _LINK.pack(token.session_id, number, secret)
-                secret = hmac.digest(key, link, "sha256")
+                secret = _digest(keyed, link)
                 digests.append(hashlib.sha256(secret).digest()[:DIGEST_BYTES])
         return b"".join(digests)
 
     def _make(
         self, subject: str, session_id: bytes, rotation: int, secret: bytes, key: int = 0
     ) -> RefreshToken:
-        signed = _signed_part(subject, session_id, rotation, secret)
-        tag = hmac.digest(self._tag_keys[key], signed, "sha256")[:_TAG_BYTES]
+        signed = _VERSION_BYTE + _LINK.pack(session_id, rotation, secret) + subject.encode()
+        tag = _digest(self._tags[key], signed)[:_TAG_BYTES]
         return RefreshToken(subject, session_id, rotation, secret, tag)
 
 
@@ -165,6 +167,12 @@ def parse_refresh_token(token: object) -> RefreshToken:
     return RefreshToken(subject, session_id, rotation, secret, tag)
 
 
-def _signed_part(subject: str, session_id: bytes, rotation: int, secret: bytes) -> bytes:
-    """Return the bytes that the tag authenticates."""
-    return bytes([_VERSION]) + _LINK.pack(session_id, rotation, secret) + subject.encode()
+def _keyed(key: SigningKey, purpose: str) -> hmac.HMAC:
+    """Return an HMAC under a key derived for ``purpose``; it is copied for each message."""
+    return hmac.new(key.derive_secret(purpose), digestmod="sha256")
+
+
+def _digest(keyed: hmac.HMAC, message: bytes) -> bytes:
+    code = keyed.copy()
+    code.update(message)
+    return code.digest()
