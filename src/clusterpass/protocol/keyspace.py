@@ -8,7 +8,7 @@ cannot leave its slot or reach another subject's.
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -21,6 +21,7 @@ TEST_NAMESPACE: Final = "cp-test-"
 """The beginning of the names of the namespaces in which a caller may set the time of the store."""
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _PLAIN_IN_TAGS: Final = "@:+!*,;=()'"
+_PLAIN_TAG: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_PLAIN_IN_TAGS)}-]*")
 SLOTS: Final = 16_384
 """The number of hash slots of every Redis or Valkey Cluster."""
 _SLOT_ALPHABET: Final = "@ABCDEFGHIJKLMNO"
@@ -47,12 +48,19 @@ class Keyspace:
     """
 
     namespace: str = DEFAULT_NAMESPACE
+    _sessions: bytes = field(init=False, repr=False, compare=False)
+    _activity: bytes = field(init=False, repr=False, compare=False)
+    _online: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigurationError(
                 "the key namespace must be 1 to 32 letters, digits or any of _.-"
             )
+        prefix = self.namespace.encode("ascii")
+        object.__setattr__(self, "_sessions", prefix + b":{")
+        object.__setattr__(self, "_activity", prefix + b":active:{")
+        object.__setattr__(self, "_online", prefix + b":online:{")
 
     @property
     def is_for_tests(self) -> bool:
@@ -74,7 +82,7 @@ class Keyspace:
         A single key holds all of this because a call that names a missing second key fails while
         the slot migrates.
         """
-        return self._tagged(subject, "")
+        return self.keys_of(subject).sessions
 
     def activity(self, subject: str) -> bytes:
         """The key of the hash that maps a session id of ``subject`` to the second of its last use.
@@ -87,16 +95,18 @@ class Keyspace:
 
     def keys_of(self, subject: str) -> SubjectKeys:
         """The keys of ``subject`` in the order in which scripts take them, and their slot."""
-        tag = quote(subject, safe=_PLAIN_IN_TAGS).encode("ascii")
-        prefix = self.namespace.encode("ascii")
+        if _PLAIN_TAG.fullmatch(subject):
+            tag = subject.encode("ascii")
+        else:
+            tag = quote(subject, safe=_PLAIN_IN_TAGS).encode("ascii")
         # The tag holds no brace, and is what the slot depends on; that of nothing is the whole key.
-        sessions = prefix + b":{" + tag + b"}"
+        sessions = self._sessions + tag + b"}"
         slot = binascii.crc_hqx(tag or sessions, 0) % SLOTS
-        return SubjectKeys(sessions, prefix + b":active:{" + tag + b"}", slot)
+        return SubjectKeys(sessions, self._activity + tag + b"}", slot)
 
     def sessions_prefix(self) -> bytes:
         """The prefix of every key of :meth:`sessions`; few others have it, and seldom change."""
-        return f"{self.namespace}:{{".encode()
+        return self._sessions
 
     def subject_of(self, key: bytes) -> str | None:
         """The subject whose sessions ``key`` holds; None for the key of something else."""
@@ -109,11 +119,11 @@ class Keyspace:
 
     def online(self, slot: int) -> bytes:
         """The key, in ``slot``, of the sorted set of that slot's subjects who are online."""
-        return f"{self.namespace}:online:{{".encode() + slot_tags()[slot] + b"}"
+        return self._online + slot_tags()[slot] + b"}"
 
     def online_before_tag(self) -> bytes:
         """The part before the tag in every key of :meth:`online`."""
-        return f"{self.namespace}:online:{{".encode()
+        return self._online
 
     def online_behind_tag(self) -> bytes:
         """The part after the tag in every key of :meth:`online`."""

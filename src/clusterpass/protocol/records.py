@@ -19,7 +19,7 @@ Schema 1 (without burst and burst span) and schema 129 (without a note) are read
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
@@ -59,7 +59,7 @@ REASON_NUMBERS: Final[dict[RevocationReason, int]] = {
 _REASONS: Final = {number: reason for reason, number in REASON_NUMBERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made with each call: freezing it would take twice as long
 class LiveRecord:
     """A live session as the store holds it; times are those of the server's clock."""
 
@@ -92,11 +92,14 @@ class LiveRecord:
 
     def __post_init__(self) -> None:
         # Reckoned once: a verify needs both several times.
-        active_at, ends_at = max(self.refreshed_at, self.seen_at), self.absolute_end
-        if self.idle_seconds and active_at + self.idle_seconds < ends_at:
-            ends_at = active_at + self.idle_seconds
-        object.__setattr__(self, "active_at", active_at)
-        object.__setattr__(self, "ends_at", ends_at)
+        active_at, ends_at = self.refreshed_at, self.absolute_end
+        if self.seen_at > active_at:
+            active_at = self.seen_at
+        idle = self.idle_seconds
+        if idle and active_at + idle < ends_at:
+            ends_at = active_at + idle
+        self.active_at = active_at
+        self.ends_at = ends_at
 
     @property
     def login_order(self) -> tuple[int, int]:
@@ -162,15 +165,34 @@ def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
     UnreadableRecord when a later release wrote ``value``, or something other than ClusterPass.
     """
     try:
-        if value[0] in {129, TOMBSTONE_SCHEMA}:
+        schema = value[0]
+        if schema == LIVE_SCHEMA:
+            _, flags, created, end, refreshed, idle, rotation, digest, burst, span = (
+                _LIVE.unpack_from(value)
+            )
+        elif schema == 1:
+            _, flags, created, end, refreshed, idle, rotation, digest = _LIVE_1.unpack_from(value)
+            burst = span = 0
+        elif schema in {129, TOMBSTONE_SCHEMA}:
             return _parse_tombstone(value)
-        if value[0] == 1:
-            return _live(_LIVE_1.unpack_from(value), value[_LIVE_1.size :], seen_at)
-        if value[0] == LIVE_SCHEMA:
-            return _live(_LIVE.unpack_from(value), value[_LIVE.size :], seen_at)
+        else:
+            raise UnreadableRecord
+        device = value[_LIVE.size if schema == LIVE_SCHEMA else _LIVE_1.size :].decode("utf-8")
+        return LiveRecord(
+            int.from_bytes(created, "big"),
+            end,
+            refreshed,
+            idle,
+            rotation,
+            digest,
+            device,
+            flags,
+            burst,
+            span,
+            seen_at,
+        )
     except (IndexError, struct.error, KeyError, UnicodeDecodeError):
         raise UnreadableRecord from None
-    raise UnreadableRecord
 
 
 def shorten_text(text: str, longest: int) -> bytes:
@@ -184,21 +206,3 @@ def _parse_tombstone(value: bytes) -> Tombstone:
     if schema == 129 and note:
         raise UnreadableRecord
     return Tombstone(_REASONS[number], ended_at, keep_until, note.decode("utf-8"))
-
-
-def _live(members: tuple[Any, ...], device: bytes, seen_at: int) -> LiveRecord:
-    _, flags, created, end, refreshed, idle, rotation, digest, *newer = members
-    burst, span = newer or (0, 0)
-    return LiveRecord(
-        created_milliseconds=int.from_bytes(created, "big"),
-        absolute_end=end,
-        refreshed_at=refreshed,
-        idle_seconds=idle,
-        rotation=rotation,
-        refresh_digest=digest,
-        device=device.decode("utf-8"),
-        flags=flags,
-        burst=burst,
-        burst_span=span,
-        seen_at=seen_at,
-    )

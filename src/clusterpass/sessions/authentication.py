@@ -14,7 +14,7 @@ PASSWORD: Final = ("pwd",)
 """The methods of an authentication by password alone (RFC 8176)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authentication:
     """One authentication of the user of a session: a login or a step-up."""
 

@@ -1,5 +1,6 @@
 """All flows of a manager, with the dependencies that they share."""
 
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -42,7 +43,7 @@ class Flows:
         lock: Callable[[], AbstractContextManager[Any]] = nullcontext,
         has_epochs: bool = True,
         clock: Clock | None = None,
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        random_bytes: Callable[[int], bytes] = os.urandom,
         jitter: Callable[[], float] = _system_random.random,
     ) -> None:
         """``deadline``: seconds after which the store gives up on a call.

@@ -80,7 +80,7 @@ class Minting:
         elevation, step_up = stored.elevation, None
         if elevation is not None and token.rotation >= elevation.first_rotation:
             step_up = name_of_step_up(elevation)
-        else:
+        elif elevation is not None:
             stored = replace(stored, elevation=None)
         shown = authentications(self._config, stored, record)[0]
         members: dict[str, Any] = {"auth_time": shown.time, "acr": shown.level}

@@ -1,15 +1,13 @@
 """When a call was made, by the caller's evidence: a script judges the server's clock by it."""
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _PACKED: Final = struct.Struct(">6sB")
 _MOST: Final = 2**48 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class CallTime:
+class CallTime(NamedTuple):
     """The time at which a call was made."""
 
     milliseconds: int
@@ -21,11 +19,11 @@ class CallTime:
 
     def pack(self) -> bytes:
         """The 7 bytes that a script takes."""
-        milliseconds = min(max(self.milliseconds, 0), _MOST)
-        return _PACKED.pack(milliseconds.to_bytes(6, "big"), self._standing())
-
-    def _standing(self) -> int:
-        return 2 if self.is_simulated else self.is_agreed
+        milliseconds = self.milliseconds
+        if not 0 <= milliseconds <= _MOST:
+            milliseconds = min(max(milliseconds, 0), _MOST)
+        standing = 2 if self.is_simulated else self.is_agreed
+        return _PACKED.pack(milliseconds.to_bytes(6, "big"), standing)
 
 
 NO_TIME: Final = CallTime(0, is_agreed=False)

@@ -18,7 +18,7 @@ NO_OPERATION: Final = bytes(OPERATION_BYTES)
 """The id of a call whose result is not kept for repetitions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made with each call: freezing it would take twice as long
 class Housekeeping:
     """How long the store keeps what is left of a subject's sessions."""
 

@@ -68,7 +68,7 @@ class NewSession:
     """When another issuer opened the session, in milliseconds since the epoch; None: it is new."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """The outcome of a login."""
 
@@ -82,7 +82,7 @@ class Opened:
     """The subject's sessions, when the login was refused because of them; None otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rotated:
     """The outcome of exchanging a refresh token."""
 
