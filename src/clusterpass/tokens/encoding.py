@@ -52,16 +52,14 @@ def encode_members(members: Mapping[str, Any]) -> str:
 
     Faster than that where most values are texts and whole numbers. Raises ValueError or TypeError.
     """
-    return ",".join(
-        [
-            f"{encode_text(name)}:{value}"
-            if type(value) is int
-            else f"{encode_text(name)}:{encode_text(value)}"
-            if type(value) is str
-            else f"{encode_text(name)}:{_ENCODER.encode(value)}"
-            for name, value in members.items()
-        ]
-    )
+    parts = []
+    for name, value in members.items():
+        if type(value) is int:
+            text: object = value
+        else:
+            text = encode_text(value) if type(value) is str else _ENCODER.encode(value)
+        parts.append(f"{encode_text(name)}:{text}")
+    return ",".join(parts)
 
 
 def decode_json_object(data: bytes) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from clusterpass.model.values import AccessClaims
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_PLAIN: Final = re.compile(r"[ -~]{1,128}")
+"""Texts that need no further check, as most are."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """The characters of the Unicode category Cc."""
 
@@ -23,6 +25,8 @@ def check_subject(subject: object) -> str:
 
     Raises InvalidInput otherwise.
     """
+    if isinstance(subject, str) and _PLAIN.fullmatch(subject):
+        return subject
     return _check_text("subject", subject, LONGEST_SUBJECT_BYTES)
 
 

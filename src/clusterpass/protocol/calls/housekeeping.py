@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
 from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
 from clusterpass.protocol.script import ScriptCall, load_script
 
 Reply = TypeVar("Reply")
@@ -60,6 +60,13 @@ class Housekeeping:
         )
         return head + subject.encode()
 
+    def keys(self, keyspace: Keyspace, keys: SubjectKeys) -> tuple[bytes, ...]:
+        """The keys of every script that changes the subject with ``keys``."""
+        sessions, activity, slot = keys
+        if self.indexed:
+            return sessions, activity, keyspace.online(slot)
+        return sessions, activity
+
 
 def change(
     keyspace: Keyspace,
@@ -82,17 +89,14 @@ def change(
     repeated, within its deadline, until the write is confirmed.
     """
     first = keeping.pack(subject, operation, fingerprint)
-    sessions, activity, slot = keyspace.keys_of(subject)
-    keys: tuple[bytes, ...] = (sessions, activity)
-    if keeping.indexed:
-        keys = (sessions, activity, keyspace.online(slot))
+    keys = keyspace.keys_of(subject)
     return ScriptCall(
         load_script(script),
-        keys,
+        keeping.keys(keyspace, keys),
         (first, *arguments),
         read,
         confirm=confirm,
         insists=insists,
         is_ending=insists,
-        slot=slot,
+        slot=keys.slot,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from clusterpass.model.errors import UnreadableRecord
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
+from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping
 from clusterpass.protocol.calls.statuses import LoginStatus, RotateStatus
 from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
 from clusterpass.protocol.records import HAS_DETAILS, LONGEST_LINE, LONGEST_NOTE, shorten_text
@@ -21,6 +21,8 @@ from clusterpass.protocol.script import ScriptCall, load_script
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
 """Which session a login ends when there are too many; refuse: none, and the login fails."""
 _VERIFY: Final = load_script("verify")
+_LOGIN: Final = load_script("login")
+_ROTATE: Final = load_script("rotate")
 _EVENT_LOGIN: Final = 1
 _TOUCH_DEADLINE: Final = 0.5
 """Seconds: a verify does not wait long for a note of a session's use."""
@@ -95,17 +97,24 @@ class Rotated:
 
 
 def login(
-    keyspace: Keyspace, keeping: Housekeeping, subject: str, new: NewSession
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    new: NewSession,
+    *,
+    keys: SubjectKeys | None = None,
 ) -> ScriptCall[Opened]:
-    """Open a session of ``subject`` within the limits of ``new``: ``scripts/login.lua``."""
-    details = b"" if new.details == NO_DETAILS else new.details.encode()
-    label = new.label
-    return change(
-        keyspace,
-        keeping,
-        subject,
-        "login",
-        arguments=(
+    """Open a session of ``subject`` within the limits of ``new``: ``scripts/login.lua``.
+
+    ``keys``: those of the subject, where the caller has made them already.
+    """
+    details = b"" if new.details is NO_DETAILS else new.details.encode()
+    label, keys = new.label, keys or keyspace.keys_of(subject)
+    return ScriptCall(
+        _LOGIN,
+        keeping.keys(keyspace, keys),
+        (
+            keeping.pack(subject, new.operation),
             new.session_id,
             new.refresh_digest,
             new.absolute_seconds,
@@ -124,8 +133,8 @@ def login(
             shorten_text(label, LONGEST_NOTE) if label else b"",
             b"" if new.opened_milliseconds is None else new.opened_milliseconds,
         ),
-        read=_read_opened,
-        operation=new.operation,
+        _read_opened,
+        slot=keys.slot,
     )
 
 
@@ -170,8 +179,23 @@ def rotate(
     it, empty without a grace period. ``address``: the packed IP address, for the history. The
     script is ``scripts/rotate.lua``.
     """
-    arguments = session_id, presented_digest, rotation, successor_digest, grace, chains, address
-    return change(keyspace, keeping, subject, "rotate", arguments=arguments, read=_read_rotated)
+    keys = keyspace.keys_of(subject)
+    return ScriptCall(
+        _ROTATE,
+        keeping.keys(keyspace, keys),
+        (
+            keeping.pack(subject),
+            session_id,
+            presented_digest,
+            rotation,
+            successor_digest,
+            grace,
+            chains,
+            address,
+        ),
+        _read_rotated,
+        slot=keys.slot,
+    )
 
 
 def touch(

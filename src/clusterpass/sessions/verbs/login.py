@@ -26,7 +26,7 @@ from clusterpass.protocol.records import (
     LONGEST_SHORT_DEVICE,
     LiveRecord,
 )
-from clusterpass.protocol.replies import Details
+from clusterpass.protocol.replies import NO_DETAILS, Details, StoredBan
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.authentication import PASSWORD
 from clusterpass.sessions.check_arguments import (
@@ -83,8 +83,7 @@ class Login:
         Raises TypeError for an unknown option, InvalidInput, SubjectBanned, TooManySessions and
         LoginOvertaken.
         """
-        wanted, event = self.prepare(subject, options)
-        return (yield from self._open(subject, wanted, event))
+        return self._open(subject, options)
 
     def prepare(
         self, subject: str, options: LoginOptions
@@ -93,10 +92,24 @@ class Login:
 
         Raises TypeError for an unknown option, and InvalidInput.
         """
+        check_subject(subject)
+        if not options:
+            config = self._config
+            policy = config.policy
+            wanted = session_calls.NewSession(
+                session_id=self._random_bytes(SESSION_ID_BYTES),
+                refresh_digest=b"",
+                absolute_seconds=config.absolute_lifetime,
+                idle_seconds=config.idle_lifetime,
+                details=NO_DETAILS,
+                most_sessions=policy.max_sessions,
+                most_per_device=policy.max_per_device,
+                overflow=policy.overflow,
+            )
+            return wanted, SessionEvent("login", subject, 0)
         if not options.keys() <= _OPTIONS:
             name = min(options.keys() - _OPTIONS)
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
-        check_subject(subject)
         details, device, flags = self._describe(options)
         absolute, idle = self._lifetimes(options)
         address, replaced = options.get("address"), options.get("replace")
@@ -172,7 +185,7 @@ class Login:
             reason=reason,
             actor=Actor(actor.subject, actor.session_id, reason),
         )
-        return (yield from self._open(subject, wanted, event))
+        return (yield from self._open(subject, {}, (wanted, event)))
 
     def _check_actor(self, actor: Session) -> Flow[None]:
         session_id = decode_session_id(actor.session_id)
@@ -183,17 +196,25 @@ class Login:
         yield from self._actors.require_live(actor.subject, session_id, cutoff)
 
     def _open(
-        self, subject: str, wanted: session_calls.NewSession, event: SessionEvent
+        self,
+        subject: str,
+        options: LoginOptions,
+        prepared: tuple[session_calls.NewSession, SessionEvent] | None = None,
     ) -> Flow[TokenPair]:
+        """Open the session that ``options`` ask for, or the one that is ``prepared``."""
+        wanted, event = prepared or self.prepare(subject, options)
         tokens = self._minting.require_private_key()
-        self._refuse_pending_ban(subject, event)
+        keys = self._keyspace.keys_of(subject)
+        pending = self._memory.denials.pending_bans(keys.sessions)
+        if pending:
+            self._refuse_pending_ban(pending, event)
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         for _ in range(_MOST_TRIES):
             token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest
             answer: Answer[session_calls.Opened] = yield session_calls.login(
-                self._keyspace, self._keeping(), subject, wanted
+                self._keyspace, self._keeping(), subject, wanted, keys=keys
             )
             opened = answer.reply
             if opened.status != "OK" or isinstance(opened.stored.record, LiveRecord):
@@ -206,17 +227,13 @@ class Login:
         session_id = encode_session_id(token.session_id)
         self.report(opened, event, session_id)
         # The details are those of this login, however the store encodes them.
-        if stored.details != wanted.details:
-            stored = replace(stored, details=wanted.details)
+        stored.details = wanted.details
         return self._minting.make_pair(
             token, session_id, stored, live_record(stored), durable=answer.durable
         )
 
-    def _refuse_pending_ban(self, subject: str, event: SessionEvent) -> None:
+    def _refuse_pending_ban(self, pending: tuple[StoredBan, ...], event: SessionEvent) -> None:
         """Raise SubjectBanned for a ban from everything that the store may not know yet."""
-        pending = self._memory.denials.pending_bans(self._keyspace.sessions(subject))
-        if not pending:
-            return
         now = int(self._memory.clocks.call_time().milliseconds / 1000)
         for ban in describe_bans(pending, now):
             if not ban.scope:
@@ -225,11 +242,23 @@ class Login:
 
     def report(self, opened: session_calls.Opened, event: SessionEvent, session_id: str) -> None:
         """Tell the listeners of a session that was opened, and of those that it replaced."""
-        event = replace(event, at=opened.stored.now, session_ids=(session_id,))
+        now = opened.stored.now
         if opened.replaced:
             replaced = tuple(encode_session_id(each) for each in opened.replaced)
-            self._tell(replace(event, kind="replaced", session_ids=replaced))
-        self._tell(event)
+            self._tell(replace(event, kind="replaced", at=now, session_ids=replaced))
+        self._tell(
+            SessionEvent(
+                event.kind,
+                event.subject,
+                now,
+                (session_id,),
+                event.device,
+                event.device_type,
+                event.address,
+                event.reason,
+                event.actor,
+            )
+        )
 
     def refuse(self, subject: str, opened: session_calls.Opened, event: SessionEvent) -> NoReturn:
         """Tell the listeners that no session was opened, and raise the error that says why."""
@@ -271,6 +300,8 @@ class Login:
             None if acr == levels[0] else acr,
             () if methods == PASSWORD else methods,
         )
+        if details == NO_DETAILS:
+            details = NO_DETAILS
         flags = BY_PASSWORD if methods == PASSWORD else 0
         return details, prefix + (name if is_short else ""), flags
 
