@@ -27,6 +27,7 @@ class Minting:
         """``random_bytes``: returns n unpredictable bytes."""
         self._config = config
         self._random_bytes = random_bytes
+        self._spread = int(config.access_lifetime * _JITTER) + 1
         self._issuer: TokenIssuer | None = None
         self._refresh_tokens: RefreshTokens | None = None
 
@@ -48,31 +49,8 @@ class Minting:
     ) -> TokenPair:
         """Return the token pair of the session ``session_id``.
 
-        ``token``: the refresh token; ``durable``: whether a replica confirmed the write.
-        """
-        text, expires_at, level = self._issue(token, session_id, stored, record)
-        now = stored.now
-        return TokenPair(
-            access_token=text,
-            refresh_token=token.encode(),
-            expires_in=expires_at - now,
-            session_id=session_id,
-            subject=token.subject,
-            durable=durable,
-            session_expires_in=record.ends_at - now,
-            acr=level,
-        )
-
-    def new_step_up(self) -> bytes:
-        """Return a random id for a step-up."""
-        return self._random_bytes(_STEP_UP_BYTES)
-
-    def _issue(
-        self, token: RefreshToken, session_id: str, stored: Stored, record: LiveRecord
-    ) -> tuple[str, int, str]:
-        """Return the access token, when it expires (seconds since the epoch), and its level.
-
-        ``token``: the refresh token beside it, whose rotation says which step-up applies.
+        ``token``: the refresh token, whose rotation says which step-up applies; ``durable``:
+        whether a replica confirmed the write.
         """
         if self._issuer is None:
             self._make()
@@ -94,8 +72,7 @@ class Minting:
             members["act"] = {"sub": details.actor[0], "sid": details.actor[1]}
         # Up to 5 % shorter, so that clients that logged in together do not refresh together.
         lifetime = self._config.access_lifetime
-        spread = int(lifetime * _JITTER)
-        jitter = int.from_bytes(self._random_bytes(4), "big") % (spread + 1)
+        jitter = int.from_bytes(self._random_bytes(4), "big") % self._spread
         now = stored.now
         # A token must not outlive the authentication that it claims.
         expires_at = min(now + lifetime - jitter, record.ends_at, shown.ends_at)
@@ -108,7 +85,20 @@ class Minting:
             claims=claims,
             authentication=members,
         )
-        return text, expires_at, shown.level
+        return TokenPair(
+            text,
+            token.encode(),
+            expires_at - now,
+            session_id,
+            token.subject,
+            durable,
+            record.ends_at - now,
+            shown.level,
+        )
+
+    def new_step_up(self) -> bytes:
+        """Return a random id for a step-up."""
+        return self._random_bytes(_STEP_UP_BYTES)
 
     def _make(self) -> None:
         config = self._config

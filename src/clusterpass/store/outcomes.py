@@ -64,7 +64,11 @@ def read_attached(role: Any) -> Attached | None:
     """
     match role:
         case [b"master", _, list(replicas)]:
-            return tuple((each[0], each[1]) for each in replicas if each[1] != _NO_PORT)
+            attached: list[tuple[bytes, bytes]] = []
+            for each in replicas:  # once for each confirmed write: no generator
+                if each[1] != _NO_PORT:
+                    attached.append((each[0], each[1]))  # noqa: PERF401
+            return tuple(attached)
         case [b"slave", *_]:
             return None
     return ()

@@ -137,9 +137,9 @@ class RefreshTokens:
     def _make(
         self, subject: str, session_id: bytes, rotation: int, secret: bytes, key: int = 0
     ) -> RefreshToken:
-        signed = _VERSION_BYTE + _LINK.pack(session_id, rotation, secret) + subject.encode()
-        tag = _digest(self._tags[key], signed)[:_TAG_BYTES]
-        return RefreshToken(subject, session_id, rotation, secret, tag)
+        code = self._tags[key].copy()
+        code.update(_VERSION_BYTE + _LINK.pack(session_id, rotation, secret) + subject.encode())
+        return RefreshToken(subject, session_id, rotation, secret, code.digest()[:_TAG_BYTES])
 
 
 def looks_like_refresh_token(token: str) -> bool:

@@ -18,7 +18,6 @@ from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Exchange
@@ -125,7 +124,9 @@ class AsyncStore(StoreBase):
         began = time.monotonic()
         packed = call.packed
         if packed is None:
-            packed = call.packed = pack_one(command_of(call, call.keys))
+            keys = call.keys
+            command = (b"EVALSHA", call.script.sha1, len(keys), *keys, *call.arguments)
+            packed = call.packed = pack_one(command)
         until = self._until(call, began) if self._waits_long else None
         first = first_try(call, terms, slots)
         read = None if call.script.writes else call.keys[0]
@@ -149,8 +150,9 @@ class AsyncStore(StoreBase):
             steps = self._carry_out(call, began)
             return await self._drive(nodes, steps, until, (node, outcome), read=read)
         finally:
-            if self._observer is not None and call.script.writes:
-                self._note_change(call)
+            # Also after a failed write the key may have changed.
+            if self._observer is not None and call.script.writes and call.confirm:
+                self._observer.changed(call.keys[0])
 
     async def _read_elsewhere(
         self,

@@ -30,7 +30,11 @@ def first_try(
         return None
     wait = None
     if call.script.writes and call.confirm:
-        wait = wait_of(call, shard, slots, terms.patience, terms.durability)
+        try:
+            wait = terms.waits[shard.replicas]
+        except KeyError:
+            wait = wait_of(call, shard, slots, terms.patience, terms.durability)
+            terms.waits[shard.replicas] = wait
     return shard, wait
 
 

@@ -12,6 +12,7 @@ from clusterpass.model.clock import steady_seconds
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.location import Address, Patience
+from clusterpass.store.outcomes import Wait
 from clusterpass.store.topology.attached import AttachedReplicas
 from clusterpass.store.topology.slots import SlotMap
 
@@ -60,6 +61,8 @@ class Terms:
     """The clock of beliefs, in seconds; goes on while the machine sleeps."""
     attached: AttachedReplicas = field(default_factory=AttachedReplicas)
     """Which replicas the primaries said to have; changes with each confirmed write."""
+    waits: dict[int, Wait | None] = field(default_factory=dict, init=False)
+    """The command that confirms a write by the number of replicas, as far as it was needed."""
 
     def seconds(self, call: ScriptCall[Any]) -> float:
         """The seconds after which ``call`` is given up."""

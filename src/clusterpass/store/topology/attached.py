@@ -26,6 +26,8 @@ class AttachedReplicas:
         self._told: dict[Address, tuple[Attached, tuple[float, ...], tuple[Address, ...]]] = {}
         """By primary, what it told last, since when each of these was there, in seconds of the
         store's clock, and where they are."""
+        self._latest: dict[Address, tuple[SlotMap, Shard, Attached, int]] = {}
+        """By primary, the latest answer and what it follows from."""
 
     def demanded(self, shard: Shard, attached: Attached, slots: SlotMap, now: float) -> int:
         """Return how many replicas of ``shard`` must have a write before it is durable.
@@ -33,13 +35,23 @@ class AttachedReplicas:
         ``attached``: what the primary told after the write. ``slots``: the map that ``shard`` is
         of. ``now``: the time, in seconds of the store's clock.
         """
+        latest = self._latest.get(shard.primary)
+        if (
+            latest is not None
+            and latest[0] is slots
+            and latest[1] is shard
+            and latest[2] == attached
+        ):
+            return latest[3]
         told, since, places = self._told.get(shard.primary, ((), (), ()))
         if attached != told:
             since, places = _since(attached, told, since, now), tuple(_places(attached))
             self._told[shard.primary] = attached, since, places
         new = sum(at + _SETTLING > slots.taken_at for at in since)
         others = sum(each in slots.members and each not in shard.at for each in places)
-        return max(shard.replicas + others, min(len(since), shard.replicas + new))
+        demanded = max(shard.replicas + others, min(len(since), shard.replicas + new))
+        self._latest[shard.primary] = slots, shard, attached, demanded
+        return demanded
 
 
 def _places(attached: Attached) -> Iterable[Address]:

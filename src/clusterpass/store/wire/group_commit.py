@@ -59,6 +59,9 @@ class GroupCommit:
         self._idle = list(links)
         self._is_leaving = False
         self._opening: set[asyncio.Task[Outcome]] = set()
+        self._latest_wait: Wait = ()
+        self._largest_batch = _LARGEST_BATCH
+        """For the latest wait."""
 
     def ask(
         self, packed: bytes, count: int, wait: Wait, seconds: float | None = None
@@ -101,7 +104,10 @@ class GroupCommit:
             batch: list[_Write] = []
             parts: list[bytes] = []
             replies, longest, until = 2, self._queue[0].wait, math.inf
-            most = _largest_batch(longest)
+            most = self._largest_batch
+            if longest is not self._latest_wait:
+                most = self._largest_batch = _largest_batch(longest)
+                self._latest_wait = longest
             while self._queue and len(batch) < most:
                 write = self._queue.popleft()
                 if not write.future.done():  # otherwise the caller has gone
