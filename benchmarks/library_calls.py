@@ -147,10 +147,11 @@ async def _measure_sessions(
     cluster: EmbeddedCluster, config: Config, rounds: int
 ) -> Mapping[int, list[float]]:
     """Microseconds of the script of a login by the number of sessions that there are already."""
-    policy, found = SessionPolicy(max_sessions=500), {1: [], MANY_SESSIONS: []}
+    policy = SessionPolicy(max_sessions=500)
+    found: dict[int, list[float]] = {1: [], MANY_SESSIONS: []}
     async with AsyncSessionManager.from_url(cluster.url, config) as manager:
         for number in range(rounds):
-            for count, samples in found.items():
+            for count in found:
                 subject, spent = f"many-{number}-{count}", _Spent()
 
                 async def again(_: Any, subject: str = subject) -> None:
@@ -158,7 +159,7 @@ async def _measure_sessions(
 
                 await _time(cluster, again, [None] * count, _Spent(), tasks=10)
                 await _time(cluster, again, [None] * 10, spent, tasks=1)
-                samples += spent.script
+                found[count] += spent.script
     return found
 
 
@@ -171,7 +172,7 @@ async def _time(
 
     async def work() -> None:
         for thing in waiting:
-            results.append(await call(thing))
+            results.append(await call(thing))  # noqa: PERF401 (it is shared)
 
     before, began = _server_times(cluster), time.process_time()
     await asyncio.gather(*(work() for _ in range(tasks)))

@@ -5,7 +5,6 @@ scripts as they are; with scripts that never glance and keep no summary, as thos
 before; and with one or the other, call by call, as while servers are upgraded.
 """
 
-import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
 from clusterpass.protocol.records import BY_PASSWORD, IMPERSONATED, LiveRecord, parse_record
 from clusterpass.protocol.replies import NO_DETAILS, Details
-from clusterpass.protocol.script import Script, ScriptCall, load_script
+from clusterpass.protocol.script import Script, ScriptCall
 
 STEPS: Final = 400
 NOW: Final = 1_900_000_000_000
@@ -76,7 +75,9 @@ class World:
         fields.pop(b"s", None)
         for name in fields:
             if len(name) == 10 and name.endswith(b"\0"):
-                fields[name] = fields[name][:-8]  # an operation; its fingerprint is the subject's own
+                fields[name] = fields[name][
+                    :-8
+                ]  # an operation; its fingerprint is the subject's own
         used = {
             session_id: seen
             for session_id, seen in self.node.hgetall(activity).items()

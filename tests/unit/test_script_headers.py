@@ -115,20 +115,11 @@ def test_header_follows_the_grammar(name: str) -> None:
     assert says_status == ("Status" in sections)
     if "Status" in sections:
         assert re.match(r"([A-Z]+|\d+) {2,}\S", sections["Status"][0])
-    # A function is made with each run: what only rare calls need comes behind the end of the others.
-    rest = re.split(
-        r"^(?:    return .*\nend\n|    end\nend\n)\n-- All other .*\.$",
-        text,
-        maxsplit=1,
-        flags=re.M,
-    )
-    assert len(rest) == 1 or name in QUICK
-    for part in (
-        text.split("\n\n", 1)[1] if len(rest) == 1 else rest[0].split("\n\n", 1)[1],
-        *rest[1:],
-    ):
-        code = re.sub(r"\A\n(?:--@include \w+\n)+", "", part)
-        assert not re.search(r"^--@include", code, re.M), "includes come first"
+    # Behind the usual calls of some scripts comes what the others need; includes come first in both.
+    usual, *others = re.split(r"(?m)^-- All other \w+\.\n", text.split("\n\n", 1)[1])
+    assert len(others) == (1 if name in QUICK else 0)
+    for part in (usual, *(re.sub(r"\A(?:--@include \w+\n)+", "", each) for each in others)):
+        assert not re.search(r"^--@include", part, re.M), "includes come first"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -92,9 +92,7 @@ class LiveRecord:
 
     def __post_init__(self) -> None:
         # Reckoned once: a verify needs both several times.
-        active_at, ends_at = self.refreshed_at, self.absolute_end
-        if self.seen_at > active_at:
-            active_at = self.seen_at
+        active_at, ends_at = max(self.refreshed_at, self.seen_at), self.absolute_end
         idle = self.idle_seconds
         if idle and active_at + idle < ends_at:
             ends_at = active_at + idle

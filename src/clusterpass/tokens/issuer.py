@@ -82,7 +82,9 @@ class TokenIssuer:
         :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` (RFC 9068
         section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``.
         """
-        given = f"{encode_members({**claims, **authentication})}," if claims or authentication else ""
+        given = (
+            f"{encode_members({**claims, **authentication})}," if claims or authentication else ""
+        )
         payload = (
             f"{{{given}{self._issuer}{encode_text(subject)}{self._audience}{expires_at}"
             f',"iat":{issued_at},"jti":"{encode_base64url(self._random_bytes(16))}"'

@@ -95,16 +95,16 @@ class Login:
         check_subject(subject)
         if not options:
             config = self._config
-            policy = config.policy
+            usual = config.policy
             wanted = session_calls.NewSession(
                 session_id=self._random_bytes(SESSION_ID_BYTES),
                 refresh_digest=b"",
                 absolute_seconds=config.absolute_lifetime,
                 idle_seconds=config.idle_lifetime,
                 details=NO_DETAILS,
-                most_sessions=policy.max_sessions,
-                most_per_device=policy.max_per_device,
-                overflow=policy.overflow,
+                most_sessions=usual.max_sessions,
+                most_per_device=usual.max_per_device,
+                overflow=usual.overflow,
             )
             return wanted, SessionEvent("login", subject, 0)
         if not options.keys() <= _OPTIONS:

@@ -58,7 +58,10 @@ class Refresh:
             # The store is not asked: if it lost the revocation, it would exchange the token.
             raise _refusal(known)
         grace, cutoff = self._config.refresh_grace, self._memory.cutoff
-        successor = tokens.successor(token) if grace else tokens.unique_successor(token)
+        if grace:
+            successor, chains = tokens.successor_and_chains(token)
+        else:
+            successor, chains = tokens.unique_successor(token), b""
         if cutoff.is_due():
             yield from read_cutoff(self._keyspace, cutoff, self._deadline)
         asked_at = cutoff.now()
@@ -71,7 +74,7 @@ class Refresh:
             rotation=token.rotation,
             successor_digest=successor.digest,
             grace=grace,
-            chains=tokens.chains(token) if grace else b"",
+            chains=chains,
             address=packed_address,
         )
         answer: Answer[session_calls.Rotated] = yield call
