@@ -105,7 +105,7 @@ class Draw:
     keyspace: Keyspace
     shortens: bool = True
     milliseconds: int = NOW
-    keeping: Housekeeping = KEEPING
+    keeping: Housekeeping = field(default_factory=lambda: KEEPING)
     sessions: list[bytes] = field(default_factory=list)
     tokens: dict[bytes, int] = field(default_factory=dict)
     """The rotation of the current token of each session; its digest is made of both."""

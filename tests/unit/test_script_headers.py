@@ -115,7 +115,7 @@ def test_header_follows_the_grammar(name: str) -> None:
     assert says_status == ("Status" in sections)
     if "Status" in sections:
         assert re.match(r"([A-Z]+|\d+) {2,}\S", sections["Status"][0])
-    # Behind the usual calls of some scripts comes what the others need; includes come first in both.
+    # Behind the usual calls of some scripts comes what the others need: each includes first.
     usual, *others = re.split(r"(?m)^-- All other \w+\.\n", text.split("\n\n", 1)[1])
     assert len(others) == (1 if name in QUICK else 0)
     for part in (usual, *(re.sub(r"\A(?:--@include \w+\n)+", "", each) for each in others)):

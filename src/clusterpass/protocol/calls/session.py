@@ -227,6 +227,8 @@ def list_sessions(keyspace: Keyspace, subject: str) -> ScriptCall[Listed]:
 
 
 def _read_opened(raw: list[Any]) -> Opened:
+    if len(raw) == 2:
+        return Opened("OK", read_stored(raw[1]), (), None)
     status, stored, replaced, fields, activity = raw
     return Opened(
         cast("LoginStatus", status.decode()),

@@ -11,7 +11,8 @@
 --          14 address   15 event   16 line for the history   17 note for tombstones of the replaced
 --          18 millisecond in which another issuer opened the session ('': it is new)
 -- Returns  {status, the session as described, {session id, ...} replaced,
---           all fields of the subject, all activity of the subject}; the last two only if REFUSED
+--           all fields of the subject, all activity of the subject}; the last two only if REFUSED,
+--           and the last three not where the subject was only glanced at
 -- Status   OK         the session is open
 --          BANNED     the subject is banned from everything
 --          REFUSED    the subject has the most sessions already, and the policy refuses one more
@@ -78,7 +79,7 @@ if seen and not fields[session_id] and seen.live < tonumber(ARGV[9])
     seen.latest_ms = math.max(seen.latest_ms, record.created, now * 1000)
     seen.online_until = math.max(seen.online_until, last_end(record))
     settle_at_a_glance(seen, changes)
-    return {'OK', described(session_id), {}, {}, {}}
+    return {'OK', described(session_id)}
 end
 
 -- All other logins.
