@@ -20,6 +20,8 @@ MOST_STORE_US: Final = 120.0
 MOST_FIRST_VERIFY_US: Final = 350.0
 MOST_GROWTH: Final = 2.0
 _WARM_UP: Final = 400
+_FIRST: Final = "first verify"
+_FIRST_ALONE: Final = "first verify, one task"
 _MESSAGE: Final = bytes(400)
 Call = Callable[[Any], Awaitable[Any]]
 
@@ -33,6 +35,8 @@ class _Spent:
     """All primaries together."""
     script: list[float] = field(default_factory=list)
     """The script alone, as the primaries count it."""
+    whole: list[float] = field(default_factory=list)
+    """From the call to its result; divided by the number of calls at once."""
 
 
 def run(*, rounds: int = 15, calls: int = 1000) -> Report:
@@ -56,11 +60,12 @@ def run(*, rounds: int = 15, calls: int = 1000) -> Report:
             f"{ratios[name]:.1f}",
             f"{statistics.median(one.store):.0f}",
             f"{statistics.median(one.script):.0f}",
+            f"{statistics.median(one.whole):.0f}",
         ]
         for name, one in spent.items()
     ]
     rows += [
-        [f"login, the subject has {count} sessions", "", "", "", f"{statistics.median(us):.0f}"]
+        [f"login, {count} sessions", "", "", "", f"{statistics.median(us):.0f}", ""]
         for count, us in scripts.items()
     ]
     one, many = (statistics.median(us) for us in scripts.values())
@@ -72,11 +77,13 @@ def run(*, rounds: int = 15, calls: int = 1000) -> Report:
             "confirmed by a replica. Processor time in us for one call: of the client's process, "
             "beside one signature of the same key in the same round; of the three primaries "
             "together (`INFO cpu`: the script, WAIT, replication, sockets and what a cluster does "
-            "by itself); and of the script alone (`INFO commandstats`). The last rows are logins "
-            "of one subject without a limit, one at a time."
+            "by itself); and of the script alone (`INFO commandstats`). The whole is the time from "
+            "the call to its result, divided by the number of tasks. A first verify is that of a "
+            "token that the process has never seen. The last rows are logins of one subject, of "
+            "as many sessions as are allowed, one at a time."
         ),
-        columns=("call", "client", "client : signature", "store", "script"),
-        rows=[["one signature", f"{signature:.0f}", "1", "", ""], *rows],
+        columns=("call", "client", "client : signature", "store", "script", "whole"),
+        rows=[["one signature", f"{signature:.0f}", "1", "", "", ""], *rows],
         goals=[
             Goal("client, login : signature", ratios["login"], at_most=MOST_SIGNATURES),
             Goal("client, refresh : signature", ratios["refresh"], at_most=MOST_SIGNATURES),
@@ -84,10 +91,13 @@ def run(*, rounds: int = 15, calls: int = 1000) -> Report:
                 Goal(f"store, us for a {name}", _store(spent[name]), at_most=MOST_STORE_US)
                 for name in ("login", "refresh")
             ),
-            Goal(
-                "client, us for the first verify",
-                statistics.median(spent["first verify"].client),
-                at_most=MOST_FIRST_VERIFY_US,
+            *(
+                Goal(
+                    f"us of the whole {name}",
+                    statistics.median(spent[name].whole),
+                    at_most=MOST_FIRST_VERIFY_US,
+                )
+                for name in (_FIRST, _FIRST_ALONE)
             ),
             Goal(
                 f"script, login with {MANY_SESSIONS} sessions : with one",
@@ -107,7 +117,7 @@ async def _measure(
     cluster: EmbeddedCluster, config: Config, rounds: int, calls: int
 ) -> tuple[Mapping[str, _Spent], list[float]]:
     key, numbers, signatures = config.keys.signing_key, itertools.count(), []
-    spent = {name: _Spent() for name in ("login", "first verify", "refresh", "logout")}
+    spent = {name: _Spent() for name in ("login", _FIRST, _FIRST_ALONE, "refresh", "logout")}
     async with (
         AsyncSessionManager.from_url(cluster.url, config) as manager,
         AsyncSessionManager.from_url(cluster.url, config) as other,
@@ -130,7 +140,9 @@ async def _measure(
             subjects = [f"user-{next(numbers)}" for _ in range(some)]
             sample = {name: _Spent() for name in spent}
             pairs = await _time(cluster, login, subjects, sample["login"])
-            await _time(cluster, verify, pairs, sample["first verify"])
+            alone = some // 5
+            await _time(cluster, verify, pairs[alone:], sample[_FIRST])
+            await _time(cluster, verify, pairs[:alone], sample[_FIRST_ALONE], tasks=1)
             pairs = await _time(cluster, refresh, pairs, sample["refresh"])
             signature = _time_signatures(key, some)
             await _time(cluster, logout, pairs, sample["logout"])
@@ -140,6 +152,7 @@ async def _measure(
                     spent[name].client += one.client
                     spent[name].store += one.store
                     spent[name].script += one.script
+                    spent[name].whole += one.whole
     return spent, signatures
 
 
@@ -174,13 +187,14 @@ async def _time(
         for thing in waiting:
             results.append(await call(thing))  # noqa: PERF401 (it is shared)
 
-    before, began = _server_times(cluster), time.process_time()
+    before, began, started = _server_times(cluster), time.process_time(), time.perf_counter()
     await asyncio.gather(*(work() for _ in range(tasks)))
-    client = time.process_time() - began
+    client, whole = time.process_time() - began, time.perf_counter() - started
     store, script, scripts = (
         after - earlier for after, earlier in zip(_server_times(cluster), before, strict=True)
     )
     spent.client.append(client / len(things) * 1e6)
+    spent.whole.append(whole / len(things) * 1e6)
     spent.store.append(store / len(things) * 1e6)
     spent.script.append(script / max(scripts, 1))
     return results

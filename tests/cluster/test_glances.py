@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pytest
+import redis
 
 from clusterpass.protocol.calls import (
     adjust as adjust_calls,
@@ -26,6 +27,7 @@ from clusterpass.protocol.replies import NO_DETAILS, Details
 from clusterpass.protocol.script import Script, ScriptCall
 
 STEPS: Final = 400
+MANY: Final = 480
 NOW: Final = 1_900_000_000_000
 KEEPING: Final = Housekeeping(120, history_entries=5, generation_seconds=600)
 Make = Callable[[str], ScriptCall[Any]]
@@ -61,9 +63,8 @@ class World:
     def run(self, make: Make) -> Any:
         call = make(self.subject)
         source = source_of(call.script, glances=self.glances())
-        return self.node.execute_command(
-            "EVAL", source, len(call.keys), *call.keys, *call.arguments
-        )
+        arguments = len(call.keys), *call.keys, *call.arguments
+        return call.read(self.node.execute_command("EVAL", source, *arguments))
 
     def state(self) -> dict[str, Any]:
         """All that the store tells of the subject, but for the summary.
@@ -158,6 +159,9 @@ class Draw:
             grace=grace,
             chains=chains if grace else b"",
         )
+
+    def verify(self, session_id: bytes) -> Make:
+        return lambda subject: session_calls.verify(self.keyspace, subject, session_id=session_id)
 
     def rare(self) -> Make:
         """A call that never ends at a glance."""
@@ -293,6 +297,57 @@ def test_every_glance_does_what_loading_the_subject_would_do(new_world, keyspace
         assert glancing.expires_at() >= loading.expires_at() or loading.expires_at() == -1
         had_summary += glancing.has_summary()
     assert had_summary > STEPS / 20
+
+
+def test_many_sessions_are_many_glances(new_world, keyspace):
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    draw = Draw(random.Random(0), keyspace)
+    for _ in range(MANY):
+        draw.milliseconds += 5
+        make = draw.login(absolute_seconds=20_000, idle_seconds=0)
+        assert glancing.run(make) == loading.run(make)
+    assert glancing.state() == loading.state()
+    assert glancing.expires_at() == loading.expires_at()
+    assert glancing.has_summary()
+    for session_id in draw.sessions[::50]:
+        draw.milliseconds += 900
+        for make in (draw.refresh(), draw.login(absolute_seconds=20_000)):
+            assert glancing.run(make) == loading.run(make)
+        verify = draw.verify(session_id)
+        assert glancing.run(verify).record == loading.run(verify).record
+        assert glancing.state() == loading.state()
+    refused = draw.login(most=MANY, overflow="refuse")
+    assert glancing.run(refused).status == loading.run(refused).status == "REFUSED"
+
+
+def test_a_subject_of_the_release_before_gets_a_summary(new_world, keyspace):
+    glances = False
+    world, loading = new_world("a", lambda: glances), new_world("b", lambda: False)
+    draw = Draw(random.Random(0), keyspace)
+    for _ in range(50):
+        draw.milliseconds += 5
+        make = draw.login()
+        assert world.run(make) == loading.run(make)
+    assert not world.has_summary()
+    glances = True
+    for make in (draw.refresh(), draw.login(), draw.refresh()):
+        assert world.run(make) == loading.run(make)
+        assert world.has_summary()
+        assert world.state() == loading.state()
+
+
+def test_a_glance_reads_no_other_session(new_world, keyspace):
+    world = new_world("a", lambda: True)
+    draw = Draw(random.Random(0), keyspace)
+    for _ in range(50):
+        draw.milliseconds += 5
+        world.run(draw.login(idle_seconds=0))
+    unreadable = bytes(16)
+    world.node.hset(keyspace.sessions(world.subject), unreadable, b"\x02")
+    assert world.run(draw.login()).status == "OK"
+    assert world.run(draw.refresh()).status == "OK"
+    with pytest.raises(redis.ResponseError):
+        world.run(draw.login(most_per_device=1))
 
 
 @pytest.mark.parametrize("seed", range(3))
