@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from clusterpass.limits import LONGEST_LIFETIME, LONGEST_REASON_BYTES
-from clusterpass.model.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput, SessionNotFound
+from clusterpass.tokens.identifiers import decode_session_id
 
 _SHORTEST_LIFETIME: Final = 10
+_LONGEST_GENERATION: Final = 2**53
 _DEVICE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 _METHOD: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 _MOST_METHODS: Final = 8
@@ -84,3 +86,25 @@ def check_reason(reason: object, *, may_be_empty: bool = True) -> str:
             f"reason must take at most {LONGEST_REASON_BYTES} bytes, without control characters"
         )
     return reason
+
+
+def check_session_to_replace(session_id: object) -> bytes:
+    """Return the 16 bytes of a session id; raise SessionNotFound where it is malformed."""
+    wanted = decode_session_id(session_id)
+    if wanted is None:
+        raise SessionNotFound("The session to replace does not exist: its id is malformed")
+    return wanted
+
+
+def check_generation(generation: object) -> int:
+    """Return ``generation`` if it may be a result of ``SessionManager.generation``.
+
+    Raises InvalidInput otherwise.
+    """
+    if (
+        not isinstance(generation, int)
+        or isinstance(generation, bool)
+        or not 0 <= generation < _LONGEST_GENERATION
+    ):
+        raise InvalidInput("generation must be what SessionManager.generation returned")
+    return generation

@@ -13,7 +13,6 @@ from clusterpass.model.errors import (
     ImpersonationRefused,
     InvalidInput,
     LoginOvertaken,
-    SessionNotFound,
     SubjectBanned,
 )
 from clusterpass.model.events import EventKind, SessionEvent
@@ -31,11 +30,13 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.authentication import PASSWORD
 from clusterpass.sessions.check_arguments import (
     check_device_type,
+    check_generation,
     check_level,
     check_lifetime,
     check_methods,
     check_reason,
     check_seconds,
+    check_session_to_replace,
 )
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.options import LoginOptions
@@ -56,7 +57,6 @@ from clusterpass.tokens.identifiers import (
 )
 from clusterpass.tokens.issuer import check_claims
 
-_LONGEST_GENERATION: Final = 2**53
 _MOST_TRIES: Final = 3
 
 _OPTIONS: Final = frozenset(get_type_hints(LoginOptions))
@@ -128,8 +128,8 @@ class Login:
             most_sessions=policy.max_sessions,
             most_per_device=policy.max_per_device,
             overflow=policy.overflow,
-            replaced=b"" if replaced is None else _session_to_replace(replaced),
-            generation=None if generation is None else _check_generation(generation),
+            replaced=b"" if replaced is None else check_session_to_replace(replaced),
+            generation=None if generation is None else check_generation(generation),
             address=b"" if address is None else pack_address(address),
             label=options.get("device") or options.get("device_type") or "",
         )
@@ -247,7 +247,7 @@ class Login:
             replaced = tuple(encode_session_id(each) for each in opened.replaced)
             self._tell(replace(event, kind="replaced", at=now, session_ids=replaced))
         self._tell(
-            SessionEvent(
+            SessionEvent(  # sooner made than replaced
                 event.kind,
                 event.subject,
                 now,
@@ -318,20 +318,3 @@ class Login:
         if idle_lifetime is not None:
             idle = check_lifetime("idle_lifetime", idle_lifetime, may_be_zero=True)
         return absolute, idle
-
-
-def _session_to_replace(session_id: object) -> bytes:
-    wanted = decode_session_id(session_id)
-    if wanted is None:
-        raise SessionNotFound("The session to replace does not exist: its id is malformed")
-    return wanted
-
-
-def _check_generation(generation: object) -> int:
-    if (
-        not isinstance(generation, int)
-        or isinstance(generation, bool)
-        or not 0 <= generation < _LONGEST_GENERATION
-    ):
-        raise InvalidInput("generation must be what SessionManager.generation returned")
-    return generation
