@@ -297,3 +297,20 @@ def test_longest_token_that_can_be_made_is_accepted(algorithm: SigningAlgorithm)
 def test_longest_token_leaves_room_for_a_header_line() -> None:
     # Servers commonly allow 8 or 16 KiB for a line of a request.
     assert LONGEST_TOKEN <= 16_384
+
+
+def test_what_the_issuer_says_is_not_overridden_by_stored_claims() -> None:
+    key = key_of("EdDSA")
+    maker = TokenIssuer(key, issuer=ISSUER, audience=AUDIENCE, random_bytes=lambda n: b"r" * n)
+    token = maker.issue(
+        "alice",
+        SESSION_ID,
+        issued_at=NOW,
+        expires_at=NOW + 900,
+        claims={"sub": "bob", "exp": NOW + 10**6, "role": "admin", "act": {"sub": "eve"}},
+        authentication={"act": {"sub": "carol", "sid": SESSION_ID}, "acr": 'a"b'},
+    )
+    claims = verifier(key).verify(token)
+    assert (claims.subject, claims.expires_at) == ("alice", NOW + 900)
+    assert (claims.act and claims.act.subject, claims.acr) == ("carol", 'a"b')
+    assert claims.claims == {"role": "admin"}

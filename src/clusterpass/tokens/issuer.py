@@ -45,6 +45,8 @@ RESERVED_CLAIMS: Final = frozenset(
 
 ``step_up`` is ClusterPass's own: the step-up that a token was issued after.
 """
+_OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "sid"})
+"""Claims in every token, which none in the store may override."""
 
 
 class TokenIssuer:
@@ -77,18 +79,19 @@ class TokenIssuer:
     ) -> str:
         """Return a signed access token as a compact JWS (RFC 7515 section 7.1).
 
-        ``session_id`` is a text that :func:`encode_session_id` has made. ``issued_at`` and
-        ``expires_at`` are seconds since the epoch. ``claims`` must have passed
+        ``issued_at`` and ``expires_at`` are seconds since the epoch. ``claims`` must have passed
         :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` (RFC 9068
         section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``.
         """
+        if claims and not _OWN_CLAIMS.isdisjoint(claims):
+            claims = {name: value for name, value in claims.items() if name not in _OWN_CLAIMS}
         given = (
             f"{encode_members({**claims, **authentication})}," if claims or authentication else ""
         )
         payload = (
             f"{{{given}{self._issuer}{encode_text(subject)}{self._audience}{expires_at}"
             f',"iat":{issued_at},"jti":"{encode_base64url(self._random_bytes(16))}"'
-            f',"sid":"{session_id}"}}'
+            f',"sid":{encode_text(session_id)}}}'
         )
         signing_input = self._header + encode_base64url(payload.encode("ascii"))
         signature = self._key.sign(signing_input.encode("ascii"))
