@@ -88,6 +88,7 @@ def rewrite(
     with home_of(engine, key) as client:
         record = dataclasses.replace(parse_record(client.hget(key, field)), **members)
         client.hset(key, field, record.pack())
+        client.hdel(key, "s")  # a summary would tell of the record as it was
     make_known(key)
     return record
 
@@ -99,6 +100,7 @@ def outdate_operations(engine: Engine, subject: str) -> None:
         for name, value in client.hgetall(key).items():
             if len(name) == OPERATION_BYTES + 2 and name.startswith(b"o") and name.endswith(b"\0"):
                 client.hset(key, name, bytes(4) + value[4:])
+        client.hdel(key, "s")
     make_known(key)
 
 

@@ -73,12 +73,28 @@ def older(name: bytes, value: bytes, seconds: int) -> bytes:
         return value
     if len(name) == 2 and name.startswith(b"h"):
         return earlier(value, 1, seconds)
+    if name == b"s":
+        return older_summary(value, seconds)
     if name == b"b":
         bans = json.loads(value)
         for ban in bans.values():
             ban["a"] -= seconds
             ban["u"] -= seconds if ban["u"] else 0
         return json.dumps(bans).encode()
+    return value
+
+
+def older_summary(value: bytes, seconds: int) -> bytes:
+    """A summary, as ``_include/summary.lua`` lays it out, ``seconds`` older."""
+    for start in (7, 11):  # first and last end
+        value = earlier(value, start, seconds)
+    for start in (
+        24,
+        30,
+        37,
+    ):  # milliseconds of the first login, the latest one, and the latest time
+        then = int.from_bytes(value[start : start + 6], "big") - seconds * 1000
+        value = value[:start] + then.to_bytes(6, "big") + value[start + 6 :]
     return value
 
 
