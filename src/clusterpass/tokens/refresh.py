@@ -19,14 +19,16 @@ import hmac
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.keys import SigningKey
+
+if TYPE_CHECKING:
+    from clusterpass.tokens.keys import SigningKey
 
 _PREFIX: Final = "cpr_"
 _VERSION: Final = 2
@@ -179,7 +181,7 @@ def parse_refresh_token(token: object) -> RefreshToken:
     return RefreshToken(subject, session_id, rotation, secret, tag)
 
 
-def _keyed(key: SigningKey, purpose: str) -> hmac.HMAC:
+def _keyed(key: "SigningKey", purpose: str) -> hmac.HMAC:
     """Return an HMAC under a key derived for ``purpose``; it is copied for each message."""
     return hmac.new(key.derive_secret(purpose), digestmod="sha256")
 
