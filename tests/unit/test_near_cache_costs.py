@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clusterpass.sessions.memory import token_index
-from clusterpass.sessions.memory.packed_tokens import PackedTokens
+from clusterpass.sessions.memory.packed_tokens import Packed, PackedTokens
 
 from .test_near_cache import WALL, Scene
 
@@ -86,7 +86,7 @@ def test_a_change_takes_as_long_for_a_subject_with_many_tokens(monkeypatch):
 def test_no_dictionary_grows_with_the_cache_and_the_collector_tracks_no_item():
     index = PackedTokens(100_000)
     for number in range(100_000):
-        index.put(f"t-{number}", b"k-%d" % (number // 3), WALL + 900, b"contents", WALL)
+        index.put(f"t-{number}", b"k-%d" % (number // 3), WALL + 900, Packed(b"contents"), WALL)
         if number % 5 == 0:
             index.changed(b"k-%d" % (number // 4))
     for dictionary in (*index._entries, *index._keys):
@@ -100,7 +100,7 @@ def test_expired_entries_are_found_without_looking_at_all(monkeypatch):
     """An expired token leaves when its dictionary is met, and no other dictionary is looked at."""
     index = PackedTokens(10_000)
     for number in range(10_000):
-        index.put(f"t-{number}", b"key", WALL + 900 + number % 2, b"", WALL)
+        index.put(f"t-{number}", b"key", WALL + 900 + number % 2, Packed(b""), WALL)
     with Steps() as steps:
         assert index.make_room(WALL + 900.5) == 0
     assert steps.count < 10_000

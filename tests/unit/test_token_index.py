@@ -257,3 +257,98 @@ def test_leases_that_have_ended_are_not_kept(scene):
         scene.cache.connected(NODE)
         scene.cache.leases.end_all()
     assert len(scene.cache.leases._generations._current) == 1
+
+
+def kept(scene: Scene, token: str, subject: str = "alice") -> None:
+    entry = scene.entry(token, subject)
+    scene.keep(entry)
+    assert entry.session is not None
+    scene.cache.keep_response(token, entry.session, token.encode())
+
+
+def test_a_response_is_served_from_a_packed_entry_which_stays_packed(scene):
+    kept(scene, "1")
+    scene.keep(scene.entry("2"))
+    fill(scene, 20)
+    hits = scene.cache.stats().hits
+    scene.now += 0.25
+    assert scene.cache.find_response("1") == b"1"
+    assert (packed(scene, "1"), scene.cache.stats().hits) == (True, hits + 1)
+    assert scene.cache.find_response("2") is None, "nothing was kept with it"
+    entry = scene.cache.entry("1")
+    assert entry is not None
+    assert (entry.used_at, entry.response) == (scene.now, b"1")
+    assert scene.cache.find_response("1") == b"1", "it is an object again"
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
+def test_no_event_misses_the_response_of_a_packed_entry(scene, event):
+    kept(scene, "token")
+    fill(scene, 20)
+    assert packed(scene)
+    event(scene.cache)
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find_response("token") is None
+
+
+def test_a_push_ends_the_packed_responses_of_its_key_only(scene):
+    for token, subject in (("1", "alice"), ("2", "alice"), ("3", "bob")):
+        kept(scene, token, subject)
+    fill(scene, 20)
+    scene.cache.pushed(NODE, [b"cp:{alice}"])
+    assert [scene.cache.find_response(token) for token in "123"] == [None, None, b"3"]
+
+
+def test_a_packed_response_is_served_no_longer_than_its_session(scene):
+    entry = scene.entry()
+    scene.keep(entry, scene.loaded(fresh_until=WALL + 2))
+    assert entry.session is not None
+    scene.cache.keep_response("token", entry.session, b"response")
+    fill(scene, 20)
+    scene.now += BOUND
+    assert scene.cache.find_response("token") is None, "the lease is over"
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find_response("token") == b"response"
+    scene.now += BOUND
+    scene.beat()
+    scene.beat()
+    assert scene.cache.find_response("token") is None, "its own deadline holds as well"
+    assert packed(scene)
+
+
+def test_a_packed_response_of_a_stateless_session_is_served_until_the_token_expires(scene):
+    session = scene.loaded().session
+    scene.cache.keep_stateless(scene.entry(), session)
+    scene.cache.keep_response("token", session, b"response")
+    fill(scene, 20)
+    assert packed(scene)
+    scene.now += 899
+    assert scene.cache.find_response("token") == b"response"
+    scene.now += 1
+    assert scene.cache.find_response("token") is None
+
+
+def test_a_packed_entry_whose_response_is_used_leaves_last(scene):
+    for token in "abc":
+        kept(scene, token, token)
+    fill(scene, 20)
+    assert scene.cache.find_response("a")
+    fill(scene, 29, "more")
+    assert [scene.cache.entry(token) is not None for token in "abc"] == [True, False, False]
+
+
+def test_responses_count_in_the_limit_of_bytes(monkeypatch):
+    monkeypatch.setattr(token_index, "MOST_OBJECTS", OBJECTS)
+    counts = []
+    for size in (0, 1000):
+        scene = Scene(entries=10**6, size=200_000)
+        for number in range(500):
+            entry = scene.entry(f"{number:0500}", f"user-{number}")
+            scene.keep(entry)
+            assert entry.session is not None
+            scene.cache.keep_response(entry.token, entry.session, b"r" * size)
+            assert scene.cache.stats().bytes <= 200_000
+        counts.append(scene.cache.stats().entries)
+    assert counts[1] < counts[0] * 0.7

@@ -20,6 +20,7 @@ from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
+from clusterpass.managers.cached_responses import CachedResponses
 from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
@@ -73,6 +74,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self.bans: Final = AsyncBans(self._running, self._flows.subject)
         self.claims: Final = AsyncClaims(self._running, self._flows.subject)
         self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)
+        self.responses: Final = CachedResponses(self._flows.memory.near)
         parts = (self._confirming, self._listeners, self._hearing, self._watching)
         self._running.resume = tuple(part.resume for part in parts)
         self._closing: Final = AsyncClosing(self._close)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
+from clusterpass.managers.cached_responses import CachedResponses
 from clusterpass.managers.closing import Closing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
@@ -74,6 +75,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self.bans: Final = Bans(self._running, self._flows.subject)
         self.claims: Final = Claims(self._running, self._flows.subject)
         self.online: Final = OnlineSubjects(self._running, self._flows.online)
+        self.responses: Final = CachedResponses(self._flows.memory.near)
         parts = (self._confirming, self._listeners, self._hearing, self._watching)
         self._running.resume = tuple(part.resume for part in parts)
         self._closing: Final = Closing(self._close)

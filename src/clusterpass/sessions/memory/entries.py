@@ -43,6 +43,7 @@ class CachedToken:
         "loaded",
         "looked_at",
         "place",
+        "response",
         "session",
         "session_id",
         "session_text",
@@ -85,6 +86,8 @@ class CachedToken:
         """When the store has to be asked even under a lease, in seconds of the steady clock."""
         self.session: Session | None = None
         """The session that may be served; None before the first load."""
+        self.response: bytes | None = None
+        """What a service answers with about ``session``; None: nothing is kept."""
         self.loaded: CachedSession | None = None
         """The latest answer of the store; None before the first load and in ``stateless`` mode."""
         self.asked_at = -inf

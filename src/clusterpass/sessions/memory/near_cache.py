@@ -79,6 +79,7 @@ class NearCache(Following):
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
         self.find: Final = self._finder()
+        self.find_response: Final = self._response_finder()
         cutoff.on_raised = self._end_all
         renew_in_child(self)
 
@@ -102,6 +103,35 @@ class NearCache(Following):
             return None
 
         return find
+
+    def _response_finder(self) -> Callable[[str], bytes | None]:
+        get, packed, steady = self._tokens.objects.get, self._packed_response, self._steady
+
+        def find_response(token: str) -> bytes | None:
+            """Return the response kept with the session of ``token``, where that may be served."""
+            entry = get(token)
+            if entry is None:
+                return packed(token)
+            now = steady()
+            # The response is read after the lease, as a change ends the lease before all else.
+            if now < entry.lease.until and now < entry.deadline:
+                response = entry.response
+                if response is not None:
+                    entry.used_at = now
+                    self._hits += 1
+                    return response
+            return None
+
+        return find_response
+
+    def _packed_response(self, token: str) -> bytes | None:
+        if not self._tokens.is_packed(token):
+            return None
+        with self._lock:
+            response = self._tokens.packed_response(token)
+        if response is not None:
+            self._hits += 1
+        return response
 
     # Questions.
 
@@ -140,6 +170,19 @@ class NearCache(Following):
             lease = self.leases.successor(entry.lease, entry.keys.slot)
             if lease is not None and entry.lease is not NEVER:
                 entry.lease = lease
+
+    def response_of(self, token: str, session: Session) -> bytes | None:
+        """Return the response kept with ``token`` if it was made of this very ``session``."""
+        entry = self._tokens.objects.get(token)
+        if entry is None or entry.session is not session:
+            return None
+        response = entry.response
+        return response if entry.session is session else None
+
+    def keep_response(self, token: str, session: Session, response: bytes) -> None:
+        """Keep ``response`` with ``token``, as long as its session is this very ``session``."""
+        with self._lock:
+            self._tokens.keep_response(token, session, response)
 
     def shared(self, token: str, began: float) -> Session | None:
         """Return the session of ``token`` if a load of it is good for a verify begun at ``began``.
@@ -241,6 +284,8 @@ class NearCache(Following):
         if lease is None and entry.lease.until > self._steady():
             return False
         entry.lease = NEVER
+        if entry.session is not loaded.session:
+            entry.response = None
         entry.loaded, entry.session = loaded, loaded.session
         entry.is_doubtful = loading is not None and not loading.is_good
         entry.asked_at = -math.inf if loading is None else loading.asked_at
@@ -255,6 +300,7 @@ class NearCache(Following):
     def keep_stateless(self, entry: CachedToken, session: Session) -> None:
         """Keep and serve the session that a token describes by itself, until the token expires."""
         with self._lock:
+            entry.lease, entry.response = NEVER, None
             entry.session = session
             entry.deadline = self._steady() + entry.expires_at - self._clock()
             entry.lease = ALWAYS

@@ -5,6 +5,8 @@ over a million of them in no time (before Python 3.14, see
 :mod:`clusterpass.sessions.memory.packed_tokens`), while it would visit each of the half dozen
 objects of a :class:`CachedToken`. The bytes never leave the process. They hold everything but the
 token itself, the key of the subject's sessions, and the call that is built again when it is needed.
+What decides whether the session may be served lies beside them, and so does the response that was
+kept with the session: it is served without rebuilding the entry.
 """
 
 import marshal
@@ -19,6 +21,7 @@ from clusterpass.model.values import NO_CLAIMS, Actor, Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
+from clusterpass.sessions.memory.packed_tokens import Packed
 
 _NO_LEASE: Final = 0
 _NO_NODE: Final = -1
@@ -36,13 +39,13 @@ _ban_fields: Final = attrgetter(*(each.name for each in fields(Ban)))
 _answer_fields: Final = attrgetter(*(each.name for each in fields(CachedSession)[1:]))
 
 
-def pack_entry(entry: CachedToken) -> bytes:
-    """Return ``entry`` as bytes, without its token, key and call.
+def pack_entry(entry: CachedToken) -> Packed:
+    """Return ``entry`` packed, without its token, key and call.
 
     Raises ValueError when the claims hold values that JSON does not have.
     """
     lease, session, loaded = entry.lease, entry.session, entry.loaded
-    return marshal.dumps(
+    contents = marshal.dumps(
         (
             entry.subject,
             entry.keys.activity,
@@ -51,20 +54,29 @@ def pack_entry(entry: CachedToken) -> bytes:
             entry.session_text,
             entry.step_up,
             entry.expires_at,
-            _NO_LEASE if lease is NEVER else _NO_NODE if lease is ALWAYS else lease.began,
-            entry.deadline,
             entry.asked_at,
             entry.is_doubtful,
-            entry.used_at,
             None if session is None else _pack_session(session),
             None if loaded is None else _answer_fields(loaded),
         ),
         _VERSION,
     )
+    number = _NO_LEASE if lease is NEVER else _NO_NODE if lease is ALWAYS else lease.began
+    return Packed(contents, entry.response or b"", number, entry.deadline, entry.used_at)
+
+
+def lease_of(number: int, current: Callable[[int], Lease | None]) -> Lease:
+    """Return the lease that an entry was packed with; NEVER when its generation has ended.
+
+    ``current``: as for :func:`unpack_entry`.
+    """
+    if number == _NO_NODE:
+        return ALWAYS
+    return NEVER if number == _NO_LEASE else current(number) or NEVER
 
 
 def unpack_entry(
-    token: str, key: bytes, packed: bytes, current: Callable[[int], Lease | None]
+    token: str, key: bytes, packed: Packed, current: Callable[[int], Lease | None]
 ) -> CachedToken:
     """Return the entry that :func:`pack_entry` packed.
 
@@ -79,14 +91,11 @@ def unpack_entry(
         session_text,
         step_up,
         expires_at,
-        began,
-        deadline,
         asked_at,
         is_doubtful,
-        used_at,
         session,
         answer,
-    ) = marshal.loads(packed)  # noqa: S302 (the bytes are of this process)
+    ) = marshal.loads(packed.contents)  # noqa: S302 (the bytes are of this process)
     entry = CachedToken(
         token,
         subject,
@@ -96,16 +105,14 @@ def unpack_entry(
         session_text=session_text,
         step_up=step_up,
     )
-    entry.deadline, entry.asked_at = deadline, asked_at
-    entry.is_doubtful, entry.used_at = is_doubtful, used_at
+    entry.deadline, entry.used_at = packed.deadline, packed.used_at
+    entry.asked_at, entry.is_doubtful = asked_at, is_doubtful
+    entry.response = packed.response or None
     if session is not None:
         entry.session = _unpack_session(session)
         if answer is not None:
             entry.loaded = CachedSession(entry.session, *answer)
-    if began == _NO_NODE:
-        entry.lease = ALWAYS
-    elif began != _NO_LEASE:
-        entry.lease = current(began) or NEVER
+    entry.lease = lease_of(packed.lease, current)
     return entry
 
 

@@ -1,5 +1,7 @@
 """The packed entries of the near cache, by token: lookup, invalidation and eviction.
 
+The response that was kept with an entry is served from here, without rebuilding the entry.
+
 Every step takes constant time, whatever the number of entries:
 
 - The entries lie in many small dictionaries, by the hash of the token. A dictionary is resized in
@@ -17,6 +19,7 @@ a full collection passes over all keys and values, in some milliseconds for 100,
 """
 
 from array import array
+from collections.abc import Callable
 from math import inf, nextafter
 from struct import Struct
 from typing import Final, NamedTuple
@@ -24,7 +27,11 @@ from typing import Final, NamedTuple
 _IN_ONE: Final = 128
 """The number of entries in each dictionary when the cache is full, on average."""
 _MOST_DICTIONARIES: Final = 2**17
-_HEAD: Final = Struct(">dQH")  # positive doubles have the order of their big-endian bytes
+_HEAD: Final = Struct(">dQHIqdd")  # positive doubles have the order of their big-endian bytes
+"""When the token expires, the number of changes before, the lengths of the key and of the response,
+the lease, its deadline, and when the entry was used."""
+_USED_AT: Final = Struct(">d")
+_BEFORE_USE: Final = _HEAD.size - _USED_AT.size
 _EXPIRY: Final = Struct(">d")
 _COUNT_BITS: Final = 32
 _COUNT: Final = 2**_COUNT_BITS - 1
@@ -33,12 +40,26 @@ _OVERHEAD: Final = 290
 ``python -m benchmarks near_memory``."""
 
 
+class Packed(NamedTuple):
+    """An entry, packed. Times are seconds of the steady clock."""
+
+    contents: bytes
+    response: bytes = b""
+    """What a service answers with about the session; empty: nothing is kept."""
+    lease: int = 0
+    """The number of the lease while which the session may be served from memory."""
+    deadline: float = -inf
+    """When the store has to be asked even under that lease."""
+    used_at: float = -inf
+    """When the session was last known to be live."""
+
+
 class Taken(NamedTuple):
     """An entry that was taken out."""
 
     key: bytes
     """The key of the subject's sessions."""
-    contents: bytes
+    packed: Packed
     is_changed: bool
     """Whether the key may have changed since the entry was put in."""
 
@@ -67,7 +88,7 @@ class PackedTokens:
     def __contains__(self, token: object) -> bool:
         return token in self._entries[hash(token) & self._mask]
 
-    def put(self, token: str, key: bytes, expires_at: float, contents: bytes, now: float) -> None:
+    def put(self, token: str, key: bytes, expires_at: float, entry: Packed, now: float) -> None:
         """Put an entry in, and drop expired ones from the dictionary where it lies.
 
         ``key``: the key of the subject's sessions. ``expires_at``, ``now``: seconds since the
@@ -75,7 +96,11 @@ class PackedTokens:
         """
         place = hash(token) & self._mask
         self._drop_expired(place, now)
-        packed = _HEAD.pack(expires_at, self._changes, len(key)) + key + contents
+        contents, response, lease, deadline, used_at = entry
+        head = _HEAD.pack(
+            expires_at, self._changes, len(key), len(response), lease, deadline, used_at
+        )
+        packed = b"".join((head, key, response, contents))
         self._entries[place][token] = packed
         self._soonest[place] = min(self._soonest[place], expires_at)
         keys = self._keys[hash(key) & self._mask]
@@ -89,11 +114,34 @@ class PackedTokens:
         packed = self._entries[place].get(token)
         if packed is None:
             return None
-        _, changes, length = _HEAD.unpack_from(packed)
-        key = packed[_HEAD.size : _HEAD.size + length]
+        _, changes, length, size, lease, deadline, used_at = _HEAD.unpack_from(packed)
+        start = _HEAD.size + length
+        key, response = packed[_HEAD.size : start], packed[start : start + size]
         changed = self._keys[hash(key) & self._mask][key] >> _COUNT_BITS
         self._drop(place, token)
-        return Taken(key, packed[_HEAD.size + length :], changed > changes)
+        entry = Packed(packed[start + size :], response, lease, deadline, used_at)
+        return Taken(key, entry, changed > changes)
+
+    def response(self, token: str, now: float, until: Callable[[int], float]) -> bytes | None:
+        """Return the response kept with ``token`` if it may be served now; note that it was used.
+
+        ``now``: seconds of the steady clock. ``until``: returns when the lease of a number ends.
+        """
+        place = hash(token) & self._mask
+        entries = self._entries[place]
+        packed = entries.get(token)
+        if packed is None:
+            return None
+        _, changes, length, size, lease, deadline, _ = _HEAD.unpack_from(packed)
+        if not size or now >= deadline or now >= until(lease):
+            return None
+        start = _HEAD.size + length
+        key = packed[_HEAD.size : start]
+        if self._keys[hash(key) & self._mask][key] >> _COUNT_BITS > changes:
+            return None
+        del entries[token]  # it becomes the newest, which is evicted last
+        entries[token] = b"".join((packed[:_BEFORE_USE], _USED_AT.pack(now), packed[_HEAD.size :]))
+        return packed[start : start + size]
 
     def changed(self, key: bytes) -> None:
         """Take note that ``key`` has or may have changed."""

@@ -16,12 +16,14 @@ collection grows with the size of the cache, and a packed entry takes half of th
 """
 
 from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Final
 
+from clusterpass.model.values import Session
 from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
-from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
+from clusterpass.sessions.memory.packed_entry import lease_of, pack_entry, unpack_entry
 from clusterpass.sessions.memory.packed_tokens import PackedTokens
 
 MOST_OBJECTS: Final = 4096
@@ -30,6 +32,7 @@ _OBJECT_BYTES: Final = 1600
 """The memory of an entry that is an object, apart from its token, its key and twice the store's
 answer, as measured by ``python -m benchmarks near_memory``."""
 _CALL_BYTES: Final = 800
+_BYTES_OBJECT: Final = 33
 _PACKED_BYTES: Final = 512
 """The least memory of a packed entry."""
 _OBJECTS_PART: Final = 8192
@@ -98,13 +101,28 @@ class TokenIndex:
         taken = self._packed.take(token)
         if taken is None:
             return None
-        entry = unpack_entry(token, taken.key, taken.contents, self._leases.current)
+        entry = unpack_entry(token, taken.key, taken.packed, self._leases.current)
         if taken.is_changed:
             entry.lease = NEVER
             entry.is_doubtful = True
         self._add(entry)
         self._trim()
         return entry
+
+    def packed_response(self, token: str) -> bytes | None:
+        """Return the response kept with a packed entry if it may be served now."""
+        return self._packed.response(token, self._steady(), self._until)
+
+    def _until(self, lease: int) -> float:
+        return lease_of(lease, self._leases.current).until
+
+    def keep_response(self, token: str, session: Session, response: bytes) -> None:
+        """Keep ``response`` with the entry of ``token`` if its session is ``session``."""
+        entry = self.objects.get(token)
+        if entry is not None and entry.session is session:
+            entry.response = response
+            self._count_bytes(entry)
+            self._trim()
 
     def put(self, entry: CachedToken) -> None:
         """Put ``entry`` in, in place of any other of its token; evict others if need be."""
@@ -158,6 +176,8 @@ class TokenIndex:
         size = _OBJECT_BYTES + len(entry.token) + len(entry.key)
         if entry.call is not None:
             size += _CALL_BYTES
+        if entry.response is not None:
+            size += _BYTES_OBJECT + len(entry.response)
         if entry.loaded is not None:
             for part in entry.loaded.raw:
                 if isinstance(part, bytes):
@@ -236,12 +256,11 @@ class TokenIndex:
     def _pack(self, entry: CachedToken) -> None:
         token, key, expires_at = entry.token, entry.key, entry.expires_at
         now = self._clock()
-        try:
-            contents = pack_entry(entry)
-        except ValueError:
-            contents = b""
+        packed = None
+        with suppress(ValueError):
+            packed = pack_entry(entry)
         self._remove(entry)
-        if contents and expires_at > now:
-            self._packed.put(token, key, expires_at, contents, now)
+        if packed is not None and expires_at > now:
+            self._packed.put(token, key, expires_at, packed, now)
         elif expires_at > now:
             self.evictions += 1
