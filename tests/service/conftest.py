@@ -125,7 +125,7 @@ async def start() -> AsyncIterator[Callable[[Settings], Any]]:
         async def started(settings: Settings, peer: str = "127.0.0.1") -> Service:
             log = io.StringIO()
             app = create_app(settings, logger=make_logger("json", log))
-            await stack.enter_async_context(app.router.lifespan_context(app))
+            await stack.enter_async_context(app.running())
             transport = httpx.ASGITransport(app, client=(peer, 4711))
             client = await stack.enter_async_context(
                 httpx.AsyncClient(transport=transport, base_url="http://service")

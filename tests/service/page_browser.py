@@ -119,7 +119,7 @@ def words(answer: httpx.Response) -> str:
 
 def expired(service: Service, browser: Browser) -> str:
     """An access token of the browser's session that has expired."""
-    config = service.app.state.service.sessions.config
+    config = service.app.service.sessions.config
     verifier = TokenVerifier(config.keys, issuer=config.issuer, audience=config.audience)
     claims = verifier.verify(browser.tokens[ACCESS], allow_expired=True)
     issuer = TokenIssuer(
@@ -136,7 +136,7 @@ def expired(service: Service, browser: Browser) -> str:
 
 async def stale(service: Service, browser: Browser) -> None:
     """Return when the authentication of the browser's session is not of this very second."""
-    sessions = service.app.state.service.sessions
+    sessions = service.app.service.sessions
     async with asyncio.timeout(20):
         while True:
             try:

@@ -6,7 +6,7 @@ import pytest
 
 from clusterpass import AsyncHashing, TooManyAttempts
 from clusterpass.service.api import password_check as credentials
-from clusterpass.service.api.password_check import CustomAuthenticator
+from clusterpass.service.calls.password_check import CustomAuthenticator
 from clusterpass.users.passwords import PasswordHasher
 
 from .conftest import PASSWORD, bearer
@@ -68,7 +68,7 @@ async def test_the_forwarded_address_counts_behind_a_trusted_proxy(start, settin
 async def _own(start, settings, monkeypatch, check):
     monkeypatch.setattr("clusterpass.service.app.load_check", lambda path: check)
     service = await start(settings)
-    assert isinstance(service.app.state.service.authenticator, CustomAuthenticator)
+    assert isinstance(service.app.service.authenticator, CustomAuthenticator)
     return service
 
 
@@ -108,7 +108,7 @@ async def test_an_own_check_is_overtaken_by_a_revocation_of_all(
     service = None
 
     async def check(username, password):
-        await service.app.state.service.sessions.revoke_all(name)
+        await service.app.service.sessions.revoke_all(name)
         return True if username == name else name
 
     service = await _own(start, settings, monkeypatch, check)

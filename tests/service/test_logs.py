@@ -68,7 +68,7 @@ async def test_an_unexpected_exception_is_500_without_details(start, settings, a
     async def broken(_token, **_conditions):
         raise RuntimeError(f"secret {tokens['access_token']}")
 
-    monkeypatch.setattr(service.app.state.service.sessions, "verify", broken)
+    monkeypatch.setattr(service.app.service.sessions, "verify", broken)
     answer = await service.client.get("/verify", headers=bearer(tokens))
     assert (answer.status_code, answer.json()["error"]) == (500, "internal_error")
     assert "secret" not in answer.text

@@ -273,7 +273,7 @@ async def test_a_kind_that_is_none_changes_nothing(browser, service, alice):
 
 async def test_bans_from_something_are_shown(browser, service, alice):
     await browser.login(alice)
-    bans = service.app.state.service.sessions.bans
+    bans = service.app.service.sessions.bans
     await bans.add(alice, scope="comments:*", reason="rude", for_seconds=3600)
     await bans.add(alice, scope="uploads")
     text = await browser.text()

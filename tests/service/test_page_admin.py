@@ -33,7 +33,7 @@ async def service(start, administration):
 
 @pytest.fixture
 def sessions(service):
-    return service.app.state.service.sessions
+    return service.app.service.sessions
 
 
 @pytest.fixture

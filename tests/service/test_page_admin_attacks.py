@@ -30,7 +30,7 @@ async def service(start, settings, root):
 
 @pytest.fixture
 def sessions(service):
-    return service.app.state.service.sessions
+    return service.app.service.sessions
 
 
 async def logged_in(service, name):
@@ -58,7 +58,7 @@ def everything(subject: str, token: str) -> dict[str, str]:
 
 async def unharmed(service, tokens, subject) -> bool:
     answer = await service.client.get("/verify", headers=bearer(tokens))
-    bans = await service.app.state.service.sessions.bans.list(subject)
+    bans = await service.app.service.sessions.bans.list(subject)
     return answer.status_code == 200 and bans == ()
 
 

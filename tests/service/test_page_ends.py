@@ -23,7 +23,7 @@ async def service(start, settings):
 
 @pytest.fixture
 def sessions(service):
-    return service.app.state.service.sessions
+    return service.app.service.sessions
 
 
 @pytest.fixture(params=["with the access token", "with the refresh token alone"])
@@ -113,7 +113,7 @@ async def test_by_a_ban_that_was_lifted_since(service, sessions, alice, returnin
 
 async def test_by_its_absolute_end(start, settings, alice):
     service = await start(settings, ADDRESS)
-    sessions = service.app.state.service.sessions
+    sessions = service.app.service.sessions
     browser = Browser(service)
     await browser.login(alice)
     (session,) = await sessions.sessions(alice)

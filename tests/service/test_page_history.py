@@ -131,7 +131,7 @@ async def test_many_lines_are_folded_away(service, alice):
 
 
 async def test_crafted_texts_in_the_history_are_text(service, alice):
-    sessions = service.app.state.service.sessions
+    sessions = service.app.service.sessions
     await service.login(alice, device=SCRIPT)
     await sessions.revoke_all(alice, reason=SCRIPT)
     await sessions.bans.add(alice, scope="comments", reason=SCRIPT)
@@ -152,5 +152,5 @@ async def test_without_a_history_it_says_so(start, settings, alice, monkeypatch)
     async def nothing(subject):
         return []
 
-    monkeypatch.setattr(service.app.state.service.sessions, "history", nothing)
+    monkeypatch.setattr(service.app.service.sessions, "history", nothing)
     assert "Recent activity No recent activity." in await browser.text()

@@ -43,7 +43,7 @@ def lifetime(answer) -> int:
 
 async def test_who_wants_it_stays_logged_in_for_longer(start, settings, alice):
     service = await start(settings, ADDRESS)
-    config = service.app.state.service.sessions.config
+    config = service.app.service.sessions.config
     browser = Browser(service)
     assert lifetime(await browser.login(alice)) == config.idle_lifetime
     kept = await browser.post(
@@ -53,7 +53,7 @@ async def test_who_wants_it_stays_logged_in_for_longer(start, settings, alice):
 
 
 async def test_a_renewed_pair_is_kept_as_long_as_its_session(service, alice):
-    config = service.app.state.service.sessions.config
+    config = service.app.service.sessions.config
     browser = Browser(service)
     await browser.post("/page/login", {"username": alice, "password": PASSWORD, "remember": "yes"})
     browser.set_tokens(access="")
@@ -72,7 +72,7 @@ async def test_the_box_stays_ticked_when_the_password_was_wrong(service, alice):
 async def test_the_session_knows_its_kind_of_device(service, alice):
     for user_agent in (CHROME, IPHONE, "curl/8.14.1"):
         await Browser(service, user_agent=user_agent).login(alice)
-    found = await service.app.state.service.sessions.sessions(alice)
+    found = await service.app.service.sessions.sessions(alice)
     assert [each.device_type for each in found] == [None, "phone", "computer"]
 
 
@@ -143,7 +143,7 @@ async def test_somebody_elses_session_cannot_be_made_to_leave(strict, directory,
 
 
 async def test_a_ban_is_told_to_who_knows_the_password(service, alice):
-    bans = service.app.state.service.sessions.bans
+    bans = service.app.service.sessions.bans
     await bans.add(alice, reason="Spam in <b>all</b> comments", for_seconds=3600)
     browser = Browser(service)
     refused = await browser.login(alice)
@@ -173,7 +173,7 @@ async def check_while_all_is_revoked(username: str, password: str) -> bool:
 async def test_a_login_that_was_overtaken_is_to_be_tried_again(start, settings, alice):
     check = f"{__name__}:{check_while_all_is_revoked.__name__}"
     service = await start(settings.model_copy(update={"password_check": check}), ADDRESS)
-    _managers.append(service.app.state.service.sessions)
+    _managers.append(service.app.service.sessions)
     answer = await Browser(service).login(alice)
     assert answer.status_code == 409
     assert "set-cookie" not in answer.headers

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
-from clusterpass.service.api.password_check import load_check
+from clusterpass.service.calls.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings, make_settings
 
 DAY, LONGEST = 86_400, 10 * 366 * 86_400

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from clusterpass.service.asgi.warm_verify import SESSION, WarmVerify
 
 from clusterpass.service.asgi.body_limits import MOST_BODY_BYTES, BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
@@ -18,7 +19,6 @@ from clusterpass.service.asgi.request_log import (
     request_id,
 )
 from clusterpass.service.asgi.security_headers import SecurityHeaders
-from clusterpass.service.asgi.warm_verify import SESSION, WarmVerify
 
 JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
 

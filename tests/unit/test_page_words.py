@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from clusterpass import Config, InvalidInput, KeyRing, RequestRefused
 from clusterpass.integrations.starlette_requests import StarletteRequest
-from clusterpass.service.api.dependencies import Service
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
+from clusterpass.service.calls.service import Service
 from clusterpass.service.page import sentences
 from clusterpass.service.page.device_types import device_icon, plural
 from clusterpass.service.page.forms import FORM_PATHS, read_form

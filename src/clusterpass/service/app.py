@@ -1,190 +1,109 @@
-"""The ASGI application: routes, error handlers and middleware.
+"""The ASGI application of a worker: the hot paths, and the framework behind them.
 
-The settings are validated when the application is created. The store is opened when a worker's
-event loop starts, and closed with it.
+- The settings are validated when the application is created. The store is opened when a worker's
+  event loop starts, and closed with it.
+- The framework is loaded on a thread once the worker serves; what needs it earlier waits for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
-
-import clusterpass
 from clusterpass import (
     AsyncSessionManager,
-    ClusterPassError,
-    Config,
 )
-from clusterpass.service.api import (
-    administration,
-    health_and_keys,
-    sessions,
-    tokens as token_routes,
-    verify,
-)
-from clusterpass.service.api.dependencies import Service
-from clusterpass.service.api.openapi import openapi_document
-from clusterpass.service.api.password_check import PasswordCheck, load_check, make_authenticator
-from clusterpass.service.asgi.body_limits import BodyLimits
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
-from clusterpass.service.asgi.head_as_get import HeadAsGet
-from clusterpass.service.asgi.request_log import (
-    LOG_FIELDS,
-    RequestLog,
-    describe_exception,
-    make_logger,
-)
-from clusterpass.service.asgi.security_headers import SecurityHeaders
-from clusterpass.service.asgi.warm_verify import Recall, WarmVerify
-from clusterpass.service.bodies.problem_responses import (
-    of_http_exception,
-    of_validation,
-    problem_response,
-)
-from clusterpass.service.page.forms import FORM_PATHS
-from clusterpass.service.page.routes import mount_page
+from clusterpass.service.asgi.lifespan import run_lifespan
+from clusterpass.service.asgi.messages import App, Receive, Scope, Send
+from clusterpass.service.asgi.request_log import make_logger
+from clusterpass.service.calls.password_check import load_check, make_authenticator
+from clusterpass.service.calls.service import Service
+from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.gate import Gate
-from clusterpass.web.problems import of_error
-
-_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
-def create_app(settings: Settings, *, logger: Any = None, parent: int | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, logger: Any = None, parent: int | None = None
+) -> "Application":
     """Return the application; raise ConfigurationError when the settings are unsafe or invalid.
 
     ``logger``: a structlog logger; by default, one that writes to standard output. ``parent``: the
     id of the parent process; this process exits when the parent does.
     """
-    config = settings.session_config()
-    check = load_check(settings.password_check)
-    app = _Application(
-        title="ClusterPass",
-        description="Distributed JWT sessions: valid on every server, revoked on all of them at"
-        " once.",
-        version=clusterpass.__version__,
-        lifespan=_lifespan(settings, config, check, parent),
-        docs_url=None,  # it loads scripts from another host
-        redoc_url=None,
-        openapi_url=None,  # served below, including error responses
-        redirect_slashes=False,
-    )
-    app.include_router(token_routes.router)
-    app.include_router(verify.router)
-    app.include_router(sessions.router)
-    app.include_router(health_and_keys.router)
-    app.include_router(administration.router)
-    if settings.login_enabled:
-        app.include_router(token_routes.login_router)
-        mount_page(app)
-    _add_openapi(app)
-    _add_error_handlers(app)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(SecurityHeaders)
-    if settings.log_warm_verifies:
-        app.add_middleware(WarmVerify, recall=app.recall, adds_id=False)
-    app.add_middleware(RequestLog, logger=logger or make_logger(settings.log_format))
-    if not settings.log_warm_verifies:
-        app.outermost = WarmVerify(super(_Application, app).__call__, recall=app.recall)
-    return app
+    return Application(settings, logger=logger, parent=parent)
 
 
-class _Application(FastAPI):
-    """A FastAPI application with one ASGI application in front of its middleware."""
+class Application:
+    """The ASGI application."""
 
-    outermost: WarmVerify | None = None
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        logger: Any = None,
+        parent: int | None = None,
+        has_hot_paths: bool = True,
+    ) -> None:
+        """``has_hot_paths``: False has the framework answer everything. The others: as above."""
+        self._settings: Final = settings
+        self._config: Final = settings.session_config()
+        self._check: Final = load_check(settings.password_check)
+        self._logger: Final = logger or make_logger(settings.log_format)
+        self._parent: Final = parent
+        self._has_hot_paths: Final = has_hot_paths
+        self._service: Service | None = None
+        self._hot: Mapping[str, App] = {}
+        self._framework: asyncio.Future[App] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        await (self.outermost or super().__call__)(scope, receive, send)
+        if scope["type"] == "http":
+            handle = self._hot.get(scope["path"], self._pass_on)
+            await handle(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await run_lifespan(self.running(), receive, send)
 
-    def recall(self) -> Recall:
-        """Return the lookup of cached sessions by token; available once the lifespan has begun."""
-        service: Service = self.state.service
-        return service.sessions.recall
+    @property
+    def service(self) -> Service:
+        """What the calls work with, while the application is running."""
+        assert self._service is not None
+        return self._service
 
-
-def _lifespan(
-    settings: Settings, config: Config, check: PasswordCheck | None, parent: int | None
-) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """Open the store, and close it at the end."""
+        settings, config = self._settings, self._config
         store_url = settings.store_url.get_secret_value()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
-            authenticator = make_authenticator(settings, manager, check)
-            app.state.service = Service(
-                settings,
-                manager,
-                authenticator,
-                config.keys.public_jwks(),
-                Gate(config, settings.web()),
+            authenticator = make_authenticator(settings, manager, self._check)
+            gate = Gate(config, settings.web())
+            jwks = config.keys.public_jwks()
+            service = Service(settings, manager, authenticator, jwks, gate)
+            self._service = service
+            if self._has_hot_paths:
+                self._hot = hot_routes(service, self._logger, self._pass_on)
+            self._framework = asyncio.ensure_future(
+                asyncio.to_thread(_load_framework, service, self._logger)
             )
-            watch = asyncio.create_task(exit_with_parent(parent)) if parent else None
+            watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None
             try:
                 yield
             finally:
                 if watch is not None:
                     watch.cancel()
+                with suppress(Exception):  # who needed the framework was told
+                    await self._framework
                 await authenticator.close()
 
-    return lifespan
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._framework is not None
+        framework = await asyncio.shield(self._framework)
+        await framework(scope, receive, send)
 
 
-def _add_openapi(app: FastAPI) -> None:
-    document: dict[str, Any] = {}
+def _load_framework(service: Service, logger: Any) -> App:
+    from clusterpass.service.framework import build_framework
 
-    async def openapi(_: Request) -> Response:
-        if not document:
-            document.update(openapi_document(app))
-        return JSONResponse(document)
-
-    app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    async def library_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ClusterPassError)
-        fields = request.scope.get(LOG_FIELDS, {})
-        fields["error"] = error.code
-        if error.reason is not None:
-            fields["reason"] = error.reason
-        problem = of_error(error)
-        if problem.status == 500:
-            fields.update(describe_exception(error))
-        return problem_response(problem)
-
-    async def http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        response = problem_response(of_http_exception(error))
-        if error.status_code == 405:
-            response.headers["Allow"] = ", ".join(_methods_at(app.routes, request))
-        return response
-
-    async def invalid_request(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return problem_response(of_validation(error))
-
-    app.add_exception_handler(ClusterPassError, library_error)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(RequestValidationError, invalid_request)
-
-
-def _methods_at(routes: list[BaseRoute], request: Request) -> list[str]:
-    """Return every method that the path supports; the router reports its first match only."""
-    supported = {
-        method
-        for method in _METHODS
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
-        )
-    }
-    return sorted(supported | {"HEAD"} if "GET" in supported else supported)
+    return build_framework(service, logger)

@@ -24,6 +24,8 @@ def client_address(
     ``peer``: the address of the connection; ``forwarded``: the values of all X-Forwarded-For
     headers, in order; ``trusted``: the networks of the trusted proxies.
     """
+    if not trusted:
+        return peer
     hop = _parse(peer or "")
     if hop is None or not _is_trusted(hop, trusted):
         return peer

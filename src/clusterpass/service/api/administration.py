@@ -16,12 +16,11 @@ from clusterpass import (
     Session,
 )
 from clusterpass.service.api.dependencies import (
-    STRICT,
     CurrentService,
     FreshSession,
     Operation,
     Token,
-    add_log_field,
+    log_fields,
     unrepeated,
 )
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
@@ -33,6 +32,7 @@ from clusterpass.service.bodies.responses import (
     SessionResponse,
     TokenResponse,
 )
+from clusterpass.service.calls.verify import STRICT
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 _ONCE: Final = [Depends(unrepeated())]
@@ -112,7 +112,7 @@ async def end_sessions(
     query: Annotated[schemas.EndSessionsQuery, Query()],
 ) -> RevokedResponse:
     """End a subject's sessions: one, those on one type of device, or all."""
-    add_log_field(request, "target", query.subject)
+    log_fields(request)["target"] = query.subject
     if query.session_id is None:
         ended = await service.sessions.revoke_all(
             query.subject,
@@ -170,7 +170,7 @@ async def ban(
 
     An existing ban from the same scope is replaced.
     """
-    add_log_field(request, "target", body.subject)
+    log_fields(request)["target"] = body.subject
     if body.subject == administrator.subject and not body.scope:
         raise InvalidInput("You cannot ban yourself from everything.")
     ended = await service.sessions.bans.add(
@@ -197,7 +197,7 @@ async def lift_ban(
     query: Annotated[schemas.LiftBanQuery, Query()],
 ) -> schemas.LiftedResponse:
     """Lift a ban before it expires."""
-    add_log_field(request, "target", query.subject)
+    log_fields(request)["target"] = query.subject
     applied = await service.sessions.bans.lift(query.subject, scope=query.scope)
     return schemas.LiftedResponse.of(applied)
 
@@ -224,7 +224,7 @@ async def set_claims(
     request: Request, service: CurrentService, _: RecentAdministrator, body: schemas.ClaimsRequest
 ) -> schemas.ClaimsSetResponse:
     """Replace a subject's live claims; every later verify returns them."""
-    add_log_field(request, "target", body.subject)
+    log_fields(request)["target"] = body.subject
     applied = await service.sessions.claims.set(body.subject, body.claims)
     return schemas.ClaimsSetResponse.of(applied)
 
@@ -241,7 +241,7 @@ async def impersonate(
     body: schemas.ImpersonationRequest,
 ) -> TokenResponse:
     """Open a session in which the administrator impersonates a subject (RFC 8693 section 4.1)."""
-    add_log_field(request, "target", body.subject)
+    log_fields(request)["target"] = body.subject
     pair = await service.sessions.impersonate(
         administrator, body.subject, reason=body.reason, for_seconds=body.for_seconds
     )

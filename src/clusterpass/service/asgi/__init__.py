@@ -1,7 +1,7 @@
-"""ASGI middleware, and the worker's watch on its parent process.
+"""ASGI without a framework, and the worker's watch on its parent process.
 
 - ``request_log``: one log line per request, and the request id.
-- ``warm_verify``: GET /verify from memory.
 - ``security_headers``, ``head_as_get``, ``body_limits``: rules that hold for every route.
+- ``messages``, ``problems``, ``request_body``, ``lifespan``: what these and the hot paths share.
 - ``exit_with_parent``: ends an orphaned worker.
 """

@@ -1,12 +1,12 @@
 """HEAD wherever there is GET: the same response without its body (RFC 9110 section 9.3.2)."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
     """ASGI middleware that serves HEAD as GET and drops the body."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         """``app``: the application to wrap, which handles GET."""
         self._app = app
 

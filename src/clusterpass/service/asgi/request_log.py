@@ -7,21 +7,25 @@
 """
 
 import itertools
+import json
 import os
 import re
 import secrets
 import sys
 import time
 import traceback
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Literal, TextIO
 from urllib.parse import quote
 
 import structlog
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clusterpass.service.bodies.problem_responses import problem_response
-from clusterpass.web.problems import of_status
+from clusterpass import (
+    ClusterPassError,
+)
+from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send, first_header
+from clusterpass.service.asgi.problems import send_problem
+from clusterpass.web.problems import Problem, of_error, of_status
 
 LOG_FIELDS: Final = "clusterpass.facts"
 """The key in an ASGI scope of a dict: the fields that a route adds to its log line."""
@@ -33,13 +37,14 @@ _numbers: Final = itertools.count()
 _LONG_SEGMENT: Final = re.compile(r"[^/]{41,}")
 _LONGEST_PATH: Final = 200
 _MOST_FRAMES: Final = 12
+_encode: Final = json.JSONEncoder(default=repr).encode
 
 
 def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = None) -> Any:
     """Return a logger that writes to ``stream``, by default standard output."""
     stream = stream or sys.stdout
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(lambda fields, **_: _encode(fields))
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
@@ -50,13 +55,13 @@ def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = 
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-    )
+    ).bind()
 
 
 class RequestLog:
     """ASGI middleware that adds request ids, logs requests, and turns exceptions into a 500."""
 
-    def __init__(self, app: ASGIApp, *, logger: Any) -> None:
+    def __init__(self, app: App, *, logger: Any) -> None:
         """``logger``: a structlog logger, as from :func:`make_logger`."""
         self._app = app
         self._logger = logger
@@ -66,8 +71,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = (value for name, value in scope["headers"] if name == REQUEST_ID)
-        this_id = request_id(next(given, None)).decode()
+        this_id = request_id(first_header(scope, REQUEST_ID))
         fields: dict[str, Any] = {}
         scope = {**scope, LOG_FIELDS: fields}
         status = 0
@@ -77,7 +81,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = this_id
+                others = (each for each in message["headers"] if each[0].lower() != REQUEST_ID)
+                message = {**message, "headers": [*others, (REQUEST_ID, this_id)]}
             await send(message)
 
         try:
@@ -85,19 +90,52 @@ class RequestLog:
         except Exception as error:  # noqa: BLE001 (the last resort)
             fields.update(describe_exception(error))
             if not status:
-                problem = of_status(500, "The request could not be processed.")
-                await problem_response(problem)(scope, receive, with_id)
+                await send_problem(unexpected(), with_id)
         finally:
-            log = self._logger.error if "fault" in fields else self._logger.info
-            log(
-                "request",
-                method=scope["method"],
-                path=_loggable_path(scope["path"]),
-                status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 2),
-                request_id=this_id,
-                **fields,
-            )
+            path = _loggable_path(scope["path"])
+            log_request(self._logger, scope["method"], path, status, started, this_id, fields)
+
+
+def log_request(
+    logger: Any,
+    method: str,
+    path: str,
+    status: int,
+    started: float,
+    this_id: bytes,
+    fields: Mapping[str, Any],
+) -> None:
+    """Write the line of a request.
+
+    ``path``: without what may be secret. ``status``: of the response; 0: there was none.
+    ``started``: when the request arrived, in seconds of ``time.perf_counter``.
+    """
+    log = logger.error if "fault" in fields else logger.info
+    log(
+        "request",
+        method=method,
+        path=path,
+        status=status,
+        milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        request_id=this_id.decode(),
+        **fields,
+    )
+
+
+def unexpected() -> Problem:
+    """Return the problem that stands for an exception that nothing has expected."""
+    return of_status(500, "The request could not be processed.")
+
+
+def note_error(fields: MutableMapping[str, Any], error: ClusterPassError) -> Problem:
+    """Add ``error`` to the fields of a log line; return the problem that the client is told."""
+    fields["error"] = error.code
+    if error.reason is not None:
+        fields["reason"] = error.reason
+    problem = of_error(error)
+    if problem.status == 500:
+        fields.update(describe_exception(error))
+    return problem
 
 
 def describe_exception(error: BaseException) -> dict[str, Any]:

@@ -2,24 +2,23 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from clusterpass.service.asgi.messages import App, Headers, Message, Receive, Scope, Send
 
-_DEFAULTS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+DEFAULTS: Final[Headers] = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
     # granian adds its own name if this header is missing.
-    "Server": "clusterpass",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+    (b"server", b"clusterpass"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
 
 
 class SecurityHeaders:
     """ASGI middleware that adds the security headers which a response lacks."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         """``app``: the application to wrap."""
         self._app = app
 
@@ -31,9 +30,10 @@ class SecurityHeaders:
 
         async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _DEFAULTS.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                own = {name.lower() for name, _ in headers}
+                headers += [each for each in DEFAULTS if each[0] not in own]
+                message = {**message, "headers": headers}
             await send(message)
 
         await self._app(scope, receive, completed)

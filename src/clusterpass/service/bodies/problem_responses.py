@@ -1,31 +1,34 @@
-"""Problem details as Starlette responses, for errors of the library and of the framework."""
+"""Problem details (RFC 9457) for what the framework rejects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-
-from clusterpass.web.problems import MEDIA_TYPE, Problem, of_status
+from clusterpass.web.problems import Problem, of_status
 
 _LONGEST_FIELD_NAME: Final = 64
 _MOST_FIELDS: Final = 20
 
 
-def problem_response(problem: Problem) -> Response:
-    """Return the response that reports ``problem``."""
-    return Response(
-        problem.body(), problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE
-    )
+class Rejection(Protocol):
+    """Starlette's HTTPException."""
+
+    status_code: int
+    headers: Mapping[str, str] | None
 
 
-def of_http_exception(error: HTTPException) -> Problem:
+class InvalidRequest(Protocol):
+    """FastAPI's RequestValidationError."""
+
+    def errors(self) -> Sequence[Any]:
+        """Return what is invalid, as pydantic describes it."""
+
+
+def of_http_exception(error: Rejection) -> Problem:
     """Return the problem for a request that the framework rejected."""
     return of_status(error.status_code, headers=error.headers)
 
 
-def of_validation(error: RequestValidationError) -> Problem:
+def of_validation(error: InvalidRequest) -> Problem:
     """Return the problem for an invalid request: 400 when the body is not JSON, otherwise 422."""
     found = error.errors()
     if any(entry["type"] == "json_invalid" for entry in found):

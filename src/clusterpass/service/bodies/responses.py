@@ -15,6 +15,20 @@ from clusterpass import (
 from clusterpass.web.json_values import ban_json, session_json
 
 
+def pair_json(pair: TokenPair) -> dict[str, Any]:
+    """Return the members of ``pair``."""
+    return {
+        "access_token": pair.access_token,
+        "refresh_token": pair.refresh_token,
+        "token_type": "Bearer",
+        "expires_in": pair.expires_in,
+        "session_id": pair.session_id,
+        "session_expires_in": pair.session_expires_in,
+        "acr": pair.acr,
+        "durable": pair.durable,
+    }
+
+
 class TokenResponse(BaseModel):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
@@ -32,16 +46,7 @@ class TokenResponse(BaseModel):
     @classmethod
     def of(cls, pair: TokenPair) -> Self:
         """Return the JSON form of ``pair``."""
-        return cls(
-            access_token=pair.access_token,
-            refresh_token=pair.refresh_token,
-            token_type="Bearer",  # noqa: S106 (the name of a scheme)
-            expires_in=pair.expires_in,
-            session_id=pair.session_id,
-            session_expires_in=pair.session_expires_in,
-            acr=pair.acr,
-            durable=pair.durable,
-        )
+        return cls(**pair_json(pair))
 
 
 class ActorResponse(BaseModel):

@@ -17,7 +17,7 @@ from clusterpass import (
     StepUpRequired,
     TooManyAttempts,
 )
-from clusterpass.service.api.dependencies import STRICT
+from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.page.administration import subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render

@@ -27,8 +27,9 @@ from clusterpass import (
     subject_of_token,
 )
 from clusterpass.integrations.starlette_requests import StarletteRequest
-from clusterpass.service.api.dependencies import Service, log_session
 from clusterpass.service.asgi.request_log import LOG_FIELDS
+from clusterpass.service.calls.requests import log_session
+from clusterpass.service.calls.service import Service
 from clusterpass.service.page.session_end import SessionEnd
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
@@ -104,7 +105,7 @@ class Visit:
             return Anonymous()
         except (InvalidToken, InvalidRefreshToken) as error:
             return Anonymous(await self._end(error))
-        log_session(self.request, session)
+        log_session(self.request.scope.get(LOG_FIELDS, {}), session)
         assert self.web.access_token is not None
         return Visitor(session, self.web.access_token)
 

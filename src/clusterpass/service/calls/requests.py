@@ -1,0 +1,46 @@
+"""What the calls read from a request besides its body: the client's address, Idempotency-Key."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from clusterpass import (
+    InvalidInput,
+    Session,
+)
+from clusterpass.service.asgi.messages import Scope, header_values
+from clusterpass.service.calls.service import Service
+from clusterpass.web.client_address import client_address
+
+_LONGEST_KEY: Final = 128
+
+
+def address_of(service: Service, scope: Scope) -> str | None:
+    """Return the client's IP address, as trusted proxies report it."""
+    client = scope.get("client")
+    forwarded = header_values(scope, b"x-forwarded-for")
+    return client_address(client[0] if client else None, forwarded, service.gate.settings.networks)
+
+
+def operation_id_of(scope: Scope, *caller: str) -> str | None:
+    """Return an operation id derived from the ``Idempotency-Key`` of a request, if it has one.
+
+    The id identifies the caller, the method, the path and the key, so callers may choose equal
+    keys. The store compares the rest of the request, the query and the body, as far as it decides
+    what is done, and refuses another request with the same id
+    (draft-ietf-httpapi-idempotency-key-header, section 2.7). Raises InvalidInput.
+    """
+    keys = header_values(scope, b"idempotency-key")
+    if not keys:
+        return None
+    if len(keys) > 1 or not 1 <= len(keys[0]) <= _LONGEST_KEY:
+        raise InvalidInput(f"Send Idempotency-Key once, with 1 to {_LONGEST_KEY} bytes.")
+    named = json.dumps([*caller, scope["method"], scope["path"], keys[0]])
+    return hashlib.sha256(named.encode("ascii")).hexdigest()[:16]
+
+
+def log_session(fields: dict[str, Any], session: Session) -> None:
+    """Add the subject of ``session`` to a log line, and the actor of an impersonation."""
+    fields["subject"] = session.subject
+    if session.act is not None:
+        fields["actor"] = session.act.subject

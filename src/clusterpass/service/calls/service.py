@@ -1,0 +1,22 @@
+"""What the calls work with; created when a worker starts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from clusterpass import (
+    AsyncSessionManager,
+)
+from clusterpass.service.calls.password_check import Authenticator
+from clusterpass.service.settings.service import Settings
+from clusterpass.web.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The settings, the session manager, and what is derived from them."""
+
+    settings: Settings
+    sessions: AsyncSessionManager
+    authenticator: Authenticator
+    jwks: dict[str, list[dict[str, Any]]]
+    gate: Gate

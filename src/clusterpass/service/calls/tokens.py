@@ -1,0 +1,69 @@
+"""The calls that issue or revoke tokens. They raise what the library raises."""
+
+from typing import Any
+
+from clusterpass import (
+    ImpersonationRefused,
+    Session,
+    TokenPair,
+)
+from clusterpass.service.asgi.messages import Scope
+from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
+from clusterpass.service.calls.requests import operation_id_of
+from clusterpass.service.calls.service import Service
+
+
+async def login(
+    service: Service, body: LoginRequest, address: str | None, fields: dict[str, Any]
+) -> TokenPair:
+    """Open a session with a user name and a password. ``fields``: of the log line."""
+    pair = await service.authenticator.login(
+        body.username,
+        body.password.get_secret_value(),
+        device=body.device,
+        device_type=body.device_type,
+        remember=body.remember,
+        replace=body.replace,
+        address=address,
+    )
+    fields["subject"] = pair.subject
+    return pair
+
+
+async def step_up(
+    service: Service, session: Session, body: StepUpRequest, address: str | None
+) -> TokenPair:
+    """Confirm the password of the user of ``session``, which was verified with the store."""
+    if session.act is not None:
+        raise ImpersonationRefused(
+            "Step-up is not possible in an impersonation.", reason="impersonated"
+        )
+    await service.authenticator.confirm(
+        session.subject, body.password.get_secret_value(), address=address
+    )
+    return await service.sessions.elevate(
+        session,
+        service.sessions.config.levels[0],
+        for_seconds=service.settings.step_up_seconds,
+        amr=("pwd",),
+        address=address,
+    )
+
+
+async def refresh(
+    service: Service, body: RefreshRequest, address: str | None, fields: dict[str, Any]
+) -> TokenPair:
+    """Exchange a refresh token for a new pair of tokens. ``fields``: of the log line."""
+    pair = await service.sessions.refresh(body.refresh_token.get_secret_value(), address=address)
+    fields["subject"] = pair.subject
+    return pair
+
+
+async def logout(service: Service, token: str, address: str | None, scope: Scope) -> None:
+    """End the session of an access token, which may have expired.
+
+    An ``Idempotency-Key`` belongs to the token, whose session may be over, so two devices of a user
+    may log out with the same key.
+    """
+    operation_id = operation_id_of(scope, "token", token)
+    await service.sessions.logout(token, address=address, operation_id=operation_id)

@@ -1,0 +1,121 @@
+"""The FastAPI application: every route, the OpenAPI document, and the page.
+
+The hot paths (:mod:`clusterpass.service.hot`) stand in front of it, and pass on what they do not
+answer. Importing this module takes longer than all else that a worker needs to start.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
+
+import clusterpass
+from clusterpass import (
+    ClusterPassError,
+)
+from clusterpass.service.api import (
+    administration,
+    health_and_keys,
+    sessions,
+    tokens as token_routes,
+    verify,
+)
+from clusterpass.service.api.openapi import openapi_document
+from clusterpass.service.asgi.body_limits import BodyLimits
+from clusterpass.service.asgi.head_as_get import HeadAsGet
+from clusterpass.service.asgi.request_log import LOG_FIELDS, RequestLog, note_error
+from clusterpass.service.asgi.security_headers import SecurityHeaders
+from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
+from clusterpass.service.calls.service import Service
+from clusterpass.service.page.forms import FORM_PATHS
+from clusterpass.service.page.routes import mount_page
+from clusterpass.web.problems import MEDIA_TYPE, Problem
+
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+def build_framework(service: Service, logger: Any) -> FastAPI:
+    """Return the application of all routes, with its middleware.
+
+    ``logger``: a structlog logger.
+    """
+    app = FastAPI(
+        title="ClusterPass",
+        description="Distributed JWT sessions: valid on every server, revoked on all of them at"
+        " once.",
+        version=clusterpass.__version__,
+        docs_url=None,  # it loads scripts from another host
+        redoc_url=None,
+        openapi_url=None,  # served below, including error responses
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.include_router(token_routes.router)
+    app.include_router(verify.router)
+    app.include_router(sessions.router)
+    app.include_router(health_and_keys.router)
+    app.include_router(administration.router)
+    if service.settings.login_enabled:
+        app.include_router(token_routes.login_router)
+        mount_page(app)
+    _add_openapi(app)
+    _add_error_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestLog, logger=logger)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def _add_openapi(app: FastAPI) -> None:
+    document: dict[str, Any] = {}
+
+    async def openapi(_: Request) -> Response:
+        if not document:
+            document.update(openapi_document(app))
+        return JSONResponse(document)
+
+    app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def library_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ClusterPassError)
+        return _response(note_error(request.scope.get(LOG_FIELDS, {}), error))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        allowed = {}
+        if error.status_code == 405:
+            allowed["Allow"] = ", ".join(_methods_at(app.routes, request))
+        return _response(of_http_exception(error), allowed)
+
+    async def invalid_request(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _response(of_validation(error))
+
+    app.add_exception_handler(ClusterPassError, library_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid_request)
+
+
+def _response(problem: Problem, more: Mapping[str, str] | None = None) -> Response:
+    headers = {**problem.headers, **(more or {})}
+    return Response(problem.body(), problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _methods_at(routes: list[BaseRoute], request: Request) -> list[str]:
+    """Return every method that the path supports; the router reports its first match only."""
+    supported = {
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    }
+    return sorted(supported | {"HEAD"} if "GET" in supported else supported)

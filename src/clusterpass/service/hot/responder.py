@@ -1,0 +1,86 @@
+"""Responses of the hot paths: errors, headers of every response, the request id, the log line."""
+
+import time
+from collections.abc import Awaitable
+from typing import Any, Final, NamedTuple
+
+from clusterpass import (
+    ClusterPassError,
+)
+from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header, send_response
+from clusterpass.service.asgi.problems import problem_headers
+from clusterpass.service.asgi.request_log import (
+    REQUEST_ID,
+    describe_exception,
+    log_request,
+    note_error,
+    request_id,
+    unexpected,
+)
+from clusterpass.service.asgi.security_headers import DEFAULTS
+from clusterpass.web.problems import Problem
+
+
+class Answer(NamedTuple):
+    """A response, without the headers that every response has."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    is_logged: bool = True
+
+
+def answer_problem(problem: Problem) -> Answer:
+    """Return the answer that reports ``problem``."""
+    body = problem.body()
+    return Answer(problem.status, problem_headers(problem, body), body)
+
+
+class Responder:
+    """Responds to the requests of the hot paths of one application."""
+
+    def __init__(self, logger: Any) -> None:
+        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`."""
+        self._logger: Final = logger
+
+    async def respond(
+        self,
+        scope: Scope,
+        send: Send,
+        answering: Awaitable[Answer | None],
+        fields: dict[str, Any],
+        started: float | None = None,
+    ) -> None:
+        """Send the answer, or the error that ``answering`` raises, and log the request.
+
+        ``answering``: returns None when the client has left. ``fields``: what it adds to the log
+        line. ``started``: when the request arrived; None: now.
+        """
+        this_id = request_id(first_header(scope, REQUEST_ID))
+        started = time.perf_counter() if started is None else started
+        status, is_logged = 0, True
+        try:
+            try:
+                answer = await answering
+            except ClusterPassError as error:
+                answer = answer_problem(note_error(fields, error))
+            if answer is not None:
+                status, is_logged = answer.status, answer.is_logged
+                await _send(scope, send, answer, this_id)
+        except Exception as error:  # noqa: BLE001 (the last resort)
+            fields.update(describe_exception(error))
+            if not status:
+                answer = answer_problem(unexpected())
+                status = answer.status
+                await _send(scope, send, answer, this_id)
+        finally:
+            if is_logged:
+                # The paths are constants, so nothing in them has to be cut.
+                path = scope["path"]
+                log_request(self._logger, scope["method"], path, status, started, this_id, fields)
+
+
+async def _send(scope: Scope, send: Send, answer: Answer, this_id: bytes) -> None:
+    headers = (*answer.headers, *DEFAULTS, (REQUEST_ID, this_id))
+    body = b"" if scope["method"] == "HEAD" else answer.body
+    await send_response(send, answer.status, headers, body)
