@@ -19,7 +19,7 @@ import pytest
 
 from clusterpass import KeyRing, PasswordHasher, SessionManager, ThrottlePolicy, UserDirectory
 from clusterpass.service.app import create_app
-from clusterpass.service.asgi.request_log import make_logger
+from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.settings.service import Settings, load_settings
 from tests.ports import free_port
 

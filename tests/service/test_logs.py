@@ -5,7 +5,7 @@ import io
 import pytest
 
 from clusterpass.service.app import create_app
-from clusterpass.service.asgi.request_log import make_logger
+from clusterpass.service.asgi.log_lines import make_logger
 
 from .conftest import PASSWORD, bearer
 

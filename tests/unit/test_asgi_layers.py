@@ -11,11 +11,11 @@ from clusterpass.service.asgi.warm_verify import SESSION, WarmVerify
 
 from clusterpass.service.asgi.body_limits import MOST_BODY_BYTES, BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
+from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.request_log import (
     LOG_FIELDS,
     RequestLog,
     describe_exception,
-    make_logger,
     request_id,
 )
 from clusterpass.service.asgi.security_headers import SecurityHeaders

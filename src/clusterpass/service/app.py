@@ -16,7 +16,7 @@ from clusterpass import (
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
 from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
-from clusterpass.service.asgi.request_log import make_logger
+from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes

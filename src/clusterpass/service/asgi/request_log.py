@@ -3,22 +3,17 @@
 - Headers, bodies, query strings and messages of unexpected exceptions are never logged: any of them
   may contain a token or a password. Of an exception, the type and the stack frames are logged.
 - Long path segments are cut: no route has one, so it may be a misplaced token.
-- The logger is passed in; there is no global logging configuration.
 """
 
 import itertools
-import json
 import os
 import re
 import secrets
-import sys
 import time
 import traceback
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final
 from urllib.parse import quote
-
-import structlog
 
 from clusterpass import (
     ClusterPassError,
@@ -37,32 +32,13 @@ _numbers: Final = itertools.count()
 _LONG_SEGMENT: Final = re.compile(r"[^/]{41,}")
 _LONGEST_PATH: Final = 200
 _MOST_FRAMES: Final = 12
-_encode: Final = json.JSONEncoder(default=repr).encode
-
-
-def make_logger(log_format: Literal["json", "console"], stream: TextIO | None = None) -> Any:
-    """Return a logger that writes to ``stream``, by default standard output."""
-    stream = stream or sys.stdout
-    renderer: Any = (
-        structlog.processors.JSONRenderer(lambda fields, **_: _encode(fields))
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    )
-    return structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-    ).bind()
 
 
 class RequestLog:
     """ASGI middleware that adds request ids, logs requests, and turns exceptions into a 500."""
 
     def __init__(self, app: App, *, logger: Any) -> None:
-        """``logger``: a structlog logger, as from :func:`make_logger`."""
+        """``logger``: as from :func:`clusterpass.service.asgi.log_lines.make_logger`."""
         self._app = app
         self._logger = logger
 
@@ -116,7 +92,7 @@ def log_request(
         method=method,
         path=path,
         status=status,
-        milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        milliseconds=int((time.perf_counter() - started) * 100_000) / 100,
         request_id=this_id.decode(),
         **fields,
     )
