@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from clusterpass import AsyncHashing, TooManyAttempts
-from clusterpass.service.api import password_check as credentials
+from clusterpass.service.calls import password_check as credentials
 from clusterpass.service.calls.password_check import CustomAuthenticator
 from clusterpass.users.passwords import PasswordHasher
 
