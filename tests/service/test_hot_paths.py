@@ -1,5 +1,6 @@
 """The hot paths answer as the framework's routes of the same paths do: both sides are asked."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
@@ -119,13 +120,15 @@ QUERIES = [
     ("level=3", 401),
     ("level=9", 400),
     ("level=", 400),
+    ("level=1;scope=a", 400),
+    ("level", 400),
     ("level=%ff", 400),
     ("max_auth_age=100000", 200),
     ("max_auth_age=100000&level=1&verification=strict", 200),
     ("scope=orders:read", 200),
     ("scope=orders:read&scope=orders:write", 200),
     ("scope=orders:read&scope=admin", 403),
-    ("scope=", 403),
+    ("scope=", 400),
     ("not_banned=chat", 200),
     ("not_banned=comments", 403),
     ("not_banned=comments&ban_level=2", 200),
@@ -137,7 +140,6 @@ QUERIES = [
 ]
 REFUSED_QUERIES = [
     "nonsense=1",
-    "level",
     "level=1&level=2",
     "verification=cached",
     "verification=strict&verification=strict",
@@ -149,7 +151,6 @@ REFUSED_QUERIES = [
     "outage_grace=-1",
     "not_banned=chat&ban_level=0",
     "&".join(["scope=orders:read"] * 33),
-    "level=1;scope=a",
     "Level=1",
     "level%00=1",
 ]
@@ -158,9 +159,10 @@ REFUSED_QUERIES = [
 @pytest.fixture
 async def tokens(both: Both, alice: str, directory: Any) -> dict[str, Any]:
     manager = directory._sessions
+    pair = await both.login(alice, device="Ännas phone", device_type="phone")
     manager.claims.set(alice, {"scope": "orders:*", "näme": ["ä", 1.5, None, {"x": True}]})
     manager.bans.add(alice, scope="comments", reason="späm")
-    return await both.login(alice, device="Ännas phone", device_type="phone")
+    return pair
 
 
 @pytest.mark.parametrize(("query", "status"), QUERIES)
@@ -174,11 +176,9 @@ async def test_a_verify_is_the_same(both: Both, tokens: dict[str, Any], query: s
 
 @pytest.mark.parametrize("query", REFUSED_QUERIES)
 async def test_an_invalid_query_is_refused_alike(both: Both, tokens: dict[str, Any], query: str):
-    answer = await both.compare(
-        "GET", f"/verify?{query}", headers=bearer(tokens), passed_on=query != "level"
-    )
-    assert answer.status_code == (400 if query == "level" else 422), answer.text
-    without = await both.compare("GET", f"/verify?{query}", passed_on=query != "level")
+    answer = await both.compare("GET", f"/verify?{query}", headers=bearer(tokens), passed_on=True)
+    assert answer.status_code == 422, answer.text
+    without = await both.compare("GET", f"/verify?{query}", passed_on=True)
     assert without.status_code in {401, 422}
 
 
@@ -277,8 +277,8 @@ RAW_BODIES = [
 @pytest.mark.parametrize("path", ["/login", "/refresh", "/step-up", "/logout"])
 @pytest.mark.parametrize("body", RAW_BODIES, ids=range(len(RAW_BODIES)))
 async def test_an_invalid_body_is_refused_alike(both: Both, path: str, body: bytes):
-    is_hot = path == "/logout" or len(body) == len(RAW_BODIES[24]) and path == "x"
-    answer = await both.compare("POST", path, content=body, headers=JSON, passed_on=not is_hot)
+    passed_on = path != "/logout"  # which needs no body
+    answer = await both.compare("POST", path, content=body, headers=JSON, passed_on=passed_on)
     assert answer.status_code in {400, 401, 422}, answer.text
 
 
@@ -359,7 +359,8 @@ async def issued(side: Side, path: str, body: Any, **more: Any) -> tuple[Any, ..
     answer = await side.ask("POST", path, json=body, **more)
     assert answer.status_code == 200, answer.text
     found = answer.json()
-    assert 0.9 * 900 < found.pop("expires_in") <= 900
+    longest = 300 if path == "/step-up" else 900
+    assert 0.9 * longest < found.pop("expires_in") <= longest
     secret = {name: len(found.pop(name)) for name in ("refresh_token", "session_id")}
     assert found.pop("access_token").count(".") == 2
     named = {name: value for name, value in headers_of(answer) if name != "content-length"}
@@ -470,7 +471,7 @@ async def test_an_impersonation_is_the_same(both: Both, alice: str, directory: A
     root = new_name()
     directory.add(root, PASSWORD)
     actor = manager.verify(manager.login(root).access_token)
-    pair = manager.impersonate(alice, actor=actor, reason="Ticket 7")
+    pair = manager.impersonate(actor, alice, reason="Ticket 7")
     tokens = {"access_token": pair.access_token}
     for _ in range(2):
         answer = await both.compare("GET", "/verify", headers=bearer(tokens))
@@ -491,12 +492,14 @@ async def test_a_stateless_service_answers_the_same(sides: Any, settings: Settin
 
 async def test_a_response_counts_in_the_cache_and_leaves_with_it(both: Both, tokens: Any):
     sessions = both.hot.app.service.sessions
-    await sessions.verify(tokens["access_token"])
+    async with asyncio.timeout(20):
+        while sessions.recall(tokens["access_token"]) is None:
+            await sessions.verify(tokens["access_token"])
+            await asyncio.sleep(0.02)
     before = sessions.stats().cache.bytes
     answer = await both.hot.ask("GET", "/verify", headers=bearer(tokens))
     assert answer.status_code == 200
     assert sessions.stats().cache.bytes - before > len(answer.content)
-    kept = sessions.responses.recall(tokens["access_token"])
-    assert kept is not None
+    assert sessions.responses.recall(tokens["access_token"])
     await both.hot.ask("POST", "/logout", headers=bearer(tokens))
     assert sessions.responses.recall(tokens["access_token"]) is None

@@ -1,17 +1,16 @@
-"""What lies around the routes of the service: limits of bodies, headers, HEAD, the log, memory."""
+"""What lies around the routes of the service: limits of bodies, headers, HEAD, the log."""
 
 import asyncio
 import io
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from clusterpass.service.asgi.warm_verify import SESSION, WarmVerify
 
-from clusterpass.service.asgi.body_limits import MOST_BODY_BYTES, BodyLimits
+from clusterpass.service.asgi.body_limits import BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
 from clusterpass.service.asgi.log_lines import make_logger
+from clusterpass.service.asgi.request_body import MOST_BODY_BYTES
 from clusterpass.service.asgi.request_log import (
     LOG_FIELDS,
     RequestLog,
@@ -31,7 +30,6 @@ class Behind:
         self.scopes: list[Any] = []
         self.bodies: list[bytes] = []
         self.raises: Exception | None = None
-        self.session: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
@@ -43,8 +41,6 @@ class Behind:
             assert message["more_body"] is False
             self.bodies.append(message["body"])
             assert (await receive())["type"] == "http.disconnect"
-        if self.session is not None and SESSION in scope:
-            scope[SESSION].append(self.session)
         if self.raises is not None and self.status != 200:
             raise self.raises
         start = {"type": "http.response.start", "status": self.status}
@@ -162,7 +158,6 @@ LAYERS: list[Any] = [
     HeadAsGet,
     SecurityHeaders,
     lambda app: RequestLog(app, logger=None),
-    lambda app: WarmVerify(app, recall=lambda: lambda _: None),
 ]
 
 
@@ -300,127 +295,3 @@ def test_a_logger_writes_a_line(kind: Any) -> None:
     told = json.loads(line)
     assert (told["event"], told["level"], told["status"]) == ("request", "info", 200)
     assert told["timestamp"].endswith("Z")
-
-
-class Memory:
-    """The warm verify over an application that always answers, and a memory of one session."""
-
-    def __init__(self, **options: Any) -> None:
-        self.behind = Behind(headers=((b"X-Request-ID", b"old"), (b"etag", b"1")))
-        self.behind.session = self.held = SimpleNamespace()
-        self.tokens: list[str] = []
-        self.layer = WarmVerify(self.behind, recall=lambda: self.recall, **options)
-
-    def recall(self, token: str) -> Any:
-        self.tokens.append(token)
-        return self.held
-
-    def ask(
-        self,
-        *credentials: bytes,
-        method: str = "GET",
-        path: str = "/verify",
-        query: bytes = b"",
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> Any:
-        given = (*((b"authorization", each) for each in credentials), *headers)
-        return ask(self.layer, method, path, headers=given, query=query)
-
-    def asked_twice(self, *credentials: bytes, **more: Any) -> int:
-        """How often the application was asked when the same is asked twice."""
-        before = len(self.behind.scopes)
-        for _ in range(2):
-            assert self.ask(*credentials, **more)[2] in {b"answer", b""}
-        return len(self.behind.scopes) - before
-
-
-def test_a_verify_is_answered_again_from_memory() -> None:
-    memory = Memory()
-    first = memory.ask(b"Bearer token")
-    assert first == (200, {"x-request-id": "old", "etag": "1"}, b"answer")
-    status, got, body = memory.ask(b"Bearer token", headers=((b"x-request-id", b"new"),))
-    assert (status, got, body) == (200, {"x-request-id": "new", "etag": "1"}, b"answer")
-    assert len(memory.behind.scopes) == 1
-    assert set(memory.tokens) == {"token"}
-    assert len(memory.ask(b"Bearer token")[1]["x-request-id"]) == 32
-
-
-def test_where_a_layer_outside_adds_the_id_none_is_added() -> None:
-    memory = Memory(adds_id=False)
-    memory.ask(b"Bearer token")
-    assert memory.ask(b"Bearer token") == (200, {"etag": "1"}, b"answer")
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        b"",
-        b"level=2",
-        b"scope=",
-        b"not_banned=a&ban_level=3&outage_grace=1",
-        b"level=" + b"1" * 506,
-    ],
-)
-def test_conditions_that_the_session_decides_are_remembered(query: bytes) -> None:
-    assert Memory().asked_twice(b"Bearer token", query=query) == 1
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        b"verification=strict",
-        b"level=2&max_auth_age=1",
-        b"level",
-        b"level=" + b"1" * 507,
-        b"level=\xff",
-    ],
-)
-def test_other_conditions_are_asked_each_time(query: bytes) -> None:
-    assert Memory().asked_twice(b"Bearer token", query=query) == 2
-
-
-@pytest.mark.parametrize(
-    "credentials", [(), (b"bearer token",), (b"Bearer \xff",), (b"Basic x",), (b"Bearer a", b"b")]
-)
-def test_other_credentials_are_asked_each_time(credentials: tuple[bytes, ...]) -> None:
-    assert Memory().asked_twice(*credentials) == 2
-
-
-def test_two_credentials_are_never_taken_for_one() -> None:
-    memory = Memory()
-    memory.ask(b"Bearer token")
-    assert memory.asked_twice(b"Bearer other", b"Bearer token") == 2
-
-
-def test_only_verifies_are_remembered() -> None:
-    memory = Memory()
-    memory.behind.session = None
-    assert memory.asked_twice(b"Bearer token", path="/other") == 2
-    assert memory.asked_twice(b"Bearer token", method="HEAD") == 2
-
-
-@pytest.mark.parametrize("what", ["status", "no session", "another session"])
-def test_only_what_the_memory_holds_is_remembered(what: str) -> None:
-    memory = Memory()
-    if what == "status":
-        memory.behind.status = 401
-    elif what == "no session":
-        memory.behind.session = None
-    else:
-        memory.held = SimpleNamespace()
-    assert memory.asked_twice(b"Bearer token") == 2
-
-
-def test_a_changed_session_is_asked_for_again() -> None:
-    memory = Memory()
-    memory.ask(b"Bearer token")
-    memory.held = None
-    assert memory.asked_twice(b"Bearer token") == 2
-
-
-def test_the_oldest_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clusterpass.service.asgi.warm_verify._MOST_RESPONSES", 2)
-    memory = Memory()
-    for token in (b"a", b"b", b"c"):
-        memory.ask(b"Bearer " + token)
-    assert [key[0] for key in memory.layer._responses] == [b"Bearer b", b"Bearer c"]

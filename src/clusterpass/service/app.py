@@ -8,6 +8,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from typing import Any, Final
 
 from clusterpass import (
@@ -15,13 +16,15 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
 from clusterpass.service.asgi.lifespan import run_lifespan
-from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.log_lines import make_logger
+from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.gate import Gate
+
+_FRAMEWORK: Final = "fastapi"
 
 
 def create_app(
@@ -32,6 +35,8 @@ def create_app(
     ``logger``: a structlog logger; by default, one that writes to standard output. ``parent``: the
     id of the parent process; this process exits when the parent does.
     """
+    if find_spec(_FRAMEWORK) is None:  # it is loaded later
+        raise ModuleNotFoundError(f"No module named {_FRAMEWORK!r}", name=_FRAMEWORK)
     return Application(settings, logger=logger, parent=parent)
 
 
@@ -104,6 +109,6 @@ class Application:
 
 
 def _load_framework(service: Service, logger: Any) -> App:
-    from clusterpass.service.framework import build_framework
+    from clusterpass.service.framework import build_framework  # noqa: PLC0415 (it is slow)
 
     return build_framework(service, logger)

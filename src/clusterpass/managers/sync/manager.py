@@ -8,6 +8,7 @@ the attributes ``bans``, ``claims`` and ``online`` in ``groups``.
 import dataclasses
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -29,7 +30,6 @@ from clusterpass.managers.sync.watching import Watching
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
-from clusterpass.protocol.script import Flow
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
@@ -169,16 +169,14 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             self._verifying.warm_up()
             is_late = self._flows.verify.is_cold  # it failed
 
-        def begin(*, is_late: bool) -> Flow[Session]:
-            return self._flows.verify.verify(
-                access_token,
-                level=level,
-                max_auth_age=max_auth_age,
-                verification=verification,
-                outage_grace=outage_grace,
-                is_late=is_late,
-            )
-
+        begin = partial(
+            self._flows.verify.verify,
+            access_token,
+            level=level,
+            max_auth_age=max_auth_age,
+            verification=verification,
+            outage_grace=outage_grace,
+        )
         if is_plain and self._shares_loads and isinstance(access_token, str):
             return self._verifying.share(access_token, begin, is_late=is_late)
         return self._running.run(begin(is_late=is_late))

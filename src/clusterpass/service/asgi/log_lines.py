@@ -102,7 +102,7 @@ class GatheredLines:
 
 
 def _console_logger(stream: Stream, *, colors: bool) -> Any:
-    import structlog
+    import structlog  # noqa: PLC0415 (the other format does without)
 
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from clusterpass import (
@@ -69,31 +69,33 @@ class RequestLog:
                 await send_problem(unexpected(), with_id)
         finally:
             path = _loggable_path(scope["path"])
-            log_request(self._logger, scope["method"], path, status, started, this_id, fields)
+            method, line = scope["method"], Line(path, status, started, this_id)
+            log_request(self._logger, method, line, fields)
 
 
-def log_request(
-    logger: Any,
-    method: str,
-    path: str,
-    status: int,
-    started: float,
-    this_id: bytes,
-    fields: Mapping[str, Any],
-) -> None:
-    """Write the line of a request.
+class Line(NamedTuple):
+    """What every line of the log says."""
 
-    ``path``: without what may be secret. ``status``: of the response; 0: there was none.
-    ``started``: when the request arrived, in seconds of ``time.perf_counter``.
-    """
+    path: str
+    """Without what may be secret."""
+    status: int
+    """Of the response; 0: there was none."""
+    started: float
+    """When the request arrived, in seconds of ``time.perf_counter``."""
+    this_id: bytes
+    """The id of the request."""
+
+
+def log_request(logger: Any, method: str, line: Line, fields: Mapping[str, Any]) -> None:
+    """Write the line of a request. ``fields``: what a route has added."""
     log = logger.error if "fault" in fields else logger.info
     log(
         "request",
         method=method,
-        path=path,
-        status=status,
-        milliseconds=int((time.perf_counter() - started) * 100_000) / 100,
-        request_id=this_id.decode(),
+        path=line.path,
+        status=line.status,
+        milliseconds=int((time.perf_counter() - line.started) * 100_000) / 100,
+        request_id=line.this_id.decode(),
         **fields,
     )
 

@@ -27,6 +27,7 @@ async def verify(
     wanted: VerifyQuery,
     scope: Scope,
     fields: dict[str, Any],
+    *,
     recalled: Session | None = None,
 ) -> Session:
     """Return the live session of an access token, which is as the caller wants it.

@@ -11,6 +11,7 @@ from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header
 from clusterpass.service.asgi.problems import problem_headers
 from clusterpass.service.asgi.request_log import (
     REQUEST_ID,
+    Line,
     describe_exception,
     log_request,
     note_error,
@@ -76,8 +77,8 @@ class Responder:
         finally:
             if is_logged:
                 # The paths are constants, so nothing in them has to be cut.
-                path = scope["path"]
-                log_request(self._logger, scope["method"], path, status, started, this_id, fields)
+                line = Line(scope["path"], status, started, this_id)
+                log_request(self._logger, scope["method"], line, fields)
 
 
 async def _send(scope: Scope, send: Send, answer: Answer, this_id: bytes) -> None:

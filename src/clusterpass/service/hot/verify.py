@@ -73,7 +73,7 @@ class Verify:
         token = bearer_token(header_values(scope, b"authorization"))
         recalled = self._recalled(token, wanted)
         known = recalled if wanted.level is None else None
-        session = await verify(self._service, token, wanted, scope, fields, known)
+        session = await verify(self._service, token, wanted, scope, fields, recalled=known)
         headers, body = unpack_session(self._response(token, session))
         return Answer(200, headers, body, self._logs_all or session is not recalled)
 
