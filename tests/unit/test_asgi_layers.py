@@ -3,13 +3,20 @@
 import asyncio
 import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from clusterpass.service.asgi.body_limits import BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
-from clusterpass.service.asgi.log_lines import make_logger
+from clusterpass.service.asgi.lifespan import run_lifespan
+from clusterpass.service.asgi.log_lines import GatheredLines, make_logger
 from clusterpass.service.asgi.request_body import MOST_BODY_BYTES
 from clusterpass.service.asgi.request_log import (
     LOG_FIELDS,
@@ -295,3 +302,118 @@ def test_a_logger_writes_a_line(kind: Any) -> None:
     told = json.loads(line)
     assert (told["event"], told["level"], told["status"]) == ("request", "info", 200)
     assert told["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("name", ["alice", "Änne", "\ud800", 'a"b\\\n'])
+def test_a_line_is_ascii_whatever_is_logged(name: str) -> None:
+    stream = io.StringIO()
+    make_logger("json", stream).error("request", subject=name, odd=b"bytes", frames=["a", "b"])
+    text = stream.getvalue()
+    assert text.isascii()
+    assert text.count("\n") == 1
+    told = json.loads(text)
+    assert (told["subject"], told["level"], told["frames"]) == (name, "error", ["a", "b"])
+    assert abs(datetime.fromisoformat(told["timestamp"]) - datetime.now(UTC)) < timedelta(hours=1)
+
+
+class Stream(io.StringIO):
+    """Counts what is written to it."""
+
+    writes = flushes = 0
+
+    def write(self, text: str, /) -> int:
+        self.writes += 1
+        return super().write(text)
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+def test_lines_of_one_turn_of_the_event_loop_are_written_in_one_go() -> None:
+    stream = Stream()
+    lines = GatheredLines(stream)
+
+    async def log() -> None:
+        for text in "ab":
+            lines.write(text)
+            lines.flush()
+        assert stream.getvalue() == ""
+        await asyncio.sleep(0)
+        assert (stream.getvalue(), stream.writes, stream.flushes) == ("ab", 1, 1)
+        lines.write("c")
+        await asyncio.sleep(0)
+
+    asyncio.run(log())
+    assert (stream.getvalue(), stream.writes) == ("abc", 2)
+    lines.write("d")
+    assert stream.getvalue() == "abcd", "without an event loop at once"
+
+
+def test_standard_output_is_written_to_where_no_stream_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_logger("json").info("request", status=200)
+    assert json.loads(capsys.readouterr().out)["status"] == 200
+
+
+class Lifespan:
+    """What a context sees of the lifespan of a server, and the server of it."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails = fails
+        self.seen: list[str] = []
+        self.sent: list[Any] = []
+
+    @asynccontextmanager
+    async def context(self) -> AsyncIterator[None]:
+        self.seen.append("began")
+        if self.fails == "startup":
+            raise ValueError(self.fails)
+        yield
+        self.seen.append("ended")
+        if self.fails == "shutdown":
+            raise ValueError(self.fails)
+
+    async def run(self) -> None:
+        async def receive() -> Any:
+            self.seen.append("asked")
+            return {}
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        await run_lifespan(self.context(), receive, send)
+
+
+def test_what_is_open_is_closed_when_the_server_stops() -> None:
+    lifespan = Lifespan()
+    asyncio.run(lifespan.run())
+    assert lifespan.seen == ["asked", "began", "asked", "ended"]
+    assert [message["type"] for message in lifespan.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+@pytest.mark.parametrize("moment", ["startup", "shutdown"])
+def test_a_server_is_told_what_fails(moment: str) -> None:
+    lifespan = Lifespan(moment)
+    with pytest.raises(ValueError, match=moment):
+        asyncio.run(lifespan.run())
+    last = lifespan.sent[-1]
+    assert last["type"] == f"lifespan.{moment}.failed"
+    assert "ValueError" in last["message"]
+
+
+def test_the_application_of_a_worker_is_imported_without_the_framework() -> None:
+    code = "import sys, clusterpass.service.app; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "clusterpass" in loaded
+    assert not loaded & {"fastapi", "starlette", "structlog", "jinja2"}
