@@ -352,3 +352,14 @@ def test_responses_count_in_the_limit_of_bytes(monkeypatch):
             assert scene.cache.stats().bytes <= 200_000
         counts.append(scene.cache.stats().entries)
     assert counts[1] < counts[0] * 0.7
+
+
+def test_a_response_that_is_used_often_becomes_that_of_an_object(scene):
+    kept(scene, "often")
+    kept(scene, "once")
+    fill(scene, 20)
+    assert scene.cache.find_response("once") == b"once"
+    for _ in range(64):
+        assert scene.cache.find_response("often") == b"often"
+    assert (packed(scene, "often"), packed(scene, "once")) == (False, True)
+    assert len(scene.cache._tokens.objects) == OBJECTS

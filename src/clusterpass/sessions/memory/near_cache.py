@@ -125,12 +125,10 @@ class NearCache(Following):
         return find_response
 
     def _packed_response(self, token: str) -> bytes | None:
-        if not self._tokens.is_packed(token):
-            return None
         with self._lock:
             response = self._tokens.packed_response(token)
-        if response is not None:
-            self._hits += 1
+            if response is not None:
+                self._hits += 1
         return response
 
     # Questions.

@@ -43,6 +43,8 @@ _CHECKED_FOR_EXPIRY: Final = 4
 _LOOKED_AT: Final = 16
 """How many objects are looked at to find the one that leaves."""
 _PACKED_AT_ONCE: Final = 8
+_REBUILT_EACH: Final = 64
+"""One in so many uses of packed responses makes an object of the entry."""
 _EVICTED_AT_ONCE: Final = 64
 
 
@@ -78,6 +80,8 @@ class TokenIndex:
         self._by_key: dict[bytes, CachedToken | set[CachedToken]] = {}
         self._packed = PackedTokens(min(most_entries, most_bytes // _PACKED_BYTES))
         self._object_bytes = 0
+        self._responses = 0
+        """How many responses packed entries have given."""
         self.evictions = 0
         """The number of entries that left before their tokens expired."""
 
@@ -110,8 +114,16 @@ class TokenIndex:
         return entry
 
     def packed_response(self, token: str) -> bytes | None:
-        """Return the response kept with a packed entry if it may be served now."""
-        return self._packed.response(token, self._steady(), self._until)
+        """Return the response kept with a packed entry if it may be served now.
+
+        Few of those who are used become objects: the more often one is used, the sooner.
+        """
+        response = self._packed.response(token, self._steady(), self._until)
+        if response is not None:
+            self._responses += 1
+            if not self._responses % _REBUILT_EACH:
+                self.rebuilt(token)
+        return response
 
     def _until(self, lease: int) -> float:
         return lease_of(lease, self._leases.current).until
