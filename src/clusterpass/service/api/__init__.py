@@ -4,5 +4,4 @@
 - ``sessions``: the caller's own sessions and history. ``administration``: everyone's.
 - ``health_and_keys``: health checks, and the public keys.
 - ``dependencies``: what the routes are given; ``openapi``: the description of the API.
-- ``password_check``: which code checks passwords.
 """
