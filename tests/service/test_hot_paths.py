@@ -207,7 +207,8 @@ async def test_a_long_query_is_answered_all_the_same(both: Both, tokens: dict[st
 )
 async def test_credentials_are_read_alike(both, tokens, values, status, method, path):
     if path == "/logout" and status == 200:
-        pytest.skip("it can be done once only")
+        values = (*values, b"Bearer TOKEN")  # a logout can be done once only
+        status = 400
     token = tokens["access_token"].encode()
     sent = [(b"Authorization", value.replace(b"TOKEN", token)) for value in values]
     more: dict[str, Any] = {"headers": sent}

@@ -32,8 +32,8 @@ def create_app(
 ) -> "Application":
     """Return the application; raise ConfigurationError when the settings are unsafe or invalid.
 
-    ``logger``: a structlog logger; by default, one that writes to standard output. ``parent``: the
-    id of the parent process; this process exits when the parent does.
+    ``logger``: as from ``make_logger``; by default, one that writes to standard output. ``parent``:
+    the id of the parent process; this process exits when the parent does.
     """
     if find_spec(_FRAMEWORK) is None:  # it is loaded later
         raise ModuleNotFoundError(f"No module named {_FRAMEWORK!r}", name=_FRAMEWORK)

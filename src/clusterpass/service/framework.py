@@ -41,7 +41,7 @@ _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 def build_framework(service: Service, logger: Any) -> FastAPI:
     """Return the application of all routes, with its middleware.
 
-    ``logger``: a structlog logger.
+    ``logger``: as from :func:`clusterpass.service.asgi.log_lines.make_logger`.
     """
     app = FastAPI(
         title="ClusterPass",
