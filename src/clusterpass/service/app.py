@@ -2,7 +2,8 @@
 
 - The settings are validated when the application is created. The store is opened when a worker's
   event loop starts, and closed with it.
-- The framework is loaded on a thread once the worker serves; what needs it earlier waits for it.
+- The framework is loaded on a thread when the first request needs it. A worker that only answers
+  the hot paths never holds it in memory.
 """
 
 import asyncio
@@ -89,21 +90,22 @@ class Application:
             self._service = service
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
-            self._framework = asyncio.ensure_future(
-                asyncio.to_thread(_load_framework, service, self._logger)
-            )
             watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None
             try:
                 yield
             finally:
                 if watch is not None:
                     watch.cancel()
-                with suppress(Exception):  # who needed the framework was told
-                    await self._framework
+                if self._framework is not None:
+                    with suppress(Exception):  # who needed the framework was told
+                        await self._framework
+                    self._framework = None
                 await authenticator.close()
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._framework is not None
+        if self._framework is None:
+            loading = asyncio.to_thread(_load_framework, self.service, self._logger)
+            self._framework = asyncio.ensure_future(loading)
         framework = await asyncio.shield(self._framework)
         await framework(scope, receive, send)
 
