@@ -8,7 +8,7 @@ from clusterpass import Ban, Session, SessionRevoked, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.followers import Followed, Followers
-from clusterpass.sessions.memory.node_state import ALWAYS, NEVER
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 from clusterpass.sessions.watching import Watched
 
 SESSION = Session("alice", "s" * 22, "phone", 1, 2, 3, acr="1", auth_time=1)
@@ -79,6 +79,8 @@ class Scene:
         self.now = 100.0
         self.followers = Followers(lambda: self.now)
         self.woken: list[str] = []
+        self.successor: Lease | None = None
+        """The lease under which entries go on, whose own has ended as slots have moved."""
 
     def follow(self, name: str = "a", keys=KEYS) -> Followed:
         followed = Followed("alice", keys, bytes(16), "s", lambda: self.woken.append(name))
@@ -89,9 +91,13 @@ class Scene:
         followed.is_due, followed.read_at = False, self.now
         followed.entry.lease, followed.entry.deadline = lease, deadline
 
+    def go_on(self, entry: CachedToken) -> None:
+        if self.successor is not None:
+            entry.lease = self.successor
+
     def look(self) -> list[str]:
         self.woken.clear()
-        self.followers.wake_lapsed()
+        self.followers.wake_lapsed(self.go_on)
         return self.woken
 
 
@@ -145,6 +151,19 @@ def test_who_has_none_is_woken_once_a_second(gone) -> None:
     assert scene.look() == [], "it is about to be read"
     scene.read(followed, **gone)
     assert scene.look() == []
+
+
+def test_who_goes_on_under_another_lease_is_left_alone() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    scene.read(followed, Lease("a", 1))
+    scene.now += 5
+    scene.successor = ALWAYS
+    assert scene.look() == []
+    scene.read(followed, Lease("a", 1))
+    scene.now += 5
+    scene.successor = None
+    assert scene.look() == ["a"]
 
 
 def test_not_all_are_woken_at_once() -> None:

@@ -9,6 +9,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from clusterpass.protocol.keyspace import SubjectKeys
@@ -117,11 +118,16 @@ class Followers:
         while self._left:
             self.remove(self._left.popleft())
 
-    def wake_lapsed(self) -> None:
-        """Wake some of those whose leases have ended, or whose sessions end by themselves."""
+    def wake_lapsed(self, go_on: Callable[[CachedToken], None]) -> None:
+        """Wake some of those whose leases have ended, or whose sessions end by themselves.
+
+        ``go_on``: gives an entry the lease under which it is as good, where slots have moved.
+        """
         now, woken = self._steady(), 0
         for followed in self._all:
             entry = followed.entry
+            if entry.lease.until == -inf and entry.lease is not NEVER:
+                go_on(entry)
             if now < entry.lease.until and now < entry.deadline:
                 continue
             if followed.is_due or now < followed.read_at + _BETWEEN_READS:

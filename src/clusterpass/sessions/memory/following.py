@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.cutoff import Cutoff
+from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.followers import Followed, Followers
 from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.node_state import NEVER
 
 
 class Following(Beliefs):
@@ -78,9 +80,16 @@ class Following(Beliefs):
         with self._lock:
             self.followers.all_changed()
 
+    def _go_on_under_new_lease(self, entry: CachedToken) -> None:
+        """Give ``entry`` the present lease of its node, if slots have moved, but not its own."""
+        with self._lock:
+            lease = self.leases.successor(entry.lease, entry.keys.slot)
+            if lease is not None and entry.lease is not NEVER:
+                entry.lease = lease
+
     def look_after_followers(self) -> int:
         """Wake followers whose sessions were not heard of lately; return how many there are."""
         with self._lock:
             self.followers.forget_left()
-            self.followers.wake_lapsed()
+            self.followers.wake_lapsed(self._go_on_under_new_lease)
             return len(self.followers)

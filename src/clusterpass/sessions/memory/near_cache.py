@@ -162,13 +162,6 @@ class NearCache(Following):
             return True
         return False
 
-    def _go_on_under_new_lease(self, entry: CachedToken) -> None:
-        """Give ``entry`` the present lease of its node, if slots have moved, but not its own."""
-        with self._lock:
-            lease = self.leases.successor(entry.lease, entry.keys.slot)
-            if lease is not None and entry.lease is not NEVER:
-                entry.lease = lease
-
     def response_of(self, token: str, session: Session) -> bytes | None:
         """Return the response kept with ``token`` if it was made of this very ``session``."""
         entry = self._tokens.objects.get(token)
