@@ -113,6 +113,15 @@ class Followers:
         for followed in self._all:
             followed.touch()
 
+    def actors_unheard(self) -> None:
+        """Wake the followers of impersonations: a change of an actor may have been missed.
+
+        The lease of a followed session is that of its own node, which may not be the actor's.
+        """
+        for followed in self._all:
+            if len(followed.keys) > 1:
+                followed.touch()
+
     def forget_left(self) -> None:
         """Forget those whose callers are gone."""
         while self._left:

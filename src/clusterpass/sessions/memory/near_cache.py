@@ -329,6 +329,7 @@ class NearCache(Following):
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
+                self.followers.actors_unheard()
             for key in keys or ():
                 self._invalidations.note(now)
                 if key.startswith(self._cutoff_prefix):
