@@ -414,10 +414,10 @@ def test_each_verb_is_one_round_trip(cluster, config, subject, monkeypatch):
 
 def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
     """One send, two replies: WAIT is no second round trip."""
-    from clusterpass.store.drivers import sync
+    from clusterpass.store.drivers import pool
 
     sent = []
-    original = sync.Connection.send_packed_command
+    original = pool.Connection.send_packed_command
 
     def record(self, command, **options):
         sent.append(b"".join(command))
@@ -425,7 +425,7 @@ def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
 
     sessions.login(subject)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sync.Connection, "send_packed_command", record)
+        patch.setattr(pool.Connection, "send_packed_command", record)
         sessions.login(subject)
     assert len(sent) == 1
     assert b"EVALSHA" in sent[0]

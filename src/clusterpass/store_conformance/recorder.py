@@ -1,6 +1,6 @@
 """An observer of a store that notes what it is told, for the tests to look at."""
 
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 
 from clusterpass.protocol.calls.journal import Told
 from clusterpass.store.exchanges.evidence import JournalBook
@@ -12,19 +12,46 @@ class Recorder:
     prefixes: Sequence[bytes] = (b"cp:{", b"cp:not-before:{")
     journal: JournalBook | None = None
     """No journals are read."""
+    held = 0
+    """Nothing is in memory."""
+    activity = 0
+    """Nothing is read from memory."""
+    is_followed = True
+    """Heartbeats never pause."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_all: bool = True) -> None:
+        """``wants_all``: whether all changes are of interest, or those of what was read."""
+        self.wants_all = wants_all
+        self.on_use: Callable[[], None] | None = None
         self.refusal = ""
         self.primaries: Set[Hashable] = frozenset()
         self.pushing: set[Hashable] = set()
         self.keys: set[bytes] = set()
         self.own: set[bytes] = set()
+        self.unannounced: set[bytes] = set()
         self.answered: set[Hashable] = set()
         self._beats = 0
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Keep who owns the slots."""
         self.primaries = frozenset(nodes)
+
+    def note_use(self) -> None:
+        """Nobody waits for a use."""
+
+    def rested(self) -> None:
+        """Heartbeats never pause."""
+
+    def mapped(self, seconds: float, moved: Mapping[Hashable, Collection[int]]) -> None:
+        """Nothing depends on the slots."""
+
+    def effective_epoch(self, epoch: int) -> int:
+        """No epoch is explained."""
+        return epoch
+
+    def unheard(self, key: bytes) -> None:
+        """Keep which keys were read without being announced."""
+        self.unannounced.add(key)
 
     def set_journals(self, nodes: Set[Hashable]) -> None:
         """No journals are read."""
@@ -77,6 +104,8 @@ class Recorder:
         epoch: int,
         cutoff: int | None,
         told: Told | None = None,
+        *,
+        own_epoch: int | None = None,
     ) -> bool:
         """Keep that ``node`` answered a heartbeat."""
         self.answered.add(node)

@@ -168,6 +168,26 @@ class StoreConformance:
             client.set(key, "changed by others")
         _eventually(lambda: key in recorder.keys)
 
+    def test_an_observer_hears_of_what_was_read(
+        self, opened: Opened, store_cluster: EmbeddedCluster
+    ) -> None:
+        """What was announced is pushed at the next change, and the store says what was not."""
+        recorder = Recorder(wants_all=False)
+        opened.store.observe(recorder, 0.5)
+        opened.run(_reply(self._add(opened, "read")))
+        key = opened.store.keyspace.user("read")
+
+        def is_announced() -> bool:
+            recorder.unannounced.clear()
+            opened.run(_reply(self._find(opened, "read")))
+            return key not in recorder.unannounced and len(recorder.pushing) == 3
+
+        _eventually(is_announced)
+        recorder.keys.clear()
+        with store_cluster.client(store_cluster.primary_of(key)) as client:
+            client.delete(key)
+        _eventually(lambda: key in recorder.keys)
+
     def test_a_primary_that_is_replaced_is_found(
         self, opened: Opened, store_cluster: EmbeddedCluster
     ) -> None:
