@@ -1,6 +1,9 @@
 """Servers that refuse RESP3, or CLIENT TRACKING: nothing is cached, and primaries are judged."""
 
 import contextlib
+import queue
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,7 +15,7 @@ from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.model.errors import StoreDenied
 
 from .conftest import REDIS_SERVER
-from .stored import eventually
+from .stored import commands_of, eventually
 from .test_acl import PASSWORD, QUOTED, documented_rights
 from .test_outdated_primaries import (
     FACES,
@@ -98,6 +101,31 @@ def test_a_user_without_tracking_serves_all_verbs(without_tracking, face, mode, 
     with contextlib.closing(FACES[face](without_tracking, config)) as manager:
         verifies_and_caches_nothing(manager, subject, WHY["tracking"], cached=mode == "cached")
         eventually(lambda: has_evidence(manager))
+
+
+@face
+@mode
+def test_who_watches_there_reads_now_and_then(
+    without_tracking, cluster, face, mode, config, subject
+):
+    """What nobody announces is read again about once a second, and never without a pause."""
+    config = replace(config, verification=mode)
+    with contextlib.closing(FACES[face](without_tracking, config)) as manager:
+        pair = manager.login(subject)
+        changes = iter(manager.watch(manager.verify(pair.access_token)))
+        reports: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=lambda: reports.put(next(changes)), daemon=True).start()
+        eventually(lambda: has_evidence(manager))
+        before = reads_of(cluster)
+        time.sleep(2.0)
+        assert reads_of(cluster) - before < 100
+        manager.revoke(subject, pair.session_id)
+        assert reports.get(timeout=30).kind == "ended"
+
+
+def reads_of(cluster: EmbeddedCluster) -> int:
+    """How many scripts the nodes have run."""
+    return commands_of((cluster, "both"), "evalsha")["evalsha"]
 
 
 @face

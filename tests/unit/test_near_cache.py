@@ -124,6 +124,19 @@ def test_the_answer_of_a_node_without_a_lease_is_not_served(scene):
     assert scene.cache.find("other") is None
 
 
+def test_what_no_node_announces_is_not_served_later_but_is_good_for_who_waits(scene):
+    entry = scene.entry()
+    loading = scene.cache.begin(entry.key)
+    scene.cache.unheard(entry.key)
+    scene.cache.keep(entry, scene.loaded(), loading, NODE)
+    scene.cache.end(loading)
+    assert scene.cache.find("token") is None
+    assert scene.cache.shared("token", scene.now) is entry.session
+    assert scene.cache.seconds_since_seen(entry) == 0.0, "it was seen alive"
+    scene.cache.changed(entry.key)
+    assert scene.cache.shared("token", scene.now) is None
+
+
 def test_an_older_answer_does_not_displace_what_is_served(scene):
     entry = scene.entry()
     late = scene.cache.begin(entry.key)

@@ -264,13 +264,15 @@ class NearCache(Following):
         with self._lock:
             self._take(followed.entry, loaded, loading, node)
             followed.is_due = followed.is_due or not loading.is_good
+            if not loading.is_heard and not self.refusal:
+                followed.read_at = -math.inf  # at the next look, as pushes are about to begin
 
     def _take(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
     ) -> bool:
         """Write an answer into ``entry``; return False if what is served may be newer."""
         lease = None
-        if loading is not None and loading.is_good:
+        if loading is not None and loading.is_good and loading.is_heard:
             lease = self.leases.lease_since(loading.began, node)
         if lease is None and entry.lease.until > self._steady():
             return False
@@ -307,9 +309,12 @@ class NearCache(Following):
             self.followers.changed(key)
 
     def unheard(self, key: bytes) -> None:
-        """Take note that no node pushes when what was just read of ``key`` changes."""
+        """Take note that no node pushes when what was just read of ``key`` changes.
+
+        The answer is as good as any for those who ask now, but is not served later.
+        """
         with self._lock:
-            self._loading.changed(key)
+            self._loading.unheard(key)
 
     def outdated(self, key: bytes) -> None:
         """Invalidate the sessions of ``key``, but not the loads of it that are in flight."""

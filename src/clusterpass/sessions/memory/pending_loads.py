@@ -7,7 +7,7 @@ from typing import Final
 class PendingLoad:
     """A load that was announced and has not returned yet."""
 
-    __slots__ = ("asked_at", "began", "is_good", "key", "token")
+    __slots__ = ("asked_at", "began", "is_good", "is_heard", "key", "token")
 
     def __init__(self, key: bytes, token: str, began: int, asked_at: float) -> None:
         self.key: Final = key
@@ -18,6 +18,8 @@ class PendingLoad:
         """When the load began, in seconds of the steady clock."""
         self.is_good = True
         """Whether no change of the key became known since the load began."""
+        self.is_heard = True
+        """Whether a node pushes when what the load returns changes."""
 
 
 class PendingLoads:
@@ -55,6 +57,11 @@ class PendingLoads:
         """Take note that ``key`` has or may have changed: what its loads return may be older."""
         for loading in self._by_key.get(key, ()):
             loading.is_good = False
+
+    def unheard(self, key: bytes) -> None:
+        """Take note that no node pushes changes of what the loads of ``key`` return."""
+        for loading in self._by_key.get(key, ()):
+            loading.is_heard = False
 
     def clear(self) -> None:
         """Forget all loads."""
