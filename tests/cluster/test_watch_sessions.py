@@ -22,8 +22,10 @@ from clusterpass import (
     SessionUnknown,
     StoreUnavailable,
 )
+from clusterpass.protocol.keyspace import Keyspace
 
 from .conftest import Facade
+from .stored import eventually
 
 pytestmark = pytest.mark.timeout(120)
 HANGING = 40.0
@@ -208,6 +210,32 @@ def test_an_impersonation_ends_with_its_actor(watcher, other, subject):
     pair = other.impersonate(actor, subject, reason="help")
     watch = Watch(watcher, other.verify(pair.access_token, verification="strict"))
     settle(watch, other, subject)
+    other.revoke_all(actor.subject)
+    assert isinstance(watch.ended().error, SessionRevoked)
+
+
+def test_so_it_does_after_a_connection_to_the_node_of_its_actor_was_lost(
+    cluster, watcher, other, new_subject
+):
+    """The node that has the session of the subject has said nothing, and goes on."""
+    keys = Keyspace()
+    subject = new_subject()
+    home = cluster.primary_of(keys.sessions(subject))
+    name = next(
+        each
+        for each in (f"{subject}-root-{number}" for number in range(100))
+        if cluster.primary_of(keys.sessions(each)) != home
+    )
+    _, actor = logged_in(other, name)
+    pair = other.impersonate(actor, subject, reason="help")
+    watch = Watch(watcher, other.verify(pair.access_token, verification="strict"))
+    settle(watch, other, subject)
+    with cluster.client(cluster.primary_of(keys.sessions(name))) as client:
+        for link in client.client_list():
+            if link["name"] == "clusterpass":
+                client.client_kill_filter(_id=link["id"])
+    eventually(lambda: all(node.has_lease for node in watcher.stats().nodes))
+    time.sleep(2.0)  # the time in which every session without a lease is read again
     other.revoke_all(actor.subject)
     assert isinstance(watch.ended().error, SessionRevoked)
 

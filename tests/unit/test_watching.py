@@ -131,17 +131,6 @@ def test_an_impersonation_is_woken_by_its_actor() -> None:
     scene.followers.remove(followed)
 
 
-def test_a_gap_wakes_who_follows_an_impersonation() -> None:
-    scene = Scene()
-    plain, acted = scene.follow("plain"), scene.follow("acted")
-    scene.followers.add_key(acted, OTHER)
-    for each in (plain, acted):
-        scene.read(each)
-    scene.followers.actors_unheard()
-    assert scene.woken == ["acted"]
-    assert (plain.is_due, acted.is_due) == (False, True)
-
-
 def test_who_has_a_lease_is_left_alone() -> None:
     scene = Scene()
     followed = scene.follow()

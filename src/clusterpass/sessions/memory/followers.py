@@ -14,7 +14,7 @@ from typing import Final
 
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.memory.node_state import NEVER
+from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 
 LOOK_SECONDS: Final = 0.25
 """Seconds between two looks for leases that have ended."""
@@ -27,7 +27,7 @@ _FAR: Final = 2**40
 class Followed:
     """A session that one caller follows."""
 
-    __slots__ = ("entry", "is_due", "keys", "left", "read_at", "wake")
+    __slots__ = ("actor_lease", "entry", "is_due", "keys", "left", "read_at", "wake")
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class Followed:
         )
         self.keys: set[bytes] = {keys.sessions}
         """The keys whose changes concern the session: that of its subject, and of its actor."""
+        self.actor_lease: Lease = ALWAYS
+        """The lease of the session of its actor, which another node may hold."""
         self.is_due = True
         """Whether the session may have changed since it was read."""
         self.left: deque[Followed] | None = None
@@ -113,15 +115,6 @@ class Followers:
         for followed in self._all:
             followed.touch()
 
-    def actors_unheard(self) -> None:
-        """Wake the followers of impersonations: a change of an actor may have been missed.
-
-        The lease of a followed session is that of its own node, which may not be the actor's.
-        """
-        for followed in self._all:
-            if len(followed.keys) > 1:
-                followed.touch()
-
     def forget_left(self) -> None:
         """Forget those whose callers are gone."""
         while self._left:
@@ -137,7 +130,8 @@ class Followers:
             entry = followed.entry
             if entry.lease.until == -inf and entry.lease is not NEVER:
                 go_on(entry)
-            if now < entry.lease.until and now < entry.deadline:
+            held_until = min(entry.lease.until, followed.actor_lease.until, entry.deadline)
+            if now < held_until:
                 continue
             if followed.is_due or now < followed.read_at + _BETWEEN_READS:
                 continue

@@ -3,7 +3,7 @@
 Without a near cache that serves, nobody needs pushes until somebody follows.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -79,19 +79,6 @@ class Following(Beliefs):
         """Have all followed sessions read again."""
         with self._lock:
             self.followers.all_changed()
-
-    def connected(self, node: Hashable, *, pushes: bool = True) -> None:
-        """Begin a generation: ``node`` answers heartbeats, and ``pushes`` invalidations or not."""
-        super().connected(node, pushes=pushes)
-        with self._lock:
-            self.followers.actors_unheard()
-
-    def mapped(self, seconds: float, moved: Mapping[Hashable, Collection[int]]) -> None:
-        """Take note of the slot map that was asked for ``seconds`` ago; as for ``Beliefs``."""
-        super().mapped(seconds, moved)
-        if moved:
-            with self._lock:
-                self.followers.actors_unheard()
 
     def _go_on_under_new_lease(self, entry: CachedToken) -> None:
         """Give ``entry`` the present lease of its node, if slots have moved, but not its own."""

@@ -263,9 +263,20 @@ class NearCache(Following):
         """Take note of what ``node`` answered about a session that somebody follows."""
         with self._lock:
             self._take(followed.entry, loaded, loading, node)
-            followed.is_due = followed.is_due or not loading.is_good
-            if not loading.is_heard and not self.refusal:
-                followed.read_at = -math.inf  # at the next look, as pushes are about to begin
+            self._look_again(followed, loading)
+
+    def hold_actor(self, followed: Followed, loading: PendingLoad, node: Hashable) -> None:
+        """Take note of what ``node`` answered about the actor of a followed impersonation."""
+        with self._lock:
+            is_held = loading.is_good and loading.is_heard
+            lease = self.leases.lease_since(loading.began, node) if is_held else None
+            followed.actor_lease = lease or NEVER
+            self._look_again(followed, loading)
+
+    def _look_again(self, followed: Followed, loading: PendingLoad) -> None:
+        followed.is_due = followed.is_due or not loading.is_good
+        if not loading.is_heard and not self.refusal:
+            followed.read_at = -math.inf  # at the next look, as pushes are about to begin
 
     def _take(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
@@ -334,7 +345,6 @@ class NearCache(Following):
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
-                self.followers.actors_unheard()
             for key in keys or ():
                 self._invalidations.note(now)
                 if key.startswith(self._cutoff_prefix):

@@ -4,6 +4,7 @@ An impersonation ends together with the session of its actor. What the store ans
 session is corrected by what this process knows, as for every other session.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Final
 
@@ -46,11 +47,11 @@ class Actors:
             raise
         self._judge(subject, session_id, answer.reply, asked_at, cutoff)
 
-    def require_actor(self, actor: Actor, cutoff: int) -> Flow[None]:
-        """Return if the session of ``actor`` is live; raise SessionRevoked if not. One round trip.
+    def require_actor(self, actor: Actor, cutoff: int) -> Flow[Hashable]:
+        """Return the node that says that the session of ``actor`` is live. One round trip.
 
-        The error tells that the impersonation has ended, and not why the actor's session did: the
-        subject must not learn that.
+        Raises SessionRevoked if it is not: the error tells that the impersonation has ended, and
+        not why the actor's session did, as the subject must not learn that.
         """
         ended_at = 0
         session_id = decode_session_id(actor.session_id)
@@ -68,7 +69,7 @@ class Actors:
             except SessionUnknown:
                 ended_at = answer.reply.now
             else:
-                return
+                return answer.node
         raise SessionRevoked(reason="revoked", ended_at=ended_at, note=_NOTE)
 
     def refuse_ended(self, actor: Actor) -> None:

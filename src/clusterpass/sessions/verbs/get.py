@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from clusterpass.model.authentication_errors import SessionRevoked, SessionUnknown
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
-from clusterpass.model.values import Session
+from clusterpass.model.values import Actor, Session
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
@@ -80,8 +80,7 @@ class Get:
             cutoff = max(cutoff, self._cutoff.milliseconds)
             loaded = self._loads.interpret(entry, reply, "strict", sent_at, cutoff)
             if loaded.session.act is not None:
-                near.follow_actor(followed, self._keyspace.sessions(loaded.session.act.subject))
-                yield from self._actors.require_actor(loaded.session.act, cutoff)
+                yield from self._follow_actor(followed, loaded.session.act, cutoff)
             near.follow(followed, replace(loaded, note_at=inf), loading, answer.node)
         except StoreDenied:
             raise
@@ -91,6 +90,20 @@ class Get:
         finally:
             near.end(loading)
         return loaded.session
+
+    def _follow_actor(self, followed: Followed, actor: Actor, cutoff: int) -> Flow[None]:
+        """Hold an impersonation also under a lease of the node that has the session of ``actor``.
+
+        Raises SessionRevoked when that session is not live.
+        """
+        near, key = self._near, self._keyspace.sessions(actor.subject)
+        near.follow_actor(followed, key)
+        loading = near.begin(key)
+        try:
+            node = yield from self._actors.require_actor(actor, cutoff)
+            near.hold_actor(followed, loading, node)
+        finally:
+            near.end(loading)
 
 
 def _nobody() -> None:
