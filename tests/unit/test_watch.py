@@ -388,6 +388,37 @@ async def test_who_wants_all_changes_has_nodes_push_them() -> None:
     assert scene.store.trackers == {A: 0}
 
 
+async def test_who_was_too_busy_to_push_is_asked_again() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.wants_all = True
+    for times in (1, 2):
+        scene.turn()
+        asked = [n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0]]
+        assert len(asked) == times
+        connection.futures[asked[-1]].set_result(Fault("busy"))
+        await settle()
+
+
+async def test_a_watch_that_has_ended_reports_nothing() -> None:
+    """Its links are lost after its task, and another event loop may have a watch by then."""
+    scene = Scene()
+    await scene.met()
+    running = asyncio.ensure_future(scene.watch.run(cast("Nodes", scene.links)))
+    await settle()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ("lost", A) in scene.observer.told
+    scene.observer.told.clear()
+    scene.store.trackers[A] = 8  # of the other watch
+    scene.watch.lost(A)
+    scene.watch.connected(A, "read", 9)
+    scene.watch.refused(A, ServerError("ERR", "no"))
+    assert scene.observer.told == []
+    assert scene.store.trackers == {A: 8}
+
+
 async def test_few_processes_that_hold_many_keys_hear_of_all_changes() -> None:
     scene = Scene()
     connection = await scene.met()

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -111,6 +112,8 @@ class AsyncStore(StoreBase):
         self._forget_loops()
 
     def _forget_loops(self) -> None:
+        self._entering = threading.Lock()
+        """Held while it is decided which event loop runs the watch."""
         self._by_loop = weakref.WeakKeyDictionary()
         self._keepers = []
         self._latest = None
@@ -199,23 +202,29 @@ class AsyncStore(StoreBase):
         return self._enter(asyncio.get_running_loop())
 
     def _enter(self, loop: asyncio.AbstractEventLoop) -> Nodes:
+        with self._entering:
+            return self._enter_locked(loop)
+
+    def _enter_locked(self, loop: asyncio.AbstractEventLoop) -> Nodes:
         self._keepers = [
-            (nodes, keeper) for nodes, keeper in self._keepers if not nodes.loop.is_closed()
+            (nodes, keeper)
+            for nodes, keeper in self._keepers
+            if not (nodes.loop.is_closed() or keeper.done())
         ]
         nodes = self._by_loop.get(loop)
         keeper = next((task for each, task in self._keepers if each is nodes), None)
-        if nodes is None or (nodes.watch is None and self._wants_watch()):
-            # Calls in flight keep the old connections; the watch listens on new ones.
+        if nodes is None or keeper is None or (nodes.watch is None and self._wants_watch()):
+            # Calls in flight keep the old connections; the watch listens on new ones. A watch that
+            # was cancelled does not begin again, as another event loop may have one by now.
             write_timeout = self.location.patience.write_timeout(self.durability)
             nodes = Nodes(self.location, self._new_watch(), write_timeout=write_timeout)
             keeper = None
             self._by_loop[loop] = nodes
         if self._closed:
             nodes.close()
-        elif keeper is None or keeper.done():
+        elif keeper is None:
             keeper = loop.create_task(nodes.keep(), name="clusterpass-connections")
-            self._keepers = [each for each in self._keepers if each[0] is not nodes]
-            self._keepers.append((nodes, keeper))
+            self._keepers = [*self._keepers, (nodes, keeper)]
         self._latest, self._keeper = nodes, keeper
         return nodes
 

@@ -113,7 +113,10 @@ class Pushing:
     ) -> None:
         outcome = None if answer.cancelled() else answer.result()
         if outcome is None or isinstance(outcome, Fault):
-            return  # the link reports a lost connection itself
+            # The link reports a lost connection itself; an open one had too many requests waiting.
+            if connection.is_open:
+                self._asked.discard(address)
+            return
         if pushes != "nothing" and isinstance(outcome.values[1], ServerError):
             self._refused(address, outcome.values[1])
         elif connection.is_open:

@@ -64,6 +64,9 @@ class Watch:
         """Why nodes do not push, as the latest node that refused said; empty once a node pushes."""
         self._failure: BaseException | None = None
         """What a task or a callback of the watch raised."""
+        self._has_ended = False
+        """Whether another watch may report to the observer by now: what becomes of the links of
+        this one is of no interest any more."""
         self._pushing: Final = Pushing(
             store, observer, connected=self.connected, refused=self.refused
         )
@@ -90,6 +93,8 @@ class Watch:
 
     def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
         """Note that the node at ``address`` ``pushes`` changes over connection ``client_id``."""
+        if self._has_ended:
+            return
         self._refusal = self._observer.refusal = ""
         self._pushing.meet(address, pushes, client_id)
         self._is_urgent.set()
@@ -99,6 +104,8 @@ class Watch:
 
         Its heartbeats are as good as those of others: they tell whether it may be believed.
         """
+        if self._has_ended:
+            return
         self._refuse(address, f"{error.code} {error.message}")
         self._pushing.meet_refusing(address)
         self._is_urgent.set()
@@ -110,6 +117,8 @@ class Watch:
 
     def lost(self, address: Address) -> None:
         """Note that the node at ``address`` no longer pushes changes."""
+        if self._has_ended:
+            return
         self._pushing.forget(address)
         self._observer.lost(address)
         self._look_ups.is_wanted = True
@@ -122,6 +131,19 @@ class Watch:
 
         A watch that fails begins again after a pause.
         """
+        try:
+            await self._run_and_restart(nodes)
+        except GeneratorExit:
+            raise  # the event loop was closed before: another watch may report by now
+        except BaseException:
+            for address in list(self._pushing.met):
+                self._pushing.forget(address)
+                self._observer.lost(address)
+            raise
+        finally:
+            self._has_ended = True
+
+    async def _run_and_restart(self, nodes: Nodes) -> NoReturn:
         task = asyncio.current_task()
         while True:
             self._restarts.begin()

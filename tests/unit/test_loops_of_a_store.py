@@ -1,0 +1,87 @@
+"""Which event loop runs the watch of a store, when several begin at once or one ends."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from clusterpass.store.drivers.aio import AsyncStore
+from clusterpass.store.drivers.nodes import Nodes
+
+NOWHERE = "redis+cluster://127.0.0.1:1"
+
+
+class Observer:
+    """Is told of nothing here, as no node is reached."""
+
+    prefixes: tuple[bytes, ...] = ()
+    journal = None
+    refusal = ""
+    activity, is_followed, held, wants_all = 0, True, 0, False
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_, **__: None
+
+
+def observed() -> AsyncStore:
+    store = AsyncStore.from_url(NOWHERE)
+    store.observe(cast("Any", Observer()), 0.5)
+    return store
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_of_loops_that_begin_at_once_one_watches(hasty):
+    for _ in range(50):
+        store, together = observed(), threading.Barrier(2)
+        entered: list[Nodes] = []
+
+        async def enter(
+            store: AsyncStore = store,
+            together: threading.Barrier = together,
+            entered: list[Nodes] = entered,
+        ) -> None:
+            together.wait(20)
+            entered.append(store._nodes())
+            together.wait(20)
+
+        threads = [threading.Thread(target=asyncio.run, args=(enter(),)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(nodes.watch is not None for nodes in entered) == [False, True]
+
+
+def test_a_watch_that_was_cancelled_leaves_the_one_of_another_loop_alone():
+    store = observed()
+    here, there = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    async def nodes() -> Nodes:
+        await asyncio.sleep(0)
+        return store._nodes()
+
+    async def cancel_all() -> None:
+        others = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    assert here.run_until_complete(nodes()).watch is not None
+    here.run_until_complete(cancel_all())
+    taken_over = there.run_until_complete(nodes())
+    assert taken_over.watch is not None
+    assert here.run_until_complete(nodes()).watch is None
+    for loop in (here, there):
+        loop.run_until_complete(cancel_all())
+        loop.close()
