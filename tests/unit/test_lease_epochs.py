@@ -121,7 +121,29 @@ def test_one_that_catches_up_is_believed_by_what_others_told_before(leases):
     assert found is not None and found.until == pytest.approx(0.3 + BOUND)
 
 
+def test_a_cluster_that_was_made_anew_is_believed_also_where_nobody_pushes(leases):
+    for node in NODES:
+        leases.connected(node, pushes=False, at=0.3)
+    for epoch in range(10, 20):
+        for own, node in enumerate(NODES, 1):
+            told(leases, node, 0.3 + epoch / 1000, epoch, own)
+    for at in (0.4, 0.5):
+        for own, node in enumerate(NODES, 1):
+            told(leases, node, at, 3, own)
+    assert not any(leases.doubts(node, 0.5) for node in NODES)
+
+
 # Slot maps
+
+
+def test_however_many_slots_leave_a_node_the_leases_of_others_are_known(leases):
+    """What is packed finds its lease by a number."""
+    kept = [leases.lease(node) for node in NODES]
+    for slot in range(1100):
+        leases.mapped(1.0, {"a": [slot]})
+    assert kept[0] is not None and leases.current(kept[0].began) is None, "too long ago"
+    for lease in (leases.lease("a"), *kept[1:]):
+        assert lease is not None and leases.current(lease.began) is lease
 
 
 def test_after_an_epoch_the_slots_have_to_be_looked_up(leases):
@@ -209,5 +231,5 @@ def test_a_cluster_made_anew_and_an_epoch_that_falls_end_what_went_on(leases):
 def test_the_leases_that_went_on_are_bounded(leases):
     for slot in range(3000):
         leases.mapped(0.3, {"a": [slot]})
-    assert len(leases._generations._current) <= 1000
+    assert len(leases._generations._current) < 1000 + len(NODES)
     assert leases.lease("a") is leases.current(leases.lease("a").began)

@@ -1,15 +1,13 @@
 """Which event loop runs the watch of a store, when several begin at once or one ends."""
 
 import asyncio
-import sys
+import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any, cast
-
-import pytest
 
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.nodes import Nodes
+from clusterpass.store.drivers.watch import Watch
 
 NOWHERE = "redis+cluster://127.0.0.1:1"
 
@@ -26,41 +24,39 @@ class Observer:
         return lambda *_, **__: None
 
 
-def observed() -> AsyncStore:
-    store = AsyncStore.from_url(NOWHERE)
+def observed(kind: type[AsyncStore] = AsyncStore) -> AsyncStore:
+    store = kind.from_url(NOWHERE)
     store.observe(cast("Any", Observer()), 0.5)
     return store
 
 
-@pytest.fixture
-def hasty() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+class Slow(AsyncStore):
+    """Makes its watch so slowly that another event loop may begin meanwhile, unless it waits."""
+
+    together = threading.Barrier(2)
+
+    def _new_watch(self) -> Watch | None:
+        watch = super()._new_watch()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.together.wait(0.5)
+        return watch
 
 
-def test_of_loops_that_begin_at_once_one_watches(hasty):
-    for _ in range(50):
-        store, together = observed(), threading.Barrier(2)
-        entered: list[Nodes] = []
+def test_of_loops_that_begin_at_once_one_watches():
+    store = observed(Slow)
+    entered: list[Nodes] = []
+    both = threading.Barrier(2)
 
-        async def enter(
-            store: AsyncStore = store,
-            together: threading.Barrier = together,
-            entered: list[Nodes] = entered,
-        ) -> None:
-            together.wait(20)
-            entered.append(store._nodes())
-            together.wait(20)
+    async def enter() -> None:
+        entered.append(store._nodes())
+        await asyncio.to_thread(both.wait, 20)
 
-        threads = [threading.Thread(target=asyncio.run, args=(enter(),)) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-        assert sorted(nodes.watch is not None for nodes in entered) == [False, True]
+    threads = [threading.Thread(target=asyncio.run, args=(enter(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(nodes.watch is not None for nodes in entered) == [False, True]
 
 
 def test_a_watch_that_was_cancelled_leaves_the_one_of_another_loop_alone():

@@ -11,7 +11,8 @@ from typing import Final
 from clusterpass.sessions.memory.node_state import Lease, NodeState
 
 _MOST_CONTINUED: Final = 1000
-"""The most leases that are kept because slots have moved, and what was read may be as good."""
+"""The most leases of a node that are kept because slots have moved, and what was read may be as
+good."""
 
 
 class Generations:
@@ -45,8 +46,9 @@ class Generations:
         if state is not None and (lease := state.lease) is not None:
             lease.until = -inf
             self.begin(node, state, lease.connected)
-        while len(self._current) > _MOST_CONTINUED:
-            del self._current[next(iter(self._current))]
+            kept = [each.began for each in self._current.values() if each.node == node]
+            for began in kept[:-_MOST_CONTINUED]:
+                del self._current[began]
 
     def forget(self) -> None:
         """Forget which slots have moved, and every lease that went on."""

@@ -186,10 +186,11 @@ class Leases(Evidence):
         """Note the epoch that ``node`` reports; return whether its slots may have changed."""
         former, state.epoch = state.epoch, epoch
         may_differ = self._has_epochs and former is not None and former != epoch
-        if former is not None and epoch < former and state.lease is not None:
-            self._generations.retire(state)
-            self._generations.begin(node, state)
+        if former is not None and epoch < former:
             state.told.clear()
+            if state.lease is not None:
+                self._generations.retire(state)
+                self._generations.begin(node, state)
         state.epoch_told(epoch, sent_at)
         heard_at = sent_at if heard_at is None else heard_at
         if state.previous is None:
