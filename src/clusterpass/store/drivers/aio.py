@@ -166,7 +166,7 @@ class AsyncStore(StoreBase):
     ) -> Outcome:
         """Read in an event loop that does not run the watch, whose connection gets the pushes."""
         tracker = self.trackers.get(node)
-        if tracker:
+        if tracker is not None:
             connection.name_tracker(tracker)
         assert call.packed is not None
         outcome = await connection.ask(call.packed, 1)

@@ -49,14 +49,15 @@ class Pool:
         *,
         until: float | None = None,
         urgent: bool = False,
-        tracker: int = 0,
+        tracker: int | None = None,
     ) -> Replies | Fault:
         """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
 
         ``limit``: seconds for all replies together; None: the timeout, for each reply. ``until``:
         seconds of the monotonic clock; None: after the patience of the pool. ``urgent``: use a
         connection more than there may be, rather than wait for one. ``tracker``: the number of
-        the connection that is to get pushes of what is read; 0: none.
+        the connection that is to get pushes of what is read; 0: it gets those of all changes;
+        None: it is not known whether any does.
         """
         if urgent:
             return self._exchange(commands, limit, tracker)
@@ -69,15 +70,15 @@ class Pool:
             self._free.release()
 
     def _exchange(
-        self, commands: tuple[Command, ...], limit: float | None, tracker: int
+        self, commands: tuple[Command, ...], limit: float | None, tracker: int | None
     ) -> Replies | Fault:
         try:
             (connection, named), reused = self._idle.pop(), True
         except IndexError:
             connection, named, reused = self._connect(), 0, False
-        names = tracker not in {0, named}
-        if names:
-            commands = (redirecting(tracker), *commands)
+        asked = named if tracker is None else tracker
+        if asked != named:
+            commands = (redirecting(asked), *commands)
         done = is_followed = False
         try:
             if not reused:
@@ -89,9 +90,9 @@ class Pool:
             else:
                 until = time.monotonic() + limit
                 values = [_read_until(connection, until) for _ in commands]
-            if names:
-                named = 0 if isinstance(values.pop(0), ServerError) else tracker
-            is_followed = tracker in {0, named}
+            if asked != named:
+                named = 0 if isinstance(values.pop(0), ServerError) else asked
+            is_followed = asked in {0, named}
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
             fault = fault_of(error, reused=reused)

@@ -208,9 +208,7 @@ class SyncStore(StoreBase):
         wait, limit = send.wait, None
         if wait is None:
             tracker = self.trackers.get(send.address)
-            found = pool.send(
-                send.commands, until=send.until, urgent=send.urgent, tracker=tracker or 0
-            )
+            found = pool.send(send.commands, until=send.until, urgent=send.urgent, tracker=tracker)
             if tracker is None and isinstance(found, Replies):
                 found.is_followed = False
             return found

@@ -53,7 +53,12 @@ def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:
 
 
 def redirecting(client_id: int) -> Command:
-    """CLIENT TRACKING for a connection whose reads another one, ``client_id``, gets pushes of."""
+    """CLIENT TRACKING for a connection whose reads another one, ``client_id``, gets pushes of.
+
+    0: for one whose reads the node need not remember.
+    """
+    if not client_id:
+        return _NOT_TRACKING
     return (*_TRACKING, b"REDIRECT", client_id)
 
 
