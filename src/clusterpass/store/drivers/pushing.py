@@ -59,7 +59,11 @@ class Pushing:
         """What the node at ``address`` should push; None: any node."""
         if not self._observer.prefixes:
             return "nothing"
-        return "all" if self._observer.wants_all or address in self._all else "read"
+        if self._observer.wants_all or address in self._all:
+            return "all"
+        # Where a node does not tell the number of a connection, no other one can name it.
+        is_unnumbered = address is not None and self._client_ids.get(address) == 0
+        return "all" if is_unnumbered else "read"
 
     def meet(self, address: Address, pushes: Pushes, client_id: int | None = None) -> None:
         """Note that a node answers heartbeats, and ``pushes``.
