@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -219,6 +220,31 @@ async def test_the_slots_are_looked_up_at_first_and_when_a_link_is_not_opened() 
     scene.turn()
     await settle()
     assert len(scene.links.looked_up) == 2
+
+
+async def test_a_map_that_was_asked_for_before_the_wish_does_not_fulfil_it() -> None:
+    """Another caller had asked before the epoch changed; the watch has waited for its turn."""
+    scene = Scene()
+    scene.store.slots.asked_at = -1.0
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 1
+    assert scene.watch._look_ups.is_wanted
+    scene.store.slots.asked_at = inf
+    scene.watch._look_ups._looked_up_at -= 1.0
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 2
+    assert not scene.watch._look_ups.is_wanted
+
+
+async def test_two_maps_of_one_version_are_both_taken_over() -> None:
+    scene = Scene()
+    scene.turn()
+    before = scene.store.slots
+    scene.store.slots = SlotMap([Shard(B, 1)] * SLOTS, before.version, is_replicated=True)
+    assert ("primaries", [B], []) in scene.turn()
+    assert scene.turn() == []
 
 
 async def test_the_slots_are_looked_up_again_after_a_while() -> None:

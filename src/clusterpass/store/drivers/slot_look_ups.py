@@ -26,7 +26,8 @@ class SlotLookUps:
         wake: Callable[[], None],
         take_end: Callable[["asyncio.Task[None]"], None],
     ) -> None:
-        """``wake``: called after each look-up; ``take_end``: called with a task that has ended."""
+        """``wake``: called once there is a new map; ``take_end``: called with a task that has
+        ended."""
         self.is_wanted = True
         """Whether the slots may have changed."""
         self._store = store
@@ -66,6 +67,10 @@ class SlotLookUps:
 
     def _looked_up(self, _: "asyncio.Task[None]") -> None:
         self._task = None
-        if not self._store.slots.version:
+        slots = self._store.slots
+        is_older = self._store.location.is_cluster and slots.asked_at < self._looked_up_at
+        if is_older or not slots.version:
+            # No node has answered, or the map is that of another caller, who had asked before.
             self.is_wanted = True
-        self._wake()
+        else:
+            self._wake()

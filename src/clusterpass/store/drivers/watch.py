@@ -223,8 +223,8 @@ class Watch:
         if self._failure is not None:
             raise self._failure
         slots = self._store.slots
-        if slots.version != self._version:
-            self._take(nodes)
+        if slots.version != self._version or slots is not self._slots:
+            self._take(nodes)  # two callers may have looked up maps of one version
         now = time.monotonic()
         self._look_ups.begin_if_due(nodes, now)
         for address, heartbeat in self._heartbeats.items():
