@@ -87,7 +87,6 @@ def test_what_makes_a_node_push() -> None:
     off = (b"CLIENT", b"TRACKING", b"OFF")
     assert switching("read", (b"a",), Keyspace("n")) == (off, plain, subscribe)
     assert switching("nothing", (b"a",), Keyspace("n")) == (off,)
-    assert redirecting(7) == (*plain, b"REDIRECT", 7)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ class Peer:
         self.port = self.listener.getsockname()[1]
         self.accepted = 0
         self.open: list[socket.socket] = []
-        self.asked: list[bytes] = []
         self.may_answer = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -45,7 +44,6 @@ class Peer:
                     if request[0] == b"HELLO":
                         client.sendall(b"%1\r\n$5\r\nproto\r\n:3\r\n")
                         continue
-                    self.asked.append(b" ".join(request))
                     if request[0] == b"LATE":
                         assert self.may_answer.wait(60)
                     client.sendall(b"$%d\r\n%b\r\n" % (len(request[-1]), request[-1]))
@@ -137,18 +135,6 @@ def test_who_finds_no_connection_free_is_told_unless_it_is_urgent(peer: Peer) ->
     peer.may_answer.set()
     user.join(30)
     assert pool.send((("ECHO", "b"),)) == Replies([b"b"])
-
-
-def test_who_gets_the_pushes_is_named_once_and_told_when_nobody_needs_them(peer: Peer) -> None:
-    """The node need not remember what is read while it pushes all changes."""
-    pool = pool_of(peer.port)
-    for tracker in (None, 0, 7, 7, None, 0, 0, 7):
-        outcome = pool.send(((b"GET", b"key"),), tracker=tracker)
-        assert outcome == Replies([b"key"])
-    on, off = b"CLIENT TRACKING ON REDIRECT 7", b"CLIENT TRACKING OFF"
-    asked = [each for each in peer.asked if b"SETINFO" not in each]
-    get = b"GET key"
-    assert asked == [get, get, on, get, get, get, off, get, get, on, get]
 
 
 def test_after_a_close_no_connection_stays_open(peer: Peer) -> None:

@@ -414,23 +414,13 @@ async def test_who_wants_all_changes_has_nodes_push_them() -> None:
     assert scene.store.trackers == {A: 0}
 
 
-async def test_who_does_not_tell_the_number_of_the_connection_pushes_all_changes() -> None:
-    """Threads and other event loops could not have what they read announced to it."""
+async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> None:
     scene = Scene()
-    connection = scene.links.connections[A] = Connection()
-    scene.turn()
-    scene.watch.connected(A, scene.watch.pushes, 0)
-    scene.turn()
-    number = next(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
-    connection.futures[number].set_result(Replies([b"OK", b"OK", b"OK"]))
-    await settle()
+    assert scene.watch.pushes == "read"
+    scene.store.reads_elsewhere = True
+    assert scene.watch.pushes == "all"
+    scene.watch.connected(A, "all", 7)
     assert scene.store.trackers == {A: 0}
-    scene.turn()
-    assert sum(b"TRACKING" in asked[0] for asked in connection.asked) == 1
-    scene.watch.lost(A)
-    scene.watch.connected(A, scene.watch.pushes, 7)
-    scene.turn()
-    assert scene.store.trackers == {A: 7}, "it is another server now"
 
 
 async def test_who_was_too_busy_to_push_is_asked_again() -> None:

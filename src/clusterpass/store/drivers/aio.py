@@ -2,8 +2,8 @@
 
 - Each event loop has its own connections. Routing and retries are those of ``exchanges.carry_out``.
 - One event loop at a time runs the watch for the observer: the loop of the first call, and after
-  that loop is closed, the loop of the next call. What another loop reads is announced to the
-  connections of the watch.
+  that loop is closed, the loop of the next call. Once another loop reads, too, nodes push all
+  changes to the connections of the watch.
 """
 
 import asyncio
@@ -165,12 +165,11 @@ class AsyncStore(StoreBase):
         call: ScriptCall[Any],
     ) -> Outcome:
         """Read in an event loop that does not run the watch, whose connection gets the pushes."""
-        tracker = self.trackers.get(node)
-        if tracker is not None:
-            connection.name_tracker(tracker)
+        self.reads_elsewhere = True
+        pushes_all = self.trackers.get(node) == 0  # before the read
         assert call.packed is not None
         outcome = await connection.ask(call.packed, 1)
-        if tracker is None or not (tracker == 0 or connection.is_followed_by(tracker)):
+        if not pushes_all:
             observer.unheard(call.keys[0])
         return outcome
 

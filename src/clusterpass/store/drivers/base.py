@@ -58,8 +58,12 @@ class StoreBase:
         self._disagreed_at: dict[Address, float] = {}
         """When others were last asked about a node, and did not agree with it."""
         self.trackers: dict[Address, int] = {}
-        """The connections on which nodes push changes, by their number at the node: what is read
-        over another connection has to be announced to them. 0: the node pushes all changes."""
+        """The nodes that push changes, with the number of the connection on which they do; 0: they
+        push all changes."""
+        self.reads_elsewhere = False
+        """Whether sessions are read over other connections than those on which nodes push. A node
+        forgets what was read over a connection once that is lost, and does so unheard: all changes
+        have to be pushed."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)

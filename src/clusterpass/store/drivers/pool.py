@@ -1,9 +1,6 @@
 """The connections of a synchronous store to one node. Threads share them, one call at a time each.
 
 The connection used last is used first, so that the others may idle and be closed by the node.
-
-Where a node pushes the changes of what was read, it has to do so to the connection of the watch:
-each connection of the pool that reads names it once (CLIENT TRACKING with REDIRECT).
 """
 
 import threading
@@ -17,8 +14,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from clusterpass.store.location import Address, StoreLocation
-from clusterpass.store.outcomes import Command, Fault, Replies, ServerError
-from clusterpass.store.wire.handshake import redirecting
+from clusterpass.store.outcomes import Command, Fault, Replies
 from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
     connection_options,
@@ -36,8 +32,7 @@ class Pool:
         """``connect``: makes a connection, which is not open yet; ``most``: how many calls may be
         under way; ``patience``: the seconds that another call waits."""
         self._connect = connect
-        self._idle: deque[tuple[Connection, int]] = deque()
-        """The idle connections, each with the tracker that it has named."""
+        self._idle: deque[Connection] = deque()
         self._free = threading.BoundedSemaphore(most)
         self._patience = patience
         self._closed = False
@@ -49,37 +44,29 @@ class Pool:
         *,
         until: float | None = None,
         urgent: bool = False,
-        tracker: int | None = None,
     ) -> Replies | Fault:
         """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
 
         ``limit``: seconds for all replies together; None: the timeout, for each reply. ``until``:
         seconds of the monotonic clock; None: after the patience of the pool. ``urgent``: use a
-        connection more than there may be, rather than wait for one. ``tracker``: the number of
-        the connection that is to get pushes of what is read; 0: it gets those of all changes;
-        None: it is not known whether any does.
+        connection more than there may be, rather than wait for one.
         """
         if urgent:
-            return self._exchange(commands, limit, tracker)
+            return self._exchange(commands, limit)
         patience = self._patience if until is None else max(0.0, until - time.monotonic())
         if not self._free.acquire(timeout=patience):
             return Fault("busy")
         try:
-            return self._exchange(commands, limit, tracker)
+            return self._exchange(commands, limit)
         finally:
             self._free.release()
 
-    def _exchange(
-        self, commands: tuple[Command, ...], limit: float | None, tracker: int | None
-    ) -> Replies | Fault:
+    def _exchange(self, commands: tuple[Command, ...], limit: float | None) -> Replies | Fault:
         try:
-            (connection, named), reused = self._idle.pop(), True
+            connection, reused = self._idle.pop(), True
         except IndexError:
-            connection, named, reused = self._connect(), 0, False
-        asked = named if tracker is None else tracker
-        if asked != named:
-            commands = (redirecting(asked), *commands)
-        done = is_followed = False
+            connection, reused = self._connect(), False
+        done = False
         try:
             if not reused:
                 connection.connect()
@@ -90,9 +77,6 @@ class Pool:
             else:
                 until = time.monotonic() + limit
                 values = [_read_until(connection, until) for _ in commands]
-            if asked != named:
-                named = 0 if isinstance(values.pop(0), ServerError) else asked
-            is_followed = asked in {0, named}
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
             fault = fault_of(error, reused=reused)
@@ -102,12 +86,12 @@ class Pool:
         finally:
             # A connection with an unread reply is never used again.
             if done:
-                self._idle.append((connection, named))
+                self._idle.append(connection)
             else:
                 connection.disconnect()
             if self._closed:
                 self.clear()
-        return Replies(values, is_followed=is_followed)
+        return Replies(values)
 
     def close(self) -> None:
         """Close the idle connections. A connection in use is closed at the end of its call."""
@@ -118,7 +102,7 @@ class Pool:
         """Close the idle connections."""
         while self._idle:
             try:
-                self._idle.pop()[0].disconnect()
+                self._idle.pop().disconnect()
             except IndexError:
                 return
 

@@ -59,11 +59,8 @@ class Pushing:
         """What the node at ``address`` should push; None: any node."""
         if not self._observer.prefixes:
             return "nothing"
-        if self._observer.wants_all or address in self._all:
-            return "all"
-        # Where a node does not tell the number of a connection, no other one can name it.
-        is_unnumbered = address is not None and self._client_ids.get(address) == 0
-        return "all" if is_unnumbered else "read"
+        wants_all = self._observer.wants_all or self._store.reads_elsewhere
+        return "all" if wants_all or address in self._all else "read"
 
     def meet(self, address: Address, pushes: Pushes, client_id: int | None = None) -> None:
         """Note that a node answers heartbeats, and ``pushes``.
@@ -98,7 +95,7 @@ class Pushing:
         wanted = self.wanted(address)
         if self.met[address] != wanted:
             self._switch(address, connection, wanted)
-        elif wanted != "nothing" and not self._observer.wants_all:
+        elif wanted != "nothing" and not (self._observer.wants_all or self._store.reads_elsewhere):
             self._apply_rule(address, connection, now)
 
     def _switch(self, address: Address, connection: MultiplexedConnection, pushes: Pushes) -> None:

@@ -42,6 +42,7 @@ class SyncStore(StoreBase):
 
         super().__init__(location, on_close)
         self._make_pool: Final = make_pool
+        self.reads_elsewhere = True
         self._pools: dict[Address, Pool]
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
@@ -207,9 +208,9 @@ class SyncStore(StoreBase):
         pool = self._pools.get(send.address) or self._pool(send.address)
         wait, limit = send.wait, None
         if wait is None:
-            tracker = self.trackers.get(send.address)
-            found = pool.send(send.commands, until=send.until, urgent=send.urgent, tracker=tracker)
-            if tracker is None and isinstance(found, Replies):
+            pushes_all = self.trackers.get(send.address) == 0  # before the read
+            found = pool.send(send.commands, until=send.until, urgent=send.urgent)
+            if not pushes_all and isinstance(found, Replies):
                 found.is_followed = False
             return found
         if until is not None:

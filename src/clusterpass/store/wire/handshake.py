@@ -52,16 +52,6 @@ def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:
     return (*_TRACKING, b"BCAST", *named)
 
 
-def redirecting(client_id: int) -> Command:
-    """CLIENT TRACKING for a connection whose reads another one, ``client_id``, gets pushes of.
-
-    0: for one whose reads the node need not remember.
-    """
-    if not client_id:
-        return _NOT_TRACKING
-    return (*_TRACKING, b"REDIRECT", client_id)
-
-
 def following(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
     """What makes a node push changes over a connection; nothing where none are wanted."""
     if pushes == "nothing":

@@ -20,9 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from clusterpass.store.outcomes import Fault, FaultKind, Replies, ServerError
-from clusterpass.store.wire.handshake import redirecting
-from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push, pack_one
+from clusterpass.store.outcomes import Fault, FaultKind, Replies
+from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")
 Outcome = Replies | Fault
@@ -106,24 +105,6 @@ class MultiplexedConnection(asyncio.Protocol):
         """Whether the connection takes requests."""
         self.is_plain = False
         """Whether it speaks RESP2, over which nothing is pushed."""
-        self._tracker = 0
-
-    def name_tracker(self, tracker: int) -> None:
-        """Have connection ``tracker`` get pushes when what is read over this one changes."""
-        if tracker == self._tracker:
-            return
-
-        def named(answer: "asyncio.Future[Outcome]") -> None:
-            outcome = answer.result() if not answer.cancelled() else None
-            if not isinstance(outcome, Replies) or isinstance(outcome.values[0], ServerError):
-                self._tracker = 0
-
-        self._tracker = tracker
-        self.ask(pack_one(redirecting(tracker)), 1, urgent=True).add_done_callback(named)
-
-    def is_followed_by(self, tracker: int) -> bool:
-        """Whether ``tracker`` gets pushes of what was read since it was named."""
-        return self._tracker == tracker
 
     def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> "asyncio.Future[Outcome]":
         """Send ``packed``, or queue it until the window has room, unless it is ``urgent``.
