@@ -15,7 +15,6 @@ from clusterpass.store.wire.handshake import (
     following,
     greeting,
     plain_greeting,
-    redirecting,
     switching,
 )
 from clusterpass.store.wire.link import Link
