@@ -80,6 +80,20 @@ class Future:
         else:
             self._wanted.append(do)
 
+    # As a future of asyncio.
+
+    def __await__(self) -> Generator["Future", Any, Any]:
+        return self.value if self.is_set else (yield self)
+
+    def add_done_callback(self, do: "Callable[[Future], object]") -> None:
+        self.then(lambda _: do(self))
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> Any:
+        return self.value
+
 
 Steps = Generator["float | Future", Any, Any]
 """A task: yields seconds to wait, or a future whose value it receives."""

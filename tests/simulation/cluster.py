@@ -88,7 +88,7 @@ class Cluster:
         shard.primary = new
         new.is_primary = True
         new.journals = {slot: journal.copy() for slot, journal in old.journals.items()}
-        self._raise_epoch(new)
+        self._raise_epoch(new, [each.primary for each in self.shards])
         self.clock.note(f"{new} replaces {old} in epoch {self.epoch}")
         return new
 
@@ -108,7 +108,10 @@ class Cluster:
         self._view = None
 
     def move_slot(self, slot: int, target: int, keys: Iterable[bytes]) -> None:
-        """Move a slot with its ``keys``; the first one that a server gets raises the epoch."""
+        """Move a slot with its ``keys``; the server takes an epoch for it.
+
+        It keeps the one that it has where that is the highest of all.
+        """
         old, new = self.owner_of(slot), self.shards[target].primary
         for key in keys:
             value = old.data.pop(key)
@@ -118,17 +121,24 @@ class Cluster:
         self.owners[slot] = target
         self._view = None
         if new.config_epoch < max(each.primary.config_epoch for each in self.shards):
-            self._raise_epoch(new)
+            self._raise_epoch(new, [new, old])
 
-    def _raise_epoch(self, new: Server) -> None:
+    def _raise_epoch(self, new: Server, aware: list[Server]) -> None:
+        """Let ``new`` take an epoch that nobody has; ``aware``: who knows of it at once.
+
+        That is who has voted for it, or the server that has lost the slot by it.
+        """
         self.epoch += 1
         new.config_epoch = self.epoch
         self._view = None
         for server in self.servers.values():
             if server.is_parted or not server.is_up:
                 continue
-            delay = 0.0 if server.is_primary else self.clock.random.uniform(0, _HEARD_WITHIN)
-            self.clock.after(delay, self._hear, server, self.epoch)
+            if server in aware:
+                self._hear(server, self.epoch)
+            else:
+                delay = self.clock.random.uniform(0, _HEARD_WITHIN)
+                self.clock.after(delay, self._hear, server, self.epoch)
 
     @staticmethod
     def _hear(server: Server, epoch: int) -> None:
@@ -164,9 +174,9 @@ class Cluster:
         return found
 
     def _nodes(self) -> bytes:
-        lines = []
+        lines, ranges = [], self._ranges()
         for number, shard in enumerate(self.shards):
-            owned = [f"{a}-{b}" for a, b, owner in self._ranges() if owner == number]
+            owned = [f"{a}-{b}" for a, b, owner in ranges if owner == number]
             lines.append(_line(shard.primary, "master", "-", " ".join(owned)))
             owner_id = _id(shard.primary).decode()
             lines += [_line(each, "slave", owner_id, "") for each in shard.replicas]

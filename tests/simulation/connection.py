@@ -7,10 +7,11 @@ each reply after which the connection ends, and growing pauses with jitter betwe
 import itertools
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.randomness import chance
+from clusterpass.store.wire.link import LinkListener
 
 from .clock import Clock, Future
 from .network import Network
@@ -19,19 +20,9 @@ from .server import Request, Server
 TIMEOUT = 0.5
 _TURNS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
-_NUMBERS = itertools.count()
+_NUMBERS = itertools.count(1)
 _HELLO = ((b"HELLO", 3),)
 Later = Callable[..., None]
-
-
-class Listener(Protocol):
-    """Who hears what a link reports."""
-
-    def connected(self, server: Server) -> None: ...
-
-    def lost(self, server: Server) -> None: ...
-
-    def pushed(self, server: Server, keys: list[bytes]) -> None: ...
 
 
 class Connection:
@@ -101,7 +92,7 @@ class Connection:
 
     def _take_push(self, keys: list[bytes]) -> None:
         if not self.is_closed and self.link.listener is not None:
-            self.link.listener.pushed(self.link.server, keys)
+            self.link.listener.pushed(self.link.server.address, [b"invalidate", keys])
 
     def _check(self, due: float) -> None:
         self._is_watched = False
@@ -127,7 +118,7 @@ class Link:
         network: Network,
         later: Later,
         weight: int,
-        listener: Listener | None = None,
+        listener: LinkListener | None = None,
     ) -> None:
         """``owner``: the number of the process; ``listener``: None where nothing is pushed."""
         self.owner, self.server, self.clock, self.network = owner, server, clock, network
@@ -180,7 +171,7 @@ class Link:
 
     def ended(self, connection: Connection) -> None:
         if connection is self.connection and self.listener is not None:
-            self.listener.lost(self.server)
+            self.listener.lost(self.server.address)
 
     def _greeted(self, made: Connection, outcome: Replies | Fault) -> None:
         opening, self._opening = self._opening, None
@@ -195,6 +186,8 @@ class Link:
         self._pause = _FIRST_PAUSE
         self.connection = made
         if self.listener is not None:
-            self.server.tracking[made] = self.weight
-            self.listener.connected(self.server)
+            pushes = self.listener.pushes
+            if pushes == "all":
+                self.server.tracking[made] = self.weight
+            self.listener.connected(self.server.address, pushes, made.number)
         opening.set(None)

@@ -54,20 +54,16 @@ class Design:
     """How changes are pushed, and who sends heartbeats."""
 
     name: str
-    pushes_to_all: bool
-    """Whether every process hears of every change; otherwise those that have read the key."""
-    idle_stops: bool
-    """Whether a process that nobody asks sends no heartbeats."""
-    idle_after: float = 2.0
-    """Seconds without a verify after which a process is idle."""
+    hears_all: bool
+    """Whether every process hears of every change, and so beats at all times; otherwise it hears
+    of what it has read, and rests while nothing is read."""
 
 
 DESIGNS = {
     each.name: each
     for each in (
-        Design("broadcast", pushes_to_all=True, idle_stops=False),
-        Design("interest", pushes_to_all=False, idle_stops=False),
-        Design("interest-idle", pushes_to_all=False, idle_stops=True),
+        Design("today", hears_all=False),
+        Design("before", hears_all=True),
     )
 }
-"""``broadcast`` is how the library works now; the others are compared with it."""
+"""``before`` is how a process works that listens to the whole cluster, and how all did once."""

@@ -80,7 +80,6 @@ class Process:
         self.clock: Clock = cluster.clock
         self.is_gone = False
         self.stalled_until = 0.0
-        self._asked_at = self.clock.now
         clock = self.clock
         cutoff = Cutoff(clock.read, BOUND)
         self.near = NearCache(
@@ -105,19 +104,12 @@ class Process:
         )
         self.near.journal = self.journal
         self.near.leases.set_journals(None)
-        design = cluster.design
-        self.watch = SimulatedWatch(
-            self.near,
-            clock,
-            self.later,
-            BOUND,
-            lambda: design.idle_stops and clock.now - self._asked_at > design.idle_after,
-        )
+        self.near.wants_all = cluster.design.hears_all
         self.store = SimulatedStore(
-            cluster, network, owner=number, weight=weight, later=self.later, listener=self.watch
+            cluster, network, owner=number, weight=weight, later=self.later
         )
-        self.watch.store = self.store
         self.store.observe(self.near, BOUND)
+        self.watch = self.store.listener = SimulatedWatch(self.store, self.near, BOUND)
         self._loading: dict[str, Future] = {}
         self._reloads_at_once, self._epoch = reloads_at_once, 0
 
@@ -137,8 +129,7 @@ class Process:
 
     def begin(self) -> None:
         """Connect, and take turns."""
-        self._asked_at = self.clock.now
-        self.watch.begin(self.clock.random.random())
+        self.watch.begin(self.later)
 
     def end(self) -> None:
         """End the process."""
@@ -170,17 +161,22 @@ class Process:
     def verify(self, user: User) -> None:
         """Verify the token of ``user``."""
         began = self.clock.now
-        was_idle, self._asked_at = self._asked_at, began
-        if began - was_idle > BOUND:
-            self.watch.hurry()
         if self._reloads_at_once and self._epoch != self.near.leases.epoch:
             self._epoch = self.near.leases.epoch
             for each in list(self.users):
                 spawn(self.later, self._load(each, began))
-        if self.near.find(user.token) is not None:
+        if self.find(user):
             self.judge.accepted(self.number, user.name, began, from_memory=True)
         else:
             spawn(self.later, self._ask(user, began))
+
+    def find(self, user: User) -> bool:
+        """Whether memory serves the session of ``user``, as a verify looks for it."""
+        near = self.near
+        if near.find(user.token) is not None:
+            return True
+        entry = near.entry(user.token)
+        return entry is not None and near.is_served(entry)
 
     def _ask(self, user: User, began: float) -> Running:
         """Verify by the store; those who ask for one token share a load."""

@@ -38,7 +38,7 @@ class Setup:
     seed: int = 1
     sampled: int = MOST_SAMPLED
     """The most processes that are simulated; each then stands for several."""
-    design: Design = DESIGNS["broadcast"]
+    design: Design = DESIGNS["today"]
     traffic: Traffic = field(default_factory=Traffic)
     costs: Costs = field(default_factory=Costs)
     loss: float = 0.0
@@ -204,7 +204,7 @@ class Simulation:
             return
         if asks:
             process.verify(user)
-        elif process.near.find(user.token) is not None:
+        elif process.find(user):
             self.judge.accepted(process.number, user.name, now, from_memory=True)
 
     def keys_by_slot(self) -> dict[int, list[bytes]]:

@@ -122,12 +122,12 @@ class Server:
 
     def push_cost(self, holders: int) -> float:
         """What the push of a changed key costs that ``holders`` processes hold."""
-        if self.design.pushes_to_all:
+        if self.design.hears_all:
             return self.costs.broadcast(sum(self.tracking.values()))
         return holders * self.costs.holder
 
     def _push_cost(self, key: bytes) -> float:
-        return self.push_cost(len(self.readers.get(key, ())))
+        return self.push_cost(sum(not each.is_closed for each in self.readers.get(key, ())))
 
     def _begin(self) -> None:
         queue = self._queue
@@ -187,7 +187,7 @@ class Server:
             case (b"CLUSTER", b"INFO"):
                 return (
                     f"cluster_state:ok\r\ncluster_current_epoch:{self.epoch}\r\n"
-                    f"cluster_my_epoch:{self.config_epoch}\r\n"
+                    f"cluster_my_epoch:{self._told_own_epoch()}\r\n"
                 ).encode()
             case (b"CLUSTER", b"SLOTS"):
                 return (self.view or self.cluster.view())[0]
@@ -217,6 +217,11 @@ class Server:
         if KINDS[script] == "inquiry":
             return journal.read(arguments[0], self.own_mark)
         return journal.fill(arguments, self.own_mark)
+
+    def _told_own_epoch(self) -> int:
+        """The config epoch: a replica tells that of its primary."""
+        of_replica = not self.is_primary and not self.is_parted
+        return (self.cluster.shards[self.shard].primary if of_replica else self).config_epoch
 
     def _journal(self, slot: int) -> StoredJournal:
         return self.journals.setdefault(slot, StoredJournal(self.own_mark))

@@ -10,7 +10,7 @@ from typing import Any
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
-from clusterpass.store.drivers import base
+from clusterpass.store.drivers import base, slot_look_ups, watch
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
@@ -18,11 +18,13 @@ from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Sen
 from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.randomness import chance
+from clusterpass.store.wire.link import LinkListener
 
 from .clock import Clock, Future, Lock
 from .cluster import Cluster
-from .connection import Later, Link, Listener
+from .connection import Later, Link
 from .network import Network
+from .tasks import ASYNCIO
 
 Running = Generator[float | Future, Any, Any]
 
@@ -30,14 +32,20 @@ Running = Generator[float | Future, Any, Any]
 @contextmanager
 def virtual_time(clock: Clock) -> Iterator[None]:
     """Run the library under ``clock``, with the pauses and orders that its generator draws."""
-    former = base.time
-    base.time = SimpleNamespace(monotonic=clock.read)  # type: ignore[attr-defined]
+    modules: tuple[Any, ...] = (base, slot_look_ups, watch)
+    time = SimpleNamespace(monotonic=clock.read)
+    former = base.time, watch.asyncio
+    for module in modules:
+        module.time = time
+    watch.asyncio = ASYNCIO  # type: ignore[attr-defined]
     drawn = vars(chance)
     drawn["random"], drawn["getrandbits"] = clock.random.random, clock.random.getrandbits
     try:
         yield
     finally:
-        base.time = former  # type: ignore[attr-defined]
+        for module in modules:
+            module.time = former[0]
+        watch.asyncio = former[1]  # type: ignore[attr-defined]
         del drawn["random"], drawn["getrandbits"]
 
 
@@ -52,7 +60,6 @@ class SimulatedStore(StoreBase):
         owner: int,
         weight: int,
         later: Later,
-        listener: Listener,
     ) -> None:
         # One seed: the order of several, as a set has it, would differ from run to run.
         seed = next(iter(cluster.servers))
@@ -61,7 +68,9 @@ class SimulatedStore(StoreBase):
         assert self._terms.clock == clock.read, "made outside of virtual_time"
         self._cluster, self._network, self._clock = cluster, network, clock
         self.owner, self._weight = owner, weight
-        self._later, self._listener = later, listener
+        self._later = later
+        self.listener: LinkListener | None = None
+        """The watch: hears what the servers push."""
         self._steady = clock.read
         self._terms = base.replace(self._terms, steady=clock.read)
         self._links: dict[Address, Link] = {}
@@ -74,7 +83,7 @@ class SimulatedStore(StoreBase):
     def link(self, address: Address) -> Link:
         """The link for reads and pushes."""
         if address not in self._links:
-            self._links[address] = self._new_link(address, self._listener)
+            self._links[address] = self._new_link(address, self.listener)
         return self._links[address]
 
     def open_link(self, address: Address) -> Link | None:
@@ -93,7 +102,7 @@ class SimulatedStore(StoreBase):
         for address in sorted(self._links.keys() | self._commits.keys()):
             self.drop(address)
 
-    def _new_link(self, address: Address, listener: Listener | None) -> Link:
+    def _new_link(self, address: Address, listener: LinkListener | None) -> Link:
         server = self._cluster.servers[address]
         network, later = self._network, self._later
         return Link(self.owner, server, self._clock, network, later, self._weight, listener)
@@ -128,6 +137,8 @@ class SimulatedStore(StoreBase):
     def perform(self, call: ScriptCall[Any]) -> Running:
         """Carry out a call as the drivers do: return the answer, or raise StoreUnavailable."""
         slots, terms = self.slots, self._terms
+        if self._observer is not None:
+            self._observer.note_use()
         began = self._clock.now
         try:
             first = first_try(call, terms, slots)

@@ -1,207 +1,108 @@
-"""What a watch does for its process: heartbeats, links, look-ups, journals.
+"""The watch of a simulated process: that of the library, over connections of the simulation."""
 
-A model of ``store/drivers/watch.py``, which is bound to asyncio. All that it reports goes through
-the :class:`Observer` interface; heartbeats are made and read by the real functions.
-"""
-
+from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clusterpass.model.errors import ClusterPassError
-from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.steps import Exchange, LookUp
 from clusterpass.store.location import Address
-from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.outcomes import Fault
 from clusterpass.store.wire.resp import pack
 
-from .clock import Clock, spawn
-from .connection import Later
-from .server import Server
-from .store import Running, SimulatedStore
+from .clock import Future
+from .connection import Connection, Link
+from .tasks import Later, Task, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_BEATS_IN_A_BOUND = 4
-_MOST_EXTRA_TURNS = 10
-_BETWEEN_LOOK_UPS = 0.2
-_UNTIL_LOOK_UP = 30.0
-_STANDING = (b"CLUSTER", b"INFO")
+    from .store import SimulatedStore
 
 
-class SimulatedWatch:
+class SimulatedNodes:
+    """What a watch needs of :class:`clusterpass.store.drivers.nodes.Nodes` and of an event loop."""
+
+    def __init__(self, store: "SimulatedStore", later: Later) -> None:
+        self._store, self._later = store, later
+        self.loop = self
+
+    def connection(self, address: Address) -> "PackedConnection | None":
+        """The connection to ``address``, if it is open."""
+        link = self._store.open_link(address)
+        connection = None if link is None else link.connection
+        return None if connection is None else PackedConnection(connection)
+
+    def link(self, address: Address) -> "OpeningLink":
+        return OpeningLink(self._store.link(address))
+
+    def drop(self, address: Address) -> None:
+        self._store.drop(address)
+
+    async def look_up(self, wanted: LookUp, _: object) -> None:
+        await Waiting(self._store.look_up(wanted))
+
+    async def drive(self, steps: Exchange[Any], _: object) -> Any:
+        return await Waiting(self._store.drive(steps))
+
+    # The event loop.
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+        return Task(self._later, coroutine)
+
+    def call_soon_threadsafe(self, do: Callable[[], None]) -> None:
+        self._later(0.0, do)
+
+
+class PackedConnection:
+    """A connection that takes packed commands."""
+
+    is_plain = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def is_open(self) -> bool:
+        return not self._connection.is_closed
+
+    def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> Future:
+        """The replies, or a fault; ``urgent``: no request waits for its turn here."""
+        commands = commands_in(packed)
+        assert len(commands) == count
+        return self._connection.ask(commands)
+
+
+class OpeningLink:
+    """A link that a watch opens."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def open(self) -> Fault | None:
+        fault: Fault | None = await self._link.open()
+        return fault
+
+
+class SimulatedWatch(Watch):
     """The watch of one process, and the listener of its links."""
 
-    def __init__(
-        self,
-        observer: Observer,
-        clock: Clock,
-        later: Later,
-        bound: float,
-        is_idle: "Callable[[], bool]",
-    ) -> None:
-        """``is_idle``: whether the process needs no heartbeats now."""
-        self._observer, self._clock, self._later = observer, clock, later
-        self._interval = bound / _BEATS_IN_A_BOUND
-        self._is_idle = is_idle
-        self.store: SimulatedStore
-        self._beats: dict[Address, tuple[Heartbeat, tuple[Any, ...]]] = {}
-        self._version = 0
-        self._met: set[Address] = set()
-        self._opening: set[Address] = set()
-        self._reading: set[Address | None] = set()
-        self._is_wanted = True
-        self._is_looking_up = False
-        self._looked_up_at = -_UNTIL_LOOK_UP
-        self._turned_at = 0.0
-        self._turn_number = 0
-        self._next_turn_at = 0.0
-
-    # The listener of links.
-
-    def connected(self, server: Server) -> None:
-        self._met.add(server.address)
-        self._observer.connected(server.address, pushes=True)
-        self.hurry()
-
-    def lost(self, server: Server) -> None:
-        self._met.discard(server.address)
-        self._observer.lost(server.address)
-        self._is_wanted = True
-        self.hurry()
-
-    def pushed(self, server: Server, keys: list[bytes]) -> None:
-        if self._observer.pushed(server.address, keys):
-            self.hurry()
-
-    # Turns.
-
-    def begin(self, phase: float) -> None:
-        """Take turns from now on, the first after ``phase`` of an interval."""
-        self._plan(phase * self._interval)
-
-    def hurry(self) -> None:
-        """Take the next turn soon, but not more than ten in the time of one."""
-        soon = max(self._clock.now, self._turned_at + self._interval / _MOST_EXTRA_TURNS)
-        if soon < self._next_turn_at:
-            self._plan(soon - self._clock.now)
-
-    def _plan(self, seconds: float) -> None:
-        self._turn_number += 1
-        self._next_turn_at = self._clock.now + seconds
-        self._later(seconds, self._turn, self._turn_number)
-
-    def _turn(self, number: int) -> None:
-        if number != self._turn_number:
-            return  # another one was planned since
-        self._turned_at = self._clock.now
-        if not self._is_idle():
-            store = self.store
-            if store.slots.version != self._version:
-                self._take()
-            self._look_up_if_due()
-            for address, (heartbeat, commands) in self._beats.items():
-                self._beat(address, heartbeat, commands)
-        self._plan(self._interval)
-
-    def _beat(self, address: Address, heartbeat: Heartbeat, commands: tuple[Any, ...]) -> None:
-        link = self.store.open_link(address)
-        if link is None:
-            self._open(address)
-        elif address in self._met:
-            number = self._observer.beat_sent(address)
-            answer = link.ask(commands)
-            answer.then(lambda outcome: self._answered(address, number, heartbeat, outcome))
-
-    def _take(self) -> None:
-        """Take over a new slot map, whose owners may differ."""
-        store = self.store
-        self._version = store.slots.version
-        journals = store.journal_nodes() if self._observer.journal is not None else {}
-        made = make_heartbeats(
-            store.slots, store.location.keyspace, is_cluster=True, journals=journals
-        )
-        for address in sorted(self._beats.keys() - made.keys()):
-            store.drop(address)
-            self._met.discard(address)
-        self._beats = {address: (beat, commands_of(beat)) for address, beat in made.items()}
-        self._observer.set_primaries(made.keys(), journals.keys())
-
-    def _answered(self, address: Address, number: int, heartbeat: Heartbeat, outcome: Any) -> None:
-        if isinstance(outcome, Fault):
-            return
-        observer = self._observer
-        pulse = read_pulse(heartbeat, outcome.values)
-        if isinstance(pulse, ServerError):
-            # The node owns its slots no more: a new connection finds out who does.
-            observer.lost(address)
-            self._met.discard(address)
-            self.store.drop(address)
-            self._is_wanted = True
-            return
-        observer.time_told(address, number, pulse.milliseconds)
-        if observer.beat_answered(address, number, pulse.epoch, pulse.cutoff, pulse.told):
-            self._clock.note(f"process {self.store.owner}: hears of epoch {pulse.epoch}")
-            self._is_wanted = True
-            self.hurry()
-        if pulse.told is not None and not observer.knows(address, pulse.told):
-            self._read(address, self.store.read_journal(observer, address))
-
-    # Tasks.
-
-    def _open(self, address: Address) -> None:
-        if address in self._opening:
-            return
-        self._opening.add(address)
-
-        def opened(fault: Fault | None) -> None:
-            self._opening.discard(address)
-            if fault is not None:
-                self._is_wanted = True
-
-        self.store.link(address).open().then(opened)
-
-    def _look_up_if_due(self) -> None:
-        seconds = self._clock.now - self._looked_up_at
-        if not self._is_wanted and seconds <= _UNTIL_LOOK_UP:
-            return
-        if self._is_looking_up or seconds < _BETWEEN_LOOK_UPS:
-            return
-        self._looked_up_at = self._clock.now
-        self._is_wanted, self._is_looking_up = False, True
-        spawn(self._later, self._look_up())
-
-    def _look_up(self) -> Running:
-        store = self.store
-        until = self._clock.now + store.location.patience.deadline
-        try:
-            yield from store.look_up(LookUp(store.slots.version, None, until))
-        except ClusterPassError:
-            self._is_wanted = True
-        self._is_looking_up = False
-        if not store.slots.version:
-            self._is_wanted = True
-        self.hurry()
-
-    def _read(self, key: Address | None, steps: Exchange[None]) -> None:
-        if key not in self._reading:
-            self._reading.add(key)
-            spawn(self._later, self._drive(key, steps))
-
-    def _drive(self, key: Address | None, steps: Exchange[None]) -> Running:
-        try:
-            yield from self.store.drive(steps)
-        except ClusterPassError:
-            return
-        finally:
-            self._reading.discard(key)
-        if key is not None and None not in self._reading and self._observer.has_gaps():
-            self._read(None, self.store.fill_journals(self._observer))
+    def begin(self, later: Later) -> None:
+        """Take turns from now on. A failure of the watch ends the run."""
+        store: Any = self._store
+        nodes: Any = SimulatedNodes(store, later)
+        Task(later, self._run_until_failure(nodes)).add_done_callback(_fail)
 
 
-def commands_of(heartbeat: Heartbeat) -> tuple[tuple[bytes, ...], ...]:
-    """The commands that a heartbeat packs, by their encoding."""
-    words, rest = [], heartbeat.packed
+def _fail(task: Task) -> None:
+    error = task.exception()
+    assert error is not None
+    raise error
+
+
+@cache
+def commands_in(packed: bytes) -> tuple[tuple[bytes, ...], ...]:
+    """The commands that ``packed`` encodes."""
+    words: list[list[bytes]] = []
+    rest = packed
     while rest:
         head, _, rest = rest.partition(b"\r\n")
         if head[:1] == b"*":
@@ -211,5 +112,5 @@ def commands_of(heartbeat: Heartbeat) -> tuple[tuple[bytes, ...], ...]:
             words[-1].append(rest[:size])
             rest = rest[size + 2 :]
     commands = tuple(map(tuple, words))
-    assert pack(commands) == heartbeat.packed
+    assert pack(commands) == packed
     return commands
