@@ -49,19 +49,14 @@ def _runs(args: argparse.Namespace) -> Iterator[tuple[str, Setup]]:
         for name in args.scenario:
             for processes in args.processes:
                 chosen = setup_of(setup, processes, design)
-                if not _is_hopeless(chosen) and not _is_known(args, chosen):
+                if not _is_hopeless(chosen):
                     yield name, chosen
 
 
 def _is_hopeless(setup: Setup) -> bool:
     """Whether the heartbeats alone, eight a second for each primary, saturate every primary."""
-    beating = setup.traffic.busy if setup.design.idle_stops else 1.0
+    beating = 1.0 if setup.design.hears_all else setup.traffic.busy
     return beating * setup.processes * 8 * setup.costs.beat / 1e6 > 0.95
-
-
-def _is_known(args: argparse.Namespace, setup: Setup) -> bool:
-    """Whether all processes are busy, so that it makes no difference whether idle ones stop."""
-    return setup.design.idle_stops and setup.traffic.busy == 1 and "interest" in args.design
 
 
 def main() -> int:
@@ -97,7 +92,6 @@ def _write(args: argparse.Namespace, found: list[Figures]) -> None:
             for each in found
             if each.scenario == name
             and each.processes in {100, 1_000}
-            and each.design != "interest-idle"
         ]
         if panels:
             draw_load(panels, f"{command} --scenario {name}", FOLDER / f"{name}.svg")

@@ -7,6 +7,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
+_TICK = 1e-7
+"""Seconds that every event takes at least: what follows from it happens later."""
 START = 1_000.0
 """When a run begins, in seconds of the virtual clock."""
 EPOCH = 1_700_000_000.0
@@ -45,7 +47,8 @@ class Clock:
         """Let everything happen that is due before ``until``."""
         queue = self._queue
         while queue and queue[0][0] < until:
-            self.now, _, do, args = heappop(queue)
+            due, _, do, args = heappop(queue)
+            self.now = max(due, self.now + _TICK)
             self.events += 1
             do(*args)
         self.now = until

@@ -81,18 +81,25 @@ def _cut_off(sim: Simulation) -> None:
     sim.after(EVENT + 3, sim.network.heal)
 
 
-def _moved(count: int) -> Callable[[Simulation], None]:
-    def plan(sim: Simulation) -> None:
-        """Give the first shard slots of the others, in turns: their first ones."""
-        cluster, by_slot = sim.cluster, sim.keys_by_slot()
-        firsts = [cluster.owners.index(shard) for shard in (1, 2)]
-        pace = 2 / count if count <= 100 else 1 / _SLOTS_A_SECOND
-        for number in range(count):
-            slot = firsts[number % 2] + number // 2
-            keys = by_slot.get(slot, [])
-            sim.after(EVENT + number * pace, cluster.move_slot, slot, 0, keys)
+def _moved_around(sim: Simulation) -> None:
+    """Give a slot of each shard to the next one, in turns: each takes an epoch for it."""
+    cluster, by_slot = sim.cluster, sim.keys_by_slot()
+    firsts = [cluster.owners.index(shard) for shard in range(3)]
+    for number in range(20):
+        shard = number % 3
+        slot = firsts[shard] + number // 3
+        keys = by_slot.get(slot, [])
+        sim.after(EVENT + number * 0.1, cluster.move_slot, slot, (shard + 1) % 3, keys)
 
-    return plan
+
+def _moved_to_one(sim: Simulation) -> None:
+    """Give the first shard slots of the others, in turns: their first ones."""
+    cluster, by_slot = sim.cluster, sim.keys_by_slot()
+    firsts = [cluster.owners.index(shard) for shard in (1, 2)]
+    for number in range(5_000):
+        slot = firsts[number % 2] + number // 2
+        keys = by_slot.get(slot, [])
+        sim.after(EVENT + number / _SLOTS_A_SECOND, cluster.move_slot, slot, 0, keys)
 
 
 def _deploy(sim: Simulation) -> None:
@@ -162,12 +169,16 @@ SCENARIOS = {
             "cut-off", "Three tenths of the processes reach no server for 3 s", _cut_off, lasts=3
         ),
         Scenario(
-            "moved-20", "20 slots move to another primary in 2 s", _moved(20), is_healthy=True
+            "moved-20",
+            "20 slots move, each to the primary that did not get the one before, in 2 s",
+            _moved_around,
+            is_healthy=True,
+            lasts=2,
         ),
         Scenario(
             "moved-5000",
             "5,000 slots move to another primary in 10 s",
-            _moved(5_000),
+            _moved_to_one,
             is_healthy=True,
             lasts=10,
         ),

@@ -57,12 +57,16 @@ class SlotLookUps:
 
     async def _search(self, nodes: Nodes) -> None:
         store = self._store
-        until = time.monotonic() + store.location.patience.deadline
+        began = time.monotonic()
+        until = began + store.location.patience.deadline
         wanted = LookUp(store.slots.version, None, until)
         try:
             await nodes.look_up(wanted, store.search)
         except ClusterPassError as error:
             self._observer.refusal = str(error)
+            self.is_wanted = True
+        if store.location.is_cluster and store.slots.asked_at < began:
+            # No node has answered, or a call that was looking up already had asked before.
             self.is_wanted = True
 
     def _looked_up(self, _: "asyncio.Task[None]") -> None:
