@@ -9,7 +9,6 @@ from .store import virtual_time
 
 _NODE_TIMEOUT = 1.0
 _VOTE_SECONDS = 0.6
-_SLOTS_A_SECOND = 500
 _SHARE_CUT_OFF = 0.3
 _AWAY = 4.0
 """Seconds until a primary that was lost returns, as a replica."""
@@ -89,17 +88,21 @@ def _moved_around(sim: Simulation) -> None:
         shard = number % 3
         slot = firsts[shard] + number // 3
         keys = by_slot.get(slot, [])
-        sim.after(EVENT + number * 0.1, cluster.move_slot, slot, (shard + 1) % 3, keys)
+        sim.after(EVENT + number * 0.5, cluster.move_slot, slot, (shard + 1) % 3, keys)
 
 
-def _moved_to_one(sim: Simulation) -> None:
-    """Give the first shard slots of the others, in turns: their first ones."""
-    cluster, by_slot = sim.cluster, sim.keys_by_slot()
-    firsts = [cluster.owners.index(shard) for shard in (1, 2)]
-    for number in range(5_000):
-        slot = firsts[number % 2] + number // 2
-        keys = by_slot.get(slot, [])
-        sim.after(EVENT + number / _SLOTS_A_SECOND, cluster.move_slot, slot, 0, keys)
+def _moved(count: int, seconds: float) -> Callable[[Simulation], None]:
+    def plan(sim: Simulation) -> None:
+        """Give the first shard slots of the others, in turns: their first ones."""
+        cluster, by_slot = sim.cluster, sim.keys_by_slot()
+        firsts = [cluster.owners.index(shard) for shard in (1, 2)]
+        for number in range(count):
+            slot = firsts[number % 2] + number // 2
+            keys = by_slot.get(slot, [])
+            after = EVENT + number * seconds / count
+            sim.after(after, cluster.move_slot, slot, 0, keys)
+
+    return plan
 
 
 def _deploy(sim: Simulation) -> None:
@@ -170,15 +173,22 @@ SCENARIOS = {
         ),
         Scenario(
             "moved-20",
-            "20 slots move, each to the primary that did not get the one before, in 2 s",
-            _moved_around,
+            "20 slots move to one primary in 2 s, which takes an epoch with the first",
+            _moved(20, 2.0),
             is_healthy=True,
             lasts=2,
         ),
         Scenario(
             "moved-5000",
             "5,000 slots move to another primary in 10 s",
-            _moved_to_one,
+            _moved(5_000, 10.0),
+            is_healthy=True,
+            lasts=10,
+        ),
+        Scenario(
+            "moved-around",
+            "20 slots move among all primaries in 10 s, each of which takes an epoch for each",
+            _moved_around,
             is_healthy=True,
             lasts=10,
         ),
