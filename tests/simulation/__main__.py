@@ -88,10 +88,7 @@ def _write(args: argparse.Namespace, found: list[Figures]) -> None:
     write_page(found, f".venv/bin/{command}")
     for name in _DRAWN:
         panels = [
-            each
-            for each in found
-            if each.scenario == name
-            and each.processes in {100, 1_000}
+            each for each in found if each.scenario == name and each.processes in {100, 1_000}
         ]
         if panels:
             draw_load(panels, f"{command} --scenario {name}", FOLDER / f"{name}.svg")

@@ -105,9 +105,7 @@ class Process:
         self.near.journal = self.journal
         self.near.leases.set_journals(None)
         self.near.wants_all = cluster.design.hears_all
-        self.store = SimulatedStore(
-            cluster, network, owner=number, weight=weight, later=self.later
-        )
+        self.store = SimulatedStore(cluster, network, owner=number, weight=weight, later=self.later)
         self.store.observe(self.near, BOUND)
         self.watch = self.store.listener = SimulatedWatch(self.store, self.near, BOUND)
         self._loading: dict[str, Future] = {}

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from math import inf
 from typing import Any, cast
 
@@ -89,6 +91,8 @@ class Links:
         self.looked_up: list[Any] = []
         self.failure: Exception | None = None
         self.fault: Fault | None = None
+        self.found: Callable[[], None] | None = None
+        """What a look-up does."""
 
     def connection(self, address: Address) -> Connection | None:
         return self.connections.get(address)
@@ -109,6 +113,8 @@ class Links:
         self.looked_up.append(wanted)
         if self.failure is not None:
             raise self.failure
+        if self.found is not None:
+            self.found()
 
 
 class Scene:
@@ -496,3 +502,60 @@ async def test_a_watch_that_begins_again_reports_who_was_met() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert scene.observer.told == [("lost", A), ("lost", B)]
+
+
+def asked_now(owner: Address, version: int) -> SlotMap:
+    """A slot map that was asked for now."""
+    return SlotMap([Shard(owner, 1)] * SLOTS, version, time.monotonic(), is_replicated=True)
+
+
+async def test_a_look_up_that_another_caller_was_making_before_is_made_again() -> None:
+    scene = Scene()
+    scene.store.slots = asked_now(A, 3)
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 1, "it found what was asked for before it began"
+    assert scene.watch._look_ups.is_wanted
+    scene.links.found = lambda: setattr(scene.store, "slots", asked_now(A, 4))
+    scene.watch._look_ups._looked_up_at -= 0.2
+    scene.turn()
+    await settle()
+    assert len(scene.links.looked_up) == 2
+    assert not scene.watch._look_ups.is_wanted
+
+
+async def test_what_was_looked_up_is_taken_over_at_once_without_heartbeats() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    beats = len(connection.futures)
+    scene.links.found = lambda: setattr(scene.store, "slots", asked_now(B, 4))
+    scene.watch._look_ups.is_wanted = True
+    scene.watch._look_ups._looked_up_at -= 0.2
+    scene.watch._is_urgent.clear()
+    scene.turn()
+    scene.observer.told.clear()
+    await settle()
+    assert scene.observer.told == [("primaries", [B], [])]
+    assert scene.links.opened.count(B) > 1, "its link is opened"
+    assert scene.observer.moved[-1] == {A: list(range(SLOTS // 2))}
+    assert len(connection.futures) == beats + 1, "that of the turn"
+    assert not scene.watch._is_urgent.is_set()
+
+
+async def test_a_watch_fails_by_a_map_that_it_cannot_take_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    await scene.met()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scene.observer, "mapped", fail)
+    scene.links.found = lambda: setattr(scene.store, "slots", asked_now(B, 4))
+    scene.watch._look_ups.is_wanted = True
+    scene.watch._look_ups._looked_up_at -= 0.2
+    scene.turn()
+    await settle()
+    with pytest.raises(ZeroDivisionError):
+        scene.turn()

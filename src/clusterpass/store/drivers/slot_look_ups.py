@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from clusterpass.model.errors import ClusterPassError
@@ -23,16 +24,16 @@ class SlotLookUps:
         store: StoreBase,
         observer: Observer,
         *,
-        wake: Callable[[], None],
+        taken: Callable[[Nodes], None],
         take_end: Callable[["asyncio.Task[None]"], None],
     ) -> None:
-        """``wake``: called once there is a new map; ``take_end``: called with a task that has
+        """``taken``: called once there is a new map; ``take_end``: called with a task that has
         ended."""
         self.is_wanted = True
         """Whether the slots may have changed."""
         self._store = store
         self._observer = observer
-        self._wake = wake
+        self._taken = taken
         self._take_end = take_end
         self._task: asyncio.Task[None] | None = None
         self._looked_up_at = -_SECONDS_UNTIL_LOOK_UP
@@ -47,7 +48,7 @@ class SlotLookUps:
         self._looked_up_at = now
         self.is_wanted = False
         self._task = nodes.loop.create_task(self._search(nodes))
-        self._task.add_done_callback(self._looked_up)
+        self._task.add_done_callback(partial(self._looked_up, nodes))
         self._task.add_done_callback(self._take_end)
 
     def cancel(self) -> None:
@@ -57,24 +58,20 @@ class SlotLookUps:
 
     async def _search(self, nodes: Nodes) -> None:
         store = self._store
-        began = time.monotonic()
-        until = began + store.location.patience.deadline
+        until = time.monotonic() + store.location.patience.deadline
         wanted = LookUp(store.slots.version, None, until)
         try:
             await nodes.look_up(wanted, store.search)
         except ClusterPassError as error:
             self._observer.refusal = str(error)
             self.is_wanted = True
-        if store.location.is_cluster and store.slots.asked_at < began:
-            # No node has answered, or a call that was looking up already had asked before.
-            self.is_wanted = True
 
-    def _looked_up(self, _: "asyncio.Task[None]") -> None:
+    def _looked_up(self, nodes: Nodes, task: "asyncio.Task[None]") -> None:
         self._task = None
         slots = self._store.slots
         is_older = self._store.location.is_cluster and slots.asked_at < self._looked_up_at
         if is_older or not slots.version:
             # No node has answered, or the map is that of another caller, who had asked before.
             self.is_wanted = True
-        else:
-            self._wake()
+        elif not task.cancelled():
+            self._taken(nodes)

@@ -76,7 +76,7 @@ class Watch:
         self._active_at = 0.0
         self._journals: Final = JournalReaders(store, observer, self._fail)
         self._look_ups: Final = SlotLookUps(
-            store, observer, wake=self._is_urgent.set, take_end=self._take_end
+            store, observer, taken=self._take_look_up, take_end=self._take_end
         )
 
     # The methods of LinkListener.
@@ -237,6 +237,17 @@ class Watch:
                 answer = connection.ask(heartbeat.packed, heartbeat.count, urgent=True)
                 taken = partial(self._take_answer, nodes, address, number, heartbeat)
                 answer.add_done_callback(taken)
+
+    def _take_look_up(self, nodes: Nodes) -> None:
+        """Take over what was looked up; the heartbeats go out in their own time."""
+        try:
+            if self._store.slots.version != self._version:
+                self._take(nodes)
+            for address in self._heartbeats:
+                if nodes.connection(address) is None:
+                    self._open(nodes, address)
+        except Exception as error:  # noqa: BLE001 (the watch fails by it)
+            self._fail(error)
 
     def _take(self, nodes: Nodes) -> None:
         """Take over a new slot map, whose owners may differ."""
