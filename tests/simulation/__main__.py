@@ -14,7 +14,8 @@ from .report import Figures, in_a_line, run_one, setup_of, write_page
 from .run import MOST_SAMPLED, Setup
 from .scenarios import SCENARIOS
 
-_DRAWN = ("failover", "moved-5000", "deploy", "revocation")
+_WITH_SEEDS = ("failover", "moved-20", "moved-5000", "moved-around", "deploy", "revocation")
+_SEEDS = 5
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,37 +62,63 @@ def _is_hopeless(setup: Setup) -> bool:
 
 def main() -> int:
     args = _arguments()
-    found: list[Figures] = []
     with ProcessPoolExecutor(args.jobs) as pool:
-        asked = {setup: pool.submit(run_one, "steady", setup, 3.0) for _, setup in _runs(args)}
-        steady = {setup: each.result() for setup, each in asked.items()}
-        # What the steady load alone is too much for has no event to survive.
-        found += [each for each in steady.values() if each.is_saturated]
-        print(*map(in_a_line, found), sep="\n", flush=True)
-        runs = [(name, setup) for name, setup in _runs(args) if not steady[setup].is_saturated]
-        waiting = [pool.submit(run_one, name, setup, args.seconds) for name, setup in runs]
-        for each in waiting:
-            found.append(each.result())
-            print(in_a_line(found[-1]), flush=True)
+        found, runs = _figures(args, pool)
+        seeds = _with_seeds(args, pool) if args.write else []
     if args.trace and runs:
         name, setup = runs[-1]
         judge = SCENARIOS[name].run(setup, args.seconds).judge
         print("\n".join(judge.latest or judge.clock.trace))
         print("\n".join(each.text for each in judge.violations[:10]))
     if args.write:
-        _write(args, found)
+        _write(args, found, seeds)
     return int(any(not each.keeps_promises and not each.is_saturated for each in found))
 
 
-def _write(args: argparse.Namespace, found: list[Figures]) -> None:
+def _figures(
+    args: argparse.Namespace, pool: ProcessPoolExecutor
+) -> tuple[list[Figures], list[tuple[str, Setup]]]:
+    """The figures of all runs, and the runs that were made."""
+    asked = {setup: pool.submit(run_one, "steady", setup, 3.0) for _, setup in _runs(args)}
+    steady = {setup: each.result() for setup, each in asked.items()}
+    # What the steady load alone is too much for has no event to survive.
+    found = [each for each in steady.values() if each.is_saturated]
+    print(*map(in_a_line, found), sep="\n", end="\n" if found else "", flush=True)
+    runs = [(name, setup) for name, setup in _runs(args) if not steady[setup].is_saturated]
+    return found + _made(pool, runs, args.seconds), runs
+
+
+def _with_seeds(args: argparse.Namespace, pool: ProcessPoolExecutor) -> list[Figures]:
+    """What some scenarios come to with several seeds, for 1,000 processes today."""
+    setup = setup_of(Setup(1, sampled=args.sampled), 1_000, "today")
+    seeds = range(args.seed, args.seed + _SEEDS)
+    runs = [(name, replace(setup, seed=seed)) for name in _WITH_SEEDS for seed in seeds]
+    return _made(pool, runs, args.seconds)
+
+
+def _made(
+    pool: ProcessPoolExecutor, runs: list[tuple[str, Setup]], seconds: float | None
+) -> list[Figures]:
+    found = []
+    waiting = [pool.submit(run_one, name, setup, seconds) for name, setup in runs]
+    for each in waiting:
+        found.append(each.result())
+        print(in_a_line(found[-1]), flush=True)
+    return found
+
+
+def _write(args: argparse.Namespace, found: list[Figures], seeds: list[Figures]) -> None:
     command = f"python -m tests.simulation --seed {args.seed} --write"
-    write_page(found, f".venv/bin/{command}")
-    for name in _DRAWN:
+    write_page(found, seeds, f".venv/bin/{command}")
+    for name in SCENARIOS:
         panels = [
-            each for each in found if each.scenario == name and each.processes in {100, 1_000}
+            each
+            for processes in (100, 1_000)
+            for each in found
+            if each.scenario == name and each.processes == processes
         ]
-        if panels:
-            draw_load(panels, f"{command} --scenario {name}", FOLDER / f"{name}.svg")
+        if SCENARIOS[name].has_event and panels:
+            draw_load(panels, command, FOLDER / f"{name}.svg")
 
 
 if __name__ == "__main__":

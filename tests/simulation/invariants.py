@@ -7,11 +7,13 @@ from math import inf
 from .clock import START, Clock
 
 MOST_AMPLIFIED = 2.0
-"""After any event, the store may be asked for so many times its steady load,"""
+"""After any event, the store may be asked for so many times its steady load, or for SMALL,"""
 MOST_SECONDS = 5.0
 """... and has to be back within so many seconds."""
 NEARLY = 1.25
 """Back: no more than so many times the steady load any more."""
+SMALL = 0.05
+"""What takes no more than this share of a core of each primary is no amplification."""
 _RECENT = 40
 
 
@@ -84,17 +86,18 @@ class Judge:
         self.violations.append(Violation(kind, text))
 
 
-def amplification(load: list[float], steady: float, slice_seconds: float) -> tuple[float, float]:
-    """By how much ``load`` exceeds ``steady`` at most, and for how many seconds it does at all.
+def amplification(
+    load: list[float], steady: float, slice_seconds: float, small: float = 0.0
+) -> tuple[float, float]:
+    """The highest ``load``, and for how many seconds it exceeds ``steady``.
 
     ``load``: cores, slice by slice, from the event on. The seconds last until the load does not
-    exceed :data:`NEARLY` times the steady one any more; infinite where it does at the end.
+    exceed ``small``, or :data:`NEARLY` times the steady one, any more; infinite where it does at
+    the end.
     """
-    if not steady:
-        return (inf if max(load, default=0.0) else 1.0), 0.0
-    ratios = [each / steady for each in load]
-    above = [number for number, ratio in enumerate(ratios) if ratio > NEARLY]
+    most = max(small, NEARLY * steady)
+    above = [number for number, each in enumerate(load) if each > most]
+    highest = max(load, default=0.0)
     if not above:
-        return max(ratios, default=1.0), 0.0
-    seconds = inf if above[-1] == len(ratios) - 1 else (above[-1] + 1) * slice_seconds
-    return max(ratios), seconds
+        return highest, 0.0
+    return highest, inf if above[-1] == len(load) - 1 else (above[-1] + 1) * slice_seconds

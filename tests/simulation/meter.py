@@ -39,6 +39,11 @@ class Meter:
         totals = [sum(of[each] for each in numbers) for of in self.by_server.values()]
         return max(totals, default=0.0) / 1e6 / (len(numbers) * SLICE or 1)
 
+    def highest(self, first: float, last: float) -> float:
+        """The cores that any one server would need in any one second, at most."""
+        loads = (_averaged(of, first, last) for of in self.by_server.values())
+        return max((each for load in loads for each in load), default=0.0)
+
 
 def _averaged(of: Counter[int], first: float, last: float) -> list[float]:
     numbers = range(int(first / SLICE), int(last / SLICE))

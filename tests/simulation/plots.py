@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from .invariants import MOST_AMPLIFIED, SMALL
 from .meter import SLICE
-from .report import ROOT, Figures
+from .report import PRIMARIES, ROOT, Figures
 from .run import EVENT, STEADY
 
 os.environ.setdefault("MPLBACKEND", "svg")
@@ -28,9 +29,9 @@ def draw_load(runs: list[Figures], command: str, path: Path) -> None:
 
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "clusterpass", "font.size": 9})
     figure, panels = pyplot.subplots(
-        1, len(runs), figsize=(3.4 * len(runs) + 1, 3.2), layout="constrained", sharey=True
+        1, len(runs), figsize=(3.0 * len(runs) + 1, 3.0), layout="constrained", squeeze=False
     )
-    for axes, run in zip([panels] if len(runs) == 1 else panels, runs, strict=True):
+    for axes, run in zip(panels[0], runs, strict=True):
         kinds = [kind for kind in _COLOURS if max(run.series.get(kind, [0.0])) > 0]
         count = len(next(iter(run.series.values())))
         times = [STEADY + 1 + number * SLICE - EVENT for number in range(count)]
@@ -40,13 +41,12 @@ def draw_load(runs: list[Figures], command: str, path: Path) -> None:
             labels=kinds,
             colors=[_COLOURS[kind] for kind in kinds],
         )
-        axes.axhline(2 * run.steady, color="black", linewidth=0.8, linestyle="--")
+        axes.axhline(max(MOST_AMPLIFIED * run.steady, SMALL * PRIMARIES), color="black", linewidth=0.8, linestyle="--")
         axes.set_title(f"{run.processes:,} processes, {run.design}", fontsize=9)
         axes.set_xlabel("seconds after the event")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=7, frameon=False, loc="upper right")
-    first = panels if len(runs) == 1 else panels[0]
-    first.set_ylabel("cores of all servers (dashed: twice the steady load)", fontsize=8)
+    panels[0][0].set_ylabel("cores of all servers (dashed: the bound)", fontsize=8)
     figure.supxlabel(command, fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

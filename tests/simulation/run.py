@@ -10,7 +10,7 @@ from clusterpass.sessions.memory.leases import Leases
 from .clock import START, Clock, spawn
 from .cluster import Cluster
 from .costs import DESIGNS, Costs, Design
-from .invariants import Judge, amplification
+from .invariants import SMALL, Judge, amplification
 from .meter import SLICE, Meter
 from .network import Network
 from .process import BOUND, Process, Traffic, User
@@ -24,7 +24,7 @@ STEADY = 21.0
 """From then on the load is steady."""
 EVENT = 25.0
 """When a scenario begins what it is about, in seconds."""
-MOST_SAMPLED = 10
+MOST_SAMPLED = 20
 _REVOKER = -1
 _PROBES = 40
 _BETWEEN_PROBES = 0.05
@@ -58,7 +58,9 @@ class Result:
     busiest: float
     """Cores that the busiest server needs before the event: above 1, it cannot keep up."""
     peak: float
-    """The load after the event as a multiple of the steady load, at most."""
+    """Cores that all servers together need after the event, at most."""
+    highest: float
+    """Cores that any one server needs after the event, at most."""
     seconds: float
     """From the end of the event until the load is back."""
     judge: Judge
@@ -144,9 +146,11 @@ class Simulation:
 
     def start(self, process: Process, *, warm: float = 0.0) -> None:
         """Let a process live; ``warm``: seconds in which it loads its sessions first."""
-        process.begin()
         traffic = self.setup.traffic
-        if not traffic.verifies or process.number >= traffic.busy * len(self.processes):
+        is_used = traffic.verifies and process.number < traffic.busy * len(self.processes)
+        if is_used or warm:
+            process.begin()  # a new process connects when it is asked first
+        if not is_used:
             return
         process.later(warm, process.live, traffic)
         for number, user in enumerate(tuple(process.users) if warm else ()):
@@ -218,12 +222,14 @@ class Simulation:
         before = self.meter.cores(STEADY + 1, EVENT)
         steady = sum(before) / len(before)
         load = self.meter.cores(EVENT, end)
-        peak, until = amplification(load, steady, SLICE)
+        small = SMALL * len(self.cluster.primaries())
+        peak, until = amplification(load, steady, SLICE, small)
         return Result(
             self.setup,
             steady,
             self.meter.busiest(STEADY, EVENT),
             peak,
+            self.meter.highest(EVENT, end),
             max(0.0, until - lasts),
             self.judge,
             self.meter.cores_by_kind(STEADY + 1, end),
