@@ -1,5 +1,6 @@
 """The cluster: shards, who owns which slot, epochs, failovers, and slots that move."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from .journals import StoredJournal
 from .meter import Meter
 from .server import Server
 
+_RUNS = re.compile(rb"(.)\1*", re.DOTALL)
 _HEARD_WITHIN = 0.1
 """Seconds within which servers hear of a new epoch that they did not vote for."""
 
@@ -154,13 +156,8 @@ class Cluster:
         return self._view
 
     def _ranges(self) -> list[tuple[int, int, int]]:
-        ranges: list[tuple[int, int, int]] = []
-        for slot, owner in enumerate(self.owners):
-            if ranges and ranges[-1][2] == owner:
-                ranges[-1] = (ranges[-1][0], slot, owner)
-            else:
-                ranges.append((slot, slot, owner))
-        return ranges
+        runs = _RUNS.finditer(bytes(self.owners))
+        return [(each.start(), each.end() - 1, each[0][0]) for each in runs]
 
     def _slots(self) -> list[Any]:
         found = []

@@ -30,6 +30,7 @@ class SlotMap:
     """An immutable map from slots to shards. Every change makes a new map."""
 
     __slots__ = (
+        "_primaries",
         "asked_at",
         "has_failed",
         "is_replicated",
@@ -65,6 +66,7 @@ class SlotMap:
         self.has_failed = has_failed
         self.members = members
         self.asked_at = taken_at if asked_at is None else asked_at
+        self._primaries: tuple[Address, ...] | None = None
 
     @classmethod
     def single(cls, address: Address) -> "SlotMap":
@@ -157,16 +159,24 @@ class SlotMap:
     def moved_since(self, former: "SlotMap") -> dict[Hashable, list[int]]:
         """The slots that have another owner here than in ``former``, by the owner there."""
         moved: dict[Hashable, list[int]] = {}
+        # Neighbours mostly belong to the same shards: each pair is judged once.
+        judged: tuple[Shard | None, Shard | None] = None, None
+        left: list[int] | None = None
         for slot, (now, before) in enumerate(zip(self.shards, former.shards, strict=True)):
-            if now is before or before is None:
-                continue
-            if now is None or now.primary != before.primary:
-                moved.setdefault(before.primary, []).append(slot)
+            if now is not judged[0] or before is not judged[1]:
+                judged = now, before
+                stays = before is None or (now is not None and now.primary == before.primary)
+                left = None if before is None or stays else moved.setdefault(before.primary, [])
+            if left is not None:
+                left.append(slot)
         return moved
 
     def primaries(self) -> list[Address]:
         """The addresses of all owners of slots, sorted."""
-        return sorted({shard.primary for shard in self.shards if shard is not None})
+        if self._primaries is None:
+            found = {shard.primary for shard in self.shards if shard is not None}
+            self._primaries = tuple(sorted(found))
+        return list(self._primaries)
 
 
 def named_host(host: str, asked: Address) -> str:
