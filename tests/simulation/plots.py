@@ -10,6 +10,8 @@ from .run import EVENT, STEADY
 
 os.environ.setdefault("MPLBACKEND", "svg")
 FOLDER = ROOT / "docs" / "images" / "simulation"
+_SMALLEST = 0.02
+"""Kinds of requests that never take this share of the peak are left out."""
 _COLOURS = {
     "beat": "#4c72b0",
     "load": "#dd8452",
@@ -32,7 +34,8 @@ def draw_load(runs: list[Figures], command: str, path: Path) -> None:
         1, len(runs), figsize=(3.0 * len(runs) + 1, 3.0), layout="constrained", squeeze=False
     )
     for axes, run in zip(panels[0], runs, strict=True):
-        kinds = [kind for kind in _COLOURS if max(run.series.get(kind, [0.0])) > 0]
+        least = _SMALLEST * max(run.peak, run.steady)
+        kinds = [kind for kind in _COLOURS if max(run.series.get(kind, [0.0])) > least]
         count = len(next(iter(run.series.values())))
         times = [STEADY + 1 + number * SLICE - EVENT for number in range(count)]
         axes.stackplot(
