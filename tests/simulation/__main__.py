@@ -21,7 +21,8 @@ _SEEDS = 5
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulation",
-        description="Simulate many processes on one cluster; fails when something stale was accepted.",
+        description="Simulate many processes on one cluster, under a virtual clock. The exit code"
+        " is 1 when something stale was accepted.",
     )
     parser.add_argument("--scenario", nargs="*", choices=[*SCENARIOS], default=[*SCENARIOS])
     parser.add_argument("--processes", nargs="*", type=int, default=[100, 1_000, 10_000])

@@ -44,7 +44,12 @@ def draw_load(runs: list[Figures], command: str, path: Path) -> None:
             labels=kinds,
             colors=[_COLOURS[kind] for kind in kinds],
         )
-        axes.axhline(max(MOST_AMPLIFIED * run.steady, SMALL * PRIMARIES), color="black", linewidth=0.8, linestyle="--")
+        axes.axhline(
+            max(MOST_AMPLIFIED * run.steady, SMALL * PRIMARIES),
+            color="black",
+            linewidth=0.8,
+            linestyle="--",
+        )
         axes.set_title(f"{run.processes:,} processes, {run.design}", fontsize=9)
         axes.set_xlabel("seconds after the event")
         axes.spines[["top", "right"]].set_visible(False)

@@ -100,7 +100,8 @@ def in_a_line(found: Figures) -> str:
     return (
         f"{found.scenario}, {found.processes:,} processes, {found.design}, seed {found.seed}:"
         f" steady {found.steady:.2f} cores ({found.busiest:.0%} of one at the busiest server)"
-        f", peak {found.times:.1f} x ({found.highest:.0%} of one), back after {_seconds(found.seconds)}"
+        f", peak {found.times:.1f} x ({found.highest:.0%} of one)"
+        f", back after {_seconds(found.seconds)}"
         f"; {found.counts['endings']:,} endings, {found.counts['acknowledged']:,} acknowledged"
         f"; accepted at most {found.latest_ms:.0f} ms later, {found.stale} stale"
         f"; {found.refused:,} refused{f' ({reasons})' if reasons else ''}"

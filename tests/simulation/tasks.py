@@ -68,7 +68,7 @@ class Task:
         except StopIteration:
             self._ended.set(None)
             return
-        except Exception as failure:  # noqa: BLE001 (whoever awaits the task is told)
+        except Exception as failure:
             self._error = failure
             self._ended.set(None)
             return
