@@ -116,6 +116,9 @@ class ScriptCall(Generic[Reply]):
     wait for a disk is added."""
     slot: int | None = None
     """The slot of the keys, where the caller has computed it already."""
+    follows: bool = False
+    """Whether what is read may be served from memory: then it has to be read over a connection on
+    which the node pushes changes of it."""
     packed: bytes | None = field(default=None, repr=False)
     """The command as a driver sent it, kept for a retry; holds ``arguments``."""
 

@@ -47,8 +47,6 @@ class Replies:
     attached: Attached | None = ()
     """Which replicas the node said to have after that; none where it does not tell. None: it is a
     replica itself."""
-    is_followed: bool = True
-    """Whether the node pushes when what was read changes, if it pushes at all."""
 
 
 _NO_PORT: Final = b"0"

@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import StoreUnavailable
-from clusterpass.protocol.calls import directory as directory_calls
+from clusterpass.protocol.calls import directory as directory_calls, session as session_calls
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.protocol import AwaitableStore, Store
 from clusterpass.store_conformance.opened import PATIENCE_SECONDS, Opened
@@ -174,18 +174,19 @@ class StoreConformance:
         """What was announced is pushed at the next change, and the store says what was not."""
         recorder = Recorder(wants_all=False)
         opened.store.observe(recorder, 0.5)
-        opened.run(_reply(self._add(opened, "read")))
-        key = opened.store.keyspace.user("read")
+        keyspace = opened.store.keyspace
+        key = keyspace.sessions("reader")
 
         def is_announced() -> bool:
             recorder.unannounced.clear()
-            opened.run(_reply(self._find(opened, "read")))
+            call = session_calls.verify(keyspace, "reader", session_id=bytes(16), follows=True)
+            opened.run(_reply(call))
             return key not in recorder.unannounced and len(recorder.pushing) >= 3
 
         _eventually(is_announced)
         recorder.keys.clear()
         with store_cluster.client(store_cluster.primary_of(key)) as client:
-            client.delete(key)
+            client.hset(key, "field", "changed by others")
         _eventually(lambda: key in recorder.keys)
 
     def test_a_primary_that_is_replaced_is_found(

@@ -138,24 +138,38 @@ def login(
     )
 
 
-def verify(keyspace: Keyspace, subject: str, *, session_id: bytes) -> ScriptCall[Stored]:
-    """Read one session of ``subject``: ``scripts/verify.lua``."""
+def verify(
+    keyspace: Keyspace, subject: str, *, session_id: bytes, follows: bool = False
+) -> ScriptCall[Stored]:
+    """Read one session of ``subject``: ``scripts/verify.lua``. ``follows``: as for the call."""
     sessions, activity, slot = keyspace.keys_of(subject)
-    return ScriptCall(_VERIFY, (sessions, activity), (session_id,), read_stored, slot=slot)
+    return ScriptCall(
+        _VERIFY, (sessions, activity), (session_id,), read_stored, slot=slot, follows=follows
+    )
 
 
 def read_session(
-    keys: SubjectKeys, *, session_id: bytes, deadline: float | None = None
+    keys: SubjectKeys,
+    *,
+    session_id: bytes,
+    deadline: float | None = None,
+    follows: bool = False,
 ) -> ScriptCall[list[Any]]:
     """Read one session by the ``keys`` of its subject; the reply is left as it came.
 
     ``read_stored`` makes a session of the reply. Replies that are equal, except for their first
     member, the time, describe the same session. ``deadline``: seconds after which the call is given
-    up. The script is ``scripts/verify.lua``.
+    up. ``follows``: as for the call. The script is ``scripts/verify.lua``.
     """
     sessions, activity, slot = keys
     return ScriptCall(
-        _VERIFY, (sessions, activity), (session_id,), list, slot=slot, deadline=deadline
+        _VERIFY,
+        (sessions, activity),
+        (session_id,),
+        list,
+        slot=slot,
+        deadline=deadline,
+        follows=follows,
     )
 
 

@@ -47,9 +47,10 @@ class Actors:
             raise
         self._judge(subject, session_id, answer.reply, asked_at, cutoff)
 
-    def require_actor(self, actor: Actor, cutoff: int) -> Flow[Hashable]:
+    def require_actor(self, actor: Actor, cutoff: int, *, follows: bool = False) -> Flow[Hashable]:
         """Return the node that says that the session of ``actor`` is live. One round trip.
 
+        ``follows``: whether the node has to push the changes of that session from now on.
         Raises SessionRevoked if it is not: the error tells that the impersonation has ended, and
         not why the actor's session did, as the subject must not learn that.
         """
@@ -58,7 +59,9 @@ class Actors:
         if session_id is not None:
             asked_at = self._clock.steady()
             try:
-                answer: Answer[Stored] = yield self._call_of(actor.subject, session_id)
+                answer: Answer[Stored] = yield session_calls.verify(
+                    self._keyspace, actor.subject, session_id=session_id, follows=follows
+                )
             except StoreUnavailable:
                 self.refuse_ended(actor)
                 raise

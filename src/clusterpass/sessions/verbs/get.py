@@ -73,7 +73,7 @@ class Get:
         try:
             sent_at = self._cutoff.now()
             answer: Answer[list[Any]] = yield session_calls.read_session(
-                entry.keys, session_id=entry.session_id
+                entry.keys, session_id=entry.session_id, follows=True
             )
             followed.read_at = self._cutoff.now()
             reply = self._clocks.judge_reply(answer.reply, sent_at)
@@ -100,7 +100,7 @@ class Get:
         near.follow_actor(followed, key)
         loading = near.begin(key)
         try:
-            node = yield from self._actors.require_actor(actor, cutoff)
+            node = yield from self._actors.require_actor(actor, cutoff, follows=True)
             near.hold_actor(followed, loading, node)
         finally:
             near.end(loading)

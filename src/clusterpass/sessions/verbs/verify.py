@@ -240,12 +240,13 @@ class Verify:
         ``elapsed``: seconds of the deadline that reading the cutoff has used up.
         """
         has_begun = elapsed < _SHORT and wanted.seconds == self._deadline
-        if entry.call is not None and has_begun:
+        if entry.call is not None and has_begun and wanted.mode == "strict":
             return entry.call
         call = session_calls.read_session(
             entry.keys,
             session_id=entry.session_id,
             deadline=None if has_begun else max(_SHORT, wanted.seconds - elapsed),
+            follows=wanted.mode == "cached",
         )
         if wanted.mode == "strict" and has_begun:
             entry.call = call

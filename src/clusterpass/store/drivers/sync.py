@@ -42,7 +42,6 @@ class SyncStore(StoreBase):
 
         super().__init__(location, on_close)
         self._make_pool: Final = make_pool
-        self.reads_elsewhere = True
         self._pools: dict[Address, Pool]
         self._lock: threading.Lock
         self._look_up_lock: threading.Lock
@@ -145,7 +144,7 @@ class SyncStore(StoreBase):
                 self._start_watch(self._observer)
             self._observer.note_use()
         if not call.script.writes:
-            return self._drive(self._carry_out(call), read=call.keys[0])
+            return self._drive(self._carry_out(call), read=call)
         try:
             return self._drive(self._carry_out(call), self._until(call, time.monotonic()))
         finally:
@@ -168,23 +167,27 @@ class SyncStore(StoreBase):
                     self._no_watch_before = time.monotonic() + self._starts.failed(error)
 
     def _drive(
-        self, steps: Exchange[Result], until: float | None = None, *, read: bytes | None = None
+        self,
+        steps: Exchange[Result],
+        until: float | None = None,
+        *,
+        read: ScriptCall[Any] | None = None,
     ) -> Result:
         """Take the steps of an exchange to its end: return its result, raise its error.
 
         ``until``: when to give up a write that waits for its confirmation, in seconds of the
-        monotonic clock; None: after the timeout. ``read``: the key that is read. An exchange that
-        is left before its end is closed.
+        monotonic clock; None: after the timeout. ``read``: the call that is carried out, if it only
+        reads. An exchange that is left before its end is closed.
         """
         outcome: Replies | Fault | bool | None = None
         try:
             while True:
                 match steps.send(outcome):
                     case Send() as send:
-                        outcome = self._send(send, until)
-                        is_followed = isinstance(outcome, Replies) and outcome.is_followed
-                        if read is not None and self._observer is not None and not is_followed:
-                            self._observer.unheard(read)
+                        if read is None:
+                            outcome = self._send(send, until)
+                        else:
+                            outcome = self._read(send, read)
                     case LookUp() as wanted:
                         self._look_up(wanted)
                         outcome = None
@@ -202,17 +205,31 @@ class SyncStore(StoreBase):
         finally:
             steps.close()
 
+    def _read(self, send: Send, call: ScriptCall[Any]) -> Replies | Fault:
+        """Send what ``call`` reads, over the connection on which the node pushes where it must.
+
+        The observer is told where no node pushes when what was read changes.
+        """
+        observer, watch = self._observer, self._watch
+        if observer is None:
+            return self._send(send)
+        pushes_all = self.trackers.get(send.address) == 0  # before the read
+        if call.follows and not pushes_all and watch is not None:
+            found = watch.read(send)
+            if found is not None:
+                return found
+        found = self._send(send)
+        if not pushes_all:
+            observer.unheard(call.keys[0])
+        return found
+
     def _send(self, send: Send, until: float | None = None) -> Replies | Fault:
         if self._closed:
             return Fault("closed")
         pool = self._pools.get(send.address) or self._pool(send.address)
         wait, limit = send.wait, None
         if wait is None:
-            pushes_all = self.trackers.get(send.address) == 0  # before the read
-            found = pool.send(send.commands, until=send.until, urgent=send.urgent)
-            if not pushes_all and isinstance(found, Replies):
-                found.is_followed = False
-            return found
+            return pool.send(send.commands, until=send.until, urgent=send.urgent)
         if until is not None:
             left = until - time.monotonic()
             if left <= 0:

@@ -2,9 +2,13 @@
 
 While there is no watch, heartbeats stop and so the cache serves nothing. An event loop that breaks
 is replaced by a new one, after a pause.
+
+What may be served from memory afterwards is read here, for the threads of the store: a node pushes
+the changes of what was read over the very connection, and forgets it once the connection is lost.
 """
 
 import asyncio
+import concurrent.futures
 import sys
 import threading
 from typing import Final
@@ -15,8 +19,13 @@ from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.exchanges.steps import Send
+from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.wire.multiplexed import Outcome
+from clusterpass.store.wire.resp import pack
 
 _CLOSING_SECONDS: Final = 5.0
+Waiting = concurrent.futures.Future[Replies | Fault | None]
 
 
 class WatchThread:
@@ -32,6 +41,7 @@ class WatchThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._nodes: Nodes | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="clusterpass-watch", daemon=True)
         self._thread.start()
@@ -44,6 +54,26 @@ class WatchThread:
                 self._loop.call_soon_threadsafe(self._cancel)
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
+
+    def read(self, send: Send) -> Replies | Fault | None:
+        """Send what only reads over the connection on which the node pushes; the reply.
+
+        None: no such connection is open, and nothing was sent.
+        """
+        with self._lock:
+            loop, nodes = self._loop, self._nodes
+        if loop is None or nodes is None:
+            return None
+        waiting: Waiting = concurrent.futures.Future()
+        try:
+            loop.call_soon_threadsafe(_ask, nodes, send, waiting)
+        except RuntimeError:  # the event loop was closed just now
+            return None
+        patience = self._store.location.patience
+        try:
+            return waiting.result(patience.timeout + patience.deadline)
+        except TimeoutError:  # the event loop has ended meanwhile
+            return Fault("timeout")
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -62,7 +92,7 @@ class WatchThread:
 
     def _run(self, runner: asyncio.Runner) -> None:
         with self._lock:
-            self._loop, self._task = runner.get_loop(), None
+            self._loop, self._task, self._nodes = runner.get_loop(), None, None
         watching = self._watch()
         try:
             runner.run(watching)
@@ -76,7 +106,7 @@ class WatchThread:
         nodes: Nodes | None = None
         try:
             watch = Watch(self._store, self._observer, self._bound)
-            nodes = Nodes(self._store.location, watch)
+            nodes = self._nodes = Nodes(self._store.location, watch)
             self._task = asyncio.create_task(watch.run(nodes))
             if self._stopped.is_set():
                 self._task.cancel()
@@ -87,6 +117,20 @@ class WatchThread:
         finally:
             if nodes is not None:
                 nodes.close()
+
+
+def _ask(nodes: Nodes, send: Send, waiting: Waiting) -> None:
+    """Send over an open connection, in its event loop, and have ``waiting`` get the outcome."""
+    connection = nodes.connection(send.address)
+    if connection is None:
+        waiting.set_result(None)
+        return
+
+    def take(answer: "asyncio.Future[Outcome]") -> None:
+        waiting.set_result(Fault("connection") if answer.cancelled() else answer.result())
+
+    packed = pack(send.commands)
+    connection.ask(packed, len(send.commands), urgent=send.urgent).add_done_callback(take)
 
 
 def has_green_threads() -> bool:
