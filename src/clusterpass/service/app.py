@@ -1,4 +1,4 @@
-"""The ASGI application of a worker: the hot paths, and the framework behind them.
+"""The ASGI application of a worker: the hot paths, the front door, and the framework behind them.
 
 - The settings are validated when the application is created. The store is opened when a worker's
   event loop starts, and closed with it.
@@ -19,6 +19,8 @@ from clusterpass.service.asgi.exit_with_parent import exit_with_parent
 from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
+from clusterpass.service.authz.endpoints import PREFIX
+from clusterpass.service.authz.setup import DoorSettings
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
@@ -59,14 +61,19 @@ class Application:
         self._logger: Final = logger or make_logger(settings.log_format)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
+        self._door: Final = DoorSettings.of(settings, self._config, self._logger)
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
+        self._authorize: App = self._pass_on
         self._framework: asyncio.Future[App] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            handle = self._hot.get(scope["path"], self._pass_on)
+            path = scope["path"]
+            handle = self._hot.get(path)
+            if handle is None:
+                handle = self._authorize if path.startswith(PREFIX) else self._pass_on
             await handle(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
@@ -88,6 +95,7 @@ class Application:
             jwks = config.keys.public_jwks()
             service = Service(settings, manager, authenticator, jwks, gate)
             self._service = service
+            self._authorize = self._door.open(service, self._logger)
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None

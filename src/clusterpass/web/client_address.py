@@ -40,6 +40,15 @@ def client_address(
     return str(hop)
 
 
+def is_trusted_peer(peer: str | None, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Return whether the peer of the connection is a trusted proxy, whose headers count.
+
+    ``peer``: the address of the connection; ``trusted``: the networks of the trusted proxies.
+    """
+    hop = _parse(peer or "")
+    return hop is not None and _is_trusted(hop, trusted)
+
+
 def _is_trusted(
     address: IPv4Address | IPv6Address, trusted: Sequence[IPv4Network | IPv6Network]
 ) -> bool:

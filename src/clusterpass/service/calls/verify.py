@@ -1,8 +1,10 @@
 """GET /verify: is the session of an access token live, and does it meet the conditions given."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol
 
 from clusterpass import (
+    AsyncSessionManager,
     InvalidInput,
     ScopeMissing,
     Session,
@@ -21,6 +23,39 @@ _FORWARDED_METHOD: Final = (b"x-forwarded-method", b"x-original-method")
 """The headers in which proxies pass the method of the request to authorize."""
 
 
+class Conditions(Protocol):
+    """What a caller of :func:`verify_as_wanted` requires of a session."""
+
+    @property
+    def level(self) -> str | None:
+        """The lowest level that is sufficient."""
+
+    @property
+    def max_auth_age(self) -> int | None:
+        """The oldest authentication allowed, in seconds."""
+
+    @property
+    def scope(self) -> Sequence[str]:
+        """Scopes that the session must all have."""
+
+    @property
+    def not_banned(self) -> Sequence[str]:
+        """Scopes from which the subject must not be banned."""
+
+    @property
+    def ban_level(self) -> int | None:
+        """The lowest level of the bans that count; None: 1."""
+
+    @property
+    def verification(self) -> Literal["strict"] | None:
+        """Whether the store is asked in any case."""
+
+
+def is_safe(method: str) -> bool:
+    """Return whether ``method``, in capitals, changes nothing, so that it may have a grace."""
+    return method in _SAFE_METHODS
+
+
 async def verify(
     service: Service,
     token: str,
@@ -37,13 +72,31 @@ async def verify(
     """
     if wanted.ban_level is not None and not wanted.not_banned:
         raise InvalidInput("The parameter ban_level requires not_banned.")
-    session = recalled or await _verified(service, token, wanted, scope)
+    grace = _grace(scope, wanted)
+    return await verify_as_wanted(service.sessions, token, wanted, grace, fields, recalled=recalled)
+
+
+async def verify_as_wanted(
+    sessions: AsyncSessionManager,
+    token: str,
+    wanted: Conditions,
+    grace: float | None,
+    fields: dict[str, Any],
+    *,
+    recalled: Session | None = None,
+) -> Session:
+    """Return the live session of an access token, which meets all conditions.
+
+    ``grace``: the ``outage_grace`` of ``SessionManager.verify``. The others, and what is raised: as
+    for :func:`verify`.
+    """
+    session = recalled or await _verified(sessions, token, wanted, grace)
     log_session(fields, session)
     try:
         _check_conditions(session, wanted)
     except (ScopeMissing, SubjectBanned):
         # No request is rejected from memory: the permission may just have been granted.
-        session = await _verified(service, token, wanted, scope, STRICT)
+        session = await _verified(sessions, token, wanted, grace, STRICT)
         _check_conditions(session, wanted)
     return session
 
@@ -56,18 +109,18 @@ async def verify_fresh(service: Service, token: str, fields: dict[str, Any]) -> 
 
 
 async def _verified(
-    service: Service,
+    sessions: AsyncSessionManager,
     token: str,
-    wanted: VerifyQuery,
-    scope: Scope,
+    wanted: Conditions,
+    grace: float | None,
     verification: VerificationMode | None = None,
 ) -> Session:
-    return await service.sessions.verify(
+    return await sessions.verify(
         token,
         level=wanted.level,
         max_auth_age=wanted.max_auth_age,
         verification=verification or wanted.verification,
-        outage_grace=_grace(scope, wanted),
+        outage_grace=grace,
     )
 
 
@@ -78,10 +131,10 @@ def _grace(scope: Scope, wanted: VerifyQuery) -> float | None:
 
 
 def _is_safe(method: bytes | None) -> bool:
-    return method is None or method.decode("latin-1").upper() in _SAFE_METHODS
+    return method is None or is_safe(method.decode("latin-1").upper())
 
 
-def _check_conditions(session: Session, wanted: VerifyQuery) -> None:
+def _check_conditions(session: Session, wanted: Conditions) -> None:
     for scope in wanted.not_banned:
         session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
     for scope in wanted.scope:

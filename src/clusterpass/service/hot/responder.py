@@ -51,11 +51,14 @@ class Responder:
         answering: Awaitable[Answer | None],
         fields: dict[str, Any],
         started: float | None = None,
+        *,
+        path: str | None = None,
     ) -> None:
         """Send the answer, or the error that ``answering`` raises, and log the request.
 
         ``answering``: returns None when the client has left. ``fields``: what it adds to the log
-        line. ``started``: when the request arrived; None: now.
+        line. ``started``: when the request arrived; None: now. ``path``: what the log says of the
+        path, where that is no constant.
         """
         this_id = request_id(first_header(scope, REQUEST_ID))
         started = time.perf_counter() if started is None else started
@@ -77,7 +80,7 @@ class Responder:
         finally:
             if is_logged:
                 # The paths are constants, so nothing in them has to be cut.
-                line = Line(scope["path"], status, started, this_id)
+                line = Line(path or scope["path"], status, started, this_id)
                 log_request(self._logger, scope["method"], line, fields)
 
 

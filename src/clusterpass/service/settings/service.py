@@ -21,7 +21,7 @@ from clusterpass import (
     ThrottlePolicy,
     parse_store_url,
 )
-from clusterpass.limits import DAY
+from clusterpass.limits import DAY, LONGEST_GRACE
 from clusterpass.service.settings.sessions import SessionSettings, split
 from clusterpass.web.settings import WebSettings
 
@@ -97,7 +97,32 @@ class Settings(SessionSettings):
     trusted_proxies: tuple[Network, ...] = Field(
         default=(),
         description="Addresses or networks of the reverse proxies in front of the service,"
-        " separated by commas; only their X-Forwarded-For headers are trusted.",
+        " separated by commas; only their X-Forwarded-For headers are trusted, and what they say"
+        " of a request to authorize.",
+    )
+    authz_policy: Path | None = Field(
+        default=None,
+        description="The path of a TOML file with the rules of /authz/...: which requests need"
+        " what. Requires trusted_proxies. Without it, every request needs a live session, whatever"
+        " its host.",
+    )
+    authz_identity_headers: tuple[Literal["remote", "x-auth-request"], ...] = Field(
+        default=(),
+        description="Further headers that /authz/... sends, separated by commas: `remote`"
+        " (Remote-User, -Groups, -Email, -Name), `x-auth-request` (X-Auth-Request-User, -Groups,"
+        " -Email, -Preferred-Username).",
+    )
+    authz_assertion: bool = Field(
+        default=False,
+        description="Whether /authz/... sends X-Auth-Assertion, a signed JWT for the upstream;"
+        " otherwise the header is empty. Not with HS256 keys.",
+    )
+    authz_most_grace: int = Field(
+        default=300,
+        ge=0,
+        le=LONGEST_GRACE,
+        description="Maximum outage_grace of /authz/... in seconds, whatever a rule or the setting"
+        " outage_grace says; 0: none.",
     )
     cookie_secure: bool = Field(
         default=True,
@@ -119,8 +144,8 @@ class Settings(SessionSettings):
     )
     log_warm_verifies: bool = Field(
         default=False,
-        description="Whether GET /verify requests answered from memory are logged like all other"
-        " requests. Logging costs more than answering.",
+        description="Whether GET /verify and /authz/... requests answered from memory are logged"
+        " like all other requests. Logging costs more than answering.",
     )
     log_format: Literal["json", "console"] = Field(
         default="json",
@@ -145,9 +170,9 @@ class Settings(SessionSettings):
             )
         return value
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "authz_identity_headers", mode="before")
     @classmethod
-    def _split_networks(cls, value: object) -> object:
+    def _split_texts(cls, value: object) -> object:
         return split(value)
 
     @model_validator(mode="after")
@@ -157,6 +182,11 @@ class Settings(SessionSettings):
             raise ValueError(
                 "with embedded://, each worker would start its own cluster: set workers to 1, or"
                 " let them share one: embedded://?data=FOLDER"
+            )
+        if self.authz_policy is not None and not self.trusted_proxies:
+            raise ValueError(
+                "authz_policy needs trusted_proxies: rules judge what a proxy says of a request,"
+                " and only a trusted proxy is believed"
             )
         if not self.cookie_secure and self.host not in _LOOPBACK:
             raise ValueError(

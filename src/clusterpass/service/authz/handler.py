@@ -1,0 +1,129 @@
+"""The ASGI handler of the front door: any method, and nothing from the query."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from clusterpass import (
+    Session,
+)
+from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
+from clusterpass.service.authz.audit import attempted_subject, audit_fields
+from clusterpass.service.authz.credentials import token_of
+from clusterpass.service.authz.decision import Allowed, Denied, Grace, decide, rule_on
+from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
+from clusterpass.service.authz.identity import Identity
+from clusterpass.service.authz.original_request import (
+    FAMILIES,
+    Asked,
+    OriginalRequest,
+    read_original,
+)
+from clusterpass.service.authz.policy import Policies
+from clusterpass.service.calls.requests import address_of
+from clusterpass.service.calls.service import Service
+from clusterpass.service.hot.responder import Answer, Responder, answer_problem
+from clusterpass.web.client_address import is_trusted_peer
+from clusterpass.web.problems import of_status
+
+if TYPE_CHECKING:
+    from clusterpass.service.authz.assertion import Assertions
+
+_NO_POLICY: Final = "There is no authorization endpoint or policy of this name."
+
+
+class FrontDoor:
+    """The handler of every path under /authz/."""
+
+    def __init__(
+        self,
+        service: Service,
+        responder: Responder,
+        policies: Callable[[], Policies] | None,
+        assertions: "Assertions | None",
+    ) -> None:
+        """``policies``: returns those of now; None: there is no policy file. ``assertions``: None
+        where the setting is off."""
+        self._service: Final = service
+        self._sessions: Final = service.sessions
+        self._responder: Final = responder
+        self._policies: Final = policies
+        self._assertions: Final = assertions
+        settings = service.settings
+        self._identity: Final = Identity(settings.authz_identity_headers)
+        self._grace: Final = Grace(settings.outage_grace, settings.authz_most_grace)
+        self._cookie: Final = service.gate.settings.cookies.access.name
+        self._networks: Final = service.gate.settings.networks
+        self._logs_all: Final = settings.log_warm_verifies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to the proxy."""
+        started, fields = time.perf_counter(), dict[str, Any]()
+        endpoint = find_endpoint(_raw_path(scope))
+        shown = PREFIX if endpoint is None else endpoint.shown
+        answering = self._answer(scope, endpoint, fields)
+        await self._responder.respond(scope, send, answering, fields, started, path=shown)
+
+    async def _answer(
+        self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]
+    ) -> Answer:
+        policies = None if self._policies is None else self._policies()
+        name = "" if endpoint is None else endpoint.policy
+        policy = None if policies is None else policies.named(name)
+        if endpoint is None or (policy is None and (policies is not None or name)):
+            return answer_problem(of_status(404, _NO_POLICY))
+        headers = _headers_of(scope)
+
+        def token() -> str:
+            return token_of(headers, self._cookie)
+
+        original = read_original(self._asked(scope, endpoint, headers))
+        ruling = rule_on(policy, original)
+        decision = await decide(
+            self._sessions, ruling, original.method, token, grace=self._grace, fields=fields
+        )
+        if isinstance(decision, Allowed):
+            is_logged = self._logs_all or not decision.is_from_memory
+            return self._allow(decision.session, original, is_logged=is_logged)
+        fields.update(audit_fields(original, ruling, address_of(self._service, scope), name))
+        if isinstance(decision, Denied) and "subject" not in fields:
+            subject = attempted_subject(self._sessions.config, token)
+            if subject is not None:
+                fields["attempted_subject"] = subject
+        raise decision.error  # the responder reports it, and logs its code and reason
+
+    def _asked(self, scope: Scope, endpoint: Endpoint, headers: dict[str, list[str]]) -> Asked:
+        client = scope.get("client")
+        return Asked(
+            family=FAMILIES[endpoint.proxy],
+            is_trusted=is_trusted_peer(client[0] if client else None, self._networks),
+            headers=headers,
+            method=scope["method"],
+            suffix=endpoint.suffix,
+        )
+
+    def _allow(
+        self, session: Session | None, original: OriginalRequest, *, is_logged: bool
+    ) -> Answer:
+        assertion = ""
+        if self._assertions is not None and session is not None and original.host is not None:
+            assertion = self._assertions.of(session, original.host)
+        sent: Headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in self._identity.of(session, assertion).items()
+        ]
+        return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)
+
+
+def _raw_path(scope: Scope) -> str:
+    """Return the path as it was sent; empty, which is no endpoint, where the server hides it."""
+    raw: bytes = scope.get("raw_path") or b""
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+def _headers_of(scope: Scope) -> dict[str, list[str]]:
+    """Return the values of each header, by its name in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return found

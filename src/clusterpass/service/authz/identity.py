@@ -1,0 +1,84 @@
+"""The headers by which an upstream learns who calls.
+
+Every header is in every 200, empty when there is nothing to say. A proxy copies it over what its
+client has sent; if it were absent, the client's own would pass.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from clusterpass import (
+    Session,
+)
+from clusterpass.web.identity_headers import encode_header, identity_headers
+
+ASSERTION: Final = "X-Auth-Assertion"
+OWN_HEADERS: Final = (
+    "X-Auth-Subject",
+    "X-Auth-Session",
+    "X-Auth-Level",
+    "X-Auth-Scope",
+    "X-Auth-Actor",
+    "X-Auth-Grace",
+    ASSERTION,
+)
+"""Those that are always sent."""
+
+
+def _text(name: str) -> Callable[[Session], str]:
+    def read(session: Session) -> str:
+        value = session.claims.get(name)
+        return encode_header(value) if isinstance(value, str) else ""
+
+    return read
+
+
+def _groups(session: Session) -> str:
+    value: Any = session.claims.get("groups")
+    groups = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(groups, list | tuple):
+        return ""
+    texts = (each for each in groups if isinstance(each, str))
+    # A comma separates groups, so that one within a name is encoded too.
+    return ",".join(encode_header(each).replace(",", "%2C") for each in texts)
+
+
+def _subject(session: Session) -> str:
+    return encode_header(session.subject)
+
+
+HEADER_SETS: Final[Mapping[str, Mapping[str, Callable[[Session], str]]]] = {
+    "remote": {
+        "Remote-User": _subject,
+        "Remote-Groups": _groups,
+        "Remote-Email": _text("email"),
+        "Remote-Name": _text("name"),
+    },
+    "x-auth-request": {
+        "X-Auth-Request-User": _subject,
+        "X-Auth-Request-Groups": _groups,
+        "X-Auth-Request-Email": _text("email"),
+        "X-Auth-Request-Preferred-Username": _text("preferred_username"),
+    },
+}
+"""The sets that a setting adds, by their names: what programs behind other proxies expect."""
+
+
+class Identity:
+    """Makes the headers."""
+
+    def __init__(self, sets: tuple[str, ...]) -> None:
+        """``sets``: names of ``HEADER_SETS``."""
+        self._more: Final = {
+            name: read for each in sets for name, read in HEADER_SETS[each].items()
+        }
+        self._nobody: Final = dict.fromkeys((*OWN_HEADERS, *self._more), "")
+
+    def of(self, session: Session | None, assertion: str = "") -> dict[str, str]:
+        """Return all headers; ``session``: None where nobody is identified."""
+        headers = dict(self._nobody)
+        if session is not None:
+            headers.update(identity_headers(session))
+            headers.update((name, read(session)) for name, read in self._more.items())
+            headers[ASSERTION] = assertion
+        return headers

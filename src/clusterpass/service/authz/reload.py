@@ -1,0 +1,71 @@
+"""A policy file that is read again when it changes, without a restart.
+
+A new file that is broken changes nothing: the rules before it stay, and the log says what is wrong.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from clusterpass import (
+    ConfigurationError,
+)
+from clusterpass.service.authz.policy import Policies
+
+_INTERVAL: Final = 1.0
+"""Seconds between two looks at the file."""
+
+
+class ReloadedPolicies:
+    """The policies of a file, as it is now."""
+
+    def __init__(
+        self,
+        path: Path,
+        load: Callable[[Path], Policies],
+        logger: Any,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``load``: reads the file. ``clock``: returns seconds.
+
+        Raises ConfigurationError when the file is broken.
+        """
+        self._path: Final = path
+        self._load: Final = load
+        self._logger: Final = logger
+        self._clock: Final = clock
+        # Looked at before it is read: a change in between is seen the next time.
+        self._seen = self._look()
+        self._policies = load(path)
+        self._looked_at = clock()
+
+    def current(self) -> Policies:
+        """Return the policies; looks at the file once a second at most."""
+        now = self._clock()
+        if now - self._looked_at >= _INTERVAL:
+            self._looked_at = now
+            seen = self._look()
+            if seen != self._seen:
+                self._seen = seen
+                self._read_again()
+        return self._policies
+
+    def _read_again(self) -> None:
+        try:
+            self._policies = self._load(self._path)
+        except ConfigurationError as error:
+            log = self._logger.error
+            log("authz_policy_kept", file=str(self._path), problem=error.message)
+        else:
+            rules = len(self._policies.all_rules())
+            self._logger.info("authz_policy_loaded", file=str(self._path), rules=rules)
+
+    def _look(self) -> tuple[int, ...] | None:
+        """Return what changes with the file; None where there is no file."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev

@@ -1,0 +1,51 @@
+"""Opens the front door: what is read once, before a worker starts, and the handler of a worker."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from clusterpass import (
+    Config,
+)
+from clusterpass.service.authz.handler import FrontDoor
+from clusterpass.service.authz.reload import ReloadedPolicies
+from clusterpass.service.calls.service import Service
+from clusterpass.service.hot.responder import Responder
+from clusterpass.service.settings.service import Settings
+
+if TYPE_CHECKING:
+    from clusterpass.service.authz.assertion import Assertions
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """What the settings say of the front door, validated."""
+
+    policies: ReloadedPolicies | None
+    assertions: "Assertions | None"
+
+    @classmethod
+    def of(cls, settings: Settings, config: Config, logger: Any) -> Self:
+        """Read the policy file. Raises ConfigurationError when it is broken, or the keys unfit.
+
+        ``logger``: is told when the file has changed.
+        """
+        # Each module is loaded where the settings ask for it alone: a worker stays small.
+        policies = assertions = None
+        if settings.authz_policy is not None:
+            from clusterpass.service.authz.policy_file import load_policies  # noqa: PLC0415
+
+            load = partial(
+                load_policies, levels=settings.levels, most_grace=settings.authz_most_grace
+            )
+            policies = ReloadedPolicies(settings.authz_policy, load, logger)
+        if settings.authz_assertion:
+            from clusterpass.service.authz.assertion import Assertions  # noqa: PLC0415
+
+            assertions = Assertions(config.keys, config.issuer)
+        return cls(policies, assertions)
+
+    def open(self, service: Service, logger: Any) -> FrontDoor:
+        """Return the handler of a worker. ``logger``: as for the other paths."""
+        current = None if self.policies is None else self.policies.current
+        return FrontDoor(service, Responder(logger), current, self.assertions)
