@@ -4,8 +4,8 @@ What is where:
 
 - ``__init__``: ``main``, the table of commands, and the exit status of every error.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``migration``, ``serve``,
-  ``sessions``, ``users``: one module per command. ``demo`` is a package.
+- ``authz``, ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``migration``,
+  ``serve``, ``sessions``, ``users``: one module per command. ``demo`` is a package.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
@@ -27,6 +27,7 @@ from clusterpass import __version__
 from clusterpass.model.errors import ClusterPassError, RevocationPending
 
 COMMANDS: Final = {
+    "authz": ("clusterpass.cli.authz", "Explain and test the access policy of proxies."),
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
     "claims": ("clusterpass.cli.claims", "Show and replace the live claims of a subject."),
     "cluster": ("clusterpass.cli.cluster", "Start, inspect and stop a cluster on this machine."),

@@ -14,6 +14,7 @@ from clusterpass.service.authz.original_request import OriginalRequest
 Access = Literal["public", "authenticated", "denied"]
 POLICY_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _READING: Final = "GET"
+_DIFFERENCES: Final = ("another host", "another path", "another method")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,20 @@ class Policy:
     """Rules in their order."""
 
     rules: tuple[Rule, ...]
+
+    def passed_over(self, original: OriginalRequest) -> Sequence[tuple[Rule, str]]:
+        """Return the rules before the one that decides, each with what of it does not match."""
+        found = []
+        decisive = self.rule_on(original).rule
+        host, path = original.host, original.path
+        if host is None or path is None:
+            return []
+        for rule in self.rules:
+            if rule is decisive:
+                break
+            covers = rule.covers_host(host), rule.covers_path(path)
+            found.append((rule, _DIFFERENCES[covers.index(False) if not all(covers) else 2]))
+        return found
 
     def rule_on(self, original: OriginalRequest) -> Ruling:
         """Return what the rules say of ``original``."""

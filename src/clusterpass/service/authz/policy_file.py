@@ -219,7 +219,7 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         value = self._members.get(name, default)
         if not isinstance(value, str) or not value or not value.isprintable():
-            raise self.wrong(name, "must be a text in quotes")
+            raise self.wrong(name, "must be a text in quotes, without control characters")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:

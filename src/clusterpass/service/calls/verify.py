@@ -93,11 +93,11 @@ async def verify_as_wanted(
     session = recalled or await _verified(sessions, token, wanted, grace)
     log_session(fields, session)
     try:
-        _check_conditions(session, wanted)
+        check_conditions(session, wanted)
     except (ScopeMissing, SubjectBanned):
         # No request is rejected from memory: the permission may just have been granted.
         session = await _verified(sessions, token, wanted, grace, STRICT)
-        _check_conditions(session, wanted)
+        check_conditions(session, wanted)
     return session
 
 
@@ -134,7 +134,8 @@ def _is_safe(method: bytes | None) -> bool:
     return method is None or is_safe(method.decode("latin-1").upper())
 
 
-def _check_conditions(session: Session, wanted: Conditions) -> None:
+def check_conditions(session: Session, wanted: Conditions) -> None:
+    """Return if ``session`` has the scopes and no ban; raise ScopeMissing or SubjectBanned."""
     for scope in wanted.not_banned:
         session.require_not_banned(scope, 1 if wanted.ban_level is None else wanted.ban_level)
     for scope in wanted.scope:
