@@ -4,5 +4,6 @@
 - ``hot``: the calls that most requests make, in front of the framework. ``framework``: all others.
 - ``calls``: what the calls do. ``bodies``: their request and response bodies.
 - ``api``: the JSON calls as routes of the framework. ``page``: the HTML page.
+- ``authz``: the front door, which tells proxies whether to forward a request.
 - ``asgi``: middleware around both, and what the hot paths share with it.
 """
