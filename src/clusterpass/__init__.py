@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from clusterpass.model.bans import Ban as Ban
     from clusterpass.model.errors import (
+        AccessDenied as AccessDenied,
         AdministratorRequired as AdministratorRequired,
         ClusterPassError as ClusterPassError,
         ConfigurationError as ConfigurationError,
@@ -133,6 +134,7 @@ if TYPE_CHECKING:
 # driver, and a program that starts a cluster never loads a web framework.
 _HOMES = {
     "AccessClaims": "model.values",
+    "AccessDenied": "model.errors",
     "Actor": "model.values",
     "AdministratorRequired": "model.errors",
     "Applied": "model.values",

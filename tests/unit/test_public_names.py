@@ -16,6 +16,7 @@ from clusterpass import ClusterPassError
 
 PUBLIC = [
     "AccessClaims",
+    "AccessDenied",
     "Actor",
     "AdministratorRequired",
     "Applied",

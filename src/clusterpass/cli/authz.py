@@ -1,6 +1,5 @@
 """``clusterpass authz``: explain what a policy says of a request, and test it."""
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,6 +72,8 @@ def explain(
     Without --token, the request has no session. The exit status is 0 if the request is allowed, 3
     if it is not, and 1 if that cannot be determined.
     """
+    from asyncio import run  # noqa: PLC0415 - quick --help
+
     from clusterpass.service.authz.cases import original_of, outcome_of  # noqa: PLC0415
 
     settings, policies = _load(config, policy_file)
@@ -87,7 +88,7 @@ def explain(
         outcome, reason = outcome_of(ruling, None, settings.levels)
     else:
         asking = _ask(settings, ruling, original, sys.stdin.readline().strip())
-        outcome, reason, subject = asyncio.run(asking)
+        outcome, reason, subject = run(asking)
     passed_over = [(rule.name, why) for rule, why in policy.passed_over(original)]
     facts = {
         "method": original.method,

@@ -25,6 +25,7 @@
     │       └── SessionRevoked        session_revoked           401
     ├── RequestRefused                request_refused           403
     ├── AdministratorRequired         administrator_required    403
+    ├── AccessDenied                  access_denied             403
     ├── SubjectBanned                 subject_banned            403
     ├── ScopeMissing                  scope_missing             403
     ├── ImpersonationRefused          impersonation_refused     403
@@ -144,6 +145,16 @@ class AdministratorRequired(ClusterPassError):
     """
 
     code = "administrator_required"
+    status = 403
+
+
+class AccessDenied(ClusterPassError):
+    """The access policy does not allow this request.
+
+    Only the authorization endpoints of the service raise it; ``reason`` says what is missing.
+    """
+
+    code = "access_denied"
     status = 403
 
 

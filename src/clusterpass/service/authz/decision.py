@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clusterpass import (
+    AccessDenied,
     AsyncSessionManager,
     AuthenticationError,
     ScopeMissing,
@@ -15,7 +16,7 @@ from clusterpass import (
     StoreUnavailable,
     SubjectBanned,
 )
-from clusterpass.service.authz.denial import AccessDenied, denied
+from clusterpass.service.authz.denial import denied
 from clusterpass.service.authz.original_request import OriginalRequest
 from clusterpass.service.authz.policy import EVERYWHERE, Policy, Rule, Ruling
 from clusterpass.service.calls.verify import is_safe, verify_as_wanted

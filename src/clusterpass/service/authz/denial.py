@@ -1,20 +1,13 @@
-"""The error by which the front door refuses a request that no session could make acceptable."""
+"""Why the front door refuses a request that no session could make acceptable."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Final
 
 from clusterpass import (
-    ClusterPassError,
+    AccessDenied,
 )
 
-
-class AccessDenied(ClusterPassError):
-    """The access policy does not allow this request."""
-
-    code: ClassVar[str] = "access_denied"
-    status: ClassVar[int] = 403
-
-
-EXPLANATIONS = {
+EXPLANATIONS: Final[Mapping[str, str]] = {
     "untrusted_proxy": "The request did not come through a trusted proxy, so that what it asks for"
     " is not known.",
     "repeated_header": "A header that describes the original request was sent more than once.",
