@@ -11,7 +11,7 @@ from clusterpass.service.authz.original_request import (
     OriginalRequest,
     read_original,
 )
-from clusterpass.service.authz.request_path import LONGEST_URI, normal_path
+from clusterpass.service.authz.request_path import LONGEST_PATH, normal_path
 
 FORWARDED = {
     "x-forwarded-method": ["POST"],
@@ -181,6 +181,8 @@ def test_what_is_a_preflight(method, headers, following):
         ("/a..b/.c", "/a..b/.c"),
         ("/%2A", "/*"),
         ("/a:b@c", "/a:b@c"),
+        ("/cafe%CC%81", "/café"),
+        ("/" + "a" * (LONGEST_PATH - 1) + "?" + "b" * 9000, "/" + "a" * (LONGEST_PATH - 1)),
     ],
 )
 def test_a_path_has_one_reading(uri, path):
@@ -231,7 +233,7 @@ def test_a_path_has_one_reading(uri, path):
         "/%ed%a0%80",
         "/%c2%85admin",
         "/%e2%80%a8",
-        "/" + "a" * LONGEST_URI,
+        "/" + "a" * LONGEST_PATH,
         "/Ā",
     ],
 )

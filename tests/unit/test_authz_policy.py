@@ -9,6 +9,7 @@ import pytest
 from clusterpass import ConfigurationError
 from clusterpass.service.authz.decision import Grace, rule_on
 from clusterpass.service.authz.original_request import OriginalRequest
+from clusterpass.service.authz.patterns import path_pattern
 from clusterpass.service.authz.policy import EVERYWHERE, Policies, Ruling
 from clusterpass.service.authz.policy_file import load_policies, read_policies
 from clusterpass.service.authz.request_path import normal_path
@@ -105,6 +106,7 @@ def name_of(found: Ruling) -> str | None:
         ("POST", "app.example", "/healthz", "rest", None),
         ("GET", "app.example", "/admin", "admin", None),
         ("GET", "app.example", "/admin/users", "admin", None),
+        ("GET", "app.example", "/admin/", "admin", None),
         ("GET", "app.example", "/%61dmin/users", "admin", None),
         ("GET", "app.example", "//admin//users", "admin", None),
         ("GET", "app.example", "/admin/a\u000ab", None, "unsafe_path"),
@@ -125,6 +127,31 @@ def name_of(found: Ruling) -> str | None:
 def test_the_first_rule_that_matches_decides(method, host, uri, rule, refusal):
     found = ruling(uri, method, host)
     assert (name_of(found), found.refusal) == (rule, refusal)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered", "others"),
+    [
+        ("/", ["/"], ["/a"]),
+        ("/a", ["/a", "/a/"], ["/", "/ab", "/a/b", "/A", "//a"]),
+        ("/a/", ["/a", "/a/"], ["/a/b"]),
+        ("/a/*", ["/a/", "/a/b", "/a/b/"], ["/a", "/a/b/c"]),
+        ("/a/*/c", ["/a/b/c", "/a//c"], ["/a/c", "/a/b/b/c"]),
+        ("/*.css", ["/x.css", "/.css"], ["/a/x.css", "/xacss"]),
+        ("/**.css", ["/x.css", "/a/b/x.css"], ["/x.css.map"]),
+        ("/**", ["/", "/a", "/a/b\nc"], []),
+        ("/a/**", ["/a", "/a/", "/a/b/c"], ["/ab", "/b/a"]),
+        ("/**/b", ["/b", "/a/b", "/a/a/b", "/a/b/"], ["/ab", "/b/a"]),
+        ("/a/**/b/**", ["/a/b", "/a/x/b", "/a/x/b/y/z"], ["/a", "/a/xb"]),
+        ("/a*z*/**/b", ["/az/b", "/a1z2/x/b"], ["/a/z/b"]),
+        ("/cafe\u0301", ["/caf\u00e9"], ["/cafe"]),
+        ("/a.(b)+", ["/a.(b)+"], ["/axb"]),
+    ],
+)
+def test_what_a_pattern_covers(pattern, covered, others):
+    made = path_pattern(pattern)
+    assert [path for path in covered if not made.fullmatch(path)] == []
+    assert [path for path in others if made.fullmatch(path)] == []
 
 
 def test_every_host_is_a_choice_of_its_own():
@@ -241,7 +268,12 @@ def rule(**members: Any) -> dict[str, Any]:
         (rule(paths="/a%20b"), ["rule 2", "paths", "escape"]),
         (rule(paths="/a/../b"), ["rule 2", "paths", "dot segment"]),
         (rule(paths="/a//b"), ["rule 2", "paths", "//"]),
+        (rule(paths="*"), ["rule 2", "paths", "slash"]),
         (rule(paths="/a/***"), ["rule 2", "paths", "stars"]),
+        (rule(paths="/***/a"), ["rule 2", "paths", "stars"]),
+        (rule(paths="/a*b*c*"), ["rule 2", "paths", "stars"]),
+        (rule(paths="/a**b*"), ["rule 2", "paths", "stars"]),
+        (rule(paths="/**/a/**/b/**/c"), ["rule 2", "paths", "stars"]),
         (rule(paths_regex="("), ["rule 2", "paths_regex", "regular expression"]),
         (rule(methods="get"), ["rule 2", "methods", "capitals"]),
         (rule(methods=["GET "]), ["rule 2", "methods", "capitals"]),

@@ -1,18 +1,19 @@
 """Patterns of hosts and paths, as regular expressions.
 
-A path pattern: ``*`` stands for any characters but a slash, ``**`` for any at all; ``/**`` at its
-end also covers the folder itself, so that ``/admin/**`` covers ``/admin``. A host pattern: ``*``
-stands for one label, and alone for every host. All other characters stand for themselves.
+A path pattern: ``*`` stands for any characters but a slash, ``**`` for any at all. ``/**`` at its
+end also covers the folder itself, and ``/**/`` no folder in between, so that ``/admin/**`` covers
+``/admin``. A slash at the end makes no difference. A host pattern: ``*`` stands for one label, and
+alone for every host. All other characters stand for themselves.
 """
 
 import re
+import unicodedata
 from typing import Final
 
 _WILDCARDS: Final = re.compile(r"(\*{1,2})")
-_HOST: Final = re.compile(
-    r"(?:\*|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)(?:\.(?:\*|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?))*"
-    r"|\[[0-9a-f:.]+\]"
-)
+_MEANINGS: Final = {"*": "[^/]*", "**": ".*"}
+_LABEL: Final = r"(?:\*|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]")
 
 
 def host_pattern(text: str) -> re.Pattern[str]:
@@ -29,16 +30,18 @@ def host_pattern(text: str) -> re.Pattern[str]:
 
 def path_pattern(text: str) -> re.Pattern[str]:
     """Return the expression that a whole path has to match; raise ValueError with the reason."""
-    if not text.startswith(("/", "*")):
+    if not text.startswith("/"):
         raise ValueError("does not begin with a slash; write /folder/** or /page")
-    if "***" in text:
-        raise ValueError("has more than two stars in a row; write * or **")
     _require_reachable(text)
     folder, covers_folder = text.removesuffix("/**"), text.endswith("/**")
-    expression = "".join(
-        {"*": "[^/]*", "**": ".*"}.get(part) or re.escape(part) for part in _WILDCARDS.split(folder)
-    )
-    return re.compile(f"{expression}(?:/.*)?" if covers_folder else expression, re.DOTALL)
+    segments = folder.rstrip("/").split("/")[1:]
+    _require_quick(segments)
+    parts = [
+        "(?:/.*)?" if segment == "**" else f"/{_expression(segment)}" for segment in segments[:-1]
+    ]
+    parts += [f"/{_expression(segment)}" for segment in segments[-1:]]
+    end = "(?:/.*)?" if covers_folder else "/?"
+    return re.compile("".join(parts) + end, re.DOTALL)
 
 
 def path_expression(text: str) -> re.Pattern[str]:
@@ -49,6 +52,11 @@ def path_expression(text: str) -> re.Pattern[str]:
         raise ValueError(f"is no regular expression ({error})") from None
 
 
+def _expression(segment: str) -> str:
+    text = unicodedata.normalize("NFC", segment)
+    return "".join(_MEANINGS.get(part) or re.escape(part) for part in _WILDCARDS.split(text))
+
+
 def _require_reachable(text: str) -> None:
     """Raise ValueError for a pattern that no path matches, since paths are decoded and checked."""
     if "?" in text or "#" in text:
@@ -57,3 +65,17 @@ def _require_reachable(text: str) -> None:
         raise ValueError("has an escape such as %20; write the character that it stands for")
     if "//" in text or "\\" in text or ";" in text or {".", ".."} & set(text.split("/")):
         raise ValueError("has //, a backslash, a semicolon or a dot segment, which no path has")
+
+
+def _require_quick(segments: list[str]) -> None:
+    """Raise ValueError for a pattern with which a long path would take long to compare."""
+    found = [_WILDCARDS.findall(segment) for segment in segments]
+    if (
+        any(len(stars) > (1 if "**" in stars else 2) for stars in found)
+        or "***" in "/".join(segments)
+        or sum("**" in stars for stars in found) > 2
+    ):
+        raise ValueError(
+            "has too many stars: a segment may have two *, or one **, and a pattern two ** besides"
+            " the one at its end"
+        )

@@ -7,15 +7,16 @@ reading of a path, and what programs are known to read differently is refused:
   character, and a percent sign that begins another escape are refused.
 - Dot segments are refused; browsers resolve them before they send a path.
 - Backslashes, ``#`` and path parameters (``;``), which some servers cut off, are refused.
-- Several slashes count as one, as in most servers.
+- Several slashes count as one, as in most servers, and letters are in their composed form (NFC).
 """
 
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-LONGEST_URI: Final = 8192
-"""The longest path and query that are judged, in bytes."""
+LONGEST_PATH: Final = 8192
+"""The longest path that is judged, in bytes."""
 _UNSAFE_RAW: Final = re.compile(r"[\x00-\x20\x7f\\#;]|%(?![0-9A-Fa-f]{2})")
 _UNSAFE_ENCODED: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff]|2[Ff]|5[Cc]|3[Bb])")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -31,7 +32,7 @@ def normal_path(uri: str) -> str | None:
     """
     path = uri.partition("?")[0]
     if (
-        len(uri) > LONGEST_URI
+        len(path) > LONGEST_PATH
         or not path.startswith("/")
         or _UNSAFE_RAW.search(path)
         or _UNSAFE_ENCODED.search(path)
@@ -41,6 +42,8 @@ def normal_path(uri: str) -> str | None:
         decoded = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
     except ValueError:
         return None
+    if not decoded.isascii():
+        decoded = unicodedata.normalize("NFC", decoded)
     if _ESCAPE.search(decoded) or _C1_CONTROLS.search(decoded):
         return None
     decoded = _SLASHES.sub("/", decoded)
