@@ -3,6 +3,9 @@
 import asyncio
 import http.client
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -581,6 +584,39 @@ def test_the_server_passes_paths_bodies_and_empty_headers(
             assert raw(target) == (404, None), target
         plain.close()
     assert json.dumps(tokens["access_token"])[1:-1] not in serve_log(tmp_path)
+
+
+def test_a_worker_is_replaced_although_the_file_is_broken(serve, policy):
+    server = serve(CLUSTERPASS_AUTHZ_POLICY=str(policy), CLUSTERPASS_TRUSTED_PROXIES=PROXY)
+
+    def status(uri: str) -> int:
+        try:
+            answer = httpx.get(f"{server.url}/authz/nginx", headers=asked(uri))
+        except httpx.TransportError:
+            return 0
+        if answer.status_code == 503:
+            assert answer.json()["error"] == "policy_unavailable"
+            assert int(answer.headers["retry-after"]) > 0
+        return answer.status_code
+
+    assert status("/public/x") == 200
+    policy.write_text("[[rules")
+    (worker,) = server.children()
+    os.kill(worker, signal.SIGKILL)
+    await_that(lambda: status("/public/x") == 503)
+    assert status("/closed") == 503
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    policy.write_text(POLICY)
+    await_that(lambda: status("/public/x") == 200)
+    assert status("/closed") == 403
+    assert server.stop() == 0
+
+
+def await_that(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def serve_log(folder: Path) -> str:

@@ -82,7 +82,8 @@ def write(file: Path, text: str) -> None:
 
 
 def names(policies: ReloadedPolicies) -> list[str]:
-    return [rule.name for rule in policies.current().all_rules()]
+    current = policies.current()
+    return [] if current is None else [rule.name for rule in current.all_rules()]
 
 
 def test_a_changed_file_is_read_again_after_a_second(tmp_path: Path, clock: Clock):
@@ -128,6 +129,20 @@ def test_a_file_that_disappears_changes_nothing(tmp_path: Path, clock: Clock):
     assert json.loads(log.getvalue())["event"] == "authz_policy_kept"
     with pytest.raises(ConfigurationError):
         ReloadedPolicies(file, load_policies, make_logger("json", log), clock=clock)
+
+
+def test_a_worker_that_replaces_another_one_waits_for_a_correct_file(tmp_path, clock):
+    file, log = tmp_path / "policy.toml", io.StringIO()
+    write(file, "[[rules")
+    logger = make_logger("json", log)
+    policies = ReloadedPolicies(file, load_policies, logger, may_be_broken=True, clock=clock)
+    assert policies.current() is None
+    assert json.loads(log.getvalue())["event"] == "authz_policy_kept"
+    write(file, ONE)
+    clock.now += 1
+    assert names(policies) == ["one"]
+    again = ReloadedPolicies(file, load_policies, logger, may_be_broken=True, clock=clock)
+    assert names(again) == ["one"]
 
 
 # Identity headers.

@@ -31,16 +31,21 @@ _FRAMEWORK: Final = "fastapi"
 
 
 def create_app(
-    settings: Settings, *, logger: Any = None, parent: int | None = None
+    settings: Settings,
+    *,
+    logger: Any = None,
+    parent: int | None = None,
+    is_successor: bool = False,
 ) -> "Application":
     """Return the application; raise ConfigurationError when the settings are unsafe or invalid.
 
     ``logger``: as from ``make_logger``; by default, one that writes to standard output. ``parent``:
-    the id of the parent process; this process exits when the parent does.
+    the id of the parent process; this process exits when the parent does. ``is_successor``: it
+    replaces a worker of a running service, and starts although its policy file is broken by now.
     """
     if find_spec(_FRAMEWORK) is None:  # it is loaded later
         raise ModuleNotFoundError(f"No module named {_FRAMEWORK!r}", name=_FRAMEWORK)
-    return Application(settings, logger=logger, parent=parent)
+    return Application(settings, logger=logger, parent=parent, is_successor=is_successor)
 
 
 class Application:
@@ -52,6 +57,7 @@ class Application:
         *,
         logger: Any = None,
         parent: int | None = None,
+        is_successor: bool = False,
         has_hot_paths: bool = True,
     ) -> None:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
@@ -61,7 +67,9 @@ class Application:
         self._logger: Final = logger or make_logger(settings.log_format)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
-        self._door: Final = DoorSettings.of(settings, self._config, self._logger)
+        self._door: Final = DoorSettings.of(
+            settings, self._config, self._logger, may_be_broken=is_successor
+        )
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on

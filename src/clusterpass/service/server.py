@@ -59,7 +59,7 @@ def serve_again(succession: Succession) -> None:
     """
     settings: Settings = succession.settings
     try:
-        app = create_app(settings, parent=os.getpid())
+        app = create_app(settings, parent=os.getpid(), is_successor=True)
     except ConfigurationError as error:
         sys.exit(f"clusterpass: {error.message}")
     server = _server(settings, succession.address, succession)

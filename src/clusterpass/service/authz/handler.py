@@ -24,11 +24,18 @@ from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
 from clusterpass.web.client_address import is_trusted_peer
-from clusterpass.web.problems import of_status
+from clusterpass.web.problems import Problem, of_status
 
 if TYPE_CHECKING:
     from clusterpass.service.authz.assertion import Assertions
 
+_UNREADABLE: Final = Problem(
+    503,
+    "policy_unavailable",
+    "The access policy cannot be read.",
+    "The access policy cannot be read.",
+    headers={"Retry-After": "5"},
+)
 _NO_POLICY: Final = "There is no authorization endpoint or policy of this name."
 
 
@@ -39,11 +46,11 @@ class FrontDoor:
         self,
         service: Service,
         responder: Responder,
-        policies: Callable[[], Policies] | None,
+        policies: Callable[[], Policies | None] | None,
         assertions: "Assertions | None",
     ) -> None:
-        """``policies``: returns those of now; None: there is no policy file. ``assertions``: None
-        where the setting is off."""
+        """``policies``: returns those of now, or None while there are none to go by; None: there
+        is no policy file. ``assertions``: None where the setting is off."""
         self._service: Final = service
         self._sessions: Final = service.sessions
         self._responder: Final = responder
@@ -68,6 +75,9 @@ class FrontDoor:
         self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]
     ) -> Answer:
         policies = None if self._policies is None else self._policies()
+        if policies is None and self._policies is not None:
+            fields["error"] = _UNREADABLE.error
+            return answer_problem(_UNREADABLE)
         name = "" if endpoint is None else endpoint.policy
         policy = None if policies is None else policies.named(name)
         if endpoint is None or (policy is None and (policies is not None or name)):

@@ -1,6 +1,8 @@
 """A policy file that is read again when it changes, without a restart.
 
 A new file that is broken changes nothing: the rules before it stay, and the log says what is wrong.
+A worker that replaces another one has no rules before it. It has none at all then, until the file
+is correct.
 """
 
 import time
@@ -26,11 +28,12 @@ class ReloadedPolicies:
         load: Callable[[Path], Policies],
         logger: Any,
         *,
+        may_be_broken: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``load``: reads the file. ``clock``: returns seconds.
 
-        Raises ConfigurationError when the file is broken.
+        Raises ConfigurationError when the file is broken, unless it ``may_be_broken``.
         """
         self._path: Final = path
         self._load: Final = load
@@ -38,11 +41,18 @@ class ReloadedPolicies:
         self._clock: Final = clock
         # Looked at before it is read: a change in between is seen the next time.
         self._seen = self._look()
-        self._policies = load(path)
+        self._policies: Policies | None = None
+        if may_be_broken:
+            self._read_again()
+        else:
+            self._policies = load(path)
         self._looked_at = clock()
 
-    def current(self) -> Policies:
-        """Return the policies; looks at the file once a second at most."""
+    def current(self) -> Policies | None:
+        """Return the policies; looks at the file once a second at most.
+
+        None where no correct file has been read yet.
+        """
         now = self._clock()
         if now - self._looked_at >= _INTERVAL:
             self._looked_at = now
@@ -54,12 +64,13 @@ class ReloadedPolicies:
 
     def _read_again(self) -> None:
         try:
-            self._policies = self._load(self._path)
+            policies = self._load(self._path)
         except ConfigurationError as error:
             log = self._logger.error
             log("authz_policy_kept", file=str(self._path), problem=error.message)
         else:
-            rules = len(self._policies.all_rules())
+            self._policies = policies
+            rules = len(policies.all_rules())
             self._logger.info("authz_policy_loaded", file=str(self._path), rules=rules)
 
     def _look(self) -> tuple[int, ...] | None:

@@ -25,10 +25,13 @@ class DoorSettings:
     assertions: "Assertions | None"
 
     @classmethod
-    def of(cls, settings: Settings, config: Config, logger: Any) -> Self:
+    def of(
+        cls, settings: Settings, config: Config, logger: Any, *, may_be_broken: bool = False
+    ) -> Self:
         """Read the policy file. Raises ConfigurationError when it is broken, or the keys unfit.
 
-        ``logger``: is told when the file has changed.
+        ``logger``: is told when the file has changed. ``may_be_broken``: start without rules then,
+        which lets nobody in.
         """
         # Each module is loaded where the settings ask for it alone: a worker stays small.
         policies = assertions = None
@@ -38,7 +41,9 @@ class DoorSettings:
             load = partial(
                 load_policies, levels=settings.levels, most_grace=settings.authz_most_grace
             )
-            policies = ReloadedPolicies(settings.authz_policy, load, logger)
+            policies = ReloadedPolicies(
+                settings.authz_policy, load, logger, may_be_broken=may_be_broken
+            )
         if settings.authz_assertion:
             from clusterpass.service.authz.assertion import Assertions  # noqa: PLC0415
 
