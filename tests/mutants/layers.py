@@ -73,6 +73,7 @@ TEST_FOLDERS: Final = (
     "tests/testing",
     "tests/service",
     "tests/service/administration",
+    "tests/service/authz",
 )
 # ... but these files and folders: they read the source instead of running it, or they take minutes,
 # so that their findings would cost more than they tell.

@@ -12,7 +12,7 @@ import pytest
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
 from clusterpass.service.settings.service import Settings, load_settings
 
-from .conftest import Service, bearer
+from ..conftest import Service, bearer
 
 HANGING = 40.0
 POLICY = """
