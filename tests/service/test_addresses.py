@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from clusterpass.users.throttle import counted_address
-from clusterpass.web.client_address import client_address
+from clusterpass.web.client_address import client_address, is_trusted_peer
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
 
@@ -33,6 +33,24 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
 )
 def test_only_trusted_proxies_are_believed(peer, forwarded, expected):
     assert client_address(peer, forwarded, TRUSTED) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_trusted"),
+    [
+        ("10.0.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("::1", True),
+        ("203.0.113.9", False),
+        ("2001:db8::1", False),
+        ("socket", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_who_is_a_trusted_proxy(peer, is_trusted):
+    assert is_trusted_peer(peer, TRUSTED) is is_trusted
+    assert is_trusted_peer(peer, []) is False
 
 
 @pytest.mark.parametrize(

@@ -323,3 +323,25 @@ def test_files_that_cannot_be_read(tmp_path: Path):
         load_policies(tmp_path)
     file.write_text(FILE)
     assert len(load_policies(file).all_rules()) == 7
+
+
+def test_the_rules_before_the_one_that_decides_are_told_with_the_reason():
+    policy = policies().named("")
+    assert policy is not None
+
+    def passed_over(host: str, path: str, method: str) -> list[tuple[str, str]]:
+        original = OriginalRequest(method, "https", host, path)
+        return [(rule.name, why) for rule, why in policy.passed_over(original)]
+
+    assert passed_over("app.example", "/healthz", "GET") == []
+    assert passed_over("app.example", "/api/x", "POST") == [
+        ("health", "another path"),
+        ("preflight", "another method"),
+        ("no options", "another path"),
+        ("admin", "another path"),
+        ("reading", "another method"),
+    ]
+    elsewhere = passed_over("a.tenants.example", "/other", "GET")
+    assert elsewhere[:2] == [("health", "another path"), ("preflight", "another host")]
+    assert len(elsewhere) == 6
+    assert policy.passed_over(OriginalRequest("GET", fault="unsafe_path")) == []
