@@ -163,6 +163,29 @@ async def test_a_cookie_that_a_subdomain_has_set_counts_for_nobody(browser, serv
         assert "Logged in as" not in await page(cookies)
 
 
+@pytest.mark.parametrize("byte", [b"\xa0", b"\x85", b"\x1c", b"\x1f", b"\x0c", b"\xc2"])
+async def test_a_byte_before_the_name_makes_it_another_cookie(browser, service, alice, byte):
+    own = f"{ACCESS}={browser.tokens[ACCESS]}".encode()
+
+    async def page(cookies: bytes) -> str:
+        return words(await service.client.get("/", headers={b"cookie": cookies}))
+
+    for cookies in (byte + own, b"a=b; " + byte + own, b"a=b;" + byte + own):
+        assert "Logged in as" not in await page(cookies)
+    tossed = byte + f"{ACCESS}=x".encode()
+    for cookies in (own + b"; " + tossed, tossed + b"; " + own):
+        assert f"Logged in as {alice}" in await page(cookies)
+
+
+async def test_a_refresh_token_beside_another_one_renews_nothing(browser, service):
+    refresh = browser.tokens[REFRESH]
+    for other in ("x", refresh):
+        cookies = f"{REFRESH}={refresh}; {REFRESH}={other}"
+        answer = await service.client.get("/", headers={"cookie": cookies})
+        assert "Logged in as" not in words(answer)
+        assert ACCESS not in str(answer.headers.get_list("set-cookie"))
+
+
 async def test_login_ends_the_session_that_the_browser_had(browser, service, alice):
     old = browser.tokens
     assert (await browser.login(alice)).status_code == 303

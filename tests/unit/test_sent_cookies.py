@@ -3,7 +3,7 @@
 import pytest
 
 from clusterpass.web.messages import SOCKET, method_of
-from clusterpass.web.sent_cookies import sent_cookies
+from clusterpass.web.sent_cookies import read_cookies, sent_cookies
 
 
 @pytest.mark.parametrize(
@@ -15,14 +15,18 @@ from clusterpass.web.sent_cookies import sent_cookies
         (["a=1; b=2;c=3 ;\td=\t4 "], {"a": "1", "b": "2", "c": "3", "d": "4"}),
         (["a=1", "b=2"], {"a": "1", "b": "2"}),
         (["a=b=c"], {"a": "b=c"}),
-        (['a="1"; b="; c=\'1\'; d=""'], {"a": "1", "b": '"', "c": "'1'", "d": ""}),
+        (['a="1"; b="; c=\'1\'; d=""'], {"a": '"1"', "b": '"', "c": "'1'", "d": '""'}),
+        (['a="\\061"; b=%31'], {"a": '"\\061"', "b": "%31"}),
+        (["a=1, b=2; $Version=1"], {"a": "1, b=2", "$Version": "1"}),
+        (["=a=1; a =2"], {"": "a=1", "a": "2"}),
         (["a; =b; ;; c="], {"": "b", "c": ""}),
         (["A=1; a=2"], {"A": "1", "a": "2"}),
-        (["a=1; a=1"], {"a": "1"}),
+        (["a=1; a=1"], {}),
         (["a=1; b=2; a=2; a=1"], {"b": "2"}),
         (["a=1", "a=2"], {}),
         (["a=1; a="], {}),
-        (['a=1; a="1"'], {"a": "1"}),
+        (['a=1; a="1"'], {}),
+        (["a=1;\ta\t=1"], {}),
         (['a="1; b=2"'], {"a": '"1', "b": '2"'}),
     ],
 )
@@ -30,7 +34,11 @@ def test_cookies_are_read_as_browsers_write_them(headers: list[str], found: dict
     assert sent_cookies(headers) == found
 
 
-@pytest.mark.parametrize("space", ["\u2000", "\u00a0", "\u0085", "\u3000", "\x0b", "\x0c", "\x1f"])
+@pytest.mark.parametrize(
+    "space",
+    ["\u2000", "\u00a0", "\u0085", "\u3000", "\ufeff", "\x00", *"\x0b\x0c\x1c\x1d\x1e\x1f\r\n"],
+    ids=ascii,
+)
 def test_no_other_white_space_is_stripped(space: str) -> None:
     for text in (space, space.encode().decode("latin-1")):
         assert sent_cookies([f"{text}a=1; b{text}=2; c={text}3"]) == {
@@ -38,6 +46,12 @@ def test_no_other_white_space_is_stripped(space: str) -> None:
             f"b{text}": "2",
             "c": f"{text}3",
         }
+
+
+def test_it_is_told_which_names_were_repeated() -> None:
+    read = read_cookies(["a=1; b=2; \u00a0b=3", "a=1; c=4"])
+    assert (read.values, read.repeated) == ({"b": "2", "\u00a0b": "3", "c": "4"}, {"a"})
+    assert "4" not in repr(read)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from .web_sites import SITES, AsyncSessions, Sessions
 
 ACCESS = "__Host-clusterpass-access"
 PLACES = ["header", "cookie", "query"]
+REFRESH = "__Host-clusterpass-refresh"
 SPACES = ["\u2000", "\u00a0", "\u0085", "\u3000"]
+BYTES = ["\xa0", "\x85", "\xc2", "\xff"]
+"""Bytes that are white space in Latin-1, or none, as characters of that."""
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 JSON = ("Content-Type", "application/json")
 CROSS_SITE = ("Sec-Fetch-Site", "cross-site")
@@ -32,8 +35,11 @@ class Site:
 
     def whose(self, *cookies: str) -> str:
         """Whose page a browser with ``cookies`` gets; empty: it is refused."""
-        sent = "; ".join(cookies).encode().decode("latin-1")
-        answer = self.answer("GET", "/page", ("Cookie", sent))
+        return self.whose_bytes("; ".join(cookies).encode().decode("latin-1"))
+
+    def whose_bytes(self, *headers: str) -> str:
+        """Whose page a browser with these Cookie headers gets, a character being a byte."""
+        answer = self.answer("GET", "/page", *(("Cookie", each) for each in headers))
         assert answer.status == (200 if answer.body in {b"alice", b"mallory"} else 401)
         return answer.body.decode() if answer.status == 200 else ""
 
@@ -65,10 +71,38 @@ def test_a_name_with_other_white_space_is_another_name(site: Site, space: str) -
     assert site.whose(f"{ACCESS}{space}=mine") == ""
 
 
+@pytest.mark.parametrize("byte", BYTES, ids=ascii)
+def test_a_single_byte_makes_another_name(site: Site, byte: str) -> None:
+    tossed, own = f"{byte}{ACCESS}=mine", f"{ACCESS}=good"
+    for sent in (tossed, f"{ACCESS}{byte}=mine", f"a=b; {tossed}", f"a=b;{tossed}{byte}"):
+        assert site.whose_bytes(sent) == ""
+    assert site.whose_bytes(f"{own}; {tossed}") == site.whose_bytes(f"{tossed}; {own}") == "alice"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"{ACCESS.upper()}=mine",
+        f"={ACCESS}=mine",
+        f"a={ACCESS}=mine",
+        f"a=b, {ACCESS}=mine",
+        f'a="; {ACCESS}"=mine',
+        f'"{ACCESS}"=mine',
+        f"%5f_{ACCESS[2:]}=mine",
+        f"{ACCESS}",
+    ],
+)
+def test_what_only_looks_like_the_cookie_is_none(site: Site, sent: str) -> None:
+    assert site.whose(sent) == ""
+    assert site.whose(sent, f"{ACCESS}=good") == "alice"
+
+
 def test_a_cookie_that_is_sent_twice_counts_for_neither(site: Site) -> None:
     assert site.whose(f"{ACCESS}=good", f"{ACCESS}=mine") == ""
     assert site.whose(f"{ACCESS}=mine", f"{ACCESS}=good") == ""
-    assert site.whose(f"{ACCESS}=good", f"{ACCESS}=good") == "alice"
+    assert site.whose(f"{ACCESS}=good", f"{ACCESS}=good") == ""
+    assert site.whose(f"{ACCESS}=good", f"{REFRESH}=a", f"{REFRESH}=b") == ""
+    assert site.whose(f"{ACCESS}=good", "theme=a", "theme=b") == "alice"
 
 
 def test_a_token_in_the_query_is_for_sockets_and_event_streams(site: Site) -> None:

@@ -1,8 +1,9 @@
 """Which tokens a request carries, and where.
 
 The Authorization header comes first: who sends one is no browser that follows a link, so no cookie
-is looked at, and no CSRF token is needed. A token in the query is accepted only where the settings
-allow it, and only for WebSockets and server-sent events.
+is looked at, and no CSRF token is needed. Where a cookie of ours is sent twice, no cookie counts. A
+token in the query is accepted only where the settings allow it, and only for WebSockets and
+server-sent events.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
 from clusterpass.web.bearer import bearer_token
 from clusterpass.web.messages import SOCKET, WebRequest
-from clusterpass.web.sent_cookies import sent_cookies
+from clusterpass.web.sent_cookies import read_cookies
 from clusterpass.web.settings import TokenPlace, WebSettings
 
 QUERY_NAME: Final = "access_token"
@@ -50,12 +51,7 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
         except TokenMissing:
             pass  # of another scheme, which is none of ours
     if "cookie" in settings.token_places:
-        sent, cookies = sent_cookies(request.header("cookie")), settings.cookies
-        access = sent.get(cookies.access.name) or None
-        refresh = sent.get(cookies.refresh.name) or None
-        if access or refresh:
-            return Credentials("cookie", access, refresh)
-        found = _find_old(sent, settings)
+        found = _find_in_cookies(request, settings)
         if found is not None:
             return found
     if "query" in settings.token_places and _takes_query(request):
@@ -65,6 +61,19 @@ def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:
         if values and values[0]:
             return Credentials("query", values[0])
     return Credentials()
+
+
+def _find_in_cookies(request: WebRequest, settings: WebSettings) -> Credentials | None:
+    sent, cookies = read_cookies(request.header("cookie")), settings.cookies
+    names = (cookies.access.name, cookies.refresh.name)
+    if not sent.repeated.isdisjoint(names):
+        # A browser has one cookie of each of our names. Somebody else has set another, so that
+        # the rest may be of theirs too: no cookie counts, and the user has to log in.
+        return None
+    access, refresh = (sent.values.get(name) or None for name in names)
+    if access or refresh:
+        return Credentials("cookie", access, refresh)
+    return _find_old(sent.values, settings)
 
 
 def _takes_query(request: WebRequest) -> bool:

@@ -1,12 +1,14 @@
-"""The cookies that a request brings, read from its Cookie header.
+"""The cookies that a request brings, read from its Cookie header, byte by byte.
 
 Frameworks read cookies too, but not as browsers write them. Some strip the white space of Unicode
-off a name: a browser takes ``U+2000 __Host-session`` for another name than ``__Host-session``, so
-that any subdomain may set it, and the framework then takes it for the cookie that no subdomain may
-set. And of a name that is sent twice some take the first value, and some the last.
+or of Latin-1 (the bytes A0, 85, 1C to 1F) off a name: a browser takes the byte A0 before
+``__Host-session`` for a part of another name, so that any subdomain may set it, and the framework
+then takes it for the cookie that no subdomain may set. And of a name that is sent twice some take
+the first value, and some the last.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 _SPACE: Final = " \t"
@@ -14,27 +16,44 @@ _SPACE: Final = " \t"
 5.2)."""
 
 
-def sent_cookies(headers: Sequence[str]) -> dict[str, str]:
-    """Return the values of the cookies by their names.
+@dataclass(frozen=True, slots=True)
+class SentCookies:
+    """The cookies of a request."""
 
-    ``headers``: the values of all Cookie headers, in which every byte that is not ASCII stands for
-    a character that is not. A pair of double quotes around a value is none of it. A name that is
-    sent twice with different values is left out.
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+    """The values by name, without the names that were sent more than once."""
+    repeated: frozenset[str] = frozenset()
+    """The names that were sent more than once, whatever their values."""
+
+
+def read_cookies(headers: Sequence[str]) -> SentCookies:
+    """Return the cookies in the values of all Cookie headers.
+
+    ``headers``: texts in which every byte that is not ASCII stands for a character that is not.
+    Names are compared as they are, in the case that they have, and a value is what was sent:
+    quotes and escapes are part of it.
     """
     found: dict[str, str] = {}
-    ambiguous: set[str] = set()
+    repeated: set[str] = set()
     for header in headers:
         for pair in header.split(";"):
             name, equals, value = pair.partition("=")
             if not equals:
                 continue
-            name, value = name.strip(_SPACE), value.strip(_SPACE)
-            if len(value) > 1 and value[0] == value[-1] == '"':
-                value = value[1:-1]
-            if found.setdefault(name, value) != value:
-                ambiguous.add(name)
+            name = name.strip(_SPACE)
+            if name in found:
+                repeated.add(name)
+            found[name] = value.strip(_SPACE)
     # One of the two may have been set by a subdomain, and nothing tells which. It counts as absent
     # and the request is not refused, so that a login, which sets new cookies, is still possible.
-    for name in ambiguous:
+    for name in repeated:
         del found[name]
-    return found
+    return SentCookies(found, frozenset(repeated))
+
+
+def sent_cookies(headers: Sequence[str]) -> dict[str, str]:
+    """Return the values of the cookies that were sent once, by their names.
+
+    ``headers``: as for :func:`read_cookies`.
+    """
+    return read_cookies(headers).values
