@@ -47,6 +47,7 @@ SCRIPTS = [
     "user_find",
     "attempt",
     "forget_attempts",
+    "return_attempt",
     "journal_append",
     "journal_fill",
     "journal_read",

@@ -34,11 +34,13 @@ async def test_an_unknown_account_is_throttled_alike(start, settings, new_name):
     assert [(await _login(service, name)).status_code for _ in range(3)] == [401, 401, 429]
 
 
-async def test_success_makes_the_accounts_count_void(start, settings, alice):
+async def test_a_success_takes_back_its_own_attempt_and_no_other(start, settings, alice):
     service = await start(settings.model_copy(update={"account_attempts": 2}))
+    assert (await _login(service, alice, "no no no")).status_code == 401
     for _ in range(3):
-        assert (await _login(service, alice, "no no no")).status_code == 401
         assert (await _login(service, alice)).status_code == 200
+    assert (await _login(service, alice, "no no no")).status_code == 401
+    assert (await _login(service, alice)).status_code == 429
 
 
 async def test_an_address_has_so_many_attempts_whatever_the_account(
@@ -141,17 +143,25 @@ async def test_an_own_check_confirms_its_own_subject_alone(
         assert answer.json()["error"] == "invalid_credentials"
 
 
-async def test_a_password_given_again_counts_as_an_attempt(start, settings, alice):
-    service = await start(settings.model_copy(update={"account_attempts": 2}))
+async def test_a_session_has_so_many_attempts_at_a_step_up_and_strangers_none_of_them(
+    start, settings, alice
+):
+    service = await start(settings.model_copy(update={"account_attempts": 2, "known_attempts": 2}))
     headers = bearer((await _login(service, alice)).json())
-    statuses = [
-        (
-            await service.client.post("/step-up", json={"password": "wrong"}, headers=headers)
-        ).status_code
-        for _ in range(3)
+    another = bearer((await _login(service, alice)).json())
+
+    async def step_up(headers, password):
+        answer = await service.client.post("/step-up", json={"password": password}, headers=headers)
+        return answer.status_code
+
+    assert [(await _login(service, alice, "no no no")).status_code for _ in range(3)][-1] == 429
+    assert [await step_up(headers, each) for each in ("wrong", PASSWORD, "wrong", "wrong")] == [
+        401,
+        200,
+        401,
+        401,
     ]
-    assert statuses == [401, 401, 429]
-    assert (await _login(service, alice)).status_code == 429
+    assert [await step_up(headers, PASSWORD), await step_up(another, PASSWORD)] == [429, 200]
     assert (await service.client.get("/verify", headers=headers)).status_code == 200
 
 

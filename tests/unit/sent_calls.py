@@ -442,4 +442,7 @@ SENT: dict[str, Sent] = {
     "forget_attempts": Sent(
         lambda: directory.forget_attempts(b"key"), "forget_attempts", (b"key",), ()
     ),
+    "return_attempt": Sent(
+        lambda: directory.return_attempt(b"key"), "return_attempt", (b"key",), ()
+    ),
 }

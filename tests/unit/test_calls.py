@@ -93,6 +93,7 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("change_user", b"CHANGED", "CHANGED"),
     ("count_attempt", b"30", 30),
     ("forget_attempts", b"1", 1),
+    ("return_attempt", b"0", 0),
 ]
 
 

@@ -80,6 +80,12 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "account_window": 300,
         "address_attempts": 100,
         "address_window": 300,
+        "network_attempts": 1000,
+        "network_window": 300,
+        "total_attempts": 100_000,
+        "total_window": 300,
+        "known_attempts": 10,
+        "known_window": 300,
     },
     ManagerStats: {
         "durability": "",

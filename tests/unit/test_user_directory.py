@@ -34,7 +34,8 @@ from .user_scene import (
 
 OTHER_HASH = LIGHT.hash("another one").encode()
 SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
-CHECKED = ["attempt", "user_find", "forget_attempts"]
+TOTAL = ("attempt", (KEYSPACE.attempts_in_total(),), (100_000, 300))
+CHECKED = ["attempt", "attempt", "user_find", "return_attempt"]
 
 
 @pytest.fixture(params=[Threads, Loop])
@@ -108,16 +109,17 @@ def test_a_correct_password_is_counted_found_and_forgotten(face: Any) -> None:
     account = (KEYSPACE.attempts_by_account("alice"),)
     assert scene.asked == [
         ("attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (50, 60)),
+        TOTAL,
         ("attempt", account, (3, 40)),
         ("user_find", (KEYSPACE.user("alice"),), ()),
-        ("forget_attempts", account, ()),
+        ("return_attempt", account, ()),
     ]
 
 
 def test_the_limits_of_a_directory_that_is_given_none(face: Any) -> None:
     scene = Scene()
     face.run(opened(face, scene).authenticate("alice", PASSWORD, address="10.0.0.1"))
-    assert arguments_of(scene, "attempt") == [(100, 300), (10, 300)]
+    assert arguments_of(scene, "attempt") == [(100, 300), (100_000, 300), (10, 300)]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +133,15 @@ def test_a_wrong_password_an_unknown_and_a_disabled_user_take_the_same_steps(
     scene = Scene(user_find=[entry])
     with pytest.raises(InvalidCredentials):
         face.run(opened(face, scene).authenticate("alice", password))
-    assert scene.scripts() == ["attempt", "user_find"]
+    assert scene.scripts() == ["attempt", "attempt", "user_find"]
 
 
 def test_too_many_attempts_end_before_the_password_is_read(face: Any) -> None:
-    scene = Scene(attempt=[0, 17])
+    scene = Scene(attempt=[0, 0, 17])
     with pytest.raises(TooManyAttempts) as refused:
         face.run(opened(face, scene).authenticate("alice", PASSWORD, address="10.0.0.1"))
     assert refused.value.retry_after == 17
-    assert scene.scripts() == ["attempt", "attempt"]
+    assert scene.scripts() == ["attempt"] * 3
 
 
 def test_a_blocked_address_uses_up_no_attempt_of_the_account(face: Any) -> None:
@@ -293,14 +295,15 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
     account = (KEYSPACE.attempts_by_account("alice"),)
     assert scene.asked == [
         ("attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (100, 300)),
+        TOTAL,
         ("attempt", account, (4, 300)),
-        ("forget_attempts", account, ()),
+        ("return_attempt", account, ()),
     ]
     for verb in (throttle.admit, throttle.forget):
         with pytest.raises(InvalidInput):
             face.run(verb(""))
     face.run(face.throttle(face.sessions(scene)).admit("alice"))
-    assert scene.asked[3:] == [("attempt", account, (10, 300))]
+    assert scene.asked[4:] == [TOTAL, ("attempt", account, (10, 300))]
 
 
 @pytest.mark.parametrize("name", ["account_attempts", "address_window"])

@@ -32,7 +32,8 @@ class Scene:
     def __init__(self, **replies: list[Any]) -> None:
         self.replies: dict[str, list[Any]] = {
             "attempt": [0],
-            "forget_attempts": [1],
+            "forget_attempts": [0],
+            "return_attempt": [0],
             "user_find": [ALICE],
             "user_add": [b"OK"],
             "user_change": [b"OK"],

@@ -153,6 +153,15 @@ class Keyspace:
         """The key of the counter of recent login attempts from an address."""
         return self._tagged(address, kind="attempts-address:")
 
+    def attempts_by_known(self, username: str, known: str) -> bytes:
+        """The key of the counter of recent attempts at an account by ``known``: a digest of the id
+        of a session or of a device of its user."""
+        return self._tagged(username, f":{known}", kind="attempts-known:")
+
+    def attempts_in_total(self) -> bytes:
+        """The key of the counter of recent login attempts at all accounts."""
+        return f"{self.namespace}:attempts-total".encode()
+
     def old_tokens(self) -> bytes:
         """The key of the hash that counts what became of the tokens of other issuers."""
         return f"{self.namespace}:old-tokens".encode()

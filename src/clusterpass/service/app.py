@@ -21,6 +21,7 @@ from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import DoorSettings
+from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
@@ -101,7 +102,8 @@ class Application:
             authenticator = make_authenticator(settings, manager, self._check)
             gate = Gate(config, settings.web())
             jwks = config.keys.public_jwks()
-            service = Service(settings, manager, authenticator, jwks, gate)
+            devices = KnownDevices(config.keys, secure=settings.cookie_secure)
+            service = Service(settings, manager, authenticator, jwks, gate, devices)
             self._service = service
             self._authorize = self._door.open(service, self._logger)
             if self._has_hot_paths:

@@ -95,19 +95,20 @@ class Directory:
             raise UserExists
 
     def authenticate(
-        self, username: str, password: str, *, address: str | None
+        self, username: str, password: str, *, address: str | None, known: str | None = None
     ) -> Procedure[Proven]:
         """Check a password within the limits of the throttle; return the proof.
 
-        Raises InvalidCredentials, TooManyAttempts and InvalidInput.
+        ``known``: as for :meth:`Throttle.admit`. Raises InvalidCredentials, TooManyAttempts and
+        InvalidInput.
         """
         check_subject(username)
         check_password(password)
-        yield self._throttle.admit(username, address=address)
+        yield self._throttle.admit(username, address=address, known=known)
         entry = yield from self._find(username)
         if not (yield from self._fits(entry, password)) or entry is None or entry.disabled:
             raise InvalidCredentials
-        yield self._throttle.forget(username)
+        yield self._throttle.forget(username, known=known)
         if self._hasher.needs_rehash(entry.password_hash):
             yield from self._rehash(username, entry, password)
         return Proven(username, entry)

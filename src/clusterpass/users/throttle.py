@@ -1,26 +1,42 @@
-"""The login throttle: limits on the attempts per account and per IP address, as flows.
+"""The login throttle: limits on the attempts of strangers, and of those who are known, as flows.
 
-- An attempt is counted before the password is checked, so parallel guesses are bounded.
-- A window begins with its first attempt and expires, so nobody is locked out permanently.
-- A success resets the count of the account, but never of the address. Otherwise the owner of one
-  account could reset it to guess the passwords of others.
-- IPv6 addresses are counted by their /64 network, as a customer has at least one of those.
+An attempt is counted before the password is checked, so parallel guesses are bounded. A window
+begins with its first attempt and expires, so nobody is locked out permanently.
+
+- A stranger's attempt is counted by the network it comes from, then in total, then by the account.
+  An IPv4 address is a network; an IPv6 address belongs to its /64, as a customer has at least one,
+  and to its /48, as a customer may have one.
+- An attempt by somebody known, in a live session or on a device that the user has logged in on
+  before, is counted there alone. Guesses by strangers lock nobody out who is known.
+- A success takes back its own attempt, never those of others: whoever guesses a password beside
+  its owner's logins has no more attempts for them. Networks and the total keep even that one.
+- The layers are counted one after the other, each atomically, and the account last: who is refused
+  by a layer uses up nothing of those behind it. If the store fails in between, the attempt is not
+  made, and what was counted of it stays counted; no attempt is made that was not counted.
+- The total has one counter, on one shard. It alone is left out while that shard is down, so that
+  the users of other shards can log in.
 """
 
+import unicodedata
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-from clusterpass.model.errors import ConfigurationError, TooManyAttempts
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable, TooManyAttempts
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.tokens.identifiers import check_subject
 
 _CUSTOMER_BITS: Final = 64
+_SITE_BITS: Final = 48
 _LONGEST_WINDOW: Final = 86_400
 _MOST_ATTEMPTS: Final = 1_000_000
 _LONGEST_ADDRESS: Final = 64
+_LONGEST_NAME: Final = 255
+_IGNORED: Final = frozenset({"Cf", "Cc"})
+"""The categories of characters that nobody sees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +47,32 @@ class ThrottlePolicy:
     """
 
     account_attempts: int = 10
-    """The attempts that an account has in one window, 1 to 1,000,000."""
+    """The attempts that strangers have at an account in one window, 1 to 1,000,000."""
     account_window: int = 300
     """The length of an account's window in seconds, at most one day."""
     address_attempts: int = 100
-    """The attempts that an IP address has in one window, 1 to 1,000,000."""
+    """The attempts that an IP address (IPv6: a /64) has in one window, 1 to 1,000,000."""
     address_window: int = 300
     """The length of an address's window in seconds, at most one day."""
+    network_attempts: int = 1000
+    """The attempts that an IPv6 /48 has in one window, 1 to 1,000,000."""
+    network_window: int = 300
+    """The length of a network's window in seconds, at most one day."""
+    total_attempts: int = 100_000
+    """The attempts that all strangers have together in one window, 1 to 1,000,000."""
+    total_window: int = 300
+    """The length of the common window in seconds, at most one day."""
+    known_attempts: int = 10
+    """The attempts that a live session, or a known device of a user, has in one window, 1 to
+    1,000,000."""
+    known_window: int = 300
+    """The length of their windows in seconds, at most one day."""
 
     def __post_init__(self) -> None:
-        for attempts in (self.account_attempts, self.address_attempts):
-            if not 1 <= attempts <= _MOST_ATTEMPTS:
+        for layer in ("account", "address", "network", "total", "known"):
+            if not 1 <= getattr(self, f"{layer}_attempts") <= _MOST_ATTEMPTS:
                 raise ConfigurationError(f"a throttle allows 1 to {_MOST_ATTEMPTS} attempts")
-        for window in (self.account_window, self.address_window):
-            if not 1 <= window <= _LONGEST_WINDOW:
+            if not 1 <= getattr(self, f"{layer}_window") <= _LONGEST_WINDOW:
                 raise ConfigurationError(f"a throttle's window is 1 to {_LONGEST_WINDOW} seconds")
 
 
@@ -56,30 +84,51 @@ class Throttle:
         self._keyspace = keyspace
         self._policy = policy
 
-    def admit(self, username: str, *, address: str | None) -> Flow[None]:
+    def admit(self, username: str, *, address: str | None, known: str | None = None) -> Flow[None]:
         """Count an attempt.
 
-        Raises TooManyAttempts when a limit is exceeded, and InvalidInput for a name that cannot be
-        a subject.
+        ``known``: the id of the live session or of the known device that makes it; None: a stranger
+        does. Raises TooManyAttempts when a limit is exceeded, and InvalidInput for a name that
+        cannot be a subject.
         """
         check_subject(username)
+        policy, keyspace = self._policy, self._keyspace
+        if known is not None:
+            key = keyspace.attempts_by_known(canonical_name(username), _digest(known))
+            yield from self._count(key, policy.known_attempts, policy.known_window)
+            return
         if address is not None:
-            # The address counts first: a blocked address must not use up an account's attempts.
-            yield from self._count(
-                self._keyspace.attempts_by_address(counted_address(address)),
-                self._policy.address_attempts,
-                self._policy.address_window,
-            )
-        yield from self._count(
-            self._keyspace.attempts_by_account(username),
-            self._policy.account_attempts,
-            self._policy.account_window,
-        )
+            customer, site = counted_address(address), counted_site(address)
+            key = keyspace.attempts_by_address(customer)
+            yield from self._count(key, policy.address_attempts, policy.address_window)
+            if site is not None:
+                key = keyspace.attempts_by_address(site)
+                yield from self._count(key, policy.network_attempts, policy.network_window)
+        yield from self._count_in_total()
+        key = keyspace.attempts_by_account(canonical_name(username))
+        yield from self._count(key, policy.account_attempts, policy.account_window)
 
-    def forget(self, username: str) -> Flow[None]:
-        """Reset the count of the account after a success."""
+    def forget(self, username: str, *, known: str | None = None) -> Flow[None]:
+        """Give the attempt back after a success.
+
+        ``known``: as for the attempt; all attempts that were made there are forgotten.
+        """
         check_subject(username)
-        yield directory_calls.forget_attempts(self._keyspace.attempts_by_account(username))
+        name = canonical_name(username)
+        if known is not None:
+            key = self._keyspace.attempts_by_known(name, _digest(known))
+            yield directory_calls.forget_attempts(key)
+        else:
+            yield directory_calls.return_attempt(self._keyspace.attempts_by_account(name))
+
+    def _count_in_total(self) -> Flow[None]:
+        policy = self._policy
+        try:
+            yield from self._count(
+                self._keyspace.attempts_in_total(), policy.total_attempts, policy.total_window
+            )
+        except StoreUnavailable:
+            return
 
     def _count(self, key: bytes, most: int, window_seconds: int) -> Flow[None]:
         answer: Answer[int] = yield directory_calls.count_attempt(
@@ -89,18 +138,52 @@ class Throttle:
             raise TooManyAttempts(retry_after=answer.reply)
 
 
+def canonical_name(username: str) -> str:
+    """Return what ``username`` is counted as, however it is spelt.
+
+    Its case, its blanks, characters that nobody sees, and compatible forms of its letters make no
+    difference: a check of passwords may ignore them, and would give an attacker a counter for each
+    spelling. Users who differ in nothing else share a counter.
+    """
+    folded = unicodedata.normalize("NFKC", username).casefold()
+    folded = unicodedata.normalize("NFKC", folded)
+    seen = "".join(each for each in folded if unicodedata.category(each) not in _IGNORED)
+    name = " ".join(seen.split())
+    if len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        return _digest(name)
+    return name or username
+
+
 def counted_address(address: str) -> str:
     """Return what ``address`` is counted as: IPv4 as itself, IPv6 as its /64 network.
 
     Text that is not an IP address, such as the path of a Unix socket, is truncated to 64
     characters.
     """
+    parsed = _parse(address)
+    if parsed is None:
+        return address.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_ADDRESS]
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), _CUSTOMER_BITS), strict=False))
+    return str(parsed)
+
+
+def counted_site(address: str) -> str | None:
+    """Return the /48 network of an IPv6 address; None for every other address."""
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), _SITE_BITS), strict=False))
+    return None
+
+
+def _parse(address: str) -> object:
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
-        return address.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_ADDRESS]
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ip_network((int(parsed), _CUSTOMER_BITS), strict=False))
-    return str(parsed)
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

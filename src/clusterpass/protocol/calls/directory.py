@@ -75,6 +75,11 @@ def forget_attempts(key: bytes) -> ScriptCall[int]:
     return ScriptCall(load_script("forget_attempts"), (key,), (), int)
 
 
+def return_attempt(key: bytes) -> ScriptCall[int]:
+    """Give back one attempt counted at ``key``: ``scripts/return_attempt.lua``."""
+    return ScriptCall(load_script("return_attempt"), (key,), (), int)
+
+
 def _read_user(raw: list[Any]) -> StoredUser | None:
     password_hash, disabled, created_at = raw
     if not password_hash:

@@ -35,8 +35,12 @@ class Authenticator(Protocol):
         device_type: str | None = None,
         remember: bool = False,
         replace: str | None = None,
+        known: str | None = None,
     ) -> TokenPair:
-        """Open a session; ``address``: the client's; the others as for ``SessionManager.login``.
+        """Open a session.
+
+        ``address``: the client's; ``known``: the id of a live session of the user, or of a device
+        that is known, which is counted instead; the others as for ``SessionManager.login``.
 
         Raises InvalidCredentials, TooManyAttempts, InvalidInput; only after the correct password
         SubjectBanned, TooManySessions, SessionNotFound (``replace`` is not a session id), and
@@ -44,10 +48,13 @@ class Authenticator(Protocol):
         """
         ...
 
-    async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
+    async def confirm(
+        self, subject: str, password: str, *, address: str | None, known: str
+    ) -> None:
         """Return when ``password`` is that of ``subject``, who is logged in.
 
-        Each call counts as a login attempt. Raises InvalidCredentials, TooManyAttempts,
+        ``known``: the id of the live session, whose attempts are counted apart from those of
+        strangers. Raises InvalidCredentials, TooManyAttempts,
         InvalidInput.
         """
         ...
@@ -84,6 +91,7 @@ class DirectoryAuthenticator:
         device_type: str | None = None,
         remember: bool = False,
         replace: str | None = None,
+        known: str | None = None,
     ) -> TokenPair:
         """Check the password and open a session."""
         return await self._users.login(
@@ -94,11 +102,14 @@ class DirectoryAuthenticator:
             remember=remember,
             replace=replace,
             address=address,
+            known=known,
         )
 
-    async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
+    async def confirm(
+        self, subject: str, password: str, *, address: str | None, known: str
+    ) -> None:
         """Check the password."""
-        await self._users.authenticate(subject, password, address=address)
+        await self._users.authenticate(subject, password, address=address, known=known)
 
     async def close(self) -> None:
         """Release the threads."""
@@ -127,10 +138,11 @@ class CustomAuthenticator:
         device_type: str | None = None,
         remember: bool = False,
         replace: str | None = None,
+        known: str | None = None,
     ) -> TokenPair:
         """Call the function and open a session."""
         check_password(password)
-        await self._throttle.admit(username, address=address)
+        await self._throttle.admit(username, address=address, known=known)
         generation = await self._sessions.generation(username)
         subject = await self._subject(username, password)
         pair = await self._sessions.login(
@@ -144,16 +156,18 @@ class CustomAuthenticator:
             # If the function returned another subject, its generation before the check is unknown.
             generation=generation if subject == username else None,
         )
-        await self._throttle.forget(username)
+        await self._throttle.forget(username, known=known)
         return pair
 
-    async def confirm(self, subject: str, password: str, *, address: str | None) -> None:
+    async def confirm(
+        self, subject: str, password: str, *, address: str | None, known: str
+    ) -> None:
         """Call the function with the subject as the user name; it must return that subject."""
         check_password(password)
-        await self._throttle.admit(subject, address=address)
+        await self._throttle.admit(subject, address=address, known=known)
         if await self._subject(subject, password) != subject:
             raise InvalidCredentials
-        await self._throttle.forget(subject)
+        await self._throttle.forget(subject, known=known)
 
     async def close(self) -> None:
         """Release the threads."""

@@ -6,6 +6,7 @@ from typing import Any
 from clusterpass import (
     AsyncSessionManager,
 )
+from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.gate import Gate
@@ -20,3 +21,4 @@ class Service:
     authenticator: Authenticator
     jwks: dict[str, list[dict[str, Any]]]
     gate: Gate
+    devices: KnownDevices

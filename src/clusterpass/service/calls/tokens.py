@@ -39,7 +39,10 @@ async def step_up(
             "Step-up is not possible in an impersonation.", reason="impersonated"
         )
     await service.authenticator.confirm(
-        session.subject, body.password.get_secret_value(), address=address
+        session.subject,
+        body.password.get_secret_value(),
+        address=address,
+        known=session.session_id,
     )
     return await service.sessions.elevate(
         session,

@@ -65,6 +65,7 @@ async def log_in(visit: Visit) -> Response:
         return _form(400, error=(_EMPTY,), fields=fields)
     user_agent = visit.request.headers.get("user-agent", "")
     kind, replace = device_type(user_agent), fields.get("replace", "")
+    known = await visit.known_as(username)
     try:
         pair = await visit.service.authenticator.login(
             username,
@@ -75,12 +76,14 @@ async def log_in(visit: Visit) -> Response:
             remember="remember" in fields,
             # A value that cannot be a session id belongs to no session.
             replace=replace if is_session_id(replace) else None,
+            known=known,
         )
     except _REFUSALS as error:
         return _refusal(visit, error, fields, kind)
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()
     visit.set_tokens(pair)
+    visit.keep_device(username, known)
     visit.take_notice()  # it was for the form
     return redirect()
 

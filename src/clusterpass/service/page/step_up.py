@@ -75,7 +75,9 @@ def confirmation(actions: Mapping[str, Action]) -> Action:
         if not password:
             return ask_again(400, "Enter your password.")
         try:
-            await service.authenticator.confirm(session.subject, password, address=visit.address)
+            await service.authenticator.confirm(
+                session.subject, password, address=visit.address, known=session.session_id
+            )
         except (InvalidCredentials, InvalidInput):
             return ask_again(401, "The password is incorrect.")
         except TooManyAttempts as error:

@@ -24,12 +24,15 @@ from clusterpass import (
     StoreUnavailable,
     TokenMissing,
     TokenPair,
+    is_session_id,
     subject_of_token,
 )
 from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.asgi.request_log import LOG_FIELDS
+from clusterpass.service.calls.known_devices import LIFETIME
 from clusterpass.service.calls.requests import log_session
 from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.page.session_end import SessionEnd
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
@@ -117,6 +120,34 @@ class Visit:
                 # The token may be invalid or its session ended; the new login is valid in any case.
                 with suppress(AuthenticationError, StoreUnavailable):
                     await self.service.sessions.logout(token, address=self.address)
+
+    async def known_as(self, username: str) -> str | None:
+        """Return the id of this browser if ``username`` has logged in with it before, or the id of
+        that user's live session in it; None for a stranger.
+
+        Raises StoreUnavailable.
+        """
+        devices = self.service.devices
+        sent = sent_cookies(self.web.request.header("cookie")).get(devices.cookie.name, "")
+        device_id = devices.known(sent, username)
+        found = find_credentials(self.web.request, self.service.gate.settings)
+        if device_id is not None or found.access_token is None:
+            return device_id
+        try:
+            session = await self.service.sessions.verify(found.access_token, verification=STRICT)
+        except AuthenticationError:
+            return None
+        is_own = session.subject == username and session.act is None
+        return session.session_id if is_own else None
+
+    def keep_device(self, username: str, known: str | None) -> None:
+        """Have the response tell the browser apart from strangers at the next login.
+
+        ``known``: as :meth:`known_as` returned it.
+        """
+        cookie, is_session = self.service.devices.cookie, is_session_id(known or "")
+        value = self.service.devices.make(username, None if is_session else known)
+        self.web.headers.append(cookie.header(value, LIFETIME))
 
     def set_tokens(self, pair: TokenPair) -> None:
         """Have the response set both tokens."""

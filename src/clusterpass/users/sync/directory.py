@@ -85,27 +85,44 @@ class UserDirectory:
         """
         self._run(self._directory.add(username, password))
 
-    def authenticate(self, username: str, password: str, *, address: str | None = None) -> None:
+    def authenticate(
+        self,
+        username: str,
+        password: str,
+        *,
+        address: str | None = None,
+        known: str | None = None,
+    ) -> None:
         """Return if the password is correct; raise InvalidCredentials if not.
 
-        ``address``: the client's IP address, whose attempts are limited too. An unknown or disabled
-        user gets the same error as a wrong password, after the same time. Raises TooManyAttempts
-        when a limit is exceeded.
+        ``address``: the client's IP address, whose attempts are limited too. ``known``: as for
+        ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
+        password, after the same time. Raises TooManyAttempts when a limit is exceeded.
         """
-        self._run(self._directory.authenticate(username, password, address=address))
+        self._run(self._directory.authenticate(username, password, address=address, known=known))
 
-    def login(self, username: str, password: str, **options: Unpack[SessionOptions]) -> TokenPair:
+    def login(
+        self,
+        username: str,
+        password: str,
+        *,
+        known: str | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> TokenPair:
         """Authenticate a user and open a session.
 
         ``options``: those of ``SessionManager.login``, except ``amr`` and ``generation``, which the
-        directory sets. ``address``: also the client's IP address whose attempts are limited. Raises
-        what :meth:`authenticate` and ``SessionManager.login`` raise. A user who is disabled, whose
-        password is changed or whose sessions are all revoked during the login gets no session
-        (InvalidCredentials or LoginOvertaken).
+        directory sets. ``address``: also the client's IP address whose attempts are limited.
+        ``known``: as for ``LoginThrottle.admit``. Raises what :meth:`authenticate` and
+        ``SessionManager.login`` raise. A user who is disabled, whose password is changed or whose
+        sessions are all revoked during the login gets no session (InvalidCredentials or
+        LoginOvertaken).
         """
         address = options.get("address")
         generation = self._sessions.generation(username)
-        proven = self._run(self._directory.authenticate(username, password, address=address))
+        proven = self._run(
+            self._directory.authenticate(username, password, address=address, known=known)
+        )
         pair = self._sessions.login(username, **options, amr=("pwd",), generation=generation)
         if not self._run(self._directory.confirm(proven, password)):
             self._sessions.revoke(proven.username, pair.session_id)

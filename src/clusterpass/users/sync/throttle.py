@@ -8,27 +8,31 @@ from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
 
 class LoginThrottle:
-    """Counts login attempts by account and by IP address, on the cluster of the sessions."""
+    """Counts login attempts by account, by IP address and network, in total, and by those who are
+    known, on the cluster of the sessions."""
 
     def __init__(self, sessions: SessionManager, policy: ThrottlePolicy | None = None) -> None:
-        """``policy``: the limits; by default 10 attempts per account and 100 per address in 300
-        seconds."""
+        """``policy``: the limits; by default those of ``ThrottlePolicy()``."""
         self._store: Final = sessions.store
         self._throttle: Final = Throttle(sessions.store.keyspace, policy or ThrottlePolicy())
 
-    def admit(self, username: str, *, address: str | None = None) -> None:
+    def admit(self, username: str, *, address: str | None = None, known: str | None = None) -> None:
         """Count an attempt; call this method before the password is checked.
 
-        ``address``: the client's IP address, whose attempts are limited too. One round trip, or two
-        with an ``address`` (``attempt.lua``). Raises TooManyAttempts when a limit is exceeded, and
-        InvalidInput for a name that cannot be a subject.
+        ``address``: the client's IP address, whose attempts are limited too. ``known``: the id of a
+        live session of the user, or of a device on which the user has logged in before and which
+        has proven it; the attempt is counted there alone, so that strangers cannot use it up. Two
+        round trips, one or two more with an ``address``, one alone with ``known``
+        (``attempt.lua``). Raises TooManyAttempts when a limit is exceeded, and InvalidInput for a
+        name that cannot be a subject.
         """
-        self._store.run(self._throttle.admit(username, address=address))
+        self._store.run(self._throttle.admit(username, address=address, known=known))
 
-    def forget(self, username: str) -> None:
-        """Reset the count of the account after a successful login.
+    def forget(self, username: str, *, known: str | None = None) -> None:
+        """Give the attempt back after a successful login; the attempts of others stay counted.
 
-        One round trip (``forget_attempts.lua``). Raises InvalidInput for a name that cannot be a
-        subject.
+        ``known``: as for :meth:`admit`; all attempts that were made there are forgotten. One round
+        trip (``return_attempt.lua``, ``forget_attempts.lua``). Raises InvalidInput for a name that
+        cannot be a subject.
         """
-        self._store.run(self._throttle.forget(username))
+        self._store.run(self._throttle.forget(username, known=known))

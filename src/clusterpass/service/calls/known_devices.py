@@ -1,0 +1,61 @@
+"""Browsers that a user has logged in with before, by a cookie that a login leaves.
+
+The cookie authenticates nobody: it gives the attempts of its browser at its user's account a
+counter of their own, so that strangers who guess cannot use them up. It holds a random id, an
+expiry and an HMAC over both and the user's name as it was typed, under a secret derived from the
+signing key; nothing is stored, and any worker can check it.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from typing import Final
+
+from clusterpass import KeyRing
+from clusterpass.web.cookies import Cookie
+
+LIFETIME: Final = 90 * 86_400
+"""Seconds for which a browser is known after a login."""
+_PURPOSE: Final = "known device"
+_VALUE: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})")
+
+
+class KnownDevices:
+    """Makes and checks the cookies of one deployment."""
+
+    def __init__(self, keys: KeyRing, *, secure: bool) -> None:
+        """``secure``: whether browsers reach the page over HTTPS."""
+        others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
+        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
+        self.cookie: Final = Cookie(
+            f"{'__Host-' if secure else ''}clusterpass-device", secure, same_site="strict"
+        )
+        """The cookie that carries the value."""
+
+    def make(self, username: str, known: str | None = None) -> str:
+        """Return the value for the browser of a user who has just logged in.
+
+        ``known``: the id of the browser, if it was known before.
+        """
+        device_id = known if known is not None else secrets.token_hex(16)
+        expiry = str(int(time.time()) + LIFETIME)
+        return f"{device_id}.{expiry}.{_mac(self._secrets[0], device_id, expiry, username)}"
+
+    def known(self, value: str, username: str) -> str | None:
+        """Return the id of the browser that sent ``value``; None unless it is known for a user."""
+        found = _VALUE.fullmatch(value)
+        if found is None:
+            return None
+        device_id, expiry, mac = found.groups()
+        fits = [
+            hmac.compare_digest(mac, _mac(secret, device_id, expiry, username))
+            for secret in self._secrets
+        ]
+        return device_id if any(fits) and time.time() < int(expiry) else None
+
+
+def _mac(secret: bytes, device_id: str, expiry: str, username: str) -> str:
+    text = f"{device_id}.{expiry}.{username}"
+    return hmac.new(secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
