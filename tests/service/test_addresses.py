@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from clusterpass.users.throttle import counted_address
+from clusterpass.model.addresses import counted_address
 from clusterpass.web.client_address import client_address, is_trusted_peer
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("::1/128")]

@@ -192,6 +192,10 @@ def test_headers_are_added_where_a_route_has_set_none() -> None:
         "cache-control": "public",
         "server": "other",
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), display-capture=(), fullscreen=(), geolocation=(),"
+        " microphone=(), payment=(), publickey-credentials-get=(), usb=()",
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",

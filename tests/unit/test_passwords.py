@@ -7,8 +7,8 @@ import argon2
 import pytest
 
 from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
+from clusterpass.model.addresses import counted_address
 from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
-from clusterpass.users.throttle import counted_address
 
 LIGHT = PasswordHasher(memory_kib=8)
 

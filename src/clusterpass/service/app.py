@@ -15,17 +15,21 @@ from typing import Any, Final
 from clusterpass import (
     AsyncSessionManager,
 )
+from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
 from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
+from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.authz.endpoints import PREFIX
-from clusterpass.service.authz.setup import DoorSettings
+from clusterpass.service.authz.setup import AuthzSetup
 from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.password_check import load_check, make_authenticator
+from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
+from clusterpass.web.client_address import counted_address
 from clusterpass.web.gate import Gate
 
 _FRAMEWORK: Final = "fastapi"
@@ -68,9 +72,10 @@ class Application:
         self._logger: Final = logger or make_logger(settings.log_format)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
-        self._door: Final = DoorSettings.of(
+        self._authorizing: Final = AuthzSetup.of(
             settings, self._config, self._logger, may_be_broken=is_successor
         )
+        self._door: Final = Door(self._route, settings, logger=self._logger)
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
@@ -79,11 +84,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            path = scope["path"]
-            handle = self._hot.get(path)
-            if handle is None:
-                handle = self._authorize if path.startswith(PREFIX) else self._pass_on
-            await handle(scope, receive, send)
+            await self._door(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
 
@@ -103,9 +104,10 @@ class Application:
             gate = Gate(config, settings.web())
             jwks = config.keys.public_jwks()
             devices = KnownDevices(config.keys, secure=settings.cookie_secure)
-            service = Service(settings, manager, authenticator, jwks, gate, devices)
+            bodies = self._body_reader(gate)
+            service = Service(settings, manager, authenticator, jwks, gate, devices, bodies)
             self._service = service
-            self._authorize = self._door.open(service, self._logger)
+            self._authorize = self._authorizing.open(service, self._logger)
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None
@@ -119,6 +121,22 @@ class Application:
                         await self._framework
                     self._framework = None
                 await authenticator.close()
+
+    def _body_reader(self, gate: Gate) -> BodyReader:
+        def client_of(scope: Scope) -> str:
+            return counted_address(address_by(gate.settings.networks, scope) or "")
+
+        settings = self._settings
+        return BodyReader(
+            seconds=settings.body_timeout, most_slow=settings.slow_bodies, client_of=client_of
+        )
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        handle = self._hot.get(path)
+        if handle is None:
+            handle = self._authorize if path.startswith(PREFIX) else self._pass_on
+        await handle(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._framework is None:

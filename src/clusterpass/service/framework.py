@@ -65,7 +65,7 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimits, form_paths=FORM_PATHS)
+    app.add_middleware(BodyLimits, form_paths=FORM_PATHS, reader=service.bodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, logger=logger)
     app.add_middleware(SecurityHeaders)

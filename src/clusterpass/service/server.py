@@ -8,14 +8,16 @@
 
 import errno
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 from granian.server.mp import MPServer
@@ -25,6 +27,11 @@ from clusterpass.service.app import create_app
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import GRACE_SECONDS
+
+_BACKLOG: Final = 4096
+"""Connections that wait to be accepted, as far as the system allows."""
+_OTHER_FILES: Final = 256
+"""Open files of a worker besides the connections of its clients."""
 
 
 def serve(
@@ -74,12 +81,26 @@ def _server(settings: Settings, address: str, succession: Succession | None) -> 
         port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=int(settings.header_timeout * 1000)),
         websockets=False,
+        backlog=_BACKLOG,
+        backpressure=_most_connections(settings.max_connections),
         workers=settings.workers,
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE_SECONDS,
         log_level=LogLevels.warning,
     )
+
+
+def _most_connections(wanted: int) -> int:
+    """Return how many connections a worker may accept; raise the limit of open files for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(1, soft - _OTHER_FILES)
+    return wanted
 
 
 def _free_address(host: str, port: int) -> str:

@@ -20,20 +20,17 @@ begins with its first attempt and expires, so nobody is locked out permanently.
 import unicodedata
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
+from clusterpass.model.addresses import counted_address, counted_site
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable, TooManyAttempts
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.tokens.identifiers import check_subject
 
-_CUSTOMER_BITS: Final = 64
-_SITE_BITS: Final = 48
 _LONGEST_WINDOW: Final = 86_400
 _MOST_ATTEMPTS: Final = 1_000_000
-_LONGEST_ADDRESS: Final = 64
 _LONGEST_NAME: Final = 255
 _IGNORED: Final = frozenset({"Cf", "Cc"})
 """The categories of characters that nobody sees."""
@@ -152,37 +149,6 @@ def canonical_name(username: str) -> str:
     if len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
         return _digest(name)
     return name or username
-
-
-def counted_address(address: str) -> str:
-    """Return what ``address`` is counted as: IPv4 as itself, IPv6 as its /64 network.
-
-    Text that is not an IP address, such as the path of a Unix socket, is truncated to 64
-    characters.
-    """
-    parsed = _parse(address)
-    if parsed is None:
-        return address.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_ADDRESS]
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((int(parsed), _CUSTOMER_BITS), strict=False))
-    return str(parsed)
-
-
-def counted_site(address: str) -> str | None:
-    """Return the /48 network of an IPv6 address; None for every other address."""
-    parsed = _parse(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((int(parsed), _SITE_BITS), strict=False))
-    return None
-
-
-def _parse(address: str) -> object:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return mapped or parsed
 
 
 def _digest(text: str) -> str:

@@ -13,6 +13,10 @@ from ipaddress import (
     ip_address,
 )
 
+from clusterpass.model.addresses import counted_address
+
+__all__ = ["client_address", "counted_address"]
+
 
 def client_address(
     peer: str | None,

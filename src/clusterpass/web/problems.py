@@ -116,8 +116,11 @@ _STATUS_CODES: Final = {
     400: ("invalid_request", "The request is malformed."),
     404: ("not_found", "No resource exists at this path."),
     405: ("method_not_allowed", "This path does not support the request method."),
+    408: ("request_timeout", "The request body did not arrive in time."),
     413: ("body_too_large", "The request body is too large."),
     415: ("unsupported_media_type", "The Content-Type of the request is not supported."),
+    421: ("misdirected_request", "This service does not answer for the host of the request."),
     422: ("invalid_request", "The request has invalid or unknown fields."),
+    429: ("too_many_requests", "Too many requests at once."),
     500: ("internal_error", "An internal error occurred."),
 }

@@ -16,6 +16,7 @@ from clusterpass.service.api.dependencies import (
     log_fields,
 )
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
+from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.bodies import requests, responses
 from clusterpass.service.calls import tokens as calls
 
@@ -64,6 +65,10 @@ async def refresh(
     openapi_extra=BEARER_ONLY,
     responses=problems(400, 401, 413, 415, 503),
 )
-async def logout(request: Request, service: CurrentService, token: Token, address: Address) -> None:
+async def logout(
+    request: Request, service: CurrentService, token: Token, address: Address
+) -> Response:
     """End the session of the access token, which may have expired."""
     await calls.logout(service, token, address, request.scope)
+    name, value = FORGET_SITE
+    return Response(status_code=204, headers={name.decode(): value.decode()})

@@ -7,12 +7,23 @@ from clusterpass.service.asgi.messages import App, Headers, Message, Receive, Sc
 DEFAULTS: Final[Headers] = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"permissions-policy",
+        b"camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), payment=(),"
+        b" publickey-credentials-get=(), usb=()",
+    ),
     (b"referrer-policy", b"no-referrer"),
     # granian adds its own name if this header is missing.
     (b"server", b"clusterpass"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
+
+FORGET_SITE: Final = (b"clear-site-data", b'"cache", "storage"')
+"""With a logout: the browser forgets what it keeps of the site. Its cookies are deleted by name:
+``"cookies"`` would delete those of every host of the registrable domain."""
 
 
 class SecurityHeaders:

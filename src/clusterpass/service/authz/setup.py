@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorSettings:
+class AuthzSetup:
     """What the settings say of the front door, validated."""
 
     policies: ReloadedPolicies | None

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from clusterpass import (
@@ -17,9 +19,14 @@ _LONGEST_KEY: Final = 128
 
 def address_of(service: Service, scope: Scope) -> str | None:
     """Return the client's IP address, as trusted proxies report it."""
+    return address_by(service.gate.settings.networks, scope)
+
+
+def address_by(networks: Sequence[IPv4Network | IPv6Network], scope: Scope) -> str | None:
+    """Return the client's IP address, as the proxies in ``networks`` report it."""
     client = scope.get("client")
     forwarded = header_values(scope, b"x-forwarded-for")
-    return client_address(client[0] if client else None, forwarded, service.gate.settings.networks)
+    return client_address(client[0] if client else None, forwarded, networks)
 
 
 def operation_id_of(scope: Scope, *caller: str) -> str | None:

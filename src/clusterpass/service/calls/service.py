@@ -6,6 +6,7 @@ from typing import Any
 from clusterpass import (
     AsyncSessionManager,
 )
+from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.settings.service import Settings
@@ -22,3 +23,4 @@ class Service:
     jwks: dict[str, list[dict[str, Any]]]
     gate: Gate
     devices: KnownDevices
+    bodies: BodyReader

@@ -17,12 +17,18 @@ def hot_routes(service: Service, logger: Any, framework: App) -> Mapping[str, Ap
     responder, calls = Responder(logger), TokenCalls(service)
     routes: dict[str, App] = {
         "/verify": Verify(service, responder, framework),
-        "/refresh": Post(responder, framework, parser(RefreshRequest), calls.refresh),
-        "/logout": Post(responder, framework, no_body, calls.logout),
+        "/refresh": Post(
+            responder, framework, parser(RefreshRequest), calls.refresh, service.bodies
+        ),
+        "/logout": Post(responder, framework, no_body, calls.logout, service.bodies),
         "/healthz": Health(responder, framework, alive),
         "/readyz": Health(responder, framework, service.sessions.ping),
     }
     if service.settings.login_enabled:
-        routes["/login"] = Post(responder, framework, parser(LoginRequest), calls.login)
-        routes["/step-up"] = Post(responder, framework, parser(StepUpRequest), calls.step_up)
+        routes["/login"] = Post(
+            responder, framework, parser(LoginRequest), calls.login, service.bodies
+        )
+        routes["/step-up"] = Post(
+            responder, framework, parser(StepUpRequest), calls.step_up, service.bodies
+        )
     return routes

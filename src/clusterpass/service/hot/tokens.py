@@ -7,7 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send, header_values
-from clusterpass.service.asgi.request_body import JSON, read_body, replay
+from clusterpass.service.asgi.request_body import JSON, BodyReader, replay
+from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
 from clusterpass.service.calls import tokens as calls
 from clusterpass.service.calls.requests import address_of
@@ -32,8 +33,10 @@ class Post(Generic[Body]):
         framework: App,
         parse: Callable[[bytes], Body],
         make: Make[Body],
+        reader: BodyReader,
     ) -> None:
         """``framework``: answers what this handler does not. ``parse``: raises ValidationError."""
+        self._reader: Final = reader
         self._responder: Final = responder
         self._framework: Final = framework
         self._parse: Final = parse
@@ -45,7 +48,7 @@ class Post(Generic[Body]):
             await self._framework(scope, receive, send)
             return
         started, fields = time.perf_counter(), Fields()
-        read = await read_body(scope, receive, JSON)
+        read = await self._reader.read(scope, receive, JSON)
         if isinstance(read, bytes):
             try:
                 body = self._parse(read)
@@ -84,7 +87,7 @@ class TokenCalls:
         """End a session."""
         token = _token(scope)
         await calls.logout(self._service, token, address_of(self._service, scope), scope)
-        return Answer(204, [])
+        return Answer(204, [FORGET_SITE])
 
 
 def parser(model: type[BaseModel]) -> Callable[[bytes], Any]:

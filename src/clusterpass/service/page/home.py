@@ -62,6 +62,7 @@ async def log_out(visit: Visit, visitor: Visitor, _: Fields) -> Response:
         # The logout is in effect here and is retried; the browser must not keep the tokens.
         code = "outpending"
     visit.clear_tokens()
+    visit.forget_site()
     actor = visitor.session.act
     if actor is None:
         return redirect(visit, code)

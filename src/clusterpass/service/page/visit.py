@@ -29,6 +29,7 @@ from clusterpass import (
 )
 from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.asgi.request_log import LOG_FIELDS
+from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.calls.known_devices import LIFETIME
 from clusterpass.service.calls.requests import log_session
 from clusterpass.service.calls.service import Service
@@ -156,6 +157,11 @@ class Visit:
     def clear_tokens(self) -> None:
         """Have the response delete both tokens."""
         self.service.gate.forget(self.web)
+
+    def forget_site(self) -> None:
+        """Have the browser delete what it keeps of this site, besides cookies."""
+        name, value = FORGET_SITE
+        self.web.headers.append((name.decode(), value.decode()))
 
     def leave_notice(self, code: str) -> None:
         """Have the next page show the message that ``code`` stands for."""

@@ -22,7 +22,8 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.sessions import SessionSettings, split
+from clusterpass.service.settings.door import DoorSettings
+from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
 PREFIX: Final = "CLUSTERPASS_"
@@ -36,7 +37,7 @@ _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 Network = IPv4Network | IPv6Network
 
 
-class Settings(SessionSettings):
+class Settings(DoorSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(

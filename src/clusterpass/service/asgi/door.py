@@ -1,0 +1,173 @@
+"""The door: what is judged of every request before anything else looks at it.
+
+- ``Host``: one header, with a name that is configured. Health checks by address are let in.
+- The path: no encoded slash or backslash, no dot segment, no control character. Proxies and this
+  service might take such a path for different ones, and rules of a proxy would be evaded.
+- Origins that are listed may make the JSON calls from a browser (CORS), without cookies.
+- Strict-Transport-Security, where the request came over HTTPS.
+
+The answers of the door have the headers and the line in the log that every answer has.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Final
+
+from clusterpass.service.asgi.messages import (
+    App,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    header_values,
+    send_response,
+)
+from clusterpass.service.asgi.problems import send_problem
+from clusterpass.service.asgi.request_log import RequestLog
+from clusterpass.service.asgi.security_headers import SecurityHeaders
+from clusterpass.service.settings.service import Settings
+from clusterpass.web.problems import Problem, of_status
+
+_HEALTH: Final = frozenset({"/healthz", "/readyz"})
+_CLOSE: Final = {"Connection": "close"}
+_PORT: Final = re.compile(r":[0-9]*$")
+_ENCODED_SLASH: Final = re.compile(rb"%2f|%5c|\\", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_DOTS: Final = frozenset({".", ".."})
+_ANSWER: Final = "clusterpass.door"
+"""The key in a scope of what the door answers."""
+_PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-methods", b"DELETE, GET, HEAD, PATCH, POST, PUT"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, Idempotency-Key, X-Request-ID",
+    ),
+    (b"access-control-max-age", b"600"),
+]
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"Retry-After, WWW-Authenticate, X-Request-ID",
+)
+
+
+class Door:
+    """ASGI middleware that stands in front of all else."""
+
+    def __init__(self, app: App, settings: Settings, *, logger: Any) -> None:
+        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`."""
+        self._app: Final = app
+        self._hosts: Final = frozenset(settings.hosts)
+        self._origins: Final = frozenset(settings.cors_origins)
+        self._hsts: Final = b"max-age=%d" % settings.hsts_seconds
+        self._always_hsts: Final = settings.hsts_always and settings.hsts_seconds > 0
+        self._proxies: Final = settings.trusted_proxies if settings.hsts_seconds else ()
+        self._has_more: Final = bool(self._origins or self._always_hsts or self._proxies)
+        self._answer: Final = SecurityHeaders(RequestLog(_answer, logger=logger))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, answer a preflight, or pass the request on."""
+        answer: Problem | Headers | None = self._problem(scope)
+        if self._has_more:
+            more = self._more_headers(scope)
+            if more:
+                send = _adding(more, send)
+            if answer is None and self._is_preflight(scope):
+                answer = _PREFLIGHT
+        if answer is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._answer({**scope, _ANSWER: answer}, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) > 1:
+            return of_status(400, "The request has more than one Host header.", _CLOSE)
+        path: str = scope["path"]
+        if self._hosts and path not in _HEALTH:
+            host = hosts[0].decode("latin-1").lower() if hosts else ""
+            if not host:
+                return of_status(400, "The request has no Host header.", _CLOSE)
+            if host not in self._hosts and _PORT.sub("", host) not in self._hosts:
+                return of_status(421, headers=_CLOSE)
+        raw: bytes = scope.get("raw_path") or path.encode("utf-8", "replace")
+        if b"%" in raw or b"." in raw or b"\\" in raw:
+            return _problem_with_path(path, raw)
+        return None
+
+    def _more_headers(self, scope: Scope) -> Headers:
+        more: Headers = []
+        if self._always_hsts or (self._proxies and self._is_https(scope)):
+            more.append((b"strict-transport-security", self._hsts))
+        if self._origins and _is_for_programs(scope["path"]):
+            more.append((b"vary", b"Origin"))
+            origin = self._listed_origin(scope)
+            if origin is not None:
+                more += [(b"access-control-allow-origin", origin.encode("latin-1")), _EXPOSED]
+        return more
+
+    def _is_https(self, scope: Scope) -> bool:
+        client = scope.get("client")
+        if client is None or not _is_within(client[0], self._proxies):
+            return False
+        told = header_values(scope, b"x-forwarded-proto")
+        return bool(told) and told[-1].rpartition(",")[2].strip().lower() == "https"
+
+    def _listed_origin(self, scope: Scope) -> str | None:
+        origins = header_values(scope, b"origin")
+        return origins[0] if len(origins) == 1 and origins[0] in self._origins else None
+
+    def _is_preflight(self, scope: Scope) -> bool:
+        return (
+            scope["method"] == "OPTIONS"
+            and _is_for_programs(scope["path"])
+            and self._listed_origin(scope) is not None
+            and bool(header_values(scope, b"access-control-request-method"))
+        )
+
+
+def _problem_with_path(path: str, raw: bytes) -> Problem | None:
+    is_ambiguous = (
+        _ENCODED_SLASH.search(raw)
+        or "\\" in path
+        or _CONTROL.search(path)
+        or not _DOTS.isdisjoint(path.split("/"))
+    )
+    if not is_ambiguous:
+        return None
+    text = "The path has an encoded slash, a backslash, a dot segment or a control character."
+    return of_status(400, text, _CLOSE)
+
+
+def _is_for_programs(path: str) -> bool:
+    """Return whether ``path`` is none of the page's, which is for browsers on this site alone."""
+    return path != "/" and not path.startswith("/page/")
+
+
+@lru_cache(256)
+def _is_within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(mapped in network for network in networks if network.version == mapped.version)
+
+
+def _adding(more: Headers, send: Send) -> Send:
+    async def adding(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return adding
+
+
+async def _answer(scope: Scope, _: Receive, send: Send) -> None:
+    answer: Problem | Headers = scope[_ANSWER]
+    if isinstance(answer, Problem):
+        await send_problem(answer, send)
+    else:
+        await send_response(send, 204, answer, b"")
