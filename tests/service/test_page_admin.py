@@ -338,7 +338,7 @@ async def test_impersonation_after_a_confirmation_keeps_the_new_tokens(
 
 
 async def test_too_many_confirmations(start, administration, root, alice):
-    changed = {"administration_max_age": 0, "account_attempts": 2}
+    changed = {"administration_max_age": 0, "known_attempts": 2}
     service = await start(administration.model_copy(update=changed), ADDRESS)
     browser = Browser(service)
     await service.login(alice)

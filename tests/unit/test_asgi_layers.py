@@ -17,7 +17,7 @@ from clusterpass.service.asgi.body_limits import BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
 from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import GatheredLines, make_logger
-from clusterpass.service.asgi.request_body import MOST_BODY_BYTES
+from clusterpass.service.asgi.request_body import MOST_BODY_BYTES, BodyReader
 from clusterpass.service.asgi.request_log import (
     LOG_FIELDS,
     RequestLog,
@@ -146,6 +146,64 @@ def test_a_body_has_the_type_that_its_path_expects(path: str, kind: bytes, statu
         expected = (FORM if path == "/form" else JSON).decode()
         assert json.loads(body)["detail"] == f"Send the body as {expected}."
     assert ask(layer, "POST", path, body=(b"",), headers=typed(b"text/plain"))[0] == 200
+
+
+def test_chunks_that_the_server_cannot_read_are_refused() -> None:
+    chunked = (*typed(JSON), (b"transfer-encoding", b"chunked"))
+    behind = Behind()
+    status, got, body = ask(BodyLimits(behind), "POST", headers=chunked)
+    assert (status, got["connection"]) == (400, "close")
+    assert json.loads(body)["error"] == "invalid_request"
+    assert behind.scopes == []
+    assert ask(BodyLimits(behind), "POST", headers=typed(JSON)) is None, "the client has left"
+
+
+async def read_slowly(reader: BodyReader, client: str, given: asyncio.Future[Any]) -> Any:
+    async def receive() -> Any:
+        return await given
+
+    scope = {"client": (client, 1), "headers": [*typed(JSON)]}
+    return await reader.read(scope, receive, JSON.decode())
+
+
+def test_a_body_has_to_arrive_in_time() -> None:
+    async def read() -> Any:
+        reader = BodyReader(seconds=0.05)
+        found = [await read_slowly(reader, "a", asyncio.Future()) for _ in range(3)]
+        assert not reader._slow
+        return found
+
+    for problem in asyncio.run(read()):
+        assert (problem.status, problem.error) == (408, "request_timeout")
+        assert problem.headers == {"Connection": "close"}
+
+
+def test_a_client_has_so_many_slow_bodies_and_others_are_read() -> None:
+    async def read() -> None:
+        loop = asyncio.get_running_loop()
+        reader = BodyReader(seconds=2, most_slow=3, client_of=lambda scope: scope["client"][0])
+        slow = [loop.create_future() for _ in range(5)]
+        reads = [asyncio.ensure_future(read_slowly(reader, "a", each)) for each in slow]
+        other = loop.create_future()
+        of_another = asyncio.ensure_future(read_slowly(reader, "b", other))
+        await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        while len([each for each in reads if each.done()]) < 2:
+            await asyncio.sleep(0)
+        assert reader._slow == {"a": 3, "b": 1}
+        refused = [each.result() for each in reads if each.done()]
+        assert {(each.status, each.error) for each in refused} == {(429, "too_many_requests")}
+        assert {each.headers["Retry-After"] for each in refused} == {"1"}
+        quick = loop.create_future()
+        quick.set_result({"type": "http.request", "body": b"{}"})
+        assert await read_slowly(reader, "a", quick) == b"{}", "what is there is not waited for"
+        for each in (*slow, other):
+            if not each.done():
+                each.set_result({"type": "http.request", "body": b"[]"})
+        assert sorted(map(str, await asyncio.gather(*reads))).count("b'[]'") == 3
+        assert await of_another == b"[]"
+        assert not reader._slow
+
+    asyncio.run(read())
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])

@@ -63,7 +63,7 @@ class Door:
         self._origins: Final = frozenset(settings.cors_origins)
         self._hsts: Final = b"max-age=%d" % settings.hsts_seconds
         self._always_hsts: Final = settings.hsts_always and settings.hsts_seconds > 0
-        self._proxies: Final = settings.trusted_proxies if settings.hsts_seconds else ()
+        self._proxies: Final = settings.web().networks if settings.hsts_seconds else ()
         self._has_more: Final = bool(self._origins or self._always_hsts or self._proxies)
         self._answer: Final = SecurityHeaders(RequestLog(_answer, logger=logger))
 

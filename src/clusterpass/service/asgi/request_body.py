@@ -1,4 +1,4 @@
-"""The body of a request: its size, its Content-Type, its deadline, the whole of it in one piece.
+"""The body of a request: its size, Content-Type and deadline, and the whole of it in one piece.
 
 - The whole body is read at once, since it is small, so that one rule covers bodies with a
   Content-Length and chunked ones.
