@@ -15,6 +15,7 @@ from .conftest import PASSWORD
 PHONE = {"width": 360, "height": 640}
 # The logins come from an address of their own: they must not use up the attempts of other tests.
 SETTINGS = {"CLUSTERPASS_TRUSTED_PROXIES": "127.0.0.1"}
+_EXPECTED = "status of 4(01|09)|^Clear-Site-Data header .* Cleared data types"
 HEADERS = {"X-Forwarded-For": "192.0.2.8"}
 
 
@@ -45,7 +46,7 @@ def new_page(chromium, server):
         yield page
         await context.close()
         # A browser reports each answer of 400 and above; what it must not report is the policy.
-        assert not [text for text in complaints if not re.search("status of 4(01|09)", text)]
+        assert not [text for text in complaints if not re.search(_EXPECTED, text)]
 
     return opened
 
@@ -122,7 +123,13 @@ async def test_no_script_can_read_the_cookies(new_page, alice):
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
         assert await page.evaluate("document.cookie") == ""
         cookies = {cookie["name"]: cookie for cookie in await page.context.cookies()}
-        assert set(cookies) == {"clusterpass-access", "clusterpass-refresh"}
+        assert set(cookies) == {"clusterpass-access", "clusterpass-refresh", "clusterpass-device"}
+        assert [
+            cookies[name]["expires"] for name in ("clusterpass-access", "clusterpass-refresh")
+        ] == [
+            -1,
+            -1,
+        ], "until the browser is closed"
 
 
 async def test_host_cookies_work_where_the_browser_trusts_the_host(serve, chromium, alice):
@@ -133,10 +140,12 @@ async def test_host_cookies_work_where_the_browser_trusts_the_host(serve, chromi
     await log_in(page, alice)
     await page.get_by_text("You are not logged in anywhere else.").wait_for()
     cookies = await context.cookies()
-    assert len(cookies) == 2
+    assert len(cookies) == 3
     for cookie in cookies:
         assert cookie["name"].startswith("__Host-")
-        assert cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+        assert cookie["secure"] and cookie["httpOnly"]
+        is_device = cookie["name"].endswith("-device")
+        assert cookie["sameSite"] == ("Strict" if is_device else "Lax")
     await context.close()
 
 

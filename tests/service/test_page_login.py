@@ -15,10 +15,12 @@ from .page_browser import (
     FIREFOX,
     IPAD,
     IPHONE,
+    REFRESH,
     Browser,
     words,
 )
 
+REMEMBER = "__Host-clusterpass-remember"
 FULL = "You have reached the maximum number of devices"
 
 
@@ -34,18 +36,24 @@ async def strict(start, settings):
     return await start(refusing, ADDRESS)
 
 
-def lifetime(answer) -> int:
-    cookie = next(
-        each for each in answer.headers.get_list("set-cookie") if each.startswith(f"{ACCESS}=")
-    )
-    return int(re.search(r"Max-Age=(\d+)", cookie)[1])
+def lifetime(answer) -> int | None:
+    """How long the browser keeps the tokens; None: until it is closed."""
+    cookies = [
+        each
+        for each in answer.headers.get_list("set-cookie")
+        if each.startswith((f"{ACCESS}=", f"{REFRESH}="))
+    ]
+    found = {tuple(re.findall(r"Max-Age=(\d+)", each)) for each in cookies}
+    assert len(cookies) == 2 and len(found) == 1
+    (ages,) = found
+    return int(ages[0]) if ages else None
 
 
 async def test_who_wants_it_stays_logged_in_for_longer(start, settings, alice):
     service = await start(settings, ADDRESS)
     config = service.app.service.sessions.config
     browser = Browser(service)
-    assert lifetime(await browser.login(alice)) == config.idle_lifetime
+    assert lifetime(await browser.login(alice)) is None
     kept = await browser.post(
         "/page/login", {"username": alice, "password": PASSWORD, "remember": "yes"}
     )
@@ -58,6 +66,25 @@ async def test_a_renewed_pair_is_kept_as_long_as_its_session(service, alice):
     await browser.post("/page/login", {"username": alice, "password": PASSWORD, "remember": "yes"})
     browser.set_tokens(access="")
     assert lifetime(await browser.get()) == config.remember_idle_lifetime
+    await browser.login(alice)
+    assert REMEMBER not in browser.http.cookies
+    for _ in range(2):
+        browser.set_tokens(access="")
+        assert lifetime(await browser.get()) is None
+
+
+async def test_a_logout_takes_the_note_away_and_has_the_browser_forget_the_site(service, alice):
+    browser = Browser(service)
+    await browser.post("/page/login", {"username": alice, "password": PASSWORD, "remember": "yes"})
+    assert browser.http.cookies[REMEMBER] == "1"
+    answer = await browser.click("/page/logout")
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+    assert REMEMBER not in browser.http.cookies and not browser.tokens
+    tokens = await service.login(alice)
+    answer = await service.client.post("/logout", headers=bearer(tokens))
+    assert (answer.status_code, answer.headers["clear-site-data"]) == (204, '"cache", "storage"')
+    refused = await service.client.post("/logout", headers=bearer({"access_token": "x"}))
+    assert "clear-site-data" not in refused.headers
 
 
 async def test_the_box_stays_ticked_when_the_password_was_wrong(service, alice):

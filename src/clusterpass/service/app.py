@@ -24,13 +24,13 @@ from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup
 from clusterpass.service.calls.known_devices import KnownDevices
+from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.client_address import counted_address
-from clusterpass.web.gate import Gate
 
 _FRAMEWORK: Final = "fastapi"
 
@@ -101,7 +101,7 @@ class Application:
         store_url = settings.store_url.get_secret_value()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
             authenticator = make_authenticator(settings, manager, self._check)
-            gate = Gate(config, settings.web())
+            gate = PageGate(config, settings.web())
             jwks = config.keys.public_jwks()
             devices = KnownDevices(config.keys, secure=settings.cookie_secure)
             bodies = self._body_reader(gate)
@@ -122,7 +122,7 @@ class Application:
                     self._framework = None
                 await authenticator.close()
 
-    def _body_reader(self, gate: Gate) -> BodyReader:
+    def _body_reader(self, gate: PageGate) -> BodyReader:
         def client_of(scope: Scope) -> str:
             return counted_address(address_by(gate.settings.networks, scope) or "")
 

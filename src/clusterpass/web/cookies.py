@@ -29,12 +29,16 @@ class Cookie:
     domain: str | None = None
     """The Domain attribute of a cookie of another library; ours have none."""
 
-    def header(self, value: str, seconds: int) -> tuple[str, str]:
+    def header(self, value: str, seconds: int | None) -> tuple[str, str]:
         """Return the Set-Cookie header that sets the cookie, or deletes it (``seconds`` is 0).
 
-        ``value``: of the characters that RFC 6265 section 4.1.1 allows, as tokens are.
+        ``seconds``: None: until the browser is closed. ``value``: of the characters that RFC 6265
+        section 4.1.1 allows, as tokens are.
         """
-        parts = [f"{self.name}={value}", f"Max-Age={seconds}", f"Path={self.path}"]
+        parts = [f"{self.name}={value}"]
+        if seconds is not None:
+            parts.append(f"Max-Age={seconds}")
+        parts.append(f"Path={self.path}")
         if self.domain is not None:
             parts.append(f"Domain={self.domain}")
         if self.secure:
@@ -60,12 +64,15 @@ class SessionCookies:
     old: tuple[Cookie, ...] = ()
     """The cookies of another library, deleted as soon as a browser has its own session."""
 
-    def keep(self, pair: TokenPair, csrf_token: str | None) -> tuple[tuple[str, str], ...]:
+    def keep(
+        self, pair: TokenPair, csrf_token: str | None, *, is_lasting: bool = True
+    ) -> tuple[tuple[str, str], ...]:
         """Return the headers that give ``pair`` to a browser, until the session ends unused.
 
-        ``csrf_token``: None where no cookie carries it.
+        ``csrf_token``: None where no cookie carries it. ``is_lasting``: False: until the browser is
+        closed.
         """
-        seconds = pair.session_expires_in
+        seconds = pair.session_expires_in if is_lasting else None
         headers = [
             self.access.header(pair.access_token, seconds),
             self.refresh.header(pair.refresh_token, seconds),

@@ -8,9 +8,9 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.calls.known_devices import KnownDevices
+from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.settings.service import Settings
-from clusterpass.web.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,6 @@ class Service:
     sessions: AsyncSessionManager
     authenticator: Authenticator
     jwks: dict[str, list[dict[str, Any]]]
-    gate: Gate
+    gate: PageGate
     devices: KnownDevices
     bodies: BodyReader

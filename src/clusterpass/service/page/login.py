@@ -82,7 +82,7 @@ async def log_in(visit: Visit) -> Response:
         return _refusal(visit, error, fields, kind)
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()
-    visit.set_tokens(pair)
+    visit.set_tokens(pair, remember="remember" in fields)
     visit.keep_device(username, known)
     visit.take_notice()  # it was for the form
     return redirect()

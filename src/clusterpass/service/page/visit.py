@@ -150,9 +150,12 @@ class Visit:
         value = self.service.devices.make(username, None if is_session else known)
         self.web.headers.append(cookie.header(value, LIFETIME))
 
-    def set_tokens(self, pair: TokenPair) -> None:
-        """Have the response set both tokens."""
-        self.service.gate.keep(self.web, pair)
+    def set_tokens(self, pair: TokenPair, *, remember: bool | None = None) -> None:
+        """Have the response set both tokens.
+
+        ``remember``: whether they outlive the browser; None: if those before them did.
+        """
+        self.service.gate.keep(self.web, pair, remember=remember)
 
     def clear_tokens(self) -> None:
         """Have the response delete both tokens."""
