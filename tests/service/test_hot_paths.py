@@ -365,6 +365,8 @@ async def issued(side: Side, path: str, body: Any, **more: Any) -> tuple[Any, ..
     secret = {name: len(found.pop(name)) for name in ("refresh_token", "session_id")}
     assert found.pop("access_token").count(".") == 2
     named = {name: value for name, value in headers_of(answer) if name != "content-length"}
+    assert ("x-device-token" in named) is (path == "/login")
+    secret["device"] = len(named.pop("x-device-token", ""))
     return found, secret, named, side.take_lines()
 
 

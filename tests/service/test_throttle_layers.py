@@ -171,6 +171,30 @@ async def test_guesses_by_strangers_lock_nobody_out_who_is_known(start, settings
     assert (await stranger.login(alice)).status_code == 429, "which changes nothing for others"
 
 
+async def test_an_app_is_known_by_its_device_token(start, settings, alice, directory, new_name):
+    service = await start(settings.model_copy(update={"account_attempts": 2, "known_attempts": 2}))
+
+    async def login(name, password, *tokens):
+        headers = [("X-Device-Token", token) for token in tokens]
+        body = {"username": name, "password": password}
+        return await service.client.post("/login", json=body, headers=headers)
+
+    mallory = new_name()
+    directory.add(mallory, PASSWORD)
+    token = (await login(alice, PASSWORD)).headers["x-device-token"]
+    others = (await login(mallory, PASSWORD)).headers["x-device-token"]
+    statuses = [(await login(alice, f"guess {n}")).status_code for n in range(3)]
+    assert statuses == [401, 401, 429]
+    for sent in ([], [others], [token, token], [token, others], [f"{token}0"], [""]):
+        assert (await login(alice, PASSWORD, *sent)).status_code == 429
+    known = await login(alice, PASSWORD, token)
+    assert known.status_code == 200
+    assert known.headers["x-device-token"].partition(".")[0] == token.partition(".")[0]
+    statuses = [(await login(alice, f"guess {n}", token)).status_code for n in range(3)]
+    assert statuses == [401, 401, 429]
+    assert token not in service.log.getvalue()
+
+
 async def test_a_known_browser_has_so_many_attempts_too(start, settings, alice):
     service = await start(settings.model_copy(update={"known_attempts": 2}))
     browser = Browser(service)

@@ -26,10 +26,21 @@ login_router: Final = APIRouter(tags=["tokens"])
 
 @login_router.post("/login", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
 async def login(
-    request: Request, service: CurrentService, address: Address, body: requests.LoginRequest
+    request: Request,
+    response: Response,
+    service: CurrentService,
+    address: Address,
+    body: requests.LoginRequest,
 ) -> responses.TokenResponse:
-    """Open a session with a user name and a password."""
-    pair = await calls.login(service, body, address, log_fields(request))
+    """Open a session with a user name and a password.
+
+    The response has a header `X-Device-Token`. A client that sends it with its next login as this
+    user is counted apart from strangers; it admits nobody.
+    """
+    pair, (name, value) = await calls.login(
+        service, body, request.scope, address, log_fields(request)
+    )
+    response.headers[name.decode()] = value.decode()
     return responses.TokenResponse.of(pair)
 
 
@@ -43,8 +54,9 @@ async def step_up(
 ) -> responses.TokenResponse:
     """Confirm the password (RFC 9470): for `step_up_seconds`, the authentication counts as recent.
 
-    Each call counts as a login attempt. The response contains new tokens for the same session; only
-    they count as recent. Tokens that were issued before keep the authentication of the login.
+    Each session has a count of attempts of its own. The response contains new tokens for the same
+    session; only they count as recent. Tokens that were issued before keep the authentication of
+    the login.
     """
     return responses.TokenResponse.of(await calls.step_up(service, session, body, address))
 

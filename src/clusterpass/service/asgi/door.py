@@ -49,7 +49,7 @@ _PREFLIGHT: Final[Headers] = [
 ]
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"Retry-After, WWW-Authenticate, X-Request-ID",
+    b"Retry-After, WWW-Authenticate, X-Device-Token, X-Request-ID",
 )
 
 

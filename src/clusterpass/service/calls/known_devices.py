@@ -1,9 +1,9 @@
-"""Browsers that a user has logged in with before, by a cookie that a login leaves.
+"""Browsers and apps that a user has logged in with before, by a token that a login leaves there.
 
-The cookie authenticates nobody: it gives the attempts of its browser at its user's account a
-counter of their own, so that strangers who guess cannot use them up. It holds a random id, an
-expiry and an HMAC over both and the user's name as it was typed, under a secret derived from the
-signing key; nothing is stored, and any worker can check it.
+The page keeps it in a cookie, and an app in a header. It authenticates nobody: it gives attempts at
+its user's account a counter of their own, so that strangers who guess cannot use them up. It holds
+a random id, an expiry and an HMAC over both and the user's name as it was typed, under a secret
+derived from the signing key; nothing is stored, and any worker can check it.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from clusterpass import KeyRing
 from clusterpass.web.cookies import Cookie
 
 LIFETIME: Final = 90 * 86_400
-"""Seconds for which a browser is known after a login."""
+"""Seconds for which a device is known after a login."""
 _PURPOSE: Final = "known device"
 _VALUE: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})")
 
 
 class KnownDevices:
-    """Makes and checks the cookies of one deployment."""
+    """Makes and checks the tokens of one deployment."""
 
     def __init__(self, keys: KeyRing, *, secure: bool) -> None:
         """``secure``: whether browsers reach the page over HTTPS."""
@@ -32,19 +32,19 @@ class KnownDevices:
         self.cookie: Final = Cookie(
             f"{'__Host-' if secure else ''}clusterpass-device", secure, same_site="strict"
         )
-        """The cookie that carries the value."""
+        """The cookie that carries the token on the page."""
 
     def make(self, username: str, known: str | None = None) -> str:
-        """Return the value for the browser of a user who has just logged in.
+        """Return the token for the device of a user who has just logged in.
 
-        ``known``: the id of the browser, if it was known before.
+        ``known``: the id of the device, if it was known before.
         """
         device_id = known if known is not None else secrets.token_hex(16)
         expiry = str(int(time.time()) + LIFETIME)
         return f"{device_id}.{expiry}.{_mac(self._secrets[0], device_id, expiry, username)}"
 
     def known(self, value: str, username: str) -> str | None:
-        """Return the id of the browser that sent ``value``; None unless it is known for a user."""
+        """Return the id of the device that sent ``value``; None unless its user is ``username``."""
         found = _VALUE.fullmatch(value)
         if found is None:
             return None

@@ -1,22 +1,30 @@
 """The calls that issue or revoke tokens. They raise what the library raises."""
 
-from typing import Any
+from typing import Any, Final
 
 from clusterpass import (
     ImpersonationRefused,
     Session,
     TokenPair,
 )
-from clusterpass.service.asgi.messages import Scope
+from clusterpass.service.asgi.messages import Scope, header_values
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
 from clusterpass.service.calls.requests import operation_id_of
 from clusterpass.service.calls.service import Service
 
+DEVICE_TOKEN: Final = b"x-device-token"
+"""The header by which a client that keeps no cookies is told from strangers."""
+
 
 async def login(
-    service: Service, body: LoginRequest, address: str | None, fields: dict[str, Any]
-) -> TokenPair:
-    """Open a session with a user name and a password. ``fields``: of the log line."""
+    service: Service, body: LoginRequest, scope: Scope, address: str | None, fields: dict[str, Any]
+) -> tuple[TokenPair, tuple[bytes, bytes]]:
+    """Open a session with a user name and a password. ``fields``: of the log line.
+
+    Returns the tokens, and the header by which the client is known at its next login.
+    """
+    sent = header_values(scope, DEVICE_TOKEN)
+    known = service.devices.known(sent[0], body.username) if len(sent) == 1 else None
     pair = await service.authenticator.login(
         body.username,
         body.password.get_secret_value(),
@@ -25,9 +33,10 @@ async def login(
         remember=body.remember,
         replace=body.replace,
         address=address,
+        known=known,
     )
     fields["subject"] = pair.subject
-    return pair
+    return pair, (DEVICE_TOKEN, service.devices.make(body.username, known).encode("ascii"))
 
 
 async def step_up(

@@ -75,7 +75,10 @@ class TokenCalls:
     async def login(self, scope: Scope, body: LoginRequest, fields: Fields) -> Answer:
         """Open a session."""
         address = address_of(self._service, scope)
-        return answer_pair(await calls.login(self._service, body, address, fields))
+        pair, device = await calls.login(self._service, body, scope, address, fields)
+        answer = answer_pair(pair)
+        answer.headers.append(device)
+        return answer
 
     async def step_up(self, scope: Scope, body: StepUpRequest, fields: Fields) -> Answer:
         """Confirm the password."""
