@@ -248,5 +248,8 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("authz_most_grace", "authz_policy", "config", "cookie_secure", "hash_concurrency"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
+    *("network_attempts", "network_window", "total_attempts", "total_window"),
+    *("known_attempts", "known_window", "hosts", "cors_origins", "hsts_seconds", "hsts_always"),
+    *("header_timeout", "body_timeout", "slow_bodies", "max_connections"),
 )
 """Settings that only the auth service reads, beside those above."""

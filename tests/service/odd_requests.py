@@ -53,8 +53,9 @@ _FIELDS: Final = _words(
 _NAMES: Final = frozenset({"subject", "username", "name"})
 """Fields with the names of users, which are no secrets."""
 _HEADERS: Final = _words(
-    "Idempotency-Key X-Device-Token X-Forwarded-For X-Forwarded-Proto Origin Sec-Fetch-Site Accept User-Agent"
-    " Upgrade Expect Access-Control-Request-Method If-None-Match Range X-Forwarded-Method"
+    "Idempotency-Key X-Device-Token X-Forwarded-For X-Forwarded-Proto Origin Sec-Fetch-Site Accept"
+    " User-Agent Upgrade Expect Access-Control-Request-Method If-None-Match Range"
+    " X-Forwarded-Method"
 )
 _NUMBERS: Final = (0, -1, 1, 2**31, 2**53 + 1, 2**64, 10**400, 1e308, 0.5, float("nan"))
 _TYPES: Final = (

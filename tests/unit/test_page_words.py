@@ -14,6 +14,7 @@ from starlette.responses import Response
 from clusterpass import Config, InvalidInput, KeyRing, RequestRefused
 from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
+from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
 from clusterpass.service.page import sentences
 from clusterpass.service.page.device_types import device_icon, plural
@@ -22,7 +23,7 @@ from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
 from clusterpass.service.page.visit import Visit
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.credentials import Credentials, find_credentials
-from clusterpass.web.gate import Gate, Visit as WebVisit
+from clusterpass.web.gate import Visit as WebVisit
 
 PAIR: Any = SimpleNamespace(access_token="a1", refresh_token="r1", session_expires_in=99)
 
@@ -96,7 +97,7 @@ def test_how_often_in_words() -> None:
 
 def visit(cookie: str = "", *, secure: bool = False, **headers: str) -> Visit:
     settings = Settings.model_construct(cookie_secure=secure)
-    gate = Gate(Config(issuer="x", keys=KeyRing.generate()), settings.web())
+    gate = PageGate(Config(issuer="x", keys=KeyRing.generate()), settings.web())
     found = request(cookie, **headers)
     return Visit(
         found, cast("Service", SimpleNamespace(gate=gate)), WebVisit(StarletteRequest(found))
@@ -110,23 +111,49 @@ def set_by(visit: Visit) -> list[str]:
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_both_tokens_are_kept_as_long_as_the_session_and_cleared(secure: bool) -> None:
+def test_both_tokens_are_kept_until_the_browser_is_closed_and_cleared(secure: bool) -> None:
     kept, cleared = visit(secure=secure), visit(secure=secure)
     kept.set_tokens(PAIR)
     cleared.set_tokens(PAIR)
     cleared.clear_tokens()
     cookies = kept.service.gate.settings.cookies
     names = {cookies.access.name, cookies.refresh.name}
-    for one, values, age in ((kept, {"a1", "r1"}, 99), (cleared, {""}, 0)):
+    for one, values, age in ((kept, {"a1", "r1"}, None), (cleared, {""}, 0)):
         found = [each.split("; ")[0].split("=", 1) for each in set_by(one)]
         assert {name for name, _ in found} == names
         assert {value for _, value in found} == values
         for each in set_by(one):
-            assert f"Max-Age={age};" in each
+            assert ("Max-Age" in each) is (age is not None)
+            assert age is None or f"Max-Age={age};" in each
             assert "HttpOnly" in each
             assert "SameSite=Lax" in each
             assert ("Secure" in each) is secure
             assert "Path=/" in each
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_who_asked_keeps_them_as_long_as_the_session(secure: bool) -> None:
+    note = f"{'__Host-' if secure else ''}clusterpass-remember"
+    asked, renewed = visit(secure=secure), visit(f"{note}=1", secure=secure)
+    asked.set_tokens(PAIR, remember=True)
+    renewed.set_tokens(PAIR)
+    assert set_by(asked) == set_by(renewed)
+    assert len(set_by(asked)) == 3
+    assert all("Max-Age=99;" in each for each in set_by(asked))
+    assert set_by(asked)[-1].startswith(f"{note}=1;")
+    renewed.set_tokens(PAIR, remember=False)
+    *tokens, gone = set_by(renewed)
+    assert not any("Max-Age" in each for each in tokens)
+    assert gone.startswith(f"{note}=; Max-Age=0;")
+    renewed.clear_tokens()
+    assert all("=; Max-Age=0;" in each for each in set_by(renewed))
+    for sent in ("0", "yes", ""):
+        other = visit(f"{note}={sent}", secure=secure)
+        other.set_tokens(PAIR)
+        assert not any("Max-Age=99" in each for each in set_by(other))
+    doubtful = visit(f"{note}=1; {note}=1", secure=secure)
+    doubtful.set_tokens(PAIR)
+    assert not any("Max-Age=99" in each for each in set_by(doubtful))
 
 
 def test_the_page_takes_tokens_from_cookies_alone() -> None:
