@@ -75,7 +75,7 @@ class Application:
         self._authorizing: Final = AuthzSetup.of(
             settings, self._config, self._logger, may_be_broken=is_successor
         )
-        self._door: Final = Door(self._route, settings, logger=self._logger)
+        self._door: Final = Door(self._route, settings, logger=self._logger, judges_itself=PREFIX)
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on

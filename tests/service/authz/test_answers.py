@@ -168,10 +168,11 @@ async def test_policies_have_names(door, alice, directory):
         "/authz/",
         "/authz/nginx/",
         "/authz/nginx/strict/x",
-        "/authz%2Fnginx",
     ):
         missing = await ask(door, "/public/x", tokens=tokens, target=target)
         assert (missing.status_code, missing.json()["error"]) == (404, "not_found"), target
+    encoded = await ask(door, "/public/x", tokens=tokens, target="/authz%2Fnginx")
+    assert encoded.status_code == 400, "the path of the call itself has no encoded slash"
 
 
 async def test_without_a_policy_a_live_session_is_required_everywhere(start, make, alice):

@@ -1,8 +1,9 @@
 """The door: what is judged of every request before anything else looks at it.
 
 - ``Host``: one header, with a name that is configured. Health checks by address are let in.
-- The path: no encoded slash or backslash, no dot segment, no control character. Proxies and this
-  service might take such a path for different ones, and rules of a proxy would be evaded.
+- The path, but for requests to authorize others: no encoded slash or backslash, no dot segment, no
+  control character. Proxies and this service might take such a path for different ones, and rules
+  of a proxy would be evaded.
 - Origins that are listed may make the JSON calls from a browser (CORS), without cookies.
 - Strict-Transport-Security, where the request came over HTTPS.
 
@@ -56,8 +57,15 @@ _EXPOSED: Final = (
 class Door:
     """ASGI middleware that stands in front of all else."""
 
-    def __init__(self, app: App, settings: Settings, *, logger: Any) -> None:
-        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`."""
+    def __init__(
+        self, app: App, settings: Settings, *, logger: Any, judges_itself: str = "\0"
+    ) -> None:
+        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`.
+
+        ``judges_itself``: how the paths begin of calls that take the path and the host of another
+        request, and judge them on their own.
+        """
+        self._judges_itself: Final = judges_itself.encode()
         self._app: Final = app
         self._hosts: Final = frozenset(settings.hosts)
         self._origins: Final = frozenset(settings.cors_origins)
@@ -86,13 +94,15 @@ class Door:
         if len(hosts) > 1:
             return of_status(400, "The request has more than one Host header.", _CLOSE)
         path: str = scope["path"]
+        raw: bytes = scope.get("raw_path") or path.encode("utf-8", "replace")
+        if raw.startswith(self._judges_itself):
+            return None
         if self._hosts and path not in _HEALTH:
             host = hosts[0].decode("latin-1").lower() if hosts else ""
             if not host:
                 return of_status(400, "The request has no Host header.", _CLOSE)
             if host not in self._hosts and _PORT.sub("", host) not in self._hosts:
                 return of_status(421, headers=_CLOSE)
-        raw: bytes = scope.get("raw_path") or path.encode("utf-8", "replace")
         if b"%" in raw or b"." in raw or b"\\" in raw:
             return _problem_with_path(path, raw)
         return None
