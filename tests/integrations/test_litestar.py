@@ -156,7 +156,8 @@ def test_the_cache_of_litestar_keeps_users_apart(url, client, sessions, new_subj
     for subject in subjects:
         refresh_token = sessions.login(subject).refresh_token
         with httpx.Client(base_url=url) as browser:
-            browser.cookies.set("clusterpass-refresh", refresh_token)
+            # For the host, as the server sets it: a second cookie of that name would void both.
+            browser.cookies.set("clusterpass-refresh", refresh_token, domain="127.0.0.1")
             first = browser.get(path)
             assert (first.text, "set-cookie" in first.headers) == (subject, True)
             again = browser.get(path)

@@ -92,10 +92,17 @@ def _takes_query(request: WebRequest) -> bool:
 
 def _find_old(sent: Mapping[str, str], settings: WebSettings) -> Credentials | None:
     access, refresh = (
-        (sent.get(name) or None) if name else None
+        _unquoted(sent.get(name, "")) if name else None
         for name in (settings.old_access_cookie, settings.old_refresh_cookie)
     )
     return Credentials("cookie", access, refresh, is_old=True) if access or refresh else None
+
+
+def _unquoted(value: str) -> str | None:
+    """Return ``value`` without the double quotes that frameworks in Python set around a token with
+    a character that needs none, such as ``=``; None when it is empty."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return (value[1:-1] if is_quoted else value) or None
 
 
 def session_of_refresh_token(token: str) -> str:
