@@ -1,6 +1,6 @@
 """``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one.
 
-``http_paths`` alone writes its own section, unless it is a quick run.
+With ``--write``, a measurement that is named writes its own section, unless it is a quick run.
 """
 
 import argparse
@@ -34,8 +34,6 @@ from benchmarks.report import Report, as_json, page, versions, with_section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
-WRITE_THEIR_SECTION = frozenset({"http_paths"})
-
 
 def main() -> None:
     """Run what the arguments name."""
@@ -44,6 +42,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=1_000_000, help="for scale")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
+    parser.add_argument("--write", action="store_true", help="write the sections of NAMEs")
     measurements: dict[str, Callable[[argparse.Namespace], Report]] = {
         "warm_verify": lambda options: warm_verify.run(**_few(options, rounds=20)),
         "jose": lambda options: jose.run(**_few(options, rounds=20)),
@@ -91,7 +90,7 @@ def main() -> None:
         if not options.quick:
             report.draw()
         reports.append(report)
-        if name in WRITE_THEIR_SECTION and options.names and not options.quick:
+        if options.write and options.names and not options.quick:
             PAGE.write_text(with_section(PAGE.read_text("utf-8"), report), "utf-8")
             print(f"Written: {PAGE}, the section {report.title}")
     if not options.names:
