@@ -1,0 +1,54 @@
+-- http-request lua.clusterpass URL
+-- Asks the authorization endpoint at URL about each request. An answer other than 200 goes to the
+-- client; the identity headers of a 200 go to the upstream.
+
+local TIMEOUT = 3000 -- milliseconds
+local ABOUT = { "authorization", "cookie", "origin", "access-control-request-method" }
+local UNAVAILABLE = '{"type":"about:blank","status":503,'
+    .. '"title":"Nobody can tell now whether the session lives; try again."}\n'
+
+local function question(txn)
+    local sent, headers = txn.http:req_get_headers(), {}
+    for _, name in ipairs(ABOUT) do
+        local values = sent[name]
+        if values then
+            headers[name] = {}
+            for index = 0, #values do
+                headers[name][index] = values[index]
+            end
+        end
+    end
+    headers["x-original-method"] = { [0] = txn.sf:method() }
+    headers["x-original-proto"] = { [0] = txn.f:ssl_fc() == 1 and "https" or "http" }
+    headers["x-original-host"] = sent["host"]
+    headers["x-original-uri"] = { [0] = txn.sf:pathq() }
+    headers["x-forwarded-for"] = { [0] = txn.sf:src() }
+    return headers
+end
+
+local function respond(txn, status, headers, body)
+    local reply = txn:reply({ status = status })
+    for name, values in pairs(headers) do
+        for _, value in pairs(values) do
+            reply:add_header(name, value)
+        end
+    end
+    reply:set_body(body)
+    txn:done(reply)
+end
+
+local function unavailable(txn)
+    respond(txn, 503, {
+        ["content-type"] = { "application/problem+json" },
+        ["cache-control"] = { "no-store" },
+        ["retry-after"] = { "5" },
+    }, UNAVAILABLE)
+end
+
+core.register_action("clusterpass", { "http-req" }, function(txn, url)
+    local answer = core.httpclient():get({ url = url, headers = question(txn), timeout = TIMEOUT })
+    core.Alert(tostring(answer.status))
+    if answer.status ~= 200 then
+        return unavailable(txn)
+    end
+end, 1)

@@ -1,0 +1,143 @@
+"""An application behind real proxies, the auth service twice, and somebody who is logged in."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from clusterpass import KeyRing, SessionManager, TokenPair
+from clusterpass.service.settings.service import load_settings
+from tests.ports import free_port
+from tests.service.conftest import ServerProcess, serving
+
+from .programs import DEPLOY, PROGRAMS, Proxy, proxying, wait_for_port
+
+HOST = "app.localhost"
+SETTINGS = {
+    "CLUSTERPASS_AUTHZ_POLICY": str(DEPLOY / "policy.toml"),
+    "CLUSTERPASS_AUTHZ_IDENTITY_HEADERS": "remote",
+    "CLUSTERPASS_AUTHZ_ASSERTION": "true",
+    "CLUSTERPASS_TRUSTED_PROXIES": "127.0.0.1",
+}
+COOKIE = load_settings(None, {}).web().cookies.access.name
+
+
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    path.write_text(KeyRing.generate().private_jwks_text())
+    return path
+
+
+@contextmanager
+def manager_on(store_url: str, keys_file: Path) -> Iterator[SessionManager]:
+    """Another program on the same store, with the keys of the service."""
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    with SessionManager.from_url(store_url, config) as manager:
+        yield manager
+
+
+@pytest.fixture(scope="session")
+def manager(cluster_url: str, keys_file: Path) -> Iterator[SessionManager]:
+    with manager_on(cluster_url, keys_file) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def services(
+    cluster_url: str, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    """The service that the proxies ask, and another one."""
+    folder = tmp_path_factory.mktemp("services")
+    with serving(cluster_url, keys_file, folder) as start:
+        yield start(**SETTINGS), start(**SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def app_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of the application behind the proxies."""
+    port, log_file = free_port(), tmp_path_factory.mktemp("app") / "log"
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--no-access-log", "tests.proxies.upstream:app"],
+            cwd=DEPLOY.parent,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for_port(process, port, log_file)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session", params=PROGRAMS)
+def proxy(
+    request: pytest.FixtureRequest,
+    services: tuple[ServerProcess, ServerProcess],
+    app_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp(request.param) / "files"
+    service_port = httpx.URL(services[0].url).port
+    assert service_port is not None
+    with proxying(request.param, service_port, app_port, folder) as running:
+        yield running
+
+
+def visitor(proxy: Proxy, pair: TokenPair | None = None) -> httpx.Client:
+    """A client of the application, who sends a bearer token or none."""
+    headers = {"Host": HOST}
+    if pair is not None:
+        headers["Authorization"] = f"Bearer {pair.access_token}"
+    return httpx.Client(base_url=proxy.url, headers=headers, timeout=30)
+
+
+@pytest.fixture
+def anonymous(proxy: Proxy) -> Iterator[httpx.Client]:
+    with visitor(proxy) as client:
+        yield client
+
+
+@pytest.fixture
+def login(manager: SessionManager, subject: str) -> Callable[..., TokenPair]:
+    """Opens a session."""
+    return lambda **options: manager.login(subject, **options)
+
+
+@pytest.fixture
+def alice(proxy: Proxy, login: Callable[..., TokenPair]) -> Iterator[httpx.Client]:
+    with visitor(proxy, login()) as client:
+        yield client
+
+
+@dataclass
+class Seen:
+    """What reached the application."""
+
+    said: dict[str, Any]
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> "Seen":
+        assert answer.headers.get("x-upstream") == "1", (answer.status_code, answer.text)
+        return cls(answer.json())
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of a header, taking an underscore in its name for a hyphen."""
+        found = ((key.lower().replace("_", "-"), value) for key, value in self.said["headers"])
+        return [value for key, value in found if key == name.lower()]
+
+
+def log_lines(service: ServerProcess) -> list[dict[str, Any]]:
+    """Return what a service has logged."""
+    lines = service.log_file.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]

@@ -1,0 +1,156 @@
+"""The proxies: each is started by its program, with the files of ``deploy/``.
+
+Nothing in the files is changed but the port numbers, so that several runs fit on one machine.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.ports import free_port
+
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+REQUIRED_VARIABLE: Final = "REQUIRE_PROXIES"
+"""Set by the Makefile: a proxy that is not installed is then a failure."""
+_PROXY, _SERVICE, _APP, _INTERNAL = 8080, 8000, 9000, 8081
+"""The ports in the files."""
+_LONGEST: Final = 30.0
+
+_NGINX: Final = """
+daemon off;
+pid nginx.pid;
+worker_processes 1;
+events {}
+http {
+    access_log off;
+    client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
+    uwsgi_temp_path temp; scgi_temp_path temp;
+    include conf.d/*.conf;
+}
+"""
+"""What Debian's nginx.conf does around conf.d, but in a folder of the test."""
+
+
+def _prepare_nginx(folder: Path) -> dict[str, str]:
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(user + _NGINX)
+    return {}
+
+
+def _prepare_caddy(folder: Path) -> dict[str, str]:
+    return {
+        "CADDY_ADMIN": f"127.0.0.1:{free_port()}",
+        "XDG_CONFIG_HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+    }
+
+
+def _nothing(folder: Path) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a proxy is started, in a folder that holds its files."""
+
+    name: str
+    arguments: tuple[str, ...]
+    prepare: Callable[[Path], dict[str, str]] = _nothing
+    """Adds to the folder what the files do not hold; returns variables for the environment."""
+
+
+PROGRAMS: Final = {
+    program.name: program
+    for program in (
+        Program("nginx", ("-p", ".", "-e", "stderr", "-c", "nginx.conf"), _prepare_nginx),
+        Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
+        Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
+        Program("envoy", ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1")),
+        Program("haproxy", ("-db", "-f", "haproxy.cfg")),
+    )
+}
+
+
+@dataclass
+class Proxy:
+    """A proxy that runs."""
+
+    name: str
+    port: int
+    log_file: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program; skip the test without one, unless it is required."""
+    places = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        if os.environ.get(REQUIRED_VARIABLE):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed; make test-setup installs it")
+    return found
+
+
+@contextmanager
+def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Iterator[Proxy]:
+    """Start a proxy in front of an application, asking the service; it is ended at the end."""
+    program, command = PROGRAMS[name], find_program(name)
+    port = free_port()
+    ports = {_PROXY: port, _SERVICE: service_port, _APP: app_port, _INTERNAL: free_port()}
+    shutil.copytree(DEPLOY / name, folder)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.write_text(with_ports(file.read_text(), ports))
+    environment = {**os.environ, **program.prepare(folder)}
+    log_file = folder / "log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [command, *program.arguments], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    proxy = Proxy(name, port, log_file, process)
+    try:
+        wait_for_port(process, port, log_file)
+        yield proxy
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def with_ports(text: str, ports: dict[int, int]) -> str:
+    """Return a file with other port numbers."""
+    return re.sub(r"\b\d{4}\b", lambda found: str(ports.get(int(found[0]), found[0])), text)
+
+
+def wait_for_port(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
+    """Return when a process listens on its port; fail with its log when it does not."""
+    deadline = time.monotonic() + _LONGEST
+    while True:
+        assert process.poll() is None, log_file.read_text()
+        assert time.monotonic() < deadline, log_file.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return

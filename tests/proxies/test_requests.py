@@ -1,0 +1,160 @@
+"""What a request becomes on its way through a proxy, and what its identity is."""
+
+import json
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from clusterpass.service.authz.identity import HEADER_SETS, OWN_HEADERS
+
+from .conftest import COOKIE, HOST, Seen, log_lines, visitor
+
+IDENTITY = [*OWN_HEADERS, *HEADER_SETS["remote"]]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def test_nobody_gets_in_without_a_session(anonymous):
+    answer = anonymous.get("/private")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "x-upstream" not in answer.headers
+
+
+def test_a_token_that_is_none_does_not_get_in(anonymous):
+    answer = anonymous.get("/private", headers={"Authorization": "Bearer e30.e30.e30"})
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+def test_a_bearer_token_gets_in_and_the_application_learns_whose_it_is(proxy, login, subject):
+    pair = login(claims={"scope": "reports:read x", "email": "a@example", "groups": ["a", "b"]})
+    with visitor(proxy, pair) as client:
+        seen = Seen.of(client.get("/private"))
+    assert seen.values("X-Auth-Subject") == seen.values("Remote-User") == [subject]
+    assert seen.values("X-Auth-Session") == [pair.session_id]
+    assert seen.values("X-Auth-Level") == ["1"]
+    assert seen.values("X-Auth-Scope") == ["reports:read x"]
+    assert seen.values("Remote-Groups") == ["a,b"]
+    assert seen.values("Remote-Email") == ["a@example"]
+    (assertion,) = seen.values("X-Auth-Assertion")
+    assert assertion.count(".") == 2
+
+
+def test_the_cookie_gets_in_and_reaches_the_application(anonymous, login, subject):
+    cookie = f"theme=dark; {COOKIE}={login().access_token}"
+    seen = Seen.of(anonymous.get("/private", headers={"Cookie": cookie}))
+    assert seen.values("X-Auth-Subject") == [subject]
+    assert seen.values("Cookie") == [cookie]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(alice, anonymous, services, method):
+    answer = alice.request(method, "/private")
+    assert answer.status_code == 200
+    if method != "HEAD":
+        assert Seen.of(answer).said["method"] == method
+    path = f"/private/{method.lower()}"
+    assert anonymous.request(method, path).status_code == 401
+    denials = [line for line in log_lines(services[0]) if line.get("original_uri") == path]
+    assert denials[-1]["original_method"] == method
+    assert denials[-1]["original_host"] == HOST
+    assert denials[-1]["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("size", [3, 200_000])
+def test_a_body_arrives_whole(alice, size):
+    said = Seen.of(alice.post("/private", content="x" * size)).said
+    assert said["body"] == "x" * size
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["a=1&b=2", "outage_grace=3600", "scope=x&level=9", "a=%2F%2e%2e&b=%00", "policy=public&?/x"],
+)
+def test_a_query_string_reaches_the_application_and_decides_nothing(alice, anonymous, query):
+    said = Seen.of(alice.get(f"/private?{query}")).said
+    assert (said["path"], said["query"]) == ("/private", query)
+    assert anonymous.get(f"/private?{query}").status_code == 401
+
+
+def spellings(name: str) -> set[str]:
+    """The names that an application may take for ``name``."""
+    first, *rest = name.split("-")
+    found = {first}
+    for part in rest:
+        found = {f"{each}{between}{part}" for each in found for between in "-_"}
+    return found | {each.lower() for each in found} | {each.upper() for each in found}
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_an_identity_that_a_client_claims_is_not_believed(alice, anonymous, name):
+    for spelling in sorted(spellings(name)):
+        headers = {spelling: "mallory"}
+        for client, path in ((alice, "/private"), (anonymous, "/public/page")):
+            seen = Seen.of(client.get(path, headers=headers))
+            assert "mallory" not in str(seen.said["headers"]), (spelling, path)
+
+
+@pytest.mark.parametrize("prefix", ["X-Original", "X-Forwarded"])
+def test_what_is_asked_for_is_what_the_proxy_saw(anonymous, prefix):
+    headers = {
+        f"{prefix}-{name}": value
+        for name, value in (
+            ("Method", "GET"),
+            ("URI", "/public/page"),
+            ("Host", HOST),
+            ("Proto", "https"),
+        )
+    }
+    for spelling in (headers, {name.replace("-", "_"): headers[name] for name in headers}):
+        assert anonymous.get("/private", headers=spelling).status_code == 401
+
+
+def test_what_is_public_needs_no_session(anonymous):
+    seen = Seen.of(anonymous.get("/public/page"))
+    assert "".join(seen.values("X-Auth-Subject")) == ""
+
+
+def test_a_host_without_a_rule_is_not_forwarded(alice):
+    answer = alice.get("/private", headers={"Host": "other.localhost"})
+    assert answer.status_code in {200, 403, 404}  # Caddy has an empty page for other hosts
+    assert "x-upstream" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/public/%2e%2e/private", "/public/..%2fprivate"])
+def test_a_path_with_two_meanings_leads_nowhere(anonymous, path):
+    answer = anonymous.get(path)
+    assert answer.status_code in {400, 401, 403, 404}
+    assert "x-upstream" not in answer.headers
+
+
+def test_a_websocket_opens_for_who_is_logged_in(proxy, login, subject):
+    headers = {"Authorization": f"Bearer {login().access_token}", "X-Auth-Subject": "mallory"}
+    url = f"ws://{HOST}:{proxy.port}/live?topic=1"
+    options = {"sock": connected(proxy), "proxy": None}
+    with connect(url, additional_headers=headers, **options) as socket:
+        seen = Seen(json.loads(socket.recv(10)))
+        assert seen.values("X-Auth-Subject") == [subject]
+        assert seen.said["query"] == "topic=1"
+        for text in ("one", "two" * 1000):
+            socket.send(text)
+            assert socket.recv(10) == text
+
+
+def test_a_websocket_opens_for_nobody_else(proxy):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://{HOST}:{proxy.port}/live", sock=connected(proxy), proxy=None)
+    assert refused.value.response.status_code == 401
+
+
+def connected(proxy):
+    import socket
+
+    return socket.create_connection(("127.0.0.1", proxy.port), 10)
+
+
+def test_an_error_of_the_application_stays_its_own(alice):
+    answer = alice.get("/private/broken")
+    assert answer.status_code == 500
+    assert Seen.of(answer).said["path"] == "/private/broken"
