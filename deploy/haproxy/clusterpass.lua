@@ -4,6 +4,7 @@
 
 local TIMEOUT = 3000 -- milliseconds
 local ABOUT = { "authorization", "cookie", "origin", "access-control-request-method" }
+local KEPT = { "content-type", "cache-control", "www-authenticate", "retry-after" }
 local UNAVAILABLE = '{"type":"about:blank","status":503,'
     .. '"title":"Nobody can tell now whether the session lives; try again."}\n'
 
@@ -26,6 +27,14 @@ local function question(txn)
     return headers
 end
 
+local function kept(headers)
+    local found = {}
+    for _, name in ipairs(KEPT) do
+        found[name] = headers[name]
+    end
+    return found
+end
+
 local function respond(txn, status, headers, body)
     local reply = txn:reply({ status = status })
     for name, values in pairs(headers) do
@@ -46,9 +55,18 @@ local function unavailable(txn)
 end
 
 core.register_action("clusterpass", { "http-req" }, function(txn, url)
-    local answer = core.httpclient():get({ url = url, headers = question(txn), timeout = TIMEOUT })
-    core.Alert(tostring(answer.status))
-    if answer.status ~= 200 then
-        return unavailable(txn)
+    local request = { url = url, headers = question(txn), timeout = TIMEOUT }
+    local reached, answer = pcall(function() return core.httpclient():get(request) end)
+    local status = reached and answer and answer.status or 0
+    if status == 200 then
+        for name, values in pairs(answer.headers) do
+            if name:find("^x%-auth%-") or name:find("^remote%-") then
+                txn.http:req_set_header(name, values[0])
+            end
+        end
+    elseif status == 401 or status == 403 or (status == 503 and answer.headers["retry-after"]) then
+        respond(txn, status, kept(answer.headers), answer.body or "")
+    else
+        unavailable(txn)
     end
 end, 1)

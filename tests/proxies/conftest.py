@@ -17,9 +17,9 @@ from clusterpass.service.settings.service import load_settings
 from tests.ports import free_port
 from tests.service.conftest import ServerProcess, serving
 
-from .programs import DEPLOY, PROGRAMS, Proxy, proxying, wait_for_port
-
-HOST = "app.localhost"
+from .programs import DEPLOY, HOST, PROGRAMS, Proxy, proxying, require, wait_for_port
+VISITOR = "127.0.0.2"
+"""The address of the client: another one than that of the proxies."""
 SETTINGS = {
     "CLUSTERPASS_AUTHZ_POLICY": str(DEPLOY / "policy.toml"),
     "CLUSTERPASS_AUTHZ_IDENTITY_HEADERS": "remote",
@@ -87,10 +87,9 @@ def proxy(
     app_port: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
+    require(request.param)
     folder = tmp_path_factory.mktemp(request.param) / "files"
-    service_port = httpx.URL(services[0].url).port
-    assert service_port is not None
-    with proxying(request.param, service_port, app_port, folder) as running:
+    with proxying(request.param, services[0].port, app_port, folder) as running:
         yield running
 
 
@@ -99,7 +98,8 @@ def visitor(proxy: Proxy, pair: TokenPair | None = None) -> httpx.Client:
     headers = {"Host": HOST}
     if pair is not None:
         headers["Authorization"] = f"Bearer {pair.access_token}"
-    return httpx.Client(base_url=proxy.url, headers=headers, timeout=30)
+    transport = httpx.HTTPTransport(local_address=VISITOR)
+    return httpx.Client(base_url=proxy.url, headers=headers, transport=transport, timeout=30)
 
 
 @pytest.fixture

@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from tests.ports import free_port
 
+HOST: Final = "app.localhost"
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 REQUIRED_VARIABLE: Final = "REQUIRE_PROXIES"
 """Set by the Makefile: a proxy that is not installed is then a failure."""
@@ -97,21 +99,25 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
 
-def find_program(name: str) -> str:
-    """Return the path of a program; skip the test without one, unless it is required."""
+def locate(name: str) -> str | None:
+    """Return the path of a program; None when it is not installed."""
     places = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
-    found = shutil.which(name, path=os.pathsep.join(places))
-    if found is None:
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+def require(name: str) -> None:
+    """Skip the test when a program is not installed; fail it under make, which installs it."""
+    if locate(name) is None:
         if os.environ.get(REQUIRED_VARIABLE):
             pytest.fail(f"{name} is not installed")
         pytest.skip(f"{name} is not installed; make test-setup installs it")
-    return found
 
 
 @contextmanager
 def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Iterator[Proxy]:
     """Start a proxy in front of an application, asking the service; it is ended at the end."""
-    program, command = PROGRAMS[name], find_program(name)
+    program, command = PROGRAMS[name], locate(name)
+    assert command is not None
     port = free_port()
     ports = {_PROXY: port, _SERVICE: service_port, _APP: app_port, _INTERNAL: free_port()}
     shutil.copytree(DEPLOY / name, folder)
@@ -127,6 +133,7 @@ def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Itera
     proxy = Proxy(name, port, log_file, process)
     try:
         wait_for_port(process, port, log_file)
+        _wait_for_routes(proxy)
         yield proxy
     finally:
         process.send_signal(signal.SIGTERM)
@@ -140,6 +147,14 @@ def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Itera
 def with_ports(text: str, ports: dict[int, int]) -> str:
     """Return a file with other port numbers."""
     return re.sub(r"\b\d{4}\b", lambda found: str(ports.get(int(found[0]), found[0])), text)
+
+
+def _wait_for_routes(proxy: Proxy) -> None:
+    """Traefik listens before it has read its files."""
+    deadline = time.monotonic() + _LONGEST
+    while httpx.get(proxy.url, headers={"Host": HOST}, timeout=_LONGEST).status_code == 404:
+        assert time.monotonic() < deadline, proxy.log_file.read_text()
+        time.sleep(0.02)
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:

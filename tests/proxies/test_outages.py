@@ -1,13 +1,14 @@
-"""With the store or the auth service gone, everybody is told to come back, and nobody is logged out.
+"""With the store or the auth service gone, everybody is told to come back; nobody is logged out.
 
-Each part of an outage is brought about once, for all proxies.
+Each outage is brought about once, for all proxies together. When it is over, the session of before
+is accepted behind all of them.
 """
 
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,7 @@ from clusterpass import EmbeddedCluster, TokenPair
 from tests.service.conftest import ServerProcess, serving
 
 from .conftest import COOKIE, SETTINGS, Seen, manager_on, visitor
-from .programs import PROGRAMS, Proxy, find_program, proxying
+from .programs import PROGRAMS, Proxy, locate, proxying, require
 
 LONGEST = 60.0
 
@@ -27,20 +28,53 @@ pytestmark = pytest.mark.timeout(240)
 class Stage:
     """All proxies in front of one service, on a store of its own; one session."""
 
-    def __init__(self, store: EmbeddedCluster, service: ServerProcess, pair: TokenPair) -> None:
+    def __init__(
+        self, store: EmbeddedCluster, start: Callable[..., ServerProcess], pair: TokenPair
+    ) -> None:
         self.store = store
-        self.service = service
+        self._start = start
+        self.service = start(**SETTINGS)
         self.pair = pair
         self.proxies: dict[str, Proxy] = {}
 
     def client(self, name: str) -> httpx.Client:
         return visitor(self.proxies[name], self.pair)
 
+    def status(self, name: str, path: str = "/private") -> int:
+        with self.client(name) as client:
+            return client.get(path).status_code
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def name(request: pytest.FixtureRequest) -> str:
-    find_program(request.param)
-    return request.param
+    @contextmanager
+    def store_silent(self) -> Iterator[None]:
+        for node in self.store.nodes:
+            self.store.pause(node)
+        yield
+        for node in self.store.nodes:
+            self.store.resume(node)
+
+    @contextmanager
+    def store_gone(self) -> Iterator[None]:
+        nodes = self.store.nodes
+        for node in nodes:
+            self.store.kill(node)
+        yield
+        for node in nodes:
+            self.store.restart(node)
+
+    @contextmanager
+    def service_silent(self) -> Iterator[None]:
+        processes = [self.service.process.pid, *self.service.children()]
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        yield
+        for each in processes:
+            os.kill(each, signal.SIGCONT)
+
+    @contextmanager
+    def service_gone(self) -> Iterator[None]:
+        self.service.stop()
+        yield
+        self.service = self._start(port=self.service.port, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +83,94 @@ def stage(
 ) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("outages")
     with ExitStack() as stack:
-        store = stack.enter_context(EmbeddedCluster(nodes=3, node_timeout=5.0))
+        store = EmbeddedCluster(nodes=3, node_timeout=5.0, persistent=True)
+        stack.enter_context(store)
         start = stack.enter_context(serving(store.url, keys_file, folder))
         manager = stack.enter_context(manager_on(store.url, keys_file))
-        stage = Stage(store, start(**SETTINGS), manager.login("alice"))
-        port = httpx.URL(stage.service.url).port
-        assert port is not None
-        for each in PROGRAMS:
-            with_program = ExitStack()
-            try:
-                find_program(each)
-            except pytest.skip.Exception:
-                continue
-            running = with_program.enter_context(proxying(each, port, app_port, folder / each))
-            stack.push(with_program)
-            stage.proxies[each] = running
+        stage = Stage(store, start, manager.login("alice"))
+        for name in filter(locate, PROGRAMS):
+            running = proxying(name, stage.service.port, app_port, folder / name)
+            stage.proxies[name] = stack.enter_context(running)
         yield stage
+
+
+OUTAGES = {
+    "store silent": Stage.store_silent,
+    "store gone": Stage.store_gone,
+    "service silent": Stage.service_silent,
+    "service gone": Stage.service_gone,
+}
+
+
+@pytest.fixture(scope="module", params=OUTAGES)
+def outage(request: pytest.FixtureRequest, stage: Stage) -> Iterator[str]:
+    """The name of an outage that lasts as long as the tests of it."""
+    for name in stage.proxies:
+        for path in ("/private", "/catalogue/1"):
+            assert stage.status(name, path) == 200
+    with OUTAGES[request.param](stage):
+        yield request.param
+    for name in stage.proxies:
+        await_status(stage, name, 200)
+
+
+@pytest.fixture(params=PROGRAMS)
+def name(request: pytest.FixtureRequest) -> str:
+    require(request.param)
+    return request.param
+
+
+def await_status(stage: Stage, name: str, wanted: int) -> None:
+    """Return when a proxy says so; before that, nobody is refused."""
+    deadline = time.monotonic() + LONGEST
+    while (status := stage.status(name)) != wanted:
+        assert status in {200, 503}, status
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def check_outage(answer: httpx.Response) -> None:
     """The client is told to come back, and keeps its session."""
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["retry-after"]) >= 1
-    assert "set-cookie" not in answer.headers
-    assert "www-authenticate" not in answer.headers
-    assert "x-upstream" not in answer.headers
     assert answer.text
+    for name in ("set-cookie", "www-authenticate", "x-upstream"):
+        assert name not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("place", ["header", "cookie"])
+def test_who_is_logged_in_is_told_to_come_back(stage, outage, name, method, place):
+    await_status(stage, name, 503)
+    with stage.client(name) as client:
+        if place == "cookie":
+            token = client.headers.pop("Authorization").removeprefix("Bearer ")
+            client.headers["Cookie"] = f"{COOKIE}={token}"
+        check_outage(client.request(method, "/private"))
+
+
+def test_nobody_gets_in_by_an_outage(stage, outage, name):
+    with visitor(stage.proxies[name]) as client:
+        answer = client.get("/private")
+    assert answer.status_code == (401 if outage.startswith("store") else 503)
+    assert "x-upstream" not in answer.headers
+
+
+def test_what_needs_no_session_needs_no_store(stage, outage, name):
+    with visitor(stage.proxies[name]) as client:
+        answer = client.get("/public/page")
+    if outage.startswith("store"):
+        assert Seen.of(answer).said["path"] == "/public/page"
+    else:
+        check_outage(answer)
+
+
+def test_a_grace_is_for_what_only_reads(stage, outage, name):
+    await_status(stage, name, 503)
+    with stage.client(name) as client:
+        if outage.startswith("store"):
+            for method in ("GET", "OPTIONS"):
+                seen = Seen.of(client.request(method, "/catalogue/1"))
+                assert seen.values("X-Auth-Grace") == ["1"]
+        for method in ("POST", "DELETE"):
+            check_outage(client.request(method, "/catalogue/1?outage_grace=300"))

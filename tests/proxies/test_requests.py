@@ -8,7 +8,8 @@ from websockets.sync.client import connect
 
 from clusterpass.service.authz.identity import HEADER_SETS, OWN_HEADERS
 
-from .conftest import COOKIE, HOST, Seen, log_lines, visitor
+from .conftest import COOKIE, VISITOR, Seen, log_lines, visitor
+from .programs import HOST
 
 IDENTITY = [*OWN_HEADERS, *HEADER_SETS["remote"]]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -59,7 +60,7 @@ def test_every_method(alice, anonymous, services, method):
     denials = [line for line in log_lines(services[0]) if line.get("original_uri") == path]
     assert denials[-1]["original_method"] == method
     assert denials[-1]["original_host"] == HOST
-    assert denials[-1]["client"] == "127.0.0.1"
+    assert denials[-1]["client"] == VISITOR
 
 
 @pytest.mark.parametrize("size", [3, 200_000])
