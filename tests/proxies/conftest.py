@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.ports import free_port
 from tests.service.conftest import ServerProcess, serving
 
 from .programs import DEPLOY, HOST, PROGRAMS, Proxy, proxying, require, wait_for_port
+
 VISITOR = "127.0.0.2"
 """The address of the client: another one than that of the proxies."""
 SETTINGS = {
@@ -137,7 +139,13 @@ class Seen:
         return [value for key, value in found if key == name.lower()]
 
 
-def log_lines(service: ServerProcess) -> list[dict[str, Any]]:
-    """Return what a service has logged."""
-    lines = service.log_file.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def logged(service: ServerProcess, **fields: str) -> dict[str, Any]:
+    """Return the last line with these fields that a service logs; a response may be earlier."""
+    deadline = time.monotonic() + 10
+    while True:
+        lines = [line for line in service.log_file.read_text().splitlines() if "{" in line[:1]]
+        for line in map(json.loads, reversed(lines)):
+            if fields.items() <= line.items():
+                return dict(line)
+        assert time.monotonic() < deadline, fields
+        time.sleep(0.02)

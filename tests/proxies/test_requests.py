@@ -8,7 +8,7 @@ from websockets.sync.client import connect
 
 from clusterpass.service.authz.identity import HEADER_SETS, OWN_HEADERS
 
-from .conftest import COOKIE, VISITOR, Seen, log_lines, visitor
+from .conftest import COOKIE, VISITOR, Seen, logged, visitor
 from .programs import HOST
 
 IDENTITY = [*OWN_HEADERS, *HEADER_SETS["remote"]]
@@ -57,10 +57,9 @@ def test_every_method(alice, anonymous, services, method):
         assert Seen.of(answer).said["method"] == method
     path = f"/private/{method.lower()}"
     assert anonymous.request(method, path).status_code == 401
-    denials = [line for line in log_lines(services[0]) if line.get("original_uri") == path]
-    assert denials[-1]["original_method"] == method
-    assert denials[-1]["original_host"] == HOST
-    assert denials[-1]["client"] == VISITOR
+    denial = logged(services[0], original_method=method, original_uri=path)
+    assert (denial["original_host"], denial["client"]) == (HOST, VISITOR)
+    assert denial["rule"] == "all the rest"
 
 
 @pytest.mark.parametrize("size", [3, 200_000])
