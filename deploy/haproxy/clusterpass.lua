@@ -1,8 +1,8 @@
 -- http-request lua.clusterpass URL
 -- Asks the authorization endpoint at URL about each request. An answer other than 200 goes to the
--- client; the identity headers of a 200 go to the upstream.
+-- client (401, 403, 503); the identity headers of a 200 go to the upstream.
 
-local TIMEOUT = 3000 -- milliseconds
+local TIMEOUT = 5000 -- milliseconds, above those of the backend: HAProxy repeats a question
 local ABOUT = { "authorization", "cookie", "origin", "access-control-request-method" }
 local KEPT = { "content-type", "cache-control", "www-authenticate", "retry-after" }
 local UNAVAILABLE = '{"type":"about:blank","status":503,'

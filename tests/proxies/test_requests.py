@@ -111,6 +111,31 @@ def test_what_is_asked_for_is_what_the_proxy_saw(anonymous, prefix):
         assert anonymous.get("/private", headers=spelling).status_code == 401
 
 
+@pytest.mark.parametrize("name", ["X-Auth-Subject", "X-Forwarded-Uri", "X-Forwarded-Host"])
+def test_a_client_cannot_have_the_proxy_drop_a_header(alice, anonymous, subject, name):
+    headers = {"Connection": f"keep-alive, {name}", name: "mallory"}
+    assert Seen.of(alice.get("/private", headers=headers)).values("X-Auth-Subject") == [subject]
+    assert anonymous.get("/private", headers=headers).status_code == 401
+
+
+def test_an_identity_is_that_of_its_request_alone(alice, subject):
+    """On one connection, which the proxy keeps open to the service and to the application."""
+    token = alice.headers.pop("Authorization")
+    for _ in range(3):
+        named = Seen.of(alice.get("/private", headers={"Authorization": token}))
+        assert named.values("X-Auth-Subject") == [subject]
+        assert "".join(Seen.of(alice.get("/public/page")).values("X-Auth-Subject")) == ""
+        assert alice.get("/private").status_code == 401
+
+
+def test_a_preflight_reaches_the_application_where_a_rule_allows_it(anonymous):
+    preflight = {"Origin": "https://spa.localhost", "Access-Control-Request-Method": "PUT"}
+    seen = Seen.of(anonymous.options("/catalogue/1", headers=preflight))
+    assert seen.said["method"] == "OPTIONS"
+    assert anonymous.options("/catalogue/1").status_code == 401
+    assert anonymous.options("/private", headers=preflight).status_code == 401
+
+
 def test_what_is_public_needs_no_session(anonymous):
     seen = Seen.of(anonymous.get("/public/page"))
     assert "".join(seen.values("X-Auth-Subject")) == ""
