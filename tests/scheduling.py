@@ -22,6 +22,8 @@ _LONGEST_FIRST: Final = (
     "browser",
     "tests/cluster/model/test_sequences_of_verbs.py",
     "tests/integrations/test_celery.py",
+    "tests/proxies/test_requests.py",
+    "tests/proxies/test_outages.py",
     "tests/integrations/test_servers.py",
     "tests/integrations/test_channels.py",
     "tests/cluster/durability/test_pending_revocations.py",
@@ -47,6 +49,7 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/test_doctor.py",
     "tests/cluster/test_cluster_cli.py",
     "tests/cluster/test_online.py",
+    "tests/proxies/test_decisions.py",
     "tests/service/test_server.py",
 )
 """Groups of more than ten seconds; the others follow as they are collected."""
