@@ -26,7 +26,7 @@ HOST: Final = "app.localhost"
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 REQUIRED_VARIABLE: Final = "REQUIRE_PROXIES"
 """Set by the Makefile: a proxy that is not installed is then a failure."""
-_PROXY, _SERVICE, _APP, _INTERNAL = 8080, 8000, 9000, 8081
+PROXY, SERVICE, APP, _INTERNAL = 8080, 8000, 9000, 8081
 """The ports in the files."""
 _LONGEST: Final = 30.0
 
@@ -119,7 +119,7 @@ def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Itera
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
     port = free_port()
-    ports = {_PROXY: port, _SERVICE: service_port, _APP: app_port, _INTERNAL: free_port()}
+    ports = {PROXY: port, SERVICE: service_port, APP: app_port, _INTERNAL: free_port()}
     shutil.copytree(DEPLOY / name, folder)
     for file in folder.rglob("*"):
         if file.is_file():
