@@ -56,7 +56,8 @@ def test_every_method(alice, anonymous, services, method):
     if method != "HEAD":
         assert Seen.of(answer).said["method"] == method
     path = f"/private/{method.lower()}"
-    assert anonymous.request(method, path).status_code == 401
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9"}
+    assert anonymous.request(method, path, headers=forged).status_code == 401
     denial = logged(services[0], original_method=method, original_uri=path)
     assert (denial["original_host"], denial["client"]) == (HOST, VISITOR)
     assert denial["rule"] == "all the rest"
@@ -193,7 +194,10 @@ def connected(proxy):
     return socket.create_connection(("127.0.0.1", proxy.port), 10)
 
 
-def test_an_error_of_the_application_stays_its_own(alice):
-    answer = alice.get("/private/broken")
-    assert answer.status_code == 500
-    assert Seen.of(answer).said["path"] == "/private/broken"
+@pytest.mark.parametrize("status", [201, 401, 403, 404, 500, 503])
+def test_a_status_of_the_application_stays_its_own(alice, status):
+    path = f"/private/status/{status}"
+    answer = alice.get(path)
+    assert answer.status_code == status
+    assert Seen.of(answer).said["path"] == path
+    assert "retry-after" not in answer.headers

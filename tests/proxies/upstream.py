@@ -27,7 +27,8 @@ async def _respond(scope: dict[str, Any], receive: Any, send: Any) -> None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     seen = {"method": scope["method"], "body": body.decode(), **_about(scope)}
-    status = 500 if scope["path"].endswith("/broken") else 200
+    _, _, wanted = scope["path"].partition("/status/")
+    status = int(wanted or 200)
     headers = [(b"content-type", b"application/json"), (b"x-upstream", b"1")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
