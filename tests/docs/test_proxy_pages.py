@@ -40,7 +40,7 @@ def test_the_guide_has_a_column_for_every_proxy():
     (table,) = re.findall(r"^\| \| \[nginx\].*\n(?:\|.*\n)+", text, re.M)
     rows = [line.strip("|").split("|") for line in table.splitlines()]
     assert {len(row) for row in rows} == {len(PROXIES) + 1}
-    assert {link for link in re.findall(r"\((\w+)\.md\)", table.splitlines()[0])} == set(PROXIES)
+    assert set(re.findall(r"\((\w+)\.md\)", table.splitlines()[0])) == set(PROXIES)
     endpoints = next(row for row in rows if row[0].strip() == "endpoint")
     for name in PROXIES:
         assert f" `/authz/{name}` " in endpoints
