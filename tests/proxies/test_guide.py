@@ -14,7 +14,7 @@ GUIDE = (DEPLOY.parent / "docs" / "howto" / "proxies.md").read_text("utf-8")
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(manager):
     UserDirectory(manager).add("demo", PASSWORD)
     return PASSWORD

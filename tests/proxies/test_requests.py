@@ -1,6 +1,7 @@
 """What a request becomes on its way through a proxy, and what its identity is."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -95,6 +96,21 @@ def test_an_identity_that_a_client_claims_is_not_believed(alice, anonymous, name
         for client, path in ((alice, "/private"), (anonymous, "/public/page")):
             seen = Seen.of(client.get(path, headers=headers))
             assert "mallory" not in str(seen.said["headers"]), (spelling, path)
+
+
+def test_users_at_the_same_time_keep_their_identities(proxy, manager, new_subject):
+    pairs = {name: manager.login(name) for name in (new_subject(), new_subject(), new_subject())}
+    pages = range(40)
+
+    def visit(name: str) -> list[list[str]]:
+        with visitor(proxy, pairs[name]) as client:
+            paths = (f"/private/{page}?{name}" for page in pages)
+            return [Seen.of(client.get(path)).values("X-Auth-Subject") for path in paths]
+
+    with ThreadPoolExecutor(12) as pool:
+        names = [*pairs] * 4
+        for name, subjects in zip(names, pool.map(visit, names), strict=True):
+            assert subjects == [[name]] * len(pages)
 
 
 @pytest.mark.parametrize("prefix", ["X-Original", "X-Forwarded"])
