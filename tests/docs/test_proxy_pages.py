@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxies.programs import PROGRAMS
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PROXIES = sorted(path.name for path in DEPLOY.iterdir() if path.is_dir())
@@ -33,6 +35,10 @@ def test_a_page_shows_every_file_and_nothing_that_looks_like_one(name):
     assert {Path(file) for file, _, _ in _QUOTE.findall(text)} == files
     others = _BLOCK.findall(_QUOTE.sub("", text))
     assert all(len(block.splitlines()) < 5 for block in others)
+
+
+def test_every_configuration_is_tried():
+    assert sorted(PROGRAMS) == PROXIES
 
 
 def test_the_guide_has_a_column_for_every_proxy():
