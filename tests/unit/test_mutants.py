@@ -158,7 +158,15 @@ def test_every_path_that_is_named_is_there_and_has_tests() -> None:
 
 
 def test_every_folder_with_tests_is_recorded_or_left_out_on_purpose() -> None:
-    left_out = {"campaign", "docs", "examples", "journal_model", "proxies", "simulation", "staleness"}
+    left_out = {
+        "campaign",
+        "docs",
+        "examples",
+        "journal_model",
+        "proxies",
+        "simulation",
+        "staleness",
+    }
     recorded = set(recorded_tests(ROOT))
     for file in (ROOT / "tests").rglob("test_*.py"):
         path = file.relative_to(ROOT)
