@@ -2,11 +2,14 @@
 
 Needs ``--dist loadgroup --no-loadscope-reorder`` of pytest-xdist. A file stays on one worker, for
 the sake of the clusters that its fixtures start. Files of one group never run beside each other.
+The groups are told to the scheduler itself: pytest-xdist would put them into the ids of the tests,
+which recent releases of pytest do not let it change.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # These measure times while they tear clusters apart; two at once would disturb each other.
 _GROUPS: Final = {
@@ -55,16 +58,21 @@ _LONGEST_FIRST: Final = (
 """Groups of more than ten seconds; the others follow as they are collected."""
 
 
-def _group_of(item: pytest.Item) -> str:
-    file = item.nodeid.partition("::")[0]
+def _group_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
     return _GROUPS.get(file, file)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("loadgroup", default=False):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+class _ByGroup(LoadScopeScheduling):
+    """Hands out whole groups, in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByGroup | None:
+    return _ByGroup(config, log) if config.getoption("dist", default="") == "loadgroup" else None
 
 
 class _Order:
@@ -75,9 +83,9 @@ class _Order:
         rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
         places: dict[str, tuple[int, int]] = {}
         for item in items:
-            group = _group_of(item)
+            group = _group_of(item.nodeid)
             places.setdefault(group, (rank.get(group, len(rank)), len(places)))
-        items.sort(key=lambda item: places[_group_of(item)])
+        items.sort(key=lambda item: places[_group_of(item.nodeid)])
 
 
 def pytest_configure(config: pytest.Config) -> None:
