@@ -249,3 +249,27 @@ def test_the_page_is_for_no_other_origin_and_without_a_list_none_is() -> None:
         assert (answer.body, answer.headers) == (b"inside", [])
     answer = ask(settings(), "/login", (b"origin", APP), PREFLIGHT, method="OPTIONS")
     assert (answer.body, answer.headers) == (b"inside", [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_open"),
+    [
+        ({}, True),
+        ({"headers": []}, True),
+        ({"headers": [(b"host", b"a"), (b"accept", b"*/*")]}, True),
+        ({"headers": [(b"host", b"a"), (b"host", b"b")]}, False),
+        ({"raw_path": b"/a%2fb"}, False),
+        ({"raw_path": b"/a/../b"}, False),
+        ({"raw_path": b"/a\\b"}, False),
+        ({"raw_path": None}, False),
+    ],
+)
+def test_what_is_certainly_in_order_passes_at_once(changes: dict[str, Any], is_open: bool) -> None:
+    async def app(*_: Any) -> None:
+        raise AssertionError
+
+    scope = {"type": "http", "path": "/a", "raw_path": b"/a", "headers": [], "method": "GET"}
+    door = Door(app, settings(), logger=Log())
+    assert door.is_open_to({**scope, **changes}) is is_open
+    for chosen in (settings(hosts=["a.example"]), settings(cors_origins=[APP.decode()])):
+        assert not Door(app, chosen, logger=Log()).is_open_to({**scope, **changes})

@@ -84,7 +84,10 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            await self._door(scope, receive, send)
+            if self._door.is_open_to(scope):
+                await self._handler_of(scope["path"])(scope, receive, send)
+            else:
+                await self._door(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
 
@@ -131,12 +134,14 @@ class Application:
             seconds=settings.body_timeout, most_slow=settings.slow_bodies, client_of=client_of
         )
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+    def _handler_of(self, path: str) -> App:
         handle = self._hot.get(path)
         if handle is None:
             handle = self._authorize if path.startswith(PREFIX) else self._pass_on
-        await handle(scope, receive, send)
+        return handle
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler_of(scope["path"])(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._framework is None:

@@ -89,6 +89,21 @@ class Door:
         else:
             await self._answer({**scope, _ANSWER: answer}, receive, send)
 
+    def is_open_to(self, scope: Scope) -> bool:
+        """Return whether there is certainly nothing to refuse or to add: most requests are so."""
+        if self._hosts or self._has_more:
+            return False
+        raw: bytes = scope.get("raw_path") or b"%"
+        if b"%" in raw or b"." in raw or b"\\" in raw:
+            return False
+        has_host = False
+        for name, _ in scope["headers"]:
+            if name == b"host":
+                if has_host:
+                    return False
+                has_host = True
+        return True
+
     def _problem(self, scope: Scope) -> Problem | None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1:
