@@ -1,8 +1,10 @@
 """The store of one simulated process: the real base class and exchanges, and a driver of steps.
 
 :func:`virtual_time` makes the library read the virtual clock and draw from the run's generator.
+That holds for the whole process, so nothing else of the library may run in it.
 """
 
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -31,7 +33,12 @@ Running = Generator[float | Future, Any, Any]
 
 @contextmanager
 def virtual_time(clock: Clock) -> Iterator[None]:
-    """Run the library under ``clock``, with the pauses and orders that its generator draws."""
+    """Run the library under ``clock``, with the pauses and orders that its generator draws.
+
+    Raises RuntimeError in a process with other threads, whose managers would draw from it as well.
+    """
+    if threading.active_count() > 1:
+        raise RuntimeError("a simulation needs a process of its own")
     modules: tuple[Any, ...] = (base, slot_look_ups, watch)
     time = SimpleNamespace(monotonic=clock.read)
     former = base.time, watch.asyncio
