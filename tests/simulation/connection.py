@@ -189,5 +189,5 @@ class Link:
             pushes = self.listener.pushes
             if pushes == "all":
                 self.server.tracking[made] = self.weight
-            self.listener.connected(self.server.address, pushes, made.number)
+            self.listener.connected(self.server.address, pushes)
         opening.set(None)

@@ -16,8 +16,8 @@ def switch_leases_off() -> None:
     """For the rest of this process; call it before a manager is made."""
     beat_less = Watch.connected
 
-    def connected(self: Watch, address: Address, pushes: Pushes, client_id: int) -> None:
-        beat_less(self, address, pushes, client_id)
+    def connected(self: Watch, address: Address, pushes: Pushes) -> None:
+        beat_less(self, address, pushes)
         self._pushing.met.pop(address, None)  # who is not met is sent no heartbeat
 
     def renew(self: Leases) -> None:

@@ -11,7 +11,6 @@ from clusterpass.store.location import Address, Patience, StoreLocation
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.wire.handshake import (
     Pushes,
-    client_id_in,
     following,
     greeting,
     plain_greeting,
@@ -37,8 +36,8 @@ class Listener:
         self.pushes: Pushes = "all" if prefixes else "nothing"
         self.told: list[tuple[Any, ...]] = []
 
-    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
-        self.told.append(("connected", address, pushes, client_id))
+    def connected(self, address: Address, pushes: Pushes) -> None:
+        self.told.append(("connected", address, pushes))
 
     def refused(self, address: Address, error: ServerError) -> None:
         self.told.append(("refused", address, error.code))
@@ -88,18 +87,8 @@ def test_what_makes_a_node_push() -> None:
     assert switching("nothing", (b"a",), Keyspace("n")) == (off,)
 
 
-@pytest.mark.parametrize(
-    ("reply", "client_id"),
-    [({b"id": 7, b"proto": 3}, 7), ({}, 0), ({b"id": b"x"}, 0), ([b"id", 7], 0), (None, 0)],
-)
-def test_the_number_of_a_connection(reply: Any, client_id: int) -> None:
-    assert client_id_in(reply) == client_id
-
-
 async def answer(request: list[bytes], writer: asyncio.StreamWriter) -> None:
-    if request[0] == b"HELLO":
-        writer.write(b"%1\r\n$2\r\nid\r\n:7\r\n")
-    elif request[0] == b"SUBSCRIBE":
+    if request[0] == b"SUBSCRIBE":
         writer.write(b">3\r\n$9\r\nsubscribe\r\n$1\r\nn\r\n:1\r\n")
     elif request[-1] == b"push":
         writer.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$2\r\nok\r\n")
@@ -113,7 +102,7 @@ async def test_a_node_that_pushes_is_told_of() -> None:
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Replies([b"x"])
         assert node.requests[1:3] == [TRACKING, [b"SUBSCRIBE", b"cp:tracking"]]
-        assert ("connected", address, "all", 7) in listener.told
+        assert ("connected", address, "all") in listener.told
         assert await link.ask(pack(((b"GET", b"push"),)), 1) == Replies([b"ok"])
         assert listener.told[-1] == ("pushed", address, [b"invalidate", [b"k"]])
         link.close("closed")
@@ -128,7 +117,7 @@ async def test_without_prefixes_nothing_is_asked_to_be_pushed() -> None:
         link = Link(location(address), address, None, listener)
         assert await link.open() is None
         assert await link.open() is None
-        assert listener.told == [("connected", address, "nothing", 7)]
+        assert listener.told == [("connected", address, "nothing")]
         assert [request[0] for request in node.requests] == [b"HELLO"]
         link.close("closed")
 
@@ -168,7 +157,7 @@ async def test_a_node_without_resp3_is_greeted_anew(prefixes: tuple[bytes, ...])
         assert node.requests[-3:] == [[b"AUTH", b"default", b"p"], NAMED, [b"PING", b"x"]]
         assert link.connection is not None
         assert link.connection.is_plain
-        told = ("refused", address, "ERR") if prefixes else ("connected", address, "nothing", 0)
+        told = ("refused", address, "ERR") if prefixes else ("connected", address, "nothing")
         assert listener.told[-1] == told
         link.close("closed")
 
@@ -221,7 +210,7 @@ async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
         listener = Listener()
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Fault("connection")
-        assert listener.told == [("connected", address, "nothing", 7), ("lost", address)]
+        assert listener.told == [("connected", address, "nothing"), ("lost", address)]
         link.close("closed")
 
 

@@ -147,7 +147,7 @@ class Scene:
         """The connection of a node that pushes, with a heartbeat under way."""
         connection = self.links.connections[A] = Connection()
         self.turn()
-        self.watch.connected(A, self.watch.pushes, 7)
+        self.watch.connected(A, self.watch.pushes)
         self.turn()
         await settle()
         return connection
@@ -161,7 +161,7 @@ async def settle() -> None:
 
 async def test_who_pushes_is_met() -> None:
     scene = Scene()
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     assert scene.observer.told == [("connected", A, True)]
     assert scene.observer.refusal == ""
     assert scene.watch.prefixes == (b"cp:{",)
@@ -169,7 +169,7 @@ async def test_who_pushes_is_met() -> None:
 
 async def test_without_prefixes_nobody_pushes() -> None:
     scene = Scene(prefixes=())
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     assert scene.observer.told == [("connected", A, False)]
 
 
@@ -185,7 +185,7 @@ async def test_who_refuses_to_push_is_said_and_met_all_the_same(
     assert [record.getMessage() for record in caplog.records] == [
         f"nothing is served from memory: a:1: NOPERM {'x' * 193}"
     ]
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     assert scene.observer.refusal == ""
 
 
@@ -280,7 +280,7 @@ async def test_who_is_connected_and_met_gets_a_heartbeat_each_turn() -> None:
     connection = scene.links.connections[A] = Connection()
     scene.turn()
     assert connection.asked == [], "it has not answered yet"
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     assert scene.turn() == [("beat", A)]
     packed, count, urgent = connection.asked[0]
     assert (count, urgent) == (3, True)
@@ -354,7 +354,7 @@ async def test_pushes_begin_when_somebody_is_interested() -> None:
     scene = Scene(prefixes=())
     connection = scene.links.connections[A] = Connection()
     scene.turn()
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     scene.observer.prefixes = (b"cp:{",)
     scene.turn()
     packed, _, urgent = connection.asked[0]
@@ -366,7 +366,7 @@ async def test_pushes_begin_when_somebody_is_interested() -> None:
     scene.observer.told.clear()
     await settle()
     assert scene.observer.told == [("connected", A, True)]
-    assert scene.store.trackers == {A: 7}
+    assert scene.store.pushing_all == set()
     scene.turn()
     assert sum(b"TRACKING" in asked[0] for asked in connection.asked) == 1
 
@@ -377,7 +377,7 @@ async def test_who_cannot_push_is_not_asked_again(is_plain: bool) -> None:
     connection = scene.links.connections[A] = Connection()
     connection.is_plain = is_plain
     scene.turn()
-    scene.watch.connected(A, scene.watch.pushes, 7)
+    scene.watch.connected(A, scene.watch.pushes)
     scene.observer.prefixes = (b"cp:{",)
     scene.turn()
     if not is_plain:
@@ -390,20 +390,18 @@ async def test_who_cannot_push_is_not_asked_again(is_plain: bool) -> None:
     assert sum(b"TRACKING" in each[0] for each in connection.asked) == asked
 
 
-async def test_what_is_read_elsewhere_is_announced_to_who_pushes() -> None:
+async def test_which_nodes_push_all_changes_is_known_to_the_store() -> None:
     scene = Scene()
     scene.turn()
-    assert scene.watch.pushes == "read"
-    scene.watch.connected(A, "read", 7)
-    scene.watch.connected(B, "all", 8)
-    assert scene.store.trackers == {A: 7, B: 0}
-    scene.watch.connected(A, "read", 0)
-    assert scene.store.trackers == {B: 0}, "its number is not known"
-    scene.watch.connected(A, "read", 9)
+    scene.watch.connected(A, "read")
+    scene.watch.connected(B, "all")
+    assert scene.store.pushing_all == {B}
     scene.watch.refused(B, ServerError("ERR", "no"))
-    assert scene.store.trackers == {A: 9}
+    assert scene.store.pushing_all == set()
+    scene.watch.connected(A, "all")
+    assert scene.store.pushing_all == {A}
     scene.watch.lost(A)
-    assert scene.store.trackers == {}
+    assert scene.store.pushing_all == set()
 
 
 async def test_who_wants_all_changes_has_nodes_push_them() -> None:
@@ -417,7 +415,7 @@ async def test_who_wants_all_changes_has_nodes_push_them() -> None:
     number = next(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
     connection.futures[number].set_result(Replies([b"OK", b"OK", b"OK"]))
     await settle()
-    assert scene.store.trackers == {A: 0}
+    assert scene.store.pushing_all == {A}
 
 
 async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> None:
@@ -425,8 +423,8 @@ async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> Non
     assert scene.watch.pushes == "read"
     scene.store.reads_elsewhere = True
     assert scene.watch.pushes == "all"
-    scene.watch.connected(A, "all", 7)
-    assert scene.store.trackers == {A: 0}
+    scene.watch.connected(A, "all")
+    assert scene.store.pushing_all == {A}
 
 
 async def test_who_was_too_busy_to_push_is_asked_again() -> None:
@@ -452,12 +450,12 @@ async def test_a_watch_that_has_ended_reports_nothing() -> None:
         await running
     assert ("lost", A) in scene.observer.told
     scene.observer.told.clear()
-    scene.store.trackers[A] = 8  # of the other watch
+    scene.store.pushing_all.add(A)  # of the other watch
     scene.watch.lost(A)
-    scene.watch.connected(A, "read", 9)
+    scene.watch.connected(A, "read")
     scene.watch.refused(A, ServerError("ERR", "no"))
     assert scene.observer.told == []
-    assert scene.store.trackers == {A: 8}
+    assert scene.store.pushing_all == {A}
 
 
 async def test_few_processes_that_hold_many_keys_hear_of_all_changes() -> None:

@@ -166,7 +166,7 @@ class AsyncStore(StoreBase):
     ) -> Outcome:
         """Read in an event loop that does not run the watch, whose connection gets the pushes."""
         self.reads_elsewhere = True
-        pushes_all = self.trackers.get(node) == 0  # before the read
+        pushes_all = node in self.pushing_all  # before the read
         assert call.packed is not None
         outcome = await connection.ask(call.packed, 1)
         if not pushes_all:

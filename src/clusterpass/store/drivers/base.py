@@ -57,9 +57,8 @@ class StoreBase:
         self._closed = False
         self._disagreed_at: dict[Address, float] = {}
         """When others were last asked about a node, and did not agree with it."""
-        self.trackers: dict[Address, int] = {}
-        """The nodes that push changes, with the number of the connection on which they do; 0: they
-        push all changes."""
+        self.pushing_all: set[Address] = set()
+        """The nodes that push all changes, whatever connection has read."""
         self.reads_elsewhere = False
         """Whether sessions are read over other connections than those on which nodes push. A node
         forgets what was read over a connection once that is lost, and does so unheard: all changes
@@ -126,7 +125,7 @@ class StoreBase:
         """Forget what the parent process knew of silent nodes, in the child of a fork."""
         self.breakers.silent.clear()
         self._disagreed_at.clear()
-        self.trackers.clear()
+        self.pushing_all.clear()
 
     def search(self, wanted: LookUp) -> Exchange[None]:
         """Look up the slots, unless another caller did so while this one waited for its turn.

@@ -37,7 +37,7 @@ class Pushing:
         store: StoreBase,
         observer: Observer,
         *,
-        connected: Callable[[Address, Pushes, int], None],
+        connected: Callable[[Address, Pushes], None],
         refused: Callable[[Address, ServerError], None],
     ) -> None:
         """``connected``, ``refused``: called when a node pushes other changes, or refuses to."""
@@ -47,8 +47,6 @@ class Pushing:
         self._observer = observer
         self._connected = connected
         self._refused = refused
-        self._client_ids: dict[Address, int] = {}
-        """The numbers of the connections at their nodes."""
         self._asked: set[Address] = set()
         """The nodes that have not accepted yet, or refuse, on the present connection."""
         self._all: set[Address] = set()
@@ -62,23 +60,15 @@ class Pushing:
         wants_all = self._observer.wants_all or self._store.reads_elsewhere
         return "all" if wants_all or address in self._all else "read"
 
-    def meet(self, address: Address, pushes: Pushes, client_id: int | None = None) -> None:
-        """Note that a node answers heartbeats, and ``pushes``.
-
-        ``client_id``: the number of the connection at the node, 0: not known; None: as before.
-        """
-        trackers = self._store.trackers
-        trackers.pop(address, None)
-        if client_id is not None:
-            self._client_ids[address] = client_id
+    def meet(self, address: Address, pushes: Pushes) -> None:
+        """Note that a node answers heartbeats, and ``pushes``."""
+        self._store.pushing_all.discard(address)
         self.met[address] = pushes
         self._asked.discard(address)
         self._observer.connected(address, pushes=pushes != "nothing")
-        # Set last: what was read before is not announced to this connection.
         if pushes == "all":
-            trackers[address] = 0
-        elif pushes == "read" and self._client_ids.get(address):
-            trackers[address] = self._client_ids[address]
+            # Last: what another connection has read before this generation began was not pushed.
+            self._store.pushing_all.add(address)
 
     def meet_refusing(self, address: Address) -> None:
         """Note that a node answers heartbeats, and refuses to push."""
@@ -88,7 +78,7 @@ class Pushing:
     def forget(self, address: Address) -> None:
         """Note that a node does not push any more, and does not answer heartbeats."""
         self.met.pop(address, None)
-        self._store.trackers.pop(address, None)
+        self._store.pushing_all.discard(address)
 
     def adjust(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
         """Have a node push what it should. ``now``: seconds of the monotonic clock."""
@@ -121,7 +111,7 @@ class Pushing:
         if pushes != "nothing" and isinstance(outcome.values[1], ServerError):
             self._refused(address, outcome.values[1])
         elif connection.is_open:
-            self._connected(address, pushes, self._client_ids.get(address, 0))
+            self._connected(address, pushes)
 
     def _apply_rule(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
         pushes_all = address in self._all

@@ -213,7 +213,7 @@ class SyncStore(StoreBase):
         observer, watch = self._observer, self._watch
         if observer is None:
             return self._send(send)
-        pushes_all = self.trackers.get(send.address) == 0  # before the read
+        pushes_all = send.address in self.pushing_all  # before the read
         if call.follows and not pushes_all and watch is not None:
             found = watch.read(send)
             if found is not None:

@@ -91,12 +91,12 @@ class Watch:
         """Which changes nodes are to push."""
         return self._pushing.wanted()
 
-    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
-        """Note that the node at ``address`` ``pushes`` changes over connection ``client_id``."""
+    def connected(self, address: Address, pushes: Pushes) -> None:
+        """Note that the node at ``address`` answers from now on, and ``pushes`` changes."""
         if self._has_ended:
             return
         self._refusal = self._observer.refusal = ""
-        self._pushing.meet(address, pushes, client_id)
+        self._pushing.meet(address, pushes)
         self._is_urgent.set()
 
     def refused(self, address: Address, error: ServerError) -> None:
@@ -176,7 +176,7 @@ class Watch:
                 task.cancel()
             self._journals.cancel()
             for address in self._heartbeats:
-                self._store.trackers.pop(address, None)
+                self._store.pushing_all.discard(address)
                 self._observer.lost(address)
             raise
 

@@ -65,12 +65,6 @@ def switching(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> 
     return _NOT_TRACKING, *following(pushes, prefixes, keyspace)
 
 
-def client_id_in(reply: Any) -> int:
-    """The number of the connection in ``reply``, that to HELLO 3; 0 where there is none."""
-    found = reply.get(b"id", 0) if isinstance(reply, dict) else 0
-    return found if isinstance(found, int) else 0
-
-
 def subscription(keyspace: Keyspace) -> Command:
     """SUBSCRIBE to a channel in which nothing is published, for a connection with CLIENT TRACKING.
 

@@ -19,7 +19,6 @@ from clusterpass.store.randomness import chance
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,
-    client_id_in,
     following,
     greeting,
     judge_greeting,
@@ -44,11 +43,8 @@ class LinkListener(Protocol):
     def prefixes(self) -> Sequence[bytes]:
         """The prefixes of the keys whose changes nodes are to push."""
 
-    def connected(self, address: Address, pushes: Pushes, client_id: int) -> None:
-        """Note that the node at ``address`` pushes changes from now on.
-
-        ``client_id``: the number of the connection at the node; 0: it is not known.
-        """
+    def connected(self, address: Address, pushes: Pushes) -> None:
+        """Note that the node at ``address`` answers from now on, and ``pushes`` changes."""
 
     def refused(self, address: Address, error: ServerError) -> None:
         """Note that the node at ``address`` refuses to push, by ``error``; requests work all the
@@ -199,7 +195,7 @@ class Link:
         if answer is None:
             # That to CLIENT TRACKING, if it was sent.
             told = outcome.values[min(1, len(outcome.values) - 1)]
-            self._tell(connection, told, asked, client_id_in(outcome.values[0]))
+            self._tell(connection, told, asked)
         return answer
 
     async def _greet_plainly(
@@ -222,7 +218,6 @@ class Link:
         connection: MultiplexedConnection,
         answer: Any,
         asked: Pushes = "nothing",
-        client_id: int = 0,
     ) -> None:
         """Tell the listener, if any, whether the node pushes; a ServerError: that it refuses."""
         if self._listener is None:
@@ -230,7 +225,7 @@ class Link:
         if isinstance(answer, ServerError):
             self._listener.refused(self.address, answer)
         elif connection.is_open:
-            self._listener.connected(self.address, asked, client_id)
+            self._listener.connected(self.address, asked)
 
     def _pushed(self, message: list[Any]) -> None:
         assert self._listener is not None
