@@ -1,6 +1,7 @@
 """The thread of a watch: it ends when it is told to, and a watch that breaks begins again."""
 
 import asyncio
+import concurrent.futures
 import sys
 import threading
 from types import SimpleNamespace
@@ -16,7 +17,9 @@ from clusterpass.store.drivers.watch_thread import (
     has_green_threads,
     refuse_green_threads,
 )
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.exchanges.steps import Send
+from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.outcomes import Fault, Replies
 
 
 class Observer:
@@ -52,6 +55,44 @@ def begin(monkeypatch: pytest.MonkeyPatch, watches: Watches) -> tuple[WatchThrea
     monkeypatch.setattr(watch_thread, "Watch", watches)
     store, observer = StoreBase(parse_store_url("redis://127.0.0.1:1")), Observer()
     return WatchThread(store, observer, 0.5), store, observer  # type: ignore[arg-type]
+
+
+READ = Send(Address("127.0.0.1", 1), ((b"GET", b"k"),))
+
+
+def test_without_an_open_connection_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    watches = Watches()
+    thread, *_ = begin(monkeypatch, watches)
+    assert watches.is_running.wait(10)
+    assert thread.read(READ) is None, "no connection is open"
+    asked: list[Any] = []
+    assert thread._loop is not None
+    thread._loop.call_soon_threadsafe(lambda: asked.append(thread.read(READ)))
+    assert thread.read(READ) is None
+    assert asked == [None], "a thread does not wait for itself"
+    thread.stop()
+    assert thread.read(READ) is None, "it has ended"
+
+
+async def test_what_is_read_is_the_reply_of_the_connection() -> None:
+    class Open:
+        def __init__(self) -> None:
+            self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def ask(self, packed: bytes, count: int, *, urgent: bool) -> asyncio.Future[Any]:
+            assert (b"GET" in packed, count, urgent) == (True, 1, False)
+            return self.answer
+
+    for outcome in (Replies([b"v"]), Fault("timeout"), None):
+        connection, waiting = Open(), concurrent.futures.Future()
+        nodes = SimpleNamespace(connection=lambda _, found=connection: found)
+        watch_thread._ask(nodes, READ, waiting)  # type: ignore[arg-type]
+        if outcome is None:
+            connection.answer.cancel()
+        else:
+            connection.answer.set_result(outcome)
+        await asyncio.sleep(0)
+        assert waiting.result(0) == (outcome or Fault("connection"))
 
 
 def test_a_thread_runs_a_watch_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

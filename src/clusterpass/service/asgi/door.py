@@ -94,18 +94,10 @@ class Door:
         if self._hosts or self._has_more:
             return False
         raw: bytes = scope.get("raw_path") or b"%"
-        if b"%" in raw or b"." in raw or b"\\" in raw:
-            return False
-        has_host = False
-        for name, _ in scope["headers"]:
-            if name == b"host":
-                if has_host:
-                    return False
-                has_host = True
-        return True
+        return not _may_be_ambiguous(raw) and len(_hosts(scope)) < 2
 
     def _problem(self, scope: Scope) -> Problem | None:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        hosts = _hosts(scope)
         if len(hosts) > 1:
             return of_status(400, "The request has more than one Host header.", _CLOSE)
         path: str = scope["path"]
@@ -118,7 +110,7 @@ class Door:
                 return of_status(400, "The request has no Host header.", _CLOSE)
             if host not in self._hosts and _PORT.sub("", host) not in self._hosts:
                 return of_status(421, headers=_CLOSE)
-        if b"%" in raw or b"." in raw or b"\\" in raw:
+        if _may_be_ambiguous(raw):
             return _problem_with_path(path, raw)
         return None
 
@@ -151,6 +143,14 @@ class Door:
             and self._listed_origin(scope) is not None
             and bool(header_values(scope, b"access-control-request-method"))
         )
+
+
+def _hosts(scope: Scope) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == b"host"]
+
+
+def _may_be_ambiguous(raw: bytes) -> bool:
+    return b"%" in raw or b"." in raw or b"\\" in raw
 
 
 def _problem_with_path(path: str, raw: bytes) -> Problem | None:

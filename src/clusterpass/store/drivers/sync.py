@@ -214,7 +214,7 @@ class SyncStore(StoreBase):
         if observer is None:
             return self._send(send)
         pushes_all = send.address in self.pushing_all  # before the read
-        if call.follows and not pushes_all and watch is not None:
+        if call.follows and send.wait is None and not pushes_all and watch is not None:
             found = watch.read(send)
             if found is not None:
                 return found

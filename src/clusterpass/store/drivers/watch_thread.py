@@ -58,11 +58,11 @@ class WatchThread:
     def read(self, send: Send) -> Replies | Fault | None:
         """Send what only reads over the connection on which the node pushes; the reply.
 
-        None: no such connection is open, and nothing was sent.
+        None: no such connection is open, or its event loop has ended, or this is its thread.
         """
         with self._lock:
             loop, nodes = self._loop, self._nodes
-        if loop is None or nodes is None:
+        if loop is None or nodes is None or threading.current_thread() is self._thread:
             return None
         waiting: Waiting = concurrent.futures.Future()
         try:
@@ -72,8 +72,8 @@ class WatchThread:
         patience = self._store.location.patience
         try:
             return waiting.result(patience.timeout + patience.deadline)
-        except TimeoutError:  # the event loop has ended meanwhile
-            return Fault("timeout")
+        except TimeoutError:  # the event loop has ended meanwhile: the connection has its own limit
+            return None
 
     def _cancel(self) -> None:
         if self._task is not None:
