@@ -1,0 +1,68 @@
+"""Who holds many sessions at a node that few others track hears of all changes, and back again."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clusterpass import AsyncSessionManager, EmbeddedCluster, SessionManager
+from clusterpass.store.drivers import broadcast_rule, pushing
+from tests.cluster.stored import eventually
+
+pytestmark = pytest.mark.timeout(120)
+HELD = 40
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedCluster]:
+    """One on which nobody else tracks."""
+    with EmbeddedCluster(nodes=3) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few sessions are many, and the rule is applied at each turn."""
+    monkeypatch.setattr(broadcast_rule, "_MANY_HELD", HELD)
+    monkeypatch.setattr(pushing, "SECONDS_BETWEEN_QUESTIONS", 0.0)
+
+
+def flags_of_watches(cluster: EmbeddedCluster) -> set[bool]:
+    """Whether the connections that get pushes get those of all changes."""
+    found = set()
+    for node in cluster.nodes:
+        with cluster.client(node) as client:
+            found |= {"B" in each["flags"] for each in client.client_list() if each["sub"] == "1"}
+    return found
+
+
+def hold(manager: SessionManager, tokens: list[str]) -> None:
+    eventually(lambda: None not in [manager.verify(t) and manager.recall(t) for t in tokens])
+
+
+def test_the_rule_is_applied_to_open_connections(cluster, config, subject, monkeypatch):
+    with SessionManager.from_url(cluster.url, config) as manager:
+        pairs = [manager.login(f"{subject}-{number}") for number in range(HELD)]
+        hold(manager, [pairs[0].access_token])
+        assert flags_of_watches(cluster) == {False}
+        tokens = [pair.access_token for pair in pairs]
+        hold(manager, tokens)
+        eventually(lambda: manager.verify(tokens[0]) and flags_of_watches(cluster) == {True})
+        hold(manager, tokens)
+        with SessionManager.from_url(cluster.url, config) as other:
+            other.revoke(pairs[1].subject, pairs[1].session_id)
+        eventually(lambda: manager.recall(tokens[1]) is None)
+        monkeypatch.setattr(broadcast_rule, "_MANY_HELD", 100 * HELD)
+        eventually(lambda: manager.verify(tokens[0]) and flags_of_watches(cluster) == {False})
+        hold(manager, [tokens[0], *tokens[2:]])
+
+
+async def test_while_it_is_applied_nothing_is_refused(cluster, config, subject):
+    async with AsyncSessionManager.from_url(cluster.url, config) as manager:
+        pairs: list[Any] = [await manager.login(f"{subject}-{number}") for number in range(HELD)]
+        ends = time.monotonic() + 3
+        while time.monotonic() < ends:
+            for pair in pairs:
+                assert await manager.verify(pair.access_token)
+        assert flags_of_watches(cluster) == {True}
