@@ -119,7 +119,7 @@ class FrontDoor:
         if self._assertions is not None and session is not None and original.host is not None:
             assertion = self._assertions.of(session, original.host)
         sent: Headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            (self._identity.names[name], value.encode("latin-1"))
             for name, value in self._identity.of(session, assertion).items()
         ]
         return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)

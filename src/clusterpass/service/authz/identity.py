@@ -22,7 +22,7 @@ OWN_HEADERS: Final = (
     "X-Auth-Grace",
     ASSERTION,
 )
-"""Those that are always sent."""
+"""The identity headers that are in every 200, whatever the settings."""
 
 
 def _text(name: str) -> Callable[[Session], str]:
@@ -73,6 +73,8 @@ class Identity:
             name: read for each in sets for name, read in HEADER_SETS[each].items()
         }
         self._nobody: Final = dict.fromkeys((*OWN_HEADERS, *self._more), "")
+        self.names: Final = {name: name.lower().encode("ascii") for name in self._nobody}
+        """The headers as ASGI passes their names, by the names as they are written."""
 
     def of(self, session: Session | None, assertion: str = "") -> dict[str, str]:
         """Return all headers; ``session``: None where nobody is identified."""
