@@ -19,6 +19,7 @@ from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Exchange
@@ -127,9 +128,7 @@ class AsyncStore(StoreBase):
         began = time.monotonic()
         packed = call.packed
         if packed is None:
-            keys = call.keys
-            command = (b"EVALSHA", call.script.sha1, len(keys), *keys, *call.arguments)
-            packed = call.packed = pack_one(command)
+            packed = call.packed = pack_one(command_of(call, call.keys))
         until = self._until(call, began) if self._waits_long else None
         first = first_try(call, terms, slots)
         read = None if call.script.writes else call.keys[0]
@@ -153,9 +152,8 @@ class AsyncStore(StoreBase):
             steps = self._carry_out(call, began)
             return await self._drive(nodes, steps, until, (node, outcome), read=read)
         finally:
-            # Also after a failed write the key may have changed.
-            if self._observer is not None and call.script.writes and call.confirm:
-                self._observer.changed(call.keys[0])
+            if call.script.writes:
+                self._note_change(call)
 
     async def _read_elsewhere(
         self,
@@ -165,7 +163,7 @@ class AsyncStore(StoreBase):
         call: ScriptCall[Any],
     ) -> Outcome:
         """Read in an event loop that does not run the watch, whose connection gets the pushes."""
-        self.reads_elsewhere = True
+        self.reads_elsewhere = self.reads_elsewhere or call.follows
         pushes_all = node in self.pushing_all  # before the read
         assert call.packed is not None
         outcome = await connection.ask(call.packed, 1)
