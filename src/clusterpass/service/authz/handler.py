@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
@@ -74,20 +75,37 @@ class FrontDoor:
     async def _answer(
         self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]
     ) -> Answer:
+        answer = None
+        if endpoint is not None:
+            asked = self._asked(scope, endpoint, _headers_of(scope))
+            address = partial(address_of, self._service, scope)
+            answer = await self.judge(asked, endpoint.policy, address, fields)
+        return answer_problem(of_status(404, _NO_POLICY)) if answer is None else answer
+
+    async def judge(
+        self,
+        asked: Asked,
+        name: str,
+        address: Callable[[], str | None],
+        fields: dict[str, Any],
+    ) -> Answer | None:
+        """Return the answer to what a proxy asks; None: there is no policy of this ``name``.
+
+        ``name``: empty for the policy without one. ``address``: returns that of the client.
+        ``fields``: of the log line. Raises the ClusterPassError by which the request is refused.
+        """
         policies = None if self._policies is None else self._policies()
         if policies is None and self._policies is not None:
             fields["error"] = _UNREADABLE.error
             return answer_problem(_UNREADABLE)
-        name = "" if endpoint is None else endpoint.policy
         policy = None if policies is None else policies.named(name)
-        if endpoint is None or (policy is None and (policies is not None or name)):
-            return answer_problem(of_status(404, _NO_POLICY))
-        headers = _headers_of(scope)
+        if policy is None and (policies is not None or name):
+            return None
 
         def token() -> str:
-            return token_of(headers, self._cookie)
+            return token_of(asked.headers, self._cookie)
 
-        original = read_original(self._asked(scope, endpoint, headers))
+        original = read_original(asked)
         ruling = rule_on(policy, original)
         decision = await decide(
             self._sessions, ruling, original.method, token, grace=self._grace, fields=fields
@@ -95,7 +113,7 @@ class FrontDoor:
         if isinstance(decision, Allowed):
             is_logged = self._logs_all or not decision.is_from_memory
             return self._allow(decision.session, original, is_logged=is_logged)
-        fields.update(audit_fields(original, ruling, address_of(self._service, scope), name))
+        fields.update(audit_fields(original, ruling, address(), name))
         if isinstance(decision, Denied) and "subject" not in fields:
             subject = attempted_subject(self._sessions.config, token)
             if subject is not None:
