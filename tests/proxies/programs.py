@@ -26,9 +26,10 @@ HOST: Final = "app.localhost"
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 REQUIRED_VARIABLE: Final = "REQUIRE_PROXIES"
 """Set by the Makefile: a proxy that is not installed is then a failure."""
-PROXY, SERVICE, APP, _INTERNAL = 8080, 8000, 9000, 8081
+PROXY, SERVICE, GRPC, APP, _INTERNAL = 8080, 8000, 8001, 9000, 8081
 """The ports in the files."""
 _LONGEST: Final = 30.0
+_ONE_ENVOY: Final = ("--use-dynamic-base-id", "--concurrency", "1")
 
 _NGINX: Final = """
 daemon off;
@@ -71,6 +72,13 @@ class Program:
     arguments: tuple[str, ...]
     prepare: Callable[[Path], dict[str, str]] = _nothing
     """Adds to the folder what the files do not hold; returns variables for the environment."""
+    command: str = ""
+    """The command, and the folder of the files; empty: the name."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder in ``deploy/``."""
+        return self.command or self.name
 
 
 PROGRAMS: Final = {
@@ -79,7 +87,8 @@ PROGRAMS: Final = {
         Program("nginx", ("-p", ".", "-e", "stderr", "-c", "nginx.conf"), _prepare_nginx),
         Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
         Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
-        Program("envoy", ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1")),
+        Program("envoy", ("-c", "envoy.yaml", *_ONE_ENVOY)),
+        Program("envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy"),
         Program("haproxy", ("-db", "-f", "haproxy.cfg")),
     )
 }
@@ -100,7 +109,8 @@ class Proxy:
 
 
 def locate(name: str) -> str | None:
-    """Return the path of a program; None when it is not installed."""
+    """Return the path of the program of a proxy, or of another one; None: it is not installed."""
+    name = PROGRAMS[name].folder if name in PROGRAMS else name
     places = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
     return shutil.which(name, path=os.pathsep.join(places))
 
@@ -114,13 +124,16 @@ def require(name: str) -> None:
 
 
 @contextmanager
-def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Iterator[Proxy]:
+def proxying(
+    name: str, service_port: int, grpc_port: int, app_port: int, folder: Path
+) -> Iterator[Proxy]:
     """Start a proxy in front of an application, asking the service; it is ended at the end."""
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
     port = free_port()
-    ports = {PROXY: port, SERVICE: service_port, APP: app_port, _INTERNAL: free_port()}
-    shutil.copytree(DEPLOY / name, folder)
+    ports = {PROXY: port, SERVICE: service_port, GRPC: grpc_port, APP: app_port}
+    ports[_INTERNAL] = free_port()
+    shutil.copytree(DEPLOY / program.folder, folder)
     for file in folder.rglob("*"):
         if file.is_file():
             file.write_text(with_ports(file.read_text(), ports))
