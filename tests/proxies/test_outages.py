@@ -185,3 +185,13 @@ def test_a_grace_is_for_what_only_reads(stage, outage, name):
             assert seen.values("X-Auth-Grace") == ["1"]
         for method in ("POST", "DELETE"):
             check_outage(client.request(method, "/catalogue/1?outage_grace=300"))
+
+
+@during(OF_THE_STORE)
+def test_envoy_over_grpc_says_what_the_service_says(stage, outage):
+    require("envoy-grpc")
+    with stage.client("envoy-grpc") as client:
+        answer = client.get("/private")
+    check_outage(answer)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["error"] == "store_unavailable"
