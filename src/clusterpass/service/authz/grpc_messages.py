@@ -103,13 +103,13 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
     )
 
 
-def _options(headers: Iterable[tuple[bytes, bytes]]) -> list[Any]:
+def _options(headers: Iterable[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
     return [
-        HeaderValueOption(
-            header={"key": name.decode("latin-1"), "value": value.decode("latin-1")},
-            append_action=_OVERWRITE,
-            keep_empty_value=True,
-        )
+        {
+            "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
+            "append_action": _OVERWRITE,
+            "keep_empty_value": True,
+        }
         for name, value in headers
         if name not in _NOT_PASSED_ON
     ]
