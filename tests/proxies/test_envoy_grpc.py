@@ -85,7 +85,7 @@ def test_two_tokens_are_refused(envoy, login):
 
 @pytest.mark.parametrize("raw", [b"/public/\xff", b"/public/\xc3\x28", b"/public/%ff"])
 def test_a_path_that_is_no_text_leads_nowhere(envoy, raw):
-    """Envoy replaces such bytes in what it says of a request, but not in what it forwards."""
+    """Envoy refuses it, or the service does."""
     status, body = fetch(envoy, raw)
     assert status in {400, 403}, body
     if status == 403:
