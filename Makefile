@@ -46,12 +46,13 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 	@export PATH="$$PATH:/usr/sbin"; \
 	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
 		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
-		|| ! command -v haproxy >/dev/null; then \
-		echo "Installing redis-server, chromium, faketime, nginx and haproxy ..."; \
+		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
+		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
+		echo "Installing redis-server, chromium, faketime, nginx, haproxy and apache2 ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy >/dev/null; \
+			nginx-light haproxy apache2 lua-socket >/dev/null; \
 	fi
 
 run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)

@@ -1,8 +1,10 @@
 """The proxies: each is started by its program, with the files of ``deploy/``.
 
-Nothing in the files is changed but the port numbers, so that several runs fit on one machine.
+Nothing in the files is changed but the port numbers, so that several runs fit on one machine, and
+the folder of Apache, which has to be written in full.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +55,35 @@ def _prepare_nginx(folder: Path) -> dict[str, str]:
     return {}
 
 
+_APACHE: Final = """
+DefaultRuntimeDir .
+PidFile apache2.pid
+ErrorLog /dev/stderr
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule setenvif_module modules/mod_setenvif.so
+LoadModule lua_module modules/mod_lua.so
+LoadModule proxy_module modules/mod_proxy.so
+LoadModule proxy_http_module modules/mod_proxy_http.so
+Include sites-available/*.conf
+"""
+"""What Debian's apache2.conf does, with the modules of the guide, but in a folder of the test."""
+
+
+def _prepare_apache(folder: Path) -> dict[str, str]:
+    # Workers give up the rights of root, and could not read a folder of pytest's.
+    readable = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, readable)
+    readable.chmod(0o755)
+    shutil.copytree(folder / "clusterpass", readable / "clusterpass")
+    for file in folder.glob("sites-available/*"):
+        file.write_text(file.read_text().replace("/etc/apache2", str(readable)))
+    (folder / "modules").symlink_to("/usr/lib/apache2/modules")
+    user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+    (folder / "apache2.conf").write_text(f"ServerRoot {folder}\n{user}{_APACHE}")
+    return {}
+
+
 def _prepare_caddy(folder: Path) -> dict[str, str]:
     return {
         "CADDY_ADMIN": f"127.0.0.1:{free_port()}",
@@ -73,12 +105,14 @@ class Program:
     prepare: Callable[[Path], dict[str, str]] = _nothing
     """Adds to the folder what the files do not hold; returns variables for the environment."""
     command: str = ""
-    """The command, and the folder of the files; empty: the name."""
+    """The name of the program; empty: that of the proxy."""
+    files: str = ""
+    """The folder of its files in ``deploy/``; empty: the name of the proxy."""
 
     @property
     def folder(self) -> str:
         """The name of the folder in ``deploy/``."""
-        return self.command or self.name
+        return self.files or self.name
 
 
 PROGRAMS: Final = {
@@ -88,8 +122,14 @@ PROGRAMS: Final = {
         Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
         Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
         Program("envoy", ("-c", "envoy.yaml", *_ONE_ENVOY)),
-        Program("envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy"),
+        Program("envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy", files="envoy"),
         Program("haproxy", ("-db", "-f", "haproxy.cfg")),
+        Program(
+            "apache",
+            ("-D", "FOREGROUND", "-d", ".", "-f", "apache2.conf"),
+            _prepare_apache,
+            command="apache2",
+        ),
     )
 }
 
@@ -109,10 +149,10 @@ class Proxy:
 
 
 def locate(name: str) -> str | None:
-    """Return the path of the program of a proxy, or of another one; None: it is not installed."""
-    name = PROGRAMS[name].folder if name in PROGRAMS else name
+    """Return the path of a program, or of that of a proxy; None when it is not installed."""
+    command = PROGRAMS[name].command if name in PROGRAMS else ""
     places = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
-    return shutil.which(name, path=os.pathsep.join(places))
+    return shutil.which(command or name, path=os.pathsep.join(places))
 
 
 def require(name: str) -> None:

@@ -164,7 +164,7 @@ async def test_policies_have_names(door, alice, directory):
     for target in (
         "/authz/nginx/other",
         "/authz/envoy:other/x",
-        "/authz/apache",
+        "/authz/lighttpd",
         "/authz/",
         "/authz/nginx/",
         "/authz/nginx/strict/x",

@@ -3,8 +3,8 @@
 Each endpoint reads one family of headers alone. If it fell back to another one, a client could
 send the headers that its proxy does not set.
 
-- ``original``: X-Original-Method, -Proto, -Host and -URI, which the configuration of nginx or
-  HAProxy has to set, all four.
+- ``original``: X-Original-Method, -Proto, -Host and -URI, which the configuration of nginx,
+  HAProxy or Apache has to set, all four.
 - ``forwarded``: X-Forwarded-Method, -Proto, -Host and -Uri, as Traefik and Caddy send them.
 - ``request``: the request itself, as Envoy sends it, with the path behind that of the endpoint.
 
@@ -23,6 +23,7 @@ Family = Literal["original", "forwarded", "request"]
 FAMILIES: Final[Mapping[str, Family]] = {
     "nginx": "original",
     "haproxy": "original",
+    "apache": "original",
     "traefik": "forwarded",
     "caddy": "forwarded",
     "forward-auth": "forwarded",
