@@ -122,7 +122,9 @@ PROGRAMS: Final = {
         Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
         Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
         Program("envoy", ("-c", "envoy.yaml", *_ONE_ENVOY)),
-        Program("envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy", files="envoy"),
+        Program(
+            "envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy", files="envoy"
+        ),
         Program("haproxy", ("-db", "-f", "haproxy.cfg")),
         Program(
             "apache",

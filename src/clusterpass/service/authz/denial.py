@@ -18,7 +18,6 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     " programs.",
     "unknown_method": "The proxy did not say which method the request has.",
     "unknown_host": "The access policy has no rule for this host.",
-    "unknown_policy": "The proxy names an access policy that does not exist.",
     "no_rule": "The access policy has no rule for this request.",
     "denied_by_rule": "The access policy denies this request.",
 }

@@ -18,7 +18,6 @@ from envoy.service.auth.v3.external_auth_pb2 import DESCRIPTOR
 from envoy.service.auth.v3.external_auth_pb2_grpc import add_AuthorizationServicer_to_server
 
 from clusterpass.service.asgi.request_log import REQUEST_ID, Line, log_request, request_id
-from clusterpass.service.authz.denial import denied
 from clusterpass.service.authz.grpc_messages import (
     asked_in,
     headers_in,
@@ -28,7 +27,6 @@ from clusterpass.service.authz.grpc_messages import (
     source_in,
 )
 from clusterpass.service.authz.handler import FrontDoor
-from clusterpass.service.authz.policy import POLICY_NAME
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, settled
 from clusterpass.web.client_address import client_address, is_trusted_peer
@@ -81,13 +79,7 @@ class Authorization:
             seen = [*headers.get("x-forwarded-for", ()), *([source] if source else ())]
             return client_address(peer, seen, self._networks)
 
-        name = policy_in(request)
-        answer = await self._door.judge(asked, name, address, fields)
-        if answer is None:
-            known = POLICY_NAME.fullmatch(name)
-            fields.update(client=address(), policy=name if known else "[invalid]")
-            raise denied("unknown_policy")
-        return answer
+        return await self._door.judge(asked, policy_in(request), address, fields)
 
 
 @asynccontextmanager

@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
+    ClusterPassError,
     Session,
 )
 from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
+from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Denied, Grace, decide, rule_on
@@ -20,12 +22,12 @@ from clusterpass.service.authz.original_request import (
     OriginalRequest,
     read_original,
 )
-from clusterpass.service.authz.policy import Policies
+from clusterpass.service.authz.policy import POLICY_NAME, Policies
 from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
 from clusterpass.web.client_address import is_trusted_peer
-from clusterpass.web.problems import Problem, of_status
+from clusterpass.web.problems import Problem
 
 if TYPE_CHECKING:
     from clusterpass.service.authz.assertion import Assertions
@@ -37,7 +39,8 @@ _UNREADABLE: Final = Problem(
     "The access policy cannot be read.",
     headers={"Retry-After": "5"},
 )
-_NO_POLICY: Final = "There is no authorization endpoint or policy of this name."
+_ERROR: Final = b"x-auth-error"
+"""The header that names the error: some proxies keep nothing else of an answer but its status."""
 
 
 class FrontDoor:
@@ -75,12 +78,11 @@ class FrontDoor:
     async def _answer(
         self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]
     ) -> Answer:
-        answer = None
-        if endpoint is not None:
-            asked = self._asked(scope, endpoint, _headers_of(scope))
-            address = partial(address_of, self._service, scope)
-            answer = await self.judge(asked, endpoint.policy, address, fields)
-        return answer_problem(of_status(404, _NO_POLICY)) if answer is None else answer
+        if endpoint is None:
+            return _misnamed("unknown_endpoint", fields)
+        asked = self._asked(scope, endpoint, _headers_of(scope))
+        address = partial(address_of, self._service, scope)
+        return await self.judge(asked, endpoint.policy, address, fields)
 
     async def judge(
         self,
@@ -88,19 +90,32 @@ class FrontDoor:
         name: str,
         address: Callable[[], str | None],
         fields: dict[str, Any],
-    ) -> Answer | None:
-        """Return the answer to what a proxy asks; None: there is no policy of this ``name``.
+    ) -> Answer:
+        """Return the answer to what a proxy asks.
 
-        ``name``: empty for the policy without one. ``address``: returns that of the client.
-        ``fields``: of the log line. Raises the ClusterPassError by which the request is refused.
+        ``name``: of the policy; empty for that without one. ``address``: returns that of the
+        client. ``fields``: of the log line.
         """
+        try:
+            return await self._judge(asked, name, address, fields)
+        except ClusterPassError as error:
+            return _named(answer_problem(note_error(fields, error)), fields)
+
+    async def _judge(
+        self,
+        asked: Asked,
+        name: str,
+        address: Callable[[], str | None],
+        fields: dict[str, Any],
+    ) -> Answer:
         policies = None if self._policies is None else self._policies()
         if policies is None and self._policies is not None:
-            fields["error"] = _UNREADABLE.error
-            return answer_problem(_UNREADABLE)
+            return _unavailable(fields)
         policy = None if policies is None else policies.named(name)
         if policy is None and (policies is not None or name):
-            return None
+            fields["client"] = address()
+            fields["policy"] = name if POLICY_NAME.fullmatch(name) else "[invalid]"
+            return _misnamed("unknown_policy", fields)
 
         def token() -> str:
             return token_of(asked.headers, self._cookie)
@@ -118,7 +133,7 @@ class FrontDoor:
             subject = attempted_subject(self._sessions.config, token)
             if subject is not None:
                 fields["attempted_subject"] = subject
-        raise decision.error  # the responder reports it, and logs its code and reason
+        raise decision.error
 
     def _asked(self, scope: Scope, endpoint: Endpoint, headers: dict[str, list[str]]) -> Asked:
         client = scope.get("client")
@@ -141,6 +156,26 @@ class FrontDoor:
             for name, value in self._identity.of(session, assertion).items()
         ]
         return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)
+
+
+def _misnamed(reason: str, fields: dict[str, Any]) -> Answer:
+    """Return the answer to a proxy that asks for what there is not.
+
+    It is no 404, which would look like one of the application behind the proxy.
+    """
+    fields["reason"] = reason
+    return _unavailable(fields)
+
+
+def _unavailable(fields: dict[str, Any]) -> Answer:
+    fields["error"] = _UNREADABLE.error
+    return _named(answer_problem(_UNREADABLE), fields)
+
+
+def _named(answer: Answer, fields: dict[str, Any]) -> Answer:
+    """Add the header with the error of ``fields`` to ``answer``, and return it."""
+    answer.headers.append((_ERROR, fields["error"].encode("ascii")))
+    return answer
 
 
 def _raw_path(scope: Scope) -> str:
