@@ -7,10 +7,10 @@ from clusterpass import (
     AsyncSessionManager,
 )
 from clusterpass.service.asgi.request_body import BodyReader
-from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.settings.service import Settings
+from clusterpass.web.known_devices import KnownDevices
 
 
 @dataclass(frozen=True, slots=True)
