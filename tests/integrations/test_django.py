@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from io import StringIO
 from typing import Any
 
@@ -303,6 +304,24 @@ def test_views_that_are_coroutines(user):
     assert asyncio.run(visit("/async-who", **sent)).content.decode() == user.username
     refused = asyncio.run(visit("/async-orders"))
     assert (refused.status_code, refused.json()["error"]) == (401, "token_missing")
+
+
+def test_views_of_both_kinds_share_a_near_cache_and_a_watch(user):
+    async def visit() -> Any:
+        return await AsyncClient().get("/async-who", headers={"Authorization": sent})
+
+    conf.forget()
+    others = {thread for thread in threading.enumerate() if thread.name == "clusterpass-watch"}
+    sent = bearer(user)["HTTP_AUTHORIZATION"]
+    for _ in range(2):
+        assert Client().get("/who", HTTP_AUTHORIZATION=sent).content.decode() == user.username
+        assert asyncio.run(visit()).content.decode() == user.username
+    watches = {each for each in threading.enumerate() if each.name == "clusterpass-watch"}
+    assert len(watches - others) == 1
+    assert conf.installed()._async_sessions is None
+    found = sessions().stats().cache
+    assert found is not None
+    assert (found.entries, found.hits + found.misses) == (1, 4)
 
 
 def test_views_that_are_classes(user, root):
