@@ -106,7 +106,9 @@ class Application:
             authenticator = make_authenticator(settings, manager, self._check)
             gate = PageGate(config, settings.web())
             jwks = config.keys.public_jwks()
-            devices = KnownDevices(config.keys, secure=settings.cookie_secure)
+            devices = KnownDevices(
+                config.keys, secure=settings.cookie_secure, path=settings.page_path
+            )
             bodies = self._body_reader(gate)
             service = Service(settings, manager, authenticator, jwks, gate, devices, bodies)
             self._service = service

@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 from clusterpass import KeyRing
-from clusterpass.web.cookies import Cookie
+from clusterpass.web.cookies import own_cookie
 
 LIFETIME: Final = 90 * 86_400
 """Seconds for which a device is known after a login."""
@@ -25,13 +25,11 @@ _VALUE: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})")
 class KnownDevices:
     """Makes and checks the tokens of one deployment."""
 
-    def __init__(self, keys: KeyRing, *, secure: bool) -> None:
-        """``secure``: whether browsers reach the page over HTTPS."""
+    def __init__(self, keys: KeyRing, *, secure: bool, path: str = "/") -> None:
+        """``secure``: whether browsers reach the page over HTTPS. ``path``: that of the page."""
         others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
         self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
-        self.cookie: Final = Cookie(
-            f"{'__Host-' if secure else ''}clusterpass-device", secure, same_site="strict"
-        )
+        self.cookie: Final = own_cookie("device", secure=secure, path=path, same_site="strict")
         """The cookie that carries the token on the page."""
 
     def make(self, username: str, known: str | None = None) -> str:

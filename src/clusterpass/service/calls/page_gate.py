@@ -7,7 +7,7 @@ whoever makes one up changes how long their own browser keeps its tokens, and no
 from typing import Final
 
 from clusterpass import Config, TokenPair
-from clusterpass.web.cookies import Cookie
+from clusterpass.web.cookies import own_cookie
 from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.sent_cookies import sent_cookies
 from clusterpass.web.settings import WebSettings
@@ -21,8 +21,9 @@ class PageGate(Gate):
     def __init__(self, config: Config, settings: WebSettings) -> None:
         """As for :class:`clusterpass.web.gate.Gate`."""
         super().__init__(config, settings)
-        prefix = "__Host-" if settings.cookie_secure else ""
-        self._remember: Final = Cookie(f"{prefix}clusterpass-remember", settings.cookie_secure)
+        self._remember: Final = own_cookie(
+            "remember", secure=settings.cookie_secure, path=settings.cookies.access.path
+        )
 
     def keep(self, visit: Visit, pair: TokenPair, *, remember: bool | None = None) -> None:
         """Have the response give ``pair`` to the browser.

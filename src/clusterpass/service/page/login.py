@@ -53,7 +53,7 @@ async def show_login(visit: Visit, visitor: Anonymous) -> Response:
     if visitor.session_end is not None:
         shown = Notice(explain(visitor.session_end))
         visit.clear_tokens()
-    return _form(200, shown=shown)
+    return _form(visit, 200, shown=shown)
 
 
 async def log_in(visit: Visit) -> Response:
@@ -62,7 +62,7 @@ async def log_in(visit: Visit) -> Response:
     fields = await read_form(visit.request)
     username, password = fields.get("username", ""), fields.get("password", "")
     if not username or not password:
-        return _form(400, error=(_EMPTY,), fields=fields)
+        return _form(visit, 400, error=(_EMPTY,), fields=fields)
     user_agent = visit.request.headers.get("user-agent", "")
     kind, replace = device_type(user_agent), fields.get("replace", "")
     known = await visit.known_as(username)
@@ -85,7 +85,7 @@ async def log_in(visit: Visit) -> Response:
     visit.set_tokens(pair, remember="remember" in fields)
     visit.keep_device(username, known)
     visit.take_notice()  # it was for the form
-    return redirect()
+    return redirect(visit)
 
 
 def _refusal(visit: Visit, error: ClusterPassError, fields: Fields, kind: str | None) -> Response:
@@ -93,23 +93,24 @@ def _refusal(visit: Visit, error: ClusterPassError, fields: Fields, kind: str | 
         case TooManySessions():
             visit.log(error=error.code)
             policy = visit.service.sessions.config.policy
-            return _choose_device(_replaceable(error.sessions, policy, kind), fields)
+            return _choose_device(visit, _replaceable(error.sessions, policy, kind), fields)
         case SubjectBanned():
             visit.log(error=error.code)
-            return _form(403, error=explain_ban(error.ban), fields=fields)
+            return _form(visit, 403, error=explain_ban(error.ban), fields=fields)
         case LoginOvertaken():
             visit.log(error=error.code)
-            return _form(409, error=(_OVERTAKEN,), fields=fields)
+            return _form(visit, 409, error=(_OVERTAKEN,), fields=fields)
         case TooManyAttempts():
             sentence = f"Too many attempts. Try again in {duration(error.retry_after)}."
             headers = {"Retry-After": str(error.retry_after)}
-            return _form(429, error=(sentence,), fields=fields, headers=headers)
+            return _form(visit, 429, error=(sentence,), fields=fields, headers=headers)
     # A malformed user name gets the same response as an unknown one.
     headers = {"WWW-Authenticate": BEARER}
-    return _form(401, error=(_INCORRECT,), fields=fields, headers=headers)
+    return _form(visit, 401, error=(_INCORRECT,), fields=fields, headers=headers)
 
 
 def _form(
+    visit: Visit,
     status: int,
     *,
     shown: Notice | None = None,
@@ -120,6 +121,7 @@ def _form(
     # Also after the device list: devices are shown only after the correct password.
     fields = fields or {}
     return render(
+        visit.paths,
         "login.html",
         status,
         headers,
@@ -130,8 +132,9 @@ def _form(
     )
 
 
-def _choose_device(sessions: list[Session], fields: Fields) -> Response:
+def _choose_device(visit: Visit, sessions: list[Session], fields: Fields) -> Response:
     return render(
+        visit.paths,
         "too_many.html",
         409,
         sessions=sessions,

@@ -26,7 +26,6 @@ from clusterpass.service.page.visit import Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.challenges import BEARER
 
-CONFIRM: Final = "/page/confirm"
 _ACTION_FIELD: Final = "act"
 _DESCRIPTIONS: Final = {
     "revoke": "log out a device of",
@@ -65,7 +64,7 @@ def confirmation(actions: Mapping[str, Action]) -> Action:
         service, session = visit.service, visitor.session
         name, password = fields.get(_ACTION_FIELD, ""), fields.get("password", "")
         if name not in actions:
-            return redirect()
+            return redirect(visit)
 
         def ask_again(status: int, error: str, retry_after: int = 0) -> Response:
             return _ask_password(
@@ -111,6 +110,7 @@ def _ask_password(
         headers["WWW-Authenticate"] = BEARER
     subject = fields.get("subject", "")
     return render(
+        visit.paths,
         "confirm.html",
         status,
         headers,
@@ -118,7 +118,7 @@ def _ask_password(
         description=_DESCRIPTIONS[name],
         kept=[(key, value) for key, value in fields.items() if key not in _OWN_FIELDS],
         subject=subject,
-        subject_page=subject_page(subject),
+        subject_page=subject_page(visit.paths, subject),
         username=visitor.session.subject,
         error=error,
         form_token=visit.csrf.make(visitor.session.session_id),

@@ -34,6 +34,7 @@ from clusterpass.service.calls.known_devices import LIFETIME
 from clusterpass.service.calls.requests import log_session
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.session_end import SessionEnd
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
@@ -80,6 +81,11 @@ class Visit:
     def address(self) -> str | None:
         """The client's IP address, as reported by trusted proxies."""
         return self.service.gate.address(self.web.request)
+
+    @property
+    def paths(self) -> Paths:
+        """Where the page is."""
+        return Paths(self.service.settings.page_prefix)
 
     @property
     def csrf(self) -> CsrfTokens:
