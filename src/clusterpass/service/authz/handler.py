@@ -5,14 +5,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
+    AuthenticationError,
     Session,
 )
 from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
+from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Denied, Grace, decide, rule_on
 from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
+from clusterpass.service.authz.navigation import leading_of, redirecting
 from clusterpass.service.authz.original_request import (
     FAMILIES,
     Asked,
@@ -60,6 +63,7 @@ class FrontDoor:
         self._identity: Final = Identity(settings.authz_identity_headers)
         self._grace: Final = Grace(settings.outage_grace, settings.authz_most_grace)
         self._cookie: Final = service.gate.settings.cookies.access.name
+        self._leading: Final = leading_of(settings)
         self._networks: Final = service.gate.settings.networks
         self._logs_all: Final = settings.log_warm_verifies
 
@@ -100,6 +104,11 @@ class FrontDoor:
             subject = attempted_subject(self._sessions.config, token)
             if subject is not None:
                 fields["attempted_subject"] = subject
+        if self._leading is not None and isinstance(decision.error, AuthenticationError):
+            url = self._leading.away(original, headers, decision.error)
+            if url is not None:
+                problem = note_error(fields, decision.error)
+                return answer_problem(redirecting(problem, url, endpoint.proxy))
         raise decision.error  # the responder reports it, and logs its code and reason
 
     def _asked(self, scope: Scope, endpoint: Endpoint, headers: dict[str, list[str]]) -> Asked:
@@ -110,6 +119,7 @@ class FrontDoor:
             headers=headers,
             method=scope["method"],
             suffix=endpoint.suffix,
+            query=scope["query_string"].decode("latin-1"),
         )
 
     def _allow(

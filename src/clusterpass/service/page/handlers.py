@@ -121,9 +121,10 @@ def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[s
         text = "Your change could not be confirmed. Try again in a moment."
         return "Service temporarily unavailable", text
     if isinstance(error, StoreUnavailable):
-        if visit.paths.is_at(LOGIN, visit.request.url.path):
+        is_form = visit.request.method == "POST"
+        if is_form and visit.paths.is_at(LOGIN, visit.request.url.path):
             text = "You could not be logged in. Try again in a moment."
-        elif visit.request.method == "POST":
+        elif is_form:
             text = "You are still logged in. Go back and check whether your change was made."
         else:
             text = "You have not been logged out. Try again in a moment."

@@ -30,10 +30,20 @@ STYLE: Final = b"\n".join(
     files(__package__).joinpath("static", name).read_bytes() for name in _STYLE_SHEETS
 )
 STYLE_VERSION: Final = hashlib.sha256(STYLE).hexdigest()[:16]
+
+
+def content_security_policy(form_target: str = "") -> str:
+    """Return the policy of a page; ``form_target``: an origin that its form may lead to."""
+    targets = f"'self' {form_target}".rstrip()
+    return (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
+        f" form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
 _HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:;"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": content_security_policy(),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -19,19 +19,21 @@ from clusterpass.service.page.handlers import (
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
-from clusterpass.service.page.login import log_in
+from clusterpass.service.page.login import log_in, open_login
 from clusterpass.service.page.paths import (
     CONFIRM,
     HOME,
     LOGIN,
     LOGOUT,
     ONLINE,
+    STEP_UP,
     STYLE as STYLE_PATH,
     SUBJECT,
     Paths,
 )
 from clusterpass.service.page.rendering import STYLE, STYLE_VERSION
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
+from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
@@ -42,7 +44,10 @@ def mount_page(app: FastAPI, paths: Paths) -> None:
     handlers: list[tuple[str, str, Handler]] = [
         ("GET", HOME, show_home),
         ("GET", STYLE_PATH, _style),
+        ("GET", LOGIN, open_login),
         ("POST", LOGIN, log_in),
+        ("GET", STEP_UP, open_step_up),
+        ("POST", STEP_UP, step_up),
         ("POST", LOGOUT, form_handler(log_out)),
         ("POST", "/page/sessions/revoke-others", form_handler(end_others)),
         ("POST", "/page/sessions/revoke-kind", form_handler(end_kind)),

@@ -234,6 +234,11 @@ class Settings(BrowserSettings):
                 "cookie_secure may be turned off only if host is a loopback address: session"
                 " cookies would be sent in plaintext"
             )
+        self.check_portal(
+            secure=self.cookie_secure,
+            has_login=self.login_enabled,
+            trusts_a_proxy=bool(self.trusted_proxies),
+        )
         return self
 
     def throttle(self) -> ThrottlePolicy:
