@@ -23,6 +23,7 @@ from clusterpass.service.authz.original_request import (
     read_original,
 )
 from clusterpass.service.authz.policy import Policies
+from clusterpass.service.authz.renewal import BrowserRequest
 from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
@@ -87,18 +88,26 @@ class FrontDoor:
         if endpoint is None or (policy is None and (policies is not None or name)):
             return answer_problem(of_status(404, _NO_POLICY))
         headers = _headers_of(scope)
+        original = read_original(self._asked(scope, endpoint, headers))
+        cookies = self._service.proxy_cookies
+        browser = None if cookies is None else BrowserRequest(cookies, headers, original)
 
         def token() -> str:
-            return token_of(headers, self._cookie)
+            return token_of(headers, self._cookie) if browser is None else browser.token()
 
-        original = read_original(self._asked(scope, endpoint, headers))
         ruling = rule_on(policy, original)
         decision = await decide(
             self._sessions, ruling, original.method, token, grace=self._grace, fields=fields
         )
+        cookie = None
+        if browser is not None:
+            decision, cookie = await browser.settle(self._sessions, decision)
         if isinstance(decision, Allowed):
             is_logged = self._logs_all or not decision.is_from_memory
-            return self._allow(decision.session, original, is_logged=is_logged)
+            answer = self._allow(decision.session, original, is_logged=is_logged)
+            if cookie is not None:
+                answer.headers.append((b"set-cookie", cookie[1].encode("latin-1")))
+            return answer
         fields.update(audit_fields(original, ruling, address_of(self._service, scope), name))
         if isinstance(decision, Denied) and "subject" not in fields:
             subject = attempted_subject(self._sessions.config, token)

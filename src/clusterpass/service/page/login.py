@@ -74,6 +74,9 @@ async def open_login(visit: Visit) -> Response:
     visitor = await visit.authenticate()
     if isinstance(visitor, Anonymous):
         return await show_login(visit, visitor)
+    visit.admit_to_proxies(visitor)
+    if visit.is_led_in_circles():
+        return render(visit.paths, "circles.html", 409, address=address.url)
     return go_on(visit, address)
 
 

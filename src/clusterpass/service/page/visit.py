@@ -36,6 +36,7 @@ from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.session_end import SessionEnd
+from clusterpass.web.cookies import own_cookie
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import run_async
@@ -45,6 +46,9 @@ from clusterpass.web.sent_cookies import sent_cookies
 _NOTICE_SECONDS: Final = 60
 _NOTICE: Final = re.compile(r"[a-z]{1,20}(-[0-9]{1,3})?")
 _FRESH: Final = Needs(strict=True)
+_COUNT: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
+_MOST_TIMES: Final = 6
+_LED_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Visit:
         try:
             session = await run_async(self.service.sessions, identified)
         except TokenMissing:
-            return Anonymous()
+            return Anonymous(await self._end_behind_proxies())
         except (InvalidToken, InvalidRefreshToken) as error:
             return Anonymous(await self._end(error))
         log_session(self.request.scope.get(LOG_FIELDS, {}), session)
@@ -187,6 +191,19 @@ class Visit:
         code = sent_cookies(self.web.request.header("cookie")).get(cookie.name, "")
         return code if _NOTICE.fullmatch(code) else None
 
+    def is_led_in_circles(self) -> bool:
+        """Return whether a proxy has led the browser here again and again, within seconds.
+
+        Its cookie for proxies does not reach them then.
+        """
+        cookie = own_cookie(
+            "led", secure=self.service.settings.cookie_secure, path=self.service.settings.page_path
+        )
+        sent = sent_cookies(self.web.request.header("cookie")).get(cookie.name, "")
+        times = int(sent) + 1 if _COUNT.fullmatch(sent) else 1
+        self.web.headers.append(cookie.header(str(min(times, _MOST_TIMES)), _LED_SECONDS))
+        return times >= _MOST_TIMES
+
     def set_cookies(self, response: Response) -> None:
         """Set and delete the cookies of the browser by ``response``."""
         for name, value in self.web.headers:
@@ -195,6 +212,25 @@ class Visit:
     def log(self, **fields: Any) -> None:
         """Add fields to the log line of the request; never a secret."""
         self.request.scope.get(LOG_FIELDS, {}).update(fields)
+
+    def admit_to_proxies(self, visitor: Visitor) -> None:
+        """Have the response give the browser the cookie for proxies, where there is one."""
+        self.service.gate.admit_to_proxies(self.web, visitor.session, visitor.access_token)
+
+    async def _end_behind_proxies(self) -> SessionEnd | None:
+        """Return how the session of the cookie for proxies ended, which may have outlived ours."""
+        cookies = self.service.proxy_cookies
+        if cookies is None:
+            return None
+        sent = sent_cookies(self.web.request.header("cookie")).get(cookies.cookie.name, "")
+        with suppress(InvalidToken):
+            token = cookies.access_token(cookies.read(sent))
+            try:
+                await self.service.sessions.verify(token, verification=STRICT)
+            except InvalidToken as error:
+                self.web.presented = token
+                return await self._end(error)
+        return None
 
     async def _end(self, error: AuthenticationError) -> SessionEnd:
         end = SessionEnd.of_error(error)
