@@ -71,13 +71,25 @@ class Program:
     arguments: tuple[str, ...]
     prepare: Callable[[Path], dict[str, str]] = _nothing
     """Adds to the folder what the files do not hold; returns variables for the environment."""
+    for_browsers: tuple[str, str] | None = None
+    """The file that takes the place of another one where browsers are led to the page."""
 
 
 PROGRAMS: Final = {
     program.name: program
     for program in (
-        Program("nginx", ("-p", ".", "-e", "stderr", "-c", "nginx.conf"), _prepare_nginx),
-        Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
+        Program(
+            "nginx",
+            ("-p", ".", "-e", "stderr", "-c", "nginx.conf"),
+            _prepare_nginx,
+            ("browsers/app.conf", "conf.d/app.conf"),
+        ),
+        Program(
+            "caddy",
+            ("run", "--config", "Caddyfile"),
+            _prepare_caddy,
+            ("browsers.Caddyfile", "Caddyfile"),
+        ),
         Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
         Program("envoy", ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1")),
         Program("haproxy", ("-db", "-f", "haproxy.cfg")),
@@ -114,13 +126,25 @@ def require(name: str) -> None:
 
 
 @contextmanager
-def proxying(name: str, service_port: int, app_port: int, folder: Path) -> Iterator[Proxy]:
+def proxying(
+    name: str,
+    service_port: int,
+    app_port: int,
+    folder: Path,
+    *,
+    port: int | None = None,
+    for_browsers: bool = False,
+) -> Iterator[Proxy]:
     """Start a proxy in front of an application, asking the service; it is ended at the end."""
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
-    port = free_port()
+    port = port or free_port()
     ports = {PROXY: port, SERVICE: service_port, APP: app_port, _INTERNAL: free_port()}
     shutil.copytree(DEPLOY / name, folder)
+    if for_browsers:
+        assert program.for_browsers is not None
+        given, place = program.for_browsers
+        (folder / given).replace(folder / place)
     for file in folder.rglob("*"):
         if file.is_file():
             file.write_text(with_ports(file.read_text(), ports))
