@@ -88,11 +88,23 @@ PROGRAMS: Final = {
             "caddy",
             ("run", "--config", "Caddyfile"),
             _prepare_caddy,
-            ("browsers.Caddyfile", "Caddyfile"),
+            ("browsers/Caddyfile", "Caddyfile"),
         ),
-        Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
-        Program("envoy", ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1")),
-        Program("haproxy", ("-db", "-f", "haproxy.cfg")),
+        Program(
+            "traefik",
+            ("--configFile=traefik.yml", "--global.checkNewVersion=false"),
+            for_browsers=("browsers/dynamic.yml", "dynamic.yml"),
+        ),
+        Program(
+            "envoy",
+            ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1"),
+            for_browsers=("browsers/envoy.yaml", "envoy.yaml"),
+        ),
+        Program(
+            "haproxy",
+            ("-db", "-f", "haproxy.cfg"),
+            for_browsers=("browsers/haproxy.cfg", "haproxy.cfg"),
+        ),
     )
 }
 

@@ -50,7 +50,23 @@ class Site:
         return header.partition(";")[0].partition("=")[2]
 
 
-@pytest.fixture(scope="module", params=[name for name in PROGRAMS if PROGRAMS[name].for_browsers])
+AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3"
+
+
+def settings_for(port: int) -> dict[str, str]:
+    """The settings of a service whose page is under /auth behind a proxy."""
+    return {
+        "page_prefix": "/auth",
+        "cookie_secure": "false",
+        "authz_portal": f"http://{HOST}:{port}/auth",
+    }
+
+
+def as_environment(settings: dict[str, str]) -> dict[str, str]:
+    return {f"CLUSTERPASS_{name.upper()}": value for name, value in settings.items()}
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
 def site(
     request: pytest.FixtureRequest,
     cluster_url: str,
@@ -60,17 +76,12 @@ def site(
 ) -> Iterator[Site]:
     require(request.param)
     folder, port = tmp_path_factory.mktemp(f"{request.param}-browsers"), free_port()
-    given = {
-        "page_prefix": "/auth",
-        "cookie_secure": "false",
-        "authz_portal": f"http://{HOST}:{port}/auth",
-    }
-    environment = {f"CLUSTERPASS_{name.upper()}": value for name, value in given.items()}
+    given = settings_for(port)
     settings = load_settings(
         None, {**given, "trusted_proxies": "127.0.0.1", "keys_file": keys_file}
     )
     with serving(cluster_url, keys_file, folder) as start:
-        service = start(**SETTINGS, **environment)
+        service = start(**SETTINGS, **as_environment(given))
         options: Any = {"port": port, "for_browsers": True}
         with proxying(request.param, service.port, app_port, folder / "files", **options) as proxy:
             yield Site(proxy, service, settings)
@@ -251,6 +262,37 @@ def test_a_cookie_of_the_application_arrives_beside_the_renewed_one(site, login)
             "theme",
             COOKIE,
         }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_outage_leads_nobody_anywhere(name, cluster_url, keys_file, app_port, login, tmp_path):
+    require(name)
+    port = free_port()
+    given = settings_for(port)
+    settings = load_settings(
+        None, {**given, "trusted_proxies": "127.0.0.1", "keys_file": keys_file}
+    )
+    options: Any = {"port": port, "for_browsers": True}
+    with serving(cluster_url, keys_file, tmp_path) as start:
+        service = start(**SETTINGS, **as_environment(given), CLUSTERPASS_STORE_URL=AWAY)
+        folder = tmp_path / "files"
+        with proxying(name, service.port, app_port, folder, **options) as proxy:
+            site = Site(proxy, service, settings)
+            with browser(site, site.cookie(login(), age=1000)) as client:
+                for is_gone in (False, True):
+                    if is_gone:
+                        service.stop()
+                    for answer in (
+                        client.get("/private", headers=NAVIGATION),
+                        client.post("/private", headers=FETCH, content="x"),
+                    ):
+                        assert answer.status_code == 503
+                        assert int(answer.headers["retry-after"]) >= 1
+                        for header in ("set-cookie", "location", "x-upstream"):
+                            assert header not in answer.headers
+                    if not is_gone:
+                        page = client.get("/auth/", headers=NAVIGATION)
+                        assert "You have not been logged out." in words(page)
 
 
 async def test_a_real_browser(site, user, manager):

@@ -40,6 +40,8 @@ _UNREADABLE: Final = Problem(
     "The access policy cannot be read.",
     headers={"Retry-After": "5"},
 )
+_COPY_COOKIES: Final = frozenset({"traefik", "forward-auth"})
+"""Endpoints whose proxies pass the Cookie header of a 200 to the upstream."""
 _NO_POLICY: Final = "There is no authorization endpoint or policy of this name."
 
 
@@ -105,8 +107,8 @@ class FrontDoor:
         if isinstance(decision, Allowed):
             is_logged = self._logs_all or not decision.is_from_memory
             answer = self._allow(decision.session, original, is_logged=is_logged)
-            if cookie is not None:
-                answer.headers.append((b"set-cookie", cookie[1].encode("latin-1")))
+            if browser is not None:
+                answer.headers.extend(_cookie_headers(endpoint.proxy, browser, cookie))
             return answer
         fields.update(audit_fields(original, ruling, address_of(self._service, scope), name))
         if isinstance(decision, Denied) and "subject" not in fields:
@@ -142,6 +144,19 @@ class FrontDoor:
             for name, value in self._identity.of(session, assertion).items()
         ]
         return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)
+
+
+def _cookie_headers(
+    proxy: str, browser: BrowserRequest, renewed: tuple[str, str] | None
+) -> Headers:
+    """Return what a proxy passes on to the browser, and what to the upstream in place of Cookie."""
+    headers: Headers = []
+    if renewed is not None:
+        headers.append((b"set-cookie", renewed[1].encode("latin-1")))
+    others = browser.other_cookies() if proxy in _COPY_COOKIES else None
+    if others is not None:
+        headers.append((b"cookie", others.encode("latin-1")))
+    return headers
 
 
 def _raw_path(scope: Scope) -> str:

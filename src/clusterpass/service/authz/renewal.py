@@ -54,6 +54,16 @@ class BrowserRequest:
         self._ticket = self._cookies.read(value)
         return self._cookies.access_token(self._ticket)
 
+    def other_cookies(self) -> str | None:
+        """Return the Cookie header without the cookie for proxies; None when nothing is left.
+
+        Traefik, which cannot edit the header itself, passes this one to the upstream.
+        """
+        name = self._cookies.cookie.name
+        pairs = ";".join(self._headers.get("cookie", ())).split(";")
+        kept = [pair for pair in pairs if pair.partition("=")[0].strip(" \t") != name]
+        return ";".join(kept).strip(" \t") or None
+
     async def settle(
         self, sessions: AsyncSessionManager, decision: Decision
     ) -> tuple[Decision, tuple[str, str] | None]:
