@@ -404,7 +404,7 @@ async def test_a_step_up_on_the_way(visitor, alice, clock, service):
     assert "step-up" in str((await visitor.open("/recent")).url)
 
 
-async def test_a_step_up_without_a_session_of_the_page_is_a_login(visitor, alice, clock):
+async def test_a_step_up_without_a_session_of_the_page_is_a_login(visitor, alice, clock, manager):
     await visitor.log_in(alice)
     visitor.forget("-access", "-refresh")
     clock.advance(seconds=700)
@@ -412,6 +412,7 @@ async def test_a_step_up_without_a_session_of_the_page_is_a_login(visitor, alice
     assert str(page.url).startswith(f"{PORTAL}/page/login?rd=")
     back = await visitor.submit(page, username=alice, password=PASSWORD)
     assert str(back.url) == f"{APP}/recent"
+    assert len(manager.sessions(alice)) == 1, "the session of the cookie was replaced"
 
 
 async def test_a_step_up_that_the_page_cannot_give_is_explained(visitor, alice):

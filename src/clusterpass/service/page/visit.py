@@ -126,7 +126,7 @@ class Visit:
     async def end_session_of_browser(self) -> None:
         """End the sessions that the browser sent tokens of, on a best-effort basis."""
         found = find_credentials(self.web.request, self.service.gate.settings)
-        for token in (found.access_token, found.refresh_token):
+        for token in (found.access_token, found.refresh_token, self._token_behind_proxies()):
             if token is not None:
                 # The token may be invalid or its session ended; the new login is valid in any case.
                 with suppress(AuthenticationError, StoreUnavailable):
@@ -219,17 +219,23 @@ class Visit:
 
     async def _end_behind_proxies(self) -> SessionEnd | None:
         """Return how the session of the cookie for proxies ended, which may have outlived ours."""
-        cookies = self.service.proxy_cookies
-        if cookies is None:
+        token = self._token_behind_proxies()
+        if token is None:
             return None
-        sent = sent_cookies(self.web.request.header("cookie")).get(cookies.cookie.name, "")
-        with suppress(InvalidToken):
-            token = cookies.access_token(cookies.read(sent))
-            try:
-                await self.service.sessions.verify(token, verification=STRICT)
-            except InvalidToken as error:
-                self.web.presented = token
-                return await self._end(error)
+        try:
+            await self.service.sessions.verify(token, verification=STRICT)
+        except InvalidToken as error:
+            self.web.presented = token
+            return await self._end(error)
+        return None
+
+    def _token_behind_proxies(self) -> str | None:
+        """Return an access token of the session of the cookie for proxies; None without one."""
+        cookies = self.service.proxy_cookies
+        if cookies is not None:
+            sent = sent_cookies(self.web.request.header("cookie")).get(cookies.cookie.name, "")
+            with suppress(InvalidToken):
+                return cookies.access_token(cookies.read(sent))
         return None
 
     async def _end(self, error: AuthenticationError) -> SessionEnd:
