@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -146,6 +147,7 @@ def proxying(
     *,
     port: int | None = None,
     for_browsers: bool = False,
+    changes: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Proxy]:
     """Start a proxy in front of an application, asking the service; it is ended at the end."""
     program, command = PROGRAMS[name], locate(name)
@@ -159,7 +161,10 @@ def proxying(
         (folder / given).replace(folder / place)
     for file in folder.rglob("*"):
         if file.is_file():
-            file.write_text(with_ports(file.read_text(), ports))
+            text = with_ports(file.read_text(), ports)
+            for given, other in changes.items():
+                text = text.replace(given, other)
+            file.write_text(text)
     environment = {**os.environ, **program.prepare(folder)}
     log_file = folder / "log"
     with log_file.open("wb") as log:

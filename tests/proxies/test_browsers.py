@@ -322,3 +322,56 @@ async def test_a_real_browser(site, user, manager):
         assert "/auth/page/login?rd=" in page.url
         await page.get_by_text("by an administrator: reported as stolen").wait_for()
         await context.close()
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+async def test_one_login_for_the_hosts_of_a_domain(
+    name, cluster_url, keys_file, app_port, user, tmp_path
+):
+    """The browser enforces the prefix and the domain of the cookie, and where forms may lead."""
+    require(name)
+    port, domain = free_port(), "corp.localhost"
+    shop, auth = f"shop.{domain}", f"auth.{domain}"
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[rules]]\nhosts = "*.corp.localhost"\n')
+    given = {
+        **settings_for(port),
+        "authz_portal": f"http://{auth}:{port}/auth",
+        "authz_cookie_domain": domain,
+        "authz_hosts": f"{shop}:{port},forum.{domain}:{port}",
+    }
+    environment = {**SETTINGS, **as_environment(given), "CLUSTERPASS_AUTHZ_POLICY": str(policy)}
+    hosts = (
+        {f"server_name {HOST}": f"server_name .{domain}"}
+        if name == "nginx"
+        else {f"http://{HOST}:{port}": f"http://*.{domain}:{port}"}
+    )
+    options: Any = {"port": port, "for_browsers": True, "changes": hosts}
+    with serving(cluster_url, keys_file, tmp_path) as start:
+        service = start(**environment)
+        with proxying(name, service.port, app_port, tmp_path / "files", **options):
+            async with launched() as chromium:
+                context = await chromium.new_context()
+                context.set_default_timeout(15_000)
+                page = await context.new_page()
+                await page.goto(f"http://{shop}:{port}/cart?x=1")
+                assert page.url.startswith(f"http://{auth}:{port}/auth/page/login?rd=")
+                await page.get_by_label("User name").fill(user)
+                await page.get_by_label("Password").fill("wrong password")
+                await page.get_by_role("button", name="Log in").click()
+                await page.get_by_role("alert").wait_for()
+                await page.get_by_label("Password").fill(PASSWORD)
+                await page.get_by_role("button", name="Log in").click()
+                await page.wait_for_url(f"http://{shop}:{port}/cart?x=1")
+                assert f'"{user}"' in await page.content()
+                await page.goto(f"http://forum.{domain}:{port}/")
+                assert f'"{user}"' in await page.content()
+                cookies = {each["name"]: each for each in await context.cookies()}
+                assert cookies[COOKIE]["domain"] == f".{domain}"
+                assert cookies["clusterpass-refresh"]["domain"] == auth
+                await page.goto(f"http://other.{domain}:{port}/")
+                assert f'"{user}"' in await page.content()
+                await context.clear_cookies()
+                answer = await page.goto(f"http://other.{domain}:{port}/")
+                assert answer is not None and answer.status == 401, "no host to lead back to"
+                await context.close()

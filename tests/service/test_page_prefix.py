@@ -63,13 +63,21 @@ async def test_everything_that_a_page_names_is_under_the_prefix(browser, service
 async def test_its_cookies_are_sent_to_it_alone(browser, alice):
     answers = [await browser.login(alice, remember="yes")]
     answers.append(await browser.click(f"{PREFIX}/page/logout", f"{PREFIX}/"))
-    sent = [cookie for answer in answers for cookie in answer.headers.get_list("set-cookie")]
+    every = [cookie for answer in answers for cookie in answer.headers.get_list("set-cookie")]
+    sent = [cookie for cookie in every if not cookie.startswith("__Host-")]
     named = {cookie.partition("=")[0] for cookie in sent}
     assert named == {f"__Secure-clusterpass-{name}" for name in OWN}
     for cookie in sent:
         assert "; Path=/auth;" in cookie
         assert "; Secure;" in cookie and "; HttpOnly;" in cookie and "Domain" not in cookie
     assert "You have been logged out." in words(await browser.get(f"{PREFIX}/"))
+
+
+async def test_the_cookies_of_a_page_that_was_at_the_root_before_are_deleted(browser, alice):
+    cookies = (await browser.login(alice)).headers.get_list("set-cookie")
+    for name in ("access", "refresh"):
+        start = f"__Host-clusterpass-{name}=; Max-Age=0; Path=/; Secure;"
+        assert len([cookie for cookie in cookies if cookie.startswith(start)]) == 1
 
 
 async def test_forms_work_there(browser, service, alice, root):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from clusterpass.service.settings.door import DoorSettings
 from clusterpass.service.settings.sessions import Names, split
-from clusterpass.web.cookies import session_cookies
+from clusterpass.web.cookies import Cookie, own_cookie, session_cookies
 from clusterpass.web.settings import WebSettings
 
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -71,7 +71,11 @@ class PageSettings(WebSettings):
 
     def __post_init__(self) -> None:
         WebSettings.__post_init__(self)
-        cookies = session_cookies(secure=self.cookie_secure, path=self.page_path)
+        former: tuple[Cookie, ...] = ()
+        if self.page_path != "/" and self.cookie_secure:
+            # Those of a page that was at "/" before would still be sent to the application.
+            former = tuple(own_cookie(name, secure=True) for name in ("access", "refresh"))
+        cookies = session_cookies(secure=self.cookie_secure, path=self.page_path, old=former)
         object.__setattr__(self, "cookies", cookies)
 
 
