@@ -245,7 +245,8 @@ SETTINGS: Final[dict[str, type]] = {
 _VARIABLES_OF_THE_SERVICE: Final = (
     *("account_attempts", "account_window", "address_attempts", "address_window"),
     *("administration_max_age", "administrators", "authz_assertion", "authz_identity_headers"),
-    *("authz_most_grace", "authz_policy", "config", "cookie_secure", "hash_concurrency"),
+    *("authz_cookie_domain", "authz_hosts", "authz_most_grace", "authz_policy", "authz_portal"),
+    *("config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
     *("network_attempts", "network_window", "total_attempts", "total_window"),
