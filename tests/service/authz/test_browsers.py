@@ -498,3 +498,21 @@ async def test_a_domain_of_several_hosts(start, make, alice):
     outside = with_cookie(visitor.cookie, "__Secure-clusterpass-proxy")
     answer = await visitor.fetch("https://elsewhere.example/", headers=outside)
     assert answer.status_code == 401
+
+
+async def test_a_cookie_is_served_from_memory_as_a_token_is(visitor, alice, clock, service):
+    await visitor.log_in(alice)
+    old = visitor.cookie
+    clock.advance(seconds=ACCESS_LIFETIME + 1)
+    assert subject_of(await visitor.fetch("/x")) == alice
+    assert visitor.cookie != old
+
+    async def is_from_memory(value: str) -> bool:
+        """What is answered without the store is not logged."""
+        before = len(service.lines())
+        assert subject_of(await Visitor(service).fetch("/x", headers=with_cookie(value))) == alice
+        return len(service.lines()) == before
+
+    async with asyncio.timeout(10):
+        while not await is_from_memory(visitor.cookie):
+            await asyncio.sleep(0.01)
