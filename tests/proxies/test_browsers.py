@@ -50,6 +50,7 @@ class Site:
         return header.partition(";")[0].partition("=")[2]
 
 
+NAMES = [name for name, program in PROGRAMS.items() if program.for_browsers is not None]
 AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3"
 
 
@@ -66,7 +67,7 @@ def as_environment(settings: dict[str, str]) -> dict[str, str]:
     return {f"CLUSTERPASS_{name.upper()}": value for name, value in settings.items()}
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
+@pytest.fixture(scope="module", params=NAMES)
 def site(
     request: pytest.FixtureRequest,
     cluster_url: str,
@@ -264,7 +265,7 @@ def test_a_cookie_of_the_application_arrives_beside_the_renewed_one(site, login)
         }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_outage_leads_nobody_anywhere(name, cluster_url, keys_file, app_port, login, tmp_path):
     require(name)
     port = free_port()
