@@ -46,12 +46,20 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 	@export PATH="$$PATH:/usr/sbin"; \
 	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
 		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
-		|| ! command -v haproxy >/dev/null; then \
-		echo "Installing redis-server, chromium, faketime, nginx and haproxy ..."; \
+		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
+		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
+		echo "Installing redis-server, chromium, faketime, nginx, haproxy and apache2 ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy >/dev/null; \
+			nginx-light haproxy apache2 lua-socket >/dev/null; \
+	fi && \
+	if ! command -v fail2ban-regex >/dev/null && ! [ -x $(BIN)/fail2ban-regex ]; then \
+		echo "Unpacking fail2ban into $(VENV), as it shall not run here ..."; \
+		cd $(VENV) && apt-get download -qq fail2ban && dpkg -x fail2ban_*.deb fail2ban && \
+		printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 %s "$$@"\n' \
+			"$$PWD/fail2ban/usr/lib/python3/dist-packages" "$$PWD/fail2ban/usr/bin/fail2ban-regex" \
+			> bin/fail2ban-regex && chmod +x bin/fail2ban-regex; \
 	fi
 
 run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)

@@ -53,6 +53,8 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/test_cluster_cli.py",
     "tests/cluster/test_online.py",
     "tests/proxies/test_decisions.py",
+    "tests/service/authz/test_grpc_running.py",
+    "tests/proxies/test_envoy_grpc.py",
     "tests/service/test_server.py",
 )
 """Groups of more than ten seconds; the others follow as they are collected."""

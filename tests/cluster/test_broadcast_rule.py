@@ -1,5 +1,6 @@
 """Who holds many sessions at a node that few others track hears of all changes, and back again."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,14 @@ def hold(manager: SessionManager, tokens: list[str]) -> None:
     eventually(lambda: None not in [manager.verify(t) and manager.recall(t) for t in tokens])
 
 
+async def hold_all(manager: AsyncSessionManager, tokens: list[str]) -> None:
+    """Verify all until all are served from memory."""
+    while None in [manager.recall(token) for token in tokens]:
+        for token in tokens:
+            assert await manager.verify(token)
+        await asyncio.sleep(0)
+
+
 def test_the_rule_is_applied_to_open_connections(cluster, config, subject, monkeypatch):
     with SessionManager.from_url(cluster.url, config) as manager:
         pairs = [manager.login(f"{subject}-{number}") for number in range(HELD)]
@@ -66,3 +75,25 @@ async def test_while_it_is_applied_nothing_is_refused(cluster, config, subject):
             for pair in pairs:
                 assert await manager.verify(pair.access_token)
         assert flags_of_watches(cluster) == {True}
+
+
+async def test_what_is_held_stays_when_all_changes_are_pushed(
+    cluster, config, subject, monkeypatch
+):
+    monkeypatch.setattr(broadcast_rule, "_MANY_HELD", 100 * HELD)
+    async with AsyncSessionManager.from_url(cluster.url, config) as manager:
+        pairs: list[Any] = [await manager.login(f"{subject}-{number}") for number in range(HELD)]
+        tokens = [pair.access_token for pair in pairs]
+        await hold_all(manager, tokens)
+        assert await asyncio.to_thread(flags_of_watches, cluster) == {False}
+        monkeypatch.setattr(broadcast_rule, "_MANY_HELD", HELD)
+        while await asyncio.to_thread(flags_of_watches, cluster) != {True}:
+            manager.recall(tokens[0])  # the heartbeats go on
+        # Nobody verifies any more, so what was void would not come back.
+        while None in [manager.recall(token) for token in tokens]:
+            await asyncio.sleep(0)
+        async with AsyncSessionManager.from_url(cluster.url, config) as other:
+            await other.revoke(pairs[1].subject, pairs[1].session_id)
+        while manager.recall(tokens[1]) is not None:
+            await asyncio.sleep(0)
+        assert manager.recall(tokens[0]) is not None

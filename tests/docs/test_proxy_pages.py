@@ -1,4 +1,4 @@
-"""The pages about proxies show the files of ``deploy/``, which other tests start proxies with."""
+"""The pages about proxies and fail2ban show the files of ``deploy/``, which other tests try."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,8 @@ from tests.proxies.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-PROXIES = sorted(path.name for path in DEPLOY.iterdir() if path.is_dir())
+FOLDERS = sorted(path.name for path in DEPLOY.iterdir() if path.is_dir())
+PROXIES = sorted({*FOLDERS} - {"fail2ban"})
 GUIDE = "proxies"
 _QUOTE = re.compile(r"\[`deploy/([^`]+)`\]\(([^)]+)\):\n\n```\w*\n(.*?)^```$", re.M | re.S)
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
@@ -19,7 +20,7 @@ def page(name: str) -> Path:
     return ROOT / "docs" / "howto" / f"{name}.md"
 
 
-@pytest.mark.parametrize("name", [*PROXIES, GUIDE])
+@pytest.mark.parametrize("name", [*FOLDERS, GUIDE])
 def test_what_a_page_shows_is_the_file(name):
     quotes = _QUOTE.findall(page(name).read_text("utf-8"))
     assert quotes
@@ -28,7 +29,7 @@ def test_what_a_page_shows_is_the_file(name):
         assert block == (DEPLOY / file).read_text("utf-8"), file
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", FOLDERS)
 def test_a_page_shows_every_file_and_nothing_that_looks_like_one(name):
     text = page(name).read_text("utf-8")
     files = {path.relative_to(DEPLOY) for path in (DEPLOY / name).rglob("*") if path.is_file()}
@@ -38,15 +39,18 @@ def test_a_page_shows_every_file_and_nothing_that_looks_like_one(name):
 
 
 def test_every_configuration_is_tried():
-    assert sorted(PROGRAMS) == PROXIES
+    assert {program.folder for program in PROGRAMS.values()} == set(PROXIES)
+    started = {file for program in PROGRAMS.values() for file in program.arguments}
+    assert {path.name for path in (DEPLOY / "envoy").iterdir() if path.is_file()} <= started
 
 
 def test_the_guide_has_a_column_for_every_proxy():
     text = page(GUIDE).read_text("utf-8")
     (table,) = re.findall(r"^\| \| \[nginx\].*\n(?:\|.*\n)+", text, re.M)
     rows = [line.strip("|").split("|") for line in table.splitlines()]
-    assert {len(row) for row in rows} == {len(PROXIES) + 1}
-    assert set(re.findall(r"\((\w+)\.md\)", table.splitlines()[0])) == set(PROXIES)
+    assert {len(row) for row in rows} == {len(PROGRAMS) + 1}
+    pages = re.findall(r"\((\w+)\.md[^)]*\)", table.splitlines()[0])
+    assert pages == [program.folder for program in PROGRAMS.values()]
     endpoints = next(row for row in rows if row[0].strip() == "endpoint")
     for name in PROXIES:
         assert f" `/authz/{name}` " in endpoints

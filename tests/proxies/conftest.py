@@ -52,14 +52,25 @@ def manager(cluster_url: str, keys_file: Path) -> Iterator[SessionManager]:
         yield opened
 
 
+def listening(grpc_port: int) -> dict[str, str]:
+    """The setting of a service that is asked over gRPC, too."""
+    return {"CLUSTERPASS_AUTHZ_GRPC_ADDRESS": f"127.0.0.1:{grpc_port}"}
+
+
+@pytest.fixture(scope="session")
+def grpc_port() -> int:
+    """The port for gRPC of the service that the proxies ask."""
+    return free_port()
+
+
 @pytest.fixture(scope="session")
 def services(
-    cluster_url: str, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster_url: str, keys_file: Path, grpc_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """The service that the proxies ask, and another one."""
     folder = tmp_path_factory.mktemp("services")
     with serving(cluster_url, keys_file, folder) as start:
-        yield start(**SETTINGS), start(**SETTINGS)
+        yield start(**SETTINGS, **listening(grpc_port)), start(**SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +97,13 @@ def app_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def proxy(
     request: pytest.FixtureRequest,
     services: tuple[ServerProcess, ServerProcess],
+    grpc_port: int,
     app_port: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
     require(request.param)
     folder = tmp_path_factory.mktemp(request.param) / "files"
-    with proxying(request.param, services[0].port, app_port, folder) as running:
+    with proxying(request.param, services[0].port, grpc_port, app_port, folder) as running:
         yield running
 
 

@@ -1,8 +1,10 @@
 """The proxies: each is started by its program, with the files of ``deploy/``.
 
-Nothing in the files is changed but the port numbers, so that several runs fit on one machine.
+Nothing in the files is changed but the port numbers, so that several runs fit on one machine, and
+the folder of Apache, which has to be written in full.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +30,10 @@ HOST: Final = "app.localhost"
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 REQUIRED_VARIABLE: Final = "REQUIRE_PROXIES"
 """Set by the Makefile: a proxy that is not installed is then a failure."""
-PROXY, SERVICE, APP, _INTERNAL = 8080, 8000, 9000, 8081
+PROXY, SERVICE, GRPC, APP, _INTERNAL = 8080, 8000, 8001, 9000, 8081
 """The ports in the files."""
 _LONGEST: Final = 30.0
+_ONE_ENVOY: Final = ("--use-dynamic-base-id", "--concurrency", "1")
 
 _NGINX: Final = """
 daemon off;
@@ -49,6 +53,35 @@ http {
 def _prepare_nginx(folder: Path) -> dict[str, str]:
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(user + _NGINX)
+    return {}
+
+
+_APACHE: Final = """
+DefaultRuntimeDir .
+PidFile apache2.pid
+ErrorLog /dev/stderr
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule setenvif_module modules/mod_setenvif.so
+LoadModule lua_module modules/mod_lua.so
+LoadModule proxy_module modules/mod_proxy.so
+LoadModule proxy_http_module modules/mod_proxy_http.so
+Include sites-available/*.conf
+"""
+"""What Debian's apache2.conf does, with the modules of the guide, but in a folder of the test."""
+
+
+def _prepare_apache(folder: Path) -> dict[str, str]:
+    # Workers give up the rights of root, and could not read a folder of pytest's.
+    readable = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, readable)
+    readable.chmod(0o755)
+    shutil.copytree(folder / "clusterpass", readable / "clusterpass")
+    for file in folder.glob("sites-available/*"):
+        file.write_text(file.read_text().replace("/etc/apache2", str(readable)))
+    (folder / "modules").symlink_to("/usr/lib/apache2/modules")
+    user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+    (folder / "apache2.conf").write_text(f"ServerRoot {folder}\n{user}{_APACHE}")
     return {}
 
 
@@ -74,6 +107,15 @@ class Program:
     """Adds to the folder what the files do not hold; returns variables for the environment."""
     for_browsers: tuple[str, str] | None = None
     """The file that takes the place of another one where browsers are led to the page."""
+    command: str = ""
+    """The name of the program; empty: that of the proxy."""
+    files: str = ""
+    """The folder of its files in ``deploy/``; empty: the name of the proxy."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder in ``deploy/``."""
+        return self.files or self.name
 
 
 PROGRAMS: Final = {
@@ -83,13 +125,13 @@ PROGRAMS: Final = {
             "nginx",
             ("-p", ".", "-e", "stderr", "-c", "nginx.conf"),
             _prepare_nginx,
-            ("browsers/app.conf", "conf.d/app.conf"),
+            for_browsers=("browsers/app.conf", "conf.d/app.conf"),
         ),
         Program(
             "caddy",
             ("run", "--config", "Caddyfile"),
             _prepare_caddy,
-            ("browsers/Caddyfile", "Caddyfile"),
+            for_browsers=("browsers/Caddyfile", "Caddyfile"),
         ),
         Program(
             "traefik",
@@ -98,13 +140,22 @@ PROGRAMS: Final = {
         ),
         Program(
             "envoy",
-            ("-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1"),
+            ("-c", "envoy.yaml", *_ONE_ENVOY),
             for_browsers=("browsers/envoy.yaml", "envoy.yaml"),
+        ),
+        Program(
+            "envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy", files="envoy"
         ),
         Program(
             "haproxy",
             ("-db", "-f", "haproxy.cfg"),
             for_browsers=("browsers/haproxy.cfg", "haproxy.cfg"),
+        ),
+        Program(
+            "apache",
+            ("-D", "FOREGROUND", "-d", ".", "-f", "apache2.conf"),
+            _prepare_apache,
+            command="apache2",
         ),
     )
 }
@@ -125,9 +176,10 @@ class Proxy:
 
 
 def locate(name: str) -> str | None:
-    """Return the path of a program; None when it is not installed."""
+    """Return the path of a program, or of that of a proxy; None when it is not installed."""
+    command = PROGRAMS[name].command if name in PROGRAMS else ""
     places = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
-    return shutil.which(name, path=os.pathsep.join(places))
+    return shutil.which(command or name, path=os.pathsep.join(places))
 
 
 def require(name: str) -> None:
@@ -142,6 +194,7 @@ def require(name: str) -> None:
 def proxying(
     name: str,
     service_port: int,
+    grpc_port: int,
     app_port: int,
     folder: Path,
     *,
@@ -153,8 +206,9 @@ def proxying(
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
     port = port or free_port()
-    ports = {PROXY: port, SERVICE: service_port, APP: app_port, _INTERNAL: free_port()}
-    shutil.copytree(DEPLOY / name, folder)
+    ports = {PROXY: port, SERVICE: service_port, GRPC: grpc_port, APP: app_port}
+    ports[_INTERNAL] = free_port()
+    shutil.copytree(DEPLOY / program.folder, folder)
     if for_browsers:
         assert program.for_browsers is not None
         given, place = program.for_browsers

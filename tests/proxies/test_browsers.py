@@ -84,7 +84,9 @@ def site(
     with serving(cluster_url, keys_file, folder) as start:
         service = start(**SETTINGS, **as_environment(given))
         options: Any = {"port": port, "for_browsers": True}
-        with proxying(request.param, service.port, app_port, folder / "files", **options) as proxy:
+        with proxying(
+            request.param, service.port, free_port(), app_port, folder / "files", **options
+        ) as proxy:
             yield Site(proxy, service, settings)
 
 
@@ -277,7 +279,7 @@ def test_an_outage_leads_nobody_anywhere(name, cluster_url, keys_file, app_port,
     with serving(cluster_url, keys_file, tmp_path) as start:
         service = start(**SETTINGS, **as_environment(given), CLUSTERPASS_STORE_URL=AWAY)
         folder = tmp_path / "files"
-        with proxying(name, service.port, app_port, folder, **options) as proxy:
+        with proxying(name, service.port, free_port(), app_port, folder, **options) as proxy:
             site = Site(proxy, service, settings)
             with browser(site, site.cookie(login(), age=1000)) as client:
                 for is_gone in (False, True):
@@ -350,7 +352,7 @@ async def test_one_login_for_the_hosts_of_a_domain(
     options: Any = {"port": port, "for_browsers": True, "changes": hosts}
     with serving(cluster_url, keys_file, tmp_path) as start:
         service = start(**environment)
-        with proxying(name, service.port, app_port, tmp_path / "files", **options):
+        with proxying(name, service.port, free_port(), app_port, tmp_path / "files", **options):
             async with launched() as chromium:
                 context = await chromium.new_context()
                 context.set_default_timeout(15_000)

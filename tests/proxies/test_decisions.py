@@ -38,12 +38,15 @@ def test_a_step_up_opens_what_needs_a_higher_level(proxy, login, manager):
         assert seen.said["body"] == "10"
 
 
-@pytest.mark.parametrize("path", ["/private", "/reports/1"])
-def test_a_denial_has_a_body_that_programs_read(proxy, login, path):
+@pytest.mark.parametrize(
+    ("path", "error"), [("/private", "token_missing"), ("/reports/1", "scope_missing")]
+)
+def test_a_denial_has_a_body_that_programs_read(proxy, login, path, error):
     with visitor(proxy, login() if path == "/reports/1" else None) as client:
         answer = client.get(path)
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert answer.json()["status"] == answer.status_code
+    assert answer.json()["error"] == error
     assert answer.json()["title"]
 
 

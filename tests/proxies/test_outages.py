@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 from clusterpass import EmbeddedCluster, TokenPair
+from tests.ports import free_port
 from tests.service.conftest import ServerProcess, serving
 
-from .conftest import COOKIE, SETTINGS, Seen, manager_on, visitor
+from .conftest import COOKIE, SETTINGS, Seen, listening, manager_on, visitor
 from .programs import PROGRAMS, Proxy, locate, proxying, require
 
 LONGEST = 60.0
@@ -33,7 +34,9 @@ class Stage:
     ) -> None:
         self.store = store
         self._start = start
-        self.service = start(**SETTINGS)
+        self.grpc_port = free_port()
+        self._settings = {**SETTINGS, **listening(self.grpc_port)}
+        self.service = start(**self._settings)
         self.pair = pair
         self.proxies: dict[str, Proxy] = {}
 
@@ -74,7 +77,7 @@ class Stage:
     def service_gone(self) -> Iterator[None]:
         self.service.stop()
         yield
-        self.service = self._start(port=self.service.port, **SETTINGS)
+        self.service = self._start(port=self.service.port, **self._settings)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,8 @@ def stage(
         manager = stack.enter_context(manager_on(store.url, keys_file))
         stage = Stage(store, start, manager.login("alice"))
         for name in filter(locate, PROGRAMS):
-            running = proxying(name, stage.service.port, app_port, folder / name)
+            ports = stage.service.port, stage.grpc_port, app_port
+            running = proxying(name, *ports, folder / name)
             stage.proxies[name] = stack.enter_context(running)
         yield stage
 
@@ -181,3 +185,13 @@ def test_a_grace_is_for_what_only_reads(stage, outage, name):
             assert seen.values("X-Auth-Grace") == ["1"]
         for method in ("POST", "DELETE"):
             check_outage(client.request(method, "/catalogue/1?outage_grace=300"))
+
+
+@during(OF_THE_STORE)
+def test_envoy_over_grpc_says_what_the_service_says(stage, outage):
+    require("envoy-grpc")
+    with stage.client("envoy-grpc") as client:
+        answer = client.get("/private")
+    check_outage(answer)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["error"] == "store_unavailable"

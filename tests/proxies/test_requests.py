@@ -70,6 +70,19 @@ def test_a_body_arrives_whole(alice, size):
     assert said["body"] == "x" * size
 
 
+def test_the_body_of_a_request_that_is_refused_is_no_request(proxy):
+    """On a connection that stays open, a body that nobody has read could be taken for one."""
+    hidden = f"GET /public/hidden HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+    refused = f"POST /private HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(hidden)}\r\n\r\n"
+    last = f"GET /public/last HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+    with connected(proxy) as socket:
+        socket.sendall(f"{refused}{hidden}{last}".encode())
+        answers = b"".join(iter(lambda: socket.recv(65536), b""))
+    assert answers.startswith(b"HTTP/1.1 401 ")
+    assert answers.count(b"HTTP/1.1 ") <= 2
+    assert b"/public/hidden" not in answers
+
+
 @pytest.mark.parametrize(
     "query",
     ["a=1&b=2", "outage_grace=3600", "scope=x&level=9", "a=%2F%2e%2e&b=%00", "policy=public&?/x"],

@@ -10,6 +10,8 @@ import pytest
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.store.exchanges.steps import Probe
+from tests.silence import frozen, steps_of
 
 from .conftest import PASSWORD, bearer
 from .page_browser import Browser, words
@@ -192,3 +194,35 @@ async def test_what_is_no_grace(start, settings, alice, grace):
     tokens = await service.login(alice)
     answer = await service.client.get(f"/verify?outage_grace={grace}", headers=bearer(tokens))
     assert answer.status_code == 422
+
+
+async def test_nobody_waits_for_a_store_that_is_known_to_be_silent(start, settings, fragile, alice):
+    service = await start(settings.model_copy(update={"trusted_proxies": ["127.0.0.1"]}))
+    tokens = await service.login(alice)
+    client, known = service.client, bearer(tokens)
+    asked = {"X-Original-Host": "app.example", "X-Original-URI": "/", "X-Original-Method": "POST"}
+
+    async def authorized() -> Any:
+        return await client.get("/authz/nginx", headers={**known, **asked})
+
+    async def outcomes() -> list[tuple[int, str]]:
+        credentials = {"username": alice, "password": PASSWORD}
+        answers = [
+            await client.get("/verify?verification=strict", headers=known),
+            await client.post("/login", json=credentials),
+            await client.post("/refresh", json={"refresh_token": tokens["refresh_token"]}),
+            await client.get("/sessions", headers=known),
+            await authorized(),
+        ]
+        return [(answer.status_code, answer.json()["error"]) for answer in answers]
+
+    with frozen(fragile):
+        await answered(service, tokens, 503, "?verification=strict")
+        async with asyncio.timeout(HANGING):
+            while (await authorized()).status_code != 503:  # until the lease is over
+                await asyncio.sleep(0.02)
+        steps = steps_of(service.app.service.sessions.store)
+        for _ in range(3):
+            assert set(await outcomes()) == {(503, "store_unavailable")}
+        assert {type(step) for step in steps} <= {Probe}
+    await answered(service, tokens, 200, "?verification=strict")

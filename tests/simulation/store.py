@@ -6,7 +6,7 @@ That holds for the whole process, so nothing else of the library may run in it.
 
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from clusterpass.store.drivers import base, slot_look_ups, watch
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
-from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.randomness import chance
@@ -189,6 +189,9 @@ class SimulatedStore(StoreBase):
                 outcome = yield from self._agree(step)
             elif isinstance(step, Drop):
                 self.drop(step.node)
+            elif isinstance(step, Probe):
+                with suppress(ClusterPassError):
+                    yield from self.drive(self.probe(step))
             else:
                 yield step.seconds
 

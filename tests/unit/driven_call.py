@@ -9,7 +9,7 @@ from redis.crc import key_slot
 from clusterpass.protocol.script import Answer, Script, ScriptCall
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Send
+from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
@@ -84,7 +84,7 @@ class Drive:
         return self.pass_on()
 
     def pass_on(self) -> Any:
-        while isinstance(self.step, LookUp | Pause | Drop):
+        while isinstance(self.step, LookUp | Pause | Drop | Probe):
             if isinstance(self.step, Pause):
                 self.now += self.step.seconds
             self.answer(None)

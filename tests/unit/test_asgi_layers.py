@@ -170,7 +170,7 @@ def test_a_body_has_to_arrive_in_time() -> None:
     async def read() -> Any:
         reader = BodyReader(seconds=0.05)
         found = [await read_slowly(reader, "a", asyncio.Future()) for _ in range(3)]
-        assert not reader._slow
+        assert not reader._slow.by_client
         return found
 
     for problem in asyncio.run(read()):
@@ -189,7 +189,7 @@ def test_a_client_has_so_many_slow_bodies_and_others_are_read() -> None:
         await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
         while len([each for each in reads if each.done()]) < 2:
             await asyncio.sleep(0)
-        assert reader._slow == {"a": 3, "b": 1}
+        assert reader._slow.by_client == {"a": 3, "b": 1}
         refused = [each.result() for each in reads if each.done()]
         assert {(each.status, each.error) for each in refused} == {(429, "too_many_requests")}
         assert {each.headers["Retry-After"] for each in refused} == {"1"}
@@ -201,7 +201,7 @@ def test_a_client_has_so_many_slow_bodies_and_others_are_read() -> None:
                 each.set_result({"type": "http.request", "body": b"[]"})
         assert sorted(map(str, await asyncio.gather(*reads))).count("b'[]'") == 3
         assert await of_another == b"[]"
-        assert not reader._slow
+        assert not reader._slow.by_client
 
     asyncio.run(read())
 

@@ -33,6 +33,7 @@ def read(proxy: str, headers: dict[str, list[str]], **more: Any) -> OriginalRequ
     [
         ("nginx", ORIGINAL),
         ("haproxy", ORIGINAL),
+        ("apache", ORIGINAL),
         ("traefik", FORWARDED),
         ("caddy", FORWARDED),
         ("forward-auth", FORWARDED),
@@ -271,7 +272,7 @@ def test_the_endpoint_and_its_policy(path, expected):
         "/authz/nginx:strict",
         "/authz/nginx/Strict",
         "/authz/nginx/..",
-        "/authz/apache",
+        "/authz/lighttpd",
         "/authz/NGINX",
         "/authz/envoy*",
         "/authz/envoys",

@@ -1,13 +1,16 @@
 """The circuit breaker of each node, by hand: no clock but ours."""
 
 import dataclasses
+import functools
 
 import pytest
 
-from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.errors import StoreDenied, StoreUnavailable
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Send
+from clusterpass.store.exchanges.probe import probe
+from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
@@ -58,9 +61,33 @@ def test_an_answer_lets_everybody_in(breakers, clock):
 def test_after_the_patience_nobody_waits(breakers, clock):
     breakers.failed(A, "timeout")
     clock.now += 2.5
-    assert breakers.admit(A, 0.5) == "try"
+    assert breakers.admit(A, 0.5) == "probe"
     assert [breakers.admit(A, 0.5) for _ in range(3)] == ["refuse"] * 3
     assert breakers.refused == 3
+    clock.now += 2.9
+    assert breakers.admit(A, 0.5) == "refuse", "the probe may look up the slots, and then ask"
+    clock.now += 0.2
+    assert breakers.admit(A, 0.5) == "probe", "nothing came of it"
+
+
+def test_the_silence_begins_with_the_request_that_is_not_answered(breakers, clock):
+    breakers.failed(A, "timeout", age=0.5)
+    clock.now += 2.0
+    assert breakers.seconds_silent(A) == 2.5
+    assert breakers.admit(A, 0.5) == "probe"
+
+
+def test_whoever_has_waited_for_one_has_waited_for_all_where_none_answers(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 1.0
+    breakers.failed(B, "timeout")
+    clock.now += 1.5
+    assert breakers.admit(B, 0.5) == "try"
+    breakers.failed_together([A, B, C], "timeout")
+    assert [breakers.seconds_silent(node) for node in (A, B, C)] == [2.5] * 3
+    assert breakers.admit(C, 0.5) == "probe"
+    breakers.answered(C)
+    assert breakers.admit(C, 0.5) == "go"
 
 
 def test_those_who_wait_are_bounded(breakers):
@@ -76,7 +103,7 @@ def test_those_who_wait_are_bounded(breakers):
 def test_tries_become_rarer_but_not_rare(breakers, clock):
     tries = 0
     while clock.now < 110:
-        if breakers.admit(A, 0.5) in {"go", "try"}:
+        if breakers.admit(A, 0.5) in {"go", "try", "probe"}:
             tries += 1
             breakers.failed(A, "connection")
         clock.now += 0.005
@@ -188,7 +215,7 @@ def test_callers_of_a_silent_node_share_one_try(breakers, clock):
 def test_a_call_that_comes_too_late_is_refused_at_once(breakers, clock):
     breakers.failed(A, "timeout")
     clock.now += 3
-    assert breakers.admit(A, 0.5) == "try"
+    assert breakers.admit(A, 0.5) == "probe"
     terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
     with pytest.raises(StoreUnavailable) as refusal:
         next(carry_out(call_of(READ), terms))
@@ -233,10 +260,84 @@ def test_who_tries_goes_on_over_a_stale_connection_and_after_an_answer(breakers,
         Replies([ServerError("TRYAGAIN", "x")]),
     ):
         breakers.failed(A, "timeout")
-        clock.now += 60
+        clock.now += 1
         terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
         steps = carry_out(call_of(READ), terms)
         assert isinstance(next(steps), Send)
         step = run_until_sent_or_over(steps, clock, steps.send(outcome))
         assert isinstance(step, Send), outcome
         breakers.answered(A)
+
+
+def refused_or_sent(breakers, clock, current, during_probe):
+    """A call to A, whose breaker is open: what it sends, once ``during_probe`` has happened."""
+    breakers.failed(A, "timeout")
+    clock.now += 60
+    terms = Terms(current, lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    step = next(steps)
+    assert isinstance(step, Probe)
+    assert step.node == A
+    during_probe()
+    return steps.send(None)
+
+
+def test_who_has_a_node_probed_goes_on_if_it_answers(breakers, clock):
+    sent = refused_or_sent(breakers, clock, lambda: owned_by(A), lambda: breakers.answered(A))
+    assert isinstance(sent, Send)
+    assert sent.address == A
+
+
+def test_who_has_a_node_probed_goes_to_its_successor(breakers, clock):
+    owners = [A]
+    moved = functools.partial(owners.__setitem__, 0, B)
+    sent = refused_or_sent(breakers, clock, lambda: owned_by(owners[0]), moved)
+    assert isinstance(sent, Send)
+    assert sent.address == B
+
+
+def test_who_has_a_node_probed_is_refused_if_nothing_comes_of_it(breakers, clock):
+    for during_probe in (lambda: None, lambda: breakers.failed(A, "timeout")):
+        with pytest.raises(StoreUnavailable) as refusal:
+            refused_or_sent(breakers, clock, lambda: owned_by(A), during_probe)
+        assert refusal.value.reason == "circuit_open"
+        breakers.answered(A)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_silent"),
+    [
+        (Replies([None]), False),
+        (Replies([ServerError("MOVED", "1 b:1")]), False),
+        (Replies([ServerError("NOPERM", "x")]), False),
+        (Replies([ServerError("CLUSTERDOWN", "x")]), True),
+        (Replies([ServerError("LOADING", "x")]), True),
+        (Fault("timeout"), True),
+        (Fault("connection"), True),
+    ],
+)
+def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_silent):
+    breakers.failed(A, "timeout")
+    steps = probe(Probe(A, 7), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    assert next(steps) == LookUp(owned_by(A).version, suspect=A, until=3.0)
+    asked = steps.send(None)
+    assert asked == Send(A, ((b"GET", Keyspace().probe(7)),))
+    with pytest.raises(StopIteration):
+        steps.send(outcome)
+    assert (breakers.seconds_silent(A) is not None) == is_silent
+
+
+def test_a_probe_asks_nobody_whose_slot_has_a_new_owner(breakers):
+    steps = probe(Probe(A, 7), lambda: owned_by(B), breakers, Keyspace(), 3.0)
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.send(None)
+
+
+def test_a_probe_that_is_denied_has_the_next_caller_learn_why(breakers):
+    breakers.failed(A, "timeout")
+    steps = probe(Probe(A, 7), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.throw(StoreDenied(reason="noauth"))
+    assert breakers.admit(A, 0.5) == "go"

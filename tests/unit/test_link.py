@@ -15,6 +15,8 @@ from clusterpass.store.wire.handshake import (
     greeting,
     plain_greeting,
     switching,
+    tracking,
+    widening,
 )
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack
@@ -85,6 +87,8 @@ def test_what_makes_a_node_push() -> None:
     off = (b"CLIENT", b"TRACKING", b"OFF")
     assert switching("read", (b"a",), Keyspace("n")) == (off, plain, subscribe)
     assert switching("nothing", (b"a",), Keyspace("n")) == (off,)
+    all_at_once = ((b"MULTI",), off, tracking("all", (b"a", b"b")), (b"EXEC",))
+    assert widening((b"a", b"b")) == all_at_once
 
 
 async def answer(request: list[bytes], writer: asyncio.StreamWriter) -> None:

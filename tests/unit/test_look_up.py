@@ -53,6 +53,7 @@ def test_who_owns_slots_comes_first(store):
     """The others may be those that were replaced as they hung."""
     store.slots = owned_by(*SEEDS[:3])
     for _ in range(30):
+        store.breakers.silent.clear()
         order = asked(store)
         assert set(order[:3]) == set(SEEDS[:3])
         assert sorted(order) == SEEDS
@@ -60,11 +61,30 @@ def test_who_owns_slots_comes_first(store):
 
 def test_who_is_silent_comes_last(store):
     store.slots = owned_by(*SEEDS[:3])
-    store.breakers.failed(SEEDS[1], "timeout")
     for _ in range(30):
+        store.breakers.silent.clear()
+        store.breakers.failed(SEEDS[1], "timeout")
         order = asked(store)
         assert set(order[:2]) == {SEEDS[0], SEEDS[2]}
         assert order[-1] == SEEDS[1]
+
+
+def test_where_no_primary_answers_all_have_been_silent_as_long_as_the_first(store):
+    store.slots = owned_by(*SEEDS[:3])
+    store.breakers.failed(SEEDS[1], "timeout", age=2.0)
+    asked(store)
+    assert {*store.silent_nodes()} == {str(node) for node in SEEDS[:3]}
+    assert len({store.breakers.silent[node].since for node in SEEDS[:3]}) == 1
+
+
+def test_where_a_primary_answers_the_others_are_not_judged(store):
+    store.slots = owned_by(*SEEDS[:3])
+    steps = store.search(LookUp(3, None, float("inf")))
+    next(steps)
+    steps.send(Fault("timeout"))
+    with pytest.raises(StopIteration):
+        steps.send(Replies([SLOT_LIST, b""]))
+    assert store.silent_nodes() == ()
 
 
 def ended(steps, *outcomes):
@@ -171,3 +191,11 @@ def test_who_looks_for_a_primary_is_told_why_there_is_none(outcome, reason):
     steps = reach_primary([A, B], lambda: 5.0, 9.0)
     next(steps)
     assert steps.send(outcome).address == B
+
+
+def test_replicas_are_counted_where_a_single_server_has_redirected():
+    """It was a node of a cluster: what others own is counted like its own."""
+    counted = SlotMap.single(A).moved(7, B).with_replicas(1, 5.0)
+    assert [counted.shard(slot).primary for slot in (6, 7)] == [A, B]
+    assert {counted.shard(slot).replicas for slot in (6, 7)} == {1}
+    assert counted.is_replicated

@@ -145,6 +145,7 @@ ON_DEMAND = (
     "channels",
     "click",
     "django",
+    "envoy",
     "fastapi",
     "flask",
     "granian",

@@ -5,7 +5,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_USERS, TOO_WIDE
+from clusterpass.store.acl import (
+    ALWAYS,
+    FOR_FSYNC,
+    FOR_LIMITS,
+    FOR_SWITCHING,
+    FOR_USERS,
+    TOO_WIDE,
+)
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 
@@ -15,7 +22,7 @@ def test_the_documented_rights_are_those_that_are_looked_at():
     block = re.search(r"^```acl\n(.*?)^```", text, re.M | re.S)
     assert block
     documented = [word.removeprefix("+") for word in block[1].split() if word.startswith("+")]
-    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS, *FOR_LIMITS])
+    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING])
     assert "&cp:*" in block[1].split()
     assert Keyspace().channel().startswith(b"cp:")
     for command in FOR_FSYNC:
@@ -36,10 +43,10 @@ def test_what_scripts_call_is_among_them():
 
 
 def test_nothing_that_is_needed_is_called_too_wide():
-    assert not TOO_WIDE.keys() & {*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_FSYNC}
+    assert not TOO_WIDE.keys() & {*(*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING, *FOR_FSYNC)}
 
 
 def test_a_sample_is_a_call_of_its_command():
-    for commands in (ALWAYS, FOR_USERS, FOR_LIMITS, FOR_FSYNC, TOO_WIDE):
+    for commands in (ALWAYS, FOR_USERS, FOR_LIMITS, FOR_SWITCHING, FOR_FSYNC, TOO_WIDE):
         for name, sample in commands.items():
             assert f"{sample} ".startswith(f"{name.replace('|', ' ')} ")

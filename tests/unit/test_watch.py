@@ -413,9 +413,41 @@ async def test_who_wants_all_changes_has_nodes_push_them() -> None:
     packed = next(asked[0] for asked in connection.asked if b"BCAST" in asked[0])
     assert packed.index(b"OFF") < packed.index(b"BCAST")
     number = next(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
-    connection.futures[number].set_result(Replies([b"OK", b"OK", b"OK"]))
+    generations = scene.observer.told.count(("connected", A, True))
+    connection.futures[number].set_result(Replies([b"OK", b"QUEUED", b"QUEUED", [b"OK", b"OK"]]))
     await settle()
     assert scene.store.pushing_all == {A}
+    assert scene.observer.told.count(("connected", A, True)) == generations, "nothing was missed"
+    scene.turn()
+    assert sum(b"BCAST" in asked[0] for asked in connection.asked) == 1
+
+
+NO = ServerError("NOPERM", "no")
+ABORTED = ServerError("EXECABORT", "no")
+
+
+@pytest.mark.parametrize(
+    ("replies", "begins", "pushes"),
+    [
+        ([NO, b"OK", b"OK", ServerError("ERR", "EXEC without MULTI")], True, True),
+        ([NO, b"OK", NO, ServerError("ERR", "EXEC without MULTI")], True, False),
+        ([b"OK", b"QUEUED", NO, ABORTED], True, False),
+        ([b"OK", b"QUEUED", b"QUEUED", [b"OK", NO]], True, False),
+        ([b"OK", b"QUEUED", b"QUEUED", [b"OK", b"OK"]], False, True),
+    ],
+)
+async def test_a_node_that_does_not_switch_at_one_instant_begins_anew(replies, begins, pushes):
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.wants_all = True
+    scene.turn()
+    number = next(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
+    scene.observer.told.clear()
+    connection.futures[number].set_result(Replies(replies))
+    await settle()
+    begun = [told for told in scene.observer.told if told[0] == "connected"]
+    assert begun == ([("connected", A, pushes)] if begins else [])
+    assert (scene.store.pushing_all == {A}) is pushes
 
 
 async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> None:

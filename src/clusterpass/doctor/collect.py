@@ -18,7 +18,14 @@ from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
 from clusterpass.doctor.trial_write import write_on_trial
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_USERS, TOO_WIDE
+from clusterpass.store.acl import (
+    ALWAYS,
+    FOR_FSYNC,
+    FOR_LIMITS,
+    FOR_SWITCHING,
+    FOR_USERS,
+    TOO_WIDE,
+)
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
@@ -234,7 +241,7 @@ def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
 
 
 def _needed(options: DoctorOptions) -> dict[str, str]:
-    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS}
+    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_SWITCHING}
     return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
 
 

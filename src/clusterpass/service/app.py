@@ -116,12 +116,14 @@ class Application:
                 settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
             )
             self._service = service
-            self._authorize = self._authorizing.open(service, self._logger)
+            front_door = self._authorizing.open(service, self._logger)
+            self._authorize = front_door
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None
             try:
-                yield
+                async with self._authorizing.listening(front_door, service, self._logger):
+                    yield
             finally:
                 if watch is not None:
                     watch.cancel()

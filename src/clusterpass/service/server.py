@@ -47,7 +47,11 @@ def serve(
         # As with `python -m`, modules in the working directory can be imported.
         sys.path.insert(0, str(Path.cwd()))
     app = create_app(settings, parent=os.getpid())
-    address = _free_address(settings.host, settings.port)
+    address = _free_address(settings.host, settings.port, "--port")
+    grpc_host, grpc_port = settings.grpc_host_and_port()
+    if grpc_port is not None:
+        # A worker shares the port with others, and would share it with a stranger.
+        _free_address(grpc_host, grpc_port, "authz_grpc_address")
     succession = None
     # Granian has threads for workers where Python has no global lock.
     can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
@@ -103,8 +107,11 @@ def _most_connections(wanted: int) -> int:
     return wanted
 
 
-def _free_address(host: str, port: int) -> str:
-    """Return the IP address of ``host``; raise ConfigurationError unless ``port`` is free there."""
+def _free_address(host: str, port: int, option: str) -> str:
+    """Return the IP address of ``host``; raise ConfigurationError unless ``port`` is free there.
+
+    ``option``: what names the port.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -119,13 +126,13 @@ def _free_address(host: str, port: int) -> str:
         try:
             probe.bind(address)
         except OSError as error:
-            raise ConfigurationError(_why_not(error, host, port)) from None
+            raise ConfigurationError(_why_not(error, host, port, option)) from None
     return str(address[0])
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _why_not(error: OSError, host: str, port: int, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use by another process; choose another with --port"
+        return f"port {port} on {host} is in use by another process; choose another with {option}"
     if error.errno == errno.EACCES:
-        return f"port {port} requires privileges; choose one above 1023 with --port"
+        return f"port {port} requires privileges; choose one above 1023 with {option}"
     return f"host: cannot listen on {host} ({error.strerror})"

@@ -1,6 +1,7 @@
 """Converts stored records to the values that callers see."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final, get_args
 
@@ -16,6 +17,7 @@ from clusterpass.protocol.replies import HistoryLine, Listed, Stored, StoredBan
 from clusterpass.sessions.authentication import authentications
 from clusterpass.tokens.identifiers import encode_session_id
 
+_LONGEST_ADDRESS: Final = len("0000:0000:0000:0000:0000:ffff:255.255.255.255")
 _KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 """The kinds of events in the order of their stored numbers, which begin at 1."""
 
@@ -154,7 +156,13 @@ def pack_address(address: object) -> bytes:
         return b""
     if not isinstance(address, str):
         raise InvalidInput("address must be a string")
+    text = address.partition("%")[0]
+    return _packed(text) if len(text) <= _LONGEST_ADDRESS else b""
+
+
+@lru_cache(1024)
+def _packed(text: str) -> bytes:
     try:
-        return ip_address(address.partition("%")[0]).packed
+        return ip_address(text).packed
     except ValueError:
         return b""

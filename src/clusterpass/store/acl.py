@@ -53,6 +53,8 @@ FOR_USERS: Final[Mapping[str, str]] = {"scan": "scan 0"}
 """Commands that only a listing of the user directory needs."""
 FOR_LIMITS: Final[Mapping[str, str]] = {"subscribe": "subscribe {channel}"}
 """Commands that put connections with CLIENT TRACKING under the servers' limit for pubsub."""
+FOR_SWITCHING: Final[Mapping[str, str]] = {"multi": "multi", "exec": "exec"}
+"""Commands without which a process that begins to hear of all changes asks for everything anew."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
 """Commands that only ``durability="fsync"`` needs."""
 TOO_WIDE: Final[Mapping[str, str]] = {

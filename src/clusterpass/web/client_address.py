@@ -5,6 +5,7 @@ first address that is not a trusted proxy is the client. Anything further left m
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -12,8 +13,12 @@ from ipaddress import (
     IPv6Network,
     ip_address,
 )
+from typing import Final
 
 from clusterpass.model.addresses import counted_address
+
+_LONGEST: Final = 80
+"""More characters than an address has, with brackets, a zone and a port."""
 
 __all__ = ["client_address", "counted_address"]
 
@@ -60,6 +65,11 @@ def _is_trusted(
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    return _parse_short(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(1024)
+def _parse_short(text: str) -> IPv4Address | IPv6Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

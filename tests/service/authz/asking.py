@@ -71,6 +71,7 @@ ALWAYS = {
 FAMILY = {
     "nginx": "X-Original",
     "haproxy": "X-Original",
+    "apache": "X-Original",
     "traefik": "X-Forwarded",
     "caddy": "X-Forwarded",
     "forward-auth": "X-Forwarded",

@@ -5,6 +5,8 @@ import asyncio
 import jwt
 import pytest
 
+from clusterpass.service.authz.endpoints import find_endpoint
+
 from ..conftest import PASSWORD, bearer
 from .asking import ALWAYS, FAMILY, PROXY, ask, asked, grant
 
@@ -88,6 +90,25 @@ async def test_challenges_and_reasons_are_those_of_verify(door, alice, directory
     assert ended.headers["content-type"] == "application/problem+json"
 
 
+async def test_every_answer_but_a_200_names_its_error_in_a_header(door, alice):
+    tokens = await door.login(alice)
+    errors = {
+        "/x": "token_missing",
+        "/admin": "step_up_required",
+        "/orders/1": "scope_missing",
+        "/closed": "access_denied",
+        "/../x": "access_denied",
+    }
+    for uri, error in errors.items():
+        given = None if error == "token_missing" else tokens
+        answer = await ask(door, uri, "POST", tokens=given)
+        assert answer.headers.get_list("x-auth-error") == [error] == [answer.json()["error"]]
+    unknown = await ask(door, "/x", tokens=tokens, target="/authz/nginx/other")
+    assert unknown.headers["x-auth-error"] == "policy_unavailable"
+    let_in = await ask(door, "/x", tokens=tokens)
+    assert (let_in.status_code, "x-auth-error" in let_in.headers) == (200, False)
+
+
 async def test_a_public_page_needs_nobody_and_names_nobody(door, alice):
     tokens = await door.login(alice)
     for headers in ({}, bearer(tokens), {"Authorization": "Bearer nonsense"}):
@@ -164,13 +185,18 @@ async def test_policies_have_names(door, alice, directory):
     for target in (
         "/authz/nginx/other",
         "/authz/envoy:other/x",
-        "/authz/apache",
+        "/authz/lighttpd",
         "/authz/",
         "/authz/nginx/",
         "/authz/nginx/strict/x",
     ):
         missing = await ask(door, "/public/x", tokens=tokens, target=target)
-        assert (missing.status_code, missing.json()["error"]) == (404, "not_found"), target
+        assert (missing.status_code, missing.json()["error"]) == (503, "policy_unavailable"), target
+        assert int(missing.headers["retry-after"]) >= 1
+        line = door.lines()[-1]
+        is_named = find_endpoint(target) is not None
+        reason = "unknown_policy" if is_named else "unknown_endpoint"
+        assert (line["error"], line["reason"]) == ("policy_unavailable", reason), target
     encoded = await ask(door, "/public/x", tokens=tokens, target="/authz%2Fnginx")
     assert encoded.status_code == 400, "the path of the call itself has no encoded slash"
 
@@ -187,7 +213,7 @@ async def test_without_a_policy_a_live_session_is_required_everywhere(start, mak
             let_in = await door.client.get(target, headers=bearer(tokens))
             assert let_in.headers["x-auth-subject"] == alice
         named = await door.client.get("/authz/nginx/strict", headers=bearer(tokens))
-        assert named.status_code == 404
+        assert named.status_code == 503
     refused = await ask(door, "/x", tokens=tokens, Cookie="a=b")
     assert refused.status_code == 200
 

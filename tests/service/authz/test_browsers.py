@@ -16,7 +16,8 @@ from clusterpass.testing import SimulatedClock
 
 from ..conftest import CHEAP_KIB, PASSWORD
 from ..page_browser import words
-from .browsing import APP, COOKIE, HOST, POLICY, PORTAL, PREFIX, Visitor, with_cookie
+from .browsing import APP, COOKIE, HOST, NAVIGATION, POLICY, PORTAL, PREFIX, Visitor, with_cookie
+from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
 
 AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3&namespace=cp-test-away"
 ACCESS_LIFETIME = 900
@@ -516,3 +517,27 @@ async def test_a_cookie_is_served_from_memory_as_a_token_is(visitor, alice, cloc
     async with asyncio.timeout(10):
         while not await is_from_memory(visitor.cookie):
             await asyncio.sleep(0.01)
+
+
+async def test_envoy_over_grpc(visitor, alice, clock, start, make):
+    await visitor.log_in(alice)
+    settings = make(authz_grpc_address=grpc_address())
+    await start(settings)
+    sent = f"a=1; {COOKIE}={visitor.cookie}; b=2"
+    asked = {"host": HOST, "headers": [("cookie", sent)]}
+    passed = await check(settings, check_request("/x", "POST", **asked))
+    assert status_of(passed) == 200
+    assert headers_of(passed)["x-auth-subject"] == alice
+    assert headers_of(passed)["cookie"] == "a=1; b=2"
+    assert not passed.ok_response.response_headers_to_add
+    clock.advance(seconds=ACCESS_LIFETIME + 1)
+    renewed = await check(settings, check_request("/x", "POST", **asked))
+    (cookie,) = renewed.ok_response.response_headers_to_add
+    assert cookie.header.value.startswith(f"{COOKIE}=1.")
+    assert "set-cookie" not in headers_of(renewed)
+    navigation = [(name.lower(), value) for name, value in NAVIGATION.items()]
+    led = await check(settings, check_request("/x?y=1", host=HOST, headers=navigation))
+    assert (status_of(led), led.status.code) == (302, 16)
+    url = urlsplit(headers_of(led)["location"])
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{PORTAL}/page/login"
+    assert parse_qs(url.query) == {"rd": [f"{APP}/x?y=1"]}

@@ -5,7 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
-from clusterpass.store.acl import FOR_FSYNC, FOR_LIMITS, FOR_USERS
+from clusterpass.store.acl import FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
@@ -23,7 +23,7 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
         if denied:
             missing.setdefault(denied, []).append(node)
     for denied, nodes in missing.items():
-        degrades = set(denied) <= FOR_USERS.keys() | FOR_LIMITS.keys()
+        degrades = set(denied) <= {*FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING}
         severity: Severity = "warning" if degrades else "problem"
         rules = " ".join(f"+{command}" for command in denied)
         unlimited = ""

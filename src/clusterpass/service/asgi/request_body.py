@@ -7,18 +7,16 @@
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from clusterpass.service.asgi.messages import Message, Receive, Scope, first_header
+from clusterpass.service.asgi.slow_bodies import Reading, SlowBodies
 from clusterpass.web.problems import Problem, of_status
 
 MOST_BODY_BYTES: Final = 64 * 1024
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
-_SLOW_SECONDS: Final = 0.5
-"""The time after which a body that has not arrived is a slow one."""
 _CLOSE: Final = {"Connection": "close"}
 
 
@@ -39,10 +37,7 @@ class BodyReader:
     ) -> None:
         """``seconds``: in which a body has to arrive. ``most_slow``: the bodies of one client that
         may be waited for at once, by ``client_of``, beyond the time that most take."""
-        self._seconds: Final = seconds
-        self._most_slow: Final = most_slow
-        self._client_of: Final = client_of
-        self._slow: Final[Counter[str]] = Counter()
+        self._slow: Final = SlowBodies(seconds=seconds, most_slow=most_slow, client_of=client_of)
 
     async def read(self, scope: Scope, receive: Receive, expected: str) -> bytes | Problem | None:
         """Return the body of a request, or the problem with it; None when the client has left.
@@ -51,32 +46,17 @@ class BodyReader:
         """
         if _content_length(scope) > MOST_BODY_BYTES:
             return _too_large()
-        problem = of_status(408, headers=_CLOSE)
-        slow_client: str | None = None
-
-        def become_slow() -> None:
-            nonlocal problem, slow_client
-            client = self._client_of(scope)
-            if self._slow[client] < self._most_slow:
-                self._slow[client] += 1
-                slow_client = client
-            else:
-                problem = _too_many()
-                deadline.reschedule(loop.time())
-
-        loop = asyncio.get_running_loop()
-        slowness = loop.call_later(min(_SLOW_SECONDS, self._seconds / 2), become_slow)
+        reading: Reading | None = None
         try:
-            async with asyncio.timeout(self._seconds) as deadline:
+            async with asyncio.timeout(None) as deadline:
+                reading = self._slow.begin(scope, deadline)
                 body = await _read_all(scope, receive)
         except TimeoutError:
-            return problem
+            is_refused = reading is not None and reading.is_refused
+            return _too_many() if is_refused else of_status(408, headers=_CLOSE)
         finally:
-            slowness.cancel()
-            if slow_client is not None:
-                self._slow[slow_client] -= 1
-                if not self._slow[slow_client]:
-                    del self._slow[slow_client]
+            if reading is not None:
+                self._slow.end(reading)
         if isinstance(body, bytes) and body and _media_type(scope) != expected:
             return of_status(415, f"Send the body as {expected}.")
         return body

@@ -8,6 +8,7 @@
 - ``identity``: the headers by which the upstream learns who calls. ``assertion``: the same, signed.
 - ``credentials``: the token of the request. ``audit``: what the log says. ``handler``: ASGI.
   ``setup``: what the settings say of it.
+- ``grpc_server``: the same decisions for Envoy, over gRPC. ``grpc_messages``: its messages.
 - ``cases``: tables of requests by which a policy is tested.
 
 What depends on no request is in ``original_request``, ``request_path``, ``policy``, ``patterns``

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
     AuthenticationError,
+    ClusterPassError,
     Session,
 )
 from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
@@ -17,18 +19,19 @@ from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.navigation import leading_of, redirecting
 from clusterpass.service.authz.original_request import (
+    ENVOY_OVER_GRPC,
     FAMILIES,
     Asked,
     OriginalRequest,
     read_original,
 )
-from clusterpass.service.authz.policy import Policies
+from clusterpass.service.authz.policy import POLICY_NAME, Policies
 from clusterpass.service.authz.renewal import BrowserRequest
 from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
 from clusterpass.web.client_address import is_trusted_peer
-from clusterpass.web.problems import Problem, of_status
+from clusterpass.web.problems import Problem
 
 if TYPE_CHECKING:
     from clusterpass.service.authz.assertion import Assertions
@@ -40,9 +43,10 @@ _UNREADABLE: Final = Problem(
     "The access policy cannot be read.",
     headers={"Retry-After": "5"},
 )
-_COPY_COOKIES: Final = frozenset({"traefik", "forward-auth"})
-"""Endpoints whose proxies pass the Cookie header of a 200 to the upstream."""
-_NO_POLICY: Final = "There is no authorization endpoint or policy of this name."
+_COPY_COOKIES: Final = frozenset({"traefik", "forward-auth", ENVOY_OVER_GRPC})
+"""The proxies that pass the Cookie header of a 200 on, in place of that of the client."""
+_ERROR: Final = b"x-auth-error"
+"""The header that names the error: some proxies keep nothing else of an answer but its status."""
 
 
 class FrontDoor:
@@ -81,21 +85,51 @@ class FrontDoor:
     async def _answer(
         self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]
     ) -> Answer:
+        if endpoint is None:
+            return _misnamed("unknown_endpoint", fields)
+        asked = self._asked(scope, endpoint, _headers_of(scope))
+        address = partial(address_of, self._service, scope)
+        return await self.judge(asked, endpoint.policy, address, fields)
+
+    async def judge(
+        self,
+        asked: Asked,
+        name: str,
+        address: Callable[[], str | None],
+        fields: dict[str, Any],
+    ) -> Answer:
+        """Return the answer to what a proxy asks.
+
+        ``name``: of the policy; empty for that without one. ``address``: returns that of the
+        client. ``fields``: of the log line.
+        """
+        try:
+            return await self._judge(asked, name, address, fields)
+        except ClusterPassError as error:
+            return _named(answer_problem(note_error(fields, error)), fields)
+
+    async def _judge(
+        self,
+        asked: Asked,
+        name: str,
+        address: Callable[[], str | None],
+        fields: dict[str, Any],
+    ) -> Answer:
         policies = None if self._policies is None else self._policies()
         if policies is None and self._policies is not None:
-            fields["error"] = _UNREADABLE.error
-            return answer_problem(_UNREADABLE)
-        name = "" if endpoint is None else endpoint.policy
+            return _unavailable(fields)
         policy = None if policies is None else policies.named(name)
-        if endpoint is None or (policy is None and (policies is not None or name)):
-            return answer_problem(of_status(404, _NO_POLICY))
-        headers = _headers_of(scope)
-        original = read_original(self._asked(scope, endpoint, headers))
+        if policy is None and (policies is not None or name):
+            fields["client"] = address()
+            fields["policy"] = name if POLICY_NAME.fullmatch(name) else "[invalid]"
+            return _misnamed("unknown_policy", fields)
+
+        original = read_original(asked)
         cookies = self._service.proxy_cookies
-        browser = None if cookies is None else BrowserRequest(cookies, headers, original)
+        browser = None if cookies is None else BrowserRequest(cookies, asked.headers, original)
 
         def token() -> str:
-            return token_of(headers, self._cookie) if browser is None else browser.token()
+            return token_of(asked.headers, self._cookie) if browser is None else browser.token()
 
         ruling = rule_on(policy, original)
         decision = await decide(
@@ -108,19 +142,19 @@ class FrontDoor:
             is_logged = self._logs_all or not decision.is_from_memory
             answer = self._allow(decision.session, original, is_logged=is_logged)
             if browser is not None:
-                answer.headers.extend(_cookie_headers(endpoint.proxy, browser, cookie))
+                answer.headers.extend(_cookie_headers(asked.proxy, browser, cookie))
             return answer
-        fields.update(audit_fields(original, ruling, address_of(self._service, scope), name))
+        fields.update(audit_fields(original, ruling, address(), name))
         if isinstance(decision, Denied) and "subject" not in fields:
             subject = attempted_subject(self._sessions.config, token)
             if subject is not None:
                 fields["attempted_subject"] = subject
         if self._leading is not None and isinstance(decision.error, AuthenticationError):
-            url = self._leading.away(original, headers, decision.error)
+            url = self._leading.away(original, asked.headers, decision.error)
             if url is not None:
                 problem = note_error(fields, decision.error)
-                return answer_problem(redirecting(problem, url, endpoint.proxy))
-        raise decision.error  # the responder reports it, and logs its code and reason
+                return _named(answer_problem(redirecting(problem, url, asked.proxy)), fields)
+        raise decision.error
 
     def _asked(self, scope: Scope, endpoint: Endpoint, headers: dict[str, list[str]]) -> Asked:
         client = scope.get("client")
@@ -131,6 +165,7 @@ class FrontDoor:
             method=scope["method"],
             suffix=endpoint.suffix,
             query=scope["query_string"].decode("latin-1"),
+            proxy=endpoint.proxy,
         )
 
     def _allow(
@@ -157,6 +192,26 @@ def _cookie_headers(
     if others is not None:
         headers.append((b"cookie", others.encode("latin-1")))
     return headers
+
+
+def _misnamed(reason: str, fields: dict[str, Any]) -> Answer:
+    """Return the answer to a proxy that asks for what there is not.
+
+    It is no 404, which would look like one of the application behind the proxy.
+    """
+    fields["reason"] = reason
+    return _unavailable(fields)
+
+
+def _unavailable(fields: dict[str, Any]) -> Answer:
+    fields["error"] = _UNREADABLE.error
+    return _named(answer_problem(_UNREADABLE), fields)
+
+
+def _named(answer: Answer, fields: dict[str, Any]) -> Answer:
+    """Add the header with the error of ``fields`` to ``answer``, and return it."""
+    answer.headers.append((_ERROR, fields["error"].encode("ascii")))
+    return answer
 
 
 def _raw_path(scope: Scope) -> str:

@@ -3,8 +3,8 @@
 Each endpoint reads one family of headers alone. If it fell back to another one, a client could
 send the headers that its proxy does not set.
 
-- ``original``: X-Original-Method, -Proto, -Host and -URI, which the configuration of nginx or
-  HAProxy has to set, all four.
+- ``original``: X-Original-Method, -Proto, -Host and -URI, which the configuration of nginx,
+  HAProxy or Apache has to set, all four.
 - ``forwarded``: X-Forwarded-Method, -Proto, -Host and -Uri, as Traefik and Caddy send them.
 - ``request``: the request itself, as Envoy sends it, with the path behind that of the endpoint.
 
@@ -23,12 +23,15 @@ Family = Literal["original", "forwarded", "request"]
 FAMILIES: Final[Mapping[str, Family]] = {
     "nginx": "original",
     "haproxy": "original",
+    "apache": "original",
     "traefik": "forwarded",
     "caddy": "forwarded",
     "forward-auth": "forwarded",
     "envoy": "request",
 }
 """What each proxy sends; the keys are the names of the endpoints."""
+ENVOY_OVER_GRPC: Final = "envoy-grpc"
+"""Who asks where no path of an endpoint says so."""
 _HEADERS: Final[Mapping[Family, tuple[str, str, str, str]]] = {
     "original": ("x-original-method", "x-original-proto", "x-original-host", "x-original-uri"),
     "forwarded": (
@@ -63,6 +66,8 @@ class Asked:
     """The path behind that of the endpoint, not decoded."""
     query: str = ""
     """The query of the request to the endpoint; decides nothing."""
+    proxy: str = ""
+    """Who asks: a key of ``FAMILIES``, or ENVOY_OVER_GRPC."""
 
     def of(self, name: str) -> Sequence[str]:
         """Return the values of a header."""

@@ -55,14 +55,16 @@ class BrowserRequest:
         return self._cookies.access_token(self._ticket)
 
     def other_cookies(self) -> str | None:
-        """Return the Cookie header without the cookie for proxies; None when nothing is left.
+        """Return the Cookie header without the cookie for proxies; None when there is no header.
 
-        Traefik, which cannot edit the header itself, passes this one to the upstream.
+        A proxy that cannot edit the header itself passes this one to the upstream.
         """
+        if not self._headers.get("cookie"):
+            return None
         name = self._cookies.cookie.name
         pairs = ";".join(self._headers.get("cookie", ())).split(";")
         kept = [pair for pair in pairs if pair.partition("=")[0].strip(" \t") != name]
-        return ";".join(kept).strip(" \t") or None
+        return ";".join(kept).strip(" \t")
 
     async def settle(
         self, sessions: AsyncSessionManager, decision: Decision

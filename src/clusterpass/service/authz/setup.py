@@ -1,11 +1,14 @@
 """Opens the front door: what is read once, before a worker starts, and the handler of a worker."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from clusterpass import (
     Config,
+    ConfigurationError,
 )
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.reload import ReloadedPolicies
@@ -23,6 +26,7 @@ class AuthzSetup:
 
     policies: ReloadedPolicies | None
     assertions: "Assertions | None"
+    grpc_address: str | None
 
     @classmethod
     def of(
@@ -33,6 +37,8 @@ class AuthzSetup:
         ``logger``: is told when the file has changed. ``may_be_broken``: start without rules then,
         which lets nobody in.
         """
+        if settings.authz_grpc_address is not None:
+            _require_grpc()
         # Each module is loaded where the settings ask for it alone: a worker stays small.
         policies = assertions = None
         if settings.authz_policy is not None:
@@ -48,9 +54,33 @@ class AuthzSetup:
             from clusterpass.service.authz.assertion import Assertions  # noqa: PLC0415
 
             assertions = Assertions(config.keys, config.issuer)
-        return cls(policies, assertions)
+        return cls(policies, assertions, settings.authz_grpc_address)
 
     def open(self, service: Service, logger: Any) -> FrontDoor:
         """Return the handler of a worker. ``logger``: as for the other paths."""
         current = None if self.policies is None else self.policies.current
         return FrontDoor(service, Responder(logger), current, self.assertions)
+
+    @asynccontextmanager
+    async def listening(
+        self, door: FrontDoor, service: Service, logger: Any
+    ) -> AsyncIterator[None]:
+        """Answer by gRPC as well, where the settings say so. ``door``: who judges."""
+        if self.grpc_address is None:
+            yield
+            return
+        from clusterpass.service.authz.grpc_server import Authorization, serving  # noqa: PLC0415
+
+        async with serving(Authorization(door, service, logger), self.grpc_address):
+            yield
+
+
+def _require_grpc() -> None:
+    """Load what gRPC needs, so that the workers share it; raise ConfigurationError without it."""
+    try:
+        import clusterpass.service.authz.grpc_server  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"authz_grpc_address needs packages that are missing ({error.name}); install them with:"
+            ' pip install "clusterpass[envoy]"'
+        ) from None

@@ -15,6 +15,8 @@ from clusterpass.service.calls.service import Service
 from clusterpass.web.client_address import client_address
 
 _LONGEST_KEY: Final = 128
+_LONGEST_NAME: Final = 100
+"""Characters of a user name that are logged."""
 
 
 def address_of(service: Service, scope: Scope) -> str | None:
@@ -44,6 +46,16 @@ def operation_id_of(scope: Scope, *caller: str) -> str | None:
         raise InvalidInput(f"Send Idempotency-Key once, with 1 to {_LONGEST_KEY} bytes.")
     named = json.dumps([*caller, scope["method"], scope["path"], keys[0]])
     return hashlib.sha256(named.encode("ascii")).hexdigest()[:16]
+
+
+def log_attempt(fields: dict[str, Any], username: str, address: str | None) -> None:
+    """Add to a log line who could not log in, for programs that count these by the address.
+
+    ``address``: the client's.
+    """
+    if address is not None:
+        fields["client"] = address
+    fields["attempted_subject"] = username[:_LONGEST_NAME]
 
 
 def log_session(fields: dict[str, Any], session: Session) -> None:

@@ -4,12 +4,14 @@ from typing import Any, Final
 
 from clusterpass import (
     ImpersonationRefused,
+    InvalidCredentials,
     Session,
     TokenPair,
+    TooManyAttempts,
 )
 from clusterpass.service.asgi.messages import Scope, header_values
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
-from clusterpass.service.calls.requests import operation_id_of
+from clusterpass.service.calls.requests import log_attempt, operation_id_of
 from clusterpass.service.calls.service import Service
 
 DEVICE_TOKEN: Final = b"x-device-token"
@@ -25,16 +27,20 @@ async def login(
     """
     sent = header_values(scope, DEVICE_TOKEN)
     known = service.devices.known(sent[0], body.username) if len(sent) == 1 else None
-    pair = await service.authenticator.login(
-        body.username,
-        body.password.get_secret_value(),
-        device=body.device,
-        device_type=body.device_type,
-        remember=body.remember,
-        replace=body.replace,
-        address=address,
-        known=known,
-    )
+    try:
+        pair = await service.authenticator.login(
+            body.username,
+            body.password.get_secret_value(),
+            device=body.device,
+            device_type=body.device_type,
+            remember=body.remember,
+            replace=body.replace,
+            address=address,
+            known=known,
+        )
+    except (InvalidCredentials, TooManyAttempts):
+        log_attempt(fields, body.username, address)
+        raise
     fields["subject"] = pair.subject
     return pair, (DEVICE_TOKEN, service.devices.make(body.username, known).encode("ascii"))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from clusterpass import (
     ClusterPassError,
@@ -29,6 +29,24 @@ class Answer(NamedTuple):
     headers: Headers
     body: bytes = b""
     is_logged: bool = True
+
+
+Maybe = TypeVar("Maybe", Answer, Answer | None)
+
+
+async def settled(answering: Awaitable[Maybe], fields: dict[str, Any]) -> Maybe | Answer:
+    """Return the answer, or the one that reports the error which ``answering`` raises.
+
+    ``answering``: returns None when the client has left. ``fields``: of the log line; an error adds
+    what it is.
+    """
+    try:
+        return await answering
+    except ClusterPassError as error:
+        return answer_problem(note_error(fields, error))
+    except Exception as error:  # noqa: BLE001 (the last resort)
+        fields.update(describe_exception(error))
+        return answer_problem(unexpected())
 
 
 def answer_problem(problem: Problem) -> Answer:
@@ -64,19 +82,12 @@ class Responder:
         started = time.perf_counter() if started is None else started
         status, is_logged = 0, True
         try:
-            try:
-                answer = await answering
-            except ClusterPassError as error:
-                answer = answer_problem(note_error(fields, error))
+            answer = await settled(answering, fields)
             if answer is not None:
                 status, is_logged = answer.status, answer.is_logged
                 await _send(scope, send, answer, this_id)
-        except Exception as error:  # noqa: BLE001 (the last resort)
+        except Exception as error:  # noqa: BLE001 (the connection is of no use any more)
             fields.update(describe_exception(error))
-            if not status:
-                answer = answer_problem(unexpected())
-                status = answer.status
-                await _send(scope, send, answer, this_id)
         finally:
             if is_logged:
                 # The paths are constants, so nothing in them has to be cut.

@@ -104,6 +104,8 @@ async def log_in(visit: Visit) -> Response:
             known=known,
         )
     except _REFUSALS as error:
+        if isinstance(error, InvalidCredentials | TooManyAttempts):
+            visit.log_attempt(username, error)
         return _refusal(visit, error, fields, kind, address)
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()

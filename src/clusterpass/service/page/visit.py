@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from clusterpass import (
     AuthenticationError,
+    ClusterPassError,
     InvalidRefreshToken,
     InvalidToken,
     Session,
@@ -31,7 +32,7 @@ from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.asgi.request_log import LOG_FIELDS
 from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.calls.known_devices import LIFETIME
-from clusterpass.service.calls.requests import log_session
+from clusterpass.service.calls.requests import log_attempt, log_session
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.page.paths import Paths
@@ -237,6 +238,12 @@ class Visit:
             with suppress(InvalidToken):
                 return cookies.access_token(cookies.read(sent))
         return None
+
+    def log_attempt(self, username: str, error: ClusterPassError) -> None:
+        """Add to the log line that a login as ``username`` was refused."""
+        fields = dict[str, Any]()
+        log_attempt(fields, username, self.address)
+        self.log(**fields, error=error.code)
 
     async def _end(self, error: AuthenticationError) -> SessionEnd:
         end = SessionEnd.of_error(error)

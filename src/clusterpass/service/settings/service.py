@@ -32,6 +32,9 @@ TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
 """The name of the form field that carries the CSRF token on the page."""
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_GRPC_ADDRESS: Final = re.compile(
+    r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
+)
 _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 Network = IPv4Network | IPv6Network
@@ -165,6 +168,12 @@ class Settings(BrowserSettings):
         description="Maximum outage_grace of /authz/... in seconds, whatever a rule or the setting"
         " outage_grace says; 0: none.",
     )
+    authz_grpc_address: str | None = Field(
+        default=None,
+        description="The address and port, such as `127.0.0.1:9001`, on which the service answers"
+        " Envoy's ext_authz over gRPC; needs `clusterpass[envoy]`. The connections are not"
+        " encrypted: use an address that the proxies alone reach.",
+    )
     cookie_secure: bool = Field(
         default=True,
         description="Whether the page's cookies are sent over HTTPS only. Turn it off only for"
@@ -200,6 +209,21 @@ class Settings(BrowserSettings):
             raise ValueError("write it as module:function, for example myapp.users:check")
         return value
 
+    @field_validator("authz_grpc_address")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if value.startswith("unix"):
+            raise ValueError(
+                "is a Unix socket, which a worker would take away from another one; write it as"
+                " HOST:PORT"
+            )
+        found = _GRPC_ADDRESS.fullmatch(value)
+        if found is None or not 1 <= int(found["port"]) <= 65_535:
+            raise ValueError("write it as HOST:PORT, for example 127.0.0.1:9001 or [::1]:9001")
+        return value
+
     @field_validator("port", mode="before")
     @classmethod
     def _no_service_link(cls, value: object) -> object:
@@ -229,6 +253,8 @@ class Settings(BrowserSettings):
                 "authz_policy needs trusted_proxies: rules judge what a proxy says of a request,"
                 " and only a trusted proxy is believed"
             )
+        if self.grpc_host_and_port()[1] == self.port:
+            raise ValueError("authz_grpc_address needs a port of its own: port is the one for HTTP")
         if not self.cookie_secure and self.host not in _LOOPBACK:
             raise ValueError(
                 "cookie_secure may be turned off only if host is a loopback address: session"
@@ -240,6 +266,11 @@ class Settings(BrowserSettings):
             trusts_a_proxy=bool(self.trusted_proxies),
         )
         return self
+
+    def grpc_host_and_port(self) -> tuple[str, int | None]:
+        """Return the host and the port of ``authz_grpc_address``; no port where it is not set."""
+        host, _, port = (self.authz_grpc_address or "").rpartition(":")
+        return host.strip("[]"), int(port) if port else None
 
     def throttle(self) -> ThrottlePolicy:
         """Return the limits of the login throttle."""

@@ -4,22 +4,24 @@ The response that was kept with an entry is served from here, without rebuilding
 
 Every step takes constant time, whatever the number of entries:
 
-- The entries lie in many small dictionaries, by the hash of the token. A dictionary is resized in
-  one go, and its first item is found by passing over the slots of those that were deleted before
-  it, so a large one would stall its caller. These have some hundred items each.
+- The entries lie in many small dictionaries, by a digest of the token, which takes a tenth of the
+  token's memory. A dictionary is resized in one go, and its first item is found by passing over the
+  slots of those that were deleted before it, so a large one would stall its caller. These have some
+  hundred items each.
 - A key has one number: how many entries are of it, and when it changed last. A change is noted
   there and applied when an entry is taken. Changes are counted, not timed.
 - Eviction goes from one dictionary to the next, and takes the oldest entry of each, after those
-  whose tokens have expired. Entries get here when they are not used, and leave when they are, so
-  the oldest is the one that has not been used for longest.
+  whose tokens have expired. An entry that was used since it was last looked at becomes the newest
+  instead. So the one that leaves has, roughly, not been used for longest.
 
-Keys and values are strings, bytes and integers. The garbage collector tracks neither these nor,
-before Python 3.14, a dictionary that holds nothing else. Python 3.14 tracks every dictionary: there
-a full collection passes over all keys and values, in some milliseconds for 100,000 tokens.
+Keys and values are bytes, arrays of bytes and integers. The garbage collector tracks neither these
+nor, before Python 3.14, a dictionary that holds nothing else. Python 3.14 tracks every dictionary:
+there a full collection passes over all keys and values, in some milliseconds for 100,000 tokens.
 """
 
 from array import array
 from collections.abc import Callable
+from hashlib import sha256
 from math import inf, nextafter
 from struct import Struct
 from typing import Final, NamedTuple
@@ -27,16 +29,18 @@ from typing import Final, NamedTuple
 _IN_ONE: Final = 128
 """The number of entries in each dictionary when the cache is full, on average."""
 _MOST_DICTIONARIES: Final = 2**17
-_HEAD: Final = Struct(">dQHIqdd")  # positive doubles have the order of their big-endian bytes
+_HEAD: Final = Struct(">dQHIqddd")  # positive doubles have the order of their big-endian bytes
 """When the token expires, the number of changes before, the lengths of the key and of the response,
-the lease, its deadline, and when the entry was used."""
-_USED_AT: Final = Struct(">d")
-_BEFORE_USE: Final = _HEAD.size - _USED_AT.size
-_EXPIRY: Final = Struct(">d")
+the lease, its deadline, when the entry was used, and the latest use that eviction has seen."""
+_TIME: Final = Struct(">d")
+_SEEN_AT: Final = _HEAD.size - _TIME.size
+_USED_AT: Final = _SEEN_AT - _TIME.size
+_PASSED_OVER: Final = 16
+"""The most entries that eviction passes over because they were used."""
 _COUNT_BITS: Final = 32
 _COUNT: Final = 2**_COUNT_BITS - 1
 _OVERHEAD: Final = 290
-"""The memory of an entry apart from its token, twice its key, and its contents, as measured by
+"""The memory of an entry apart from twice its key, and its contents, as measured by
 ``python -m benchmarks near_memory``."""
 
 
@@ -72,7 +76,7 @@ class PackedTokens:
         needed = max(1, min(most // _IN_ONE, _MOST_DICTIONARIES))
         count = 1 << (needed - 1).bit_length()
         self._mask: Final = count - 1
-        self._entries: Final[list[dict[str, bytes]]] = [{} for _ in range(count)]
+        self._entries: Final[list[dict[bytes, bytearray]]] = [{} for _ in range(count)]
         self._keys: Final[list[dict[bytes, int]]] = [{} for _ in range(count)]
         self._soonest: Final = array("d", [inf]) * count
         """A time before which no token in the dictionary of the same place expires."""
@@ -86,7 +90,10 @@ class PackedTokens:
         return self._count
 
     def __contains__(self, token: object) -> bool:
-        return token in self._entries[hash(token) & self._mask]
+        if not self._count or not isinstance(token, str):
+            return False
+        name = _digest(token)
+        return name in self._entries[hash(name) & self._mask]
 
     def put(self, token: str, key: bytes, expires_at: float, entry: Packed, now: float) -> None:
         """Put an entry in, and drop expired ones from the dictionary where it lies.
@@ -94,32 +101,38 @@ class PackedTokens:
         ``key``: the key of the subject's sessions. ``expires_at``, ``now``: seconds since the
         epoch.
         """
-        place = hash(token) & self._mask
+        name = _digest(token)
+        place = hash(name) & self._mask
         self._drop_expired(place, now)
         contents, response, lease, deadline, used_at = entry
         head = _HEAD.pack(
-            expires_at, self._changes, len(key), len(response), lease, deadline, used_at
+            expires_at, self._changes, len(key), len(response), lease, deadline, used_at, used_at
         )
-        packed = b"".join((head, key, response, contents))
-        self._entries[place][token] = packed
+        packed = bytearray(b"".join((head, key, response, contents)))
+        self._entries[place][name] = packed
         self._soonest[place] = min(self._soonest[place], expires_at)
         keys = self._keys[hash(key) & self._mask]
         keys[key] = keys.get(key, 0) + 1
         self._count += 1
-        self.size += _size(token, packed, key)
+        self.size += _size(packed, key)
 
     def take(self, token: str) -> Taken | None:
         """Take the entry of ``token`` out; None: there is none."""
-        place = hash(token) & self._mask
-        packed = self._entries[place].get(token)
+        if not self._count:
+            return None
+        name = _digest(token)
+        place = hash(name) & self._mask
+        packed = self._entries[place].get(name)
         if packed is None:
             return None
-        _, changes, length, size, lease, deadline, used_at = _HEAD.unpack_from(packed)
+        _, changes, length, size, lease, deadline, used_at, _ = _HEAD.unpack_from(packed)
         start = _HEAD.size + length
-        key, response = packed[_HEAD.size : start], packed[start : start + size]
+        end = start + size
+        key = bytes(packed[_HEAD.size : start])
         changed = self._keys[hash(key) & self._mask][key] >> _COUNT_BITS
-        self._drop(place, token)
-        entry = Packed(packed[start + size :], response, lease, deadline, used_at)
+        self._drop(place, name)
+        response = bytes(packed[start:end])
+        entry = Packed(bytes(packed[end:]), response, lease, deadline, used_at)
         return Taken(key, entry, changed > changes)
 
     def response(self, token: str, now: float, until: Callable[[int], float]) -> bytes | None:
@@ -127,21 +140,19 @@ class PackedTokens:
 
         ``now``: seconds of the steady clock. ``until``: returns when the lease of a number ends.
         """
-        place = hash(token) & self._mask
-        entries = self._entries[place]
-        packed = entries.get(token)
+        name = _digest(token)
+        packed = self._entries[hash(name) & self._mask].get(name)
         if packed is None:
             return None
-        _, changes, length, size, lease, deadline, _ = _HEAD.unpack_from(packed)
+        _, changes, length, size, lease, deadline, _, _ = _HEAD.unpack_from(packed)
         if not size or now >= deadline or now >= until(lease):
             return None
         start = _HEAD.size + length
-        key = packed[_HEAD.size : start]
+        key = bytes(packed[_HEAD.size : start])
         if self._keys[hash(key) & self._mask][key] >> _COUNT_BITS > changes:
             return None
-        del entries[token]  # it becomes the newest, which is evicted last
-        entries[token] = b"".join((packed[:_BEFORE_USE], _USED_AT.pack(now), packed[_HEAD.size :]))
-        return packed[start : start + size]
+        _TIME.pack_into(packed, _USED_AT, now)
+        return bytes(packed[start : start + size])
 
     def changed(self, key: bytes) -> None:
         """Take note that ``key`` has or may have changed."""
@@ -152,7 +163,7 @@ class PackedTokens:
             keys[key] = self._changes << _COUNT_BITS | known & _COUNT
 
     def make_room(self, now: float) -> int:
-        """Drop expired entries of one dictionary, or else its oldest entry.
+        """Drop expired entries of one dictionary, or else its oldest one that was not used.
 
         ``now``: seconds since the epoch. Returns how many were evicted before they expired.
         """
@@ -163,7 +174,7 @@ class PackedTokens:
             if self._drop_expired(place, now):
                 return 0
             if entries:
-                self._drop(place, next(iter(entries)))
+                self._drop(place, _oldest_unused(entries))
                 return 1
         return 0
 
@@ -179,18 +190,18 @@ class PackedTokens:
         if self._soonest[place] > now:
             return 0
         entries = self._entries[place]
-        after = _EXPIRY.pack(nextafter(now, inf))
-        expired = [token for token, packed in entries.items() if packed < after]
-        for token in expired:
-            self._drop(place, token)
+        after = _TIME.pack(nextafter(now, inf))
+        expired = [name for name, packed in entries.items() if packed < after]
+        for name in expired:
+            self._drop(place, name)
         first = min(entries.values(), default=None)
-        self._soonest[place] = inf if first is None else _EXPIRY.unpack_from(first)[0]
+        self._soonest[place] = inf if first is None else _TIME.unpack_from(first)[0]
         return len(expired)
 
-    def _drop(self, place: int, token: str) -> None:
-        packed = self._entries[place].pop(token)
+    def _drop(self, place: int, name: bytes) -> None:
+        packed = self._entries[place].pop(name)
         length = _HEAD.unpack_from(packed)[2]
-        key = packed[_HEAD.size : _HEAD.size + length]
+        key = bytes(packed[_HEAD.size : _HEAD.size + length])
         keys = self._keys[hash(key) & self._mask]
         left = keys[key] - 1
         if left & _COUNT:
@@ -198,8 +209,30 @@ class PackedTokens:
         else:
             del keys[key]
         self._count -= 1
-        self.size -= _size(token, packed, key)
+        self.size -= _size(packed, key)
 
 
-def _size(token: str, packed: bytes, key: bytes) -> int:
-    return _OVERHEAD + len(token) + len(packed) + len(key)
+def _digest(token: str) -> bytes:
+    """Return what stands for ``token``: nobody can make another text with the same 128 bits."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _oldest_unused(entries: dict[bytes, bytearray]) -> bytes:
+    """Return the oldest entry that was not used since it was last looked at, or else the oldest.
+
+    Those that were used become the newest.
+    """
+    first = next(iter(entries))
+    for _ in range(min(_PASSED_OVER, len(entries))):
+        name = next(iter(entries))
+        packed = entries[name]
+        used_at, seen_at = _TIME.unpack_from(packed, _USED_AT), _TIME.unpack_from(packed, _SEEN_AT)
+        if used_at <= seen_at:
+            return name
+        _TIME.pack_into(packed, _SEEN_AT, *used_at)
+        entries[name] = entries.pop(name)
+    return first
+
+
+def _size(packed: bytearray, key: bytes) -> int:
+    return _OVERHEAD + len(packed) + len(key)

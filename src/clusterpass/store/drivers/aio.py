@@ -183,7 +183,9 @@ class AsyncStore(StoreBase):
         """Take the steps of an exchange; ``read``: the key that is read, if it only reads."""
         if read is not None and nodes.watch is None and self._observer is not None:
             self._observer.unheard(read)  # announced over no connection
-        return await nodes.drive(steps, self.search, sent, agree=self.agree, until=until)
+        return await nodes.drive(
+            steps, self.search, sent, agree=self.agree, probe=self.probe, until=until
+        )
 
     def _nodes(self) -> Nodes:
         """The connections of the running event loop."""

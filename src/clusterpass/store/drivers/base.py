@@ -18,7 +18,8 @@ from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.evidence import Inquiry, journal_nodes
 from clusterpass.store.exchanges.look_up import count_replicas, look_up, reach_primary
 from clusterpass.store.exchanges.primary_role import is_primary
-from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp
+from clusterpass.store.exchanges.probe import probe
+from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.randomness import chance
@@ -141,11 +142,32 @@ class StoreBase:
             self.slots = counted or self.slots
             return
         slots = yield from look_up(
-            self._candidates(), wanted.suspect, wanted.seen + 1, time.monotonic, wanted.until
+            self._candidates(),
+            wanted.suspect,
+            wanted.seen + 1,
+            time.monotonic,
+            wanted.until,
+            unanswered=self._note_silence(set()),
         )
         if slots is not None:
             self.slots = slots
             self.breakers.keep_only({*slots.primaries()})
+
+    def _note_silence(self, silent: set[Hashable]) -> Callable[[Address], None]:
+        """Return what a look-up is to call with each node that does not answer it."""
+
+        def note(node: Address) -> None:
+            silent.add(node)
+            primaries = self.slots.primaries()
+            if primaries and {*primaries} <= {*silent, *list(self.breakers.silent)}:
+                self.breakers.failed_together(primaries, "timeout")
+
+        return note
+
+    def probe(self, wanted: Probe) -> Exchange[None]:
+        """Find out whether a node that has been silent for long answers again."""
+        until = time.monotonic() + self.location.patience.deadline
+        return probe(wanted, self._current, self.breakers, self.keyspace, until)
 
     def _candidates(self) -> list[Address]:
         """The nodes to ask for the slots: primaries first, then seeds; silent nodes last.

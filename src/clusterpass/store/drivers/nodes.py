@@ -8,9 +8,11 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
@@ -23,8 +25,9 @@ Result = TypeVar("Result")
 _COMMIT_LINKS: Final = 2
 """Two, so that one batch is collected and sent while another waits for its confirmation."""
 Search = Callable[[LookUp], Exchange[None]]
-Agreement = Callable[[Agree], Exchange[bool]]
 """Makes the exchange that carries out a look-up of the slots."""
+Agreement = Callable[[Agree], Exchange[bool]]
+Probing = Callable[[Probe], Exchange[None]]
 
 
 class ListenerTask(LinkListener, Protocol):
@@ -57,6 +60,8 @@ class Nodes:
         self._lock = asyncio.Lock()
         self._asking: dict[Address, asyncio.Lock] = {}
         """Held while others are asked about a node that is in doubt."""
+        self._probes: Final[set[asyncio.Task[None]]] = set()
+        """Those that are under way."""
         self._closed = False
 
     def link(self, address: Address) -> Link:
@@ -96,6 +101,8 @@ class Nodes:
         self._drop_all()
 
     def _drop_all(self) -> None:
+        for task in list(self._probes):
+            task.cancel()
         for address in [*self._links.keys() | self._commits.keys()]:
             self.drop(address)
 
@@ -144,14 +151,15 @@ class Nodes:
         sent: tuple[Address, Replies | Fault] | None = None,
         *,
         agree: Agreement | None = None,
+        probe: Probing | None = None,
         until: float | None = None,
     ) -> Result:
         """Take the steps of an exchange to its end: return its result, raise its error.
 
         ``search`` makes the exchange of a look-up, ``agree`` that of a question about a node that
-        is in doubt; ``sent``: the node to which the first :class:`Send` went already, and the
-        outcome; ``until``: as for :meth:`send`. An exchange that is left before its end, as by a
-        cancellation, is closed.
+        is in doubt, ``probe`` that of a probe; ``sent``: the node to which the first :class:`Send`
+        went already, and the outcome; ``until``: as for :meth:`send`. An exchange that is left
+        before its end, as by a cancellation, is closed.
         """
         outcome: Replies | Fault | bool | None = None
         try:
@@ -169,6 +177,10 @@ class Nodes:
                 elif isinstance(instruction, Agree):
                     assert agree is not None
                     outcome = await self._agree(instruction, search, agree)
+                elif isinstance(instruction, Probe):
+                    assert probe is not None
+                    await self._probe(instruction, search, probe)
+                    outcome = None
                 elif isinstance(instruction, Drop):
                     self.drop(instruction.node)
                     outcome = None
@@ -208,6 +220,16 @@ class Nodes:
             return await self.drive(agree(wanted), search)
         finally:
             lock.release()
+
+    async def _probe(self, wanted: Probe, search: Search, probe: Probing) -> None:
+        task = self.loop.create_task(self._probe_quietly(wanted, search, probe))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+        await asyncio.wait((task,), timeout=wanted.seconds)
+
+    async def _probe_quietly(self, wanted: Probe, search: Search, probe: Probing) -> None:
+        with suppress(ClusterPassError):
+            await self.drive(probe(wanted), search)
 
     def _new_link(
         self, address: Address, listener: LinkListener | None, limit: float | None = None

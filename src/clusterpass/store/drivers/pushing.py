@@ -6,9 +6,9 @@ opened, and is asked to push other changes when somebody listens to all of them,
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.broadcast_rule import (
@@ -21,7 +21,13 @@ from clusterpass.store.drivers.broadcast_rule import (
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.handshake import Pushes, switching
+from clusterpass.store.wire.handshake import (
+    Pushes,
+    is_gapless,
+    refusal_to_widen,
+    switching,
+    widening,
+)
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.resp import pack, pack_one
 
@@ -95,23 +101,48 @@ class Pushing:
             self._refused(address, _OVER_RESP2)
             return
         self._asked.add(address)
-        commands = switching(pushes, self._observer.prefixes, self._store.keyspace)
+        widens = (self.met[address], pushes) == ("read", "all")
+        prefixes = self._observer.prefixes
+        if widens:
+            commands = widening(prefixes)
+        else:
+            commands = switching(pushes, prefixes, self._store.keyspace)
         answer = connection.ask(pack(commands), len(commands), urgent=True)
-        answer.add_done_callback(partial(self._switched, address, connection, pushes))
+        judge = self._widened if widens else partial(self._switched, pushes)
+        answer.add_done_callback(partial(self._take_answer, address, connection, judge))
 
-    def _switched(
-        self, address: Address, connection: MultiplexedConnection, pushes: Pushes, answer: Answer
+    def _take_answer(
+        self,
+        address: Address,
+        connection: MultiplexedConnection,
+        judge: Callable[[Address, Sequence[Any]], None],
+        answer: Answer,
     ) -> None:
         outcome = None if answer.cancelled() else answer.result()
+        if not connection.is_open:
+            return  # the link reports a lost connection itself
         if outcome is None or isinstance(outcome, Fault):
-            # The link reports a lost connection itself; an open one had too many requests waiting.
-            if connection.is_open:
-                self._asked.discard(address)
-            return
-        if pushes != "nothing" and isinstance(outcome.values[1], ServerError):
-            self._refused(address, outcome.values[1])
-        elif connection.is_open:
+            self._asked.discard(address)  # too many requests were waiting
+        else:
+            judge(address, outcome.values)
+
+    def _switched(self, pushes: Pushes, address: Address, replies: Sequence[Any]) -> None:
+        if pushes != "nothing" and isinstance(replies[1], ServerError):
+            self._refused(address, replies[1])
+        else:
             self._connected(address, pushes)
+
+    def _widened(self, address: Address, replies: Sequence[Any]) -> None:
+        refusal = refusal_to_widen(replies)
+        if refusal is not None:
+            self._refused(address, refusal)
+        elif is_gapless(replies) and self.met.get(address) == "read":
+            # What was read before goes on being pushed, so its generation does too.
+            self.met[address] = "all"
+            self._asked.discard(address)
+            self._store.pushing_all.add(address)
+        else:
+            self._connected(address, "all")
 
     def _apply_rule(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
         pushes_all = address in self._all

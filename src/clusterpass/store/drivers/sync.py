@@ -7,6 +7,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError
@@ -20,7 +21,7 @@ from clusterpass.store.drivers.watch_thread import (
     refuse_green_threads,
 )
 from clusterpass.store.exchanges.look_up import ask_one
-from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 
@@ -193,6 +194,9 @@ class SyncStore(StoreBase):
                         outcome = None
                     case Agree() as doubt:
                         outcome = self._agree(doubt)
+                    case Probe() as wanted:
+                        self._probe(wanted)
+                        outcome = None
                     case Drop(address):
                         self._drop(address)
                         outcome = None
@@ -252,6 +256,21 @@ class SyncStore(StoreBase):
             return self._drive(self.agree(wanted))
         finally:
             lock.release()
+
+    def _probe(self, wanted: Probe) -> None:
+        """Probe a node on a thread of its own: the caller waits for a moment only."""
+        is_over = threading.Event()
+
+        def work() -> None:
+            try:
+                with suppress(ClusterPassError):
+                    self._drive(self.probe(wanted))
+            finally:
+                is_over.set()
+
+        with suppress(RuntimeError):  # no thread can start, as at the interpreter's end
+            threading.Thread(target=work, name="clusterpass-probe", daemon=True).start()
+            is_over.wait(wanted.seconds)
 
     def _drop(self, address: Address) -> None:
         pool = self._pools.pop(address, None)

@@ -6,20 +6,20 @@ A breaker is in one of three states:
 - *half-open*: the node did not answer. One caller at a time tries again; the others wait for the
   result, as the slot may have another owner in a moment. The number of waiting callers is bounded.
 - *open*: the node has not answered for longer than any caller would wait. Callers are refused at
-  once, except for a single try after each pause.
+  once. After each pause one of them has a probe made, in the background, and waits a moment for it.
 
 The first reply closes the breaker. Retries of calls that a node did answer ("try again") draw on
 the budget of the node that they go to: a share of its calls, and a few a second. Calls whose target
 is not known yet share one budget of their own.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from clusterpass.store.randomness import chance
 
-Verdict = Literal["go", "try", "wait", "refuse"]
+Verdict = Literal["go", "try", "wait", "probe", "refuse"]
 _FIRST_TRY: Final = 0.02
 _LONGEST_TRY: Final = 0.25
 _BUDGET_SHARE: Final = 0.2
@@ -32,7 +32,7 @@ class _Breaker:
     """The breaker of a node that does not answer: half-open or open."""
 
     since: float
-    """When the node first failed to answer, in seconds of the clock."""
+    """When the request was made that the node first failed to answer, in seconds of the clock."""
     kind: str
     """The kind of the latest fault."""
     next_try: float
@@ -74,16 +74,18 @@ class CircuitBreakers:
 
         ``seconds``: how long a try may take. Returns "go" where the breaker is closed, "try" for
         the one caller that tries, "wait" for the others, and "refuse" where the breaker is open or
-        too many callers wait already.
+        too many callers wait already; "probe" for the one caller that has the node probed then.
         """
         breaker = self.silent.get(node)
         if breaker is None:
             return "go"
         now = self._clock()
+        is_open = now - breaker.since >= self._patience
         if now >= breaker.next_try and now >= breaker.trying_until:
-            breaker.trying_until = now + seconds
-            return "try"
-        if now - breaker.since >= self._patience or breaker.waiting >= self._most_waiting:
+            # A probe may look up the slots first.
+            breaker.trying_until = now + seconds + (self._patience if is_open else 0)
+            return "probe" if is_open else "try"
+        if is_open or breaker.waiting >= self._most_waiting:
             self.refused += 1
             return "refuse"
         return "wait"
@@ -93,16 +95,30 @@ class CircuitBreakers:
         if node in self.silent:
             self.silent.pop(node, None)
 
-    def failed(self, node: Hashable, kind: str) -> None:
-        """Note that ``node`` did not answer; ``kind``: the kind of the fault."""
+    def failed(self, node: Hashable, kind: str, age: float = 0.0) -> None:
+        """Note that ``node`` did not answer.
+
+        ``kind``: the kind of the fault; ``age``: the seconds for which an answer was waited.
+        """
         now = self._clock()
         breaker = self.silent.get(node)
         if breaker is None:
-            breaker = self.silent[node] = _Breaker(now, kind, now)
+            breaker = self.silent[node] = _Breaker(now - age, kind, now)
         breaker.kind = kind
         breaker.trying_until = 0.0
         breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)
         breaker.pause = min(breaker.pause * 2, _LONGEST_TRY)
+
+    def failed_together(self, nodes: Collection[Hashable], kind: str) -> None:
+        """Note that none of ``nodes``, which are all there are, has answered.
+
+        Whoever has waited for one of them has waited for all, so their breakers open together.
+        """
+        now = self._clock()
+        since = min((each.since for each in list(self.silent.values())), default=now)
+        for node in nodes:
+            breaker = self.silent.setdefault(node, _Breaker(since, kind, now))
+            breaker.since = min(breaker.since, since)
 
     def keep_only(self, nodes: set[Hashable]) -> None:
         """Forget all nodes but ``nodes``: the others have left the cluster or own no slot."""

@@ -27,19 +27,24 @@ def look_up(
     version: int,
     clock: Callable[[], float],
     until: float,
+    *,
+    unanswered: Callable[[Address], None] = lambda _: None,
 ) -> Exchange[SlotMap | None]:
     """Ask ``candidates`` for the slots, one after the other and ``suspect`` last.
 
     ``version``: the version of the new map; ``until``: the time, in seconds of ``clock``, after
-    which no further node is asked. The exchange returns None when no node has answered with slots.
-    It raises StoreFailed where a server has no cluster support, and what :func:`judge` raises.
+    which no further node is asked; ``unanswered``: called with each that does not answer. The
+    exchange returns None when no node has answered with slots. It raises StoreFailed where a server
+    has no cluster support, and what :func:`judge` raises.
     """
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
         if clock() >= until:
             return None
         asked_at = clock()
-        outcome = yield from _ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
+        outcome = yield from ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
         if isinstance(outcome, Fault):
+            if outcome.kind in {"timeout", "connection"}:
+                unanswered(address)
             continue
         slots, nodes = outcome.values
         reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
@@ -56,7 +61,7 @@ def count_replicas(
     address: Address, slots: SlotMap, clock: Callable[[], float]
 ) -> Exchange[SlotMap | None]:
     """The map of a single server with the replicas that ROLE reports; None for no reply."""
-    outcome = yield from _ask(address, ((b"ROLE",),))
+    outcome = yield from ask(address, ((b"ROLE",),))
     if isinstance(outcome, Fault):
         return None
     # A server that refuses ROLE answers with an error, and counts as one without replicas.
@@ -76,7 +81,7 @@ def reach_primary(
     """
     failure = StoreUnavailable(reason="connection")
     for address in addresses:
-        outcome = yield from _ask(address, ((b"PING",), (b"ROLE",)))
+        outcome = yield from ask(address, ((b"PING",), (b"ROLE",)))
         if isinstance(outcome, Replies):
             pong, role = outcome.values
             if isinstance(pong, ServerError):
@@ -99,7 +104,7 @@ def ask_one(address: Address, command: Command) -> Exchange[Any]:
     Raises StoreUnavailable when the node does not answer or answers with a passing error,
     StoreDenied and StoreFailed for other errors.
     """
-    outcome = yield from _ask(address, (command,))
+    outcome = yield from ask(address, (command,))
     if isinstance(outcome, Replies):
         reply = outcome.values[0]
         if not isinstance(reply, ServerError):
@@ -108,7 +113,7 @@ def ask_one(address: Address, command: Command) -> Exchange[Any]:
     raise StoreUnavailable(reason=outcome.kind)
 
 
-def _ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
+def ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
     """Send ``commands``, and send them again while the connection was found closed after idling."""
     while True:
         outcome = yield Send(address, commands)

@@ -26,6 +26,8 @@ _PASSING: Final[dict[str, FaultKind]] = {
     "MOVED": "moving",
     "ASK": "moving",
 }
+NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
+"""The errors of a node that answers, and carries out nothing."""
 
 
 def judge(error: ServerError) -> Fault:

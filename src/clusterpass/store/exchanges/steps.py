@@ -77,6 +77,19 @@ class Drop:
     node: Address
 
 
-Step = Send | LookUp | Pause | Agree | Drop
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Begin an exchange in the background that finds out whether ``node`` answers again.
+
+    The outcome is None. It comes with the end of that exchange, or after ``seconds``.
+    """
+
+    node: Address
+    slot: int
+    """A slot that ``node`` owns, as far as is known."""
+    seconds: float = 0.05
+
+
+Step = Send | LookUp | Pause | Agree | Drop | Probe
 Exchange = Generator[Step, Replies | Fault | bool | None, Result]
 """A generator of steps that receives the outcome of each and returns a result."""

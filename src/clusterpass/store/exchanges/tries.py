@@ -17,8 +17,8 @@ from clusterpass.store.exchanges.durability import (
     refuse_wait,
     wait_of,
 )
-from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Send
+from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge
+from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.exchanges.terms import Ahead, Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
@@ -26,7 +26,6 @@ from clusterpass.store.topology.slots import SlotMap, named_host
 
 SECONDS_BETWEEN_LOOK_UPS: Final = 0.1
 _MISMATCH: Final = b"MISMATCH"
-_NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 _MOST_REDIRECTS: Final = 16
 _REPLICA_COUNT_SECONDS: Final = 1.0
 
@@ -66,7 +65,8 @@ class Tries:
         """Send the call to ``address`` once.
 
         The exchange returns an answer, a fault, or None when the next try should follow at once.
-        It raises StoreUnavailable when the circuit breaker refuses the try, StoreDenied and
+        It raises StoreUnavailable when the circuit breaker refuses the try, if need be after a
+        probe of the node that begins now has had a moment to succeed. It raises StoreDenied and
         StoreFailed for errors that a retry does not cure.
         """
         asking, self._asking = self._asking, None
@@ -79,6 +79,11 @@ class Tries:
         was_sent = self._was_sent
         verdict = "go" if was_sent else terms.breakers.admit(address, terms.patience.timeout)
         self._was_sent = False
+        if verdict == "probe":
+            yield Probe(address, self._slot)
+            if self.target(terms.current()) != address:
+                return None
+            verdict = "go" if terms.breakers.seconds_silent(address) is None else "refuse"
         if verdict == "refuse" and self.unconfirmed is not None:
             return self.unconfirmed
         if verdict == "refuse":
@@ -105,7 +110,9 @@ class Tries:
         self._was_sent = outcome.stale  # nothing was sent: the next try keeps the admission
         if outcome.kind in {"timeout", "connection"} and not outcome.stale:
             self._has_waited = True
-            terms.breakers.failed(address, outcome.kind)
+            # Where this process was suspended meanwhile, that is no time of silence.
+            age = min(terms.clock() - self._made_at, terms.patience.timeout)
+            terms.breakers.failed(address, outcome.kind, age)
         return outcome
 
     def reason(self, fault: Fault, address: Address | None) -> str:
@@ -140,7 +147,7 @@ class Tries:
         # Even when this process was suspended past the deadline, there is time for one question.
         until = max(self.give_up_at, terms.clock() + terms.patience.timeout)
         error = _first_error(outcome)
-        if error is None or error.code not in _NOT_SERVING:
+        if error is None or error.code not in NOT_SERVING:
             terms.breakers.answered(address)
         if error is not None:
             return (yield from self._recover(error, address, outcome, wait, asking))
@@ -225,7 +232,7 @@ class Tries:
             if outcome.confirmed is error:
                 refuse_wait(wait, f"{error.code} {error.message}")
             raise
-        if error.code in _NOT_SERVING:
+        if error.code in NOT_SERVING:
             self._has_waited = True
             terms.breakers.failed(address, fault.kind)
         return fault

@@ -79,11 +79,11 @@ class SlotMap:
         A server that had replicas once and has none now counts as one whose replicas have failed.
         ``taken_at``: seconds of a monotonic clock.
         """
-        (address,) = self.primaries()
         is_replicated = replicas > 0 or self.is_replicated is True
-        shards: list[Shard | None] = [Shard(address, replicas, is_whole=replicas > 0)]
+        # A node of a cluster that is taken for a single server redirects to others.
+        counted = {each: Shard(each, replicas, is_whole=replicas > 0) for each in self.primaries()}
         return SlotMap(
-            shards * SLOTS,
+            [None if shard is None else counted[shard.primary] for shard in self.shards],
             self.version + 1,
             taken_at,
             is_replicated=is_replicated,

@@ -65,6 +65,33 @@ def switching(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> 
     return _NOT_TRACKING, *following(pushes, prefixes, keyspace)
 
 
+def widening(prefixes: Sequence[bytes]) -> tuple[Command, ...]:
+    """What makes a node that pushes changes of what was read push all changes, missing none.
+
+    Both are switched at one instant, so that what was read before is as good as if it had been
+    read afterwards; :func:`is_gapless` tells whether the node did so.
+    """
+    return (b"MULTI",), _NOT_TRACKING, tracking("all", prefixes), (b"EXEC",)
+
+
+def is_gapless(replies: Sequence[Any]) -> bool:
+    """Whether ``replies``, those to :func:`widening`, say that no change went unnoticed.
+
+    For a user without the right to MULTI it runs both commands one after the other.
+    """
+    return isinstance(replies[-1], list)
+
+
+def refusal_to_widen(replies: Sequence[Any]) -> ServerError | None:
+    """The error of ``replies``, those to :func:`widening`, if the node does not push all changes.
+
+    The second command, which says what is pushed, is refused when it is queued or when it runs.
+    """
+    done = replies[-1]
+    switched = done[-1] if isinstance(done, list) else replies[2]
+    return switched if isinstance(switched, ServerError) else None
+
+
 def subscription(keyspace: Keyspace) -> Command:
     """SUBSCRIBE to a channel in which nothing is published, for a connection with CLIENT TRACKING.
 

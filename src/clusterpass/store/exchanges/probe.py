@@ -1,0 +1,48 @@
+"""The probe of a node that has been silent for long: it answers, or others own its slot. Pure.
+
+Callers are refused meanwhile, so a probe may take as long as a call.
+"""
+
+from collections.abc import Callable
+
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
+from clusterpass.store.exchanges.look_up import ask
+from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge
+from clusterpass.store.exchanges.steps import Exchange, LookUp, Probe
+from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.topology.slots import SlotMap
+
+
+def probe(
+    wanted: Probe,
+    current: Callable[[], SlotMap],
+    breakers: CircuitBreakers,
+    keyspace: Keyspace,
+    until: float,
+) -> Exchange[None]:
+    """Close the breaker of the node if it serves its slot, or look up who does.
+
+    ``current``: returns the slot map as it is now; ``until``: the time after which no look-up
+    starts, in seconds of the monotonic clock.
+    """
+    node = wanted.node
+    try:
+        # First, as it costs a moment only where there is a new owner.
+        yield LookUp(current().version, suspect=node, until=until)
+        shard = current().shard(wanted.slot)
+        if shard is not None and shard.primary != node:
+            return
+        # A PING would be answered by a node that does not serve.
+        outcome = yield from ask(node, ((b"GET", keyspace.probe(wanted.slot)),))
+    except ClusterPassError:
+        breakers.answered(node)  # the next caller learns what is wrong
+        return
+    error = None if isinstance(outcome, Fault) else outcome.values[0]
+    if isinstance(outcome, Fault):
+        breakers.failed(node, outcome.kind)
+    elif isinstance(error, ServerError) and error.code in NOT_SERVING:
+        breakers.failed(node, judge(error).kind)
+    else:
+        breakers.answered(node)

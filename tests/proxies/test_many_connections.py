@@ -1,0 +1,59 @@
+"""One address cannot take all connections, where the proxy counts them."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from .conftest import VISITOR
+from .programs import HOST, Proxy
+
+COUNTS = {"nginx", "traefik", "haproxy"}
+LIMIT = 100
+ANOTHER = "127.0.0.3"
+LONGEST = 30.0
+
+
+@contextmanager
+def unfinished(proxy: Proxy, count: int) -> Iterator[None]:
+    """Requests of one address whose bodies do not come."""
+    head = f"POST /public/slow HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 9\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(count):
+            address = ("127.0.0.1", proxy.port)
+            opened = socket.create_connection(address, 10, source_address=(VISITOR, 0))
+            stack.enter_context(opened).sendall(head)
+        yield
+
+
+def is_served(proxy: Proxy, address: str) -> bool:
+    """Whether another request of ``address`` passes; otherwise the proxy refuses it."""
+    transport = httpx.HTTPTransport(local_address=address)
+    try:
+        with httpx.Client(base_url=proxy.url, transport=transport, timeout=10) as client:
+            answer = client.get("/public/page", headers={"Host": HOST})
+    except httpx.TransportError:  # the connection was closed
+        return False
+    assert answer.status_code in {200, 429}
+    return answer.status_code == 200
+
+
+def await_served(proxy: Proxy, address: str, *, wanted: bool) -> None:
+    deadline = time.monotonic() + LONGEST
+    while is_served(proxy, address) != wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_one_address_cannot_take_all_connections(proxy):
+    if proxy.name not in COUNTS:
+        pytest.skip(f"{proxy.name} does not count connections of an address")
+    with unfinished(proxy, LIMIT // 2):
+        assert is_served(proxy, VISITOR)
+    with unfinished(proxy, LIMIT):
+        await_served(proxy, VISITOR, wanted=False)
+        assert is_served(proxy, ANOTHER)
+    await_served(proxy, VISITOR, wanted=True)

@@ -1,0 +1,104 @@
+"""Envoy's messages: what they say of a request, and how an answer is put into one."""
+
+import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+
+from clusterpass.service.authz.grpc_messages import (
+    asked_in,
+    headers_in,
+    peer_address,
+    policy_in,
+    response_of,
+    source_in,
+)
+from clusterpass.service.authz.original_request import read_original
+from clusterpass.service.hot.responder import Answer, answer_problem
+from clusterpass.web.problems import of_status
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.7:4711", "192.0.2.7"),
+        ("ipv6:%5B2001:db8::1%5D:4711", "2001:db8::1"),
+        ("ipv6:[::1]:4711", "::1"),
+        ("ipv6:%5B::ffff:10.0.0.1%5D:80", "::ffff:10.0.0.1"),
+        ("unix:/run/10.0.0.1:80", None),
+        ("unix:", None),
+        ("ipv4:", None),
+        ("", None),
+    ],
+)
+def test_the_address_of_a_peer(peer, address):
+    assert peer_address(peer) == address
+
+
+def test_headers_come_as_bytes_or_as_texts():
+    as_texts = CheckRequest()
+    http = as_texts.attributes.request.http
+    http.headers["X-Name"] = "ä,b"
+    assert headers_in(as_texts) == {"x-name": ["\xc3\xa4,b"]}
+    as_bytes = CheckRequest()
+    added = as_bytes.attributes.request.http.header_map.headers
+    added.add(key="X-Name", raw_value=b"\xff")
+    added.add(key="x-name", value="ä")
+    added.add(key="empty")
+    assert headers_in(as_bytes) == {"x-name": ["\xff", "\xc3\xa4"], "empty": [""]}
+    http.header_map.SetInParent()
+    assert headers_in(as_texts) == {}, "one of the two forms counts, never a mixture"
+
+
+def test_the_attributes_describe_the_request():
+    request = CheckRequest()
+    attributes = request.attributes
+    attributes.context_extensions["policy"] = "staff"
+    attributes.context_extensions["other"] = "x"
+    attributes.source.address.socket_address.address = "203.0.113.5"
+    http = attributes.request.http
+    http.method, http.host, http.path, http.scheme = "put", "App.Example:443", "/é?a=1", "https"
+    assert (policy_in(request), source_in(request)) == ("staff", "203.0.113.5")
+    theirs = {"host": ["other.example"], "x-forwarded-host": ["other.example"]}
+    original = read_original(asked_in(request, theirs, is_trusted=True))
+    assert (original.method, original.host, original.path) == ("PUT", "app.example", "/é")
+    assert (original.scheme, original.fault) == ("https", None)
+    seen = {**theirs, "x-forwarded-proto": ["http"], ":path": ["/b"]}
+    original = read_original(asked_in(request, seen, is_trusted=True))
+    assert (original.scheme, original.path) == ("http", "/b")
+    untrusted = read_original(asked_in(request, theirs, is_trusted=False))
+    assert (untrusted.fault, untrusted.host) == ("untrusted_proxy", None)
+    http.host = ""
+    assert read_original(asked_in(request, theirs, is_trusted=True)).fault == "missing_header"
+
+
+def test_nothing_but_identities_reaches_the_upstream():
+    identities = [(b"x-auth-subject", b"alice"), (b"x-auth-actor", b"")]
+    answer = Answer(200, [(b"content-length", b"0"), *identities])
+    response = response_of(answer, b"id")
+    assert (response.status.code, response.WhichOneof("http_response")) == (0, "ok_response")
+    sent = [(each.header.key, each.header.value) for each in response.ok_response.headers]
+    assert sent == [("x-auth-subject", "alice"), ("x-auth-actor", "")]
+    assert not response.ok_response.response_headers_to_add
+    assert not response.ok_response.headers_to_remove
+
+
+def test_a_cookie_is_for_the_browser_beside_those_of_the_application():
+    cookie = (b"set-cookie", b"clusterpass-proxy=1")
+    response = response_of(Answer(200, [(b"x-auth-subject", b"a"), cookie]), b"id").ok_response
+    assert [each.header.key for each in response.headers] == ["x-auth-subject"]
+    (added,) = response.response_headers_to_add
+    assert (added.header.key, added.header.value) == ("set-cookie", "clusterpass-proxy=1")
+    assert added.append_action == added.APPEND_IF_EXISTS_OR_ADD
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, 16), (403, 7), (404, 13), (500, 13), (503, 14), (302, 16), (204, 13)]
+)
+def test_whatever_is_no_200_is_a_denial(status, code):
+    response = response_of(answer_problem(of_status(status)), b"id")
+    assert response.status.code == code
+    assert response.WhichOneof("http_response") == "denied_response"
+    assert response.denied_response.status.code == status
+    assert '"error"' in response.denied_response.body
+    headers = {each.header.key: each.header.value for each in response.denied_response.headers}
+    assert (headers["x-request-id"], headers["cache-control"]) == ("id", "no-store")
+    assert not {"content-length", "server"} & set(headers)
