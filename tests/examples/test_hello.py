@@ -73,6 +73,12 @@ def test_a_login_on_one_is_known_on_the_other(servers):
     for port in (first, second):
         assert ask(port, "GET", "/hello", token=token).status == 200
     assert ask(second, "POST", "/logout", token=token).status == 200
+    # The other process may serve its memory until it has heard, for the staleness bound at most.
+    await_condition(
+        lambda: ask(first, "GET", "/hello", token=token).status == 401,
+        seconds=5,
+        failure="still accepted elsewhere",
+    )
     for port in (first, second):
         refused = ask(port, "GET", "/hello", token=token)
         assert refused.status == 401

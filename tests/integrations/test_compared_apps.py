@@ -30,7 +30,7 @@ def test_a_shop_on_clusterpass_passes_every_check(own_cluster):
     failed = {key: each for key, each in measured.outcomes.items() if each.mark != "yes"}
     assert not failed
     assert (measured.client.requests, measured.browser.requests) == (13, 12)
-    assert 0 < measured.client.round_trips < 10
+    assert 0 < measured.client.round_trips < 15, "four of them limit guesses"
     text = page([measured])
     assert all(f"| {listed.says} |" in text for listed in CHECKS.values())
     assert f"| {measured.passed} of {len(CHECKS)} |" in text

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from io import StringIO
 from typing import Any
 
@@ -305,6 +306,24 @@ def test_views_that_are_coroutines(user):
     assert (refused.status_code, refused.json()["error"]) == (401, "token_missing")
 
 
+def test_views_of_both_kinds_share_a_near_cache_and_a_watch(user):
+    async def visit() -> Any:
+        return await AsyncClient().get("/async-who", headers={"Authorization": sent})
+
+    conf.forget()
+    others = {thread for thread in threading.enumerate() if thread.name == "clusterpass-watch"}
+    sent = bearer(user)["HTTP_AUTHORIZATION"]
+    for _ in range(2):
+        assert Client().get("/who", HTTP_AUTHORIZATION=sent).content.decode() == user.username
+        assert asyncio.run(visit()).content.decode() == user.username
+    watches = {each for each in threading.enumerate() if each.name == "clusterpass-watch"}
+    assert len(watches - others) == 1
+    assert conf.installed()._async_sessions is None
+    found = sessions().stats().cache
+    assert found is not None
+    assert (found.entries, found.hits + found.misses) == (1, 4)
+
+
 def test_views_that_are_classes(user, root):
     refused = Client().get("/report", **bearer(user))
     assert refused.status_code == 403
@@ -588,3 +607,55 @@ def test_a_decorator_that_is_given_a_view_for_a_scope_refuses_it() -> None:
     for decorate in (lambda: session_required(scope=view), lambda: HasScope(view)):
         with pytest.raises(ConfigurationError, match="with parentheses"):
             decorate()
+
+
+def limited(**more: Any) -> Any:
+    """The settings of a site on which an account has three attempts."""
+    backends = [
+        "clusterpass.integrations.django.backends.LoginThrottle",
+        "django.contrib.auth.backends.ModelBackend",
+    ]
+    values = {**settings.CLUSTERPASS, "ACCOUNT_ATTEMPTS": 3}
+    return override_settings(AUTHENTICATION_BACKENDS=backends, CLUSTERPASS=values, **more)
+
+
+@pytest.mark.parametrize("path", ["/login/", "/admin/login/"])
+def test_guesses_are_limited_where_passwords_are_checked(user, root, path) -> None:
+    known, others = (root, user) if path.startswith("/admin") else (user, root)
+    with limited():
+        form = {"username": known.username, "next": "/who"}
+        browser = Client()
+        for _ in range(5):
+            answer = browser.post(path, {**form, "password": "pw"})
+            assert answer.status_code == 302, "logins that succeed are given back"
+        assert browser.cookies["clusterpass-device"]["samesite"] == "Strict"
+        for _ in range(3):
+            assert Client().post(path, {**form, "password": "guess"}).status_code == 200
+        refused = Client().post(path, {**form, "password": "pw"})
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_attempts")
+        assert 1 <= int(refused["Retry-After"]) <= 300
+        assert browser.post(path, {**form, "password": "pw"}).status_code == 302, "it is known"
+        form["username"] = others.username
+        assert Client().post(path, {**form, "password": "pw"}).status_code in {200, 302}
+
+
+async def test_guesses_are_limited_for_coroutines_too(user) -> None:
+    from django.contrib.auth import aauthenticate
+    from django.http import HttpRequest
+
+    with limited():
+        request = HttpRequest()
+        assert await aauthenticate(request, username=user.username, password="pw") == user
+        answers = []
+        for password in ("guess", "guess", "guess", "pw"):
+            form = {"username": user.username, "password": password}
+            answers.append((await AsyncClient().post("/login/", form)).status_code)
+        assert answers == [200, 200, 200, 429]
+
+
+def test_tests_log_in_as_before(user) -> None:
+    with limited():
+        client = Client()
+        client.force_login(user)
+        assert client.session["_auth_user_backend"].endswith("ModelBackend")
+        assert Client().login(username=user.username, password="pw")

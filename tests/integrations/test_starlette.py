@@ -1,5 +1,6 @@
 """What only Starlette and FastAPI have: layers of middleware, mounted applications, a backend."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -214,9 +215,38 @@ def test_a_response_of_the_application_with_status_500_is_left_alone(failing) ->
     assert len(answer.headers.get_list("set-cookie")) == 3
 
 
-def test_a_response_that_has_begun_is_not_replaced(failing) -> None:
-    answer = failing.get("/begun")
-    assert (answer.status_code, answer.text) == (200, "begun")
+async def exchange(app: Starlette, pair: TokenPair, path: str, messages: list[Message]) -> None:
+    """Visit ``path``; ``messages``: takes what is sent, which no test client reads."""
+
+    sent: list[Message] = [{"type": "http.request"}]
+
+    async def receive() -> Message:
+        if not sent:
+            await asyncio.Event().wait()  # the client stays
+        return sent.pop()
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    token = ("authorization", f"Bearer {pair.access_token}")
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [tuple(each.encode() for each in token)],
+    }
+    await app(scope, receive, send)
+
+
+async def test_a_response_that_has_begun_is_not_replaced(cp, pair) -> None:
+    messages: list[Message] = []
+    with pytest.raises((StoreUnavailable, RuntimeError)):
+        await exchange(Failing(cp).app, pair, "/begun", messages)
+    await cp.close()
+    start, *bodies = messages
+    assert (start["type"], start["status"]) == ("http.response.start", 200)
+    assert [body["body"] for body in bodies] == [b"begun"]
 
 
 async def test_a_response_of_the_application_with_status_500_is_sent_at_once(cp, pair) -> None:
@@ -230,23 +260,9 @@ async def test_a_response_of_the_application_with_status_500_is_sent_at_once(cp,
     async def failed(request: Request) -> Response:
         return Response(status_code=500, background=BackgroundTask(notify))
 
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
     app = Starlette(routes=[Route("/", failed)])
     cp.install(app)
-    token = ("authorization", f"Bearer {pair.access_token}")
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/",
-        "query_string": b"",
-        "headers": [tuple(each.encode() for each in token)],
-    }
-    await app(scope, receive, send)
+    await exchange(app, pair, "/", messages)
     await cp.close()
     assert seen == ["http.response.start", "http.response.body"]
 

@@ -16,10 +16,10 @@ from clusterpass import (
 )
 from clusterpass.model.addresses import counted_site
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.service.calls import known_devices
-from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.settings.service import load_settings
 from clusterpass.users.throttle import Throttle, canonical_name
+from clusterpass.web import known_devices
+from clusterpass.web.known_devices import KnownDevices
 
 from .conftest import PASSWORD
 from .page_browser import Browser

@@ -1,6 +1,8 @@
 """What is reported of a watched session, and who is woken when."""
 
+import random
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -90,6 +92,7 @@ class Scene:
     def read(self, followed: Followed, lease=ALWAYS, deadline: float = 1e9) -> None:
         followed.is_due, followed.read_at = False, self.now
         followed.entry.lease, followed.entry.deadline = lease, deadline
+        self.followers.was_read(followed)
 
     def go_on(self, entry: CachedToken) -> None:
         if self.successor is not None:
@@ -183,3 +186,116 @@ def test_a_followed_session_is_no_token() -> None:
     assert isinstance(entry, CachedToken)
     assert entry.token == ""
     assert entry.expires_at > 2**35, "it ends with its session only"
+
+
+class CountingLease(Lease):
+    """A lease that knows how often somebody has looked when it ends."""
+
+    looks = 0
+    ends = inf
+
+    @property
+    def until(self) -> float:
+        self.looks += 1
+        return self.ends
+
+    @until.setter
+    def until(self, until: float) -> None:
+        self.ends = until
+
+
+def test_a_look_costs_nothing_while_no_lease_has_ended() -> None:
+    scene, lease = Scene(), CountingLease("a", 1)
+    lease.until = scene.now + 10
+    for _ in range(500):
+        scene.read(scene.follow(), lease)
+    for _ in range(8):
+        scene.now += 1
+        assert scene.look() == []
+    assert lease.looks == 8, "once a look, however many sessions are held under it"
+    scene.now += 3
+    assert len(scene.look()) == 250
+
+
+def test_who_is_about_to_be_read_costs_nothing() -> None:
+    scene, lease = Scene(), CountingLease("a", 1)
+    lease.until = scene.now
+    for _ in range(5):
+        scene.read(scene.follow(), lease)
+    scene.now += 2
+    assert len(scene.look()) == 5
+    lease.looks = 0
+    assert scene.look() == []
+    assert lease.looks == 0
+
+
+def test_an_impersonation_is_woken_when_the_lease_of_its_actor_ends() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    followed.actor_lease = Lease("b", 1)
+    followed.actor_lease.until = scene.now + 3
+    scene.read(followed)
+    scene.now += 2.9
+    assert scene.look() == []
+    scene.now += 0.1
+    assert scene.look() == ["a"]
+
+
+def test_who_has_left_is_not_woken() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    scene.read(followed, NEVER, deadline=scene.now + 1)
+    followed.leave()
+    scene.followers.forget_left()
+    scene.read(followed, NEVER, deadline=scene.now + 1)
+    scene.now += 5
+    assert scene.look() == []
+
+
+def test_deadlines_that_count_no_more_take_no_memory() -> None:
+    scene = Scene()
+    followed = scene.follow()
+    for number in range(10_000):
+        scene.read(followed, deadline=1e9 + number)
+    assert len(scene.followers._deadlines) < 100
+    scene.now = 2e9
+    assert scene.look() == ["a"]
+
+
+def due(scene: Scene, all_of_them: dict[str, Followed]) -> list[str]:
+    """Who has to be woken now, by looking at everybody."""
+    found = []
+    for name, each in all_of_them.items():
+        lease = each.entry.lease
+        if lease.until == -inf and lease is not NEVER and scene.successor is not None:
+            lease = scene.successor
+        until = min(lease.until, each.actor_lease.until, each.entry.deadline)
+        if not each.is_due and scene.now >= max(until, each.read_at + 1.0):
+            found.append(name)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_those_are_woken_whom_a_look_at_everybody_finds(seed: int) -> None:
+    choose, scene = random.Random(seed), Scene()
+    leases = [Lease(node, 1) for node in "abc"]
+    everybody = {str(n): scene.follow(str(n)) for n in range(30)}
+    for _ in range(300):
+        scene.now += choose.choice((0.0, 0.25, 0.7))
+        name = choose.choice(list(everybody))
+        followed, lease = everybody[name], choose.choice([*leases, NEVER, ALWAYS])
+        match choose.randrange(6):
+            case 0:
+                choose.choice(leases).until = scene.now + choose.choice((-inf, 0.5, 2.0, 9.0))
+            case 1:
+                scene.followers.add_key(followed, OTHER)
+            case 2:
+                scene.followers.changed(OTHER)
+            case 3:
+                scene.successor = choose.choice((None, *leases))
+            case _:
+                followed.actor_lease = choose.choice((ALWAYS, ALWAYS, *leases))
+                ends = choose.choice((1e9, inf, -inf, scene.now + choose.random() * 9))
+                scene.read(followed, lease, ends)
+        expected = due(scene, everybody)
+        assert sorted(scene.look()) == expected, f"seed {seed}"

@@ -238,7 +238,7 @@ def fastapi_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
     cp = ClusterPass(AsyncSessions(sessions), **settings)  # type: ignore[arg-type]
     app = FastAPI()
     cp.install(app)
-    app.include_router(cp.router(authenticate=authenticate), prefix="/auth")
+    app.include_router(cp.router(authenticate=authenticate, throttle=False), prefix="/auth")
     dependencies = [Depends(cp.session)]
 
     @app.get("/page", dependencies=dependencies)
@@ -286,7 +286,7 @@ def litestar_app(sessions: Sessions, settings: dict[str, Any]) -> Ask:
         return {name: str(value) for name, value in (await request.form()).items()}
 
     layer = Router("/", guards=[requires()], route_handlers=[twice])
-    router = cp.router("/auth", authenticate=authenticate)
+    router = cp.router("/auth", authenticate=authenticate, throttle=False)
     return asgi(Litestar([page, layer, form, router], plugins=[cp]))
 
 

@@ -98,6 +98,15 @@ class ClusterPass(AsyncBase):
         """
         return await self._admit(visit_of(request), needs, await self._form_token(request))
 
+    async def count_attempt(self, request: web.Request, username: str) -> None:
+        """Count an attempt at the account ``username``; call it before the password is checked.
+
+        :meth:`log_in` gives the attempt back. Raises TooManyAttempts (429, with Retry-After) when a
+        limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
+        can have.
+        """
+        await self._count_attempt(visit_of(request), username)
+
     async def log_in(self, request: web.Request, subject: str, /, **options: Any) -> web.Response:
         """Open a session of ``subject``, whom the application has authenticated.
 

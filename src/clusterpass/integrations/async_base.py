@@ -18,10 +18,12 @@ from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import Session
 from clusterpass.sessions.options import LoginOptions
+from clusterpass.users.aio.throttle import AsyncLoginThrottle
 from clusterpass.web import endpoints
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.login_attempts import LoginAttempts
 from clusterpass.web.messages import SAFE_METHODS, SOCKET, WebAnswer, WebRequest
 from clusterpass.web.needs import scope_names
 
@@ -47,6 +49,7 @@ class AsyncBase:
             settings |= {"issuer": sessions.config.issuer, "keys": sessions.config.keys}
         self._setup: Final[Setup] = set_up(settings)
         self.gate: Final = Gate(self._setup.config, self._setup.web)
+        self._attempts: Final = LoginAttempts(self.gate, self._setup.config.keys)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:
@@ -123,7 +126,16 @@ class AsyncBase:
         endpoints.require_own_login(self.gate, visit, **whom)
         wanted = login_options(self.gate, visit.request, options)
         pair = await self.sessions.login(subject, **cast("LoginOptions", wanted))
+        if visit.attempt is not None:
+            succeeded = self._attempts.succeed(visit, to_browser=whom["to_browser"])
+            await run_async(self._throttle(), succeeded)
         return endpoints.pair_answer(self.gate, visit, pair, target=target, **whom)
+
+    async def _count_attempt(self, visit: Visit, username: str) -> None:
+        await run_async(self._throttle(), self._attempts.count(visit, username))
+
+    def _throttle(self) -> AsyncLoginThrottle:
+        return AsyncLoginThrottle(self.sessions, self._setup.throttle)
 
     def _csrf_token(self, visit: Visit) -> str:
         if visit.session is None or self.gate.csrf is None:

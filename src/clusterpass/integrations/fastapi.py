@@ -68,18 +68,21 @@ class ClusterPass(starlette.ClusterPass):
             raise ConfigurationError("install takes a FastAPI application")
         super().install(app)
 
-    def router(self, authenticate: Authenticate | None = None) -> APIRouter:
+    def router(
+        self, authenticate: Authenticate | None = None, *, throttle: bool = True
+    ) -> APIRouter:
         """Return the routes every application needs, to be included under a prefix of its choice.
 
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/{id}``; with ``authenticate`` also ``POST /login`` (JSON) and
         ``POST /token`` (the form of the Authorize button). ``authenticate``: a function,
-        which runs on a thread, or a coroutine function, of user name and password.
+        which runs on a thread, or a coroutine function, of user name and password. ``throttle``:
+        whether the attempts are limited before that, as the settings say.
         """
         router = APIRouter(tags=["sessions"], route_class=_SilentRoute)
         _add_session_routes(router, self)
         if authenticate is not None:
-            _add_login_routes(router, self, authenticate)
+            _add_login_routes(router, self, authenticate, throttle=throttle)
         return router
 
 
@@ -203,8 +206,12 @@ def _add_session_routes(router: APIRouter, owner: ClusterPass) -> None:
         return await owner.answer(endpoints.end_device(gate, visit_of(request), session_id))
 
 
-def _add_login_routes(router: APIRouter, owner: ClusterPass, authenticate: Authenticate) -> None:
+def _add_login_routes(
+    router: APIRouter, owner: ClusterPass, authenticate: Authenticate, *, throttle: bool
+) -> None:
     async def log_in(request: Request, username: str, password: str, **options: Any) -> Response:
+        if throttle:
+            await owner.count_attempt(request, username)
         grant = await ask_application(authenticate, username, password)
         if not grant:
             raise InvalidCredentials

@@ -37,9 +37,11 @@ from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
+from clusterpass.users.sync.throttle import LoginThrottle
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.gate import Gate, Needs
+from clusterpass.web.login_attempts import LoginAttempts
 from clusterpass.web.messages import WebAnswer, WebRequest
 from clusterpass.web.needs import scope_names
 
@@ -111,6 +113,16 @@ class ClusterPass:
         """The session manager of the current application."""
         return _extension().sessions
 
+    def count_attempt(self, username: str) -> None:
+        """Count an attempt at the account ``username``; call it before the password is checked.
+
+        :meth:`log_in` gives the attempt back. Raises TooManyAttempts (429, with Retry-After) when a
+        limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
+        can have.
+        """
+        extension = _extension()
+        run(extension.throttle(), extension.attempts.count(this_visit(), username))
+
     def log_in(self, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
 
@@ -126,6 +138,8 @@ class ClusterPass:
         endpoints.require_own_login(extension.gate, visit, allow_cross_site=allow_cross_site)
         wanted = login_options(extension.gate, visit.request, options)
         pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
+        if visit.attempt is not None:
+            run(extension.throttle(), extension.attempts.succeed(visit))
         return self.respond(pair, target=target, allow_cross_site=allow_cross_site)
 
     def respond(
@@ -169,6 +183,7 @@ class _Extension:
         setup = set_up(values)
         self.owner: Final = owner
         self.gate: Final = Gate(setup.config, setup.web)
+        self.attempts: Final = LoginAttempts(self.gate, setup.config.keys)
         self._setup: Final = setup
         self._sessions = sessions
         self._lock: Final = Lock()
@@ -182,6 +197,9 @@ class _Extension:
             with self._lock:
                 self._sessions = self._sessions or self._open()
         return self._sessions
+
+    def throttle(self) -> LoginThrottle:
+        return LoginThrottle(self.sessions, self._setup.throttle)
 
     def _open(self) -> SessionManager:
         manager = SessionManager.from_url(self._setup.store_url, self._setup.config_here())

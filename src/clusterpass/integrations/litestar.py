@@ -115,16 +115,23 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         """Return the response to a request that was refused; an exception handler."""
         return respond(endpoints.error_answer(self.gate, LitestarRequest(request), error))
 
-    def router(self, path: str = "/", authenticate: Authenticate | None = None) -> Router:
+    def router(
+        self,
+        path: str = "/",
+        authenticate: Authenticate | None = None,
+        *,
+        throttle: bool = True,
+    ) -> Router:
         """Return the routes every application needs, below ``path``.
 
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/{id}``; with ``authenticate`` also ``POST /login`` (JSON).
         ``authenticate``: a function, which runs on a thread, or a coroutine function, of user name
         and password; it returns the subject, or options of ``AsyncSessionManager.login`` with
-        ``subject``, or None when the password is wrong.
+        ``subject``, or None when the password is wrong. ``throttle``: whether the attempts are
+        limited before that, as the settings say.
         """
-        return make_router(self, path, authenticate)
+        return make_router(self, path, authenticate, throttle=throttle)
 
     async def admit(self, connection: Connection, needs: Needs = NO_NEEDS) -> Session:
         """Return the session of a request or of a WebSocket's handshake.
@@ -138,6 +145,15 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         except ClusterPassError as error:
             cast("dict[str, Any]", connection.scope)[_REFUSAL] = error
             raise
+
+    async def count_attempt(self, request: Request[Any, Any, Any], username: str) -> None:
+        """Count an attempt at the account ``username``; call it before the password is checked.
+
+        :meth:`log_in` gives the attempt back. Raises TooManyAttempts (429, with Retry-After) when a
+        limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
+        can have.
+        """
+        await self._count_attempt(visit_of(request), username)
 
     async def log_in(
         self, request: Request[Any, Any, Any], subject: str, /, **options: Any

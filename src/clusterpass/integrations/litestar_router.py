@@ -30,7 +30,9 @@ class LoginBody:
     remember: bool = False
 
 
-def make_router(owner: "ClusterPass", path: str, authenticate: Authenticate | None) -> Router:
+def make_router(
+    owner: "ClusterPass", path: str, authenticate: Authenticate | None, *, throttle: bool
+) -> Router:
     """Return the router of ``owner`` below ``path``."""
     gate = owner.gate
 
@@ -68,7 +70,7 @@ def make_router(owner: "ClusterPass", path: str, authenticate: Authenticate | No
 
     handlers: list[Any] = [refresh, log_out, log_out_everywhere, devices, end_device]
     if authenticate is not None:
-        handlers.append(_login_route(owner, authenticate))
+        handlers.append(_login_route(owner, authenticate, throttle=throttle))
     return Router(path, route_handlers=handlers, tags=["sessions"])
 
 
@@ -79,7 +81,7 @@ def _json_alone(connection: Connection, _: BaseRouteHandler) -> None:
         raise HTTPException("Send the body as application/json.", status_code=415)
 
 
-def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
+def _login_route(owner: "ClusterPass", authenticate: Authenticate, *, throttle: bool) -> Any:
     def refuse_nested(request: Visitor, _: Exception) -> Response[Any]:
         """Answer a body that is nested too deeply; an exception handler."""
         error = InvalidInput("the body is no JSON that can be read")
@@ -93,6 +95,8 @@ def _login_route(owner: "ClusterPass", authenticate: Authenticate) -> Any:
         exception_handlers={RecursionError: refuse_nested},
     )
     async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
+        if throttle:
+            await owner.count_attempt(request, data.username)
         try:
             grant = await ask_application(authenticate, data.username, data.password)
         except RecursionError as error:  # which is none of the body

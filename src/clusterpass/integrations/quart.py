@@ -105,6 +105,15 @@ class ClusterPass:
         """The session manager of the current application."""
         return _extension().sessions
 
+    async def count_attempt(self, username: str) -> None:
+        """Count an attempt at the account ``username``; call it before the password is checked.
+
+        :meth:`log_in` gives the attempt back. Raises TooManyAttempts (429, with Retry-After) when a
+        limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
+        can have.
+        """
+        await _extension().count_attempt(current_visit(), username)
+
     async def log_in(self, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
 
@@ -229,6 +238,7 @@ class _Extension(AsyncBase):
         self.owner: Final = owner
         self.setup: Final = self._setup
         self.log_in: Final = self._log_in
+        self.count_attempt: Final = self._count_attempt
         self.attach: Final = self._attached
         self.event_bytes: Final = self._event_bytes
         self.make_csrf_token: Final = self._csrf_token

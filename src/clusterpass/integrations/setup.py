@@ -1,13 +1,14 @@
 """The settings of an integration, from the framework's own settings and from the environment.
 
 Both know the same names: ``STORE_URL``, every setting of ``Config`` (``ISSUER``, ``KEYS_FILE``,
-``ACCESS_LIFETIME``, ...), and every setting of ``WebSettings`` (``COOKIE_SECURE``, ``LOGIN_URL``,
-...). What the framework sets comes before ``CLUSTERPASS_*`` variables.
+``ACCESS_LIFETIME``, ...), of ``WebSettings`` (``COOKIE_SECURE``, ``LOGIN_URL``, ...), and of
+``ThrottlePolicy`` (``ACCOUNT_ATTEMPTS``, ...). What the framework sets comes before
+``CLUSTERPASS_*`` variables.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from clusterpass.model.environment import read_variables
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.store.location import parse_store_url
+from clusterpass.users.throttle import ThrottlePolicy
 from clusterpass.web.settings import WebSettings
 
 _STORE_URL: Final = "store_url"
@@ -25,7 +27,10 @@ _WEB: Final[dict[str, type]] = {
     "token_places": tuple,
     "trusted_proxies": tuple,
 }
-_NAMES: Final = {**SETTINGS, **_WEB, _STORE_URL: str}
+_THROTTLE: Final[dict[str, type]] = {each.name: int for each in fields(ThrottlePolicy)}
+_NAMES: Final = {**SETTINGS, **_WEB, **_THROTTLE, _STORE_URL: str}
+_ELSEWHERE: Final = frozenset({*_WEB, *_THROTTLE, _STORE_URL})
+"""The settings that are none of ``Config``."""
 _NEEDS_KEYS: Final = frozenset({"keys", "keys_file", "issuer"})
 
 
@@ -41,6 +46,8 @@ class Setup:
     """How the application uses sessions."""
     chosen: frozenset[str] = frozenset()
     """The names of the settings that were given."""
+    throttle: ThrottlePolicy = field(default_factory=ThrottlePolicy)
+    """How many passwords may be tried."""
 
     def config_here(self) -> Config:
         """Return the configuration of a synchronous manager that is opened now, in this process.
@@ -74,13 +81,12 @@ def set_up(values: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     if not isinstance(store_url, str):
         raise ConfigurationError(f"{PREFIX}STORE_URL is not set: where are sessions stored?")
     web = WebSettings(**{name: _tupled(found[name]) for name in _WEB if name in found})
-    of_config = {
-        name: value for name, value in found.items() if name not in _WEB and name != _STORE_URL
-    }
+    throttle = ThrottlePolicy(**{name: found[name] for name in _THROTTLE if name in found})
+    of_config = {name: value for name, value in found.items() if name not in _ELSEWHERE}
     if parse_store_url(store_url).is_embedded and not _NEEDS_KEYS & of_config.keys():
         made = development_config(store_url)
         of_config |= {"issuer": made.issuer, "keys": made.keys}
-    return Setup(store_url, Config.from_settings(of_config), web, frozenset(found))
+    return Setup(store_url, Config.from_settings(of_config), web, frozenset(found), throttle)
 
 
 def _tupled(value: Any) -> Any:

@@ -127,6 +127,15 @@ class ClusterPass(AsyncBase):
             return ""
         return await form_field(connection, self.gate.settings.csrf_field)
 
+    async def count_attempt(self, request: Request, username: str) -> None:
+        """Count an attempt at the account ``username``; call it before the password is checked.
+
+        :meth:`log_in` gives the attempt back. Raises TooManyAttempts (429, with Retry-After) when a
+        limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
+        can have.
+        """
+        await self._count_attempt(visit_of(request), username)
+
     async def log_in(self, request: Request, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
 

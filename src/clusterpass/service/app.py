@@ -23,7 +23,6 @@ from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup
-from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -32,6 +31,7 @@ from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.client_address import counted_address
+from clusterpass.web.known_devices import KnownDevices
 
 _FRAMEWORK: Final = "fastapi"
 

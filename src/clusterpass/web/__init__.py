@@ -16,6 +16,8 @@ say with a session manager of either face (``flow``), and turns the answer into 
 - ``gate``: who is admitted, silent refresh of a browser's tokens.
 - ``identity_headers``: the X-Auth-* headers of a forward-auth response.
 - ``json_values``: a session and a ban as JSON objects.
+- ``known_devices``: on which devices a user has logged in before.
+- ``login_attempts``: how many passwords may be tried.
 - ``messages``: the request that an integration hands in, and the answer that it gets.
 - ``needs``: what a route requires of a session.
 - ``problems``: an error as problem details (RFC 9457).

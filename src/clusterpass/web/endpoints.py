@@ -81,11 +81,12 @@ def require_own_login(
     of another site (``response_mode=form_post``, SAML), whose ``state`` the application has
     checked.
     """
-    if not allow_cross_site and _gives_cookies(visit.request, to_browser):
+    if not allow_cross_site and gives_cookies(visit.request, to_browser):
         gate.require_own_login(visit)
 
 
-def _gives_cookies(request: WebRequest, to_browser: bool | None) -> bool:
+def gives_cookies(request: WebRequest, to_browser: bool | None) -> bool:
+    """Return whether tokens go to who sends ``request`` in cookies; ``to_browser`` overrides."""
     return is_form(request) or is_browser(request) if to_browser is None else to_browser
 
 
@@ -104,7 +105,7 @@ def pair_answer(
     :func:`is_browser`. ``allow_cross_site``: as for :func:`require_own_login`, which this raises.
     """
     by_form = is_form(visit.request)
-    to_browser = _gives_cookies(visit.request, to_browser)
+    to_browser = gives_cookies(visit.request, to_browser)
     require_own_login(gate, visit, to_browser=to_browser, allow_cross_site=allow_cross_site)
     if not to_browser:
         return WebAnswer(members=pair_members(pair), headers=(NO_STORE,))

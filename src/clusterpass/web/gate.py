@@ -13,7 +13,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import (
@@ -36,6 +36,14 @@ from clusterpass.web.settings import WebSettings
 
 ENDED: Final = (SessionRevoked, SessionExpired, SessionUnknown, InvalidRefreshToken)
 """The errors after which the tokens of a browser are of no use any more."""
+
+
+class Attempt(NamedTuple):
+    """An attempt to log in that was counted."""
+
+    username: str
+    known: str | None
+    """The id of the known device that made it; None: a stranger did."""
 
 
 @dataclass(slots=True)
@@ -64,6 +72,8 @@ class Visit:
     is_genuine: bool = False
     """Whether the framework has established that no other site made the browser send the request,
     by a check of its own."""
+    attempt: Attempt | None = None
+    """The attempt to log in that was counted, until it succeeds."""
 
     @property
     def is_by_cookie(self) -> bool:
@@ -279,4 +289,4 @@ class Gate:
         return session
 
 
-__all__ = ["ENDED", "NO_NEEDS", "Gate", "Needs", "Visit"]
+__all__ = ["ENDED", "NO_NEEDS", "Attempt", "Gate", "Needs", "Visit"]

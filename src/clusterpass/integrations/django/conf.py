@@ -28,7 +28,9 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.users.sync.throttle import LoginThrottle
 from clusterpass.web.gate import Gate
+from clusterpass.web.login_attempts import LoginAttempts
 
 SETTING: Final = "CLUSTERPASS"
 Claims = Callable[[Any], Mapping[str, Any]]
@@ -51,6 +53,7 @@ class Installed:
         if "login_url" not in setup.chosen and settings.is_overridden("LOGIN_URL"):
             web = replace(web, login_url=resolve_url(settings.LOGIN_URL))
         self.gate: Final = Gate(setup.config, web)
+        self.attempts: Final = LoginAttempts(self.gate, setup.config.keys)
         self._setup: Final = setup
         self._sessions: SessionManager | None = None
         self._async_sessions: AsyncSessionManager | None = None
@@ -80,6 +83,10 @@ class Installed:
                 self._async_sessions = AsyncSessionManager(AsyncStore(location), opened.config)
                 weakref.finalize(self, _close, self._async_sessions)
             return self._async_sessions
+
+    def throttle(self) -> LoginThrottle:
+        """Return what counts attempts to log in."""
+        return LoginThrottle(self.sessions, self._setup.throttle)
 
     def close(self) -> None:
         """Close the session managers that are open."""

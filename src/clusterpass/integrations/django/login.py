@@ -10,6 +10,7 @@ from clusterpass.integrations.login_options import login_options
 from clusterpass.model.values import TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
+from clusterpass.web.flow import run
 
 
 def log_in(request: HttpRequest, user: Any, **options: Any) -> HttpResponse:
@@ -54,8 +55,14 @@ def respond(
 
 
 def open_session(state: RequestState, user: Any, options: dict[str, Any]) -> TokenPair:
-    """Open a session of ``user`` with the claims and the device of the request."""
+    """Open a session of ``user`` with the claims and the device of the request.
+
+    An attempt that the login throttle has counted is given back.
+    """
     here = state.installed
     wanted = login_options(here.gate, state.visit.request, options)
     wanted.setdefault("claims", here.claims_of(user))
-    return here.sessions.login(here.subject_of(user), **cast("LoginOptions", wanted))
+    pair = here.sessions.login(here.subject_of(user), **cast("LoginOptions", wanted))
+    if state.visit.attempt is not None:
+        run(here.throttle(), here.attempts.succeed(state.visit))
+    return pair

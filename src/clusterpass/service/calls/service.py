@@ -7,11 +7,11 @@ from clusterpass import (
     AsyncSessionManager,
 )
 from clusterpass.service.asgi.request_body import BodyReader
-from clusterpass.service.calls.known_devices import KnownDevices
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.settings.service import Settings
+from clusterpass.web.known_devices import KnownDevices
 
 
 @dataclass(frozen=True, slots=True)

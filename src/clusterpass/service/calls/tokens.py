@@ -13,8 +13,9 @@ from clusterpass.service.asgi.messages import Scope, header_values
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
 from clusterpass.service.calls.requests import log_attempt, operation_id_of
 from clusterpass.service.calls.service import Service
+from clusterpass.web.known_devices import DEVICE_HEADER
 
-DEVICE_TOKEN: Final = b"x-device-token"
+DEVICE_TOKEN: Final = DEVICE_HEADER.encode("ascii")
 """The header by which a client that keeps no cookies is told from strangers."""
 
 

@@ -31,7 +31,6 @@ from clusterpass import (
 from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.asgi.request_log import LOG_FIELDS
 from clusterpass.service.asgi.security_headers import FORGET_SITE
-from clusterpass.service.calls.known_devices import LIFETIME
 from clusterpass.service.calls.requests import log_attempt, log_session
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
@@ -42,6 +41,7 @@ from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Needs, Visit as WebVisit
+from clusterpass.web.known_devices import LIFETIME
 from clusterpass.web.sent_cookies import sent_cookies
 
 _NOTICE_SECONDS: Final = 60

@@ -5,10 +5,14 @@
 - A lease that ends for another reason (a connection was lost, a failover) means that pushes may
   have been missed. Its followers are woken little by little, each at most once a second, so a
   failover does not make thousands of them ask at once.
+- They are filed by their leases, of which there are as many as nodes, and by when their sessions
+  end by themselves. So a look costs nothing while no lease has ended, however many there are.
 """
 
 from collections import deque
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
 from math import inf
 from typing import Final
 
@@ -20,6 +24,7 @@ LOOK_SECONDS: Final = 0.25
 """Seconds between two looks for leases that have ended."""
 _MOST_AT_ONCE: Final = 250
 _BETWEEN_READS: Final = 1.0
+_FEW: Final = 64
 _FAR: Final = 2**40
 """Seconds since the epoch: a followed session depends on no token, and expires by itself."""
 
@@ -27,7 +32,17 @@ _FAR: Final = 2**40
 class Followed:
     """A session that one caller follows."""
 
-    __slots__ = ("actor_lease", "entry", "is_due", "keys", "left", "read_at", "wake")
+    __slots__ = (
+        "actor_lease",
+        "entry",
+        "filed_as",
+        "filed_by",
+        "is_due",
+        "keys",
+        "left",
+        "read_at",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -45,6 +60,10 @@ class Followed:
         """The keys whose changes concern the session: that of its subject, and of its actor."""
         self.actor_lease: Lease = ALWAYS
         """The lease of the session of its actor, which another node may hold."""
+        self.filed_as = 0
+        """The number of its place among the deadlines; 0: it has none."""
+        self.filed_by: tuple[Lease, ...] = ()
+        """The leases by which it is filed, among those of :class:`Followers`."""
         self.is_due = True
         """Whether the session may have changed since it was read."""
         self.left: deque[Followed] | None = None
@@ -71,6 +90,7 @@ class Followers:
     def __init__(self, steady: Callable[[], float]) -> None:
         """``steady``: returns seconds of the steady clock."""
         self._steady = steady
+        self._numbers: Final = count(1)
         self.clear()
 
     def __len__(self) -> int:
@@ -81,6 +101,11 @@ class Followers:
         self._all: dict[Followed, None] = {}
         self._by_key: dict[bytes, set[Followed]] = {}
         self._left: deque[Followed] = deque()
+        self._by_lease: dict[Lease, dict[Followed, None]] = {}
+        """Those that are not due, by each lease that they are held under."""
+        self._deadlines: list[tuple[float, int, Followed]] = []
+        """A heap of when their sessions end by themselves, with the number of the place. A place
+        that has another number than ``filed_as`` counts no more."""
 
     def add(self, followed: Followed) -> None:
         """Wake ``followed`` from now on when one of its keys changes."""
@@ -98,6 +123,7 @@ class Followers:
     def remove(self, followed: Followed) -> None:
         """Forget ``followed``; do nothing if it is not known."""
         self._all.pop(followed, None)
+        self._unfile(followed)
         for key in followed.keys:
             of_key = self._by_key.get(key)
             if of_key is not None:
@@ -108,34 +134,85 @@ class Followers:
     def changed(self, key: bytes) -> None:
         """Wake the followers of ``key``."""
         for followed in self._by_key.get(key, ()):
-            followed.touch()
+            self._touch(followed)
 
     def all_changed(self) -> None:
         """Wake everybody: all sessions may have ended."""
         for followed in self._all:
-            followed.touch()
+            self._touch(followed)
 
     def forget_left(self) -> None:
         """Forget those whose callers are gone."""
         while self._left:
             self.remove(self._left.popleft())
 
+    def was_read(self, followed: Followed) -> None:
+        """Take note of the leases under which ``followed`` is held, after it was read."""
+        self._unfile(followed)
+        if followed in self._all and not followed.is_due:
+            self._file(followed)
+
     def wake_lapsed(self, go_on: Callable[[CachedToken], None]) -> None:
         """Wake some of those whose leases have ended, or whose sessions end by themselves.
 
         ``go_on``: gives an entry the lease under which it is as good, where slots have moved.
         """
-        now, woken = self._steady(), 0
-        for followed in self._all:
-            entry = followed.entry
-            if entry.lease.until == -inf and entry.lease is not NEVER:
-                go_on(entry)
-            held_until = min(entry.lease.until, followed.actor_lease.until, entry.deadline)
-            if now < held_until:
+        now, room = self._steady(), _MOST_AT_ONCE
+        for lease in [each for each in self._by_lease if now >= each.until]:
+            for followed in [*self._by_lease.get(lease, ())]:
+                room -= self._has_woken(followed, now, go_on)
+                if not room:
+                    return
+        while room and self._deadlines and self._deadlines[0][0] <= now:
+            _, number, followed = heappop(self._deadlines)
+            if number != followed.filed_as:
                 continue
-            if followed.is_due or now < followed.read_at + _BETWEEN_READS:
-                continue
-            followed.touch()
-            woken += 1
-            if woken >= _MOST_AT_ONCE:
-                return
+            if self._has_woken(followed, now, go_on):
+                room -= 1
+            elif not followed.is_due:  # it was read a moment ago
+                heappush(self._deadlines, (followed.read_at + _BETWEEN_READS, number, followed))
+
+    def _has_woken(
+        self, followed: Followed, now: float, go_on: Callable[[CachedToken], None]
+    ) -> bool:
+        """Wake ``followed`` if it is held no longer, and was not read just now; return whether."""
+        if followed.is_due:
+            self._unfile(followed)
+            return False
+        entry, lease = followed.entry, followed.entry.lease
+        if lease.until == -inf and lease is not NEVER:
+            go_on(entry)
+            if entry.lease is not lease:
+                self.was_read(followed)
+        held_until = min(entry.lease.until, followed.actor_lease.until, entry.deadline)
+        if now < max(held_until, followed.read_at + _BETWEEN_READS):
+            return False
+        self._touch(followed)
+        return True
+
+    def _touch(self, followed: Followed) -> None:
+        """Have ``followed`` read again; there is nothing to look after until it is."""
+        self._unfile(followed)
+        followed.touch()
+
+    def _file(self, followed: Followed) -> None:
+        entry = followed.entry
+        followed.filed_by = (entry.lease, followed.actor_lease)
+        for lease in followed.filed_by:
+            if lease is not ALWAYS:
+                self._by_lease.setdefault(lease, {})[followed] = None
+        if entry.deadline < inf:
+            followed.filed_as = next(self._numbers)
+            heappush(self._deadlines, (entry.deadline, followed.filed_as, followed))
+            if len(self._deadlines) > 2 * len(self._all) + _FEW:
+                self._deadlines = [each for each in self._deadlines if each[1] == each[2].filed_as]
+                heapify(self._deadlines)
+
+    def _unfile(self, followed: Followed) -> None:
+        for lease in followed.filed_by:
+            of_lease = self._by_lease.get(lease)
+            if of_lease is not None:
+                of_lease.pop(followed, None)
+                if not of_lease:
+                    del self._by_lease[lease]
+        followed.filed_by, followed.filed_as = (), 0

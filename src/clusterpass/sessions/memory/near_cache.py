@@ -277,6 +277,7 @@ class NearCache(Following):
         followed.is_due = followed.is_due or not loading.is_good
         if not loading.is_heard and not self.refusal:
             followed.read_at = -math.inf  # at the next look, as pushes are about to begin
+        self.followers.was_read(followed)
 
     def _take(
         self, entry: CachedToken, loaded: CachedSession, loading: PendingLoad | None, node: Hashable
