@@ -77,8 +77,8 @@ def test_after_calls_that_nobody_answers_no_call_waits_for_anybody(cluster, mana
             manager.login("anybody")
         assert {type(step) for step in steps} <= {Probe}
         assert all(step.seconds <= 0.05 for step in steps)
-        eventually(lambda: _is_probed_again(manager, first, steps))
-    eventually(lambda: all(lives(manager, token) for token in tokens.values()))
+        eventually(lambda: _is_probed_again(manager, first, steps), 60)
+    eventually(lambda: all(lives(manager, token) for token in tokens.values()), 60)
     assert manager.stats().silent_nodes == ()
 
 

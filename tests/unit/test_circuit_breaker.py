@@ -318,7 +318,7 @@ def test_who_has_a_node_probed_is_refused_if_nothing_comes_of_it(breakers, clock
 )
 def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_silent):
     breakers.failed(A, "timeout")
-    steps = probe(Probe(A, 7), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(A), breakers, Keyspace(), 3.0)
     assert next(steps) == LookUp(owned_by(A).version, suspect=A, until=3.0)
     asked = steps.send(None)
     assert asked == Send(A, ((b"GET", Keyspace().probe(7)),))
@@ -328,7 +328,7 @@ def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_
 
 
 def test_a_probe_asks_nobody_whose_slot_has_a_new_owner(breakers):
-    steps = probe(Probe(A, 7), lambda: owned_by(B), breakers, Keyspace(), 3.0)
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(B), breakers, Keyspace(), 3.0)
     next(steps)
     with pytest.raises(StopIteration):
         steps.send(None)
@@ -336,7 +336,7 @@ def test_a_probe_asks_nobody_whose_slot_has_a_new_owner(breakers):
 
 def test_a_probe_that_is_denied_has_the_next_caller_learn_why(breakers):
     breakers.failed(A, "timeout")
-    steps = probe(Probe(A, 7), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(A), breakers, Keyspace(), 3.0)
     next(steps)
     with pytest.raises(StopIteration):
         steps.throw(StoreDenied(reason="noauth"))

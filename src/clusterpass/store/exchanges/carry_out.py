@@ -82,9 +82,10 @@ def carry_out(
 def _may_retry(tries: Tries, terms: Terms) -> Exchange[bool]:
     """Wait for a retry from the budget of the next target; return False at the deadline."""
     while not terms.breakers.may_retry(tries.target(terms.current())):
-        if terms.clock() >= tries.give_up_at:
+        rest = tries.give_up_at - terms.clock()
+        if rest <= 0:
             return False
-        yield Pause(_WAITING)
+        yield Pause(min(_WAITING, rest))
     return True
 
 

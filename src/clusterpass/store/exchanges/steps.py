@@ -7,7 +7,7 @@ driver are two small loops that take the steps.
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Command, Fault, Replies, Wait
@@ -77,6 +77,10 @@ class Drop:
     node: Address
 
 
+PROBE_SECONDS: Final = 0.05
+"""How long who has a node probed waits for the outcome at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Begin an exchange in the background that finds out whether ``node`` answers again.
@@ -87,7 +91,7 @@ class Probe:
     node: Address
     slot: int
     """A slot that ``node`` owns, as far as is known."""
-    seconds: float = 0.05
+    seconds: float
 
 
 Step = Send | LookUp | Pause | Agree | Drop | Probe

@@ -18,7 +18,15 @@ from clusterpass.store.exchanges.durability import (
     wait_of,
 )
 from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge
-from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
+from clusterpass.store.exchanges.steps import (
+    PROBE_SECONDS,
+    Agree,
+    Drop,
+    Exchange,
+    LookUp,
+    Probe,
+    Send,
+)
 from clusterpass.store.exchanges.terms import Ahead, Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
@@ -80,7 +88,8 @@ class Tries:
         verdict = "go" if was_sent else terms.breakers.admit(address, terms.patience.timeout)
         self._was_sent = False
         if verdict == "probe":
-            yield Probe(address, self._slot)
+            rest = max(0.0, self.give_up_at - terms.clock())
+            yield Probe(address, self._slot, min(PROBE_SECONDS, rest))
             if self.target(terms.current()) != address:
                 return None
             verdict = "go" if terms.breakers.seconds_silent(address) is None else "refuse"
