@@ -94,7 +94,6 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/unit/test_mutant_trials.py",
         "tests/unit/test_mutants.py",
         "tests/unit/test_recovery_figures.py",
-        "tests/unit/test_rights.py",
         "tests/unit/test_script_headers.py",
         "tests/unit/test_wheel.py",
     }

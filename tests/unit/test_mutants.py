@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import lua_source, python_source
+from tests.mutants.choose_tests import choose_tests
 from tests.mutants.equivalent import PACES, REVIEWED
 from tests.mutants.layers import (
     GENERATED,
@@ -236,3 +237,48 @@ def test_a_layer_that_no_test_executes_is_refused() -> None:
         check_layers(ROOT, recorded, ["lua", "tokens"])
     recorded.tests["src/clusterpass/tokens/issuer.py"][1].add("tests/unit/test_tokens.py::test_x")
     check_layers(ROOT, recorded, ["tokens"])
+
+
+SCRIPTS = "src/clusterpass/protocol/scripts"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"{SCRIPTS}/unban.lua", {"unban"}),
+        (f"{SCRIPTS}/_include/glance.lua", {"login", "rotate"}),
+        (f"{SCRIPTS}/_include/summary.lua", {"login", "rotate", "settle", "end_session"}),
+    ],
+)
+def test_an_include_shows_in_the_scripts_that_have_it(path: str, expected: set[str]) -> None:
+    """``login`` has the summary by way of the glance."""
+    found = lua_source.scripts_with(ROOT, path)
+    assert found >= expected
+    assert (found == expected) == ("summary" not in path)
+
+
+def test_a_script_is_tried_by_the_tests_over_a_cluster_that_call_it() -> None:
+    recorded = Recorded()
+    calls = "src/clusterpass/protocol/calls/subject.py"
+    functions = {
+        node.name: node.body[-1].lineno
+        for node in ast.walk(ast.parse((ROOT / calls).read_bytes()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for number, (test, function) in enumerate(
+        {
+            "tests/cluster/test_x.py::test_unban": "unban",
+            "tests/cluster/test_scripts.py::test_unban": "unban",
+            "tests/unit/test_x.py::test_unban": "unban",
+            "tests/cluster/test_bans.py::test_ban": "ban",
+        }.items()
+    ):
+        recorded.seconds[test] = number / 10
+        recorded.tests[calls][functions[function]].add(test)
+    mutant = lua_source.mutants_of(
+        f"{SCRIPTS}/unban.lua", (ROOT / SCRIPTS / "unban.lua").read_bytes()
+    )[0]
+    assert choose_tests(recorded, ROOT, "lua", mutant, most_seconds=60) == [
+        "tests/cluster/test_scripts.py::test_unban",
+        "tests/cluster/test_x.py::test_unban",
+    ]
