@@ -68,8 +68,9 @@ def choose_tests(
 
 def _calling(recorded: Recorded, tree: Path, path: str) -> set[str]:
     """The tests over a cluster that execute what makes calls of a script, or of one that includes
-    the changed text."""
-    tests: set[str] = set()
+    the changed text; and those in files that have its name."""
+    name = Path(path).stem
+    tests = {test for test in recorded.seconds if name in test.split("::")[0]}
     for name in scripts_with(tree, path):
         for file, lines in _script_uses(tree).get(name, {}).items():
             tests |= recorded.of_lines(file, tuple(lines))

@@ -28,6 +28,22 @@ QUIET_KEYWORDS = {
     "Field": frozenset({"description", "examples", "title"}),
     "Query": frozenset({"description", "examples", "title"}),
 }
+# The aliases of literals that the code reads, by ``get_args``; of others only a type checker does.
+READ_LITERALS = frozenset(
+    {
+        "Durability",
+        "EventKind",
+        "ListenerScope",
+        "OldTokenKind",
+        "Outcome",
+        "Overflow",
+        "RevocationReason",
+        "SameSite",
+        "SigningAlgorithm",
+        "TokenPlace",
+        "VerificationMode",
+    }
+)
 QUIET_NAMES = frozenset({"__all__", "__slots__", "_log", "logger"})
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
@@ -102,6 +118,16 @@ def skipped_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if node.name in TEXT_FUNCTIONS:
         return True
     return any("overload" in ast.unparse(one) for one in node.decorator_list)
+
+
+def skipped_alias(node: ast.stmt) -> bool:
+    """Whether the statement names literals that only a type checker reads."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Name(id=name)], value=ast.Subscript(value=ast.Name(id="Literal"))
+        ):
+            return name not in READ_LITERALS
+    return False
 
 
 def skipped_call(node: ast.Call) -> bool:

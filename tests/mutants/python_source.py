@@ -3,7 +3,13 @@
 import ast
 from collections.abc import Iterator
 
-from .equivalent import changes_nothing, skipped_call, skipped_function, skipped_keyword
+from .equivalent import (
+    changes_nothing,
+    skipped_alias,
+    skipped_call,
+    skipped_function,
+    skipped_keyword,
+)
 from .mutant import Kind, Mutant
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
@@ -65,6 +71,8 @@ class _Finder(ast.NodeVisitor):
             return
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
+        if not self._lines and skipped_alias(node):
+            return
         in_function = bool(self._lines)
         lines = tuple(range(node.lineno, _header_end(node) + 1)) if in_function else ()
         names = self._names if in_function else (*_targets(node), *self._names)
@@ -79,7 +87,7 @@ class _Finder(ast.NodeVisitor):
         self._lines, self._names = before
 
     def _function(self, node: Function) -> None:
-        if skipped_function(node):
+        if skipped_function(node) or all(map(_is_nothing, node.body)):
             return
         body = [one.lineno for one in node.body if not _is_docstring(one)] or [node.lineno]
         defaults = [one for one in [*node.args.defaults, *node.args.kw_defaults] if one]
@@ -209,6 +217,11 @@ class _Finder(ast.NodeVisitor):
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_nothing(node: ast.stmt) -> bool:
+    """Whether a statement does nothing: no default shows in a function of a protocol."""
+    return _is_docstring(node) or isinstance(node, ast.Pass)
 
 
 def _is_quiet(node: ast.Call, child: ast.AST) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.mutants import lua_source, python_source
 from tests.mutants.choose_tests import choose_tests
-from tests.mutants.equivalent import PACES, REVIEWED
+from tests.mutants.equivalent import PACES, READ_LITERALS, REVIEWED
 from tests.mutants.layers import (
     GENERATED,
     LAYERS,
@@ -69,6 +69,8 @@ def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
     [
         '"""A text."""',
         "x: Literal[5]",
+        "X = Literal['a', 'b']",
+        "class P(Protocol):\n    def f(self, a=5):\n        'A text.'",
         "def f(a: Literal[5]) -> Literal[6]: ...",
         "log.warning('five', 5)",
         "def __repr__(self):\n    return 'x' + 5",
@@ -178,6 +180,16 @@ def test_every_folder_with_tests_is_recorded_or_left_out_on_purpose() -> None:
 def test_the_reviewed_lines_are_there() -> None:
     for path, line, _ in REVIEWED:
         assert line in [one.strip() for one in (ROOT / path).read_text("utf-8").splitlines()]
+
+
+def test_the_literals_that_the_code_reads_are_known() -> None:
+    package = ROOT / "src/clusterpass"
+    read = {
+        name
+        for file in package.rglob("*.py")
+        for name in re.findall(r"get_args\((\w+)\)", file.read_text("utf-8"))
+    }
+    assert read == READ_LITERALS
 
 
 def test_the_names_of_paces_are_there() -> None:
