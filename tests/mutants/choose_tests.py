@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .layers import PACKAGE, needs_cluster
+from .layers import ABOUT_INCLUDES, PACKAGE, needs_cluster
 from .lua_source import scripts_with
 from .mutant import Mutant
 from .recorded import Recorded, fallback_tests
@@ -68,9 +68,8 @@ def choose_tests(
 
 def _calling(recorded: Recorded, tree: Path, path: str) -> set[str]:
     """The tests over a cluster that execute what makes calls of a script, or of one that includes
-    the changed text; and those in files that have its name."""
-    name = Path(path).stem
-    tests = {test for test in recorded.seconds if name in test.split("::")[0]}
+    the changed text; and those that are about it."""
+    tests = recorded.in_files(ABOUT_INCLUDES.get(Path(path).stem, ()))
     for name in scripts_with(tree, path):
         for file, lines in _script_uses(tree).get(name, {}).items():
             tests |= recorded.of_lines(file, tuple(lines))
@@ -78,11 +77,12 @@ def _calling(recorded: Recorded, tree: Path, path: str) -> set[str]:
 
 
 def _about_script(tests: set[str], path: str) -> set[str]:
-    """Of ``tests``, those in files that have the name of the changed script, or are about all."""
-    if not path.endswith(".lua"):
-        return set()
-    about = (Path(path).stem, "test_scripts", "test_contract")
-    return {test for test in tests if any(one in test.split("::")[0] for one in about)}
+    """Of ``tests``, those that are about the changed include, or about scripts as such."""
+    about = ("tests/cluster/test_scripts.py",)
+    if "/_include/" in path:
+        about = ABOUT_INCLUDES.get(Path(path).stem, about)
+    is_script = path.endswith(".lua")
+    return {test for test in tests if is_script and test.split("::")[0] in about}
 
 
 @cache

@@ -38,6 +38,28 @@ SCRIPT_TESTS = (
     "tests/cluster/test_impersonation.py",
     "tests/service/test_directory.py",
 )
+# What most scripts include is executed by more tests than a mutant can have: these are about it.
+ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {
+    "activity": ("tests/cluster/test_activity.py", "tests/cluster/test_idle.py"),
+    "bans": ("tests/cluster/test_bans.py",),
+    "clock": ("tests/cluster/test_clock_of_scripts.py",),
+    "described": ("tests/cluster/test_contract.py", "tests/cluster/test_live_claims.py"),
+    "elevation": ("tests/cluster/test_step_up.py", "tests/cluster/test_step_up_tokens.py"),
+    "generation": ("tests/migrate/test_old_tokens.py", "tests/cluster/test_operations.py"),
+    "glance": ("tests/cluster/test_glances.py",),
+    "history": ("tests/cluster/test_history.py",),
+    "history_line": ("tests/cluster/test_history.py",),
+    "index": ("tests/cluster/test_online.py",),
+    "journal": ("tests/cluster/durability/test_journal.py",),
+    "operations": ("tests/cluster/durability/test_repeated_operations.py",),
+    "repeats": ("tests/cluster/test_races.py", "tests/cluster/test_step_up_tokens.py"),
+    "scores": ("tests/cluster/test_online.py",),
+    "seen_time": ("tests/cluster/test_activity.py",),
+    "sessions": ("tests/cluster/test_policies.py", "tests/cluster/test_contract.py"),
+    "subject": ("tests/cluster/test_lifetimes.py", "tests/cluster/test_scripts.py"),
+    "summary": ("tests/cluster/test_glances.py",),
+    "tombstones": ("tests/cluster/test_explained_ends.py", "tests/cluster/test_scripts.py"),
+}
 LAYERS: dict[str, Layer] = {
     "model": Layer(("model", "config.py", "limits.py", "web", "integrations")),
     "tokens": Layer(("tokens",)),
@@ -121,6 +143,7 @@ def check_paths(tree: Path) -> None:
     named = [(PACKAGE / source).as_posix() for layer in layers for source in layer.sources]
     named += [(PACKAGE / folder).as_posix() for folder in GENERATED]
     named += [test for layer in layers for test in layer.fallback]
+    named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     missing = [path for path in [*named, *SLOW_OR_TEXTUAL] if not (tree / path).exists()]
     if missing:
         raise NothingThere(f"not there: {', '.join(sorted(set(missing)))}")

@@ -10,6 +10,7 @@ from tests.mutants import lua_source, python_source
 from tests.mutants.choose_tests import choose_tests
 from tests.mutants.equivalent import PACES, READ_LITERALS, REVIEWED
 from tests.mutants.layers import (
+    ABOUT_INCLUDES,
     GENERATED,
     LAYERS,
     SLOW_OR_TEXTUAL,
@@ -204,6 +205,7 @@ def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
     named += [one for layer in LAYERS.values() for one in layer.fallback]
+    named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     named += [f"src/clusterpass/{one}" for one in GENERATED] + list(SLOW_OR_TEXTUAL)
     named += [f"{folder}/deep/down/test_one.py" for folder in TEST_FOLDERS]
     for name in named:
@@ -252,6 +254,11 @@ def test_a_layer_that_no_test_executes_is_refused() -> None:
 
 
 SCRIPTS = "src/clusterpass/protocol/scripts"
+
+
+def test_every_include_that_is_named_is_there() -> None:
+    for name in ABOUT_INCLUDES:
+        assert (ROOT / SCRIPTS / "_include" / f"{name}.lua").exists(), name
 
 
 @pytest.mark.parametrize(
