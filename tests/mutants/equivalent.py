@@ -14,11 +14,11 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 TEXT_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich_repr__"})
 # Only a type checker reads these.
 TYPING_CALLS = frozenset({"cast", "TypeVar", "ParamSpec", "NewType", "assert_never", "Protocol"})
-# ``slots`` saves memory; ``frozen`` forbids what mypy forbids already; ``strict`` states that two
+# ``slots`` saves memory; ``frozen`` and ``kw_only`` forbid what mypy forbids already; ``strict`` states that two
 # lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters only to a program
 # that ends without a close.
 QUIET_KEYWORDS = {
-    "dataclass": frozenset({"slots", "frozen"}),
+    "dataclass": frozenset({"slots", "frozen", "kw_only"}),
     "zip": frozenset({"strict"}),
     "Thread": frozenset({"name", "daemon"}),
     "create_task": frozenset({"name"}),

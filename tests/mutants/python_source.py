@@ -108,7 +108,7 @@ class _Finder(ast.NodeVisitor):
                 call = value if isinstance(value, ast.Call) else value.value
                 if not (isinstance(call, ast.Call) and skipped_call(call)):
                     self._replace(node, Kind.CALL, "pass")
-            case ast.Return(value=ast.expr() as value) if not _is_none(value):
+            case ast.Return(value=ast.expr() as value) if not _is_falsy(value):
                 self._replace(value, Kind.RETURN, "None")
             case ast.Raise(exc=ast.expr()):
                 self._replace(node, Kind.RAISE, "pass")
@@ -232,8 +232,10 @@ def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
     return is_codec and isinstance(child, ast.Constant)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_falsy(node: ast.expr) -> bool:
+    """Whether a constant is taken for None by those who ask whether it is true; it is changed to
+    another constant."""
+    return isinstance(node, ast.Constant) and not node.value
 
 
 def _header_end(node: ast.stmt) -> int:

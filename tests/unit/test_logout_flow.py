@@ -44,6 +44,13 @@ def test_logout_by_access_token(reply: bytes, count: int, durable: bool) -> None
     assert [event.kind for event in own.told] == ["logged_out"] * count
 
 
+def test_a_logout_tells_the_address_for_the_history() -> None:
+    own = life()
+    _, (call,) = drive(own.logout(access_token(), address="192.0.2.7"), end_of_one(b"ENDED"))
+    assert told_to_end(own, call) == (SESSION_ID, 1, bytes([192, 0, 2, 7]), b"")
+    assert [event.address for event in own.told] == ["192.0.2.7"]
+
+
 def test_logout_by_an_expired_access_token() -> None:
     old = access_token(issued_at=NOW - 10**6, expires_at=NOW - 10**5)
     ended, _ = drive(life().logout(old), end_of_one(b"ENDED"))
