@@ -40,7 +40,7 @@ SCRIPT_TESTS = (
 )
 # What most scripts include is executed by more tests than a mutant can have: these are about it.
 ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {
-    "activity": ("tests/cluster/test_activity.py", "tests/cluster/test_idle.py"),
+    "activity": ("tests/cluster/test_activity.py",),
     "bans": ("tests/cluster/test_bans.py",),
     "clock": ("tests/cluster/test_clock_of_scripts.py",),
     "described": ("tests/cluster/test_contract.py", "tests/cluster/test_live_claims.py"),

@@ -215,6 +215,15 @@ def test_what_is_no_member_of_the_cluster_has_to_confirm_for_a_while_only():
     assert demand(1, 2, 3, taken_at=113, now=114) == 1
 
 
+def test_each_answer_of_a_primary_counts_as_it_is():
+    told, slots = AttachedReplicas(), looked_up(REPLICATED, 50.0)
+    shard = slots.shard(0)
+    assert told.demanded(shard, attached(1), slots, 100.0) == 1
+    assert told.demanded(shard, attached(1, 2), slots, 100.0) == 2
+    assert told.demanded(shard, ((b"\xff", b"3"), *attached(1, 2)), slots, 100.0) == 3
+    assert told.demanded(shard, attached(1), slots, 100.0) == 1
+
+
 def test_a_replica_that_was_away_is_a_new_one():
     demand = Demand()
     assert demand(1, 2, taken_at=99, now=100) == 2
