@@ -8,7 +8,7 @@ import pytest
 
 from tests.mutants import lua_source, python_source
 from tests.mutants.choose_tests import choose_tests
-from tests.mutants.equivalent import PACES, READ_LITERALS, REVIEWED
+from tests.mutants.equivalent import READ_LITERALS
 from tests.mutants.layers import (
     ABOUT_INCLUDES,
     GENERATED,
@@ -22,6 +22,7 @@ from tests.mutants.layers import (
 )
 from tests.mutants.mutant import SUBTLE, Kind, Mutant
 from tests.mutants.recorded import Recorded, check_layers
+from tests.mutants.reviewed import PACES, REVIEWED
 from tests.mutants.sample import draw, is_code, mutants_of_layer
 
 ROOT = Path(__file__).parents[2]
