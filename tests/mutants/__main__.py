@@ -29,6 +29,7 @@ def main() -> int:
             return 0
         recorded = record(copy, options.tests or TEST_FOLDERS, longest_file=options.longest_file)
         check_layers(copy.tree, recorded, layers)
+        copy.compile()
         end = time.monotonic() + options.minutes * 60
         for number, (layer, mutant) in enumerate(drawn, 1):
             if time.monotonic() > end:

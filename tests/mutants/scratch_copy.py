@@ -45,8 +45,7 @@ class ScratchCopy:
         self.tree = tree
 
     def environment(self) -> dict[str, str]:
-        """Imports come from the copy. No bytecode is written: a mutant may be as long as the
-        original and no second younger, so that Python would take the bytecode for current."""
+        """Imports come from the copy. No bytecode is written, as it would be that of a mutant."""
         others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
         kept = [one for one in others if not Path(one).is_relative_to(ROOT)]
         return {
@@ -56,17 +55,33 @@ class ScratchCopy:
             SEED_VARIABLE: SELECTION_SEED,
         }
 
+    def compile(self) -> None:
+        """Write the bytecode of the package and of the tests without servers, as pytest has it.
+
+        Compiling both anew would take most of the time of a short run.
+        """
+        environment = self.environment()
+        del environment["PYTHONDONTWRITEBYTECODE"]
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+        command += ["-p", "no:cacheprovider", "tests/unit", "tests/security"]
+        subprocess.run(
+            command, cwd=self.tree, env=environment, stdout=subprocess.DEVNULL, check=True
+        )
+
     @contextmanager
     def changed(self, mutant: Mutant) -> Iterator[bool]:
         """Writes the mutant; yields whether the change reached the code, and takes it back."""
         path = self.tree / mutant.path
-        original = path.read_bytes()
+        original, times = path.read_bytes(), path.stat()
         path.write_bytes(mutant.apply(original))
+        # A mutant may be as long as the original: bytecode is told from that of another second.
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 10 * 10**9))
         is_generated = "/aio/" in mutant.path
         try:
             yield not is_generated or self._generate()
         finally:
             path.write_bytes(original)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             if is_generated:
                 self._generate()
 
