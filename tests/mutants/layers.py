@@ -132,7 +132,9 @@ def recorded_tests(tree: Path, folders: Sequence[str] = TEST_FOLDERS) -> list[st
     """The test files whose coverage decides which tests run, those without a cluster first."""
     files: dict[str, None] = {}
     for folder in folders:
-        found = [one.relative_to(tree) for one in sorted((tree / folder).rglob("test_*.py"))]
+        path = tree / folder
+        tests = [path] if path.is_file() else sorted(path.rglob("test_*.py"))
+        found = [one.relative_to(tree) for one in tests]
         kept = [one.as_posix() for one in found if not _is_left_out(one)]
         if not kept:
             raise NothingThere(f"no test file in {folder}")

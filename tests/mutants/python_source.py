@@ -50,7 +50,7 @@ class _Finder(ast.NodeVisitor):
     def visit(self, node: ast.AST) -> None:
         if isinstance(node, ast.stmt):
             self._statement(node)
-        elif not isinstance(node, ast.JoinedStr | ast.FormattedValue):
+        elif not isinstance(node, ast.JoinedStr | ast.FormattedValue) and not _is_type(node):
             self._expression(node)
 
     def _statement(self, node: ast.stmt) -> None:
@@ -217,6 +217,11 @@ def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
         return skipped_keyword(node, child.arg or "")
     is_codec = isinstance(node.func, ast.Attribute) and node.func.attr in {"encode", "decode"}
     return is_codec and isinstance(child, ast.Constant)
+
+
+def _is_type(node: ast.AST) -> bool:
+    """Whether only a type checker reads the values: ``Literal["a", "b"]``."""
+    return isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
 
 
 def _is_none(node: ast.expr) -> bool:
