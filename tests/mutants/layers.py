@@ -39,14 +39,16 @@ SCRIPT_TESTS = (
     "tests/service/test_directory.py",
 )
 LAYERS: dict[str, Layer] = {
-    "model": Layer(("model", "config.py", "limits.py", "web", "integrations")),
+    "model": Layer(("model", "config.py", "limits.py", "web")),
     "tokens": Layer(("tokens",)),
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),
     "store": Layer(("store",), ("tests/cluster/test_event_loops.py",)),
-    "managers": Layer(("managers", "migrate", "testing")),
+    "managers": Layer(("managers", "testing")),
     "users": Layer(("users",)),
+    "integrations": Layer(("integrations",)),
+    "migrate": Layer(("migrate",)),
     "service": Layer(("service",), ("tests/service/test_server.py", "tests/service/test_cli.py")),
     "doctor": Layer(("doctor",)),
     "cli": Layer(

@@ -1,5 +1,6 @@
 """What an old issuer takes for a token of its own, and what it does not."""
 
+import functools
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from clusterpass.migrate import (
 
 SECRET = "the-secret-of-the-old-application"
 NOW = 1_800_000_000
+DAY = 86_400
 MEMBERS: dict[str, Any] = {"sub": "7", "iat": NOW - 10, "exp": NOW + 50}
 WEB = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
 
@@ -155,6 +157,157 @@ def test_what_a_token_is_for(
 ) -> None:
     found = read(signed(**members), issuer)
     assert (found and (found.kind, found.is_exchangeable)) == kind
+
+
+@pytest.mark.parametrize(
+    ("issuer", "name", "days"),
+    [
+        (flask_jwt_extended(SECRET), "flask-jwt-extended", 30),
+        (simplejwt(SECRET), "simplejwt", 1),
+        (authx(SECRET), "authx", 20),
+        (fastapi_users_jwt(SECRET, lifetime=3 * DAY), "fastapi-users", 3),
+        (authlib(SECRET, algorithm="HS256", lifetime=DAY, issuer="i", audience="a"), "authlib", 1),
+        (pyjwt(SECRET, lifetime=DAY), "pyjwt", 1),
+        (flask_jwt_extended(SECRET, name="a", lifetime=DAY), "a", 1),
+        (simplejwt(SECRET, name="b", lifetime=2 * DAY), "b", 2),
+        (authx(SECRET, name="c", lifetime=3 * DAY), "c", 3),
+        (fastapi_users_jwt(SECRET, name="d", lifetime=DAY), "d", 1),
+        (pyjwt(SECRET, name="e", lifetime=DAY), "e", 1),
+    ],
+)
+def test_the_name_and_the_lifetime_that_each_library_has(
+    issuer: OldIssuer, name: str, days: int
+) -> None:
+    assert (issuer.name, issuer.lifetime) == (name, days * DAY)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "members", "left"),
+    [
+        (flask_jwt_extended(SECRET), {"type": "access", "fresh": True, "csrf": "x"}, set()),
+        (authx(SECRET), {"type": "access", "fresh": 1, "csrf": "x", "token_type": "t"}, set()),
+        (simplejwt(SECRET), {"user_id": 7, "token_type": "access", "refresh_exp": 1}, set()),
+        (simplejwt(SECRET, user_id_claim="id"), {"id": 7, "token_type": "access"}, set()),
+        (
+            simplejwt(SECRET, user_id_claim="id", token_type_claim="kind"),
+            {"id": 7, "kind": "access", "token_type": "of the application"},
+            {"token_type"},
+        ),
+        (flask_jwt_extended(SECRET, identity_claim="id"), {"id": "7", "type": "access"}, set()),
+        (
+            pyjwt(SECRET, lifetime=60, subject_claim="id", kind_claim="use"),
+            {"id": "7", "use": "access", "type": "of the application"},
+            {"type"},
+        ),
+    ],
+)
+def test_a_session_carries_no_claim_that_the_library_wrote_for_itself(
+    issuer: OldIssuer, members: dict[str, Any], left: set[str]
+) -> None:
+    found = read(signed(role="admin", **members), issuer)
+    assert found is not None
+    assert (found.subject, set(found.claims)) == ("7", {"role"} | left)
+
+
+@pytest.mark.parametrize(
+    ("make", "members"),
+    [
+        (flask_jwt_extended, {"type": "access"}),
+        (simplejwt, {"user_id": 7, "token_type": "access"}),
+        (authx, {"type": "access"}),
+        (functools.partial(pyjwt, lifetime=60), {}),
+    ],
+)
+def test_who_issued_a_token_and_for_whom_can_be_required(make: Any, members: Any) -> None:
+    issuer = make(SECRET, issuer="https://i", audience="shop")
+    assert read(signed(**members, iss="https://i", aud="shop"), issuer)
+    assert read(signed(**members, iss="https://i", aud=["blog", "shop"]), issuer)
+    for wrong in ({"iss": "https://j", "aud": "shop"}, {"iss": "https://i", "aud": "blog"}, {}):
+        assert read(signed(**members, **wrong), issuer) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "members", "takes"),
+    [
+        (flask_jwt_extended, {"type": "access"}, True),
+        (simplejwt, {"user_id": 7, "token_type": "access"}, True),
+        (authx, {"type": "access"}, False),
+        (functools.partial(pyjwt, lifetime=60), {}, False),
+    ],
+)
+def test_a_token_for_somebody_is_taken_where_the_library_took_it(
+    make: Any, members: Any, takes: bool
+) -> None:
+    assert (read(signed(**members, aud="shop"), make(SECRET)) is not None) is takes
+    assert read(signed(**members, iss="https://i"), make(SECRET)), "any issuer"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        flask_jwt_extended,
+        simplejwt,
+        authx,
+        functools.partial(fastapi_users_jwt, lifetime=60, audience="shop"),
+        functools.partial(pyjwt, lifetime=60),
+    ],
+)
+def test_the_algorithm_is_hs256_unless_another_one_is_named(make: Any) -> None:
+    members = {"type": "access", "token_type": "access", "user_id": "7"}
+    if "audience" in getattr(make, "keywords", {}):
+        members["aud"] = "shop"
+    other = jwt.encode({**MEMBERS, **members}, SECRET * 2, algorithm="HS512")
+    assert read(other, make(SECRET * 2, algorithm="HS512"))
+    assert read(other, make(SECRET * 2)) is None
+    assert read(signed(SECRET * 2, **members), make(SECRET * 2))
+
+
+def test_authlib_signs_with_rs256_unless_another_algorithm_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="no key for RS256"):
+        authlib(SECRET, lifetime=60, issuer="https://i", audience="shop")
+
+
+def test_the_values_of_a_claim_say_what_a_token_is_for() -> None:
+    kinds: Any = {"a": "access", "r": "refresh"}
+    issuer = pyjwt(SECRET, lifetime=60, kind_claim="use", kinds=kinds)
+    access, refresh = read(signed(use="a"), issuer), read(signed(use="r"), issuer)
+    assert access is not None and refresh is not None
+    assert (access.kind, access.is_exchangeable) == ("access", False)
+    assert (refresh.kind, refresh.is_exchangeable) == ("refresh", True)
+    assert read(signed(use="access"), issuer) is None
+
+
+@pytest.mark.parametrize("name", ["a", "a-1", "x" * 32])
+def test_what_an_issuer_may_be_named(name: str) -> None:
+    assert pyjwt(SECRET, lifetime=60, name=name).name == name
+    for wrong in ("", "x" * 33, "A", "a_b", 5):
+        with pytest.raises(ConfigurationError, match="name of an old issuer"):
+            pyjwt(SECRET, lifetime=60, name=wrong)  # type: ignore[arg-type]
+
+
+def test_how_far_the_clock_of_an_old_server_may_be_ahead() -> None:
+    assert read(signed(iat=NOW + 60, exp=NOW + 90))
+    assert read(signed(iat=NOW + 61, exp=NOW + 90)) is None
+    assert read(signed(nbf=NOW))
+
+
+def test_a_token_that_lives_as_long_as_was_said_is_none_to_warn_of(caplog: Any) -> None:
+    issuer = pyjwt(SECRET, lifetime=60)
+    assert read(signed(), issuer)
+    assert caplog.records == []
+    for _ in range(2):
+        assert read(signed(exp=NOW + 51), issuer)
+    (record,) = caplog.records
+    assert "tokens of pyjwt live for 61 s, but are accepted for 60 s only" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("exp", "expires_at"), [(2**40, NOW + 50), (NOW + 49.9, NOW + 49), (NOW + 1, NOW + 1)]
+)
+def test_when_a_token_expires_is_whole_seconds(exp: float, expires_at: int) -> None:
+    found = read(signed(exp=exp))
+    assert found is not None
+    assert found.expires_at == expires_at
 
 
 def test_an_identity_token_is_no_access_token() -> None:
