@@ -242,4 +242,7 @@ def _targets(node: ast.stmt) -> list[str]:
         targets = node.targets
     elif isinstance(node, ast.AnnAssign):
         targets = [node.target]
-    return [one.id for one in targets if isinstance(one, ast.Name)]
+    parts = [
+        part for one in targets for part in (one.elts if isinstance(one, ast.Tuple) else [one])
+    ]
+    return [one.id for one in parts if isinstance(one, ast.Name)]
