@@ -8,6 +8,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from clusterpass import ConfigurationError, InvalidInput, TokenExpired
 from clusterpass.migrate import (
@@ -24,8 +26,8 @@ from clusterpass.migrate import (
 SECRET = "the-secret-of-the-old-application"
 NOW = 1_800_000_000
 DAY = 86_400
+RSA_NAMES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 MEMBERS: dict[str, Any] = {"sub": "7", "iat": NOW - 10, "exp": NOW + 50}
-WEB = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
 
 
 def signed(secret: str = SECRET, headers: Any = None, **members: Any) -> str:
@@ -130,81 +132,112 @@ def test_a_clock_that_is_fast_issues_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("issuer", "members", "kind"),
+    ("make", "members", "kind"),
     [
-        (flask_jwt_extended(SECRET), {"type": "access", "aud": "any"}, ("access", False)),
-        (flask_jwt_extended(SECRET), {"type": "refresh"}, ("refresh", True)),
-        (flask_jwt_extended(SECRET), {"type": "reset"}, None),
-        (flask_jwt_extended(SECRET), {}, None),
-        (authx(SECRET), {"type": "refresh"}, ("refresh", True)),
-        (authx(SECRET), {"type": "access", "aud": "other"}, None),
-        (authx(SECRET, audience="shop"), {"type": "access", "aud": "shop"}, ("access", False)),
-        (simplejwt(SECRET, user_id_claim="sub"), {"token_type": "sliding"}, ("access", True)),
-        (simplejwt(SECRET, user_id_claim="sub"), {"token_type": "access"}, ("access", False)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "access", "aud": "any"}, ("access", False)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "refresh"}, ("refresh", True)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "reset"}, None),
+        (lambda: flask_jwt_extended(SECRET), {}, None),
+        (lambda: authx(SECRET), {"type": "refresh"}, ("refresh", True)),
+        (lambda: authx(SECRET), {"type": "access", "aud": "other"}, None),
         (
-            fastapi_users_jwt(SECRET, lifetime=60),
+            lambda: authx(SECRET, audience="shop"),
+            {"type": "access", "aud": "shop"},
+            ("access", False),
+        ),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="sub"),
+            {"token_type": "sliding"},
+            ("access", True),
+        ),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="sub"),
+            {"token_type": "access"},
+            ("access", False),
+        ),
+        (
+            lambda: fastapi_users_jwt(SECRET, lifetime=60),
             {"aud": ["fastapi-users:auth"]},
             ("access", True),
         ),
-        (fastapi_users_jwt(SECRET, lifetime=60), {"aud": ["fastapi-users:reset"]}, None),
-        (fastapi_users_jwt(SECRET, lifetime=60), {}, None),
-        (pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://i"}, ("access", True)),
-        (pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://j"}, None),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=60), {"aud": ["fastapi-users:reset"]}, None),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=60), {}, None),
+        (
+            lambda: pyjwt(SECRET, lifetime=60, issuer="https://i"),
+            {"iss": "https://i"},
+            ("access", True),
+        ),
+        (lambda: pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://j"}, None),
     ],
 )
 def test_what_a_token_is_for(
-    issuer: OldIssuer, members: dict[str, Any], kind: tuple[str, bool] | None
+    make: Any, members: dict[str, Any], kind: tuple[str, bool] | None
 ) -> None:
-    found = read(signed(**members), issuer)
+    found = read(signed(**members), make())
     assert (found and (found.kind, found.is_exchangeable)) == kind
 
 
 @pytest.mark.parametrize(
-    ("issuer", "name", "days"),
+    ("make", "name", "days"),
     [
-        (flask_jwt_extended(SECRET), "flask-jwt-extended", 30),
-        (simplejwt(SECRET), "simplejwt", 1),
-        (authx(SECRET), "authx", 20),
-        (fastapi_users_jwt(SECRET, lifetime=3 * DAY), "fastapi-users", 3),
-        (authlib(SECRET, algorithm="HS256", lifetime=DAY, issuer="i", audience="a"), "authlib", 1),
-        (pyjwt(SECRET, lifetime=DAY), "pyjwt", 1),
-        (flask_jwt_extended(SECRET, name="a", lifetime=DAY), "a", 1),
-        (simplejwt(SECRET, name="b", lifetime=2 * DAY), "b", 2),
-        (authx(SECRET, name="c", lifetime=3 * DAY), "c", 3),
-        (fastapi_users_jwt(SECRET, name="d", lifetime=DAY), "d", 1),
-        (pyjwt(SECRET, name="e", lifetime=DAY), "e", 1),
+        (lambda: flask_jwt_extended(SECRET), "flask-jwt-extended", 30),
+        (lambda: simplejwt(SECRET), "simplejwt", 1),
+        (lambda: authx(SECRET), "authx", 20),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=3 * DAY), "fastapi-users", 3),
+        (
+            lambda: authlib(SECRET, algorithm="HS256", lifetime=DAY, issuer="i", audience="a"),
+            "authlib",
+            1,
+        ),
+        (lambda: pyjwt(SECRET, lifetime=DAY), "pyjwt", 1),
+        (lambda: flask_jwt_extended(SECRET, name="a", lifetime=DAY), "a", 1),
+        (lambda: simplejwt(SECRET, name="b", lifetime=2 * DAY), "b", 2),
+        (lambda: authx(SECRET, name="c", lifetime=3 * DAY), "c", 3),
+        (lambda: fastapi_users_jwt(SECRET, name="d", lifetime=DAY), "d", 1),
+        (lambda: pyjwt(SECRET, name="e", lifetime=DAY), "e", 1),
     ],
 )
-def test_the_name_and_the_lifetime_that_each_library_has(
-    issuer: OldIssuer, name: str, days: int
-) -> None:
+def test_the_name_and_the_lifetime_that_each_library_has(make: Any, name: str, days: int) -> None:
+    issuer = make()
     assert (issuer.name, issuer.lifetime) == (name, days * DAY)
 
 
 @pytest.mark.parametrize(
-    ("issuer", "members", "left"),
+    ("make", "members", "left"),
     [
-        (flask_jwt_extended(SECRET), {"type": "access", "fresh": True, "csrf": "x"}, set()),
-        (authx(SECRET), {"type": "access", "fresh": 1, "csrf": "x", "token_type": "t"}, set()),
-        (simplejwt(SECRET), {"user_id": 7, "token_type": "access", "refresh_exp": 1}, set()),
-        (simplejwt(SECRET, user_id_claim="id"), {"id": 7, "token_type": "access"}, set()),
+        (lambda: flask_jwt_extended(SECRET), {"type": "access", "fresh": True, "csrf": "x"}, set()),
         (
-            simplejwt(SECRET, user_id_claim="id", token_type_claim="kind"),
+            lambda: authx(SECRET),
+            {"type": "access", "fresh": 1, "csrf": "x", "token_type": "t"},
+            set(),
+        ),
+        (
+            lambda: simplejwt(SECRET),
+            {"user_id": 7, "token_type": "access", "refresh_exp": 1},
+            set(),
+        ),
+        (lambda: simplejwt(SECRET, user_id_claim="id"), {"id": 7, "token_type": "access"}, set()),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="id", token_type_claim="kind"),
             {"id": 7, "kind": "access", "token_type": "of the application"},
             {"token_type"},
         ),
-        (flask_jwt_extended(SECRET, identity_claim="id"), {"id": "7", "type": "access"}, set()),
         (
-            pyjwt(SECRET, lifetime=60, subject_claim="id", kind_claim="use"),
+            lambda: flask_jwt_extended(SECRET, identity_claim="id"),
+            {"id": "7", "type": "access"},
+            set(),
+        ),
+        (
+            lambda: pyjwt(SECRET, lifetime=60, subject_claim="id", kind_claim="use"),
             {"id": "7", "use": "access", "type": "of the application"},
             {"type"},
         ),
     ],
 )
 def test_a_session_carries_no_claim_that_the_library_wrote_for_itself(
-    issuer: OldIssuer, members: dict[str, Any], left: set[str]
+    make: Any, members: dict[str, Any], left: set[str]
 ) -> None:
-    found = read(signed(role="admin", **members), issuer)
+    found = read(signed(role="admin", **members), make())
     assert found is not None
     assert (found.subject, set(found.claims)) == ("7", {"role"} | left)
 
@@ -262,6 +295,33 @@ def test_the_algorithm_is_hs256_unless_another_one_is_named(make: Any) -> None:
     assert read(signed(SECRET * 2, **members), make(SECRET * 2))
 
 
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_each_algorithm_of_a_secret(algorithm: str) -> None:
+    secret = SECRET * 2
+    issuer = pyjwt(secret, algorithm=algorithm, lifetime=60)
+    assert read(jwt.encode(MEMBERS, secret, algorithm=algorithm), issuer)
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize(
+    ("algorithm", "make"),
+    [
+        *((name, functools.partial(rsa.generate_private_key, 65_537, 2048)) for name in RSA_NAMES),
+        ("ES256", functools.partial(ec.generate_private_key, ec.SECP256R1())),
+        ("ES384", functools.partial(ec.generate_private_key, ec.SECP384R1())),
+        ("ES512", functools.partial(ec.generate_private_key, ec.SECP521R1())),
+        ("EdDSA", ed25519.Ed25519PrivateKey.generate),
+    ],
+)
+def test_each_algorithm_of_a_public_key(algorithm: str, make: Any) -> None:
+    key = make()
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    issuer = pyjwt(public, algorithm=algorithm, lifetime=60)
+    assert read(jwt.encode(MEMBERS, key, algorithm=algorithm), issuer)
+
+
 def test_authlib_signs_with_rs256_unless_another_algorithm_is_named() -> None:
     with pytest.raises(ConfigurationError, match="no key for RS256"):
         authlib(SECRET, lifetime=60, issuer="https://i", audience="shop")
@@ -312,12 +372,13 @@ def test_when_a_token_expires_is_whole_seconds(exp: float, expires_at: int) -> N
 
 def test_an_identity_token_is_no_access_token() -> None:
     members = {"iss": "https://i", "aud": ["shop"]}
+    web = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
     for typ in ("at+jwt", "application/at+jwt", "AT+JWT"):
-        found = read(signed(headers={"typ": typ}, **members), WEB)
+        found = read(signed(headers={"typ": typ}, **members), web)
         assert found is not None
         assert not found.is_exchangeable
-    assert read(signed(headers={"typ": "JWT"}, **members), WEB) is None
-    assert read(signed(headers={"typ": "at+jwt"}, iss="https://i", aud="other"), WEB) is None
+    assert read(signed(headers={"typ": "JWT"}, **members), web) is None
+    assert read(signed(headers={"typ": "at+jwt"}, iss="https://i", aud="other"), web) is None
 
 
 @pytest.mark.parametrize(
