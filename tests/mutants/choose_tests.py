@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .layers import PACKAGE, needs_cluster
+from .layers import LAYERS, PACKAGE, needs_cluster
 from .mutant import Mutant
 from .recorded import Recorded, fallback_tests
 
@@ -26,6 +26,8 @@ def choose_tests(
     tests = recorded.of_lines(mutant.path, mutant.lines)
     for path, lines in _generated(tree, mutant):
         tests |= recorded.of_lines(path, lines)
+    if mutant.is_described:
+        tests |= recorded.in_files(LAYERS[layer].descriptions)
     named: set[str] = set()
     if not mutant.lines and mutant.names:
         # A setting of a class that no line reads shows where the class is used.

@@ -41,6 +41,7 @@ class _Finder(ast.NodeVisitor):
         self.mutants: list[Mutant] = []
         self._lines: tuple[int, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._in_decorator = False
         self._offsets = [0]
         for line in source.splitlines(keepends=True):
             self._offsets.append(self._offsets[-1] + len(line))
@@ -83,8 +84,12 @@ class _Finder(ast.NodeVisitor):
             return
         body = [one.lineno for one in node.body if not _is_docstring(one)] or [node.lineno]
         defaults = [one for one in [*node.args.defaults, *node.args.kw_defaults] if one]
-        for part in [*defaults, *node.decorator_list, *node.body]:
+        for part in [*defaults, *node.body]:
             self._within(tuple(body), (node.name,), part)
+        self._in_decorator = True
+        for part in node.decorator_list:
+            self._within(tuple(body), (node.name,), part)
+        self._in_decorator = False
 
     def _within(self, lines: tuple[int, ...], names: tuple[str, ...], node: ast.AST) -> None:
         before = self._lines, self._names
@@ -203,7 +208,12 @@ class _Finder(ast.NodeVisitor):
     def _add(self, line: int, kind: Kind, start: int, end: int, after: str) -> None:
         before = self.source[start:end].decode()
         self.mutants.append(
-            Mutant(self.path, line, kind, start, end, before, after, self._lines, self._names)
+            Mutant(
+                *(self.path, line, kind, start, end, before, after),
+                lines=self._lines,
+                names=self._names,
+                is_described=self._in_decorator,
+            )
         )
 
 
