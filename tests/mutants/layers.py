@@ -49,7 +49,10 @@ LAYERS: dict[str, Layer] = {
     "store": Layer(("store",), ("tests/cluster/test_event_loops.py",)),
     "managers": Layer(("managers", "testing")),
     "users": Layer(("users",)),
-    "integrations": Layer(("integrations",)),
+    "integrations": Layer(
+        ("integrations",),
+        ("tests/integrations/test_pages.py", "tests/integrations/test_shops.py"),
+    ),
     "migrate": Layer(("migrate",)),
     "service": Layer(
         ("service",),

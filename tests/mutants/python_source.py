@@ -3,7 +3,13 @@
 import ast
 from collections.abc import Iterator
 
-from .equivalent import changes_nothing, skipped_call, skipped_function, skipped_keyword
+from .equivalent import (
+    NAMING_CALLS,
+    changes_nothing,
+    skipped_call,
+    skipped_function,
+    skipped_keyword,
+)
 from .mutant import Kind, Mutant
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
@@ -222,11 +228,11 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
-    """Whether a part of a call is left alone: the name of a codec is the same with a ``_``."""
+    """Whether a part of a call is left alone: names of codecs, and names for a debugger."""
     if isinstance(child, ast.keyword):
         return skipped_keyword(node, child.arg or "")
-    is_codec = isinstance(node.func, ast.Attribute) and node.func.attr in {"encode", "decode"}
-    return is_codec and isinstance(child, ast.Constant)
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    return called in {"encode", "decode", *NAMING_CALLS} and isinstance(child, ast.Constant)
 
 
 def _is_type(node: ast.AST) -> bool:
