@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .layers import ABOUT_INCLUDES, PACKAGE, needs_cluster
+from .layers import ABOUT_INCLUDES, LAYERS, PACKAGE, needs_cluster
 from .lua_source import scripts_with
 from .mutant import Mutant
 from .recorded import Recorded, fallback_tests
@@ -29,6 +29,8 @@ def choose_tests(
         tests = _calling(recorded, tree, mutant.path)
     for path, lines in _generated(tree, mutant):
         tests |= recorded.of_lines(path, lines)
+    if mutant.is_described:
+        tests |= recorded.in_files(LAYERS[layer].descriptions)
     named = _about_script(tests, mutant.path)
     if not mutant.lines and mutant.names:
         # A setting of a class that no line reads shows where the class is used.

@@ -23,10 +23,13 @@ QUIET_KEYWORDS = {
     "create_task": frozenset({"name"}),
     "option": frozenset({"help", "metavar", "show_default"}),
     "argument": frozenset({"metavar"}),
-    "command": frozenset({"help", "short_help"}),
+    "command": frozenset({"help", "short_help", "epilog"}),
+    **dict.fromkeys(("get", "post", "put", "patch", "delete"), frozenset({"summary"})),
     "Field": frozenset({"description", "examples", "title"}),
     "Query": frozenset({"description", "examples", "title"}),
 }
+# A text by which a thing is named for a debugger alone: the first argument.
+NAMING_CALLS = frozenset({"ContextVar", "RequestKey", "AppKey"})
 # The aliases of literals that the code reads, by ``get_args``; of others only a type checker does.
 READ_LITERALS = frozenset(
     {

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from .equivalent import (
+    NAMING_CALLS,
     changes_nothing,
     skipped_alias,
     skipped_call,
@@ -47,6 +48,7 @@ class _Finder(ast.NodeVisitor):
         self.mutants: list[Mutant] = []
         self._lines: tuple[int, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._in_decorator = False
         self._offsets = [0]
         for line in source.splitlines(keepends=True):
             self._offsets.append(self._offsets[-1] + len(line))
@@ -91,8 +93,12 @@ class _Finder(ast.NodeVisitor):
             return
         body = [one.lineno for one in node.body if not _is_docstring(one)] or [node.lineno]
         defaults = [one for one in [*node.args.defaults, *node.args.kw_defaults] if one]
-        for part in [*defaults, *node.decorator_list, *node.body]:
+        for part in [*defaults, *node.body]:
             self._within(tuple(body), (node.name,), part)
+        self._in_decorator = True
+        for part in node.decorator_list:
+            self._within(tuple(body), (node.name,), part)
+        self._in_decorator = False
 
     def _within(self, lines: tuple[int, ...], names: tuple[str, ...], node: ast.AST) -> None:
         before = self._lines, self._names
@@ -211,7 +217,12 @@ class _Finder(ast.NodeVisitor):
     def _add(self, line: int, kind: Kind, start: int, end: int, after: str) -> None:
         before = self.source[start:end].decode()
         self.mutants.append(
-            Mutant(self.path, line, kind, start, end, before, after, self._lines, self._names)
+            Mutant(
+                *(self.path, line, kind, start, end, before, after),
+                lines=self._lines,
+                names=self._names,
+                is_described=self._in_decorator,
+            )
         )
 
 
@@ -225,11 +236,11 @@ def _is_nothing(node: ast.stmt) -> bool:
 
 
 def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
-    """Whether a part of a call is left alone: the name of a codec is the same with a ``_``."""
+    """Whether a part of a call is left alone: names of codecs, and names for a debugger."""
     if isinstance(child, ast.keyword):
         return skipped_keyword(node, child.arg or "")
-    is_codec = isinstance(node.func, ast.Attribute) and node.func.attr in {"encode", "decode"}
-    return is_codec and isinstance(child, ast.Constant)
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    return called in {"encode", "decode", *NAMING_CALLS} and isinstance(child, ast.Constant)
 
 
 def _is_falsy(node: ast.expr) -> bool:
@@ -252,4 +263,7 @@ def _targets(node: ast.stmt) -> list[str]:
         targets = node.targets
     elif isinstance(node, ast.AnnAssign):
         targets = [node.target]
-    return [one.id for one in targets if isinstance(one, ast.Name)]
+    parts = [
+        part for one in targets for part in (one.elts if isinstance(one, ast.Tuple) else [one])
+    ]
+    return [one.id for one in parts if isinstance(one, ast.Name)]

@@ -4,11 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .layers import PACKAGE, NothingThere, recorded_tests
+from .layers import PACKAGE, recorded_tests
 from .process import run_limited
 from .record_plugin import SECONDS
 from .recorded import LONGEST_TEST, Recorded
@@ -28,10 +27,8 @@ def record(
     """The recording of the tests in some folders; runs only the test files that have none yet.
 
     ``longest_file``: seconds for one file. A file that took longer once is tried again when it is
-    given more time than then. Raises ``NothingThere`` where coverage.py is not installed.
+    given more time than then.
     """
-    if find_spec("coverage") is None:
-        raise NothingThere("no coverage.py: install the extra 'mutants'")
     whole = Recorded()
     tree = copy.tree
     files = [one for one in (tree / "tests").rglob("*.py") if "mutants" not in one.parts]

@@ -263,7 +263,90 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "or found.tombstones > MOST_TOMBSTONES or found.operations > MOST_OPERATIONS",
         Kind.BOUNDARY,
     ): "what is not done at a glance has the same result",
+    (
+        "src/clusterpass/users/directory.py",
+        'before, after = self._keyspace.user("").split(b"}", 1)',
+        Kind.ARGUMENT,
+    ): "a key has one closing brace",
+    (
+        "src/clusterpass/cli/keys.py",
+        'with os.fdopen(descriptor, "w", encoding="utf-8") as file:',
+        Kind.KEYWORD,
+    ): "keys are written in ASCII",
+    (
+        "src/clusterpass/cli/local_service.py",
+        "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
+        Kind.NUMBER,
+    ): "how often it is asked again",
+    (
+        "src/clusterpass/cli/local_service.py",
+        "if time.monotonic() > give_up_at:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/cli/local_service.py",
+        'return ask(port, "GET", "/healthz", timeout=1.0).status == 200',
+        Kind.KEYWORD,
+    ): "how long a server that hangs is waited for",
+    (
+        "src/clusterpass/doctor/checks/copies.py",
+        "if len(copies) > 1 and shared:",
+        Kind.BOUNDARY,
+    ): "a host is shared by two copies or more",
+    (
+        "src/clusterpass/doctor/checks/memory.py",
+        'count = sum(node.number("evicted_keys") or 0 for node in lost)',
+        Kind.NUMBER,
+    ): "each of these nodes has evicted keys",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        'direction = "behind" if nearest.ahead > 0 else "ahead of"',
+        Kind.BOUNDARY,
+    ): "a clock that is reported is seconds away",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        'direction = "behind" if nearest.ahead > 0 else "ahead of"',
+        Kind.NUMBER,
+    ): "a clock that is reported is seconds away",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        "longest = max(node.round_trip or 0 for node in far)",
+        Kind.NUMBER,
+    ): "each of these nodes has a round trip",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        "small = [n for n in seen.primaries if"
+        ' (n.number("repl_backlog_size") or 2**40) < _SMALL_BACKLOG]',
+        Kind.NUMBER,
+    ): "any number that is not small",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        'offset = node.number("master_repl_offset") or 0',
+        Kind.NUMBER,
+    ): "one byte of a million",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        'wait = seen.patience.confirmation_wait("replicated")',
+        Kind.NAME,
+    ): "every durability but fsync waits as long",
+    (
+        "src/clusterpass/doctor/trial_write.py",
+        'seconds = patience.confirmation_wait("replicated")',
+        Kind.NAME,
+    ): "every durability but fsync waits as long",
 }
+_OWN_KEYS = {
+    "litestar_requests": ("OWNER: owner", "CONNECTION: connection", "VISIT: visit"),
+    "litestar": ("_REFUSAL: refusal",),
+    "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "JUDGED: judged"),
+}
+for _module, _keys in _OWN_KEYS.items():
+    for _name, _key in (each.split(": ") for each in _keys):
+        REVIEWED[
+            f"src/clusterpass/integrations/{_module}.py",
+            f'{_name}: Final = "clusterpass.{_key}"',
+            Kind.NAME,
+        ] = "a key of a request that nothing else reads"
 _INDEX = "src/clusterpass/sessions/memory/token_index.py"
 _PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
 _LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"

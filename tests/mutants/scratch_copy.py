@@ -1,11 +1,13 @@
 """A copy of the tree outside the repository, which is the only place where mutants are written."""
 
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,30 +45,17 @@ class ScratchCopy:
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree
+        self._times = itertools.count(int(time.time()) + 86_400)
 
     def environment(self) -> dict[str, str]:
-        """Imports come from the copy. No bytecode is written, as it would be that of a mutant."""
+        """Imports come from the copy."""
         others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
         kept = [one for one in others if not Path(one).is_relative_to(ROOT)]
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(self.tree / "src"), str(self.tree), *kept]),
-            "PYTHONDONTWRITEBYTECODE": "1",
             SEED_VARIABLE: SELECTION_SEED,
         }
-
-    def compile(self) -> None:
-        """Write the bytecode of the package and of the tests without servers, as pytest has it.
-
-        Compiling both anew would take most of the time of a short run.
-        """
-        environment = self.environment()
-        del environment["PYTHONDONTWRITEBYTECODE"]
-        command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
-        command += ["-p", "no:cacheprovider", "tests/unit", "tests/security"]
-        subprocess.run(
-            command, cwd=self.tree, env=environment, stdout=subprocess.DEVNULL, check=True
-        )
 
     @contextmanager
     def changed(self, mutant: Mutant) -> Iterator[bool]:
@@ -74,19 +63,20 @@ class ScratchCopy:
         path = self.tree / mutant.path
         original, times = path.read_bytes(), path.stat()
         path.write_bytes(mutant.apply(original))
-        # A mutant may be as long as the original: bytecode is told from that of another second.
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 10 * 10**9))
-        is_generated = "/aio/" in mutant.path
+        # Bytecode is taken for current by the length of the source and the second of its change:
+        # every mutant has a second of its own.
+        os.utime(path, (second := next(self._times), second))
         try:
-            yield not is_generated or self._generate()
+            yield self._generate(mutant)
         finally:
             path.write_bytes(original)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-            if is_generated:
-                self._generate()
+            self._generate(mutant)
 
-    def _generate(self) -> bool:
+    def _generate(self, mutant: Mutant) -> bool:
         """Writes the synchronous modules again; False when the mutant has no synchronous face."""
+        if "/aio/" not in mutant.path:
+            return True
         command = [sys.executable, "scripts/generate_sync.py"]
         return not subprocess.run(
             command, cwd=self.tree, env=self.environment(), capture_output=True, check=False

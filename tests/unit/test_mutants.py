@@ -75,6 +75,7 @@ def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
         "X = Literal['a', 'b']",
         "def f():\n    return None",
         "class P(Protocol):\n    def f(self, a=5):\n        'A text.'",
+        "Kind = Literal[5, 'a']",
         "def f(a: Literal[5]) -> Literal[6]: ...",
         "log.warning('five', 5)",
         "def __repr__(self):\n    return 'x' + 5",
@@ -101,6 +102,14 @@ def test_the_lines_are_those_that_must_run_for_the_change_to_show() -> None:
     assert by_before["h()"].lines == (9,)
 
 
+def test_settings_in_a_pair_and_what_a_decorator_says() -> None:
+    code = "A, B = 5, 7\n\n\n@d(9)\ndef f():\n    g(3, 4)\n"
+    by_before = {one.before: one for one in python_source.mutants_of("m.py", code.encode())}
+    assert by_before["5"].names == by_before["7"].names == ("A", "B")
+    assert (by_before["9"].lines, by_before["9"].is_described) == ((6,), True)
+    assert not by_before["3"].is_described
+
+
 def test_changes_of_a_script() -> None:
     source = b"-- not 5 == 6\nif not a and b <= 10 then\n    put('a < b', c)\nend\n"
     found = [(one.kind, one.line, one.after) for one in lua_source.mutants_of("s.lua", source)]
@@ -116,7 +125,7 @@ def test_changes_of_a_script() -> None:
 
 def test_a_seed_says_which_sample() -> None:
     def sample(seed: int, *, subtle: bool) -> list[tuple[str, Mutant]]:
-        return list(draw(ROOT, list(LAYERS), seed=seed, count=22, subtle=subtle))
+        return list(draw(ROOT, list(LAYERS), seed=seed, count=2 * len(LAYERS), subtle=subtle))
 
     assert sample(1, subtle=False) == sample(1, subtle=False)
     assert sample(1, subtle=False) != sample(2, subtle=False)
@@ -207,7 +216,7 @@ def test_the_names_of_paces_are_there() -> None:
 def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
-    named += [one for layer in LAYERS.values() for one in layer.fallback]
+    named += [one for layer in LAYERS.values() for one in (*layer.fallback, *layer.descriptions)]
     named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     named += [f"src/clusterpass/{one}" for one in GENERATED] + list(SLOW_OR_TEXTUAL)
     named += [f"{folder}/deep/down/test_one.py" for folder in TEST_FOLDERS]
