@@ -365,3 +365,14 @@ def test_a_server_whose_clock_is_wrong_is_not_believed() -> None:
     assert caught.value.reason == "clock"
     assert CLOCK_TOLERANCE < 10_000
     assert Keyspace().sessions("alice") == KEY
+
+
+def test_what_became_of_old_tokens_is_counted_by_issuer() -> None:
+    flows = life().flows.old_tokens
+    counting = flows.count("django", (1, 2, 3), last_seen_at=4, last_issued_at=5, lifetime=6)
+    _, (call,) = drive(counting, 7)
+    assert call.script.name == "count_old_tokens"
+    assert call.arguments == (b"django", 1, 2, 3, 4, 5, 6)
+    counted, (call,) = drive(flows.counted(), [b"django:accepted", b"8", b"django:later", b"9"])
+    assert call.script.name == "read_old_tokens"
+    assert [(each.issuer, each.accepted, each.refused) for each in counted] == [("django", 8, 0)]

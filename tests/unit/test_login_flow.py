@@ -213,3 +213,17 @@ def test_a_call_carries_how_long_to_keep_what_is_left() -> None:
     assert keeping.generation_seconds == 7200
     assert keeping.tombstone_seconds == 600 + 5 + 60
     assert not keeping.indexed
+
+
+def test_a_login_without_options_has_the_usual_ones() -> None:
+    policy = SessionPolicy(max_sessions=3, max_per_device=2, overflow="refuse")
+    _, (call,) = drive(life(policy=policy).login("alice"), opened(live()))
+    assert call.arguments[8:11] == (3, 2, b"refuse")
+
+
+def test_a_login_reads_the_cutoff_where_it_is_not_known_well_enough() -> None:
+    own = life()
+    assert next(own.login("alice")).script.name == "read_not_before"
+    cutoff = own.flows.context.memory.cutoff
+    cutoff.learn(0, cutoff.now())
+    assert next(own.login("alice")).script.name == "login"

@@ -4,6 +4,7 @@ import pytest
 
 from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
+    InvalidToken,
     SessionUnknown,
     TokenMalformed,
     TokenMissing,
@@ -106,3 +107,10 @@ def test_the_subject_of_a_token_is_found_without_the_store() -> None:
         subject_of_token(config(), old[:-8] + "AAAAAAAA")
     with pytest.raises(InvalidRefreshToken):
         subject_of_token(config(), "cpr_AAAA")
+
+
+def test_a_logout_forgives_as_much_of_a_wrong_clock_as_is_configured() -> None:
+    own = life(clock_leeway=5)
+    drive(own.logout(access_token(issued_at=NOW + 4)), end_of_one(b"ENDED"))
+    with pytest.raises(InvalidToken):
+        next(own.logout(access_token(issued_at=NOW + 20)))
