@@ -70,6 +70,10 @@ def _changes(match: re.Match[str]) -> Iterator[tuple[Kind, str]]:
 
 def _statements(path: str, text: str) -> Iterator[Mutant]:
     for match in STATEMENT.finditer(text):
+        call, before = match["call"], text[: match.start()].rstrip()
+        # A part of a statement: the beginning of a longer call, or what follows an operator.
+        if call.count("(") != call.count(")") or before.endswith(("=", ",", "(", " and", " or")):
+            continue
         yield _mutant(path, text, Kind.CALL, match.start("call"), match.end("call"), "")
 
 

@@ -334,6 +334,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'seconds = patience.confirmation_wait("replicated")',
         Kind.NAME,
     ): "every durability but fsync waits as long",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "if now - due < turn and now - self._waiting[0].sent_at > self._limit:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
 }
 _OWN_KEYS = {
     "litestar_requests": ("OWNER: owner", "CONNECTION: connection", "VISIT: visit"),
@@ -370,6 +375,7 @@ PACES: dict[str, str] = {
     f"{_WINDOW}:_GROWTH": _BOUND,
     f"{_WINDOW}:_MOST_IN_A_PACKET": _BOUND,
     "src/clusterpass/sessions/heard.py:MOST_SUBJECTS": _BOUND,
+    "src/clusterpass/sessions/memory/denials.py:_GENERATION_MILLISECONDS": "an hour, roughly",
     "src/clusterpass/sessions/memory/denials.py:MOST_SESSIONS": _BOUND,
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,

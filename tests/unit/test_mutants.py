@@ -265,6 +265,12 @@ def test_a_layer_that_no_test_executes_is_refused() -> None:
     check_layers(ROOT, recorded, ["tokens"])
 
 
+def test_a_part_of_a_statement_of_a_script_is_not_dropped() -> None:
+    source = b"local a =\n    f(1)\ntable.sort(a, function(b, c)\n    return b > c\nend)\ng(a)\n"
+    dropped = [one for one in lua_source.mutants_of("s.lua", source) if one.kind is Kind.CALL]
+    assert [one.before for one in dropped] == ["g(a)"]
+
+
 SCRIPTS = "src/clusterpass/protocol/scripts"
 
 
