@@ -11,6 +11,7 @@ from clusterpass.model.authentication_errors import (
     TokenSignatureInvalid,
 )
 from clusterpass.model.values import Ended
+from clusterpass.sessions.revocations import confirm
 from clusterpass.sessions.token_subject import subject_of_token
 from clusterpass.tokens.keyring import KeyRing
 
@@ -114,3 +115,15 @@ def test_a_logout_forgives_as_much_of_a_wrong_clock_as_is_configured() -> None:
     drive(own.logout(access_token(issued_at=NOW + 4)), end_of_one(b"ENDED"))
     with pytest.raises(InvalidToken):
         next(own.logout(access_token(issued_at=NOW + 20)))
+
+
+def test_of_repeatable_calls_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "_MOST_FIRST_TIMES", 2)
+    own = life()
+    for number in (1, 2, 3):
+        flow = own.flows.end.revoke_all(
+            "alice", keep=None, device_type=None, reason="", operation_id=f"{number:016x}"
+        )
+        drive(flow, [b"OK", NOW * 1000 + number, []])
+    remembered = own.flows.end._confirm._first_times
+    assert [at for _, at in remembered.values()] == [NOW * 1000 + 2, NOW * 1000 + 3]
