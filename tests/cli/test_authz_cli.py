@@ -185,7 +185,27 @@ def test_explained_as_json(run, target, more, status, rule, decision, reason):
     assert (members["reason"], members["subject"]) == (reason, None)
 
 
-def test_what_a_token_is_worth(process, url, files):
+def test_all_that_is_explained_as_json(run):
+    told = explain(run, "https://app.example/orders/1", "--method", "POST", "--json")
+    assert json.loads(told.stdout) == {
+        "method": "POST",
+        "host": "app.example",
+        "path": "/orders/1",
+        "rule": "orders",
+        "requires": [
+            "a live session",
+            "scope orders:write",
+            "no ban from orders at level 2",
+            "a preflight passes",
+        ],
+        "subject": None,
+        "decision": "login",
+        "reason": "token_missing",
+        "passed_over": [{"rule": "public", "because": "another path"}],
+    }
+
+
+def test_what_a_token_is_worth(run, url, files):
     keys = KeyRing.generate()
     (files / "no-keys.json").write_text(keys.private_jwks_text())
     config = Config(issuer="http://127.0.0.1:8000", keys=keys)
@@ -193,7 +213,7 @@ def test_what_a_token_is_worth(process, url, files):
 
         def told(target: str, token: str, *more: str) -> tuple[int, dict[str, object]]:
             given = ("--url", target, "--token", "-", "--json", *more)
-            outcome = process(
+            outcome = run(
                 "authz", "explain", "--policy", "policy.toml", *given, text_in=f"{token}\n"
             )
             assert token not in outcome.stdout + outcome.stderr
@@ -322,6 +342,23 @@ def test_files_that_are_not_there_and_policies_that_are_broken(run, files):
     )
     named = ("--policy", "policy.toml", "--policy-name", "none")
     assert_refused(run("authz", "explain", *named, *url), saying="named policies: open")
+
+
+def test_levels_and_the_longest_grace_are_those_of_the_settings(run, files):
+    url = ("--url", "https://app.example/")
+    (files / "gold.toml").write_text(
+        '[[rules]]\nname = "gold"\nhosts = "app.example"\nlevel = "gold"\n'
+    )
+    named = ("authz", "explain", "--policy", "gold.toml", *url)
+    assert_refused(run(*named), saying="level")
+    told = run(*named, CLUSTERPASS_LEVELS="bronze,gold")
+    assert "requires  a live session, level gold\n" in told.stdout
+    (files / "grace.toml").write_text(
+        '[[rules]]\nname = "x"\nhosts = "app.example"\noutage_grace = 60\n'
+    )
+    named = ("authz", "explain", "--policy", "grace.toml", *url)
+    assert "outage grace 60 s" in run(*named).stdout
+    assert_refused(run(*named, CLUSTERPASS_AUTHZ_MOST_GRACE="59"), saying="outage_grace")
 
 
 def test_the_policy_of_the_settings(run, files):

@@ -38,7 +38,7 @@ def old_token(number: int = 0, *, age: int = 0) -> str:
     return jwt.encode(claims, SECRET, algorithm="HS256")
 
 
-def test_it_says_what_became_of_them(process, moving):
+def test_it_says_what_became_of_them(run, moving):
     first, second = old_token(1), old_token(2)
     moving.verify(first)
     moving.verify(second)
@@ -47,7 +47,7 @@ def test_it_says_what_became_of_them(process, moving):
     with pytest.raises(InvalidRefreshToken):
         moving.refresh(second)
     moving.migration_reports()
-    told = process("migration")
+    told = run("migration")
     assert (told.returncode, told.stderr) == (0, "")
     head, row, _, verdict = told.stdout.splitlines()
     assert head.split() == [

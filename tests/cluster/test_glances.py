@@ -5,6 +5,7 @@ scripts as they are; with scripts that never glance and keep no summary, as thos
 before; and with one or the other, call by call, as while servers are upgraded.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from typing import Any, Final
 import pytest
 import redis
 
+from clusterpass.protocol.calls import end as end_calls
 from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.protocol.script import Script
 
-from .drawn_calls import STEPS, Draw, Make
+from .drawn_calls import KEEPING, STEPS, Draw, Make
 
 MANY: Final = 480
 
@@ -145,6 +147,30 @@ def test_many_sessions_are_many_glances(new_world, keyspace):
         assert glancing.state() == loading.state()
     refused = draw.login(most=MANY, overflow="refuse")
     assert glancing.run(refused).status == loading.run(refused).status == "REFUSED"
+
+
+def test_a_glance_keeps_the_generation_as_long_as_any_call(new_world, keyspace):
+    """It outlives the sessions here: who began to log in before must not be let in after."""
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    keeping = dataclasses.replace(KEEPING, generation_seconds=50_000)
+    draw = Draw(random.Random(0), keyspace, keeping=keeping)
+
+    def both(make):
+        assert glancing.run(make) == loading.run(make)
+
+    both(draw.login(absolute_seconds=900))
+    ending = draw.now()
+    both(
+        lambda subject: end_calls.end_all(
+            keyspace, ending, subject, keep=None, reason="revoked", operation=b"12345678"
+        )
+    )
+    draw.milliseconds += 41_000_000
+    for _ in range(45):
+        draw.milliseconds += 5
+        both(draw.login(absolute_seconds=900))
+        assert glancing.expires_at() == loading.expires_at()
+        assert glancing.state() == loading.state()
 
 
 def test_a_subject_of_the_release_before_gets_a_summary(new_world, keyspace):

@@ -171,9 +171,18 @@ def test_the_cache_of_litestar_keeps_what_is_for_everyone(client, bearer) -> Non
     assert client.get("/cached-open", headers={"number": "2", **bearer}).text == "1"
 
 
-def test_the_schema_says_who_may_do_what(client) -> None:
-    schema = client.get("/schema/openapi.json").json()
-    assert schema["components"]["securitySchemes"]["ClusterPass"]["scheme"] == "bearer"
+def test_the_schema_says_who_may_do_what(settings) -> None:
+    with asgi_server(make_app(settings)) as port:
+        schema = httpx.get(f"http://127.0.0.1:{port}/schema/openapi.json").json()
+    assert schema["components"]["securitySchemes"] == {
+        "ClusterPass": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    device = schema["paths"]["/auth/devices/{session_id}"]["delete"]
+    assert device["security"] == [{"ClusterPass": []}]
+    for name, status in (("login", 200), ("refresh", 200), ("logout", 204), ("logout-all", 200)):
+        operation = schema["paths"][f"/auth/{name}"]["post"]
+        assert (operation["tags"], operation.get("security")) == (["sessions"], None)
+        assert str(status) in operation["responses"]
     needs = {path: item.get("get", {}).get("security") for path, item in schema["paths"].items()}
     assert needs["/orders"] == [{"ClusterPass": ["orders:read"]}]
     assert needs["/orders/one"] == [{"ClusterPass": ["orders:read", "orders:write"]}]

@@ -570,9 +570,12 @@ def test_counting_never_fails_a_request(opened: Any, cp_url: str, said: list[str
     host, port = store.seeds[0]
     with redis.RedisCluster(host, port) as client:
         client.set(keyspace.old_tokens(), "of another kind")
-    assert sessions.verify(app.access).subject == "7"
-    assert sessions.refresh(app.refresh).subject == "7"
-    assert any("could not be counted" in each for each in said)
+        assert sessions.verify(app.access).subject == "7"
+        assert sessions.refresh(app.refresh).subject == "7"
+        assert any("could not be counted" in each for each in said)
+        client.delete(keyspace.old_tokens())
+    (report,) = sessions.migration_reports()
+    assert (report.accepted, report.exchanged) == (1, 1), "what the store was not told is kept"
 
 
 def test_claims_that_no_session_can_carry_are_said(opened: Any, said: list[str]) -> None:

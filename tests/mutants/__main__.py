@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from importlib.util import find_spec
 
 from .choose_tests import choose_tests
 from .layers import LAYERS, TEST_FOLDERS, check_paths
@@ -10,7 +11,7 @@ from .record import LONGEST_FILE, record
 from .recorded import check_layers
 from .report import score_lines, survivor_lines
 from .sample import draw
-from .scratch_copy import scratch_copy
+from .scratch_copy import ROOT, scratch_copy
 from .trial import Outcome, Verdict, try_mutant
 
 
@@ -27,6 +28,10 @@ def main() -> int:
         if options.list:
             print("\n".join(f"{layer:9} {mutant.describe()}" for layer, mutant in drawn))
             return 0
+        if find_spec("coverage") is None:
+            sys.exit(
+                "coverage.py is missing: pip install -e '.[dev,mutants]', as make mutants does"
+            )
         recorded = record(copy, options.tests or TEST_FOLDERS, longest_file=options.longest_file)
         check_layers(copy.tree, recorded, layers)
         end = time.monotonic() + options.minutes * 60
@@ -56,7 +61,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=60, help="mutants in the sample")
     parser.add_argument("--layer", action="append", choices=list(LAYERS), help="may be repeated")
     parser.add_argument(
-        "--tests", action="append", choices=TEST_FOLDERS, help="only these tests; may be repeated"
+        "--tests",
+        action="append",
+        type=_tests,
+        help=f"a file, or one of {', '.join(TEST_FOLDERS)}: only these tests; may be repeated",
     )
     parser.add_argument("--subtle", action="store_true", help="only changes that are hard to find")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
@@ -72,6 +80,12 @@ def _options() -> argparse.Namespace:
         "--most-seconds", type=float, default=60, help="recorded time of the tests of one mutant"
     )
     return parser.parse_args()
+
+
+def _tests(path: str) -> str:
+    if path not in TEST_FOLDERS and not (ROOT / path).is_file():
+        raise argparse.ArgumentTypeError(f"{path} is no folder of tests, and no file")
+    return path
 
 
 if __name__ == "__main__":

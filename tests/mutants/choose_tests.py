@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .layers import PACKAGE, needs_cluster
+from .layers import ABOUT_INCLUDES, LAYERS, PACKAGE, needs_cluster
+from .lua_source import scripts_with
 from .mutant import Mutant
 from .recorded import Recorded, fallback_tests
 
@@ -24,9 +25,13 @@ def choose_tests(
     whole files if nothing is recorded of them.
     """
     tests = recorded.of_lines(mutant.path, mutant.lines)
+    if mutant.path.endswith(".lua"):
+        tests = _calling(recorded, tree, mutant.path)
     for path, lines in _generated(tree, mutant):
         tests |= recorded.of_lines(path, lines)
-    named: set[str] = set()
+    if mutant.is_described:
+        tests |= recorded.in_files(LAYERS[layer].descriptions)
+    named = _about_script(tests, mutant.path)
     if not mutant.lines and mutant.names:
         # A setting of a class that no line reads shows where the class is used.
         for name in (mutant.names[0], mutant.names[-1]):
@@ -40,7 +45,7 @@ def choose_tests(
                 named |= recorded.of_lines(path, lines)
         tests |= named
     # A test that has the name among its parameters is about nothing else.
-    about = mutant.names[0] if named else ""
+    about = mutant.names[0] if named and mutant.names else ""
     whole_files: list[str] = []
     if not tests:
         fallback = fallback_tests(layer)
@@ -55,12 +60,65 @@ def choose_tests(
         ranked.append((needs_cluster(test), closeness, seen[function], len(ranked), test))
         seen[function] += 1
     chosen, total = [], 0.0
+    is_script = mutant.path.endswith(".lua")
     for *_, test in sorted(ranked):
-        total += recorded.seconds[test]
-        if chosen and total > most_seconds:
-            break
-        chosen.append(test)
+        # Half of the time is left to tests of other subjects, where an include is at work too.
+        limit = most_seconds / 2 if is_script and test in named else most_seconds
+        if not chosen or total + recorded.seconds[test] <= limit:
+            total += recorded.seconds[test]
+            chosen.append(test)
     return [*chosen, *whole_files]
+
+
+def _calling(recorded: Recorded, tree: Path, path: str) -> set[str]:
+    """The tests over a cluster that execute what makes calls of a script, or of one that includes
+    the changed text; and those that are about it."""
+    tests = recorded.in_files(ABOUT_INCLUDES.get(Path(path).stem, ()))
+    for name in scripts_with(tree, path):
+        for file, lines in _script_uses(tree).get(name, {}).items():
+            tests |= recorded.of_lines(file, tuple(lines))
+    return {test for test in tests if needs_cluster(test)}
+
+
+def _about_script(tests: set[str], path: str) -> set[str]:
+    """Of ``tests``, those that are about the changed include, or about scripts as such."""
+    about = ("tests/cluster/test_scripts.py",)
+    if "/_include/" in path:
+        about = ABOUT_INCLUDES.get(Path(path).stem, about)
+    is_script = path.endswith(".lua")
+    return {test for test in tests if is_script and test.split("::")[0] in about}
+
+
+@cache
+def _script_uses(tree: Path) -> dict[str, dict[str, set[int]]]:
+    """The lines of the functions that name a script, or a constant made with its name."""
+    found: dict[str, dict[str, set[int]]] = {}
+    for file in sorted((tree / PACKAGE / "protocol/calls").glob("*.py")):
+        parsed = ast.parse(file.read_bytes())
+        names = {
+            target.id: text
+            for statement in parsed.body
+            if isinstance(statement, ast.Assign | ast.AnnAssign)
+            for text in _texts(statement)
+            for target in ast.walk(statement)
+            if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+        }
+        for function in ast.walk(parsed):
+            if isinstance(function, ast.FunctionDef):
+                read = {one.id for one in ast.walk(function) if isinstance(one, ast.Name)}
+                lines = range(_first_line(function), (function.end_lineno or 0) + 1)
+                for text in _texts(function) | {names[one] for one in read & names.keys()}:
+                    of_file = found.setdefault(text, {})
+                    of_file.setdefault(file.relative_to(tree).as_posix(), set()).update(lines)
+    return found
+
+
+def _texts(node: ast.AST) -> set[str]:
+    return {
+        one.value
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    }
 
 
 def _generated(tree: Path, mutant: Mutant) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-CHOSEN = "CLUSTERPASS_MUTANTS_CHOSEN"
-LAST = "CLUSTERPASS_MUTANTS_LAST"
+CHOSEN = "MUTANTS_CHOSEN"
+LAST = "MUTANTS_LAST"
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -1,100 +1,52 @@
 """Changes that nobody could notice, or that no test should pin down: never made.
 
-Each entry was reviewed. A number belongs in ``PACES`` if it only says how often or how long
-something waits, how much is done at a time, or what was measured once, so that another value is as
-correct as this one.
+``reviewed.py`` lists single lines and numbers.
 """
 
 import ast
 
 from .mutant import Kind, Mutant
+from .reviewed import PACES, REVIEWED
 
 # Texts for people: log lines and reprs. The wording is no behaviour.
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 TEXT_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich_repr__"})
 # Only a type checker reads these.
 TYPING_CALLS = frozenset({"cast", "TypeVar", "ParamSpec", "NewType", "assert_never", "Protocol"})
-# ``slots`` saves memory; ``frozen`` forbids what mypy forbids already; ``strict`` states that two
-# lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters only to a program
-# that ends without a close.
+# ``slots`` saves memory; ``frozen`` and ``kw_only`` forbid what mypy forbids already; ``strict``
+# states that two lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters
+# only to a program that ends without a close.
 QUIET_KEYWORDS = {
-    "dataclass": frozenset({"slots", "frozen"}),
+    "dataclass": frozenset({"slots", "frozen", "kw_only"}),
     "zip": frozenset({"strict"}),
     "Thread": frozenset({"name", "daemon"}),
     "create_task": frozenset({"name"}),
     "option": frozenset({"help", "metavar", "show_default"}),
     "argument": frozenset({"metavar"}),
-    "command": frozenset({"help", "short_help"}),
+    "command": frozenset({"help", "short_help", "epilog"}),
+    **dict.fromkeys(("get", "post", "put", "patch", "delete"), frozenset({"summary"})),
     "Field": frozenset({"description", "examples", "title"}),
     "Query": frozenset({"description", "examples", "title"}),
 }
+# A text by which a thing is named for a debugger alone: the first argument.
+NAMING_CALLS = frozenset({"ContextVar", "RequestKey", "AppKey"})
+# The aliases of literals that the code reads, by ``get_args``; of others only a type checker does.
+READ_LITERALS = frozenset(
+    {
+        "Durability",
+        "EventKind",
+        "ListenerScope",
+        "OldTokenKind",
+        "Outcome",
+        "Overflow",
+        "RevocationReason",
+        "SameSite",
+        "SigningAlgorithm",
+        "TokenPlace",
+        "VerificationMode",
+    }
+)
 QUIET_NAMES = frozenset({"__all__", "__slots__", "_log", "logger"})
-# (path, line of code, kind) -> why the changed line does the same.
-REVIEWED: dict[tuple[str, str, Kind], str] = {
-    (
-        "src/clusterpass/protocol/scripts/_include/history.lua",
-        "if size == history_entries or (size < history_entries and not has_wrapped) then",
-        Kind.BOUNDARY,
-    ): "equal sizes are the clause before",
-    (
-        "src/clusterpass/protocol/scripts/_include/generation.lua",
-        "put('g', string.format('%.0f', math.max(generation() + 1, at_ms)))",
-        Kind.NUMBER,
-    ): "any higher number tells the logins before from those after",
-    (
-        "src/clusterpass/managers/aio/confirming.py",
-        "while time.monotonic() < until:",
-        Kind.BOUNDARY,
-    ): "two readings of a clock in nanoseconds are never equal",
-    (
-        "src/clusterpass/managers/workers/aio.py",
-        "while any(map(_is_running, others.values())) and time.monotonic() < until:"
-        "  # noqa: ASYNC110",
-        Kind.BOUNDARY,
-    ): "two readings of a clock in nanoseconds are never equal",
-    (
-        "src/clusterpass/protocol/records.py",
-        'self.created_milliseconds.to_bytes(6, "big"),',
-        Kind.ARGUMENT,
-    ): "the most significant byte is the first by default",
-    (
-        "src/clusterpass/doctor/snapshot.py",
-        'named = (self.info or {}).get("role", "")',
-        Kind.ARGUMENT,
-    ): "None is no name of a role either",
-    (
-        "src/clusterpass/users/directory.py",
-        'before, after = self._keyspace.user("").split(b"}", 1)',
-        Kind.NUMBER,
-    ): "a key has one closing brace",
-    (
-        "src/clusterpass/doctor/collect.py",
-        "return keyspace.not_before(0).decode()",
-        Kind.NUMBER,
-    ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",
-    (
-        "src/clusterpass/doctor/collect.py",
-        "return keyspace.online(0).decode()",
-        Kind.NUMBER,
-    ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",
-}
-_INDEX = "src/clusterpass/sessions/memory/token_index.py"
-_PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
-_LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"
-_ESTIMATE = "an estimate of memory, measured to a few per cent"
-_PORTION = "how much of the upkeep is done at a time, chosen by measuring"
-# path:name -> why another number is as correct.
-PACES: dict[str, str] = {
-    f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
-    f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
-    f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
-    f"{_PACKED}:_OVERHEAD": _ESTIMATE,
-    f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
-    f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
-    f"{_INDEX}:_LOOKED_AT": _PORTION,
-    f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,
-    f"{_INDEX}:_EVICTED_AT_ONCE": _PORTION,
-}
 
 
 def skipped_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -102,6 +54,16 @@ def skipped_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if node.name in TEXT_FUNCTIONS:
         return True
     return any("overload" in ast.unparse(one) for one in node.decorator_list)
+
+
+def skipped_alias(node: ast.stmt) -> bool:
+    """Whether the statement names literals that only a type checker reads."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Name(id=name)], value=ast.Subscript(value=ast.Name(id="Literal"))
+        ):
+            return name not in READ_LITERALS
+    return False
 
 
 def skipped_call(node: ast.Call) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from .mutant import Kind, Mutant
 
@@ -15,6 +16,7 @@ TOKEN = re.compile(
     r"|(?P<not>\bnot\b\s*)"
     r"|(?P<number>(?<![\w.])\d+\b)"
 )
+INCLUDE = re.compile(r"^--@include (\w+)", re.MULTILINE)
 STATEMENT = re.compile(r"^[ \t]*(?P<call>[a-z_.]+\([^\n]*\))[ \t]*(?:--[^\n]*)?$", re.MULTILINE)
 
 
@@ -23,6 +25,27 @@ def mutants_of(path: str, source: bytes) -> list[Mutant]:
     text = source.decode("ascii")
     made = [*_tokens(path, text), *_statements(path, text)]
     return sorted(made, key=lambda one: (one.start, one.end, one.kind))
+
+
+def scripts_with(tree: Path, path: str) -> set[str]:
+    """The names of the scripts in which a change of ``path`` shows: itself, or those that include
+    it, also by way of others."""
+    if "/_include/" not in path:
+        return {Path(path).stem}
+    folder = (tree / path).parents[1]
+    included = {file: set(INCLUDE.findall(file.read_text())) for file in folder.rglob("*.lua")}
+    reached = {Path(path).stem}
+    while more := {
+        file.stem
+        for file, names in included.items()
+        if file.parent.name == "_include" and names & reached and file.stem not in reached
+    }:
+        reached |= more
+    return {
+        file.stem
+        for file, names in included.items()
+        if file.parent.name != "_include" and names & reached
+    }
 
 
 def _tokens(path: str, text: str) -> Iterator[Mutant]:
@@ -47,6 +70,10 @@ def _changes(match: re.Match[str]) -> Iterator[tuple[Kind, str]]:
 
 def _statements(path: str, text: str) -> Iterator[Mutant]:
     for match in STATEMENT.finditer(text):
+        call, before = match["call"], text[: match.start()].rstrip()
+        # A part of a statement: the beginning of a longer call, or what follows an operator.
+        if call.count("(") != call.count(")") or before.endswith(("=", ",", "(", " and", " or")):
+            continue
         yield _mutant(path, text, Kind.CALL, match.start("call"), match.end("call"), "")
 
 

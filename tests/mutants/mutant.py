@@ -43,6 +43,8 @@ class Mutant:
     after: str
     lines: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    is_described: bool = False
+    """Whether it is in a decorator: it may show where the function is described, as in a help."""
 
     def apply(self, source: bytes) -> bytes:
         """The source with this change."""

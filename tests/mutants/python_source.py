@@ -3,7 +3,14 @@
 import ast
 from collections.abc import Iterator
 
-from .equivalent import changes_nothing, skipped_call, skipped_function, skipped_keyword
+from .equivalent import (
+    NAMING_CALLS,
+    changes_nothing,
+    skipped_alias,
+    skipped_call,
+    skipped_function,
+    skipped_keyword,
+)
 from .mutant import Kind, Mutant
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
@@ -41,6 +48,7 @@ class _Finder(ast.NodeVisitor):
         self.mutants: list[Mutant] = []
         self._lines: tuple[int, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._in_decorator = False
         self._offsets = [0]
         for line in source.splitlines(keepends=True):
             self._offsets.append(self._offsets[-1] + len(line))
@@ -65,6 +73,8 @@ class _Finder(ast.NodeVisitor):
             return
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
+        if not self._lines and skipped_alias(node):
+            return
         in_function = bool(self._lines)
         lines = tuple(range(node.lineno, _header_end(node) + 1)) if in_function else ()
         names = self._names if in_function else (*_targets(node), *self._names)
@@ -79,12 +89,16 @@ class _Finder(ast.NodeVisitor):
         self._lines, self._names = before
 
     def _function(self, node: Function) -> None:
-        if skipped_function(node):
+        if skipped_function(node) or all(map(_is_nothing, node.body)):
             return
         body = [one.lineno for one in node.body if not _is_docstring(one)] or [node.lineno]
         defaults = [one for one in [*node.args.defaults, *node.args.kw_defaults] if one]
-        for part in [*defaults, *node.decorator_list, *node.body]:
+        for part in [*defaults, *node.body]:
             self._within(tuple(body), (node.name,), part)
+        self._in_decorator = True
+        for part in node.decorator_list:
+            self._within(tuple(body), (node.name,), part)
+        self._in_decorator = False
 
     def _within(self, lines: tuple[int, ...], names: tuple[str, ...], node: ast.AST) -> None:
         before = self._lines, self._names
@@ -100,7 +114,7 @@ class _Finder(ast.NodeVisitor):
                 call = value if isinstance(value, ast.Call) else value.value
                 if not (isinstance(call, ast.Call) and skipped_call(call)):
                     self._replace(node, Kind.CALL, "pass")
-            case ast.Return(value=ast.expr() as value) if not _is_none(value):
+            case ast.Return(value=ast.expr() as value) if not _is_falsy(value):
                 self._replace(value, Kind.RETURN, "None")
             case ast.Raise(exc=ast.expr()):
                 self._replace(node, Kind.RAISE, "pass")
@@ -203,7 +217,12 @@ class _Finder(ast.NodeVisitor):
     def _add(self, line: int, kind: Kind, start: int, end: int, after: str) -> None:
         before = self.source[start:end].decode()
         self.mutants.append(
-            Mutant(self.path, line, kind, start, end, before, after, self._lines, self._names)
+            Mutant(
+                *(self.path, line, kind, start, end, before, after),
+                lines=self._lines,
+                names=self._names,
+                is_described=self._in_decorator,
+            )
         )
 
 
@@ -211,16 +230,23 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
+def _is_nothing(node: ast.stmt) -> bool:
+    """Whether a statement does nothing: no default shows in a function of a protocol."""
+    return _is_docstring(node) or isinstance(node, ast.Pass)
+
+
 def _is_quiet(node: ast.Call, child: ast.AST) -> bool:
-    """Whether a part of a call is left alone: the name of a codec is the same with a ``_``."""
+    """Whether a part of a call is left alone: names of codecs, and names for a debugger."""
     if isinstance(child, ast.keyword):
         return skipped_keyword(node, child.arg or "")
-    is_codec = isinstance(node.func, ast.Attribute) and node.func.attr in {"encode", "decode"}
-    return is_codec and isinstance(child, ast.Constant)
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    return called in {"encode", "decode", *NAMING_CALLS} and isinstance(child, ast.Constant)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_falsy(node: ast.expr) -> bool:
+    """Whether a constant is taken for None by those who ask whether it is true; it is changed to
+    another constant."""
+    return isinstance(node, ast.Constant) and not node.value
 
 
 def _header_end(node: ast.stmt) -> int:
@@ -237,4 +263,7 @@ def _targets(node: ast.stmt) -> list[str]:
         targets = node.targets
     elif isinstance(node, ast.AnnAssign):
         targets = [node.target]
-    return [one.id for one in targets if isinstance(one, ast.Name)]
+    parts = [
+        part for one in targets for part in (one.elts if isinstance(one, ast.Tuple) else [one])
+    ]
+    return [one.id for one in parts if isinstance(one, ast.Name)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = "CLUSTERPASS_MUTANTS_SECONDS"
+SECONDS = "MUTANTS_SECONDS"
 _seconds: dict[str, float] = {}
 _not_passed: set[str] = set()
 

@@ -233,3 +233,17 @@ def test_new_secret_is_accepted_whatever_its_first_byte(monkeypatch: pytest.Monk
     made = OctKey.import_key(b"{" + bytes(range(200, 231)))
     monkeypatch.setattr(OctKey, "generate_key", lambda *_, **__: made)
     assert len(KeyRing.generate("HS256")) == 1
+
+
+@pytest.mark.parametrize(
+    ("bits", "is_taken"), [(2047, False), (2048, True), (8192, True), (8193, False)]
+)
+def test_an_rsa_key_has_neither_too_few_bits_nor_too_many(bits: int, is_taken: bool) -> None:
+    """A key that is too long makes every verify slow."""
+    modulus = encode_base64url((2 ** (bits - 1) + 1).to_bytes((bits + 7) // 8, "big"))
+    jwk = {"kty": "RSA", "kid": "r", "alg": "RS256", "use": "sig", "n": modulus, "e": "AQAB"}
+    if is_taken:
+        KeyRing.from_jwks({"keys": [jwk]})
+        return
+    with pytest.raises(ConfigurationError, match=rf"has {bits} bits; .* 2048 to 8192"):
+        KeyRing.from_jwks({"keys": [jwk]})

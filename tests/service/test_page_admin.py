@@ -297,6 +297,8 @@ async def test_after_a_while_the_password_is_asked_for(start, administration, ro
     assert (empty.status_code, "Enter your password." in words(empty)) == (400, True)
     wrong = await browser.post("/page/confirm", form | {"password": "wrong password"})
     assert (wrong.status_code, "The password is incorrect." in words(wrong)) == (401, True)
+    assert wrong.headers["www-authenticate"].startswith("Bearer")
+    assert "www-authenticate" not in empty.headers
     assert "wrong password" not in wrong.text
     assert f"Logged in as {alice}" in await user.text()
 

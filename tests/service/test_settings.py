@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass import Config, ConfigurationError, KeyRing
+from clusterpass import Config, ConfigurationError, KeyRing, ThrottlePolicy
 from clusterpass.service.calls.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings, make_settings
 
@@ -270,6 +270,103 @@ def test_the_lowest_and_the_highest_value_of_a_setting(monkeypatch, name):
         monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
         with pytest.raises(ConfigurationError, match=name):
             load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [("header_timeout", 0.1, 300), ("body_timeout", 0.1, 300), ("staleness_bound", 0.05, 60)],
+)
+def test_the_shortest_and_the_longest_fraction_of_seconds(name, lowest, highest):
+    for value in (lowest, highest):
+        assert getattr(make_settings({name: value}), name) == value
+    for value in (lowest - 0.001, highest + 0.001):
+        with pytest.raises(ConfigurationError, match=name):
+            make_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "refused"),
+    [
+        ("issuer", ["i", "i" * 255], ["", "i" * 256]),
+        ("audience", ["", "a" * 255], ["a" * 256]),
+        ("host", ["h"], [""]),
+        ("refresh_grace", [0, 5, 300], [-1, 1, 4, 301]),
+        ("levels", ["1", ",".join(map(str, range(16)))], ["", ",".join(map(str, range(17)))]),
+        ("idle_lifetime", [0, 900], [1, 899]),
+        ("remember_idle_lifetime", [0, 900], [1, 899]),
+        (
+            "hosts",
+            ["A.Example", "10.0.0.5:8000", "[::1]:8443", "[::]", "h" * 255, "h:1", "h:65535"],
+            ["h" * 256, "h:", "h:123456", "[:]", "[::1", "::1", "a b"],
+        ),
+        (
+            "cors_origins",
+            ["https://App.example", "http://127.0.0.1:8000", "https://[::1]:8443"],
+            ["app.example", "ftp://app.example", "https://"],
+        ),
+        ("password_check", ["a:b", "_a.b1:c.d_"], ["a:", ":b", "1a:b", "a:1", "a b:c", "a:b()"]),
+    ],
+)
+def test_what_a_setting_may_be(name, fitting, refused):
+    for value in fitting:
+        make_settings({name: value})
+    for value in refused:
+        with pytest.raises(ConfigurationError, match=f"(?i){name}"):
+            make_settings({name: value})
+
+
+def test_names_of_hosts_and_origins_are_compared_in_lower_case():
+    settings = make_settings({"hosts": "A.Example, B", "cors_origins": "HTTPS://App.example"})
+    assert settings.hosts == ("a.example", "b")
+    assert settings.cors_origins == ("https://app.example",)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_cookies_without_https_are_for_this_machine_alone(host):
+    assert not make_settings({"cookie_secure": False, "host": host}).web().cookie_secure
+    with pytest.raises(ConfigurationError, match="cookie_secure"):
+        make_settings({"cookie_secure": False, "host": f"{host}.example"})
+
+
+def test_the_limits_of_attempts_reach_the_throttle():
+    layers = ("account", "address", "network", "total", "known")
+    names = [f"{layer}_{what}" for layer in layers for what in ("attempts", "window")]
+    chosen = {name: number for number, name in enumerate(names, 1000)}
+    assert make_settings(chosen).throttle() == ThrottlePolicy(**chosen)
+
+
+def test_how_the_page_uses_cookies():
+    web = make_settings({"trusted_proxies": "10.0.0.0/8, ::1"}).web()
+    assert web.token_places == ("cookie",)
+    assert web.trusted_proxies == ("10.0.0.0/8", "::1/128")
+    assert (web.cookie_secure, web.csrf_cookie, web.csrf_field) == (True, False, "form_token")
+
+
+def test_settings_stay_as_they_were_loaded():
+    settings = make_settings({})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1
+
+
+def test_every_setting_is_known_to_whoever_misspells_one():
+    with pytest.raises(ConfigurationError) as caught:
+        make_settings({}, {"prot": 81})
+    said = str(caught.value)
+    assert "unknown setting 'prot'" in said
+    assert f"the settings are: {', '.join(sorted(Settings.model_fields))}" in said
+
+
+def test_what_is_wrong_about_several_settings_together_names_no_other():
+    with pytest.raises(ConfigurationError) as caught:
+        make_settings({"authz_policy": "rules.toml"})
+    assert str(caught.value).startswith("authz_policy needs trusted_proxies")
+
+
+def test_a_key_that_cannot_sign_is_not_enough_for_the_service(tmp_path):
+    settings = make_settings({"keys_file": tmp_path / "keys.json"})
+    public = KeyRing.from_jwks(KeyRing.generate().public_jwks())
+    with pytest.raises(ConfigurationError, match=r"keys\.json contains only public keys"):
+        settings.session_config(public)
 
 
 def test_the_defaults_are_those_of_the_library(keys_file):

@@ -1,13 +1,16 @@
 """What a near cache takes from heartbeats, journals and forks, and what its statistics say."""
 
+from typing import Any
+
 import pytest
 
 from clusterpass.model.statistics import NOTHING_PENDING
+from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.followers import Followed
 
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
-from .journal_scene import ALL, Scene as JournalScene, answer
+from .journal_scene import ALL, Scene as JournalScene, answer, told
 from .lease_scene import NODES, beat, five_leases
 from .test_near_cache import NODE, Scene
 
@@ -105,6 +108,109 @@ def test_how_old_evidence_may_be_is_what_the_journals_say(scene: Scene) -> None:
 def test_without_journals_there_is_nothing_to_know(scene: Scene) -> None:
     assert not scene.cache.knows(NODE, (1, b"m", 250, 3))
     assert not scene.cache.has_gaps()
+
+
+def cluster() -> tuple[Scene, JournalScene]:
+    """What is believed of three primaries, each with a journal of which all is known."""
+    scene, journals = Scene(), JournalScene()
+    scene.cache.leases._has_epochs = True
+    scene.cache.journal = journals.journal
+    scene.cache.begin_anew()
+    scene.cache.set_primaries(frozenset("abc"), frozenset("abc"))
+    for node in "abc":
+        scene.cache.connected(node)
+        journals.take(ALL, answer(1), node)
+        heartbeat(scene, node, told=told(1))
+    return scene, journals
+
+
+def heartbeat(scene: Scene, node: str, **values: Any) -> None:
+    number = scene.cache.beat_sent(node)
+    values = {"cutoff": 0, "told": None, "own_epoch": 3} | values
+    scene.cache.beat_answered(
+        node, number, 5, values["cutoff"], values["told"], own_epoch=values["own_epoch"]
+    )
+
+
+def test_a_heartbeat_tells_whether_all_endings_are_known() -> None:
+    scene, _ = cluster()
+    leases = scene.cache.leases
+    assert leases.heads_at == 10.0
+    scene.now = 20.0
+    for node in "abc":
+        heartbeat(scene, node)
+        heartbeat(scene, node, told=told(2))
+    assert leases.heads_at == 10.0, "no journal told that nothing is new"
+    for node in "ab":
+        heartbeat(scene, node, told=told(1))
+    assert leases.heads_at == 20.0
+
+
+def test_what_was_asked_for_on_purpose_tells_it_too() -> None:
+    scene, _ = cluster()
+    leases = scene.cache.leases
+    scene.cache.heads_heard("a", 15.0)
+    assert leases.heads_at == 10.0
+    scene.cache.heads_heard("b", 16.0)
+    assert leases.heads_at == 15.0
+    scene.cache.heads_agreed(17.0, 4)
+    assert leases.heads_at == 15.0, "by nodes that were behind"
+    scene.cache.heads_agreed(17.0, 5)
+    assert leases.heads_at == 17.0
+
+
+@pytest.mark.parametrize("event", ["connected", "lost"])
+def test_after_a_connection_was_lost_a_journal_is_read_as_a_whole(event: str) -> None:
+    scene, journals = cluster()
+    assert scene.cache.knows("a", told(1))
+    assert journals.journal.read_from("a") != ALL
+    getattr(scene.cache, event)("a")
+    assert not scene.cache.knows("a", told(1))
+    assert journals.journal.read_from("a") == ALL
+    assert scene.cache.knows("b", told(1))
+
+
+def test_after_a_pause_a_node_that_was_replaced_meanwhile_is_a_new_acquaintance() -> None:
+    scene, _ = cluster()
+    scene.now = 20.0
+    assert scene.cache.seconds_unsettled("a") == 0
+    scene.cache.rested()
+    assert scene.cache.seconds_unsettled("a") == scene.cache.leases.evidence_bound
+    heartbeat(scene, "a")
+    assert scene.cache.seconds_unsettled("a") == 0, "it is the one that it was"
+    scene.cache.rested()
+    heartbeat(scene, "a", own_epoch=7)
+    assert scene.cache.seconds_unsettled("a") == scene.cache.leases.evidence_bound
+
+
+def test_who_wants_all_changes_has_them_pushed() -> None:
+    scene = Scene()
+    cache = scene.cache
+    assert not cache.is_followed
+    cache.want_all_pushes()
+    assert cache.wants_all
+    assert cache.is_followed
+    assert cache.prefixes == (b"cp:{", b"cp:not-before:{")
+
+
+def test_where_slots_have_moved_the_rest_goes_on_under_a_new_lease() -> None:
+    scene = Scene()
+    stays, moved, doubtful = (scene.entry(name, name) for name in ("a", "b", "c"))
+    moved.keys = SubjectKeys(moved.key, b"", 7)  # type: ignore[misc]
+    for entry in (stays, moved, doubtful):
+        scene.keep(entry)
+    scene.cache.changed(doubtful.key)
+    scene.cache.mapped(0.0, {NODE: [7]})
+    scene.beat()
+    scene.beat()
+    assert [scene.cache.is_served(entry) for entry in (stays, moved, doubtful)] == [
+        True,
+        False,
+        False,
+    ]
+    assert scene.cache.find("a") is not None
+    assert scene.cache.find("b") is None
+    assert scene.cache.find("c") is None
 
 
 def test_the_state_of_a_lease_is_described() -> None:

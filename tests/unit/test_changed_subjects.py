@@ -110,3 +110,18 @@ def test_a_cleared_queue_takes_no_ends_of_readings_before(scene: Scene) -> None:
     queue.done("alice")
     queue.put_off("bob")
     assert (queue.take(), queue.seconds_until_due(), queue.dropped) == (None, None, 0)
+
+
+def test_after_a_reading_the_next_outage_begins_with_a_short_pause(scene: Scene) -> None:
+    queue = scene.queue
+    queue.add("alice")
+    for _ in range(3):
+        assert queue.take() == "alice"
+        queue.put_off("alice")
+        scene.now += 20.0
+    assert queue.take() == "alice"
+    queue.done("alice")
+    queue.add("alice")
+    assert queue.take() == "alice"
+    queue.put_off("alice")
+    assert queue.seconds_until_due() == 0.5

@@ -98,6 +98,24 @@ def test_those_who_wait_are_bounded(breakers):
     assert breakers.admit(A, 0.5) == "refuse"
     breakers.end_to_wait(A)
     assert breakers.admit(A, 0.5) == "wait"
+    breakers.begin_to_wait(A)
+    assert breakers.admit(A, 0.5) == "refuse"
+
+
+def test_who_gives_up_waiting_makes_room_for_others(breakers, clock):
+    breakers.failed(A, "timeout")
+    clock.now += 0.1
+    assert breakers.admit(A, 60) == "try", "somebody else's, which takes long"
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    for _ in range(4):
+        steps = carry_out(call_of(READ), terms)
+        step = next(steps)
+        for _ in range(6):
+            assert isinstance(step, LookUp | Pause)
+            clock.now += 0.01
+            step = steps.send(None)
+        steps.close()
+    assert breakers.admit(A, 0.5) == "wait"
 
 
 def test_tries_become_rarer_but_not_rare(breakers, clock):

@@ -1,5 +1,6 @@
 """What each administrative command asks of the manager, and what it prints of the answer."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -337,6 +338,50 @@ def test_everything_about_a_subject_or_about_one_session(terminal: Terminal) -> 
     assert [each["session_id"] for each in facts["sessions"]] == ["two"]
     assert [each["scope"] for each in facts["bans"]] == ["comments", ""]
     assert terminal.run("sessions", "show", "alice", "three").exit_code == 1
+
+
+def test_all_the_facts_of_a_session(terminal: Terminal) -> None:
+    day = 86_400
+    whole = session(
+        session_id="id",
+        active_at=AT + 2 * day,
+        auth_time=AT - day,
+        acr="2",
+        amr=("pwd", "otp"),
+        claims={"plan": "pro", "teams": ["é"]},
+        act=Actor("admin", "other", "a ticket"),
+    )
+    whole = dataclasses.replace(
+        whole,
+        device="Ann's phone",
+        device_type="phone",
+        refreshed_at=AT + day,
+        expires_at=AT + 3 * day,
+    )
+    terminal.answers |= {"sessions": [whole], "bans.list": (), "claims.get": {}}
+    shown = terminal.says("sessions", "show", "alice", "id").splitlines()
+    facts = [line.split("  ", 1) for line in shown if line]
+    assert [(name, value.strip()) for name, value in facts][-11:] == [
+        ("session", "id"),
+        ("device", "Ann's phone"),
+        ("type", "phone"),
+        ("logged in", SHOWN),
+        ("refreshed", "2023-11-15 22:13 UTC"),
+        ("last used", "2023-11-16 22:13 UTC"),
+        ("expires", "2023-11-17 22:13 UTC"),
+        ("authenticated", "2023-11-13 22:13 UTC, level 2"),
+        ("methods", "pwd otp"),
+        ("claims", 'plan=pro, teams=["é"]'),
+        ("impersonated by", "admin: a ticket"),
+    ]
+    empty = session(session_id="id")
+    terminal.answers["sessions"] = [empty]
+    shown = terminal.says("sessions", "show", "alice", "id").splitlines()
+    told = dict(line.split("  ", 1) for line in shown if line)
+    assert [
+        told[name].strip() for name in ("device", "type", "last used", "methods", "claims")
+    ] == (["-"] * 5)
+    assert "impersonated by" not in told
 
 
 def test_a_history(terminal: Terminal) -> None:

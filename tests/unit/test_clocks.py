@@ -11,7 +11,7 @@ from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls.call_time import CallTime
-from clusterpass.sessions.memory.clocks import Clocks
+from clusterpass.sessions.memory.clocks import Clocks, Told
 
 TRUE = 1_800_000_000
 HOURS = 3 * 3600
@@ -186,3 +186,28 @@ def test_scripts_have_the_same_limits() -> None:
 def test_a_call_tells_its_time_in_seven_bytes() -> None:
     assert CallTime(0x0102030405, is_agreed=True).pack() == b"\0\1\2\3\4\5\1"
     assert CallTime(-5, is_agreed=False).pack() == bytes(7)
+
+
+def test_an_answer_that_took_a_second_still_tells_the_time() -> None:
+    world = World()
+    world.tell(a=0, b=0, c=0, round_trip=1.0)
+    assert world.agreed() == 0
+
+
+def test_what_was_measured_before_narrows_what_is_measured_later() -> None:
+    """Two clocks drift apart by at most half a thousandth."""
+    known = Told(1.0, 1.01, 0.0)
+    found = Told(0.0, 2.0, 100.0).after(known)
+    assert (round(found.least, 9), round(found.most, 9), found.at) == (0.95, 1.06, 100.0)
+    assert Told(0.99, 1.005, 100.0).after(known) == Told(0.99, 1.005, 100.0)
+    assert Told(5.0, 6.0, 100.0).after(known) == Told(5.0, 6.0, 100.0), "the clock has jumped"
+
+
+@pytest.mark.parametrize("ahead", [0, HOURS])
+def test_a_reply_is_read_with_the_judged_time(ahead: int) -> None:
+    world = World()
+    world.tell(a=0, b=0, c=0)
+    reply = [round((world.true + ahead) * 1000), b"record"]
+    judged = world.clocks.judge_reply(reply, world.steady)
+    assert judged == [world.clocks.judge(reply[0], world.steady), b"record"]
+    assert (judged is reply) == (ahead == 0)

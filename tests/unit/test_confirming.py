@@ -292,6 +292,17 @@ def test_closing_says_nothing_where_nothing_is_left(start, queue, caplog):
     assert not caplog.records
 
 
+def test_closing_leaves_what_journals_hold_to_others_and_says_so(start, queue, caplog):
+    worker = start(lambda flow: False)
+    for _ in range(2):
+        worker.add("ban", is_journaled=True)
+    with caplog.at_level("INFO"):
+        worker.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "closed; 2 journaled endings are left to other processes"
+    ]
+
+
 def test_who_closes_while_another_closes_waits_for_the_last_retries(start, queue, monkeypatch):
     """Who goes on would close the store under them."""
     monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)

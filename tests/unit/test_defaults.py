@@ -21,6 +21,8 @@ from clusterpass import (
     UserDirectory,
     limits,
 )
+from clusterpass.managers.aio.groups import AsyncOnlineSubjects
+from clusterpass.managers.sync.groups import OnlineSubjects
 from clusterpass.model.clock import steady_seconds
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import NOTHING_PENDING, ListenerStats, ManagerStats, PendingStats
@@ -204,6 +206,8 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (PasswordHasher, {"memory_kib": 46 * 1024, "passes": 1, "lanes": 1}),
     (EmbeddedCluster, {"nodes": 6, "node_timeout": 2.0, "persistent": False}),
     (SessionManager.impersonate, {"for_seconds": 900}),
+    (OnlineSubjects.page, {"cursor": None, "limit": 50}),
+    (AsyncOnlineSubjects.page, {"cursor": None, "limit": 50}),
 ]
 
 

@@ -252,3 +252,21 @@ def test_an_answer_that_is_older_than_what_is_known_is_no_rollback(denials):
     assert denials.judge(KEY, ONE, shown(), 4.0).is_pending is True
     denials.sweep(OTHER, b"operation", Sweep(REVOKED, until=NOW))
     assert denials.judge(OTHER, TWO, shown(), 4.0).is_pending is True
+
+
+def test_what_became_known_when_the_store_was_asked_may_be_news_to_it() -> None:
+    denials = Denials(threading.Lock, lambda: 5.0)
+    denials.add(ONE, REVOKED)
+    for asked_at, is_pending in ((4.9, True), (5.0, True), (5.1, False)):
+        denial = denials.judge(KEY, ONE, shown(), asked_at)
+        assert denial is not None
+        assert denial.is_pending is is_pending
+
+
+def test_the_generation_that_was_learnt_first_is_forgotten_first(
+    monkeypatch: pytest.MonkeyPatch, denials: Denials
+) -> None:
+    monkeypatch.setattr(module, "MOST_SUBJECTS", 2)
+    for key in (b"1", b"2", b"3"):
+        denials.learn_generation(key, NOW)
+    assert [denials.concerns(key, ONE) for key in (b"1", b"2", b"3")] == [False, True, True]

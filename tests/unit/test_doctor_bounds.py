@@ -99,7 +99,9 @@ def full(used: int) -> dict[str, Any]:
         ("failover", config(replica_read_only="yes"), config(replica_read_only="no"), "warning"),
         ("versions", info(redis_version="7.0.0"), info(redis_version="6.9.9"), "problem"),
         ("versions", info(redis_version="odd"), info(redis_version="6.2"), "problem"),
+        ("versions", info(redis_version="7.0.0-rc1"), info(redis_version="6.2.0-rc1"), "problem"),
         ("round-trip", {"round_trip": 0.1}, {"round_trip": 0.101}, "warning"),
+        ("round-trip", {"round_trip": None}, {"round_trip": 2.0}, "warning"),
         (
             "output-buffers",
             buffers(f"normal {MIB} 0 0"),
@@ -125,6 +127,7 @@ def full(used: int) -> dict[str, Any]:
             "warning",
         ),
         ("output-buffers", buffers("pubsub 1048576 0 0"), buffers("pubsub 0 0 0"), "warning"),
+        ("output-buffers", buffers("normal 0 0 0"), buffers("normal 1 0 0"), "warning"),
         ("output-buffers", config(maxmemory_clients="0"), config(maxmemory_clients="5%"), "note"),
         ("output-buffers", config(maxmemory_clients="0%"), config(maxmemory_clients="1"), "note"),
         (
@@ -138,6 +141,18 @@ def full(used: int) -> dict[str, Any]:
             "connections",
             info(maxclients="1000", connected_clients="700", cluster_connections="100"),
             info(maxclients="1000", connected_clients="700", cluster_connections="101"),
+            "problem",
+        ),
+        (
+            "connections",
+            {"info": {"maxclients": "1000", "connected_clients": "800"}},
+            {"info": {"maxclients": "1000", "connected_clients": "801"}},
+            "problem",
+        ),
+        (
+            "connections",
+            {"info": {"maxclients": "1000", "cluster_connections": "800"}},
+            {"info": {"maxclients": "1000", "cluster_connections": "801"}},
             "problem",
         ),
         (
@@ -169,6 +184,12 @@ def full(used: int) -> dict[str, Any]:
             "tracked-keys",
             config(tracking_table_max_keys="1000") | info(tracking_total_keys="799"),
             config(tracking_table_max_keys="1000") | info(tracking_total_keys="800"),
+            "warning",
+        ),
+        (
+            "tracked-keys",
+            config(tracking_table_max_keys="1"),
+            config(tracking_table_max_keys="1") | info(tracking_total_keys="1"),
             "warning",
         ),
         (
@@ -340,6 +361,7 @@ def test_how_far_apart_the_clocks_of_nodes_may_be(apart: float, wrong: bool) -> 
 def test_from_where_on_a_clock_is_not_used(apart: float, follows: bool) -> None:
     (finding,) = found(sound(node={"clock": Clock(apart + 0.001, 0.0)}), "clocks")
     assert ("is not used" in finding.found) is follows
+    assert follows or finding.found.endswith(" s apart.")
 
 
 @pytest.mark.parametrize(
@@ -383,6 +405,7 @@ def test_a_round_trip_takes_at_most_a_quarter_of_the_timeout(seconds: float, wro
         (29.9, "warning", "expires in 30 days"),
         (7.0, "warning", "expires in 7 days"),
         (6.9, "problem", "expires in 7 days"),
+        (0.000001, "problem", "expires in 0 days"),
         (0.0, "problem", "has expired"),
         (-3.0, "problem", "has expired"),
     ],
@@ -437,3 +460,99 @@ def test_the_link_of_a_replica() -> None:
         (finding,) = found(sound(nodes=tuple(nodes)), "replication")
         assert (finding.severity, finding.nodes) == ("problem", (str(nodes[4].address),))
         assert said in finding.found
+
+
+def test_a_node_without_a_certificate_hides_none_that_expires() -> None:
+    them = members()
+    nodes = list(sound(them).nodes)
+    nodes[0] = seen_by(them[0], them, certificate_expires_at=None)
+    nodes[3] = seen_by(them[3], them, certificate_expires_at=0.0)
+    (finding,) = found(sound(nodes=tuple(nodes)), "certificates")
+    assert finding.nodes == (str(nodes[3].address),)
+
+
+def test_the_traffic_of_replicas_is_judged_on_a_single_server_too() -> None:
+    single = sound(
+        node=config(tls_replication="no", tls_cluster="no"),
+        is_cluster=False,
+        asked_for_cluster=False,
+    )
+    assert [each.found for each in found(single, "tls")] == [
+        "tls-replication is no, so replication traffic is not encrypted."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("node", "command"),
+    [
+        ({"info": None}, "INFO"),
+        ({"settings": None}, "CONFIG GET"),
+        ({"clock": None}, "TIME"),
+        ({"denied": None}, "EVAL or ACL DRYRUN"),
+    ],
+)
+def test_a_command_that_is_refused_is_named(node: dict[str, Any], command: str) -> None:
+    (finding,) = found(sound(node=node), "unseen")
+    assert finding.found.startswith(f"{command} is refused, so these were not checked: ")
+
+
+def test_the_keys_that_were_evicted_are_counted_over_all_nodes() -> None:
+    them = members()
+    nodes = tuple(
+        seen_by(each, them, **info(evicted_keys=str(number))) for number, each in enumerate(them)
+    )
+    (finding,) = found(sound(nodes=nodes), "eviction")
+    assert "have evicted 3 keys," in finding.found
+    assert finding.nodes == (str(nodes[1].address), str(nodes[2].address))
+
+
+@pytest.mark.parametrize(
+    ("denied", "rules", "is_unlimited"),
+    [(("subscribe",), "~app:* &app:* +subscribe on", True), (("scan",), "~app:* +scan on", False)],
+)
+def test_what_a_missing_permission_leads_to_and_which_rule_grants_it(
+    denied: tuple[str, ...], rules: str, is_unlimited: bool
+) -> None:
+    (finding,) = found(sound(node={"denied": denied}, namespace="app"), "rights")
+    assert rules in finding.remedy
+    assert ("fills the memory of the servers" in finding.found) is is_unlimited
+
+
+@pytest.mark.parametrize(
+    ("node", "severity", "said"),
+    [
+        (
+            {"info": {"maxmemory": "1"}, "settings": {"maxmemory-policy": "allkeys-lru"}},
+            "problem",
+            "maxmemory-policy is allkeys-lru: when memory is full, sessions are evicted.",
+        ),
+        (
+            {"info": {"maxmemory_policy": "volatile-ttl"}, "settings": {"maxmemory": "0"}},
+            "warning",
+            "maxmemory-policy is volatile-ttl, which evicts sessions as soon as maxmemory is set.",
+        ),
+    ],
+)
+def test_what_an_eviction_policy_does_with_and_without_a_limit(
+    node: dict[str, Any], severity: str, said: str
+) -> None:
+    (finding,) = found(sound(node=node), "eviction")
+    assert (finding.severity, finding.found) == (severity, said)
+
+
+def test_a_server_without_a_limit_may_use_most_of_its_machine_s_memory() -> None:
+    facts = {"maxmemory": "0", "used_memory": "900", "total_system_memory": "1000"}
+    node = {"info": INFO | facts, "settings": {}}
+    said = {each.severity: each.found for each in found(sound(node=node), "memory")}
+    assert said["problem"].startswith("90% of the memory of the machine is")
+
+
+def test_a_node_with_room_hides_none_that_is_full() -> None:
+    them = members()
+    nodes = tuple(
+        seen_by(each, them, **(full(900) if number == 4 else {}))
+        for number, each in enumerate(them)
+    )
+    (finding,) = found(sound(nodes=nodes), "memory")
+    assert finding.nodes == (str(nodes[4].address),)
+    assert finding.found.startswith("90% of maxmemory is")

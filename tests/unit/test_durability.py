@@ -8,7 +8,13 @@ import pytest
 from clusterpass.model.errors import StoreFailed
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.durability import effective, has_to_be_durable, is_durable, wait_of
+from clusterpass.store.exchanges.durability import (
+    effective,
+    has_to_be_durable,
+    is_durable,
+    refuse_wait,
+    wait_of,
+)
 from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address, Patience
@@ -64,6 +70,8 @@ FAILED = parsed(NODES + b"3 c:3@4 slave,fail 1 0 0 1 connected\n")
 TWICE = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave 1 0 0 1 connected\n")
 HALF = parsed(NODES + b"3 c:3@4 slave 1 0 0 1 connected\n4 d:4@5 slave,fail 1 0 0 1 connected\n")
 ALONE = parsed(NODES)
+NOT_COUNTED = SlotMap([Shard(A, 0)] * 16384, 1, is_replicated=True)
+"""The map knows of no replica of this shard, but of those of others."""
 
 
 @pytest.mark.parametrize(
@@ -113,6 +121,7 @@ def test_what_a_write_waits_for(slots, durability, command, has_to_be):
         ((b"WAITAOF", 1, 1, 250), [1, 0], REPLICATED, False),
         ((b"WAITAOF", 1, 1, 250), [0, 1], REPLICATED, False),
         ((b"WAITAOF", 1, 0, 250), [1, 0], FAILED, False),
+        ((b"WAITAOF", 1, 0, 250), [1, 0], NOT_COUNTED, False),
         ((b"WAITAOF", 1, 0, 250), [1, 0], ALONE, True),
         ((b"WAITAOF", 1, 0, 250), [0, 0], ALONE, False),
     ],
@@ -206,6 +215,15 @@ def test_what_is_no_member_of_the_cluster_has_to_confirm_for_a_while_only():
     assert demand(1, 2, 3, taken_at=113, now=114) == 1
 
 
+def test_each_answer_of_a_primary_counts_as_it_is():
+    told, slots = AttachedReplicas(), looked_up(REPLICATED, 50.0)
+    shard = slots.shard(0)
+    assert told.demanded(shard, attached(1), slots, 100.0) == 1
+    assert told.demanded(shard, attached(1, 2), slots, 100.0) == 2
+    assert told.demanded(shard, ((b"\xff", b"3"), *attached(1, 2)), slots, 100.0) == 3
+    assert told.demanded(shard, attached(1), slots, 100.0) == 1
+
+
 def test_a_replica_that_was_away_is_a_new_one():
     demand = Demand()
     assert demand(1, 2, taken_at=99, now=100) == 2
@@ -283,6 +301,8 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
     error = ServerError("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is off")
     with pytest.raises(StoreFailed, match="appendonly yes"):
         steps.send(Replies([b"value"], error))
+    refuse_wait((b"WAIT", 1, 250), "another matter")
+    refuse_wait(None, "another matter")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from clusterpass.tokens.encoding import (
     decode_json_object,
     encode_base64url,
     encode_json,
+    is_deeper,
 )
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -184,3 +185,14 @@ def test_encoder_refuses_what_json_cannot_say(value: Any) -> None:
         encode_json(value)
     with pytest.raises(TypeError):
         encode_json({"a": object()})
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}])
+def test_how_deeply_a_value_nests(wrap: Any) -> None:
+    value: Any = 1
+    for levels in range(5):
+        assert not is_deeper(value, levels)
+        value = wrap(value)
+        assert is_deeper(value, levels)
+        assert is_deeper([0, value], levels + 1)
+        assert not is_deeper([0, value], levels + 2)

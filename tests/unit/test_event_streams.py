@@ -144,6 +144,8 @@ APPS = [
 async def test_a_head_request_is_answered_by_headers_and_ends(sessions, source, make, path):
     headers, body = await answer_of(make(sessions, source), "HEAD", path, 1)
     assert headers["content-type"].startswith("text/event-stream")
+    if path == "/":
+        assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
     assert "content-length" not in headers
     assert (body, source.begun) == (b"", 0)
     assert source.closed.is_set()
@@ -152,8 +154,10 @@ async def test_a_head_request_is_answered_by_headers_and_ends(sessions, source, 
 @pytest.mark.parametrize(("make", "path"), APPS)
 async def test_a_get_request_is_answered_by_events_until_it_is_left(sessions, source, make, path):
     most = len("news") if path == "/bytes" else len(": keep-alive\n\ndata: news\n\n")
-    _, body = await answer_of(make(sessions, source), "GET", path, most)
+    headers, body = await answer_of(make(sessions, source), "GET", path, most)
     assert b"news" in body
+    if path == "/":
+        assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
     async with asyncio.timeout(HANGING):
         await source.closed.wait()
 
@@ -212,6 +216,8 @@ async def test_aiohttp_answers_a_head_request_by_headers_and_ends(sessions, sour
             head = await server.ask("HEAD")
             assert head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert b"text/event-stream" in head
+            assert b"Cache-Control: no-store\r\n" in head
+            assert b"X-Accel-Buffering: no\r\n" in head
             assert await server.failure() is None
         assert source.begun == 0
         assert source.closed.is_set()

@@ -100,6 +100,18 @@ def test_no_more_nodes_are_asked_than_needed():
     assert set(cluster.asked[1:]) < {A, B, C}
 
 
+def test_the_questions_are_spread_over_the_nodes():
+    """Processes that all asked the same nodes first would burden these alone."""
+    for slots in (primaries(5), primaries(5, replicas=0)):
+        second = set()
+        for _ in range(60):
+            cluster = Cluster(five(), slots)
+            assert cluster.about(E)
+            second.add(cluster.asked[1])
+        assert len(second) > 1
+        assert second <= ({A, B, C} if slots.is_replicated else {A, B, C, D})
+
+
 def test_silent_nodes_are_asked_last():
     for _ in range(20):
         cluster = Cluster(five(b=SILENT), primaries(5), silent=(B,))

@@ -98,6 +98,18 @@ def test_a_read_that_is_never_believed_is_no_answer():
     assert ending.value.reason == "doubted"
 
 
+def test_who_asks_again_because_of_a_doubt_needs_no_retry_from_the_budget():
+    terms = in_doubt(owned_by(A))
+    while terms.breakers.may_retry(A):
+        pass
+    steps = carry_out(call_of(READ), terms)
+    step = next(steps)
+    sent = 0
+    while sent < 5:
+        sent += isinstance(step, Send)
+        step = steps.send(Replies([b"x"]) if isinstance(step, Send) else False)
+
+
 def test_a_write_stands_or_falls_with_its_confirmation():
     steps = carry_out(call_of(WRITE), in_doubt(owned_by(A, replicas=1)))
     steps.send(None)

@@ -104,6 +104,7 @@ def test_a_write_that_nobody_has_to_confirm_is_not_durable() -> None:
         (READ, Replies([b"x"]), {"of": terms(doubts=Doubts(doubted=True))}),
         (WRITE, Replies([b"x"], 0), {}),
         (WRITE, Replies([b"x"], ServerError("UNBLOCKED", "x")), {}),
+        (WRITE, Replies([b"x"], ServerError("ERR", "x")), {"wait": (b"WAITAOF", 1, 1, 250)}),
         (WRITE, Replies([b"x"], 1), {"wait": None}),
         (WRITE, Replies([b"x"], 1), {"of": terms(doubts=Doubts(doubted=True))}),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from clusterpass.model.errors import UnreadableRecord
 from clusterpass.protocol.records import LIVE_SCHEMA, TOMBSTONE_SCHEMA, parse_record
 from clusterpass.protocol.replies import (
     read_bans,
@@ -72,3 +73,11 @@ def test_answer_about_one_session_is_read() -> None:
     stored = read_stored(raw)
     assert stored.record == parse_record(golden.RECORDS[golden.LIVE_2], 1_750_000_050)
     assert (stored.now, stored.generation) == (1_750_000_100, golden.GENERATION)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", golden.ELEVATION[:7], golden.ELEVATION_BOUND[:20], golden.ELEVATION + b"\xff"]
+)
+def test_a_step_up_that_cannot_be_read_says_so(value: bytes) -> None:
+    with pytest.raises(UnreadableRecord):
+        read_elevation(value)

@@ -248,6 +248,23 @@ async def test_a_longer_wait_confirms_more_writes():
         commit.close("closed")
 
 
+@pytest.mark.parametrize(("wait", "most"), [((b"WAIT", 1, 1), 256), ((b"WAIT", 1, 499), 256)])
+async def test_a_batch_has_a_largest_size(wait, most):
+    """The last write of a batch must not wait longer than its confirmation may take."""
+    async with fake_node(echo) as (node, address):
+        commit = commit_to(address)
+        commit._most_waiting = 10_000
+        await asyncio.gather(*[commit.ask(write(b"x"), 1, wait) for _ in range(3 * most)])
+        ends = [number for number, asked in enumerate(node.requests) if asked[0] == b"WAIT"]
+        begin = 0
+        for end in ends:
+            batch = sum(asked[-1] == b"x" for asked in node.requests[begin:end])
+            assert batch <= most
+            begin = end
+        assert len(ends) == 3
+        commit.close("closed")
+
+
 class EndingLink:
     """A link over which nothing is answered before its event loop ends."""
 

@@ -294,3 +294,28 @@ def test_what_the_text_of_a_line_means(
 ) -> None:
     (event,) = scene.read(line(kind, EPOCH + 105, text=text))
     assert event == own(kind, EPOCH + 105, A, reason=reason, device=device)
+
+
+@pytest.mark.parametrize(
+    "kind", ["login", "impersonated", "logged_out", "revoked", "replaced", "reused"]
+)
+def test_what_happens_to_a_session_once_is_told_once_however_far_the_clocks_are_apart(
+    scene: Scene, kind: str
+) -> None:
+    assert scene.heard.told(own(kind, EPOCH + 105, A))
+    assert scene.kinds(line(kind, EPOCH + 105 + 3600)) == []
+
+
+def test_lines_that_were_numbered_anew_are_not_told_again(scene: Scene) -> None:
+    assert scene.kinds(line("login", EPOCH + 105), newest=5) == ["login"]
+    scene.now = 120.0
+    lines = line("login", EPOCH + 105), line("login", EPOCH + 115, B)
+    assert [event.session_ids for event in scene.read(*lines)] == [own("login", 0, B).session_ids]
+
+
+def test_a_line_of_refreshes_that_moves_on_in_time_is_the_same_line(scene: Scene) -> None:
+    assert scene.kinds(line("refresh", EPOCH + 105)) == ["refresh"]
+    scene.now = 120.0
+    assert scene.kinds(line("refresh", EPOCH + 118, count=2)) == ["refresh"]
+    assert scene.kinds(line("refresh", EPOCH + 119, count=4)) == ["refresh", "refresh"]
+    assert scene.kinds(line("refresh", EPOCH + 119, count=4)) == []

@@ -87,3 +87,19 @@ def test_every_primary_is_asked_for_a_key_that_it_must_own():
     assert b"ROLE" in beat.packed
     assert beat.has_cutoff
     assert not beat.is_cluster
+
+
+def test_what_the_journal_of_a_node_tells_counts_under_the_nodes_own_epoch():
+    """Its own epoch tells the journal of a new primary from that of the one that it replaced."""
+    slots, keyspace = SlotMap([Shard(Address("a", 1), 1)] * 16384, 1), Keyspace()
+    (node,) = slots.primaries()
+    (beat,) = make_heartbeats(slots, keyspace, is_cluster=True, journals={node: 7}).values()
+    assert beat.count == 4
+    assert b"HMGET\r\n" in beat.packed
+    assert keyspace.journal(7) in beat.packed
+    answer = [b"5", INFO % b"17", TIME, [b"9", b"run:4", b"250"]]
+    assert read_pulse(beat, answer) == Pulse(17, 5, MILLISECONDS, (9, b"run:4", 250, 3), 3)
+    answer[1] = b"cluster_current_epoch:17\r\n"
+    assert read_pulse(beat, answer) == Pulse(17, 5, MILLISECONDS, (9, b"run:4", 250, 0), None)
+    (beat,) = make_heartbeats(slots, keyspace, is_cluster=True).values()
+    assert beat.count == 3

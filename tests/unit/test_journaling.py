@@ -140,6 +140,19 @@ def test_a_journal_that_has_failed_is_asked_last_until_it_confirms_again():
     assert store.names() == ["end_session", *appends(J1, J3), REST]
 
 
+def test_the_journal_on_the_shard_of_the_subject_is_asked_last():
+    """It has just not confirmed the ending itself."""
+    own, store = with_journals(), Store()
+    slot = KEYSPACE.keys_of("alice").slot
+    owners = {slot: "x", J1: "x", J2: "y", J3: "z"}
+    own.flows.context.memory.pending.owner_of = owners.get
+    store.run(end(own))
+    assert store.names() == ["end_session", *appends(J2, J3), REST]
+    owners.clear()  # it is not known who owns what
+    store.run(end(own))
+    assert store.names() == ["end_session", *appends(J1, J2), REST]
+
+
 @VERBS
 @pytest.mark.parametrize("away", [AWAY, "unconfirmed", "FULL"])
 def test_with_fewer_than_two_it_is_pending(verb, away):

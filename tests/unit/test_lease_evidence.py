@@ -239,3 +239,10 @@ def test_a_node_that_cannot_be_judged_is_never_doubted(leases):
     assert doubted(leases, 99.0) == ALL - {"a"}
     beat(leases, 99.0, "a")
     assert doubted(leases, 98.0 + 2 * BOUND) == ALL
+
+
+def test_an_agreement_about_a_node_is_as_old_as_its_question(leases):
+    leases.agreed("a", 1.0)
+    leases.heads_agreed(1.0, 5)
+    assert not leases.doubts("a", 1.0 + FRESH - 0.01)
+    assert leases.doubts("a", 1.0 + FRESH)

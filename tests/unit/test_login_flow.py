@@ -198,3 +198,32 @@ def test_times_of_a_token_come_from_the_clock_of_the_store() -> None:
 
 def test_text_of_a_session_id_is_what_tokens_carry() -> None:
     assert encode_session_id(SESSION_ID) == encode_base64url(SESSION_ID)
+
+
+def test_a_call_carries_how_long_to_keep_what_is_left() -> None:
+    keeping = life(
+        history_entries=7,
+        history_lifetime=77,
+        generation_lifetime=7200,
+        access_lifetime=600,
+        expiry_leeway=5,
+        index_online=False,
+    ).flows.context.keeping()
+    assert (keeping.history_entries, keeping.history_seconds) == (7, 77)
+    assert keeping.generation_seconds == 7200
+    assert keeping.tombstone_seconds == 600 + 5 + 60
+    assert not keeping.indexed
+
+
+def test_a_login_without_options_has_the_usual_ones() -> None:
+    policy = SessionPolicy(max_sessions=3, max_per_device=2, overflow="refuse")
+    _, (call,) = drive(life(policy=policy).login("alice"), opened(live()))
+    assert call.arguments[8:11] == (3, 2, b"refuse")
+
+
+def test_a_login_reads_the_cutoff_where_it_is_not_known_well_enough() -> None:
+    own = life()
+    assert next(own.login("alice")).script.name == "read_not_before"
+    cutoff = own.flows.context.memory.cutoff
+    cutoff.learn(0, cutoff.now())
+    assert next(own.login("alice")).script.name == "login"

@@ -4,12 +4,14 @@ import pytest
 
 from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
+    InvalidToken,
     SessionUnknown,
     TokenMalformed,
     TokenMissing,
     TokenSignatureInvalid,
 )
 from clusterpass.model.values import Ended
+from clusterpass.sessions.revocations import confirm
 from clusterpass.sessions.token_subject import subject_of_token
 from clusterpass.tokens.keyring import KeyRing
 
@@ -42,6 +44,13 @@ def test_logout_by_access_token(reply: bytes, count: int, durable: bool) -> None
     assert call.script.name == "end_session"
     assert told_to_end(own, call) == (SESSION_ID, 1, b"", b"")
     assert [event.kind for event in own.told] == ["logged_out"] * count
+
+
+def test_a_logout_tells_the_address_for_the_history() -> None:
+    own = life()
+    _, (call,) = drive(own.logout(access_token(), address="192.0.2.7"), end_of_one(b"ENDED"))
+    assert told_to_end(own, call) == (SESSION_ID, 1, bytes([192, 0, 2, 7]), b"")
+    assert [event.address for event in own.told] == ["192.0.2.7"]
 
 
 def test_logout_by_an_expired_access_token() -> None:
@@ -99,3 +108,22 @@ def test_the_subject_of_a_token_is_found_without_the_store() -> None:
         subject_of_token(config(), old[:-8] + "AAAAAAAA")
     with pytest.raises(InvalidRefreshToken):
         subject_of_token(config(), "cpr_AAAA")
+
+
+def test_a_logout_forgives_as_much_of_a_wrong_clock_as_is_configured() -> None:
+    own = life(clock_leeway=5)
+    drive(own.logout(access_token(issued_at=NOW + 4)), end_of_one(b"ENDED"))
+    with pytest.raises(InvalidToken):
+        next(own.logout(access_token(issued_at=NOW + 20)))
+
+
+def test_of_repeatable_calls_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "_MOST_FIRST_TIMES", 2)
+    own = life()
+    for number in (1, 2, 3):
+        flow = own.flows.end.revoke_all(
+            "alice", keep=None, device_type=None, reason="", operation_id=f"{number:016x}"
+        )
+        drive(flow, [b"OK", NOW * 1000 + number, []])
+    remembered = own.flows.end._confirm._first_times
+    assert [at for _, at in remembered.values()] == [NOW * 1000 + 2, NOW * 1000 + 3]

@@ -1,6 +1,7 @@
 """Which tests run over a mutant, and what counts as found."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,18 @@ def test_code_that_runs_in_other_processes_alone_has_all_files_of_its_layer() ->
     ]
     assert choose_tests(Recorded(), ROOT, "cli", MUTANT, most_seconds=60) == [first, *others]
     assert choose_tests(recorded, ROOT, "model", MUTANT, most_seconds=60) == []
+
+
+def test_what_a_decorator_says_has_the_tests_of_descriptions_too() -> None:
+    (described,) = LAYERS["service"].descriptions
+    recorded = Recorded({f"{described}::test_x": 5.0, ONE: 1.0, TWO: 1.0})
+    recorded.tests[MUTANT.path][1] = {ONE}
+    decorator = replace(MUTANT, is_described=True)
+    assert choose_tests(recorded, ROOT, "service", decorator, most_seconds=60) == [
+        ONE,
+        f"{described}::test_x",
+    ]
+    assert choose_tests(recorded, ROOT, "service", MUTANT, most_seconds=60) == [ONE]
 
 
 def test_the_tests_behind_the_one_that_failed() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import lua_source, python_source
-from tests.mutants.equivalent import PACES, REVIEWED
+from tests.mutants.choose_tests import choose_tests
+from tests.mutants.equivalent import READ_LITERALS
 from tests.mutants.layers import (
+    ABOUT_INCLUDES,
     GENERATED,
     LAYERS,
     SLOW_OR_TEXTUAL,
@@ -20,6 +22,7 @@ from tests.mutants.layers import (
 )
 from tests.mutants.mutant import SUBTLE, Kind, Mutant
 from tests.mutants.recorded import Recorded, check_layers
+from tests.mutants.reviewed import PACES, REVIEWED
 from tests.mutants.sample import draw, is_code, mutants_of_layer
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +57,7 @@ def changes(code: str) -> dict[Kind, set[str]]:
         (Kind.CALL, "f()", {"pass"}),
         (Kind.RAISE, "if a:\n    raise E(5)", {"if a:\n    pass"}),
         (Kind.RETURN, "def f():\n    return a", {"def f():\n    return None"}),
+        (Kind.FLAG, "def f():\n    return False", {"def f():\n    return True"}),
         (Kind.ARGUMENT, "x = f(a, b)", {"x = f(a)"}),
         (Kind.KEYWORD, "x = f(a, b=c, d=e)", {"x = f(a, d=e)", "x = f(a, b=c)"}),
         (Kind.KEYWORD, "x = f(b=c, d=e)", {"x = f(d=e)", "x = f(b=c)"}),
@@ -68,6 +72,10 @@ def test_each_kind_of_change(kind: Kind, before: str, after: set[str]) -> None:
     [
         '"""A text."""',
         "x: Literal[5]",
+        "X = Literal['a', 'b']",
+        "def f():\n    return None",
+        "class P(Protocol):\n    def f(self, a=5):\n        'A text.'",
+        "Kind = Literal[5, 'a']",
         "def f(a: Literal[5]) -> Literal[6]: ...",
         "log.warning('five', 5)",
         "def __repr__(self):\n    return 'x' + 5",
@@ -94,6 +102,14 @@ def test_the_lines_are_those_that_must_run_for_the_change_to_show() -> None:
     assert by_before["h()"].lines == (9,)
 
 
+def test_settings_in_a_pair_and_what_a_decorator_says() -> None:
+    code = "A, B = 5, 7\n\n\n@d(9)\ndef f():\n    g(3, 4)\n"
+    by_before = {one.before: one for one in python_source.mutants_of("m.py", code.encode())}
+    assert by_before["5"].names == by_before["7"].names == ("A", "B")
+    assert (by_before["9"].lines, by_before["9"].is_described) == ((6,), True)
+    assert not by_before["3"].is_described
+
+
 def test_changes_of_a_script() -> None:
     source = b"-- not 5 == 6\nif not a and b <= 10 then\n    put('a < b', c)\nend\n"
     found = [(one.kind, one.line, one.after) for one in lua_source.mutants_of("s.lua", source)]
@@ -109,7 +125,7 @@ def test_changes_of_a_script() -> None:
 
 def test_a_seed_says_which_sample() -> None:
     def sample(seed: int, *, subtle: bool) -> list[tuple[str, Mutant]]:
-        return list(draw(ROOT, list(LAYERS), seed=seed, count=22, subtle=subtle))
+        return list(draw(ROOT, list(LAYERS), seed=seed, count=2 * len(LAYERS), subtle=subtle))
 
     assert sample(1, subtle=False) == sample(1, subtle=False)
     assert sample(1, subtle=False) != sample(2, subtle=False)
@@ -179,18 +195,29 @@ def test_the_reviewed_lines_are_there() -> None:
         assert line in [one.strip() for one in (ROOT / path).read_text("utf-8").splitlines()]
 
 
+def test_the_literals_that_the_code_reads_are_known() -> None:
+    package = ROOT / "src/clusterpass"
+    read = {
+        name
+        for file in package.rglob("*.py")
+        for name in re.findall(r"get_args\((\w+)\)", file.read_text("utf-8"))
+    }
+    assert read == READ_LITERALS
+
+
 def test_the_names_of_paces_are_there() -> None:
     for name in PACES:
         path, _, constant = name.partition(":")
         assert re.search(
-            rf"^{constant}: Final = [\d.]+$", (ROOT / path).read_text("utf-8"), re.M
+            rf"^{constant}: Final = [\d._]+$", (ROOT / path).read_text("utf-8"), re.M
         ), name
 
 
 def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
-    named += [one for layer in LAYERS.values() for one in layer.fallback]
+    named += [one for layer in LAYERS.values() for one in (*layer.fallback, *layer.descriptions)]
+    named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     named += [f"src/clusterpass/{one}" for one in GENERATED] + list(SLOW_OR_TEXTUAL)
     named += [f"{folder}/deep/down/test_one.py" for folder in TEST_FOLDERS]
     for name in named:
@@ -236,3 +263,59 @@ def test_a_layer_that_no_test_executes_is_refused() -> None:
         check_layers(ROOT, recorded, ["lua", "tokens"])
     recorded.tests["src/clusterpass/tokens/issuer.py"][1].add("tests/unit/test_tokens.py::test_x")
     check_layers(ROOT, recorded, ["tokens"])
+
+
+def test_a_part_of_a_statement_of_a_script_is_not_dropped() -> None:
+    source = b"local a =\n    f(1)\ntable.sort(a, function(b, c)\n    return b > c\nend)\ng(a)\n"
+    dropped = [one for one in lua_source.mutants_of("s.lua", source) if one.kind is Kind.CALL]
+    assert [one.before for one in dropped] == ["g(a)"]
+
+
+SCRIPTS = "src/clusterpass/protocol/scripts"
+
+
+def test_every_include_that_is_named_is_there() -> None:
+    for name in ABOUT_INCLUDES:
+        assert (ROOT / SCRIPTS / "_include" / f"{name}.lua").exists(), name
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"{SCRIPTS}/unban.lua", {"unban"}),
+        (f"{SCRIPTS}/_include/glance.lua", {"login", "rotate"}),
+        (f"{SCRIPTS}/_include/summary.lua", {"login", "rotate", "settle", "end_session"}),
+    ],
+)
+def test_an_include_shows_in_the_scripts_that_have_it(path: str, expected: set[str]) -> None:
+    """``login`` has the summary by way of the glance."""
+    found = lua_source.scripts_with(ROOT, path)
+    assert found >= expected
+    assert (found == expected) == ("summary" not in path)
+
+
+def test_a_script_is_tried_by_the_tests_over_a_cluster_that_call_it() -> None:
+    recorded = Recorded()
+    calls = "src/clusterpass/protocol/calls/subject.py"
+    functions = {
+        node.name: node.body[-1].lineno
+        for node in ast.walk(ast.parse((ROOT / calls).read_bytes()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for number, (test, function) in enumerate(
+        {
+            "tests/cluster/test_x.py::test_unban": "unban",
+            "tests/cluster/test_scripts.py::test_unban": "unban",
+            "tests/unit/test_x.py::test_unban": "unban",
+            "tests/cluster/test_bans.py::test_ban": "ban",
+        }.items()
+    ):
+        recorded.seconds[test] = number / 10
+        recorded.tests[calls][functions[function]].add(test)
+    mutant = lua_source.mutants_of(
+        f"{SCRIPTS}/unban.lua", (ROOT / SCRIPTS / "unban.lua").read_bytes()
+    )[0]
+    assert choose_tests(recorded, ROOT, "lua", mutant, most_seconds=60) == [
+        "tests/cluster/test_scripts.py::test_unban",
+        "tests/cluster/test_x.py::test_unban",
+    ]

@@ -10,8 +10,10 @@ from clusterpass.model.values import Session
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.followers import Followed
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
+from clusterpass.sessions.memory.node_state import NEVER, Lease
 
 BOUND = 1.0
 WALL = 1_000_000
@@ -187,6 +189,88 @@ def test_two_tokens_of_a_subject_go_together_and_others_stay(scene):
         scene.keep(scene.entry(token, subject))
     scene.cache.changed(b"cp:{alice}")
     assert [bool(scene.cache.find(token)) for token in "1234"] == [False, False, False, True]
+
+
+def test_a_full_cache_is_within_its_limits():
+    scene = Scene(entries=2)
+    for token in ("a", "b"):
+        scene.keep(scene.entry(token, token))
+    assert (scene.cache.stats().entries, scene.cache.stats().evictions) == (2, 0)
+    exact = Scene(size=scene.cache.stats().bytes)
+    for token in ("a", "b"):
+        exact.keep(exact.entry(token, token))
+    assert (exact.cache.stats().entries, exact.cache.stats().evictions) == (2, 0)
+    for each in (scene, exact):
+        each.keep(each.entry("c", "c"))
+        assert (each.cache.stats().entries, each.cache.stats().evictions) == (2, 1)
+
+
+def test_somebody_leaves_although_everybody_was_used():
+    scene = Scene(entries=3)
+    for token in "abcdefgh":
+        scene.keep(scene.entry(token, token))
+        for each in "abcdefgh":
+            scene.now += 0.001
+            scene.cache.find(each)
+        assert scene.cache.stats().entries <= 3
+
+
+def test_a_flush_counts_as_one_invalidation(scene):
+    scene.cache.pushed(NODE, None)
+    assert scene.cache.stats().invalidations == 1
+
+
+class Follows:
+    """A caller who follows a session, about which a load is under way."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.woken = scene, []
+        keys = scene.entry().keys
+        self.followed = Followed("alice", keys, b"s" * 16, "s", lambda: self.woken.append(1))
+        self.followed.is_due, self.followed.read_at = False, scene.now
+        self.loading = scene.cache.begin(keys.sessions)
+
+    def answer(self, node: str = NODE, *, actor: bool = False) -> Followed:
+        if actor:
+            self.scene.cache.hold_actor(self.followed, self.loading, node)
+        else:
+            self.scene.cache.follow(self.followed, self.scene.loaded(), self.loading, node)
+        return self.followed
+
+    def lease(self, *, actor: bool) -> Lease:
+        return self.followed.actor_lease if actor else self.followed.entry.lease
+
+
+@pytest.mark.parametrize("actor", [False, True])
+def test_what_a_follower_has_read_is_held_until_it_changes(scene, actor):
+    held = Follows(scene)
+    followed = held.answer(actor=actor)
+    assert held.lease(actor=actor) is scene.cache.leases.lease(NODE)
+    assert (followed.is_due, followed.read_at) == (False, scene.now)
+    changed = Follows(scene)
+    scene.cache.changed(changed.followed.entry.key)
+    followed = changed.answer(actor=actor)
+    assert changed.lease(actor=actor) is NEVER
+    assert followed.is_due, "it is read again"
+    due = Follows(scene)
+    due.followed.is_due = True
+    assert due.answer(actor=actor).is_due, "it was touched meanwhile"
+    assert Follows(scene).answer("b", actor=actor).is_due is False
+    elsewhere = Follows(scene)
+    elsewhere.answer("b", actor=actor)
+    assert elsewhere.lease(actor=actor) is NEVER, "that node pushes nothing"
+
+
+@pytest.mark.parametrize("actor", [False, True])
+@pytest.mark.parametrize("refusal", ["", "NOPERM"])
+def test_what_nobody_pushes_is_read_again_soon_unless_nobody_ever_will(scene, actor, refusal):
+    scene.cache.refusal = refusal
+    unheard = Follows(scene)
+    scene.cache.unheard(unheard.followed.entry.key)
+    followed = unheard.answer(actor=actor)
+    assert unheard.lease(actor=actor) is NEVER
+    assert followed.read_at == (scene.now if refusal else -inf)
+    assert not followed.is_due
 
 
 def test_entries_are_bounded_and_who_was_not_used_leaves(scene):

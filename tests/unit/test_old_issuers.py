@@ -23,7 +23,6 @@ from clusterpass.migrate import (
 SECRET = "the-secret-of-the-old-application"
 NOW = 1_800_000_000
 MEMBERS: dict[str, Any] = {"sub": "7", "iat": NOW - 10, "exp": NOW + 50}
-WEB = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
 
 
 def signed(secret: str = SECRET, headers: Any = None, **members: Any) -> str:
@@ -128,43 +127,93 @@ def test_a_clock_that_is_fast_issues_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("issuer", "members", "kind"),
+    ("make", "members", "kind"),
     [
-        (flask_jwt_extended(SECRET), {"type": "access", "aud": "any"}, ("access", False)),
-        (flask_jwt_extended(SECRET), {"type": "refresh"}, ("refresh", True)),
-        (flask_jwt_extended(SECRET), {"type": "reset"}, None),
-        (flask_jwt_extended(SECRET), {}, None),
-        (authx(SECRET), {"type": "refresh"}, ("refresh", True)),
-        (authx(SECRET), {"type": "access", "aud": "other"}, None),
-        (authx(SECRET, audience="shop"), {"type": "access", "aud": "shop"}, ("access", False)),
-        (simplejwt(SECRET, user_id_claim="sub"), {"token_type": "sliding"}, ("access", True)),
-        (simplejwt(SECRET, user_id_claim="sub"), {"token_type": "access"}, ("access", False)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "access", "aud": "any"}, ("access", False)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "refresh"}, ("refresh", True)),
+        (lambda: flask_jwt_extended(SECRET), {"type": "reset"}, None),
+        (lambda: flask_jwt_extended(SECRET), {}, None),
+        (lambda: authx(SECRET), {"type": "refresh"}, ("refresh", True)),
+        (lambda: authx(SECRET), {"type": "access", "aud": "other"}, None),
         (
-            fastapi_users_jwt(SECRET, lifetime=60),
+            lambda: authx(SECRET, audience="shop"),
+            {"type": "access", "aud": "shop"},
+            ("access", False),
+        ),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="sub"),
+            {"token_type": "sliding"},
+            ("access", True),
+        ),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="sub"),
+            {"token_type": "access"},
+            ("access", False),
+        ),
+        (
+            lambda: fastapi_users_jwt(SECRET, lifetime=60),
             {"aud": ["fastapi-users:auth"]},
             ("access", True),
         ),
-        (fastapi_users_jwt(SECRET, lifetime=60), {"aud": ["fastapi-users:reset"]}, None),
-        (fastapi_users_jwt(SECRET, lifetime=60), {}, None),
-        (pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://i"}, ("access", True)),
-        (pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://j"}, None),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=60), {"aud": ["fastapi-users:reset"]}, None),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=60), {}, None),
+        (
+            lambda: pyjwt(SECRET, lifetime=60, issuer="https://i"),
+            {"iss": "https://i"},
+            ("access", True),
+        ),
+        (lambda: pyjwt(SECRET, lifetime=60, issuer="https://i"), {"iss": "https://j"}, None),
     ],
 )
 def test_what_a_token_is_for(
-    issuer: OldIssuer, members: dict[str, Any], kind: tuple[str, bool] | None
+    make: Any, members: dict[str, Any], kind: tuple[str, bool] | None
 ) -> None:
-    found = read(signed(**members), issuer)
+    found = read(signed(**members), make())
     assert (found and (found.kind, found.is_exchangeable)) == kind
+
+
+@pytest.mark.parametrize("name", ["a", "a-1", "x" * 32])
+def test_what_an_issuer_may_be_named(name: str) -> None:
+    assert pyjwt(SECRET, lifetime=60, name=name).name == name
+    for wrong in ("", "x" * 33, "A", "a_b", 5):
+        with pytest.raises(ConfigurationError, match="name of an old issuer"):
+            pyjwt(SECRET, lifetime=60, name=wrong)  # type: ignore[arg-type]
+
+
+def test_how_far_the_clock_of_an_old_server_may_be_ahead() -> None:
+    assert read(signed(iat=NOW + 60, exp=NOW + 90))
+    assert read(signed(iat=NOW + 61, exp=NOW + 90)) is None
+    assert read(signed(nbf=NOW))
+
+
+def test_a_token_that_lives_as_long_as_was_said_is_none_to_warn_of(caplog: Any) -> None:
+    issuer = pyjwt(SECRET, lifetime=60)
+    assert read(signed(), issuer)
+    assert caplog.records == []
+    for _ in range(2):
+        assert read(signed(exp=NOW + 51), issuer)
+    (record,) = caplog.records
+    assert "tokens of pyjwt live for 61 s, but are accepted for 60 s only" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("exp", "expires_at"), [(2**40, NOW + 50), (NOW + 49.9, NOW + 49), (NOW + 1, NOW + 1)]
+)
+def test_when_a_token_expires_is_whole_seconds(exp: float, expires_at: int) -> None:
+    found = read(signed(exp=exp))
+    assert found is not None
+    assert found.expires_at == expires_at
 
 
 def test_an_identity_token_is_no_access_token() -> None:
     members = {"iss": "https://i", "aud": ["shop"]}
+    web = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
     for typ in ("at+jwt", "application/at+jwt", "AT+JWT"):
-        found = read(signed(headers={"typ": typ}, **members), WEB)
+        found = read(signed(headers={"typ": typ}, **members), web)
         assert found is not None
         assert not found.is_exchangeable
-    assert read(signed(headers={"typ": "JWT"}, **members), WEB) is None
-    assert read(signed(headers={"typ": "at+jwt"}, iss="https://i", aud="other"), WEB) is None
+    assert read(signed(headers={"typ": "JWT"}, **members), web) is None
+    assert read(signed(headers={"typ": "at+jwt"}, iss="https://i", aud="other"), web) is None
 
 
 @pytest.mark.parametrize(

@@ -253,3 +253,32 @@ def test_a_deadline_that_is_shorter_than_the_wait_for_a_disk_is_refused(driver):
     assert store.durability == "primary"
     driver.from_url("redis://h?deadline=1.75").confirm_by("fsync")
     driver.from_url("redis://h?deadline=1&replica_wait=0.3").confirm_by("fsync")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "beyond"),
+    [
+        ("timeout", "0.26", "2.5", ("0.25", "2.51")),
+        ("deadline", "1", "300", ("0.99", "300.01")),
+        ("replica_wait", "0", "0.999", ("-0.001", "1")),
+        ("max_connections", "1", "10000", ("0", "10001", "2.5")),
+        ("max_pending", "1", "1000000", ("0", "1000001", "2.5")),
+        ("max_waiting", "0", "1000000", ("-1", "1000001", "2.5")),
+    ],
+)
+def test_the_least_and_the_most_of_each_number(name, least, most, beyond):
+    for value in (least, most):
+        url = f"redis://h?{name}={value}" + ("&timeout=1" if name == "replica_wait" else "")
+        if name == "deadline":
+            url += "&timeout=1"
+        assert getattr(parse_store_url(url).patience, name) == float(value)
+    for value in beyond:
+        url = f"redis://h?{name}={value}" + (
+            "&timeout=1" if name in {"replica_wait", "deadline"} else ""
+        )
+        with pytest.raises(ConfigurationError, match=name):
+            parse_store_url(url)
+    shortest = parse_store_url("redis://h?timeout=0.01&replica_wait=0").patience
+    assert shortest.timeout == 0.01
+    with pytest.raises(ConfigurationError):
+        parse_store_url("redis://h?timeout=0.0099&replica_wait=0")

@@ -75,6 +75,88 @@ def test_a_worker_is_handed_on_as_text(worker: Worker) -> None:
     )
 
 
+class Became(Exception):
+    """The program was replaced by another one."""
+
+
+class Process:
+    """What the supervisor is told, one thing after the other, and what it does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *workers: Worker) -> None:
+        self.signals: list[int] = []
+        self.ended: set[int] = set()
+        self.stopped: list[int] = []
+        self.now = 100.0
+        arguments = ["supervisor.py", "clusterpass serve", str(len(workers))]
+        monkeypatch.setattr(sys, "argv", [*arguments, *map(str, workers), "python", "-c", "again"])
+        monkeypatch.setattr(Worker, "has_ended", lambda worker: worker.pid in self.ended)
+        monkeypatch.setattr(supervisor, "stop", self.stop)
+        monkeypatch.setattr(supervisor.signal, "sigwait", self.wait)
+        monkeypatch.setattr(supervisor.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(supervisor.os, "execv", self.become)
+
+    def wait(self, waited: frozenset[int]) -> int:
+        assert waited == {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+        number = self.signals.pop(0)
+        if number == signal.SIGCHLD:
+            self.ended.add(2)
+        return number
+
+    def stop(self, workers: list[Worker]) -> None:
+        self.stopped = [each.pid for each in workers]
+
+    def become(self, program: str, arguments: list[str]) -> None:
+        raise Became(program, *arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_stop_stops_every_worker(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    process = Process(monkeypatch, Worker(1), Worker(2))
+    process.signals = [number]
+    assert supervisor.main() == 0
+    assert process.stopped == [1, 2]
+
+
+def test_a_hangup_has_every_worker_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(monkeypatch, Worker(1, 50.0), Worker(2))
+    process.signals = [signal.SIGHUP]
+    with pytest.raises(Became) as became:
+        supervisor.main()
+    assert became.value.args == ("python", "python", "-c", "again", "1:50.0:1", "2:0.0:1")
+
+
+def test_a_worker_that_has_ended_is_replaced_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = Process(monkeypatch, Worker(1, 50.0), Worker(2))
+    process.signals = [signal.SIGCHLD]
+    with pytest.raises(Became) as became:
+        supervisor.main()
+    assert became.value.args[4:] == ("1:50.0:0", "0:0.0:1")
+    assert capsys.readouterr().err == "[ERROR] Unexpected exit from worker-2\n"
+    assert process.stopped == []
+
+
+@pytest.mark.parametrize(("seconds", "is_loop"), [(5.5, True), (5.6, False)])
+def test_a_worker_that_dies_again_at_once_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seconds: float,
+    is_loop: bool,
+) -> None:
+    process = Process(monkeypatch, Worker(1), Worker(2, 100.0 - seconds))
+    process.signals = [signal.SIGCHLD]
+    if is_loop:
+        assert supervisor.main() == 1
+        assert process.stopped == [1, 0], "who has died is not waited for"
+        assert "Worker crash loop detected" in capsys.readouterr().err
+    else:
+        with pytest.raises(Became):
+            supervisor.main()
+
+
 def test_it_loads_nothing_but_the_interpreter() -> None:
     code = (
         "import sys; before = set(sys.modules)\n"

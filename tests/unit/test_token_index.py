@@ -140,6 +140,18 @@ def test_who_still_holds_an_entry_that_was_evicted_knows_nothing(scene):
     assert scene.cache.entry("token") is None
     assert not scene.cache.is_served(entry)
     assert scene.cache.seconds_since_seen(entry) is None
+    assert entry.is_doubtful, "nobody would tell it of a change"
+
+
+def test_after_a_fork_nothing_is_left_of_what_was_packed(scene):
+    entry = scene.entry()
+    scene.keep(entry)
+    fill(scene, 20)
+    assert packed(scene)
+    scene.cache.begin_anew()
+    assert (scene.cache.stats().entries, scene.cache.stats().bytes) == (0, 0)
+    scene.cache.changed(entry.key)
+    assert scene.cache.find("token") is None
 
 
 def test_of_the_packed_ones_the_one_that_was_not_used_for_longest_leaves(scene):

@@ -263,6 +263,14 @@ def test_a_closed_directory_hashes_nothing(face: Any) -> None:
     assert scene.asked == []
 
 
+@pytest.mark.parametrize("verb", ["add", "set_password"])
+def test_a_bad_password_is_refused_before_it_waits_for_the_hasher(face: Any, verb: str) -> None:
+    directory = opened(face, Scene())
+    face.run(directory.close())
+    with pytest.raises(InvalidInput):
+        face.run(getattr(directory, verb)("alice", "7 chars"))
+
+
 def test_a_block_closes_its_directory() -> None:
     with opened(Threads(), Scene()) as directory:
         directory.add("alice", PASSWORD)
@@ -304,6 +312,19 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
             face.run(verb(""))
     face.run(face.throttle(face.sessions(scene)).admit("alice"))
     assert scene.asked[4:] == [TOTAL, ("attempt", account, (10, 300))]
+
+
+def test_who_is_known_is_counted_and_forgotten_there(face: Any) -> None:
+    scene = Scene()
+    throttle = face.throttle(face.sessions(scene))
+    face.run(throttle.admit("alice", address="10.0.0.1", known="phone"))
+    face.run(throttle.forget("alice", known="phone"))
+    face.run(opened(face, scene).authenticate("alice", PASSWORD, known="phone"))
+    face.run(opened(face, scene).login("alice", PASSWORD, address="10.0.0.1", known="phone"))
+    (key,) = scene.asked[0][1]
+    assert key.startswith(b"app:attempts-known:")
+    counted = [asked[:2] for asked in scene.asked if "attempt" in asked[0]]
+    assert counted == [("attempt", (key,)), ("forget_attempts", (key,))] * 3
 
 
 @pytest.mark.parametrize("name", ["account_attempts", "address_window"])

@@ -266,3 +266,41 @@ def test_a_session_that_ends_while_the_store_is_asked() -> None:
     raw[0] = (NOW + 5) * 1000
     with pytest.raises(SessionExpired):
         drive(life().verify(access_token()), raw)
+
+
+@pytest.mark.parametrize(
+    ("configured", "wanted", "follows"),
+    [
+        ("strict", None, False),
+        ("cached", None, True),
+        ("cached", "strict", False),
+        ("strict", "strict", False),
+    ],
+)
+def test_what_is_served_from_memory_is_read_where_changes_are_pushed(
+    configured: Any, wanted: Any, follows: bool
+) -> None:
+    call = first_call(life(verification=configured).verify(access_token(), verification=wanted))
+    assert call.follows is follows
+    assert call.deadline is None
+
+
+def test_only_a_cached_session_is_served_without_asking() -> None:
+    own = life()
+    for _ in range(2):
+        _, calls = drive(own.verify(access_token()), stored(live()))
+        assert [call.script.name for call in calls] == ["verify"]
+
+
+@pytest.mark.parametrize(
+    ("idle", "interval", "seconds"),
+    [(10, None, 1), (39, None, 1), (400, None, 20), (400, 7, 7), (0, 7, 7), (400, 60, 60)],
+)
+def test_how_often_a_use_is_noted(idle: int, interval: int | None, seconds: int) -> None:
+    """Twenty times in an idle lifetime, or as often as is configured if that is less often."""
+    own = life(activity_interval=interval) if interval else life()
+    record = live(idle_seconds=idle, refreshed_at=NOW - seconds)
+    flow = own.verify(access_token())
+    call = first_call(flow)
+    told = flow.send(Answer(call.read(stored(record)), True))
+    assert told.script.name == "touch"

@@ -169,6 +169,18 @@ def test_who_goes_on_under_another_lease_is_left_alone() -> None:
     assert scene.look() == ["a"]
 
 
+def test_who_need_not_be_woken_keeps_no_other_one_from_it() -> None:
+    scene = Scene()
+    held, due, recent, lapsed = map(scene.follow, ("held", "due", "recent", "lapsed"))
+    for each in (due, lapsed):
+        scene.read(each, NEVER)
+    scene.read(held)
+    due.is_due = True
+    scene.now += 5
+    scene.read(recent, NEVER)
+    assert scene.look() == ["lapsed"]
+
+
 def test_not_all_are_woken_at_once() -> None:
     scene = Scene()
     all_of_them = [scene.follow() for _ in range(600)]

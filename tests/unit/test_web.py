@@ -29,10 +29,11 @@ from clusterpass import (
     TooManySessions,
 )
 from clusterpass.model.bans import Ban
-from clusterpass.model.values import Actor
+from clusterpass.model.values import Actor, TokenPair
 from clusterpass.web.challenges import challenge
-from clusterpass.web.cookies import session_cookies
+from clusterpass.web.cookies import Cookie, session_cookies
 from clusterpass.web.csrf import require_same_origin
+from clusterpass.web.device import device_name
 from clusterpass.web.identity_headers import identity_headers
 from clusterpass.web.json_values import ban_json, session_json
 from clusterpass.web.problems import of_error, of_status
@@ -234,6 +235,49 @@ def test_cookies_of_a_site_under_a_path() -> None:
         for cookie in (cookies.access, cookies.refresh, cookies.csrf, cookies.notice):
             assert cookie.name.startswith(f"{prefix}clusterpass-")
             assert "; Path=/auth;" in cookie.header("x", None)[1]
+
+
+PAIR = TokenPair("access", "refresh", 900, "s", "alice", durable=True, session_expires_in=3600)
+
+
+def test_a_browser_gets_its_tokens_for_as_long_as_the_session_may_live() -> None:
+    old = Cookie("sessionid", secure=True)
+    cookies = session_cookies(secure=True, old=(old,))
+    kept = [value.split("; ")[:2] for _, value in cookies.keep(PAIR, "csrf")]
+    assert kept == [
+        ["__Host-clusterpass-access=access", "Max-Age=3600"],
+        ["__Host-clusterpass-refresh=refresh", "Max-Age=3600"],
+        ["__Host-clusterpass-csrf=csrf", "Max-Age=3600"],
+        ["sessionid=", "Max-Age=0"],
+    ]
+    assert [value.split("; ")[1] for _, value in cookies.keep(PAIR, None, is_lasting=False)] == [
+        "Path=/",
+        "Path=/",
+        "Max-Age=0",
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"csrf": True}, {"csrf": False}])
+def test_the_cookies_of_an_ended_session_are_taken_away(options: dict[str, bool]) -> None:
+    cookies = session_cookies(secure=False, old=(Cookie("sessionid", secure=False),))
+    gone = [value.split("; ")[:2] for _, value in cookies.clear(**options)]
+    names = ["clusterpass-access", "clusterpass-refresh", "clusterpass-csrf", "sessionid"]
+    if options.get("csrf") is False:
+        names.remove("clusterpass-csrf")
+    assert gone == [[f"{name}=", "Max-Age=0"] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Firefox on Linux"),
+        ("Firefox/130.0", "Firefox"),
+        ("Something (X11; Linux x86_64)", "Linux"),
+        ("curl/8.0", None),
+    ],
+)
+def test_a_device_has_a_name_as_far_as_it_is_recognized(user_agent: str, name: str | None) -> None:
+    assert device_name(user_agent) == name
 
 
 def test_the_origin_of_a_plaintext_site() -> None:

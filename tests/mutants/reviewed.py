@@ -1,0 +1,391 @@
+"""The reviewed changes: lines that do the same when they are changed, and numbers that are paces.
+
+A number belongs in ``PACES`` if it only says how often or how long something waits, how much is
+done or kept at a time, or what was measured once, so that another value is as correct as this one.
+"""
+
+from .mutant import Kind
+
+_RACE = "only another thread could have taken it meanwhile"
+_AT_LEAST = "how long somebody waits at least"
+_CLOCK = "two readings of a clock in nanoseconds are never equal"
+_FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
+# (path, line of code, kind) -> why the changed line does the same.
+REVIEWED: dict[tuple[str, str, Kind], str] = {
+    (
+        "src/clusterpass/protocol/scripts/_include/history.lua",
+        "if size == history_entries or (size < history_entries and not has_wrapped) then",
+        Kind.BOUNDARY,
+    ): "equal sizes are the clause before",
+    (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "put('g', string.format('%.0f', math.max(generation() + 1, at_ms)))",
+        Kind.NUMBER,
+    ): "any higher number tells the logins before from those after",
+    (
+        "src/clusterpass/managers/aio/confirming.py",
+        "while time.monotonic() < until:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/managers/workers/aio.py",
+        "while any(map(_is_running, others.values())) and time.monotonic() < until:"
+        "  # noqa: ASYNC110",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/protocol/records.py",
+        'self.created_milliseconds.to_bytes(6, "big"),',
+        Kind.ARGUMENT,
+    ): "the most significant byte is the first by default",
+    (
+        "src/clusterpass/doctor/snapshot.py",
+        'named = (self.info or {}).get("role", "")',
+        Kind.ARGUMENT,
+    ): "None is no name of a role either",
+    (
+        "src/clusterpass/users/directory.py",
+        'before, after = self._keyspace.user("").split(b"}", 1)',
+        Kind.NUMBER,
+    ): "a key has one closing brace",
+    (
+        "src/clusterpass/doctor/collect.py",
+        "return keyspace.not_before(0).decode()",
+        Kind.NUMBER,
+    ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",
+    (
+        "src/clusterpass/doctor/collect.py",
+        "return keyspace.online(0).decode()",
+        Kind.NUMBER,
+    ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",
+    (
+        "src/clusterpass/store/drivers/broadcast_rule.py",
+        'digits = rest.split(b"\\r", 1)[0]',
+        Kind.ARGUMENT,
+    ): "the first part is the same",
+    (
+        "src/clusterpass/store/drivers/heartbeat.py",
+        "break",
+        Kind.LOOP,
+    ): "none is missing any more",
+    (
+        "src/clusterpass/store/exchanges/evidence.py",
+        "break",
+        Kind.LOOP,
+    ): "what ended the questions also holds for the nodes after",
+    (
+        "src/clusterpass/store/exchanges/evidence.py",
+        "self.epoch = max(self._epochs.values(), default=0)",
+        Kind.NUMBER,
+    ): "where nobody told an epoch, nothing is filled",
+    (
+        "src/clusterpass/store/exchanges/evidence.py",
+        "if asked is not None and slot is not None:",
+        Kind.LOGIC,
+    ): "both are known, or neither",
+    (
+        "src/clusterpass/store/exchanges/circuit_breaker.py",
+        "trying_until: float = 0.0",
+        Kind.NUMBER,
+    ): "the clock is past its first second",
+    (
+        "src/clusterpass/store/exchanges/circuit_breaker.py",
+        "self.silent.pop(node, None)",
+        Kind.ARGUMENT,
+    ): _RACE,
+    (
+        "src/clusterpass/store/exchanges/circuit_breaker.py",
+        "self._budgets.pop(node, None)",
+        Kind.ARGUMENT,
+    ): _RACE,
+    (
+        "src/clusterpass/store/exchanges/circuit_breaker.py",
+        "breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)",
+        Kind.NUMBER,
+    ): _AT_LEAST,
+    (
+        "src/clusterpass/store/exchanges/carry_out.py",
+        "yield Pause(min(chance.uniform(pause / 2, pause), rest))",
+        Kind.NUMBER,
+    ): _AT_LEAST,
+    (
+        "src/clusterpass/store/exchanges/durability.py",
+        "on_disk, replicas = 1, confirmed",
+        Kind.NUMBER,
+    ): "any number but 0 says yes",
+    (
+        "src/clusterpass/store/topology/attached.py",
+        "and latest[1] is shard",
+        Kind.COMPARISON,
+    ): "a primary has one shard in a map; else the answer is computed anew, and the same",
+    (
+        "src/clusterpass/store/topology/attached.py",
+        "and latest[2] == attached",
+        Kind.NUMBER,
+    ): "the answer is computed anew, and the same",
+    (
+        "src/clusterpass/store/wire/link.py",
+        "pause = chance.uniform(self._pause / 2, self._pause)",
+        Kind.NUMBER,
+    ): _AT_LEAST,
+    (
+        "src/clusterpass/store/wire/link.py",
+        "if loop.time() < self._not_before:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/store/wire/group_commit.py",
+        "future.add_done_callback(lambda _: timer.cancel())",
+        Kind.CALL,
+    ): "the timer finds the write answered",
+    (
+        "src/clusterpass/store/wire/group_commit.py",
+        "if self._idle and not self._is_leaving:",
+        Kind.LOGIC,
+    ): "a further turn finds nothing to send",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "self._heard_at = 0.0",
+        Kind.NUMBER,
+    ): "it counts after two answers only, each of which was heard",
+    (
+        "src/clusterpass/sessions/heard.py",
+        "self.read_second = 0",
+        Kind.NUMBER,
+    ): "it counts after the first reading only, which sets it",
+    (
+        "src/clusterpass/sessions/heard.py",
+        "self._since = max(self._since or 0.0, forgotten.touched_at)",
+        Kind.LOGIC,
+    ): "no subject was touched before the first listener",
+    (
+        "src/clusterpass/sessions/issue_tokens.py",
+        "if self._issuer is None:",
+        Kind.COMPARISON,
+    ): "who asks for the private key has made it before; made anew, it is the same",
+    (
+        "src/clusterpass/sessions/memory/clocks.py",
+        "is_news = known is None or abs(told.middle - known.middle) > CLOCK_TOLERANCE / 2",
+        Kind.BOUNDARY,
+    ): "what is measured is never exactly a limit",
+    (
+        "src/clusterpass/sessions/memory/denials.py",
+        "sweeps = tuple(self._sweeps.get(key, {}).values())",
+        Kind.ARGUMENT,
+    ): _RACE,
+    (
+        "src/clusterpass/sessions/memory/evidence.py",
+        "self.epoch = 0",
+        Kind.NUMBER,
+    ): "the first answer of a node sets it",
+    (
+        "src/clusterpass/sessions/memory/followers.py",
+        "_FAR: Final = 2**40",
+        Kind.NUMBER,
+    ): "far all the same",
+    (
+        "src/clusterpass/sessions/memory/generations.py",
+        "self.events += 1",
+        Kind.NUMBER,
+    ): "only the order of the numbers counts",
+    (
+        "src/clusterpass/sessions/memory/near_cache.py",
+        "return None if now.used_at < self._flushed_at else self._steady() - now.used_at",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/sessions/memory/token_index.py",
+        "self._expiry_hand = 0",
+        Kind.NUMBER,
+    ): "where a hand begins its round",
+    (
+        "src/clusterpass/sessions/memory/token_index.py",
+        "size += 2 * len(part)",
+        Kind.NUMBER,
+    ): "an estimate of memory",
+    (
+        "src/clusterpass/sessions/present.py",
+        "if stored.now < ban.until < until:",
+        Kind.BOUNDARY,
+    ): "an end in the same second is the same end",
+    (
+        "src/clusterpass/sessions/present.py",
+        "if stored.elevation is not None and stored.now < stored.elevation.ends_at < until:",
+        Kind.BOUNDARY,
+    ): "an end in the same second is the same end",
+    (
+        "src/clusterpass/sessions/present.py",
+        'return ip_address(address.partition("%")[0]).packed',
+        Kind.NAME,
+    ): "the standard library leaves the zone out as well",
+    (
+        "src/clusterpass/sessions/revocations/journaling.py",
+        "self._being_written.pop(entry.fingerprint, None)",
+        Kind.ARGUMENT,
+    ): _RACE,
+    (
+        "src/clusterpass/protocol/scripts/_include/activity.lua",
+        "if latest > 0 then",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/arguments.lua",
+        "local now = math.floor(now_ms / 1000)",
+        Kind.NUMBER,
+    ): "load and glance set it before it is read",
+    (
+        "src/clusterpass/protocol/scripts/_include/elevation.lua",
+        "rotation = 0, digest = string.rep('\\0', 16), refreshed = 0, burst = 0, burst_span = 0,",
+        Kind.NUMBER,
+    ): "a flag says that nobody reads it",
+    (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "local known, latest = {}, 0",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "return math.max(known[kind] or 0, known[ANY_KIND] or 0)",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "local summary = INDEX and history_entries > 0 and redis.call('HGET', KEY, 's')",
+        Kind.BOUNDARY,
+    ): "no summary fits where there is no history",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "if found.generation_ms > 0 then",
+        Kind.BOUNDARY,
+    ): "0 is earlier than all else",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "or found.tombstones > MOST_TOMBSTONES or found.operations > MOST_OPERATIONS",
+        Kind.BOUNDARY,
+    ): "what is not done at a glance has the same result",
+    (
+        "src/clusterpass/users/directory.py",
+        'before, after = self._keyspace.user("").split(b"}", 1)',
+        Kind.ARGUMENT,
+    ): "a key has one closing brace",
+    (
+        "src/clusterpass/cli/keys.py",
+        'with os.fdopen(descriptor, "w", encoding="utf-8") as file:',
+        Kind.KEYWORD,
+    ): "keys are written in ASCII",
+    (
+        "src/clusterpass/cli/local_service.py",
+        "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
+        Kind.NUMBER,
+    ): "how often it is asked again",
+    (
+        "src/clusterpass/cli/local_service.py",
+        "if time.monotonic() > give_up_at:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/cli/local_service.py",
+        'return ask(port, "GET", "/healthz", timeout=1.0).status == 200',
+        Kind.KEYWORD,
+    ): "how long a server that hangs is waited for",
+    (
+        "src/clusterpass/doctor/checks/copies.py",
+        "if len(copies) > 1 and shared:",
+        Kind.BOUNDARY,
+    ): "a host is shared by two copies or more",
+    (
+        "src/clusterpass/doctor/checks/memory.py",
+        'count = sum(node.number("evicted_keys") or 0 for node in lost)',
+        Kind.NUMBER,
+    ): "each of these nodes has evicted keys",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        'direction = "behind" if nearest.ahead > 0 else "ahead of"',
+        Kind.BOUNDARY,
+    ): "a clock that is reported is seconds away",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        'direction = "behind" if nearest.ahead > 0 else "ahead of"',
+        Kind.NUMBER,
+    ): "a clock that is reported is seconds away",
+    (
+        "src/clusterpass/doctor/checks/operation.py",
+        "longest = max(node.round_trip or 0 for node in far)",
+        Kind.NUMBER,
+    ): "each of these nodes has a round trip",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        "small = [n for n in seen.primaries if"
+        ' (n.number("repl_backlog_size") or 2**40) < _SMALL_BACKLOG]',
+        Kind.NUMBER,
+    ): "any number that is not small",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        'offset = node.number("master_repl_offset") or 0',
+        Kind.NUMBER,
+    ): "one byte of a million",
+    (
+        "src/clusterpass/doctor/checks/replication.py",
+        'wait = seen.patience.confirmation_wait("replicated")',
+        Kind.NAME,
+    ): "every durability but fsync waits as long",
+    (
+        "src/clusterpass/doctor/trial_write.py",
+        'seconds = patience.confirmation_wait("replicated")',
+        Kind.NAME,
+    ): "every durability but fsync waits as long",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "if now - due < turn and now - self._waiting[0].sent_at > self._limit:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/sessions/memory/leases.py",
+        "self._beats += 1",
+        Kind.NUMBER,
+    ): "only the order of the numbers counts",
+}
+_OWN_KEYS = {
+    "litestar_requests": ("OWNER: owner", "CONNECTION: connection", "VISIT: visit"),
+    "litestar": ("_REFUSAL: refusal",),
+    "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "JUDGED: judged"),
+}
+for _module, _keys in _OWN_KEYS.items():
+    for _name, _key in (each.split(": ") for each in _keys):
+        REVIEWED[
+            f"src/clusterpass/integrations/{_module}.py",
+            f'{_name}: Final = "clusterpass.{_key}"',
+            Kind.NAME,
+        ] = "a key of a request that nothing else reads"
+_INDEX = "src/clusterpass/sessions/memory/token_index.py"
+_PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
+_LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"
+_COMMIT = "src/clusterpass/store/wire/group_commit.py"
+_WINDOW = "src/clusterpass/store/wire/multiplexed.py"
+_ESTIMATE = "an estimate of memory, measured to a few per cent"
+_BOUND = "a bound of memory or of a batch"
+_PORTION = "how much of the upkeep is done at a time, chosen by measuring"
+# path:name -> why another number is as correct.
+PACES: dict[str, str] = {
+    f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
+    f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
+    f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
+    f"{_PACKED}:_OVERHEAD": _ESTIMATE,
+    f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
+    f"{_COMMIT}:_LARGEST_BATCH": _BOUND,
+    f"{_COMMIT}:_BATCH_MILLISECONDS": _BOUND,
+    f"{_WINDOW}:_FIRST_WINDOW": _BOUND,
+    f"{_WINDOW}:_SMALLEST_WINDOW": _BOUND,
+    f"{_WINDOW}:_LARGEST_WINDOW": _BOUND,
+    f"{_WINDOW}:_GROWTH": _BOUND,
+    f"{_WINDOW}:_MOST_IN_A_PACKET": _BOUND,
+    "src/clusterpass/sessions/heard.py:MOST_SUBJECTS": _BOUND,
+    "src/clusterpass/sessions/memory/denials.py:_GENERATION_MILLISECONDS": "an hour, roughly",
+    "src/clusterpass/sessions/memory/denials.py:MOST_SESSIONS": _BOUND,
+    "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
+    "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
+    f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
+    f"{_INDEX}:_LOOKED_AT": _PORTION,
+    f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,
+    f"{_INDEX}:_EVICTED_AT_ONCE": _PORTION,
+}

@@ -1,0 +1,278 @@
+"""Parts of the integrations that need no framework: managers, WebSockets, forms, grants."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from clusterpass import AsyncSessionManager, ConfigurationError, KeyRing, TokenMissing
+from clusterpass.integrations import commands
+from clusterpass.integrations.async_base import AsyncBase
+from clusterpass.integrations.channels_connection import Connection, refuse
+from clusterpass.integrations.grants import ask_application
+from clusterpass.integrations.litestar_requests import visit_of
+from clusterpass.integrations.server_sent_events import HEADERS, KEEP_ALIVE, MEDIA_TYPE
+from clusterpass.integrations.streams import StreamEnd
+from clusterpass.web.messages import WebAnswer
+
+from .web_request import FakeRequest
+
+SETTINGS: dict[str, Any] = {
+    "store_url": "redis://127.0.0.1",
+    "issuer": "https://shop.example",
+    "keys": KeyRing.generate(),
+}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+COOKIE = {"__Host-clusterpass-access": "a.b.c"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "reads"),
+    [
+        (FakeRequest("POST", headers=FORM, cookies=COOKIE), True),
+        (FakeRequest("GET", headers=FORM, cookies=COOKIE), False),
+        (FakeRequest("POST", headers={"Content-Type": "text/plain"}, cookies=COOKIE), False),
+        (FakeRequest("POST", headers=FORM | {"X-CSRF-Token": "x"}, cookies=COOKIE), False),
+        (FakeRequest("POST", headers=FORM), False),
+        (FakeRequest("POST", headers=FORM | {"Authorization": "Bearer a.b.c"}), False),
+        (FakeRequest("POST", headers=FORM | {"Authorization": ["Bearer a", "Bearer b"]}), False),
+        (FakeRequest("POST", headers=FORM | {"Authorization": "Basic x"}), False),
+    ],
+)
+def test_the_body_is_read_only_where_its_form_must_have_the_token(
+    request_: FakeRequest, reads: bool
+) -> None:
+    base = AsyncBase(**SETTINGS)
+    name = base.gate.settings.cookies.access.name
+    renamed = request_._headers.get("cookie", [""])[0].replace(next(iter(COOKIE)), name)
+    if renamed:
+        request_._headers["cookie"] = [renamed]
+    request_._headers = {
+        key.replace("x-csrf-token", base.gate.settings.csrf_header.lower()): value
+        for key, value in request_._headers.items()
+    }
+    assert base._reads_form(request_) is reads
+
+
+class Manager:
+    """A manager that notes whether it was closed."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_manager_is_opened_once_and_closed_unless_it_is_the_application_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Any] = []
+
+    def from_url(url: str, config: Any) -> Manager:
+        opened.append((url, config.issuer))
+        return Manager()
+
+    monkeypatch.setattr(AsyncSessionManager, "from_url", from_url)
+    base = AsyncBase(**SETTINGS)
+    first: Any = base.open()
+    assert base.sessions is first
+    asyncio.run(base.close())
+    asyncio.run(base.close())
+    assert first.closed == 1
+    assert base.open() is not first
+    assert opened == [("redis://127.0.0.1", "https://shop.example")] * 2
+    config = SimpleNamespace(issuer="https://own.example", keys=SETTINGS["keys"])
+    own: Any = Manager()
+    own.config = config
+    base = AsyncBase(own)
+    assert base.open() is base.sessions is own
+    asyncio.run(base.close())
+    assert own.closed == 0
+    assert base._setup.config.issuer == "https://own.example"
+
+
+def test_settings_come_from_the_environment_unless_they_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CLUSTERPASS_STORE_URL", "redis://other")
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://env.example")
+    base = AsyncBase.from_env(issuer="https://shop.example", keys=SETTINGS["keys"])
+    assert base._setup.store_url == "redis://other"
+    assert base._setup.config.issuer == "https://shop.example"
+
+
+async def refused(extensions: Any) -> list[Any]:
+    sent: list[Any] = []
+    asked = []
+
+    async def receive() -> Any:
+        asked.append("connect")
+
+    async def send(message: Any) -> None:
+        assert asked == ["connect"]
+        sent.append(message)
+
+    answer = WebAnswer(403, {"error": "x"}, "application/problem+json", (("X-A", "b"),))
+    scope = {} if extensions is None else {"extensions": extensions}
+    await refuse(scope, receive, send, TokenMissing(), answer)
+    return sent
+
+
+@pytest.mark.parametrize("extensions", [None, {}, {"other": {}}])
+def test_a_handshake_is_refused_by_a_close_where_nothing_else_can_be_sent(extensions: Any) -> None:
+    assert asyncio.run(refused(extensions)) == [
+        {"type": "websocket.close", "code": 4401, "reason": "token_missing: missing"}
+    ]
+
+
+def test_a_handshake_is_refused_by_an_answer_where_the_server_can() -> None:
+    assert asyncio.run(refused({"websocket.http.response": {}})) == [
+        {
+            "type": "websocket.http.response.start",
+            "status": 403,
+            "headers": [(b"content-type", b"application/problem+json"), (b"x-a", b"b")],
+        },
+        {"type": "websocket.http.response.body", "body": b'{"error":"x"}'},
+    ]
+
+
+async def test_a_socket_that_is_closed_from_here_is_over_for_its_application() -> None:
+    sent: list[Any] = []
+    never = asyncio.Event()
+    first = [{"type": "websocket.connect"}]
+
+    async def receive() -> Any:
+        if not first:
+            await never.wait()
+        return first.pop()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    connection = Connection(receive, send)
+    assert (await connection.receive())["type"] == "websocket.connect"
+    await connection.send({"type": "websocket.accept"})
+    await connection.close(4401, "over")
+    await connection.close(4403, "again")
+    over = {"type": "websocket.disconnect", "code": 4401, "reason": "over"}
+    assert await connection.receive() == over
+    await connection.send({"type": "websocket.send", "text": "late"})
+    assert sent == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.close", "code": 4401, "reason": "over"},
+    ]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await connection.receive()
+
+
+async def test_a_socket_that_its_application_closes_is_closed_once() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.receive", "text": "x"}
+
+    connection = Connection(receive, send)
+    await connection.send({"type": "websocket.close", "code": 1000})
+    await connection.close(4401, "over")
+    await connection.send({"type": "websocket.close", "code": 1001})
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+    assert (await connection.receive())["text"] == "x"
+
+
+async def test_a_client_that_has_left_is_no_fault() -> None:
+    async def send(_: Any) -> None:
+        raise OSError
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    connection = Connection(receive, send)
+    await connection.close(4401, "over")
+    assert (await connection.receive())["code"] == 4401
+
+
+def test_a_request_that_the_plugin_has_not_seen_is_a_fault_of_the_application() -> None:
+    connection: Any = SimpleNamespace(scope={})
+    with pytest.raises(ConfigurationError, match="add ClusterPass to the plugins"):
+        visit_of(connection)
+
+
+async def test_a_function_of_the_application_runs_where_it_stalls_nobody() -> None:
+    here = threading.get_ident()
+    ran: list[int] = []
+
+    def plain(name: str, password: str) -> str:
+        ran.append(threading.get_ident())
+        return f"{name} {password}"
+
+    async def coroutine(name: str, password: str) -> str:
+        return plain(name, password)
+
+    class Object:
+        async def __call__(self, name: str, password: str) -> str:
+            return plain(name, password)
+
+    for function, is_here in ((plain, False), (coroutine, True), (Object(), True)):
+        ran.clear()
+        assert await ask_application(function, "alice", "pw") == "alice pw"
+        assert (ran == [here]) is is_here
+    assert await ask_application(lambda *_: coroutine("a", "b"), "x", "y") == "a b"
+
+
+def test_the_last_event_of_a_stream() -> None:
+    ends = [StreamEnd(code, "why") for code in (4401, 4403, 4503)]
+    assert [each.event for each in ends] == ["session_ended", "forbidden", "unavailable"]
+    assert [each.retry is None for each in ends] == [True, True, False]
+    assert all(5000 <= (StreamEnd(4503, "").retry or 0) < 10_000 for _ in range(100))
+    assert ends[0].fields() == {
+        "event": "session_ended",
+        "data": '{"code": 4401, "reason": "why"}',
+        "retry": None,
+    }
+    assert (MEDIA_TYPE, KEEP_ALIVE) == ("text/event-stream", 15.0)
+    assert HEADERS == {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Opened:
+    """A manager that a command opens."""
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sessions(self, subject: str) -> list[Any]:
+        assert subject == "alice"
+        return [
+            SimpleNamespace(session_id="one", device="phone"),
+            SimpleNamespace(session_id="two", device=None),
+        ]
+
+    def revoke_all(self, subject: str) -> Any:
+        return SimpleNamespace(count=len(subject))
+
+
+def test_the_commands_of_a_framework(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = commands.add_commands(click.Group("shop"), Opened)
+    assert set(group.commands) == {"sessions", "kick"}
+    listed = CliRunner().invoke(group, ["sessions", "alice"])
+    assert listed.output == "one  phone\ntwo  -\n"
+    assert CliRunner().invoke(group, ["kick", "bob"]).output == "3 sessions ended\n"
+    with pytest.raises(click.UsageError, match="opens its session manager itself"):
+        commands.open_manager(None)
+    opened: list[Any] = []
+    monkeypatch.setattr(
+        commands, "SessionManager", SimpleNamespace(from_url=lambda *given: opened.append(given))
+    )
+    setup: Any = SimpleNamespace(store_url="redis://h", config="config")
+    commands.open_manager(setup)
+    assert opened == [("redis://h", "config")]

@@ -1,0 +1,184 @@
+"""What the issuer of each library is called, and which of its tokens it takes."""
+
+import functools
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from clusterpass import ConfigurationError
+from clusterpass.migrate import (
+    authlib,
+    authx,
+    fastapi_users_jwt,
+    flask_jwt_extended,
+    pyjwt,
+    simplejwt,
+)
+
+from .test_old_issuers import MEMBERS, SECRET, read, signed
+
+DAY = 86_400
+RSA_NAMES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "days"),
+    [
+        (lambda: flask_jwt_extended(SECRET), "flask-jwt-extended", 30),
+        (lambda: simplejwt(SECRET), "simplejwt", 1),
+        (lambda: authx(SECRET), "authx", 20),
+        (lambda: fastapi_users_jwt(SECRET, lifetime=3 * DAY), "fastapi-users", 3),
+        (
+            lambda: authlib(SECRET, algorithm="HS256", lifetime=DAY, issuer="i", audience="a"),
+            "authlib",
+            1,
+        ),
+        (lambda: pyjwt(SECRET, lifetime=DAY), "pyjwt", 1),
+        (lambda: flask_jwt_extended(SECRET, name="a", lifetime=DAY), "a", 1),
+        (lambda: simplejwt(SECRET, name="b", lifetime=2 * DAY), "b", 2),
+        (lambda: authx(SECRET, name="c", lifetime=3 * DAY), "c", 3),
+        (lambda: fastapi_users_jwt(SECRET, name="d", lifetime=DAY), "d", 1),
+        (lambda: pyjwt(SECRET, name="e", lifetime=DAY), "e", 1),
+    ],
+)
+def test_the_name_and_the_lifetime_that_each_library_has(make: Any, name: str, days: int) -> None:
+    issuer = make()
+    assert (issuer.name, issuer.lifetime) == (name, days * DAY)
+
+
+@pytest.mark.parametrize(
+    ("make", "members", "left"),
+    [
+        (lambda: flask_jwt_extended(SECRET), {"type": "access", "fresh": True, "csrf": "x"}, set()),
+        (
+            lambda: authx(SECRET),
+            {"type": "access", "fresh": 1, "csrf": "x", "token_type": "t"},
+            set(),
+        ),
+        (
+            lambda: simplejwt(SECRET),
+            {"user_id": 7, "token_type": "access", "refresh_exp": 1},
+            set(),
+        ),
+        (lambda: simplejwt(SECRET, user_id_claim="id"), {"id": 7, "token_type": "access"}, set()),
+        (
+            lambda: simplejwt(SECRET, user_id_claim="id", token_type_claim="kind"),
+            {"id": 7, "kind": "access", "token_type": "of the application"},
+            {"token_type"},
+        ),
+        (
+            lambda: flask_jwt_extended(SECRET, identity_claim="id"),
+            {"id": "7", "type": "access"},
+            set(),
+        ),
+        (
+            lambda: pyjwt(SECRET, lifetime=60, subject_claim="id", kind_claim="use"),
+            {"id": "7", "use": "access", "type": "of the application"},
+            {"type"},
+        ),
+    ],
+)
+def test_a_session_carries_no_claim_that_the_library_wrote_for_itself(
+    make: Any, members: dict[str, Any], left: set[str]
+) -> None:
+    found = read(signed(role="admin", **members), make())
+    assert found is not None
+    assert (found.subject, set(found.claims)) == ("7", {"role"} | left)
+
+
+@pytest.mark.parametrize(
+    ("make", "members"),
+    [
+        (flask_jwt_extended, {"type": "access"}),
+        (simplejwt, {"user_id": 7, "token_type": "access"}),
+        (authx, {"type": "access"}),
+        (functools.partial(pyjwt, lifetime=60), {}),
+    ],
+)
+def test_who_issued_a_token_and_for_whom_can_be_required(make: Any, members: Any) -> None:
+    issuer = make(SECRET, issuer="https://i", audience="shop")
+    assert read(signed(**members, iss="https://i", aud="shop"), issuer)
+    assert read(signed(**members, iss="https://i", aud=["blog", "shop"]), issuer)
+    for wrong in ({"iss": "https://j", "aud": "shop"}, {"iss": "https://i", "aud": "blog"}, {}):
+        assert read(signed(**members, **wrong), issuer) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "members", "takes"),
+    [
+        (flask_jwt_extended, {"type": "access"}, True),
+        (simplejwt, {"user_id": 7, "token_type": "access"}, True),
+        (authx, {"type": "access"}, False),
+        (functools.partial(pyjwt, lifetime=60), {}, False),
+    ],
+)
+def test_a_token_for_somebody_is_taken_where_the_library_took_it(
+    make: Any, members: Any, takes: bool
+) -> None:
+    assert (read(signed(**members, aud="shop"), make(SECRET)) is not None) is takes
+    assert read(signed(**members, iss="https://i"), make(SECRET)), "any issuer"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        flask_jwt_extended,
+        simplejwt,
+        authx,
+        functools.partial(fastapi_users_jwt, lifetime=60, audience="shop"),
+        functools.partial(pyjwt, lifetime=60),
+    ],
+)
+def test_the_algorithm_is_hs256_unless_another_one_is_named(make: Any) -> None:
+    members = {"type": "access", "token_type": "access", "user_id": "7"}
+    if "audience" in getattr(make, "keywords", {}):
+        members["aud"] = "shop"
+    other = jwt.encode({**MEMBERS, **members}, SECRET * 2, algorithm="HS512")
+    assert read(other, make(SECRET * 2, algorithm="HS512"))
+    assert read(other, make(SECRET * 2)) is None
+    assert read(signed(SECRET * 2, **members), make(SECRET * 2))
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_each_algorithm_of_a_secret(algorithm: str) -> None:
+    secret = SECRET * 2
+    issuer = pyjwt(secret, algorithm=algorithm, lifetime=60)
+    assert read(jwt.encode(MEMBERS, secret, algorithm=algorithm), issuer)
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize(
+    ("algorithm", "make"),
+    [
+        *((name, functools.partial(rsa.generate_private_key, 65_537, 2048)) for name in RSA_NAMES),
+        ("ES256", functools.partial(ec.generate_private_key, ec.SECP256R1())),
+        ("ES384", functools.partial(ec.generate_private_key, ec.SECP384R1())),
+        ("ES512", functools.partial(ec.generate_private_key, ec.SECP521R1())),
+        ("EdDSA", ed25519.Ed25519PrivateKey.generate),
+    ],
+)
+def test_each_algorithm_of_a_public_key(algorithm: str, make: Any) -> None:
+    key = make()
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    issuer = pyjwt(public, algorithm=algorithm, lifetime=60)
+    assert read(jwt.encode(MEMBERS, key, algorithm=algorithm), issuer)
+
+
+def test_authlib_signs_with_rs256_unless_another_algorithm_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="no key for RS256"):
+        authlib(SECRET, lifetime=60, issuer="https://i", audience="shop")
+
+
+def test_the_values_of_a_claim_say_what_a_token_is_for() -> None:
+    kinds: Any = {"a": "access", "r": "refresh"}
+    issuer = pyjwt(SECRET, lifetime=60, kind_claim="use", kinds=kinds)
+    access, refresh = read(signed(use="a"), issuer), read(signed(use="r"), issuer)
+    assert access is not None and refresh is not None
+    assert (access.kind, access.is_exchangeable) == ("access", False)
+    assert (refresh.kind, refresh.is_exchangeable) == ("refresh", True)
+    assert read(signed(use="access"), issuer) is None

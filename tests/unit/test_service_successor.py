@@ -1,0 +1,138 @@
+"""How the service becomes its supervisor and the service again, without losing a signal."""
+
+import os
+import pickle
+import signal
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clusterpass.service import successor
+from clusterpass.service.settings.service import make_settings
+from clusterpass.service.successor import SucceededServer, Succession
+from clusterpass.service.supervisor import WAITED, Worker
+
+
+def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings({"port": 81})
+    first = Succession.begin(settings, "10.0.0.1", 2)
+    assert first.is_first
+    assert [(each.pid, each.is_due) for each in first.workers] == [(0, True), (0, True)]
+    first.workers[0] = Worker(17, 2.5)
+    with open(first.file, "rb", closefd=False) as written:
+        written.seek(0)
+        assert pickle.load(written) == sys.path
+        again = Succession.read(written, first.file, [str(each) for each in first.workers])
+    assert not os.get_inheritable(first.file)
+    assert (again.settings, again.address, again.file) == (settings, "10.0.0.1", first.file)
+    assert [(w.pid, w.replaced_at, w.is_due) for w in again.workers] == [
+        (17, 2.5, False),
+        (0, 0.0, True),
+    ]
+    assert not again.is_first
+    became: list[Any] = []
+    monkeypatch.setattr(successor.os, "execv", lambda *given: became.append(given))
+    again.hand_on()
+    ((program, arguments),) = became
+    assert os.get_inheritable(first.file)
+    os.close(first.file)
+    assert program == sys.executable
+    small, rest = arguments[:6], arguments[6:]
+    assert small == [
+        *(sys.executable, "-I", "-S", successor.supervisor.__file__),
+        *("clusterpass serve", "2"),
+    ]
+    assert rest[:2] == ["17:2.5:0", "0:0.0:1"]
+    assert rest[2:5] == [sys.executable, "-P", "-c"]
+    assert rest[6:] == [str(first.file)]
+    assert "serve_again(Succession.read(file, int(sys.argv[1]), sys.argv[2:]))" in rest[5]
+
+
+class Started:
+    """A worker that granian starts."""
+
+    pids = iter(range(100, 200))
+
+    def __init__(self) -> None:
+        self.inner = SimpleNamespace(pid=0)
+
+    def start(self) -> None:
+        self.inner.pid = next(self.pids)
+
+
+def starting(succession: Succession) -> tuple[Any, list[Any]]:
+    """A server without granian's own part, and which workers it was asked for."""
+    made = SucceededServer.__new__(SucceededServer)
+    spawned: list[Any] = []
+
+    def spawn(*, idx: int, target: Any, callback_loader: Any) -> Started:
+        spawned.append((idx, target, callback_loader))
+        return Started()
+
+    made._succession = succession
+    made._spawn_worker = spawn
+    return made, spawned
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_only_the_workers_that_are_due_are_started(
+    monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    swept: list[str] = []
+    collector = SimpleNamespace(
+        collect=lambda: swept.append("collect"), freeze=lambda: swept.append("freeze")
+    )
+    monkeypatch.setattr(successor, "gc", collector)
+    workers = [Worker(1, 5.0), Worker(2, is_due=True), Worker(0, is_due=True)]
+    succession = Succession(None, "h", 3, list(workers), is_first)
+    made, spawned = starting(succession)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        made._spawn_workers("target", "loader")
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & WAITED
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert swept == ["collect", "freeze"], "so that workers share what is loaded"
+    assert spawned == [(1, "target", "loader"), (2, "target", "loader")]
+    kept, *new = succession.workers
+    assert kept is workers[0]
+    assert all(each.pid >= 100 and not each.is_due for each in new)
+    assert [each.replaced_at == 0.0 for each in new] == [is_first] * 2
+    assert made._outgoing == [workers[1]], "the other one has died already"
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "reloaded", "sent"),
+    [
+        (False, False, []),
+        (True, False, [signal.SIGTERM]),
+        (False, True, [signal.SIGHUP]),
+        (True, True, [signal.SIGTERM]),
+    ],
+)
+@pytest.mark.parametrize("outgoing", [[], [Worker(7)]])
+def test_a_signal_that_comes_meanwhile_is_the_successors(
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted: bool,
+    reloaded: bool,
+    sent: list[int],
+    outgoing: list[Worker],
+) -> None:
+    did: list[Any] = []
+    succession: Any = SimpleNamespace(hand_on=lambda: did.append("handed on"))
+    made, _ = starting(succession)
+    made._outgoing = outgoing
+    made.main_loop_interrupt = SimpleNamespace(wait=did.append)
+    made.interrupt_signal, made.reload_signal = interrupted, reloaded
+    masks: list[Any] = []
+    monkeypatch.setattr(
+        successor.signal, "pthread_sigmask", lambda *given: masks.append(given), raising=True
+    )
+    monkeypatch.setattr(successor.supervisor, "stop", lambda workers: did.append(list(workers)))
+    monkeypatch.setattr(successor.os, "kill", lambda pid, number: did.append((pid, number)))
+    made._serve_loop("target", "loader")
+    assert masks == [(signal.SIG_BLOCK, WAITED)]
+    overlap = [3.5] if outgoing else []
+    assert did == [*overlap, outgoing, *((os.getpid(), each) for each in sent), "handed on"]
