@@ -81,6 +81,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.KEYWORD,
     ): "keys are written in ASCII",
     (
+        "src/clusterpass/cli/demo/scenario.py",
+        "FAILOVER_LIMIT_SECONDS = 20.0",
+        Kind.NUMBER,
+    ): "how long a failover is waited for",
+    (
+        "src/clusterpass/users/hashing.py",
+        "_check(1 if concurrency is None else concurrency, most_waiting)",
+        Kind.NUMBER,
+    ): "any number in range",
+    (
+        "src/clusterpass/users/passwords.py",
+        "salt_len=_SALT_BYTES,",
+        Kind.KEYWORD,
+    ): "as long by default",
+    (
+        "src/clusterpass/service/page/home.py",
+        'session, device_type = visitor.session, fields.get("kind", "")',
+        Kind.ARGUMENT,
+    ): "None is no kind either",
+    (
         "src/clusterpass/cli/local_service.py",
         "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
         Kind.NUMBER,
