@@ -15,6 +15,7 @@ from clusterpass import (
     ScopeMissing,
     Session,
     StepUpRequired,
+    StoreUnavailable,
     SubjectBanned,
     TokenMissing,
     TokenPair,
@@ -31,7 +32,6 @@ from clusterpass.integrations.jobs import (
     needs_of,
     refuse_tokens,
 )
-from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.identifiers import encode_session_id
@@ -40,6 +40,7 @@ from clusterpass.tokens.refresh import RefreshToken
 from .test_manager_calls import CONFIG
 
 ID = encode_session_id(b"session-id-of-16")
+CODE = "store_unavailable: "
 CARRIED = {"clusterpass-subject": "alice", "clusterpass-session": ID}
 
 
@@ -255,23 +256,16 @@ def test_green_threads_hear_of_no_change_and_so_ask_each_time(
     assert Opened.made[0][1].verification == verification
 
 
-class Odd(ClusterPassError):
-    """An error with a long reason."""
-
-    code = "odd"
-
-
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        (None, "odd"),
-        ("x", "odd: x"),
-        ("x" * 118, "odd: " + "x" * 118),
-        ("x" * 119, "odd: " + "x" * 118),
-        ("x" * 117 + "é", "odd: " + "x" * 117),
+        ("x", f"{CODE}x"),
+        ("x" * 104, CODE + "x" * 104),
+        ("x" * 105, CODE + "x" * 104),
+        ("x" * 103 + "é", CODE + "x" * 103),
     ],
 )
-def test_the_reason_of_a_close_fits_into_its_frame(reason: str | None, told: str) -> None:
-    assert reason_of(Odd("message", reason=reason)) == told
+def test_the_reason_of_a_close_fits_into_its_frame(reason: str, told: str) -> None:
+    assert reason_of(StoreUnavailable(reason=reason)) == told
     assert len(told.encode()) <= 123
     assert reason_of(None) == ""

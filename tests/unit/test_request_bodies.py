@@ -60,6 +60,7 @@ def test_nothing_in_a_body_is_converted_and_parameters_are() -> None:
     assert sent(verify, max_auth_age="60").max_auth_age == 60
 
 
+# What the aliases Subject, Reason, Scope, Password, DeviceType, Seconds and BanLevel stand for.
 SUBJECT = {"minLength": 1, "maxLength": 255}
 SECONDS = {"default": None, "minimum": 1, "maximum": 316_224_000}
 KIND_OF_DEVICE = {"default": None, "pattern": "^[A-Za-z0-9_.-]{1,16}$"}
