@@ -101,6 +101,21 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.KEYWORD,
     ): "as long by default",
     (
+        "src/clusterpass/service/api/tokens.py",
+        "response_class=Response,",
+        Kind.KEYWORD,
+    ): "a 204 has no body of any class",
+    (
+        "src/clusterpass/service/api/openapi.py",
+        'if "422" in responses and MEDIA_TYPE not in responses["422"].get("content", {}):',
+        Kind.ARGUMENT,
+    ): "FastAPI describes the content of each 422",
+    (
+        "src/clusterpass/service/hot/verify.py",
+        "session = await verify(self._service, token, wanted, scope, fields, recalled=known)",
+        Kind.KEYWORD,
+    ): "what was recalled already is recalled again",
+    (
         "src/clusterpass/service/page/home.py",
         'session, device_type = visitor.session, fields.get("kind", "")',
         Kind.ARGUMENT,
