@@ -59,6 +59,7 @@ def test_each_refusal_counts_once(opened: Any) -> None:
             verb = sessions.verify if kind == "access" else sessions.refresh
             verb(old_token(kind, gone=True))
         assert caught.value.reason == "revoked"
+        assert getattr(caught.value, "ended_at", 0) == 0, "nobody knows when"
     assert figures(sessions) == (0, 0, 2)
     with pytest.raises(TokenExpired):
         sessions.verify(old_token(age=3600))

@@ -89,6 +89,13 @@ LAYERS: dict[str, Layer] = {
             "tests/cluster/test_cluster_cli.py",
             "tests/cli/test_dev_and_demo.py",
         ),
+        (
+            "tests/unit/test_cli_commands.py",
+            "tests/unit/test_cli_main.py",
+            "tests/unit/test_cli_output.py",
+            "tests/unit/test_cli_serve.py",
+            "tests/unit/test_cli_usage.py",
+        ),
     ),
 }
 # Folders of which every test file, at any depth, is recorded ...

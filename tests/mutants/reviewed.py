@@ -49,6 +49,46 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "a key has one closing brace",
     (
+        "src/clusterpass/cli/demo/scenario.py",
+        "FAILOVER_LIMIT_SECONDS = 20.0",
+        Kind.NUMBER,
+    ): "how long a failover is waited for",
+    (
+        "src/clusterpass/cli/demo/scenario.py",
+        "while time.monotonic() - began < FAILOVER_LIMIT_SECONDS:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/users/hashing.py",
+        "_check(1 if concurrency is None else concurrency, most_waiting)",
+        Kind.NUMBER,
+    ): "any number in range",
+    (
+        "src/clusterpass/users/passwords.py",
+        "salt_len=_SALT_BYTES,",
+        Kind.KEYWORD,
+    ): "as long by default",
+    (
+        "src/clusterpass/service/api/tokens.py",
+        "response_class=Response,",
+        Kind.KEYWORD,
+    ): "a 204 has no body of any class",
+    (
+        "src/clusterpass/service/api/openapi.py",
+        'if "422" in responses and MEDIA_TYPE not in responses["422"].get("content", {}):',
+        Kind.ARGUMENT,
+    ): "FastAPI describes the content of each 422",
+    (
+        "src/clusterpass/service/hot/verify.py",
+        "session = await verify(self._service, token, wanted, scope, fields, recalled=known)",
+        Kind.KEYWORD,
+    ): "what was recalled already is recalled again",
+    (
+        "src/clusterpass/service/page/home.py",
+        'session, device_type = visitor.session, fields.get("kind", "")',
+        Kind.ARGUMENT,
+    ): "None is no kind either",
+    (
         "src/clusterpass/doctor/collect.py",
         "return keyspace.not_before(0).decode()",
         Kind.NUMBER,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from clusterpass import StoreFailed, TokenMissing
 from clusterpass.service.asgi.body_limits import BodyLimits
 from clusterpass.service.asgi.head_as_get import HeadAsGet
 from clusterpass.service.asgi.lifespan import run_lifespan
@@ -22,6 +23,7 @@ from clusterpass.service.asgi.request_log import (
     LOG_FIELDS,
     RequestLog,
     describe_exception,
+    note_error,
     request_id,
 )
 from clusterpass.service.asgi.security_headers import SecurityHeaders
@@ -336,6 +338,17 @@ def test_other_ids_are_replaced_each_by_its_own(given: bytes | None) -> None:
     assert first != second
     assert len(first) == len(second) == 32
     assert request_id(first) == first
+
+
+def test_a_fault_of_the_store_is_logged_with_its_frames_and_a_refusal_is_not() -> None:
+    fields: dict[str, Any] = {}
+    assert note_error(fields, StoreFailed("a secret")).status == 500
+    assert fields["error"] == "store_failed"
+    assert fields["fault"].endswith(".StoreFailed")
+    assert "a secret" not in repr(fields)
+    refused: dict[str, Any] = {}
+    assert note_error(refused, TokenMissing()).status == 401
+    assert refused == {"error": "token_missing", "reason": "missing"}
 
 
 def test_an_exception_is_described_by_its_last_frames() -> None:

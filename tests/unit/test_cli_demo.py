@@ -338,6 +338,16 @@ def test_a_step_that_fails_is_shown_with_what_was_expected(demo: Any) -> None:
     assert outcome.stdout.endswith("\nAt least one step was NOT answered as expected.\n")
 
 
+@pytest.mark.parametrize(("held", "colour"), [(True, 32), (False, 31)])
+def test_the_verdict_has_a_colour_on_a_terminal(demo: Any, held: bool, colour: int) -> None:
+    if not held:
+        demo.answers[1] = REVOKED
+    shown = CliRunner().invoke(command.demo, [], color=True).stdout
+    assert f"\x1b[{colour}m\x1b[1m\n" in shown
+    assert ("\x1b[31mFAILED" in shown) is not held
+    assert "\x1b[32mok" in shown
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_the_steps_as_json(demo: Any, held: bool) -> None:
     if not held:

@@ -1,10 +1,17 @@
 """What commands print, and the times and durations that they understand."""
 
 import json
+from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from clusterpass.cli import output
+from clusterpass.cli import COMMANDS, output
+from clusterpass.cli.group import make_group
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import json_option
+from clusterpass.cli.store_connection import config_option
 from clusterpass.cli.time_arguments import parse_duration, parse_time
 from clusterpass.model.errors import InvalidInput
 
@@ -107,3 +114,40 @@ def test_a_time(text: str, seconds: int) -> None:
 def test_no_time(text: str, saying: str) -> None:
     with pytest.raises(InvalidInput, match=saying):
         parse_time(text)
+
+
+def test_the_options_that_many_commands_have() -> None:
+    seen: list[tuple[bool, Path | None]] = []
+
+    @click.command()
+    @config_option
+    @json_option
+    def command(config: Path | None, *, as_json: bool) -> None:
+        seen.append((as_json, config))
+
+    for arguments in ([], ["--json"], ["--config", "a.toml"], ["--json", "--config", "b.toml"]):
+        assert CliRunner().invoke(command, arguments).exit_code == 0
+    assert seen == [(False, None), (True, None), (False, Path("a.toml")), (True, Path("b.toml"))]
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "--config PATH" in shown
+    assert "Print JSON instead of text." in shown
+
+
+def test_examples_stand_at_the_end_of_a_help_page_as_they_were_written() -> None:
+    lines = ("clusterpass one --long-option value", "clusterpass two")
+    command = click.Command("x", epilog=examples(*lines))
+    shown = CliRunner().invoke(command, ["--help"]).output
+    for line in lines:
+        assert f"  {line}\n" in shown
+
+
+def test_a_command_that_is_none_is_wrong_usage() -> None:
+    group = make_group(COMMANDS, version="1.2.3")
+    runner = CliRunner()
+    assert runner.invoke(group, ["--version"]).output.endswith("version 1.2.3\n")
+    wrong = runner.invoke(group, ["sesions"])
+    assert wrong.exit_code == 2
+    assert "No such command" in wrong.output
+    listed = runner.invoke(group, ["--help"]).output
+    places = [listed.index(f"\n  {name} ") for name in sorted(COMMANDS)]
+    assert places == sorted(places)

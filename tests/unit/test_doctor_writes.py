@@ -79,6 +79,8 @@ def test_a_write_is_tracked_written_and_confirmed(monkeypatch: pytest.MonkeyPatc
     [
         ("redis://h", 250),
         ("redis://h?replica_wait=0.1", 100),
+        ("redis://h?replica_wait=0.001", 1),
+        ("redis://h?replica_wait=0.0001", 1),
         ("redis://h?replica_wait=0&timeout=0.2", 100),
         ("redis://h?replica_wait=0&timeout=2&deadline=3", 250),
     ],

@@ -1,13 +1,17 @@
 """Requests to a service on this machine, and when that counts as healthy."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
-from clusterpass.cli.local_service import ask, await_condition, is_healthy
+from clusterpass.cli import local_service
+from clusterpass.cli.local_service import ServerProcess, ask, await_condition, is_healthy
 from clusterpass.model.errors import LocalServerFailed
 from tests.ports import free_port
 
@@ -89,3 +93,94 @@ def test_a_condition_is_awaited_until_it_holds() -> None:
     await_condition(lambda: next(answers), seconds=60, failure="never", pause=0)
     with pytest.raises(LocalServerFailed, match="never"):
         await_condition(lambda: False, seconds=0, failure="never", pause=0)
+
+
+class Script(ServerProcess):
+    """A server that is a script of the shell."""
+
+    script = "exec sleep 60"
+
+    def _spawn(self, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            ["/bin/sh", "-c", f"echo started; {self.script}"],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def running(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """A started one, which counts as healthy once its script says that it has begun."""
+    log = folder / "server.log"
+    monkeypatch.setattr(local_service, "is_healthy", lambda _: "started" in log.read_text())
+    made = Script("A", 1, {}, log)
+    made.script = script
+    made.start()
+    return made
+
+
+def test_a_server_runs_until_it_is_killed_or_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = running("exec sleep 60", tmp_path, monkeypatch)
+    assert server.running
+    server.kill()
+    assert not server.running
+    server.kill()
+    server.stop()
+    again = running("exec sleep 60", tmp_path, monkeypatch)
+    again.stop()
+    assert not again.running
+    assert not Script("B", 1, {}, tmp_path / "none.log").running
+
+
+def test_a_server_that_does_not_stop_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_service, "_STOP_SECONDS", 0.2)
+    server = running("trap '' TERM; sleep 60 & wait; sleep 60", tmp_path, monkeypatch)
+    server.stop()
+    assert not server.running
+    killed = running("trap '' TERM; while :; do sleep 0.05; done", tmp_path, monkeypatch)
+    killed.kill()
+    assert not killed.running
+
+
+def test_a_server_that_ends_at_once_says_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_service, "is_healthy", lambda _: False)
+    server = Script("A", 1, {}, tmp_path / "server.log")
+    server.script = "echo why; echo; exit 1"
+    with pytest.raises(LocalServerFailed, match="server A did not start: why"):
+        server.start()
+    silent = Script("B", 1, {}, tmp_path / "silent.log")
+    monkeypatch.setattr(Script, "_spawn", lambda *_: subprocess.Popen(["/bin/true"]))
+    with pytest.raises(LocalServerFailed, match="server B did not start: no output"):
+        silent.start()
+
+
+def test_how_a_server_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def spawn(command: list[str], **options: Any) -> Any:
+        asked.update(options, command=command)
+        return None
+
+    monkeypatch.setenv("CLUSTERPASS_PORT", "1")
+    monkeypatch.setenv("KEPT", "yes")
+    monkeypatch.setattr(local_service.subprocess, "Popen", spawn)
+    settings = {"CLUSTERPASS_ISSUER": "https://i"}
+    server = ServerProcess("A", 8001, settings, tmp_path / "server.log")
+    with (tmp_path / "server.log").open("wb") as output:
+        server._spawn(output)
+    assert asked["command"] == [
+        *(sys.executable, "-m", "clusterpass", "serve"),
+        *("--host", "127.0.0.1", "--port", "8001"),
+    ]
+    environment = asked["env"]
+    assert environment["KEPT"] == "yes"
+    assert [name for name in environment if name.startswith("CLUSTERPASS_")] == list(settings)
+    assert asked["start_new_session"] is True
+    assert asked["stdout"] is asked["stderr"] is output
+    assert asked["stdin"] == subprocess.DEVNULL

@@ -118,6 +118,9 @@ def test_without_a_time_of_issue_the_lifetime_tells_it() -> None:
     found = read(signed(iat=None))
     assert found is not None
     assert found.issued_at == NOW - 10
+    first = read(signed(iat=None, exp=30), now=10)
+    assert first is not None
+    assert first.issued_at == 0, "no sooner than the epoch"
 
 
 def test_a_clock_that_is_fast_issues_now() -> None:

@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from clusterpass import ConfigurationError
+from clusterpass import ConfigurationError, TokenExpired
 from clusterpass.migrate import (
+    OldToken,
     authlib,
     authx,
     fastapi_users_jwt,
@@ -17,6 +18,7 @@ from clusterpass.migrate import (
     pyjwt,
     simplejwt,
 )
+from clusterpass.migrate.accepted import check_look_up, checked, lifetimes_of
 
 from .test_old_issuers import MEMBERS, SECRET, read, signed
 
@@ -182,3 +184,56 @@ def test_the_values_of_a_claim_say_what_a_token_is_for() -> None:
     assert (access.kind, access.is_exchangeable) == ("access", False)
     assert (refresh.kind, refresh.is_exchangeable) == ("refresh", True)
     assert read(signed(use="access"), issuer) is None
+
+
+def test_two_issuers_with_one_name_or_with_one_key_that_tells_no_kinds() -> None:
+    flask, auth = flask_jwt_extended(SECRET), authx(SECRET)
+    plain, other = pyjwt(SECRET, lifetime=60), pyjwt(SECRET * 2, lifetime=60, name="other")
+    assert lifetimes_of([flask, auth, other]) == {
+        "flask-jwt-extended": 30 * DAY,
+        "authx": 20 * DAY,
+        "other": 60,
+    }
+    with pytest.raises(ConfigurationError, match="pyjwt and flask-jwt-extended have one key"):
+        lifetimes_of([plain, other, flask])
+    with pytest.raises(ConfigurationError, match="two issuers are named 'authx'"):
+        lifetimes_of([auth, authx(SECRET * 2)])
+    with pytest.raises(ConfigurationError, match="what flask_jwt_extended"):
+        lifetimes_of([flask, "authx"])
+    assert lifetimes_of([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "lifetime", "is_good"),
+    [
+        ("table", 1, True),
+        ("table", 10 * 366 * DAY, True),
+        ("", 1, False),
+        ("known", 1, False),
+        (None, 1, False),
+        ("table", 0, False),
+        ("table", 10 * 366 * DAY + 1, False),
+    ],
+)
+def test_what_a_look_up_may_be_called_and_how_long_its_tokens_may_live(
+    name: Any, lifetime: int, is_good: bool
+) -> None:
+    if is_good:
+        check_look_up(name, lifetime, {"known": 5})
+        return
+    with pytest.raises(ConfigurationError, match="look_up_"):
+        check_look_up(name, lifetime, {"known": 5})
+
+
+def test_a_token_that_was_looked_up_is_valid_for_no_longer_than_was_said() -> None:
+    old = OldToken(
+        text="t", subject="7", kind="access", issued_at=100, expires_at=900, issuer="table"
+    )
+    assert checked(old, "table", {"table": 60}, 159.9).expires_at == 160
+    assert checked(old, "table", {"table": 1000}, 899.9) == old
+    for lifetime, now in ((60, 160), (1000, 900)):
+        with pytest.raises(TokenExpired):
+            checked(old, "table", {"table": lifetime}, now)
+    for wrong in (None, "t", old):
+        with pytest.raises(ConfigurationError, match="'other', its look_up_name"):
+            checked(wrong, "other", {"other": 60}, 0)

@@ -17,6 +17,7 @@ from clusterpass.service.bodies.problem_responses import of_http_exception, of_v
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
 from clusterpass.service.page import sentences
+from clusterpass.service.page.administration import BAN_CHOICES
 from clusterpass.service.page.device_types import device_icon, plural
 from clusterpass.service.page.forms import FormPaths, read_form
 from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
@@ -321,3 +322,13 @@ def test_what_the_framework_rejects_keeps_its_status_and_headers() -> None:
     told = of_http_exception(HTTPException(405, "secret", {"Allow": "GET"}))
     assert (told.status, dict(told.headers)["Allow"]) == (405, "GET")
     assert "secret" not in repr(told)
+
+
+def test_how_long_a_ban_of_the_page_lasts() -> None:
+    assert {code: seconds for code, _, seconds in BAN_CHOICES} == {
+        "hour": 3600,
+        "day": 24 * 3600,
+        "week": 7 * 24 * 3600,
+        "month": 30 * 24 * 3600,
+        "good": None,
+    }

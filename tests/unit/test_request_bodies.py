@@ -58,3 +58,80 @@ def test_nothing_in_a_body_is_converted_and_parameters_are() -> None:
     with pytest.raises(ValidationError):
         sent(shorten, lifetime="60")
     assert sent(verify, max_auth_age="60").max_auth_age == 60
+
+
+# What the aliases Subject, Reason, Scope, Password, DeviceType, Seconds and BanLevel stand for.
+SUBJECT = {"minLength": 1, "maxLength": 255}
+SECONDS = {"default": None, "minimum": 1, "maximum": 316_224_000}
+KIND_OF_DEVICE = {"default": None, "pattern": "^[A-Za-z0-9_.-]{1,16}$"}
+PASSWORD = {"minLength": 1, "maxLength": 1024, "format": "password", "writeOnly": True}
+LIMITS: dict[str, dict[str, dict[str, Any]]] = {
+    "BanRequest": {
+        "subject!": SUBJECT,
+        "reason": {"maxLength": 200, "default": ""},
+        "for_seconds": SECONDS,
+        "scope": {"maxLength": 255, "default": ""},
+        "level": {"minimum": 1, "maximum": 1000, "default": 1},
+    },
+    "ClaimsRequest": {"subject!": SUBJECT, "claims!": {}},
+    "ImpersonationRequest": {
+        "subject!": SUBJECT,
+        "reason!": {"minLength": 1, "maxLength": 200},
+        "for_seconds": {"minimum": 1, "maximum": 3600, "default": 900},
+    },
+    "LoginRequest": {
+        "username!": SUBJECT,
+        "password!": PASSWORD,
+        "device": {"default": None, "minLength": 1, "maxLength": 128},
+        "device_type": KIND_OF_DEVICE,
+        "remember": {"default": False},
+        "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
+    },
+    "RefreshRequest": {"refresh_token!": PASSWORD | {"maxLength": 4096}},
+    "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1}},
+    "ShortenRequest": {"lifetime": SECONDS, "idle_lifetime": SECONDS},
+    "StepUpRequest": {"password!": PASSWORD},
+    "EndSessionsQuery": {
+        "subject!": SUBJECT,
+        "session_id": {"default": None},
+        "device_type": KIND_OF_DEVICE,
+        "reason": {"maxLength": 200, "default": ""},
+    },
+    "LiftBanQuery": {"subject!": SUBJECT, "scope": {"maxLength": 255, "default": ""}},
+    "OnlineQuery": {
+        "cursor": {"default": None},
+        "limit": {"minimum": 1, "maximum": 200, "default": 50},
+    },
+    "OwnSessionsQuery": {"device_type": KIND_OF_DEVICE},
+    "SubjectQuery": {"subject!": SUBJECT},
+    "VerifyQuery": {
+        "level": {"default": None},
+        "max_auth_age": SECONDS | {"minimum": 0},
+        "scope": {"maxItems": 32, "default": []},
+        "not_banned": {"maxItems": 32, "default": []},
+        "ban_level": {"default": None, "minimum": 1, "maximum": 1000},
+        "verification": {"default": None, "const": "strict"},
+        "outage_grace": {"default": None, "minimum": 0, "maximum": 3600},
+    },
+}
+"""What each member may be (! required), in the words of JSON Schema."""
+
+
+def limits_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    schema = model.model_json_schema()
+    assert schema["additionalProperties"] is False, model
+    words = {"default", "minLength", "maxLength", "minimum", "maximum", "maxItems", "pattern"}
+    words |= {"const", "format", "writeOnly"}
+    found = {}
+    for name, member in schema["properties"].items():
+        parts = [member, *member.get("anyOf", [])]
+        limits = {word: part[word] for part in parts for word in words & part.keys()}
+        found[name + "!" * (name in schema.get("required", ()))] = limits
+    return found
+
+
+@pytest.mark.parametrize("kind", [RequestBody, QueryParameters])
+def test_the_limits_of_every_member(kind: type[BaseModel]) -> None:
+    models = {each.__name__: limits_of(each) for each in every(kind)}
+    assert models == {name: LIMITS[name] for name in models}
+    assert models.keys() <= LIMITS.keys()
