@@ -10,6 +10,8 @@ import pytest
 from clusterpass import AsyncSessionManager, EmbeddedCluster, SessionManager
 from clusterpass.store.drivers import broadcast_rule, pushing
 from tests.cluster.stored import eventually
+from tests.cluster.test_acl import QUOTED, documented_rights
+from tests.cluster.test_without_resp3 import add_user
 
 pytestmark = pytest.mark.timeout(120)
 HELD = 40
@@ -97,3 +99,21 @@ async def test_what_is_held_stays_when_all_changes_are_pushed(
         while manager.recall(tokens[1]) is not None:
             await asyncio.sleep(0)
         assert manager.recall(tokens[0]) is not None
+
+
+async def test_a_user_who_may_not_end_a_transaction_is_not_taken_for_one_that_hears_of_all(
+    cluster, config, subject
+):
+    """What another event loop has read is announced to the watch only once all changes are."""
+    add_user(cluster, "half", *[each for each in documented_rights() if each != "+exec"])
+    url = cluster.url.replace("://", f"://half:{QUOTED}@")
+    async with AsyncSessionManager.from_url(url, config) as manager:
+        pairs: list[Any] = [await manager.login(f"{subject}-{number}") for number in range(HELD)]
+        tokens = [pair.access_token for pair in pairs]
+        while await asyncio.to_thread(flags_of_watches, cluster) != {True}:
+            await hold_all(manager, tokens)
+        await hold_all(manager, tokens)
+        async with AsyncSessionManager.from_url(cluster.url, config) as other:
+            await other.revoke(pairs[1].subject, pairs[1].session_id)
+        while manager.recall(tokens[1]) is not None:
+            await asyncio.sleep(0)

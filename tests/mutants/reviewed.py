@@ -255,7 +255,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "an end in the same second is the same end",
     (
         "src/clusterpass/sessions/present.py",
-        'return ip_address(address.partition("%")[0]).packed',
+        'text = address.partition("%")[0]',
         Kind.NAME,
     ): "the standard library leaves the zone out as well",
     (

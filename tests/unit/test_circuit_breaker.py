@@ -14,6 +14,7 @@ from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 from .driven_call import PATIENCE, READ, WRITE, A, B, C, call_of, owned_by
 
@@ -83,8 +84,12 @@ def test_whoever_has_waited_for_one_has_waited_for_all_where_none_answers(breake
     breakers.failed(B, "timeout")
     clock.now += 1.5
     assert breakers.admit(B, 0.5) == "try"
-    breakers.failed_together([A, B, C], "timeout")
+    breakers.failed_together([A, B, C], "timeout", clock.now - 2.0)
+    assert [breakers.seconds_silent(node) for node in (A, B, C)] == [2.5, 2.0, 2.0]
+    assert breakers.admit(C, 0.5) == "try", "who was asked for a moment is not silent for long"
+    breakers.failed_together([A, B, C], "timeout", clock.now - 2.5)
     assert [breakers.seconds_silent(node) for node in (A, B, C)] == [2.5] * 3
+    breakers.probe_ended(C)
     assert breakers.admit(C, 0.5) == "probe"
     breakers.answered(C)
     assert breakers.admit(C, 0.5) == "go"
@@ -358,4 +363,27 @@ def test_a_probe_that_is_denied_has_the_next_caller_learn_why(breakers):
     next(steps)
     with pytest.raises(StopIteration):
         steps.throw(StoreDenied(reason="noauth"))
+    assert breakers.admit(A, 0.5) == "go"
+
+
+def test_a_probe_that_ends_without_a_verdict_leaves_room_for_another(breakers, clock):
+    """As where its event loop has ended: the node may be back already."""
+    breakers.failed(A, "timeout")
+    clock.now += 10
+    assert breakers.admit(A, 0.5) == "probe"
+    assert breakers.admit(A, 0.5) == "refuse"
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(A), breakers, Keyspace(), 13.0)
+    next(steps)
+    steps.close()
+    assert breakers.admit(A, 0.5) == "probe"
+
+
+def test_a_probe_asks_a_node_that_owns_other_slots(breakers, clock):
+    breakers.failed(A, "timeout")
+    slots = SlotMap([Shard(B, 0)] * 8 + [Shard(A, 0)] * (SLOTS - 8), 1)
+    steps = probe(Probe(A, 7, 0.05), lambda: slots, breakers, Keyspace(), 3.0)
+    next(steps)
+    assert isinstance(steps.send(None), Send)
+    with pytest.raises(StopIteration):
+        steps.send(Replies([ServerError("MOVED", "7 b:1")]))
     assert breakers.admit(A, 0.5) == "go"

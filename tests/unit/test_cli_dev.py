@@ -96,7 +96,7 @@ def test_a_cluster_two_users_and_the_service(world: World, tmp_path: Path) -> No
     assert (chosen.host, chosen.port) == ("127.0.0.1", port)
     assert (chosen.cookie_secure, chosen.administrators) == (False, ("admin",))
     assert chosen.log_format == "console"
-    assert world.announced == (port, DEV._announcement(issuer, world.users, world))
+    assert world.announced == (port, DEV._announcement(issuer, issuer, world.users, world))
     lines = outcome.stdout.splitlines()
     assert lines[0] == "Starting a Valkey cluster of 3 nodes ..."
     assert "Stopped the service and the cluster." in lines
@@ -109,7 +109,7 @@ def test_one_node_is_called_a_standalone_server(world: World, tmp_path: Path) ->
 
 def test_what_is_printed_once_the_service_answers() -> None:
     passwords = {"demo": "first-password", "admin": "second-password"}
-    text = DEV._announcement("http://127.0.0.1:8000", passwords, World())
+    text = DEV._announcement("http://127.0.0.1:8000", "http://127.0.0.1:8000", passwords, World())
     assert "running at http://127.0.0.1:8000 (cluster nodes on ports 7000, 7001)\n" in text
     assert "    user      demo\n    password  first-password\n" in text
     assert "    administrator  admin\n    password       second-password\n" in text

@@ -193,13 +193,13 @@ def taken() -> Iterator[int]:
 
 
 def test_a_port_that_is_taken_or_a_host_that_is_none(taken: int) -> None:
-    assert server._free_address("127.0.0.1", free_port()) == "127.0.0.1"
+    assert server._free_address("127.0.0.1", free_port(), "--port") == "127.0.0.1"
     with pytest.raises(ConfigurationError, match=rf"port {taken} on 127.0.0.1 is in use"):
-        server._free_address("127.0.0.1", taken)
+        server._free_address("127.0.0.1", taken, "--port")
     with pytest.raises(ConfigurationError, match="cannot be resolved to an address"):
-        server._free_address("nobody.invalid", 8000)
+        server._free_address("nobody.invalid", 8000, "--port")
     with pytest.raises(ConfigurationError, match=r"host: cannot listen on 192\.0\.2\.1 "):
-        server._free_address("192.0.2.1", free_port())
+        server._free_address("192.0.2.1", free_port(), "--port")
 
 
 def test_a_port_that_was_just_given_up_may_be_taken() -> None:
@@ -213,7 +213,7 @@ def test_a_port_that_was_just_given_up_may_be_taken() -> None:
             accepted, _ = listening.accept()
             accepted.close()
             assert client.recv(1) == b""
-    assert server._free_address("127.0.0.1", address[1]) == "127.0.0.1"
+    assert server._free_address("127.0.0.1", address[1], "--port") == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_a_port_that_was_just_given_up_may_be_taken() -> None:
     ],
 )
 def test_why_a_port_cannot_be_taken(number: int, said: str) -> None:
-    assert server._why_not(OSError(number, "as it says"), "h", 80).startswith(said)
+    assert server._why_not(OSError(number, "as it says"), "h", 80, "--port").startswith(said)

@@ -431,7 +431,6 @@ ABORTED = ServerError("EXECABORT", "no")
     [
         ([NO, b"OK", b"OK", ServerError("ERR", "EXEC without MULTI")], True, True),
         ([NO, b"OK", NO, ServerError("ERR", "EXEC without MULTI")], True, False),
-        ([b"OK", b"QUEUED", NO, ABORTED], True, False),
         ([b"OK", b"QUEUED", b"QUEUED", [b"OK", NO]], True, False),
         ([b"OK", b"QUEUED", b"QUEUED", [b"OK", b"OK"]], False, True),
     ],
@@ -448,6 +447,41 @@ async def test_a_node_that_does_not_switch_at_one_instant_begins_anew(replies, b
     begun = [told for told in scene.observer.told if told[0] == "connected"]
     assert begun == ([("connected", A, pushes)] if begins else [])
     assert (scene.store.pushing_all == {A}) is pushes
+
+
+BUSY = ServerError("BUSY", "a script runs")
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [b"OK", b"QUEUED", NO, ABORTED],
+        [b"OK", b"QUEUED", b"QUEUED", ABORTED],
+        [b"OK", b"QUEUED", b"QUEUED", NO],
+        [NO, NO, b"OK", NO],
+        [BUSY, BUSY, BUSY, BUSY],
+    ],
+)
+async def test_a_node_that_did_not_switch_counts_as_before_and_is_asked_in_steps(replies):
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.wants_all = True
+    scene.turn()
+    asked = [n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0]]
+    scene.observer.told.clear()
+    connection.futures[asked[-1]].set_result(Replies(replies))
+    await settle()
+    assert not scene.store.pushing_all
+    assert not [told for told in scene.observer.told if told[0] in {"connected", "lost"}]
+    for answers, is_met in (([BUSY, BUSY, BUSY], False), ([b"OK", b"OK", b"OK"], True)):
+        scene.turn()
+        number = max(n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0])
+        assert number > asked[-1]
+        assert b"MULTI" not in connection.asked[number][0]
+        asked.append(number)
+        connection.futures[number].set_result(Replies(answers))
+        await settle()
+        assert (scene.store.pushing_all == {A}) is is_met
 
 
 async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> None:

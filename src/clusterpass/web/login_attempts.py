@@ -87,9 +87,10 @@ class LoginAttempts:
         """
         address = self._gate.address(request)
         try:
-            is_private = ip_address(address or "").is_private
+            parsed = ip_address(address or "")
         except ValueError:
             return None
+        is_private = not parsed.is_global  # that of a provider's network address translation, too
         told = [each for value in request.header("x-forwarded-for") for each in value.split(",")]
         # Where the address is told, the server has taken it from there already.
         is_told = any(each.strip() == address for each in told)

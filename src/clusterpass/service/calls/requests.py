@@ -55,7 +55,9 @@ def log_attempt(fields: dict[str, Any], username: str, address: str | None) -> N
     """
     if address is not None:
         fields["client"] = address
-    fields["attempted_subject"] = username[:_LONGEST_NAME]
+    shown = username[:_LONGEST_NAME]
+    # A terminal that shows the log would obey control characters.
+    fields["attempted_subject"] = "".join(c if c.isprintable() else "\ufffd" for c in shown)
 
 
 def log_session(fields: dict[str, Any], session: Session) -> None:

@@ -140,6 +140,8 @@ class PackedTokens:
 
         ``now``: seconds of the steady clock. ``until``: returns when the lease of a number ends.
         """
+        if not self._count or not isinstance(token, str):
+            return None
         name = _digest(token)
         packed = self._entries[hash(name) & self._mask].get(name)
         if packed is None:

@@ -155,12 +155,13 @@ class StoreBase:
 
     def _note_silence(self, silent: set[Hashable]) -> Callable[[Address], None]:
         """Return what a look-up is to call with each node that does not answer it."""
+        began = time.monotonic()
 
         def note(node: Address) -> None:
             silent.add(node)
             primaries = self.slots.primaries()
             if primaries and {*primaries} <= {*silent, *list(self.breakers.silent)}:
-                self.breakers.failed_together(primaries, "timeout")
+                self.breakers.failed_together(primaries, "timeout", began)
 
         return note
 

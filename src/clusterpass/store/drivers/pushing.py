@@ -23,8 +23,7 @@ from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import (
     Pushes,
-    is_gapless,
-    refusal_to_widen,
+    judge_widening,
     switching,
     widening,
 )
@@ -53,6 +52,8 @@ class Pushing:
         self._observer = observer
         self._connected = connected
         self._refused = refused
+        self._in_steps: set[Address] = set()
+        """The nodes that have not switched in a transaction."""
         self._asked: set[Address] = set()
         """The nodes that have not accepted yet, or refuse, on the present connection."""
         self._all: set[Address] = set()
@@ -101,7 +102,7 @@ class Pushing:
             self._refused(address, _OVER_RESP2)
             return
         self._asked.add(address)
-        widens = (self.met[address], pushes) == ("read", "all")
+        widens = (self.met[address], pushes) == ("read", "all") and address not in self._in_steps
         prefixes = self._observer.prefixes
         if widens:
             commands = widening(prefixes)
@@ -127,22 +128,28 @@ class Pushing:
             judge(address, outcome.values)
 
     def _switched(self, pushes: Pushes, address: Address, replies: Sequence[Any]) -> None:
-        if pushes != "nothing" and isinstance(replies[1], ServerError):
+        first = replies[0]
+        if isinstance(first, ServerError) and first.code == "BUSY":
+            self._asked.discard(address)  # while a script runs for long, nothing changes
+        elif pushes != "nothing" and isinstance(replies[1], ServerError):
             self._refused(address, replies[1])
         else:
             self._connected(address, pushes)
 
     def _widened(self, address: Address, replies: Sequence[Any]) -> None:
-        refusal = refusal_to_widen(replies)
-        if refusal is not None:
-            self._refused(address, refusal)
-        elif is_gapless(replies) and self.met.get(address) == "read":
+        judged = judge_widening(replies)
+        if isinstance(judged, ServerError):
+            self._refused(address, judged)
+        elif judged == "undone" or self.met.get(address) != "read":
+            self._in_steps.add(address)
+            self._asked.discard(address)
+        elif judged == "gap":
+            self._connected(address, "all")
+        else:
             # What was read before goes on being pushed, so its generation does too.
             self.met[address] = "all"
             self._asked.discard(address)
             self._store.pushing_all.add(address)
-        else:
-            self._connected(address, "all")
 
     def _apply_rule(self, address: Address, connection: MultiplexedConnection, now: float) -> None:
         pushes_all = address in self._all

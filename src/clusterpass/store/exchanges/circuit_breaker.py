@@ -109,16 +109,22 @@ class CircuitBreakers:
         breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)
         breaker.pause = min(breaker.pause * 2, _LONGEST_TRY)
 
-    def failed_together(self, nodes: Collection[Hashable], kind: str) -> None:
+    def failed_together(self, nodes: Collection[Hashable], kind: str, since: float) -> None:
         """Note that none of ``nodes``, which are all there are, has answered.
 
-        Whoever has waited for one of them has waited for all, so their breakers open together.
+        ``since``: when they began to be asked, in seconds of the clock: whoever has waited for one
+        of them from then on has waited for all, so their breakers open together.
         """
         now = self._clock()
-        since = min((each.since for each in list(self.silent.values())), default=now)
         for node in nodes:
             breaker = self.silent.setdefault(node, _Breaker(since, kind, now))
             breaker.since = min(breaker.since, since)
+
+    def probe_ended(self, node: Hashable) -> None:
+        """Note that a probe of ``node`` has ended without telling anything: another may begin."""
+        breaker = self.silent.get(node)
+        if breaker is not None:
+            breaker.trying_until = 0.0
 
     def keep_only(self, nodes: set[Hashable]) -> None:
         """Forget all nodes but ``nodes``: the others have left the cluster or own no slot."""

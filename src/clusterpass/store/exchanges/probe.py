@@ -27,22 +27,25 @@ def probe(
     ``current``: returns the slot map as it is now; ``until``: the time after which no look-up
     starts, in seconds of the monotonic clock.
     """
-    node = wanted.node
+    node, is_settled = wanted.node, False
     try:
         # First, as it costs a moment only where there is a new owner.
         yield LookUp(current().version, suspect=node, until=until)
-        shard = current().shard(wanted.slot)
-        if shard is not None and shard.primary != node:
-            return
+        if node not in current().primaries():
+            return  # nobody asks it any more
         # A PING would be answered by a node that does not serve.
         outcome = yield from ask(node, ((b"GET", keyspace.probe(wanted.slot)),))
+        error = None if isinstance(outcome, Fault) else outcome.values[0]
+        if isinstance(outcome, Fault):
+            breakers.failed(node, outcome.kind)
+        elif isinstance(error, ServerError) and error.code in NOT_SERVING:
+            breakers.failed(node, judge(error).kind)
+        else:
+            breakers.answered(node)
+        is_settled = True
     except ClusterPassError:
         breakers.answered(node)  # the next caller learns what is wrong
-        return
-    error = None if isinstance(outcome, Fault) else outcome.values[0]
-    if isinstance(outcome, Fault):
-        breakers.failed(node, outcome.kind)
-    elif isinstance(error, ServerError) and error.code in NOT_SERVING:
-        breakers.failed(node, judge(error).kind)
-    else:
-        breakers.answered(node)
+        is_settled = True
+    finally:
+        if not is_settled:  # also where the event loop of the probe has ended
+            breakers.probe_ended(node)

@@ -69,27 +69,24 @@ def widening(prefixes: Sequence[bytes]) -> tuple[Command, ...]:
     """What makes a node that pushes changes of what was read push all changes, missing none.
 
     Both are switched at one instant, so that what was read before is as good as if it had been
-    read afterwards; :func:`is_gapless` tells whether the node did so.
+    read afterwards; :func:`judge_widening` tells whether the node did so.
     """
     return (b"MULTI",), _NOT_TRACKING, tracking("all", prefixes), (b"EXEC",)
 
 
-def is_gapless(replies: Sequence[Any]) -> bool:
-    """Whether ``replies``, those to :func:`widening`, say that no change went unnoticed.
+def judge_widening(replies: Sequence[Any]) -> Literal["gapless", "gap", "undone"] | ServerError:
+    """What ``replies``, those to :func:`widening`, say that the node does now.
 
-    For a user without the right to MULTI it runs both commands one after the other.
+    It pushes all changes, and none went unnoticed ("gapless") or some may have ("gap": a user
+    without the right to MULTI has both commands run one after the other); or it goes on as before
+    ("undone": as when EXEC is refused); or the error for which it pushes nothing any more.
     """
-    return isinstance(replies[-1], list)
-
-
-def refusal_to_widen(replies: Sequence[Any]) -> ServerError | None:
-    """The error of ``replies``, those to :func:`widening`, if the node does not push all changes.
-
-    The second command, which says what is pushed, is refused when it is queued or when it runs.
-    """
-    done = replies[-1]
-    switched = done[-1] if isinstance(done, list) else replies[2]
-    return switched if isinstance(switched, ServerError) else None
+    began, stopped, switched, done = replies
+    if isinstance(done, list):
+        return done[-1] if isinstance(done[-1], ServerError) else "gapless"
+    if not isinstance(began, ServerError) or isinstance(stopped, ServerError):
+        return "undone"
+    return switched if isinstance(switched, ServerError) else "gap"
 
 
 def subscription(keyspace: Keyspace) -> Command:
