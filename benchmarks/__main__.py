@@ -20,6 +20,7 @@ from benchmarks import (
     many_processes,
     memory,
     near_memory,
+    proxies,
     revocation_latency,
     round_trips,
     scale,
@@ -50,6 +51,9 @@ def main() -> None:
         "http_verify": lambda options: http_verify.run(**_few(options, rounds=2, seconds=1)),
         "http_paths": lambda options: http_paths.run(
             **_few(options, rounds=1, seconds=1, many=10_000)
+        ),
+        "proxies": lambda options: proxies.run(
+            **_few(options, rounds=2, seconds=1, revocations=10)
         ),
         "integrations": lambda options: integrations.run(**_few(options, rounds=5)),
         "revocation_latency": lambda options: revocation_latency.run(

@@ -8,15 +8,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.http_paths.requests import Requests
-from benchmarks.http_paths.store import Store
 from benchmarks.web import processor_seconds
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 _CONNECTIONS: Final = 32
 _LINE = re.compile(r"^MEASURED requests=(\d+) microseconds=(\d+) failed=(\d+) p99=(\d+)$", re.M)
+
+
+class Spending(Protocol):
+    """What a server asks, such as a store."""
+
+    def processor_seconds(self) -> float:
+        """All that was spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Load:
     server_seconds: float
     """Of all processes of the server."""
     store_seconds: float
-    """Of all nodes of the store."""
+    """Of all nodes of the store, or of what else the server asks."""
     server_share: float
     """Of a core, while it lasted."""
     generator_share: float
@@ -65,7 +71,7 @@ def parse(output: str) -> Answered:
 
 
 def drive(
-    wrk: str, pid: int, port: int, requests: Requests, store: Store, *, seconds: int, offset: int
+    wrk: str, pid: int, port: int, requests: Requests, store: Spending, *, seconds: int, offset: int
 ) -> Load:
     """Ask the server at ``port`` for ``seconds``, from line ``offset`` on."""
     with NamedTemporaryFile("w", suffix=".txt") as file:
@@ -73,6 +79,7 @@ def drive(
         file.flush()
         command = [
             *(wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)),
+            *(("-H", f"Host: {requests.host}") if requests.host else ()),
             *(f"http://127.0.0.1:{port}{requests.path}", "--"),
             *(requests.mode, requests.method, file.name, str(offset)),
         ]
@@ -109,7 +116,7 @@ def machine_seconds() -> float:
     return busy_seconds(Path("/proc/stat").read_text(), os.sysconf("SC_CLK_TCK"))
 
 
-def _spent(pid: int, store: Store) -> tuple[float, float, float]:
+def _spent(pid: int, store: Spending) -> tuple[float, float, float]:
     return processor_seconds(pid), store.processor_seconds(), _of_children()
 
 

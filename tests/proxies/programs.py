@@ -167,15 +167,25 @@ def require(name: str) -> None:
 
 @contextmanager
 def proxying(
-    name: str, service_port: int, grpc_port: int, app_port: int, folder: Path
+    name: str,
+    service_port: int,
+    grpc_port: int,
+    app_port: int,
+    folder: Path,
+    *,
+    change: Callable[[Path], object] = _nothing,
 ) -> Iterator[Proxy]:
-    """Start a proxy in front of an application, asking the service; it is ended at the end."""
+    """Start a proxy in front of an application, asking the service; it is ended at the end.
+
+    ``change``: changes the files in their folder, for who measures something else than the tests.
+    """
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
     port = free_port()
     ports = {PROXY: port, SERVICE: service_port, GRPC: grpc_port, APP: app_port}
     ports[_INTERNAL] = free_port()
     shutil.copytree(DEPLOY / program.folder, folder)
+    change(folder)
     for file in folder.rglob("*"):
         if file.is_file():
             file.write_text(with_ports(file.read_text(), ports))

@@ -9,7 +9,7 @@ from clusterpass import (
     ClusterPassError,
     Session,
 )
-from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
+from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send, send_response
 from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
@@ -23,6 +23,8 @@ from clusterpass.service.authz.original_request import (
     read_original,
 )
 from clusterpass.service.authz.policy import POLICY_NAME, Policies
+from clusterpass.service.authz.warm import Warm
+from clusterpass.service.authz.warm_http import WarmResponses
 from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
@@ -66,9 +68,15 @@ class FrontDoor:
         self._cookie: Final = service.gate.settings.cookies.access.name
         self._networks: Final = service.gate.settings.networks
         self._logs_all: Final = settings.log_warm_verifies
+        self.warm: Final = Warm(service.sessions, policies, assertions, self._cookie)
+        self._warm_responses: Final = WarmResponses(self.warm, self._identity, self._networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to the proxy."""
+        headers = None if self._logs_all else self._warm_responses.headers(scope)
+        if headers is not None:
+            await send_response(send, 200, headers, b"")
+            return
         started, fields = time.perf_counter(), dict[str, Any]()
         endpoint = find_endpoint(_raw_path(scope))
         shown = PREFIX if endpoint is None else endpoint.shown

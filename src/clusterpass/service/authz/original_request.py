@@ -88,6 +88,11 @@ class OriginalRequest:
     """Why no rule can judge the request: a reason of ``denial``; None: one can."""
 
 
+def describing_headers(family: Family) -> tuple[str, str, str, str]:
+    """Return the headers for method, scheme, host and path; empty: no header describes it."""
+    return _HEADERS[family]
+
+
 def read_original(asked: Asked) -> OriginalRequest:
     """Return what a trusted proxy says of the request to authorize; nothing without one."""
     if not asked.is_trusted:

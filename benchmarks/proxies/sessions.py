@@ -1,0 +1,34 @@
+"""Who asks: 1,000 tokens, a tenth of which no worker has seen when a load begins."""
+
+from typing import Final
+
+from clusterpass import SessionManager
+
+TOKENS: Final = 1_000
+_COLD: Final = 10
+"""Every so many-th token is new."""
+
+
+class Sessions:
+    """Lines for load.lua, which has them take turns."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        """Open the sessions."""
+        self._manager: Final = manager
+        self._opened = 0
+        self._lines: Final = [self._line() for _ in range(TOKENS)]
+
+    def rotated(self) -> list[str]:
+        """Return the lines, with new sessions in a tenth of them."""
+        for index in range(0, TOKENS, _COLD):
+            self._lines[index] = self._line()
+        return self.current()
+
+    def current(self) -> list[str]:
+        """Return the lines as they were."""
+        return list(self._lines)
+
+    def _line(self) -> str:
+        self._opened += 1
+        pair = self._manager.login(f"subject-{self._opened}", device="iPhone")
+        return f"Authorization: Bearer {pair.access_token}"
