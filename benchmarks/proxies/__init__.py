@@ -26,6 +26,8 @@ from clusterpass import EmbeddedCluster, SessionManager
 
 _HOUR: Final = 3_600
 """Seconds that access tokens live: none may expire in a run."""
+_MOST_CLOSED: Final = 0.01
+"""Apache closes connections that wait for a request when all of its workers are busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +116,16 @@ def _measure(path: str, candidates: Sequence[_Candidate], rounds: int, seconds: 
 
 def _drive(path: str, candidate: _Candidate, seconds: int) -> wrk.Load:
     proxy = candidate.proxy
-    return wrk.drive(
-        *(path, proxy.process.pid, proxy.port, candidate.requests, candidate.asked),
-        seconds=seconds,
-        offset=0,
-    )
+    try:
+        return wrk.drive(
+            *(path, proxy.process.pid, proxy.port, candidate.requests, candidate.asked),
+            seconds=seconds,
+            offset=0,
+            most_closed=_MOST_CLOSED,
+        )
+    except RuntimeError as error:
+        log = proxy.log_file.read_text("utf-8", "replace")[-500:]
+        raise RuntimeError(f"{proxy.name} asking {candidate.variant}: {error}\n{log}") from error
 
 
 def _measured(

@@ -1,11 +1,11 @@
-"""What a worker remembers of earlier answers: which rule is about a request, and headers.
+"""What a worker remembers of earlier answers: which rule is about a request, and responses.
 
 Neither says whether a session lives. Both are bounded, and what was used last stays.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from clusterpass import (
     Session,
@@ -16,6 +16,16 @@ _MOST_RULES: Final = 2048
 _MOST_SESSIONS: Final = 4096
 """As many as the manager keeps as objects: those are in memory anyway."""
 Made = TypeVar("Made")
+
+
+class Allowance(NamedTuple):
+    """A request that is allowed."""
+
+    token: str
+    session: Session | None
+    """None: the rule requires none."""
+    assertion: str
+    """Empty where none is sent."""
 
 
 class KnownRule:
@@ -62,30 +72,31 @@ class KnownRules:
 
 
 class KeptBySession(Generic[Made]):
-    """What is made of a session alone, for as long as the session stays the same object."""
+    """What is made of a session and an assertion, for as long as both stay the same."""
 
-    def __init__(self, make: Callable[[Session | None], Made]) -> None:
-        """``make``: makes it; of None for answers that name nobody."""
+    def __init__(self, make: Callable[[Session | None, str], Made]) -> None:
+        """``make``: makes it; of None and no assertion for answers that name nobody."""
         self._make: Final = make
-        self._nobody: Final = make(None)
-        self._kept: Final[OrderedDict[Hashable, tuple[Session, Made]]] = OrderedDict()
+        self._nobody: Final = make(None, "")
+        self._kept: Final[OrderedDict[str, tuple[Session, str, Made]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def of(self, token: str, session: Session | None) -> Made:
-        """Return what is made of ``session``, which the manager has just recalled for ``token``.
+    def of(self, allowed: Allowance) -> Made:
+        """Return what is made of a session that the manager has just recalled.
 
         A session that has changed is another object.
         """
+        token, session, assertion = allowed
         if session is None:
             return self._nobody
         kept = self._kept.get(token)
-        if kept is not None and kept[0] is session:
+        if kept is not None and kept[0] is session and kept[1] == assertion:
             self._kept.move_to_end(token)
-            return kept[1]
-        made = self._make(session)
-        self._kept[token] = session, made
+            return kept[2]
+        made = self._make(session, assertion)
+        self._kept[token] = session, assertion, made
         self._kept.move_to_end(token)
         if len(self._kept) > _MOST_SESSIONS:
             self._kept.popitem(last=False)

@@ -5,7 +5,7 @@ any doubt is judged from the beginning by :class:`FrontDoor`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from clusterpass import (
     AsyncSessionManager,
@@ -16,7 +16,7 @@ from clusterpass import (
 from clusterpass.service.authz.decision import can_be_recalled, rule_on
 from clusterpass.service.authz.original_request import Asked, read_original
 from clusterpass.service.authz.policy import Policies, Rule
-from clusterpass.service.authz.remembered import KnownRule, KnownRules
+from clusterpass.service.authz.remembered import Allowance, KnownRule, KnownRules
 from clusterpass.service.calls.verify import check_conditions
 from clusterpass.web.sent_cookies import sent_cookies
 
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 _SCHEME: Final = b"Bearer "
 _NOT_HERE: Final = KnownRule(None, "")
 """Of requests that are not answered here."""
-
-
-class Allowance(NamedTuple):
-    """A request that is allowed."""
-
-    token: str
-    session: Session | None
-    """None: the rule requires none."""
-    assertion: str
-    """Empty where none is sent."""
 
 
 class Warm:

@@ -12,16 +12,15 @@ from clusterpass.service.asgi.messages import Headers, Scope
 from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 from clusterpass.service.asgi.security_headers import DEFAULTS
 from clusterpass.service.authz.endpoints import Endpoint, find_endpoint
-from clusterpass.service.authz.identity import ASSERTION, Identity
+from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.original_request import FAMILIES, Asked, describing_headers
 from clusterpass.service.authz.remembered import KeptBySession
-from clusterpass.service.authz.warm import Allowance, Warm, decoded
+from clusterpass.service.authz.warm import Warm, decoded
 from clusterpass.web.client_address import is_trusted_peer
 
 _MOST_PATHS: Final = 256
 _LONGEST_PATH: Final = 256
 _LENGTH: Final = (b"content-length", b"0")
-_ASSERTION: Final = ASSERTION.lower().encode("ascii")
 
 
 class _Place(NamedTuple):
@@ -49,23 +48,29 @@ class WarmResponses:
 
     def __init__(
         self,
-        warm: Warm,
+        warm: Warm | None,
         identity: Identity,
         networks: Sequence[IPv4Network | IPv6Network],
     ) -> None:
-        """``identity``: makes the headers about a session. ``networks``: of trusted proxies."""
+        """``warm``: None: nothing is answered from memory. ``identity``: makes the headers about a
+        session. ``networks``: those of the trusted proxies."""
         self._warm: Final = warm
         self._identity: Final = identity
         self._networks: Final = networks
         self._places: Final = lru_cache(_MOST_PATHS)(_place)
         self._is_trusted: Final = lru_cache(_MOST_PATHS)(self._find_trusted)
-        self._headers: Final = KeptBySession(self._make)
-        self._assertion: Final = next(
-            index for index, (name, _) in enumerate(self._make(None)) if name == _ASSERTION
-        )
+        self._kept: Final = KeptBySession(self._make)
 
     def headers(self, scope: Scope) -> Headers | None:
         """Return all headers of the response; None where more is needed than memory."""
+        if self._warm is None:
+            return None
+        try:
+            return self._found(self._warm, scope)
+        except Exception:  # noqa: BLE001 (who judges the request from the beginning reports it)
+            return None
+
+    def _found(self, warm: Warm, scope: Scope) -> Headers | None:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         client = scope.get("client")
         came_twice = len(headers) != len(scope["headers"])
@@ -84,23 +89,16 @@ class WarmResponses:
             return Asked(family, True, decoded(headers), method, endpoint.suffix)
 
         key = (raw, method.encode("latin-1"), *described)
-        allowed = self._warm.allows(key, endpoint.policy, asked, headers)
-        return None if allowed is None else self._response(allowed, headers.get(REQUEST_ID))
-
-    def _response(self, allowed: Allowance, given_id: bytes | None) -> Headers:
-        response = self._headers.of(allowed.token, allowed.session).copy()
-        if allowed.assertion:
-            response[self._assertion] = (_ASSERTION, allowed.assertion.encode("latin-1"))
-        response.append((REQUEST_ID, request_id(given_id)))
-        return response
+        allowed = warm.allows(key, endpoint.policy, asked, headers)
+        if allowed is None:
+            return None
+        return [*self._kept.of(allowed), (REQUEST_ID, request_id(headers.get(REQUEST_ID)))]
 
     def _find_trusted(self, peer: str) -> bool:
         return is_trusted_peer(peer, self._networks)
 
-    def _make(self, session: Session | None) -> Headers:
-        names = self._identity.names
-        told = self._identity.of(session).items()
-        return [_LENGTH, *((names[name], text.encode("latin-1")) for name, text in told), *DEFAULTS]
+    def _make(self, session: Session | None, assertion: str) -> Headers:
+        return [_LENGTH, *self._identity.encoded(session, assertion), *DEFAULTS]
 
 
 def _place(raw: bytes) -> _Place | None:
