@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Final
 
@@ -54,9 +54,13 @@ def run(*, rounds: int = 5, seconds: int = 2, revocations: int = 50) -> Report:
         tempfile.TemporaryDirectory() as folder,
         ExitStack() as stack,
     ):
-        sessions = Sessions(manager)
-        token = manager.login("somebody", device="iPhone").access_token
-        asked = backends.start(cluster, config, token, Path(folder), stack)
+        numbers = count()
+
+        def log_in() -> str:
+            return manager.login(f"subject-{next(numbers)}", device="iPhone").access_token
+
+        sessions = Sessions(log_in)
+        asked = backends.start(cluster, config, log_in(), Path(folder), stack)
         application = backends.start_application(stack)
         for group in _groups():
             with ExitStack() as running:

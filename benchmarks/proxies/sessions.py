@@ -1,8 +1,7 @@
 """Who asks: 1,000 tokens, a tenth of which no worker has seen when a load begins."""
 
+from collections.abc import Callable
 from typing import Final
-
-from clusterpass import SessionManager
 
 TOKENS: Final = 1_000
 _COLD: Final = 10
@@ -12,10 +11,9 @@ _COLD: Final = 10
 class Sessions:
     """Lines for load.lua, which has them take turns."""
 
-    def __init__(self, manager: SessionManager) -> None:
-        """Open the sessions."""
-        self._manager: Final = manager
-        self._opened = 0
+    def __init__(self, log_in: Callable[[], str]) -> None:
+        """``log_in``: opens a session and returns its access token."""
+        self._log_in: Final = log_in
         self._lines: Final = [self._line() for _ in range(TOKENS)]
 
     def rotated(self) -> list[str]:
@@ -29,6 +27,4 @@ class Sessions:
         return list(self._lines)
 
     def _line(self) -> str:
-        self._opened += 1
-        pair = self._manager.login(f"subject-{self._opened}", device="iPhone")
-        return f"Authorization: Bearer {pair.access_token}"
+        return f"Authorization: Bearer {self._log_in()}"
