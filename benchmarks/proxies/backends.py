@@ -1,7 +1,7 @@
 """What the proxies ask: ours, and servers that let everybody in with the same headers."""
 
+import http.client
 import json
-import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from clusterpass import Config, EmbeddedCluster
 
 GRPC: Final = "envoy-grpc"
 """The proxy that asks over gRPC."""
+_OF_SERVERS: Final = ("connection", "date")
 _PATIENCE: Final = 10.0
 
 
@@ -100,19 +101,22 @@ def _start_ours(
 
 
 def _headers_of_ours(port: int, token: str) -> list[tuple[str, str]]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/authz/nginx",
-        headers={
-            "Authorization": f"Bearer {token}",
-            "X-Original-Method": "GET",
-            "X-Original-Proto": "http",
-            "X-Original-Host": HOST,
-            "X-Original-URI": "/",
-        },
-    )
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-        # The server writes the date by itself.
-        return [pair for pair in answer.getheaders() if pair[0].lower() != "date"]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "X-Original-Method": "GET",
+        "X-Original-Proto": "http",
+        "X-Original-Host": HOST,
+        "X-Original-URI": "/",
+    }
+    connection.request("GET", "/authz/nginx", headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    if answer.status != 200:
+        raise RuntimeError(f"the service answers with {answer.status}")
+    # What is about a connection or a moment is for the server of the constant to say.
+    return [pair for pair in answer.getheaders() if pair[0].lower() not in _OF_SERVERS]
 
 
 def _message_of_ours(port: int, token: str) -> bytes:
