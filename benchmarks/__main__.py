@@ -12,6 +12,7 @@ from benchmarks import (
     drivers,
     durable_logins,
     http_paths,
+    http_profile,
     http_verify,
     integrations,
     jose,
@@ -52,6 +53,7 @@ def main() -> None:
         "http_paths": lambda options: http_paths.run(
             **_few(options, rounds=1, seconds=1, many=10_000)
         ),
+        "http_profile": lambda options: http_profile.run(**_few(options, seconds=1, many=5_000)),
         "proxies": lambda options: proxies.run(
             **_few(options, rounds=2, seconds=1, revocations=10)
         ),

@@ -102,7 +102,7 @@ def _start(
         ports = backend.port, backend.grpc_port, application
         folder = home / f"{name}-{variant.replace(' ', '-')}"
         proxy = running.enter_context(
-            proxying(name, *ports, folder, change=without_question(name))
+            proxying(name, *ports, folder, edit=without_question(name))
             if variant == figures.ALONE
             else proxying(name, *ports, folder)
         )

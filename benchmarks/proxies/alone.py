@@ -30,17 +30,17 @@ _ASKING: Final = {
 
 
 def without_question(name: str) -> Callable[[Path], None]:
-    """Return what takes the question out of the files of a proxy, in their folder.
+    """Return what edits the question out of the files of a proxy, in their folder.
 
     Raises RuntimeError when they do not ask as expected: the measurement would be of something
     else.
     """
     file, asking, instead = _ASKING[name]
 
-    def change(folder: Path) -> None:
+    def edit(folder: Path) -> None:
         text, found = asking.subn(instead, (folder / file).read_text())
         if found != 1:
             raise RuntimeError(f"{file} of {name} asks in a way that is not known here")
         (folder / file).write_text(text)
 
-    return change
+    return edit

@@ -1,10 +1,14 @@
 -- http-request lua.clusterpass URL
 -- Asks the authorization endpoint at URL about each request. An answer other than 200 goes to the
--- client (401, 403, 503); the identity headers of a 200 go to the upstream.
+-- client (302, 401, 403, 503); the identity headers of a 200 go to the upstream, and its Set-Cookie
+-- into the variable txn.clusterpass_set_cookie.
 
 local TIMEOUT = 5000 -- milliseconds, above those of the backend: HAProxy repeats a question
-local ABOUT = { "authorization", "cookie", "origin", "access-control-request-method" }
-local KEPT = { "content-type", "cache-control", "www-authenticate", "retry-after" }
+local ABOUT = {
+    "authorization", "cookie", "origin", "access-control-request-method",
+    "accept", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site",
+}
+local KEPT = { "content-type", "cache-control", "www-authenticate", "retry-after", "location" }
 local UNAVAILABLE = '{"type":"about:blank","status":503,'
     .. '"title":"Nobody can tell now whether the session lives; try again."}\n'
 
@@ -62,9 +66,12 @@ core.register_action("clusterpass", { "http-req" }, function(txn, url)
         for name, values in pairs(answer.headers) do
             if name:find("^x%-auth%-") or name:find("^remote%-") then
                 txn.http:req_set_header(name, values[0])
+            elseif name == "set-cookie" then
+                txn:set_var("txn.clusterpass_set_cookie", values[0])
             end
         end
-    elseif status == 401 or status == 403 or (status == 503 and answer.headers["retry-after"]) then
+    elseif status == 302 or status == 401 or status == 403
+        or (status == 503 and answer.headers["retry-after"]) then
         respond(txn, status, kept(answer.headers), answer.body or "")
     else
         unavailable(txn)

@@ -244,15 +244,9 @@ SETTINGS: Final[dict[str, type]] = {
 """The settings of :meth:`Config.from_env`, and what their variables may hold."""
 _VARIABLES_OF_THE_SERVICE: Final = (
     *("account_attempts", "account_window", "address_attempts", "address_window"),
-    *("administration_max_age", "administrators", "authz_assertion", "authz_grpc_address"),
-    *(
-        "authz_identity_headers",
-        "authz_most_grace",
-        "authz_policy",
-        "config",
-        "cookie_secure",
-        "hash_concurrency",
-    ),
+    *("administration_max_age", "administrators", "authz_assertion", "authz_cookie_domain"),
+    *("authz_grpc_address", "authz_hosts", "authz_identity_headers", "authz_most_grace"),
+    *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
     *("network_attempts", "network_window", "total_attempts", "total_window"),

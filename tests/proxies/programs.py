@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -104,6 +105,8 @@ class Program:
     arguments: tuple[str, ...]
     prepare: Callable[[Path], dict[str, str]] = _nothing
     """Adds to the folder what the files do not hold; returns variables for the environment."""
+    for_browsers: tuple[str, str] | None = None
+    """The file that takes the place of another one where browsers are led to the page."""
     command: str = ""
     """The name of the program; empty: that of the proxy."""
     files: str = ""
@@ -118,14 +121,36 @@ class Program:
 PROGRAMS: Final = {
     program.name: program
     for program in (
-        Program("nginx", ("-p", ".", "-e", "stderr", "-c", "nginx.conf"), _prepare_nginx),
-        Program("caddy", ("run", "--config", "Caddyfile"), _prepare_caddy),
-        Program("traefik", ("--configFile=traefik.yml", "--global.checkNewVersion=false")),
-        Program("envoy", ("-c", "envoy.yaml", *_ONE_ENVOY)),
+        Program(
+            "nginx",
+            ("-p", ".", "-e", "stderr", "-c", "nginx.conf"),
+            _prepare_nginx,
+            for_browsers=("browsers/app.conf", "conf.d/app.conf"),
+        ),
+        Program(
+            "caddy",
+            ("run", "--config", "Caddyfile"),
+            _prepare_caddy,
+            for_browsers=("browsers/Caddyfile", "Caddyfile"),
+        ),
+        Program(
+            "traefik",
+            ("--configFile=traefik.yml", "--global.checkNewVersion=false"),
+            for_browsers=("browsers/dynamic.yml", "dynamic.yml"),
+        ),
+        Program(
+            "envoy",
+            ("-c", "envoy.yaml", *_ONE_ENVOY),
+            for_browsers=("browsers/envoy.yaml", "envoy.yaml"),
+        ),
         Program(
             "envoy-grpc", ("-c", "envoy-grpc.yaml", *_ONE_ENVOY), command="envoy", files="envoy"
         ),
-        Program("haproxy", ("-db", "-f", "haproxy.cfg")),
+        Program(
+            "haproxy",
+            ("-db", "-f", "haproxy.cfg"),
+            for_browsers=("browsers/haproxy.cfg", "haproxy.cfg"),
+        ),
         Program(
             "apache",
             ("-D", "FOREGROUND", "-d", ".", "-f", "apache2.conf"),
@@ -173,22 +198,32 @@ def proxying(
     app_port: int,
     folder: Path,
     *,
-    change: Callable[[Path], object] = _nothing,
+    port: int | None = None,
+    for_browsers: bool = False,
+    changes: Mapping[str, str] = MappingProxyType({}),
+    edit: Callable[[Path], object] = _nothing,
 ) -> Iterator[Proxy]:
     """Start a proxy in front of an application, asking the service; it is ended at the end.
 
-    ``change``: changes the files in their folder, for who measures something else than the tests.
+    ``edit``: edits the files in their folder, for who measures something else than the tests.
     """
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
-    port = free_port()
+    port = port or free_port()
     ports = {PROXY: port, SERVICE: service_port, GRPC: grpc_port, APP: app_port}
     ports[_INTERNAL] = free_port()
     shutil.copytree(DEPLOY / program.folder, folder)
-    change(folder)
+    if for_browsers:
+        assert program.for_browsers is not None
+        given, place = program.for_browsers
+        (folder / given).replace(folder / place)
+    edit(folder)
     for file in folder.rglob("*"):
         if file.is_file():
-            file.write_text(with_ports(file.read_text(), ports))
+            text = with_ports(file.read_text(), ports)
+            for given, other in changes.items():
+                text = text.replace(given, other)
+            file.write_text(text)
     environment = {**os.environ, **program.prepare(folder)}
     log_file = folder / "log"
     with log_file.open("wb") as log:

@@ -30,6 +30,9 @@ async def _respond(scope: dict[str, Any], receive: Any, send: Any) -> None:
     _, _, wanted = scope["path"].partition("/status/")
     status = int(wanted or 200)
     headers = [(b"content-type", b"application/json"), (b"x-upstream", b"1")]
+    _, _, cookie = scope["path"].partition("/cookie/")
+    if cookie:
+        headers.append((b"set-cookie", f"{cookie}=1".encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
 

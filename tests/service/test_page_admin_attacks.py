@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from clusterpass.service.page.forms import FORM_PATHS
+from clusterpass.service.page.forms import FormPaths
 
 from .conftest import PASSWORD, bearer
 from .page_browser import ADDRESS, ORIGIN, SAME_SITE, Browser, forms_of, words
@@ -263,9 +263,9 @@ async def test_who_is_no_administrator_any_more_finds_nothing(start, settings, r
 
 def test_only_the_paths_of_forms_take_forms():
     for path in (*FORMS, "/page/sessions/revoke-kind"):
-        assert path in FORM_PATHS
+        assert path in FormPaths()
     for path in ("/page/subject", "/page/online", "/page/subject/", "/page/subject/x"):
-        assert path not in FORM_PATHS
+        assert path not in FormPaths()
 
 
 def next_page(answer) -> str | None:

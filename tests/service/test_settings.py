@@ -41,6 +41,10 @@ DEFAULTS = {
     "step_up_seconds": 300,
     "hosts": (),
     "cors_origins": (),
+    "page_prefix": "",
+    "authz_portal": None,
+    "authz_hosts": (),
+    "authz_cookie_domain": None,
     "hsts_seconds": 31_536_000,
     "hsts_always": False,
     "header_timeout": 10,
@@ -139,6 +143,15 @@ def test_settings_go_to_another_process(tmp_path):
         ("CORS_ORIGINS", "null", "cors_origins"),
         ("CORS_ORIGINS", "https://app.example/", "cors_origins"),
         ("CORS_ORIGINS", "https://*.example", "cors_origins"),
+        ("PAGE_PREFIX", "auth", "page_prefix"),
+        ("PAGE_PREFIX", "/auth/", "page_prefix"),
+        ("PAGE_PREFIX", "/", "page_prefix"),
+        ("PAGE_PREFIX", "/a//b", "page_prefix"),
+        ("PAGE_PREFIX", "/a/../b", "page_prefix"),
+        ("PAGE_PREFIX", "/a b", "page_prefix"),
+        ("PAGE_PREFIX", "/a;b", "page_prefix"),
+        ("PAGE_PREFIX", "/sessions", "page_prefix"),
+        ("PAGE_PREFIX", "/authz/x", "page_prefix"),
         ("BODY_TIMEOUT", "0", "body_timeout"),
         ("HEADER_TIMEOUT", "301", "header_timeout"),
         ("PASSWORD_CHECK", "no colon", "module:function"),
@@ -274,3 +287,82 @@ def test_no_secret_is_shown():
 def test_a_password_check_that_is_none_is_refused(path):
     with pytest.raises(ConfigurationError, match="password_check"):
         load_check(path)
+
+
+PORTAL = {
+    "trusted_proxies": "127.0.0.1",
+    "page_prefix": "/auth",
+    "authz_portal": "https://app.example.org/auth",
+}
+OWN_HOST = {
+    "trusted_proxies": "127.0.0.1",
+    "authz_portal": "https://auth.example.org",
+    "authz_cookie_domain": "example.org",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        PORTAL,
+        {**PORTAL, "authz_portal": "https://app.example.org:443/auth"},
+        {**PORTAL, "authz_hosts": "app.example.org:8443"},
+        {**PORTAL, "cookie_secure": False, "authz_portal": "http://app.localhost:8080/auth"},
+        {**PORTAL, "hosts": "app.example.org"},
+        OWN_HOST,
+        {**OWN_HOST, "authz_cookie_domain": ".Example.ORG"},
+        {**OWN_HOST, "authz_hosts": "app.example.org, shop.example.org:8443"},
+        {**OWN_HOST, "page_prefix": "/auth", "authz_portal": "https://example.org/auth"},
+    ],
+)
+def test_browsers_are_led_to_a_portal(given):
+    settings = load_settings(None, given)
+    assert settings.portal is not None
+    assert settings.portal.path == settings.page_prefix
+    assert not settings.portal.authority.endswith(":443")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({**PORTAL, "trusted_proxies": ""}, "needs trusted_proxies"),
+        ({**PORTAL, "login_enabled": False}, "needs login_enabled"),
+        ({**PORTAL, "authz_portal": "http://app.example.org/auth"}, "turn cookie_secure off"),
+        ({**PORTAL, "authz_portal": "https://app.example.org"}, "must end with page_prefix"),
+        ({**PORTAL, "page_prefix": "/login-page"}, "must end with page_prefix"),
+        ({**PORTAL, "verification": "stateless"}, "verification=cached"),
+        ({**PORTAL, "hosts": "other.example.org"}, "the setting hosts does not list"),
+        ({**PORTAL, "page_prefix": "", "authz_portal": "https://a.example"}, "needs page_prefix"),
+        ({**PORTAL, "authz_hosts": "shop.example.org"}, "set authz_cookie_domain"),
+        ({**OWN_HOST, "authz_hosts": "app.example"}, "is not in example.org"),
+        ({**OWN_HOST, "authz_portal": "https://auth.example"}, "is not in example.org"),
+        ({**OWN_HOST, "authz_hosts": "auth.example.org"}, "set page_prefix"),
+        ({"authz_hosts": "app.example"}, "set authz_portal"),
+        ({"authz_cookie_domain": "example.org"}, "set authz_portal"),
+        *(
+            ({**PORTAL, "authz_portal": url}, "give a URL")
+            for url in (
+                "app.example.org/auth",
+                "https://app.example.org/auth/",
+                "https://App.example.org/auth",
+                "https://app.example.org/auth?x=1",
+                "https://app.example.org/auth#x",
+                "https://user@app.example.org/auth",
+                "https://app.example.org:0/auth",
+                "ftp://app.example.org/auth",
+                "https://",
+            )
+        ),
+        *(
+            ({**OWN_HOST, "authz_cookie_domain": domain}, "authz_cookie_domain")
+            for domain in ("org", "localhost", "", "10.0.0.1", "a b.org", "*.org", "x.org:8443")
+        ),
+        *(
+            ({**OWN_HOST, "authz_hosts": hosts}, "authz_hosts")
+            for hosts in ("*.example.org", "https://app.example.org", "app.example.org/x", "[::1]")
+        ),
+    ],
+)
+def test_a_portal_that_would_be_unsafe_or_of_no_use_is_refused(given, words):
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(None, given)

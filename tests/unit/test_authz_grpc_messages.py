@@ -81,8 +81,17 @@ def test_nothing_but_identities_reaches_the_upstream():
     assert not response.ok_response.headers_to_remove
 
 
+def test_a_cookie_is_for_the_browser_beside_those_of_the_application():
+    cookie = (b"set-cookie", b"clusterpass-proxy=1")
+    response = response_of(Answer(200, [(b"x-auth-subject", b"a"), cookie]), b"id").ok_response
+    assert [each.header.key for each in response.headers] == ["x-auth-subject"]
+    (added,) = response.response_headers_to_add
+    assert (added.header.key, added.header.value) == ("set-cookie", "clusterpass-proxy=1")
+    assert added.append_action == added.APPEND_IF_EXISTS_OR_ADD
+
+
 @pytest.mark.parametrize(
-    ("status", "code"), [(401, 16), (403, 7), (404, 13), (500, 13), (503, 14), (302, 13), (204, 13)]
+    ("status", "code"), [(401, 16), (403, 7), (404, 13), (500, 13), (503, 14), (302, 16), (204, 13)]
 )
 def test_whatever_is_no_200_is_a_denial(status, code):
     response = response_of(answer_problem(of_status(status)), b"id")

@@ -251,6 +251,13 @@ def test_the_page_is_for_no_other_origin_and_without_a_list_none_is() -> None:
     assert (answer.body, answer.headers) == (b"inside", [])
 
 
+def test_the_page_is_for_no_other_origin_where_it_has_a_prefix() -> None:
+    given = settings(cors_origins="https://app.example", page_prefix="/auth")
+    for path, is_page in (("/auth", True), ("/auth/page/login", True), ("/authx", False)):
+        answer = ask(given, path, (b"origin", APP), PREFLIGHT, method="OPTIONS")
+        assert (answer.body == b"inside") is is_page
+
+
 @pytest.mark.parametrize(
     ("changes", "is_open"),
     [

@@ -18,7 +18,7 @@ from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
 from clusterpass.service.page import sentences
 from clusterpass.service.page.device_types import device_icon, plural
-from clusterpass.service.page.forms import FORM_PATHS, read_form
+from clusterpass.service.page.forms import FormPaths, read_form
 from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
 from clusterpass.service.page.visit import Visit
 from clusterpass.service.settings.service import Settings
@@ -211,9 +211,12 @@ def test_only_a_code_is_a_notice(code: str, shown: bool) -> None:
     ],
 )
 def test_a_path_that_takes_a_form(path: str) -> None:
-    assert f"/page/{path}" in FORM_PATHS
+    assert f"/page/{path}" in FormPaths()
     for other in (f"/{path}", f"/page/{path}/", f"/page/{path}x", path.encode(), None):
-        assert other not in FORM_PATHS
+        assert other not in FormPaths()
+    assert f"/my.auth/page/{path}" in FormPaths("/my.auth")
+    for other in (f"/page/{path}", f"/my-auth/page/{path}", f"/x/my.auth/page/{path}"):
+        assert other not in FormPaths("/my.auth")
 
 
 @pytest.mark.parametrize(

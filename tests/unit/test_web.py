@@ -228,6 +228,14 @@ def test_cookies(secure: bool, prefix: str) -> None:
         assert cookie.same_site == "lax"
 
 
+def test_cookies_of_a_site_under_a_path() -> None:
+    for secure, prefix in ((True, "__Secure-"), (False, "")):
+        cookies = session_cookies(secure=secure, path="/auth")
+        for cookie in (cookies.access, cookies.refresh, cookies.csrf, cookies.notice):
+            assert cookie.name.startswith(f"{prefix}clusterpass-")
+            assert "; Path=/auth;" in cookie.header("x", None)[1]
+
+
 def test_the_origin_of_a_plaintext_site() -> None:
     host, origin = "localhost:8000", ["http://localhost:8000"]
     require_same_origin(host=host, fetch_site=[], origin=origin, secure=False)

@@ -76,7 +76,9 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
                 "log_format": "console",
             }
         )
-        announcement = _announcement(issuer, passwords, cluster)
+        portal = settings.portal
+        page = f"{issuer}{settings.page_prefix}" if portal is None else portal.url
+        announcement = _announcement(issuer, page, passwords, cluster)
         threading.Thread(target=_announce, args=(port, announcement), daemon=True).start()
         serve(settings)
     click.echo("Stopped the service and the cluster.")
@@ -102,7 +104,9 @@ def _announce(port: int, announcement: str) -> None:
     click.echo(announcement)
 
 
-def _announcement(address: str, passwords: dict[str, str], cluster: EmbeddedCluster) -> str:
+def _announcement(
+    address: str, page: str, passwords: dict[str, str], cluster: EmbeddedCluster
+) -> str:
     password = passwords[_USERNAME]
     ports = ", ".join(str(node.port) for node in cluster.nodes)
     login = f'{{"username": "{_USERNAME}", "password": "{password}", "device": "terminal"}}'
@@ -115,7 +119,7 @@ ClusterPass is running at {address} (cluster nodes on ports {ports})
     administrator  {_ADMINISTRATOR}
     password       {passwords[_ADMINISTRATOR]}
 
-Open {address} in a browser (as {_ADMINISTRATOR} also {address}/page/online), or paste this
+Open {page} in a browser (as {_ADMINISTRATOR} also {page}/page/online), or paste this
 into a shell:
 
     ANSWER=$(curl -s {address}/login -H 'Content-Type: application/json' -d '{login}')

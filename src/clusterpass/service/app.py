@@ -25,6 +25,7 @@ from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
+from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
@@ -104,11 +105,16 @@ class Application:
         store_url = settings.store_url.get_secret_value()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
             authenticator = make_authenticator(settings, manager, self._check)
-            gate = PageGate(config, settings.web())
+            proxy_cookies = ProxyCookies.of(settings, config)
+            gate = PageGate(config, settings.web(), proxy_cookies)
             jwks = config.keys.public_jwks()
-            devices = KnownDevices(config.keys, secure=settings.cookie_secure)
+            devices = KnownDevices(
+                config.keys, secure=settings.cookie_secure, path=settings.page_path
+            )
             bodies = self._body_reader(gate)
-            service = Service(settings, manager, authenticator, jwks, gate, devices, bodies)
+            service = Service(
+                settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
+            )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)
             self._authorize = front_door

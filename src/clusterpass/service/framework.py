@@ -31,7 +31,8 @@ from clusterpass.service.asgi.request_log import LOG_FIELDS, RequestLog, note_er
 from clusterpass.service.asgi.security_headers import SecurityHeaders
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
 from clusterpass.service.calls.service import Service
-from clusterpass.service.page.forms import FORM_PATHS
+from clusterpass.service.page.forms import FormPaths
+from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.routes import mount_page
 from clusterpass.web.problems import MEDIA_TYPE, Problem
 
@@ -61,11 +62,12 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
     app.include_router(administration.router)
     if service.settings.login_enabled:
         app.include_router(token_routes.login_router)
-        mount_page(app)
+        mount_page(app, Paths(service.settings.page_prefix))
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimits, form_paths=FORM_PATHS, reader=service.bodies)
+    form_paths = FormPaths(service.settings.page_prefix)
+    app.add_middleware(BodyLimits, form_paths=form_paths, reader=service.bodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, logger=logger)
     app.add_middleware(SecurityHeaders)

@@ -2,18 +2,19 @@
 
 - Over HTTPS they are ``__Host-`` cookies (RFC 6265bis section 4.1.3.2): Secure, HttpOnly, Path=/
   and no Domain, so that no other host, no subdomain and no plaintext connection can set or read
-  them. SameSite=Lax unless configured.
+  them. SameSite=Lax unless configured. Those of a site under a path have that path and the prefix
+  ``__Secure-``, so that the rest of the host does not receive them.
 - Over plaintext HTTP, for trials on a loopback address, they lack the prefix and Secure.
 - Scripts read one cookie, the CSRF token, which authenticates nobody.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import partial
+from typing import Literal
 
 from clusterpass.model.values import TokenPair
 
-_HOST_PREFIX: Final = "__Host-"
 SameSite = Literal["lax", "strict", "none"]
 
 
@@ -91,19 +92,42 @@ class SessionCookies:
         return tuple(each.header("", 0) for each in cookies)
 
 
+def own_cookie(
+    name: str,
+    *,
+    secure: bool,
+    path: str = "/",
+    domain: str | None = None,
+    http_only: bool = True,
+    same_site: SameSite = "lax",
+) -> Cookie:
+    """Return the cookie ``clusterpass-NAME``, with the strictest prefix that its attributes allow.
+
+    ``secure``: whether browsers reach the site over HTTPS; without it there is no prefix.
+    """
+    prefix = ""
+    if secure:
+        prefix = "__Host-" if path == "/" and domain is None else "__Secure-"
+    return Cookie(f"{prefix}clusterpass-{name}", secure, path, http_only, same_site, domain)
+
+
 def session_cookies(
-    *, secure: bool, same_site: SameSite = "lax", old: Sequence[Cookie] = ()
+    *,
+    secure: bool,
+    same_site: SameSite = "lax",
+    path: str = "/",
+    old: Sequence[Cookie] = (),
 ) -> SessionCookies:
     """Return the cookies.
 
-    ``secure``: whether browsers reach the site over HTTPS. ``old``: the cookies of another library,
-    which are to be deleted.
+    ``secure``: whether browsers reach the site over HTTPS. ``path``: the only paths that browsers
+    send them to. ``old``: the cookies of another library, which are to be deleted.
     """
-    prefix = _HOST_PREFIX if secure else ""
+    make = partial(own_cookie, secure=secure, path=path, same_site=same_site)
     return SessionCookies(
-        access=Cookie(f"{prefix}clusterpass-access", secure, same_site=same_site),
-        refresh=Cookie(f"{prefix}clusterpass-refresh", secure, same_site=same_site),
-        csrf=Cookie(f"{prefix}clusterpass-csrf", secure, http_only=False, same_site=same_site),
-        notice=Cookie(f"{prefix}clusterpass-notice", secure, same_site=same_site),
+        access=make("access"),
+        refresh=make("refresh"),
+        csrf=make("csrf", http_only=False),
+        notice=make("notice"),
         old=tuple(old),
     )

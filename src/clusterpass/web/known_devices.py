@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.web.cookies import Cookie, SameSite
+from clusterpass.web.cookies import SameSite, own_cookie
 
 LIFETIME: Final = 90 * 86_400
 """Seconds for which a device is known after a login."""
@@ -27,13 +27,19 @@ _VALUE: Final = re.compile(r"([0-9a-f]{32})\.([0-9]{1,12})\.([0-9a-f]{64})")
 class KnownDevices:
     """Makes and checks the tokens of one deployment."""
 
-    def __init__(self, keys: KeyRing, *, secure: bool, same_site: SameSite = "strict") -> None:
-        """``secure``: whether browsers reach the site over HTTPS. ``same_site``: of the cookie."""
+    def __init__(
+        self,
+        keys: KeyRing,
+        *,
+        secure: bool,
+        path: str = "/",
+        same_site: SameSite = "strict",
+    ) -> None:
+        """``secure``: whether browsers reach the site over HTTPS. ``path``, ``same_site``: of the
+        cookie."""
         others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
         self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
-        self.cookie: Final = Cookie(
-            f"{'__Host-' if secure else ''}clusterpass-device", secure, same_site=same_site
-        )
+        self.cookie: Final = own_cookie("device", secure=secure, path=path, same_site=same_site)
         """The cookie that carries the token of a browser."""
 
     def make(self, username: str, known: str | None = None) -> str:

@@ -72,6 +72,7 @@ class Door:
         self._hsts: Final = b"max-age=%d" % settings.hsts_seconds
         self._always_hsts: Final = settings.hsts_always and settings.hsts_seconds > 0
         self._proxies: Final = settings.web().networks if settings.hsts_seconds else ()
+        self._page: Final = settings.page_prefix
         self._has_more: Final = bool(self._origins or self._always_hsts or self._proxies)
         self._answer: Final = SecurityHeaders(RequestLog(_answer, logger=logger))
 
@@ -118,7 +119,7 @@ class Door:
         more: Headers = []
         if self._always_hsts or (self._proxies and self._is_https(scope)):
             more.append((b"strict-transport-security", self._hsts))
-        if self._origins and _is_for_programs(scope["path"]):
+        if self._origins and self._is_for_programs(scope["path"]):
             more.append((b"vary", b"Origin"))
             origin = self._listed_origin(scope)
             if origin is not None:
@@ -139,10 +140,16 @@ class Door:
     def _is_preflight(self, scope: Scope) -> bool:
         return (
             scope["method"] == "OPTIONS"
-            and _is_for_programs(scope["path"])
+            and self._is_for_programs(scope["path"])
             and self._listed_origin(scope) is not None
             and bool(header_values(scope, b"access-control-request-method"))
         )
+
+    def _is_for_programs(self, path: str) -> bool:
+        """Return whether ``path`` is none of the page's, which is for browsers on this site."""
+        if self._page:
+            return path != self._page and not path.startswith(f"{self._page}/")
+        return path != "/" and not path.startswith("/page/")
 
 
 def _hosts(scope: Scope) -> list[bytes]:
@@ -164,11 +171,6 @@ def _problem_with_path(path: str, raw: bytes) -> Problem | None:
         return None
     text = "The path has an encoded slash, a backslash, a dot segment or a control character."
     return of_status(400, text, _CLOSE)
-
-
-def _is_for_programs(path: str) -> bool:
-    """Return whether ``path`` is none of the page's, which is for browsers on this site alone."""
-    return path != "/" and not path.startswith("/page/")
 
 
 @lru_cache(256)

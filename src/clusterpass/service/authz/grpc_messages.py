@@ -14,14 +14,17 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from clusterpass.service.asgi.messages import Headers
 from clusterpass.service.asgi.request_log import REQUEST_ID
 from clusterpass.service.asgi.security_headers import DEFAULTS
-from clusterpass.service.authz.original_request import Asked
+from clusterpass.service.authz.original_request import ENVOY_OVER_GRPC, Asked
 from clusterpass.service.hot.responder import Answer
 
 _POLICY: Final = "policy"
 _RAW_PATH: Final = ":path"
-_STATUS: Final = {200: 0, 401: 16, 403: 7, 503: 14}
+_STATUS: Final = {200: 0, 302: 16, 401: 16, 403: 7, 503: 14}
 """The codes of gRPC (google.rpc.Code): OK, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE."""
 _INTERNAL: Final = 13
+_SET_COOKIE: Final = b"set-cookie"
+"""For the browser; all other headers of a 200 are for the upstream."""
+_APPEND: Final = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 _OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _NOT_PASSED_ON: Final = frozenset({b"content-length", b"server"})
 """What Envoy writes itself."""
@@ -63,7 +66,9 @@ def asked_in(request: Any, headers: Mapping[str, Sequence[str]], *, is_trusted: 
     # In the attribute, Envoy replaces what is not UTF-8.
     raw = headers.get(_RAW_PATH)
     path = raw[0] if raw else _as_bytes(http.path)
-    return Asked("request", is_trusted, known, method=http.method, suffix=path)
+    return Asked(
+        "request", is_trusted, known, method=http.method, suffix=path, proxy=ENVOY_OVER_GRPC
+    )
 
 
 def _as_bytes(text: str) -> str:
@@ -90,7 +95,14 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
     code = _STATUS.get(answer.status, _INTERNAL)
     if code == 0:
         return CheckResponse(
-            status={"code": code}, ok_response={"headers": _options(answer.headers)}
+            status={"code": code},
+            ok_response={
+                "headers": _options(each for each in answer.headers if each[0] != _SET_COOKIE),
+                # Beside the cookies that the application sets.
+                "response_headers_to_add": _options(
+                    (each for each in answer.headers if each[0] == _SET_COOKIE), _APPEND
+                ),
+            },
         )
     headers: Headers = [*answer.headers, *DEFAULTS, (REQUEST_ID, this_id)]
     return CheckResponse(
@@ -103,11 +115,13 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
     )
 
 
-def _options(headers: Iterable[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
+def _options(
+    headers: Iterable[tuple[bytes, bytes]], action: Any = _OVERWRITE
+) -> list[dict[str, Any]]:
     return [
         {
             "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
-            "append_action": _OVERWRITE,
+            "append_action": action,
             "keep_empty_value": True,
         }
         for name, value in headers

@@ -6,23 +6,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
+    AuthenticationError,
     ClusterPassError,
     Session,
 )
-from clusterpass.service.asgi.messages import Receive, Scope, Send, send_response
+from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send, send_response
 from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Denied, Grace, decide, rule_on
 from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
+from clusterpass.service.authz.navigation import leading_of, redirecting
 from clusterpass.service.authz.original_request import (
+    ENVOY_OVER_GRPC,
     FAMILIES,
     Asked,
     OriginalRequest,
     read_original,
 )
 from clusterpass.service.authz.policy import POLICY_NAME, Policies
+from clusterpass.service.authz.renewal import BrowserRequest
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.authz.warm_http import WarmResponses
 from clusterpass.service.calls.requests import address_of
@@ -41,6 +45,8 @@ _UNREADABLE: Final = Problem(
     "The access policy cannot be read.",
     headers={"Retry-After": "5"},
 )
+_COPY_COOKIES: Final = frozenset({"traefik", "forward-auth", ENVOY_OVER_GRPC})
+"""The proxies that pass the Cookie header of a 200 on, in place of that of the client."""
 _ERROR: Final = b"x-auth-error"
 """The header that names the error: some proxies keep nothing else of an answer but its status."""
 
@@ -66,10 +72,13 @@ class FrontDoor:
         self.identity: Final = Identity(settings.authz_identity_headers)
         self._grace: Final = Grace(settings.outage_grace, settings.authz_most_grace)
         self._cookie: Final = service.gate.settings.cookies.access.name
+        self._leading: Final = leading_of(settings)
         self._networks: Final = service.gate.settings.networks
         self._logs_all: Final = settings.log_warm_verifies
+        # A cookie for proxies may be renewed with any request, and is kept from the upstream.
+        cookie = self._cookie if service.proxy_cookies is None else None
         self.warm: Final = (
-            None if self._logs_all else Warm(service.sessions, policies, assertions, self._cookie)
+            None if self._logs_all else Warm(service.sessions, policies, assertions, cookie)
         )
         """What allows requests from memory; None where all that is allowed is logged."""
         self._warm_responses: Final = WarmResponses(self.warm, self.identity, self._networks)
@@ -128,22 +137,36 @@ class FrontDoor:
             fields["policy"] = name if POLICY_NAME.fullmatch(name) else "[invalid]"
             return _misnamed("unknown_policy", fields)
 
-        def token() -> str:
-            return token_of(asked.headers, self._cookie)
-
         original = read_original(asked)
+        cookies = self._service.proxy_cookies
+        browser = None if cookies is None else BrowserRequest(cookies, asked.headers, original)
+
+        def token() -> str:
+            return token_of(asked.headers, self._cookie) if browser is None else browser.token()
+
         ruling = rule_on(policy, original)
         decision = await decide(
             self._sessions, ruling, original.method, token, grace=self._grace, fields=fields
         )
+        cookie = None
+        if browser is not None:
+            decision, cookie = await browser.settle(self._sessions, decision)
         if isinstance(decision, Allowed):
             is_logged = self._logs_all or not decision.is_from_memory
-            return self._allow(decision.session, original, is_logged=is_logged)
+            answer = self._allow(decision.session, original, is_logged=is_logged)
+            if browser is not None:
+                answer.headers.extend(_cookie_headers(asked.proxy, browser, cookie))
+            return answer
         fields.update(audit_fields(original, ruling, address(), name))
         if isinstance(decision, Denied) and "subject" not in fields:
             subject = attempted_subject(self._sessions.config, token)
             if subject is not None:
                 fields["attempted_subject"] = subject
+        if self._leading is not None and isinstance(decision.error, AuthenticationError):
+            url = self._leading.away(original, asked.headers, decision.error)
+            if url is not None:
+                problem = note_error(fields, decision.error)
+                return _named(answer_problem(redirecting(problem, url, asked.proxy)), fields)
         raise decision.error
 
     def _asked(self, scope: Scope, endpoint: Endpoint, headers: dict[str, list[str]]) -> Asked:
@@ -154,6 +177,8 @@ class FrontDoor:
             headers=headers,
             method=scope["method"],
             suffix=endpoint.suffix,
+            query=scope["query_string"].decode("latin-1"),
+            proxy=endpoint.proxy,
         )
 
     def _allow(
@@ -164,6 +189,19 @@ class FrontDoor:
             assertion = self._assertions.of(session, original.host)
         sent = self.identity.encoded(session, assertion)
         return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)
+
+
+def _cookie_headers(
+    proxy: str, browser: BrowserRequest, renewed: tuple[str, str] | None
+) -> Headers:
+    """Return what a proxy passes on to the browser, and what to the upstream in place of Cookie."""
+    headers: Headers = []
+    if renewed is not None:
+        headers.append((b"set-cookie", renewed[1].encode("latin-1")))
+    others = browser.other_cookies() if proxy in _COPY_COOKIES else None
+    if others is not None:
+        headers.append((b"cookie", others.encode("latin-1")))
+    return headers
 
 
 def _misnamed(reason: str, fields: dict[str, Any]) -> Answer:

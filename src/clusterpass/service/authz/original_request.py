@@ -30,6 +30,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "envoy": "request",
 }
 """What each proxy sends; the keys are the names of the endpoints."""
+ENVOY_OVER_GRPC: Final = "envoy-grpc"
+"""Who asks where no path of an endpoint says so."""
 _HEADERS: Final[Mapping[Family, tuple[str, str, str, str]]] = {
     "original": ("x-original-method", "x-original-proto", "x-original-host", "x-original-uri"),
     "forwarded": (
@@ -62,6 +64,10 @@ class Asked:
     """The method of the request to the endpoint."""
     suffix: str = ""
     """The path behind that of the endpoint, not decoded."""
+    query: str = ""
+    """The query of the request to the endpoint; decides nothing."""
+    proxy: str = ""
+    """Who asks: a key of ``FAMILIES``, or ENVOY_OVER_GRPC."""
 
     def of(self, name: str) -> Sequence[str]:
         """Return the values of a header."""
@@ -86,6 +92,10 @@ class OriginalRequest:
     """For a CORS preflight, the method of the request that is to follow."""
     fault: str | None = None
     """Why no rule can judge the request: a reason of ``denial``; None: one can."""
+    authority: str | None = None
+    """The host in lower case, with the port if the proxy names it."""
+    target: str = ""
+    """The path and the query as the client sent them, to lead a browser back to; not checked."""
 
 
 def describing_headers(family: Family) -> tuple[str, str, str, str]:
@@ -122,11 +132,18 @@ def read_original(asked: Asked) -> OriginalRequest:
         method=method,
         scheme=_SCHEMES.get((_only(asked.of(proto_name)) or "").lower()),
         host=named["name"] if named else None,
+        authority=named[0] if named else None,
         path=path,
         uri=(uri or "").partition("?")[0],
+        target=_target(asked, uri or ""),
         preflight_for=_preflight(asked, method),
         fault=fault,
     )
+
+
+def _target(asked: Asked, uri: str) -> str:
+    """Return the path with its query, which Envoy appends to the path of the endpoint."""
+    return f"{uri}?{asked.query}" if asked.family == "request" and asked.query else uri
 
 
 def _preflight(asked: Asked, method: str | None) -> str | None:

@@ -36,9 +36,10 @@ class Warm:
         sessions: AsyncSessionManager,
         policies: Callable[[], Policies | None] | None,
         assertions: "Assertions | None",
-        cookie: str,
+        cookie: str | None,
     ) -> None:
-        """As for :class:`FrontDoor`. ``cookie``: the name of the cookie with an access token."""
+        """As for :class:`FrontDoor`. ``cookie``: the name of the cookie with an access token; None:
+        no request with a cookie is answered here, as its answer depends on more."""
         self._recall: Final = sessions.recall
         self._policies: Final = policies
         self._assertions: Final = assertions
@@ -57,6 +58,8 @@ class Warm:
         ``key``: all that a rule depends on. ``policy``: the name of the policy. ``asked``: returns
         what a trusted proxy says. ``headers``: of the request, none of which came twice.
         """
+        if self._cookie is None and b"cookie" in headers:
+            return None
         policies = None if self._policies is None else self._policies()
         if policies is None and self._policies is not None:
             return None
@@ -82,7 +85,7 @@ class Warm:
             usual = authorization[:7] == _SCHEME
             return authorization[7:].decode("latin-1") if usual else ""
         cookies = headers.get(b"cookie")
-        if cookies is None:
+        if cookies is None or self._cookie is None:
             return ""
         return sent_cookies((cookies.decode("latin-1"),)).get(self._cookie, "")
 

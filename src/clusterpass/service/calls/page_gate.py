@@ -6,8 +6,9 @@ whoever makes one up changes how long their own browser keeps its tokens, and no
 
 from typing import Final
 
-from clusterpass import Config, TokenPair
-from clusterpass.web.cookies import Cookie
+from clusterpass import Config, Session, TokenPair
+from clusterpass.service.calls.proxy_cookie import ProxyCookies
+from clusterpass.web.cookies import own_cookie
 from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.sent_cookies import sent_cookies
 from clusterpass.web.settings import WebSettings
@@ -18,11 +19,19 @@ _YES: Final = "1"
 class PageGate(Gate):
     """The gate of the page."""
 
-    def __init__(self, config: Config, settings: WebSettings) -> None:
-        """As for :class:`clusterpass.web.gate.Gate`."""
+    def __init__(
+        self,
+        config: Config,
+        settings: WebSettings,
+        proxy_cookies: ProxyCookies | None = None,
+    ) -> None:
+        """``proxy_cookies``: of browsers behind proxies. The others: as for
+        :class:`clusterpass.web.gate.Gate`."""
         super().__init__(config, settings)
-        prefix = "__Host-" if settings.cookie_secure else ""
-        self._remember: Final = Cookie(f"{prefix}clusterpass-remember", settings.cookie_secure)
+        self._proxy_cookies: Final = proxy_cookies
+        self._remember: Final = own_cookie(
+            "remember", secure=settings.cookie_secure, path=settings.cookies.access.path
+        )
 
     def keep(self, visit: Visit, pair: TokenPair, *, remember: bool | None = None) -> None:
         """Have the response give ``pair`` to the browser.
@@ -37,12 +46,28 @@ class PageGate(Gate):
             self._set_tokens(visit, (self._remember.header(_YES, pair.session_expires_in),))
         elif noted is not None:
             self._set_tokens(visit, (self._remember.header("", 0),))
+        if self._proxy_cookies is not None:
+            header = self._proxy_cookies.for_pair(pair, is_lasting=remember)
+            self._set_tokens(visit, (header,))
+
+    def admit_to_proxies(self, visit: Visit, session: Session, access_token: str) -> None:
+        """Have the response give the browser the cookie by which ``session`` counts behind proxies.
+
+        ``access_token``: of the session.
+        """
+        if self._proxy_cookies is not None:
+            is_lasting = self._noted(visit) == _YES
+            given = (session, access_token)
+            header = self._proxy_cookies.for_session(*given, is_lasting=is_lasting)
+            self._set_tokens(visit, (header,))
 
     def forget(self, visit: Visit) -> None:
         """Have the response take the tokens away from the browser."""
         super().forget(visit)
         if self._noted(visit) is not None:
             self._set_tokens(visit, (self._remember.header("", 0),))
+        if self._proxy_cookies is not None:
+            self._set_tokens(visit, (self._proxy_cookies.forgotten(),))
 
     def _noted(self, visit: Visit) -> str | None:
         return sent_cookies(visit.request.header("cookie")).get(self._remember.name)

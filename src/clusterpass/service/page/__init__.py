@@ -3,6 +3,7 @@
 - ``routes`` mounts everything else on the application; ``handlers`` is what all routes share.
 - ``home``, ``login``: the pages for every user. ``administration``, ``administration_actions``,
   ``step_up``: the pages and actions for administrators.
+- ``returning``, ``stepping_up``: for browsers that a proxy has led here.
 - ``visit``: the session of the browser that sends a request; ``forms``: what it submits.
 - ``rendering``, ``sentences``, ``history``, ``session_end``, ``device_types``: from values to HTML.
 """

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -18,11 +17,10 @@ from clusterpass import (
 )
 from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.home import impersonator_of
+from clusterpass.service.page.paths import ONLINE, SUBJECT, Paths
 from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.visit import Visit, Visitor
 
-ONLINE: Final = "/page/online"
-SUBJECT: Final = "/page/subject"
 _SUBJECTS_ON_A_PAGE: Final = 50
 BAN_CHOICES: Final = (
     ("hour", "1 hour", 3600),
@@ -40,13 +38,14 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
     page: OnlinePage = await online.page(cursor, limit=_SUBJECTS_ON_A_PAGE)
     count = await online.count() if cursor is None else None
     return render(
+        visit.paths,
         "online.html",
-        subjects=_by_subject(page.sessions),
+        subjects=_by_subject(visit.paths, page.sessions),
         count=count,
         is_first=cursor is None,
         next_page=None
         if page.next_cursor is None
-        else f"{ONLINE}?{urlencode({'cursor': page.next_cursor})}",
+        else visit.paths.at(ONLINE, cursor=page.next_cursor),
         form_token=visit.csrf.make(visitor.session.session_id),
         notice=notice(visit.take_notice()),
     )
@@ -59,6 +58,7 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     found = await sessions.sessions(subject)
     claims = await sessions.claims.get(subject)
     return render(
+        visit.paths,
         "subject.html",
         subject=subject,
         may_be_impersonated=subject != visitor.session.subject
@@ -74,14 +74,14 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     )
 
 
-def subject_page(subject: str) -> str:
+def subject_page(paths: Paths, subject: str) -> str:
     """Return the URL path and query of the page about ``subject``."""
-    return f"{SUBJECT}?{urlencode({'name': subject})}"
+    return paths.at(SUBJECT, name=subject)
 
 
-def _by_subject(sessions: Iterable[Session]) -> list[tuple[str, str, list[Session]]]:
+def _by_subject(paths: Paths, sessions: Iterable[Session]) -> list[tuple[str, str, list[Session]]]:
     """Group sessions by subject: its name, the URL of its page, its sessions. Keeps the order."""
     return [
-        (subject, subject_page(subject), list(of_one))
+        (subject, subject_page(paths, subject), list(of_one))
         for subject, of_one in groupby(sessions, key=lambda session: session.subject)
     ]

@@ -71,7 +71,7 @@ async def impersonate(visit: Visit, visitor: Visitor, fields: Fields) -> Respons
         for_seconds=int(minutes) * 60,
     )
     visit.set_tokens(pair)
-    return redirect()
+    return redirect(visit)
 
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -93,4 +93,4 @@ def _text(fields: Fields, name: str) -> str:
 
 
 def _to_subject(visit: Visit, subject: str, code: str) -> Response:
-    return redirect(visit, code, to=subject_page(subject))
+    return redirect(visit, code, to=subject_page(visit.paths, subject))

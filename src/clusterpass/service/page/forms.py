@@ -9,8 +9,8 @@ from starlette.requests import Request
 from clusterpass import InvalidInput
 
 _MOST_FIELDS: Final = 8
-_FORM_PATH: Final = re.compile(
-    r"/page/(login|logout|confirm|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
+_FORM_PATH: Final = (
+    r"/page/(login|logout|confirm|step-up|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
     r"|subject/(revoke|revoke-all|ban|lift|impersonate))"
 )
 
@@ -18,11 +18,12 @@ _FORM_PATH: Final = re.compile(
 class FormPaths:
     """The paths that accept forms, as a container of strings."""
 
+    def __init__(self, prefix: str = "") -> None:
+        """``prefix``: of all paths of the page."""
+        self._form: Final = re.compile(re.escape(prefix) + _FORM_PATH)
+
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and _FORM_PATH.fullmatch(path) is not None
-
-
-FORM_PATHS: Final = FormPaths()
+        return isinstance(path, str) and self._form.fullmatch(path) is not None
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,13 +18,11 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.request_log import describe_exception
 from clusterpass.service.page.forms import read_form
+from clusterpass.service.page.paths import HOME, LOGIN
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.problems import Problem, of_error
-
-HOME: Final = "/"
-LOGIN: Final = "/page/login"
 
 Fields = dict[str, str]
 Handler = Callable[[Visit], Awaitable[Response]]
@@ -42,7 +39,7 @@ def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             response = await handler(visit)
         except InvalidToken as error:
             # The session ended during the request; the home page explains why.
-            response = redirect() if request.method == "POST" else _error_page(visit, error)
+            response = redirect(visit) if request.method == "POST" else _error_page(visit, error)
         except ClusterPassError as error:
             response = _error_page(visit, error)
         visit.set_cookies(response)
@@ -63,9 +60,9 @@ def form_handler(action: Action, *, for_administrators: bool = False) -> Handler
         visitor = await visit.authenticate()
         if isinstance(visitor, Anonymous):
             # The home page explains why, and deletes cookies that are no longer valid.
-            return redirect()
+            return redirect(visit)
         if for_administrators and not visit.is_administrator(visitor.session):
-            return not_found()
+            return not_found(visit)
         visit.csrf.require(visitor.session.session_id, fields.get(TOKEN_FIELD, ""))
         return await action(visit, visitor, fields)
 
@@ -78,25 +75,28 @@ def administrator_view(view: View) -> Handler:
     async def handle(visit: Visit) -> Response:
         visitor = await visit.authenticate()
         if isinstance(visitor, Anonymous):
-            return redirect()
+            return redirect(visit)
         if not visit.is_administrator(visitor.session):
-            return not_found()
+            return not_found(visit)
         return await view(visit, visitor)
 
     return handle
 
 
-def redirect(visit: Visit | None = None, code: str | None = None, *, to: str = HOME) -> Response:
-    """Redirect the browser to another page (303), which shows the notice that ``code`` names."""
-    if visit is not None and code is not None:
+def redirect(visit: Visit, code: str | None = None, *, to: str | None = None) -> Response:
+    """Redirect the browser to another page (303), which shows the notice that ``code`` names.
+
+    ``to``: its path, with the prefix; by default, that of the home page.
+    """
+    if code is not None:
         visit.leave_notice(code)
-    return RedirectResponse(to, 303)
+    return RedirectResponse(visit.paths.at(HOME) if to is None else to, 303)
 
 
-def not_found() -> Response:
+def not_found(visit: Visit) -> Response:
     """Return the 404 page, which does not tell whether the address exists for administrators."""
     text = "This page does not exist, or you do not have access to it."
-    return render("message.html", 404, title="Page not found", text=text)
+    return render(visit.paths, "message.html", 404, title="Page not found", text=text)
 
 
 def _error_page(visit: Visit, error: ClusterPassError) -> Response:
@@ -105,7 +105,9 @@ def _error_page(visit: Visit, error: ClusterPassError) -> Response:
     if problem.status == 500:
         visit.log(**describe_exception(error))
     title, text = _explain(visit, error, problem)
-    return render("message.html", problem.status, problem.headers, title=title, text=text)
+    return render(
+        visit.paths, "message.html", problem.status, problem.headers, title=title, text=text
+    )
 
 
 def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[str, str]:
@@ -119,9 +121,10 @@ def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[s
         text = "Your change could not be confirmed. Try again in a moment."
         return "Service temporarily unavailable", text
     if isinstance(error, StoreUnavailable):
-        if visit.request.url.path == LOGIN:
+        is_form = visit.request.method == "POST"
+        if is_form and visit.paths.is_at(LOGIN, visit.request.url.path):
             text = "You could not be logged in. Try again in a moment."
-        elif visit.request.method == "POST":
+        elif is_form:
             text = "You are still logged in. Go back and check whether your change was made."
         else:
             text = "You have not been logged out. Try again in a moment."

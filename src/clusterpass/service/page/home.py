@@ -35,6 +35,7 @@ async def show_home(visit: Visit) -> Response:
     # The current session may end meanwhile: the page shows it as verify returned it.
     others = [each for each in found if each.session_id != session.session_id]
     return render(
+        visit.paths,
         "sessions.html",
         session=session,
         support=impersonator_of(session),

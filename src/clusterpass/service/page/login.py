@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -22,9 +23,18 @@ from clusterpass import (
     TooManySessions,
     is_session_id,
 )
+from clusterpass.service.authz.return_address import ReturnAddress
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.handlers import Fields, redirect
+from clusterpass.service.page.handlers import Fields
 from clusterpass.service.page.rendering import notice, render
+from clusterpass.service.page.returning import (
+    FIELD,
+    address_in,
+    address_of_link,
+    form_headers,
+    form_values,
+    go_on,
+)
 from clusterpass.service.page.sentences import Notice, Sentence, duration
 from clusterpass.service.page.session_end import explain, explain_ban
 from clusterpass.service.page.visit import Anonymous, Visit
@@ -53,7 +63,21 @@ async def show_login(visit: Visit, visitor: Anonymous) -> Response:
     if visitor.session_end is not None:
         shown = Notice(explain(visitor.session_end))
         visit.clear_tokens()
-    return _form(200, shown=shown)
+    return _form(visit, 200, shown=shown, address=address_of_link(visit))
+
+
+async def open_login(visit: Visit) -> Response:
+    """Lead a visitor with a session to where they wanted to go; show the others the login form."""
+    address = address_of_link(visit)
+    if address is None:
+        return go_on(visit, None)  # the home page shows the form, too
+    visitor = await visit.authenticate()
+    if isinstance(visitor, Anonymous):
+        return await show_login(visit, visitor)
+    visit.admit_to_proxies(visitor)
+    if visit.is_led_in_circles():
+        return render(visit.paths, "circles.html", 409, address=address.url)
+    return go_on(visit, address)
 
 
 async def log_in(visit: Visit) -> Response:
@@ -61,8 +85,9 @@ async def log_in(visit: Visit) -> Response:
     visit.require_own_origin()
     fields = await read_form(visit.request)
     username, password = fields.get("username", ""), fields.get("password", "")
+    address = address_in(visit, fields.get(FIELD, ""))
     if not username or not password:
-        return _form(400, error=(_EMPTY,), fields=fields)
+        return _form(visit, 400, error=(_EMPTY,), fields=fields, address=address)
     user_agent = visit.request.headers.get("user-agent", "")
     kind, replace = device_type(user_agent), fields.get("replace", "")
     known = await visit.known_as(username)
@@ -81,65 +106,82 @@ async def log_in(visit: Visit) -> Response:
     except _REFUSALS as error:
         if isinstance(error, InvalidCredentials | TooManyAttempts):
             visit.log_attempt(username, error)
-        return _refusal(visit, error, fields, kind)
+        return _refusal(visit, error, fields, kind, address)
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()
     visit.set_tokens(pair, remember="remember" in fields)
     visit.keep_device(username, known)
     visit.take_notice()  # it was for the form
-    return redirect()
+    return go_on(visit, address)
 
 
-def _refusal(visit: Visit, error: ClusterPassError, fields: Fields, kind: str | None) -> Response:
+def _refusal(
+    visit: Visit,
+    error: ClusterPassError,
+    fields: Fields,
+    kind: str | None,
+    address: ReturnAddress | None,
+) -> Response:
+    form = partial(_form, visit, fields=fields, address=address)
     match error:
         case TooManySessions():
             visit.log(error=error.code)
             policy = visit.service.sessions.config.policy
-            return _choose_device(_replaceable(error.sessions, policy, kind), fields)
+            sessions = _replaceable(error.sessions, policy, kind)
+            return _choose_device(visit, sessions, fields, address)
         case SubjectBanned():
             visit.log(error=error.code)
-            return _form(403, error=explain_ban(error.ban), fields=fields)
+            return form(403, error=explain_ban(error.ban))
         case LoginOvertaken():
             visit.log(error=error.code)
-            return _form(409, error=(_OVERTAKEN,), fields=fields)
+            return form(409, error=(_OVERTAKEN,))
         case TooManyAttempts():
             sentence = f"Too many attempts. Try again in {duration(error.retry_after)}."
             headers = {"Retry-After": str(error.retry_after)}
-            return _form(429, error=(sentence,), fields=fields, headers=headers)
+            return form(429, error=(sentence,), headers=headers)
     # A malformed user name gets the same response as an unknown one.
     headers = {"WWW-Authenticate": BEARER}
-    return _form(401, error=(_INCORRECT,), fields=fields, headers=headers)
+    return form(401, error=(_INCORRECT,), headers=headers)
 
 
 def _form(
+    visit: Visit,
     status: int,
     *,
     shown: Notice | None = None,
     error: Sentence = (),
     fields: Fields | None = None,
     headers: Mapping[str, str] | None = None,
+    address: ReturnAddress | None = None,
 ) -> Response:
     # Also after the device list: devices are shown only after the correct password.
     fields = fields or {}
     return render(
+        visit.paths,
         "login.html",
         status,
-        headers,
+        {**(headers or {}), **form_headers(address)},
         notice=shown,
         error=error,
         username=fields.get("username", ""),
         is_remembered="remember" in fields,
+        **form_values(address),
     )
 
 
-def _choose_device(sessions: list[Session], fields: Fields) -> Response:
+def _choose_device(
+    visit: Visit, sessions: list[Session], fields: Fields, address: ReturnAddress | None
+) -> Response:
     return render(
+        visit.paths,
         "too_many.html",
         409,
+        form_headers(address),
         sessions=sessions,
         error=(_CHOOSE_ONE,) if "replace" in fields else (),
         username=fields["username"],
         is_remembered="remember" in fields,
+        **form_values(address),
     )
 
 

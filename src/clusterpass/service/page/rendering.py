@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from clusterpass.service.page.device_types import device_icon, plural
+from clusterpass.service.page.paths import STYLE as STYLE_PATH, Paths
 from clusterpass.service.page.sentences import (
     Notice,
     is_moment,
@@ -29,11 +30,20 @@ STYLE: Final = b"\n".join(
     files(__package__).joinpath("static", name).read_bytes() for name in _STYLE_SHEETS
 )
 STYLE_VERSION: Final = hashlib.sha256(STYLE).hexdigest()[:16]
-STYLE_PATH: Final = "/page/page.css"
+
+
+def content_security_policy(form_target: str = "") -> str:
+    """Return the policy of a page; ``form_target``: an origin that its form may lead to."""
+    targets = f"'self' {form_target}".rstrip()
+    return (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
+        f" form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
 _HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:;"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": content_security_policy(),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -58,9 +68,14 @@ _COUNTS: Final = {
 
 
 def render(
-    template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    paths: Paths,
+    template: str,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
 ) -> Response:
-    """Return the HTML response made from ``template``."""
+    """Return the HTML response made from ``template``; ``paths``: what its links lead to."""
+    values |= {"at": paths.at, "style": paths.at(STYLE_PATH, v=STYLE_VERSION)}
     text = _environment.get_template(template).render(values)
     return HTMLResponse(text, status, headers={**_HEADERS, **(headers or {})})
 
@@ -89,4 +104,3 @@ _environment.filters["device_icon"] = device_icon
 _environment.filters["plural"] = plural
 _environment.tests["quoted"] = is_quoted
 _environment.tests["moment"] = is_moment
-_environment.globals["style"] = f"{STYLE_PATH}?v={STYLE_VERSION}"

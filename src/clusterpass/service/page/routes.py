@@ -9,11 +9,9 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from clusterpass.service.page.administration import ONLINE, SUBJECT, show_online, show_subject
+from clusterpass.service.page.administration import show_online, show_subject
 from clusterpass.service.page.administration_actions import ACTIONS
 from clusterpass.service.page.handlers import (
-    HOME,
-    LOGIN,
     Handler,
     administrator_view,
     endpoint,
@@ -21,21 +19,36 @@ from clusterpass.service.page.handlers import (
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
-from clusterpass.service.page.login import log_in
-from clusterpass.service.page.rendering import STYLE, STYLE_PATH, STYLE_VERSION
-from clusterpass.service.page.step_up import CONFIRM, confirmation, requiring_recent_login
+from clusterpass.service.page.login import log_in, open_login
+from clusterpass.service.page.paths import (
+    CONFIRM,
+    HOME,
+    LOGIN,
+    LOGOUT,
+    ONLINE,
+    STEP_UP,
+    STYLE as STYLE_PATH,
+    SUBJECT,
+    Paths,
+)
+from clusterpass.service.page.rendering import STYLE, STYLE_VERSION
+from clusterpass.service.page.step_up import confirmation, requiring_recent_login
+from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
-def mount_page(app: FastAPI) -> None:
-    """Add the page at ``/``, the targets of its forms, and its style sheet to ``app``."""
+def mount_page(app: FastAPI, paths: Paths) -> None:
+    """Add the page, the targets of its forms, and its style sheet to ``app``, at ``paths``."""
     handlers: list[tuple[str, str, Handler]] = [
         ("GET", HOME, show_home),
         ("GET", STYLE_PATH, _style),
+        ("GET", LOGIN, open_login),
         ("POST", LOGIN, log_in),
-        ("POST", "/page/logout", form_handler(log_out)),
+        ("GET", STEP_UP, open_step_up),
+        ("POST", STEP_UP, step_up),
+        ("POST", LOGOUT, form_handler(log_out)),
         ("POST", "/page/sessions/revoke-others", form_handler(end_others)),
         ("POST", "/page/sessions/revoke-kind", form_handler(end_kind)),
         ("POST", "/page/sessions/{session_id}/revoke", form_handler(end_one)),
@@ -49,12 +62,14 @@ def mount_page(app: FastAPI) -> None:
         handlers.append(("POST", f"{SUBJECT}/{name}", handler))
     # The target of a form, when it is opened or reloaded.
     handlers.append(("GET", "/page/{rest:path}", _go_home))
+    if paths.prefix:
+        app.add_route(paths.prefix, endpoint(_go_home), methods=["GET"], include_in_schema=False)
     for method, path, handler in handlers:
-        app.add_route(path, endpoint(handler), methods=[method], include_in_schema=False)
+        app.add_route(paths.at(path), endpoint(handler), methods=[method], include_in_schema=False)
 
 
-async def _go_home(_: Visit) -> Response:
-    return redirect()
+async def _go_home(visit: Visit) -> Response:
+    return redirect(visit)
 
 
 async def _style(visit: Visit) -> Response:

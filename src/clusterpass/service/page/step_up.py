@@ -7,14 +7,17 @@
 """
 
 from collections.abc import Mapping
-from typing import Final
+from http import HTTPStatus
+from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
 from clusterpass import (
     InvalidCredentials,
     InvalidInput,
+    Session,
     StepUpRequired,
+    TokenPair,
     TooManyAttempts,
 )
 from clusterpass.service.calls.verify import STRICT
@@ -26,7 +29,6 @@ from clusterpass.service.page.visit import Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.challenges import BEARER
 
-CONFIRM: Final = "/page/confirm"
 _ACTION_FIELD: Final = "act"
 _DESCRIPTIONS: Final = {
     "revoke": "log out a device of",
@@ -36,6 +38,49 @@ _DESCRIPTIONS: Final = {
     "impersonate": "impersonate",
 }
 _OWN_FIELDS: Final = frozenset({TOKEN_FIELD, "password", _ACTION_FIELD})
+
+
+class Refusal(NamedTuple):
+    """Why a password does not step up the session."""
+
+    status: int
+    error: str
+    """For the user."""
+    retry_after: int = 0
+    """Seconds until another attempt counts; 0: at once."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the response."""
+        headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = BEARER
+        return headers
+
+
+async def elevated(visit: Visit, session: Session, password: str) -> TokenPair | Refusal:
+    """Step up ``session`` if ``password`` is that of its user, and give its browser new tokens."""
+    service = visit.service
+    if not password:
+        return Refusal(400, "Enter your password.")
+    try:
+        await service.authenticator.confirm(
+            session.subject, password, address=visit.address, known=session.session_id
+        )
+    except (InvalidCredentials, InvalidInput):
+        return Refusal(401, "The password is incorrect.")
+    except TooManyAttempts as error:
+        wait = error.retry_after
+        return Refusal(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
+    pair = await service.sessions.elevate(
+        session,
+        service.sessions.config.levels[0],
+        for_seconds=service.settings.step_up_seconds,
+        amr=("pwd",),
+        address=visit.address,
+    )
+    visit.set_tokens(pair)
+    return pair
 
 
 def requiring_recent_login(name: str, action: Action) -> Action:
@@ -62,35 +107,14 @@ def confirmation(actions: Mapping[str, Action]) -> Action:
     """Return the action of the password form; ``actions``: by the names that forms use."""
 
     async def confirm(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
-        service, session = visit.service, visitor.session
+        session = visitor.session
         name, password = fields.get(_ACTION_FIELD, ""), fields.get("password", "")
         if name not in actions:
-            return redirect()
+            return redirect(visit)
 
-        def ask_again(status: int, error: str, retry_after: int = 0) -> Response:
-            return _ask_password(
-                visit, visitor, name, fields, status=status, error=error, retry_after=retry_after
-            )
-
-        if not password:
-            return ask_again(400, "Enter your password.")
-        try:
-            await service.authenticator.confirm(
-                session.subject, password, address=visit.address, known=session.session_id
-            )
-        except (InvalidCredentials, InvalidInput):
-            return ask_again(401, "The password is incorrect.")
-        except TooManyAttempts as error:
-            wait = error.retry_after
-            return ask_again(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
-        pair = await service.sessions.elevate(
-            session,
-            service.sessions.config.levels[0],
-            for_seconds=service.settings.step_up_seconds,
-            amr=("pwd",),
-            address=visit.address,
-        )
-        visit.set_tokens(pair)
+        pair = await elevated(visit, session, password)
+        if isinstance(pair, Refusal):
+            return _ask_password(visit, visitor, name, fields, pair)
         return await actions[name](visit, Visitor(session, pair.access_token), fields)
 
     return confirm
@@ -101,25 +125,20 @@ def _ask_password(
     visitor: Visitor,
     name: str,
     fields: Fields,
-    *,
-    status: int = 200,
-    error: str = "",
-    retry_after: int = 0,
+    refused: Refusal | None = None,
 ) -> Response:
-    headers = {"Retry-After": str(retry_after)} if retry_after else {}
-    if status == 401:
-        headers["WWW-Authenticate"] = BEARER
     subject = fields.get("subject", "")
     return render(
+        visit.paths,
         "confirm.html",
-        status,
-        headers,
+        200 if refused is None else refused.status,
+        {} if refused is None else refused.headers,
         action=name,
         description=_DESCRIPTIONS[name],
         kept=[(key, value) for key, value in fields.items() if key not in _OWN_FIELDS],
         subject=subject,
-        subject_page=subject_page(subject),
+        subject_page=subject_page(visit.paths, subject),
         username=visitor.session.subject,
-        error=error,
+        error="" if refused is None else refused.error,
         form_token=visit.csrf.make(visitor.session.session_id),
     )

@@ -34,7 +34,9 @@ from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.calls.requests import log_attempt, log_session
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.session_end import SessionEnd
+from clusterpass.web.cookies import own_cookie
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import run_async
@@ -45,6 +47,9 @@ from clusterpass.web.sent_cookies import sent_cookies
 _NOTICE_SECONDS: Final = 60
 _NOTICE: Final = re.compile(r"[a-z]{1,20}(-[0-9]{1,3})?")
 _FRESH: Final = Needs(strict=True)
+_COUNT: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
+_MOST_TIMES: Final = 6
+_LED_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,11 @@ class Visit:
         return self.service.gate.address(self.web.request)
 
     @property
+    def paths(self) -> Paths:
+        """Where the page is."""
+        return Paths(self.service.settings.page_prefix)
+
+    @property
     def csrf(self) -> CsrfTokens:
         """The tokens of the page's forms."""
         tokens = self.service.gate.csrf
@@ -107,7 +117,7 @@ class Visit:
         try:
             session = await run_async(self.service.sessions, identified)
         except TokenMissing:
-            return Anonymous()
+            return Anonymous(await self._end_behind_proxies())
         except (InvalidToken, InvalidRefreshToken) as error:
             return Anonymous(await self._end(error))
         log_session(self.request.scope.get(LOG_FIELDS, {}), session)
@@ -117,7 +127,7 @@ class Visit:
     async def end_session_of_browser(self) -> None:
         """End the sessions that the browser sent tokens of, on a best-effort basis."""
         found = find_credentials(self.web.request, self.service.gate.settings)
-        for token in (found.access_token, found.refresh_token):
+        for token in (found.access_token, found.refresh_token, self._token_behind_proxies()):
             if token is not None:
                 # The token may be invalid or its session ended; the new login is valid in any case.
                 with suppress(AuthenticationError, StoreUnavailable):
@@ -182,6 +192,19 @@ class Visit:
         code = sent_cookies(self.web.request.header("cookie")).get(cookie.name, "")
         return code if _NOTICE.fullmatch(code) else None
 
+    def is_led_in_circles(self) -> bool:
+        """Return whether a proxy has led the browser here again and again, within seconds.
+
+        Its cookie for proxies does not reach them then.
+        """
+        cookie = own_cookie(
+            "led", secure=self.service.settings.cookie_secure, path=self.service.settings.page_path
+        )
+        sent = sent_cookies(self.web.request.header("cookie")).get(cookie.name, "")
+        times = int(sent) + 1 if _COUNT.fullmatch(sent) else 1
+        self.web.headers.append(cookie.header(str(min(times, _MOST_TIMES)), _LED_SECONDS))
+        return times >= _MOST_TIMES
+
     def set_cookies(self, response: Response) -> None:
         """Set and delete the cookies of the browser by ``response``."""
         for name, value in self.web.headers:
@@ -190,6 +213,31 @@ class Visit:
     def log(self, **fields: Any) -> None:
         """Add fields to the log line of the request; never a secret."""
         self.request.scope.get(LOG_FIELDS, {}).update(fields)
+
+    def admit_to_proxies(self, visitor: Visitor) -> None:
+        """Have the response give the browser the cookie for proxies, where there is one."""
+        self.service.gate.admit_to_proxies(self.web, visitor.session, visitor.access_token)
+
+    async def _end_behind_proxies(self) -> SessionEnd | None:
+        """Return how the session of the cookie for proxies ended, which may have outlived ours."""
+        token = self._token_behind_proxies()
+        if token is None:
+            return None
+        try:
+            await self.service.sessions.verify(token, verification=STRICT)
+        except InvalidToken as error:
+            self.web.presented = token
+            return await self._end(error)
+        return None
+
+    def _token_behind_proxies(self) -> str | None:
+        """Return an access token of the session of the cookie for proxies; None without one."""
+        cookies = self.service.proxy_cookies
+        if cookies is not None:
+            sent = sent_cookies(self.web.request.header("cookie")).get(cookies.cookie.name, "")
+            with suppress(InvalidToken):
+                return cookies.access_token(cookies.read(sent))
+        return None
 
     def log_attempt(self, username: str, error: ClusterPassError) -> None:
         """Add to the log line that a login as ``username`` was refused."""

@@ -22,7 +22,7 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.door import DoorSettings
+from clusterpass.service.settings.browsers import BrowserSettings, PageSettings
 from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
@@ -40,7 +40,7 @@ _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 Network = IPv4Network | IPv6Network
 
 
-class Settings(DoorSettings):
+class Settings(BrowserSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(
@@ -260,6 +260,11 @@ class Settings(DoorSettings):
                 "cookie_secure may be turned off only if host is a loopback address: session"
                 " cookies would be sent in plaintext"
             )
+        self.check_portal(
+            secure=self.cookie_secure,
+            has_login=self.login_enabled,
+            trusts_a_proxy=bool(self.trusted_proxies),
+        )
         return self
 
     def grpc_host_and_port(self) -> tuple[str, int | None]:
@@ -284,8 +289,9 @@ class Settings(DoorSettings):
 
     def web(self) -> WebSettings:
         """Return how the page uses cookies, and which proxies are trusted."""
-        return WebSettings(
+        return PageSettings(
             token_places=("cookie",),
+            page_path=self.page_path,
             cookie_secure=self.cookie_secure,
             csrf_field=TOKEN_FIELD,
             csrf_cookie=False,  # the page has no scripts

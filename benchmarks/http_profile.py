@@ -1,0 +1,118 @@
+"""Where the processor time of the service goes, by part of the program: sampled with ``perf``."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from benchmarks.fixtures import server_version
+from benchmarks.http_paths import floor, ours, wrk
+from benchmarks.http_paths.candidates import Candidate
+from benchmarks.report import Report
+from benchmarks.web import find_wrk
+from clusterpass import EmbeddedCluster
+
+_NAME, _TITLE = "http_profile", "Where the time of a request goes"
+_MANY: Final = 50_000
+_PARTS: Final[Mapping[str, str]] = {
+    "kernel": r"\[kernel|\[guest|\[vdso",
+    "HTTP server": r"_granian",
+    "event loop": r"loop\.cpython|_asyncio",
+    "Python": r"libpython|^python|_struct|_json|binascii|marshal|math\.cpython|array\.cpython",
+    "cryptography": r"_rust\.abi3|libcrypto|_hashlib|_sha|_blake",
+    "hiredis": r"hiredis",
+    "pydantic": r"_pydantic_core",
+}
+_REST: Final = "C library, others"
+_TEXT = """\
+The load of `http_paths`; meanwhile `perf record` samples the one worker 1,999 times a second, with
+its threads. us/request is the processor time of the service, divided among the parts by their
+samples: of the kernel (sockets, wake-ups, switches between threads), of the HTTP server Granian,
+which parses and writes on a thread of its own in Rust, of the event loop, of the interpreter
+with all Python code, of the cryptography, of hiredis and pydantic, and of the C library. The
+library's refresh is `AsyncSessionManager.refresh` in a process of its own with as many tasks.
+Measured on {date}."""
+
+
+def run(*, seconds: int = 4, many: int = _MANY) -> Report:
+    """Drive each path for ``seconds``; ``many``: different tokens at most."""
+    found_wrk, perf = find_wrk(), shutil.which("perf")
+    columns = ("request", "us/request", *_PARTS, _REST)
+    if found_wrk is None or perf is None:
+        return Report(_NAME, _TITLE, "Not measured: wrk or perf is not installed.", columns, ())
+    rows = []
+    with (
+        EmbeddedCluster(nodes=6) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+        ExitStack() as stack,
+    ):
+        service = ours.Ours(cluster, Path(folder), stack)
+        candidates = service.start(many)
+        lines = next(each for each in candidates if each.label == ours.CACHED).requests.lines()
+        candidates.append(floor.start_constant(lines, stack))
+        for each in candidates:
+            while each.asked < max(1, each.most):
+                _drive(found_wrk, each, 1)
+            samples = Path(folder) / "samples"
+            with _sampling(perf, each.pid, samples, seconds):
+                load = _drive(found_wrk, each, seconds + 1)
+            shares = _shares(perf, samples)
+            rows.append(_row(each.label, load.server_seconds, shares))
+        library = service.library_refresh_seconds(4_000)
+        rows.append(["the library's refresh", f"{library * 1e6:.0f}", *[""] * (len(_PARTS) + 1)])
+        servers = [server_version(cluster)]
+    text = _TEXT.format(date=time.strftime("%F")).replace("\n", " ")
+    return Report(_NAME, _TITLE, text, columns, rows, servers=servers)
+
+
+def _drive(path: str, candidate: Candidate, seconds: int) -> wrk.Load:
+    load = wrk.drive(
+        *(path, candidate.pid, candidate.port, candidate.requests, candidate.store),
+        seconds=seconds,
+        offset=candidate.asked,
+    )
+    candidate.asked += load.answered.requests
+    return load
+
+
+@contextmanager
+def _sampling(perf: str, server: int, target: Path, seconds: int) -> Iterator[None]:
+    """Sample the workers of a server for ``seconds``, and return when that is over."""
+    workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    command = [
+        *(perf, "record", "-q", "-F", "1999", "-o", str(target)),
+        *("-p", ",".join(workers or [str(server)]), "--", "sleep", str(seconds)),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.wait()
+
+
+def _shares(perf: str, samples: Path) -> dict[str, float]:
+    """The share of each part, in all samples."""
+    told = subprocess.run(
+        [perf, "report", "-i", str(samples), "--sort", "dso", "--stdio", "-q"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    shares = dict.fromkeys((*_PARTS, _REST), 0.0)
+    for percent, name in re.findall(r"^\s*([\d.]+)%\s+(\S+)", told, re.M):
+        part = next((part for part, known in _PARTS.items() if re.search(known, name)), _REST)
+        shares[part] += float(percent)
+    if not any(shares.values()):
+        raise RuntimeError(f"perf has no samples: {told[-500:]}")
+    return shares
+
+
+def _row(label: str, seconds: float, shares: dict[str, float]) -> list[str]:
+    total = sum(shares.values())
+    parts = [seconds * 1e6 * shares[part] / total for part in (*_PARTS, _REST)]
+    return [label, f"{seconds * 1e6:.0f}", *(f"{part:.1f}" for part in parts)]

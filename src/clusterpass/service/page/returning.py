@@ -1,0 +1,57 @@
+"""Where a browser goes on after the login or the step-up that a proxy has led it to.
+
+The address comes with the link, and travels on in a field of each form, so that a wrong password
+loses nothing. Whoever sends it, it is judged each time.
+"""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from clusterpass.service.authz.return_address import ReturnAddress, ReturnAddresses
+from clusterpass.service.page.handlers import redirect
+from clusterpass.service.page.paths import LOGIN
+from clusterpass.service.page.rendering import content_security_policy
+from clusterpass.service.page.visit import Visit
+
+FIELD: Final = "rd"
+"""The name of the parameter of a link, and of the field of a form."""
+
+
+def address_in(visit: Visit, text: str) -> ReturnAddress | None:
+    """Return the return address ``text``; None when nobody may be led to it."""
+    settings = visit.service.settings
+    addresses = ReturnAddresses.of(settings, secure=settings.cookie_secure)
+    return None if addresses is None else addresses.read(text)
+
+
+def address_of_link(visit: Visit) -> ReturnAddress | None:
+    """Return the return address in the query of the request; None where there is not one."""
+    given = visit.request.query_params.getlist(FIELD)
+    return address_in(visit, given[0]) if len(given) == 1 else None
+
+
+def go_on(visit: Visit, address: ReturnAddress | None) -> Response:
+    """Lead the browser to ``address``, by default to the home page."""
+    return redirect(visit, to=None if address is None else address.url)
+
+
+def to_login(visit: Visit, address: ReturnAddress | None) -> Response:
+    """Lead the browser to the login form, and to ``address`` afterwards."""
+    query = {} if address is None else {FIELD: address.url}
+    return redirect(visit, to=visit.paths.at(LOGIN, **query))
+
+
+def form_values(address: ReturnAddress | None) -> dict[str, str]:
+    """Return the value by which a template keeps ``address`` in its form."""
+    return {"rd": "" if address is None else address.url}
+
+
+def form_headers(address: ReturnAddress | None) -> dict[str, str]:
+    """Return the headers of a page whose form leads to ``address``.
+
+    Browsers that follow CSP 3 stop a form whose answer redirects to where it may not be sent.
+    """
+    if address is None:
+        return {}
+    return {"Content-Security-Policy": content_security_policy(address.origin)}
