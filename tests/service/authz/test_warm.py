@@ -14,6 +14,7 @@ from clusterpass.service.settings.service import Settings
 
 from ..conftest import Service, bearer
 from .asking import COOKIE, FAMILY, POLICY, ask, asked, grant
+from .browsing import COOKIE as PROXY_COOKIE, PORTAL, PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
 
 
@@ -207,6 +208,21 @@ async def test_a_fault_of_the_memory_is_none_of_the_answer(door, alice, monkeypa
     for _ in range(3):
         assert (await ask(door, "/x", tokens=tokens)).status_code == 200
         assert (await ask(door, "/x")).status_code == 401
+
+
+async def test_a_cookie_for_proxies_is_kept_from_the_upstream(start, make, policy, alice):
+    door = await start(make(authz_policy=policy, page_prefix=PREFIX, authz_portal=PORTAL))
+    tokens = await door.login(alice)
+
+    async def asking(uri: str = "/x", **more: str) -> httpx.Response:
+        return await ask(door, uri, proxy="traefik", tokens=tokens, **more)
+
+    for uri in ("/x", "/public/a"):
+        warm = await remembered(door, lambda uri=uri: asking(uri))
+        assert warm.status_code == 200
+        assert "cookie" not in warm.headers
+        answer = await asking(uri, Cookie=f"a=b; {PROXY_COOKIE}=x; c=d")
+        assert answer.headers["cookie"] == "a=b; c=d"
 
 
 @pytest.fixture
