@@ -7,6 +7,7 @@ from typing import Final
 
 from benchmarks.http_paths.figures import median, median_ratio, rate, spent, stored
 from benchmarks.http_paths.wrk import Load
+from benchmarks.proxies.sessions import share_of_new
 from benchmarks.report import Goal, microseconds
 
 ALONE: Final = "nobody"
@@ -45,6 +46,11 @@ def whole(load: Load) -> float:
     return spent(load) + stored(load)
 
 
+def new(load: Load) -> float:
+    """Percent of the requests that are the first ones of new sessions."""
+    return 100 * share_of_new(load.answered.requests)
+
+
 def goals(found: Sequence[Measured]) -> list[Goal]:
     """What was to be reached."""
     costs = [
@@ -79,6 +85,7 @@ def rows(found: Sequence[Measured]) -> Iterator[list[str]]:
                 f"{median(rate, loads):,.0f}",
                 microseconds(median(spent, loads)),
                 microseconds(median(stored, loads)) if variant != ALONE else "",
+                f"{median(new, loads):.1f}" if variant == OURS else "",
                 *against,
                 *(
                     (f"{each.p99_ms:.1f}", f"{each.longest_ms:.1f}")

@@ -8,6 +8,11 @@ _COLD: Final = 10
 """Every so many-th token is new."""
 
 
+def share_of_new(requests: int) -> float:
+    """Return how many of ``requests`` of a load are the first ones of a new session, as a share."""
+    return min(TOKENS, requests) // _COLD / requests
+
+
 class Sessions:
     """Lines for load.lua, which has them take turns."""
 

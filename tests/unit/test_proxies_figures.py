@@ -9,7 +9,7 @@ from benchmarks.http_paths.wrk import Answered, Load, parse
 from benchmarks.proxies import figures
 from benchmarks.proxies.alone import without_question
 from benchmarks.proxies.figures import ALONE, CONSTANT, OURS, Measured
-from benchmarks.proxies.sessions import TOKENS, Sessions
+from benchmarks.proxies.sessions import TOKENS, Sessions, share_of_new
 
 from tests.proxies.programs import DEPLOY, PROGRAMS
 
@@ -45,9 +45,9 @@ def test_the_cost_is_that_of_proxy_and_backend_within_a_round() -> None:
 def test_a_row_for_whom_a_proxy_asks() -> None:
     passed = [0.0] * 98 + [0.001, 0.005]
     assert list(figures.rows([measured("nginx", (90, 30), passed)])) == [
-        ["nginx", ALONE, "9,000", "45", "", "0.33", "1", "", ""],
-        ["nginx", CONSTANT, "3,000", "120", "30", "1", "3.25", "", ""],
-        ["nginx", OURS, "1,500", "135", "45", "1.20", "3.90", "1.0", "5.0"],
+        ["nginx", ALONE, "9,000", "45", "", "", "0.33", "1", "", ""],
+        ["nginx", CONSTANT, "3,000", "120", "30", "", "1", "3.25", "", ""],
+        ["nginx", OURS, "1,500", "135", "45", "7.5", "1.20", "3.90", "1.0", "5.0"],
     ]
 
 
@@ -92,3 +92,4 @@ def test_a_tenth_of_the_tokens_is_new_whenever_a_load_begins() -> None:
         assert new == list(range(0, TOKENS, 10))
         seen.update(lines)
         assert sessions.current() == lines
+    assert (share_of_new(500), share_of_new(1_000), share_of_new(4_000)) == (0.1, 0.1, 0.025)
