@@ -22,10 +22,11 @@ door, on a cluster of six nodes. wrk with 32 connections and no pause, on the tw
 them share; 1,000 tokens take turns, and when a load of ours begins, a tenth of them belong to
 sessions that are new to the worker, which has to verify them with the store: the fewer requests a
 load makes, the larger their share, which the table has in percent. Processor time in us for a
-request: of the proxy, of the auth backend, and of both, as a ratio. The three take turns in every round, as do both ways of Envoy;
-ratios are taken within a round, and the table has medians. Then {revocations} sessions are revoked,
-one after the other, through the library, while the proxy is asked without a pause: the milliseconds
-from the acknowledgement to the last answer that let one pass, 0 where the first one refused it.
+request: of the proxy, of the auth backend, and of both, as a ratio. The three take turns in every
+round, as do both ways of Envoy; ratios are taken within a round, and the table has medians. Then
+{revocations} sessions are revoked, one after the other, through the library, while the proxy is
+asked without a pause: the milliseconds from the acknowledgement to the last answer that let one
+pass, 0 where the first one refused it.
 Measured on {date}."""
 _COLUMNS: Final = (
     *("proxy", "asks", "requests/s", "proxy us", "backend us", "new %", "both : constant"),
