@@ -21,6 +21,7 @@ from benchmarks import (
     many_processes,
     memory,
     near_memory,
+    proxies,
     revocation_latency,
     round_trips,
     scale,
@@ -53,6 +54,9 @@ def main() -> None:
             **_few(options, rounds=1, seconds=1, many=10_000)
         ),
         "http_profile": lambda options: http_profile.run(**_few(options, seconds=1, many=5_000)),
+        "proxies": lambda options: proxies.run(
+            **_few(options, rounds=2, seconds=1, revocations=10)
+        ),
         "integrations": lambda options: integrations.run(**_few(options, rounds=5)),
         "revocation_latency": lambda options: revocation_latency.run(
             **_few(options, revocations=50)

@@ -9,9 +9,11 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 Call = Callable[[], object]
 AsyncCall = Callable[[], Awaitable[object]]
+_Named = TypeVar("_Named")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ async def _all(call: AsyncCall, calls: int, callers: int) -> None:
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-def turn(names: list[str], number: int) -> list[str]:
+def turn(names: list[_Named], number: int) -> list[_Named]:
     """``names`` in the order of that round."""
     start = number % len(names)
     return names[start:] + names[:start]

@@ -49,10 +49,11 @@ function init(args)
   end
 end
 
--- One line for wrk.py; "failed" counts answers other than 2xx and 3xx, too.
+-- One line for wrk.py; "failed" counts answers other than 2xx and 3xx, too, and those "closed":
+-- requests without an answer, as the server has closed the connection.
 function done(summary, latency, _)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  print(string.format("MEASURED requests=%d microseconds=%d failed=%d p99=%d",
-    summary.requests, summary.duration, failed, latency:percentile(99)))
+  print(string.format("MEASURED requests=%d microseconds=%d failed=%d p99=%d closed=%d",
+    summary.requests, summary.duration, failed, latency:percentile(99), errors.read))
 end

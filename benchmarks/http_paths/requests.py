@@ -17,10 +17,13 @@ class Requests:
     path: str
     lines: Callable[[], Sequence[str]]
     """Called for each load, since refresh tokens are used up."""
+    host: str = ""
+    """The Host header; empty: the address and the port."""
 
     def as_bytes(self, line: str, port: int) -> bytes:
         """The request of ``line`` over HTTP/1.1."""
-        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        host = self.host or f"127.0.0.1:{port}"
+        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
         if self.mode == "header":
             return f"{head}{line}\r\n\r\n".encode()
         body = line if self.mode == "body" else f'{{"refresh_token":"{line}"}}'

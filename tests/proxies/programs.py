@@ -201,8 +201,12 @@ def proxying(
     port: int | None = None,
     for_browsers: bool = False,
     changes: Mapping[str, str] = MappingProxyType({}),
+    edit: Callable[[Path], object] = _nothing,
 ) -> Iterator[Proxy]:
-    """Start a proxy in front of an application, asking the service; it is ended at the end."""
+    """Start a proxy in front of an application, asking the service; it is ended at the end.
+
+    ``edit``: edits the files in their folder, for who measures something else than the tests.
+    """
     program, command = PROGRAMS[name], locate(name)
     assert command is not None
     port = port or free_port()
@@ -213,6 +217,7 @@ def proxying(
         assert program.for_browsers is not None
         given, place = program.for_browsers
         (folder / given).replace(folder / place)
+    edit(folder)
     for file in folder.rglob("*"):
         if file.is_file():
             text = with_ports(file.read_text(), ports)

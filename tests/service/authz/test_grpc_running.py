@@ -96,10 +96,11 @@ async def test_what_was_asked_is_answered_before_the_end(make, policy, monkeypat
     app = create_app(settings)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.running())
-        answering = asyncio.create_task(check(settings, check_request("/public/x")))
+        # What is public is answered from memory, without a judgement.
+        answering = asyncio.create_task(check(settings, check_request("/x")))
         await asked.wait()
         asyncio.get_running_loop().call_soon(ending.set)
-    assert status_of(await answering) == 200
+    assert status_of(await answering) == 401
 
 
 async def test_who_gives_up_waiting_leaves_a_line(start, make, policy, monkeypatch):

@@ -106,7 +106,7 @@ async def decide(
         return Allowed(ruling)
     try:
         given = token()
-        recalled = sessions.recall(given) if _can_be_recalled(rule) else None
+        recalled = sessions.recall(given) if can_be_recalled(rule) else None
         seconds = grace.of(rule, method)
         session = await verify_as_wanted(sessions, given, rule, seconds, fields, recalled=recalled)
     except StoreUnavailable as error:
@@ -116,5 +116,6 @@ async def decide(
     return Allowed(ruling, session, session is recalled)
 
 
-def _can_be_recalled(rule: Rule) -> bool:
+def can_be_recalled(rule: Rule) -> bool:
+    """Return whether a session from memory tells all that ``rule`` requires."""
     return rule.level is None and rule.max_auth_age is None and rule.verification is None

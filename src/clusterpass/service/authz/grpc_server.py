@@ -27,6 +27,7 @@ from clusterpass.service.authz.grpc_messages import (
     source_in,
 )
 from clusterpass.service.authz.handler import FrontDoor
+from clusterpass.service.authz.warm_grpc import WarmChecks
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, settled
 from clusterpass.web.client_address import client_address, is_trusted_peer
@@ -52,9 +53,13 @@ class Authorization:
         self._door: Final = door
         self._networks: Final = service.gate.settings.networks
         self._logger: Final = logger
+        self._warm: Final = WarmChecks(door.warm, door.identity, self._networks)
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (Envoy's name)
         """Return the CheckResponse to a CheckRequest."""
+        response = self._warm.response(request, context.peer())
+        if response is not None:
+            return response
         started, fields = time.perf_counter(), dict[str, Any]()
         status, is_logged = 0, True
         headers = headers_in(request)

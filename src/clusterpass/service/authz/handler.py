@@ -10,7 +10,7 @@ from clusterpass import (
     ClusterPassError,
     Session,
 )
-from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send
+from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send, send_response
 from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
@@ -27,6 +27,8 @@ from clusterpass.service.authz.original_request import (
 )
 from clusterpass.service.authz.policy import POLICY_NAME, Policies
 from clusterpass.service.authz.renewal import BrowserRequest
+from clusterpass.service.authz.warm import Warm
+from clusterpass.service.authz.warm_http import WarmResponses
 from clusterpass.service.calls.requests import address_of
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
@@ -67,15 +69,26 @@ class FrontDoor:
         self._policies: Final = policies
         self._assertions: Final = assertions
         settings = service.settings
-        self._identity: Final = Identity(settings.authz_identity_headers)
+        self.identity: Final = Identity(settings.authz_identity_headers)
         self._grace: Final = Grace(settings.outage_grace, settings.authz_most_grace)
         self._cookie: Final = service.gate.settings.cookies.access.name
         self._leading: Final = leading_of(settings)
         self._networks: Final = service.gate.settings.networks
         self._logs_all: Final = settings.log_warm_verifies
+        # A cookie for proxies may be renewed with any request, and is kept from the upstream.
+        cookie = self._cookie if service.proxy_cookies is None else None
+        self.warm: Final = (
+            None if self._logs_all else Warm(service.sessions, policies, assertions, cookie)
+        )
+        """What allows requests from memory; None where all that is allowed is logged."""
+        self._warm_responses: Final = WarmResponses(self.warm, self.identity, self._networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to the proxy."""
+        headers = self._warm_responses.headers(scope)
+        if headers is not None:
+            await send_response(send, 200, headers, b"")
+            return
         started, fields = time.perf_counter(), dict[str, Any]()
         endpoint = find_endpoint(_raw_path(scope))
         shown = PREFIX if endpoint is None else endpoint.shown
@@ -174,10 +187,7 @@ class FrontDoor:
         assertion = ""
         if self._assertions is not None and session is not None and original.host is not None:
             assertion = self._assertions.of(session, original.host)
-        sent: Headers = [
-            (self._identity.names[name], value.encode("latin-1"))
-            for name, value in self._identity.of(session, assertion).items()
-        ]
+        sent = self.identity.encoded(session, assertion)
         return Answer(200, [(b"content-length", b"0"), *sent], b"", is_logged)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from clusterpass import (
     Session,
 )
+from clusterpass.service.asgi.messages import Headers
 from clusterpass.web.identity_headers import encode_header, identity_headers
 
 ASSERTION: Final = "X-Auth-Assertion"
@@ -73,8 +74,7 @@ class Identity:
             name: read for each in sets for name, read in HEADER_SETS[each].items()
         }
         self._nobody: Final = dict.fromkeys((*OWN_HEADERS, *self._more), "")
-        self.names: Final = {name: name.lower().encode("ascii") for name in self._nobody}
-        """The headers as ASGI passes their names, by the names as they are written."""
+        self._names: Final = {name: name.lower().encode("ascii") for name in self._nobody}
 
     def of(self, session: Session | None, assertion: str = "") -> dict[str, str]:
         """Return all headers; ``session``: None where nobody is identified."""
@@ -84,3 +84,8 @@ class Identity:
             headers.update((name, read(session)) for name, read in self._more.items())
             headers[ASSERTION] = assertion
         return headers
+
+    def encoded(self, session: Session | None, assertion: str = "") -> Headers:
+        """Return all headers as ASGI passes them."""
+        told = self.of(session, assertion).items()
+        return [(self._names[name], value.encode("latin-1")) for name, value in told]

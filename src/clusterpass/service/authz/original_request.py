@@ -98,6 +98,11 @@ class OriginalRequest:
     """The path and the query as the client sent them, to lead a browser back to; not checked."""
 
 
+def describing_headers(family: Family) -> tuple[str, str, str, str]:
+    """Return the headers for method, scheme, host and path; empty: no header describes it."""
+    return _HEADERS[family]
+
+
 def read_original(asked: Asked) -> OriginalRequest:
     """Return what a trusted proxy says of the request to authorize; nothing without one."""
     if not asked.is_trusted:
