@@ -45,7 +45,8 @@ def run(*, seconds: int = 4, many: int = _MANY) -> Report:
     columns = ("request", "us/request", *_PARTS, _REST)
     if found_wrk is None or perf is None:
         return Report(_NAME, _TITLE, "Not measured: wrk or perf is not installed.", columns, ())
-    rows = []
+    rows: list[list[str]] = []
+    found: dict[str, dict[str, float]] = {}
     with (
         EmbeddedCluster(nodes=6) as cluster,
         tempfile.TemporaryDirectory() as folder,
@@ -62,12 +63,14 @@ def run(*, seconds: int = 4, many: int = _MANY) -> Report:
             with _sampling(perf, each.pid, samples, seconds):
                 load = _drive(found_wrk, each, seconds + 1)
             shares = _shares(perf, samples)
-            rows.append(_row(each.label, load.server_seconds, shares))
+            found[each.label] = _parts(load.server_seconds, shares)
+            rows.append(_row(each.label, found[each.label]))
         library = service.library_refresh_seconds(4_000)
         rows.append(["the library's refresh", f"{library * 1e6:.0f}", *[""] * (len(_PARTS) + 1)])
         servers = [server_version(cluster)]
     text = _TEXT.format(date=time.strftime("%F")).replace("\n", " ")
-    return Report(_NAME, _TITLE, text, columns, rows, servers=servers)
+    notes = _notes(found, library * 1e6, ours.cached(many))
+    return Report(_NAME, _TITLE, text, columns, rows, servers=servers, notes=notes)
 
 
 def _drive(path: str, candidate: Candidate, seconds: int) -> wrk.Load:
@@ -112,7 +115,32 @@ def _shares(perf: str, samples: Path) -> dict[str, float]:
     return shares
 
 
-def _row(label: str, seconds: float, shares: dict[str, float]) -> list[str]:
+def _parts(seconds: float, shares: dict[str, float]) -> dict[str, float]:
+    """Microseconds of a request, by part."""
     total = sum(shares.values())
-    parts = [seconds * 1e6 * shares[part] / total for part in (*_PARTS, _REST)]
-    return [label, f"{seconds * 1e6:.0f}", *(f"{part:.1f}" for part in parts)]
+    return {part: seconds * 1e6 * shares[part] / total for part in (*_PARTS, _REST)}
+
+
+def _row(label: str, parts: dict[str, float]) -> list[str]:
+    return [label, f"{sum(parts.values()):.0f}", *(f"{part:.1f}" for part in parts.values())]
+
+
+def _notes(found: dict[str, dict[str, float]], library: float, many: str) -> list[str]:
+    """What limits the figures of ``http_paths``."""
+    cached, constant = found[ours.CACHED], found[floor.ASGI]
+    refresh, cold = found[ours.REFRESH], found[many]
+    outside = refresh["kernel"] + refresh["HTTP server"] + refresh["event loop"]
+    own = cached["Python"] + cached[_REST]
+    least = constant["Python"] + constant[_REST]
+    return [
+        "**Why goals of `http_paths` are missed**, where they are:",
+        f"- *{ours.CACHED}* : *{floor.ASGI}*: both pay the kernel and the HTTP server. What remains"
+        f" to the interpreter and the C library is {own:.1f} us, of which a constant takes"
+        f" {least:.1f}.",
+        f"- *{many}*: the same work on memory that no cache of the processor holds;"
+        f" {cold['Python'] + cold[_REST]:.1f} us instead of {own:.1f}.",
+        f"- *{ours.REFRESH}*: the kernel, the HTTP server and the event loop take {outside:.0f} us,"
+        f" where the whole refresh takes the library {library:.0f} us with tasks that wait"
+        " together, so that requests to the store and their confirmations share packets. Requests"
+        " from the network come one by one.",
+    ]

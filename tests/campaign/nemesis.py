@@ -198,7 +198,7 @@ def move_slots_atomically(nemesis: Nemesis) -> str:
     primary, ranges = nemesis.random.choice(owners(nemesis.cluster))
     other = nemesis.random.choice([n for n, _ in owners(nemesis.cluster) if n != primary])
     first, last = ranges[0]
-    slots = list(range(first, min(first + 100, last)))
+    slots = list(range(first, min(first + 100, last + 1)))
     try:
         move_slots_at_once(nemesis.cluster, slots, primary, other)
     except (redis.ResponseError, RuntimeError) as error:
