@@ -196,6 +196,7 @@ def test_every_setting_is_described():
 
 def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     chosen = {
+        "client_id": "shop",
         "access_lifetime": 60,
         "absolute_lifetime": 1000,
         "idle_lifetime": 500,

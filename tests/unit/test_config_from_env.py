@@ -42,6 +42,7 @@ def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch)
     ("name", "text", "value"),
     [
         ("audience", "https://b.example", "https://b.example"),
+        ("client_id", "shop", "shop"),
         ("access_lifetime", " 60 ", 60),
         ("staleness_bound", "1.5", 1.5),
         ("outage_grace", "5", 5.0),

@@ -81,7 +81,23 @@ def test_header_is_exactly_the_three_parameters(algorithm: SigningAlgorithm) -> 
 
 def test_payload_has_the_members_that_rfc_9068_asks_for() -> None:
     payload = json.loads(decode_base64url(issue(key_of("EdDSA")).split(".")[1]))
-    assert payload.keys() == {"iss", "sub", "aud", "exp", "iat", "jti", "sid"}
+    assert payload.keys() == {"iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid"}
+
+
+@pytest.mark.parametrize(("given", "written"), [(None, ISSUER), ("shop", "shop")])
+def test_client_is_the_issuer_unless_it_is_named(given: str | None, written: str) -> None:
+    maker = TokenIssuer(
+        key_of("EdDSA"), issuer=ISSUER, audience=AUDIENCE, random_bytes=bytes, client_id=given
+    )
+    token = maker.issue(
+        "alice",
+        SESSION_ID,
+        issued_at=NOW,
+        expires_at=NOW + 900,
+        claims={"client_id": "of the store"},
+    )
+    claims = verifier(key_of("EdDSA")).verify(token)
+    assert (claims.client_id, claims.claims) == (written, {})
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])

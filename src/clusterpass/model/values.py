@@ -71,6 +71,8 @@ class AccessClaims:
     """The actor of an impersonation; None for an ordinary session."""
     step_up: str | None = None
     """The id of the step-up that the token was issued after; None: there was none."""
+    client_id: str | None = None
+    """``client_id``: who asked for the token; None: the token does not say."""
 
     def has_scope(self, scope: str) -> bool:
         """Return whether the claim ``scope`` covers ``scope``. No round trip.

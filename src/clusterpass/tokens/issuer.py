@@ -45,7 +45,7 @@ RESERVED_CLAIMS: Final = frozenset(
 
 ``step_up`` is ClusterPass's own: the step-up that a token was issued after.
 """
-_OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "sid"})
+_OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid"})
 """Claims in every token, which none in the store may override."""
 
 
@@ -59,13 +59,19 @@ class TokenIssuer:
         issuer: str,
         audience: str,
         random_bytes: Callable[[int], bytes],
+        client_id: str | None = None,
     ) -> None:
-        """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does."""
+        """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does.
+
+        ``client_id``: who asked for the tokens (RFC 9068 section 2.2); the issuer unless given.
+        """
         self._key = key
         self._random_bytes = random_bytes
         self._header = f"{standard_header(key)}."
         self._issuer = f'"iss":{encode_text(issuer)},"sub":'
-        self._audience = f',"aud":{encode_text(audience)},"exp":'
+        self._audience = (
+            f',"aud":{encode_text(audience)},"client_id":{encode_text(client_id or issuer)},"exp":'
+        )
 
     def issue(
         self,

@@ -37,7 +37,7 @@ LONGEST_TOKEN: Final = 12_288
 """The longest access token that is accepted, in characters."""
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _OWN_MEMBERS: Final = frozenset(
-    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"}
+    {"iss", "sub", "aud", "client_id", "exp", "iat", "nbf", "jti", "sid"}
     | {"auth_time", "acr", "amr", "act", "step_up"}
 )
 
@@ -140,6 +140,7 @@ class TokenVerifier:
             raise TokenAudienceInvalid
         subject, token_id, session_id = members.get("sub"), members.get("jti"), members.get("sid")
         issued_at, expires_at = members.get("iat"), members.get("exp")
+        client_id = members.get("client_id")
         if not (
             (isinstance(subject, str) and subject)
             and (isinstance(token_id, str) and token_id)
@@ -148,6 +149,9 @@ class TokenVerifier:
             and type(expires_at) is int
         ):
             raise TokenMalformed("The access token lacks a required claim")
+        # Older tokens have none.
+        if not isinstance(client_id, str | None):
+            raise TokenMalformed("The access token has an invalid client_id")
         own: dict[str, Any] = {}
         if not members.keys() <= _OWN_MEMBERS:
             own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
@@ -160,6 +164,7 @@ class TokenVerifier:
             token_id=token_id,
             session_id=session_id,
             claims=FrozenDict(own) if own else NO_CLAIMS,
+            client_id=client_id,
             **_authentication(members),
         )
 
