@@ -55,10 +55,14 @@ Rules of this module
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clusterpass.model.bans import Ban
-from clusterpass.model.rebuilding import Readers, as_it_is, json_value, rebuildable
+from clusterpass.model.json_form import json_value
+from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 
 class ClusterPassError(Exception):
@@ -88,6 +92,23 @@ class ClusterPassError(Exception):
     @args.setter
     def args(self, args: tuple[Any, ...]) -> None:
         BaseException.args.__set__(self, args)  # type: ignore[attr-defined]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``code``, ``message`` and the other attributes as a dictionary of plain JSON."""
+        own = {name: json_value(getattr(self, name)) for name in self._readers}
+        return {"code": self.code, "message": self.message, **own}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> "CoreSchema":
+        """Let pydantic take an error as it is, and write it as :meth:`to_dict` does."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - only there where pydantic asks
+
+        return core_schema.is_instance_schema(
+            cls,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.to_dict, return_schema=core_schema.dict_schema()
+            ),
+        )
 
     def _rebuild(self, message: str, attributes: Mapping[str, Any]) -> None:
         read = {name: reader(attributes[name]) for name, reader in self._readers.items()}

@@ -50,6 +50,25 @@ class KeyRing:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` has the same keys in the same order."""
+        if not isinstance(other, KeyRing):
+            return NotImplemented
+        return self.all() == other.all()
+
+    def __hash__(self) -> int:
+        return hash(self.all())
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the ring with its private keys, for processes of one's own; keep it secret."""
+        return type(self), (self.all(),)
+
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
         """Return a ring with one new private key.

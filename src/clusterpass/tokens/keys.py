@@ -5,9 +5,11 @@ key lengths, the curve, ``use`` and ``key_ops``, and that no encoded public key 
 """
 
 import base64
+import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from typing import Any, Final, Self, cast, get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -85,6 +87,28 @@ class SigningKey:
     def __repr__(self) -> str:
         kind = "private" if self.is_private else "public"
         return f"<SigningKey {self.kid!r} {self.algorithm} {kind}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` is the same key, with the same half, id and algorithm."""
+        if not isinstance(other, SigningKey):
+            return NotImplemented
+        return compare_digest(*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))
+
+    def __hash__(self) -> int:
+        return hash((self.kid, self.algorithm, self.is_private))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        return type(self).from_jwk, (self._whole(),)
+
+    def _whole(self) -> dict[str, Any]:
+        return self.jwk(private=self.is_private)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:

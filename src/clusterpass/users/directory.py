@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import UserExists, UserNotFound
+from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
@@ -40,7 +41,7 @@ Procedure = Generator[Step, Any, Result]
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class User(Value):
     """A user of the directory, as an administrator sees it."""
 
     name: str
