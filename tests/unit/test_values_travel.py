@@ -252,7 +252,9 @@ def test_a_configuration_reaches_a_process_that_is_spawned() -> None:
     assert shown == repr(config)
 
 
-@pytest.mark.parametrize("value", [SETTINGS[Config], RING, RING.signing_key], ids=repr)
+@pytest.mark.parametrize(
+    "value", [SETTINGS[Config], RING, RING.signing_key], ids=["config", "ring", "key"]
+)
 def test_no_private_key_is_shown_or_written_as_json(value: Any) -> None:
     secret = json.loads(RING.private_jwks_text())["keys"][0]["d"]
     assert secret not in f"{value!r} {value} {[value]}"

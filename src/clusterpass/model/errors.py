@@ -40,6 +40,7 @@
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
     │   └── RevocationPending         revocation_pending        503
+    ├── KeysUnavailable               keys_unavailable          503
     ├── StoreFailed                   store_failed              500
     ├── UnreadableRecord              record_unreadable         500
     ├── LocalServerFailed             local_server_failed       500
@@ -351,6 +352,20 @@ class RevocationPending(StoreUnavailable):
         super().__init__(message, reason=reason, retry_after=retry_after)
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
+
+
+class KeysUnavailable(ClusterPassError):
+    """The keys that verify access tokens could not be fetched."""
+
+    code = "keys_unavailable"
+    status = 503
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "retry_after": as_it_is}
+
+    @rebuildable
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        """``retry_after``: seconds after which the client should retry."""
+        super().__init__(message)
+        self.retry_after: Final = retry_after
 
 
 class StoreFailed(ClusterPassError):

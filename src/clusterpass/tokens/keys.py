@@ -43,6 +43,8 @@ _MEMBERS: Final = {
     "oct": ("k",),
 }
 _CURVES: Final = {"OKP": "Ed25519", "EC": "P-256"}
+UNSUPPORTED: Final = "unsupported"  # as in keyring.py, which loads this module late
+"""The reason of a KeyRejected for a key that is sound, but not for us."""
 _KID: Final = re.compile(r"[A-Za-z0-9._~+=:-]{1,128}")
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
@@ -207,21 +209,29 @@ class SigningKey:
 def _algorithm_of(jwk: Mapping[str, Any], kid: str) -> SigningAlgorithm:
     allowed = _ALGORITHMS_BY_KEY_TYPE.get(str(jwk.get("kty")))
     if allowed is None:
-        raise KeyRejected(f"key {kid!r} has the type {jwk.get('kty')!r}; use OKP, EC, RSA or oct")
+        raise KeyRejected(
+            f"key {kid!r} has the type {jwk.get('kty')!r}; use OKP, EC, RSA or oct",
+            reason=UNSUPPORTED,
+        )
     named = jwk.get("alg", allowed[0])
     if named not in allowed:
         raise KeyRejected(
-            f"key {kid!r} names the algorithm {named!r}; its type allows {' or '.join(allowed)}"
+            f"key {kid!r} names the algorithm {named!r}; its type allows {' or '.join(allowed)}",
+            reason=UNSUPPORTED,
         )
     return cast("SigningAlgorithm", named)
 
 
 def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
     if jwk.get("use", "sig") != "sig":
-        raise KeyRejected(f'key {kid!r} is not meant for signatures ("use" is not "sig")')
+        raise KeyRejected(
+            f'key {kid!r} is not meant for signatures ("use" is not "sig")', reason=UNSUPPORTED
+        )
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise KeyRejected(f'key {kid!r} is not meant for signatures ("key_ops")')
+        raise KeyRejected(
+            f'key {kid!r} is not meant for signatures ("key_ops")', reason=UNSUPPORTED
+        )
 
 
 def _import_key(jwk: Mapping[str, Any], kid: str) -> OctKey | RSAKey | ECKey | OKPKey:
@@ -240,7 +250,9 @@ def _check_strength(
 ) -> None:
     curve = _CURVES.get(key.key_type)
     if curve is not None and jwk.get("crv") != curve:
-        raise KeyRejected(f"key {kid!r} has the curve {jwk.get('crv')!r}; use {curve}")
+        raise KeyRejected(
+            f"key {kid!r} has the curve {jwk.get('crv')!r}; use {curve}", reason=UNSUPPORTED
+        )
     if isinstance(key, RSAKey):
         bits = key.public_key.key_size
         if not _SMALLEST_RSA_BITS <= bits <= _LARGEST_RSA_BITS:

@@ -31,6 +31,8 @@ from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import looks_like_refresh_token
 
 if TYPE_CHECKING:
+    import ssl
+
     from clusterpass.tokens.keys import SigningKey
 
 LONGEST_TOKEN: Final = 12_288
@@ -72,6 +74,44 @@ class TokenVerifier:
         self._expiry_leeway = expiry_leeway
         self._clock = clock
         self._standard_headers = {standard_header(key): key for key in keys.all()}
+
+    @classmethod
+    def from_jwks_url(
+        cls,
+        url: str,
+        *,
+        issuer: str,
+        audience: str,
+        clock_leeway: int = 30,
+        expiry_leeway: int = 0,
+        clock: Callable[[], float] = time.time,
+        timeout: float = 2.0,
+        interval: float = 10.0,
+        ssl_context: "ssl.SSLContext | None" = None,
+    ) -> "TokenVerifier":
+        """Return a verifier that fetches its keys from ``url``: https, or http to localhost.
+
+        The first verify fetches the JWK Set; it is then fresh for as long as its Cache-Control says
+        (a minute to an hour), and a token that names an unknown key has it fetched again.
+        ``interval``: seconds that have to pass between two requests. ``timeout``: seconds for a
+        request; when one fails, the last good set stays in force. ``ssl_context``: instead of the
+        system's certificates. Symmetric and unfit keys are ignored. ``verify`` may block for a
+        request; on event loops use ``AsyncTokenVerifier``. Needs ``clusterpass[jwks]``. Raises
+        ConfigurationError.
+        """
+        from clusterpass.jwks.verifiers import UrlTokenVerifier  # noqa: PLC0415 - loads a client
+
+        return UrlTokenVerifier(
+            url,
+            timeout=timeout,
+            interval=interval,
+            ssl_context=ssl_context,
+            issuer=issuer,
+            audience=audience,
+            clock_leeway=clock_leeway,
+            expiry_leeway=expiry_leeway,
+            clock=clock,
+        )
 
     def verify(self, token: str, *, allow_expired: bool = False) -> AccessClaims:
         """Return the claims of ``token`` if it is valid.
