@@ -40,7 +40,7 @@ SCRIPT_TESTS = (
 )
 LAYERS: dict[str, Layer] = {
     "model": Layer(("model", "config.py", "limits.py", "web", "integrations")),
-    "tokens": Layer(("tokens",)),
+    "tokens": Layer(("tokens", "jwks")),
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),

@@ -31,10 +31,10 @@ def jwks_url(server) -> str:
 def test_the_keys_of_the_service_verify_its_tokens(serve, alice):
     server = serve()
     token = login(server.url, alice)
-    verifier = TokenVerifier.from_jwks_url(jwks_url(server), **OPTIONS)
+    verifier = TokenVerifier.from_jwks_url(jwks_url(server), timeout=30, **OPTIONS)
     claims = verifier.verify(token)
     assert (claims.subject, claims.client_id) == (alice, ISSUER)
-    other = AsyncTokenVerifier.from_jwks_url(jwks_url(server), **OPTIONS)
+    other = AsyncTokenVerifier.from_jwks_url(jwks_url(server), timeout=30, **OPTIONS)
     assert asyncio.run(other.verify(token)) == claims
     server.stop()
     assert verifier.verify(token) == claims, "as the set is fresh"
@@ -59,7 +59,7 @@ def test_keys_are_rotated_under_a_verifier(serve, alice, tmp_path: Path, algorit
 
     server = start(old)
     verifier = UrlTokenVerifier(
-        jwks_url(server), timeout=5.0, interval=10, ssl_context=None, steady=steady, **OPTIONS
+        jwks_url(server), timeout=30.0, interval=10, ssl_context=None, steady=steady, **OPTIONS
     )
     first = login(server.url, alice)
     assert verifier.verify(first).subject == alice

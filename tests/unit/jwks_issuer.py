@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from clusterpass import AccessClaims, AsyncTokenVerifier, KeyRing, TokenIssuer
+from clusterpass import AccessClaims, AsyncTokenVerifier, KeyRing, TlsFiles, TokenIssuer
 from clusterpass.jwks.verifiers import UrlTokenVerifier
 
 ISSUER, AUDIENCE, NOW = "https://auth.example", "api", 1_800_000_000
@@ -43,7 +44,7 @@ class JwksIssuer:
 
 
 @contextmanager
-def served() -> Iterator[JwksIssuer]:
+def served(tls: TlsFiles | None = None) -> Iterator[JwksIssuer]:
     issuer = JwksIssuer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,9 +68,13 @@ def served() -> Iterator[JwksIssuer]:
             """A client that gave up is none of the server's business."""
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    issuer.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
+    issuer.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/jwks.json"
     try:
         yield issuer
     finally:

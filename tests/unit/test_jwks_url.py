@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,13 +11,11 @@ import pytest
 from clusterpass import (
     AccessClaims,
     AsyncTokenVerifier,
-    ConfigurationError,
     KeyRing,
     KeysUnavailable,
     TokenKeyUnknown,
     TokenVerifier,
 )
-from clusterpass.jwks.cache import fresh_for
 
 from .jwks_issuer import AUDIENCE, ISSUER, NOW, Clock, JwksIssuer, Loop, Threads, served
 
@@ -47,7 +44,7 @@ def steady() -> Clock:
 @pytest.fixture
 def verifier(face: Any, issuer: JwksIssuer, steady: Clock) -> Any:
     return face.made(
-        issuer.url, timeout=5.0, interval=INTERVAL, ssl_context=None, steady=steady, **OPTIONS
+        issuer.url, timeout=30.0, interval=INTERVAL, ssl_context=None, steady=steady, **OPTIONS
     )
 
 
@@ -57,10 +54,10 @@ def verify(face: Any, verifier: Any) -> Callable[[str], AccessClaims]:
 
 
 def test_both_faces_are_opened_by_a_url(issuer: JwksIssuer) -> None:
-    verifier = TokenVerifier.from_jwks_url(issuer.url, **OPTIONS)
+    verifier = TokenVerifier.from_jwks_url(issuer.url, timeout=30, **OPTIONS)
     assert isinstance(verifier, TokenVerifier)
     assert verifier.verify(issuer.token()).subject == "alice"
-    other = AsyncTokenVerifier.from_jwks_url(issuer.url, **OPTIONS)
+    other = AsyncTokenVerifier.from_jwks_url(issuer.url, timeout=30, **OPTIONS)
     assert asyncio.run(other.verify(issuer.token())).subject == "alice"
     assert asyncio.run(other.verify(issuer.token())).subject == "alice", "in another loop"
     assert issuer.requests == 2
@@ -179,6 +176,14 @@ def test_without_any_set_nothing_is_known(
     assert verify(issuer.token()).subject == "alice"
 
 
+def test_keys_of_this_machine_go_through_no_proxy(
+    verify: Any, issuer: JwksIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert verify(issuer.token()).subject == "alice"
+
+
 def test_nobody_listens(face: Any, steady: Clock) -> None:
     with served() as issuer:
         token = issuer.token()
@@ -242,7 +247,7 @@ def test_others_go_on_with_the_old_set_while_one_fetches(
 
 def test_a_caller_who_gives_up_takes_the_request_from_nobody(issuer: JwksIssuer) -> None:
     async def main() -> None:
-        verifier = AsyncTokenVerifier.from_jwks_url(issuer.url, **OPTIONS)
+        verifier = AsyncTokenVerifier.from_jwks_url(issuer.url, timeout=30, **OPTIONS)
         issuer.may_answer.clear()
         first = asyncio.ensure_future(verifier.verify(issuer.token()))
         second = asyncio.ensure_future(verifier.verify(issuer.token()))
@@ -269,57 +274,3 @@ def test_symmetric_keys_are_no_keys_and_private_halves_are_dropped(
     with pytest.raises(TokenKeyUnknown):
         verify(issuer.token(secret))
     assert not verifier._cache._ring.can_sign
-
-
-@pytest.mark.parametrize("kind", [TokenVerifier, AsyncTokenVerifier])
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("http://auth.example/jwks.json", "http://10.0.0.1/", "http://127.0.0.1.evil.example/"),
-        *("ftp://localhost/", "file:///etc/keys.json", "https:///x", "https://u:p@auth.example/"),
-        *("auth.example/jwks.json", "", None, 5, "https://[::1", "https://auth.example:x/"),
-    ],
-)
-def test_a_url_that_is_not_https_is_refused(kind: Any, url: Any) -> None:
-    with pytest.raises(ConfigurationError, match="the URL of a key set"):
-        kind.from_jwks_url(url, **OPTIONS)
-
-
-@pytest.mark.parametrize("url", ["https://auth.example/", "http://localhost:1/", "http://[::1]/x"])
-def test_a_url_that_is_accepted_is_not_asked_at_once(url: str) -> None:
-    assert TokenVerifier.from_jwks_url(url, **OPTIONS)
-
-
-@pytest.mark.parametrize("name", ["timeout", "interval"])
-@pytest.mark.parametrize("value", [0, -1, 3601, float("nan"), "5", None])
-def test_times_that_are_none(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=name):
-        TokenVerifier.from_jwks_url("https://auth.example/", **OPTIONS, **{name: value})
-
-
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx", None)
-    with pytest.raises(ConfigurationError, match=r"clusterpass\[jwks\]"):
-        TokenVerifier.from_jwks_url("https://auth.example/", **OPTIONS)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, 300),
-        ({"cache-control": ""}, 300),
-        ({"cache-control": "max-age=600"}, 600),
-        ({"cache-control": 'private, MAX-AGE="600"'}, 600),
-        ({"cache-control": "s-maxage=900,max-age=600", "age": "100"}, 500),
-        ({"cache-control": "max-age=600", "age": "-5"}, 600),
-        ({"cache-control": "max-age=600", "age": "x"}, 600),
-        ({"cache-control": "max-age=600", "age": "599"}, 60),
-        ({"cache-control": "max-age=-5"}, 300),
-        ({"cache-control": "no-store, max-age=600"}, 60),
-        ({"cache-control": "no-cache"}, 60),
-        ({"cache-control": "max-age=999999999"}, 3600),
-        ({"cache-control": "max-age=9999999999999"}, 3600),
-    ],
-)
-def test_how_long_an_answer_is_fresh(headers: dict[str, str], seconds: int) -> None:
-    assert fresh_for(headers) == seconds

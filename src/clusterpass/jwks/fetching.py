@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from ipaddress import ip_address
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from clusterpass.model.errors import ConfigurationError
@@ -61,7 +61,7 @@ def fetch(url: str, seconds: float, context: ssl.SSLContext | bool) -> Answer:
     body, deadline = bytearray(), time.monotonic() + seconds
     try:
         with (
-            httpx.Client(timeout=seconds, verify=context, follow_redirects=False) as client,
+            httpx.Client(**_options(seconds, context)) as client,
             client.stream("GET", url, headers=_ACCEPTED) as answer,
         ):
             _check_status(answer.status_code)
@@ -82,7 +82,7 @@ async def fetch_async(url: str, seconds: float, context: ssl.SSLContext | bool) 
     try:
         async with (
             asyncio.timeout(seconds),
-            httpx.AsyncClient(timeout=seconds, verify=context, follow_redirects=False) as client,
+            httpx.AsyncClient(**_options(seconds, context)) as client,
             client.stream("GET", url, headers=_ACCEPTED) as answer,
         ):
             _check_status(answer.status_code)
@@ -93,6 +93,16 @@ async def fetch_async(url: str, seconds: float, context: ssl.SSLContext | bool) 
         raise FetchFailed("it takes too long") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise FetchFailed(type(error).__name__) from None
+
+
+def _options(seconds: float, context: ssl.SSLContext | bool) -> dict[str, Any]:
+    # What this machine serves without TLS goes through no proxy that the environment names.
+    return {
+        "timeout": seconds,
+        "verify": context,
+        "follow_redirects": False,
+        "trust_env": context is not False,
+    }
 
 
 def _check_status(status: int) -> None:

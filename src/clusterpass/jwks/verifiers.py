@@ -197,11 +197,14 @@ def _parts(
     for name, seconds in (("timeout", timeout), ("interval", interval)):
         if not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_WAIT:
             raise ConfigurationError(f"{name} must be a number of seconds up to {_LONGEST_WAIT}")
-    load_client()
+    client = load_client()
 
     def make(ring: KeyRing) -> TokenVerifier:
         return TokenVerifier(ring, **options)
 
     cache = JwksCache(checked, make, interval=interval)
-    context = True if ssl_context is None else ssl_context
+    context: ssl.SSLContext | bool = False  # nothing is encrypted on the way to this machine
+    if checked.startswith("https:"):
+        # Made once, as reading all certificates takes long.
+        context = client.create_ssl_context() if ssl_context is None else ssl_context
     return cache, partial(fetch, checked, timeout, context)

@@ -95,9 +95,9 @@ class TokenVerifier:
         (a minute to an hour), and a token that names an unknown key has it fetched again.
         ``interval``: seconds that have to pass between two requests. ``timeout``: seconds for a
         request; when one fails, the last good set stays in force. ``ssl_context``: instead of the
-        system's certificates. Symmetric and unfit keys are ignored. ``verify`` may block for a
-        request; on event loops use ``AsyncTokenVerifier``. Needs ``clusterpass[jwks]``. Raises
-        ConfigurationError.
+        certificates that httpx trusts. Symmetric and unfit keys are ignored. ``verify`` may block
+        for a request; on event loops use ``AsyncTokenVerifier``. Needs ``clusterpass[jwks]``.
+        Raises ConfigurationError.
         """
         from clusterpass.jwks.verifiers import UrlTokenVerifier  # noqa: PLC0415 - loads a client
 
