@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
+    from clusterpass.jwks.verifiers import AsyncTokenVerifier as AsyncTokenVerifier
     from clusterpass.managers.aio.manager import AsyncSessionManager as AsyncSessionManager
     from clusterpass.managers.aio.session_watch import AsyncSessionWatch as AsyncSessionWatch
     from clusterpass.managers.sync.manager import SessionManager as SessionManager
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         ImpersonationRefused as ImpersonationRefused,
         InvalidInput as InvalidInput,
         KeyRejected as KeyRejected,
+        KeysUnavailable as KeysUnavailable,
         LocalServerFailed as LocalServerFailed,
         LoginOvertaken as LoginOvertaken,
         OperationMismatch as OperationMismatch,
@@ -143,6 +145,7 @@ _HOMES = {
     "AsyncSessionManager": "managers.aio.manager",
     "AsyncSessionWatch": "managers.aio.session_watch",
     "AsyncStore": "store.drivers.aio",
+    "AsyncTokenVerifier": "jwks.verifiers",
     "AsyncUserDirectory": "users.aio.directory",
     "AuthenticationError": "model.authentication_errors",
     "AwaitableStore": "store.protocol",
@@ -166,6 +169,7 @@ _HOMES = {
     "InvalidToken": "model.authentication_errors",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
+    "KeysUnavailable": "model.errors",
     "ListenerScope": "model.events",
     "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",

@@ -24,7 +24,7 @@ _DURABILITIES: Final = frozenset(get_args(Durability))
 
 
 def _name(name: str, value: object) -> None:
-    """Raise ConfigurationError unless ``value`` may stand in ``iss`` or ``aud``."""
+    """Raise ConfigurationError unless ``value`` may stand in ``iss``, ``aud`` or ``client_id``."""
     if (
         not isinstance(value, str)
         or not 0 < len(value) <= 255
@@ -60,6 +60,9 @@ class Config:
     """The issuer of the tokens (``iss``), usually the URL of the auth service."""
     audience: str = ""
     """The audience of the tokens (``aud``); the issuer unless given."""
+    client_id: str = ""
+    """Who asked for the tokens (``client_id``, RFC 9068); the issuer unless given, as it logs users
+    in itself. Nothing is decided by it, so it may be changed at any time."""
     keys: KeyRing = field(repr=False)
     """The key ring: the first private key signs, and all keys verify."""
     access_lifetime: int = 15 * 60
@@ -170,6 +173,9 @@ class Config:
         if self.audience == "":
             object.__setattr__(self, "audience", self.issuer)
         _name("audience", self.audience)
+        if self.client_id == "":
+            object.__setattr__(self, "client_id", self.issuer)
+        _name("client_id", self.client_id)
         if not isinstance(self.keys, KeyRing):
             raise ConfigurationError("keys must be a KeyRing; make one with KeyRing.generate()")
         if not isinstance(self.policy, SessionPolicy):

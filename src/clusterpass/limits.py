@@ -22,6 +22,7 @@ MOST_CLOCKS_APART: Final = 600
 wrong, calls are refused."""
 LONGEST_SUBJECT_BYTES: Final = 255
 LONGEST_DEVICE_BYTES: Final = 128
+"""The longest name of a device; of a longer one, the beginning is kept."""
 LONGEST_REASON_BYTES: Final = 200
 LARGEST_CLAIMS_BYTES: Final = 4096
 """The largest claims of one login, encoded as JSON."""

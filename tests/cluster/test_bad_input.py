@@ -170,7 +170,7 @@ def test_an_odd_session_id_is_nobodys(lonely):
         *[{"lifetime": value} for value in [*SECONDS, 0, 9]],
         *[{"idle_lifetime": value} for value in [*SECONDS, 0.0, 9]],
         *[{"remember": value} for value in (1, 0, None, "yes")],
-        *[{"device": value} for value in ("", "x" * 129, HUGE, "a\0b", "\ud800", 7, b"a")],
+        *[{"device": value} for value in ("a\0b", f"a\0{HUGE}", "\ud800", 7, b"a")],
         *[{"device_type": value} for value in ("", "x" * 17, HUGE, "a b", "a\0b", "é", "a\n", 7)],
         *[{"claims": value} for value in ({"x": HUGE}, {HUGE: 1}, {"x": "\ud800"}, [], "x", 7)],
         *[{"claims": {name: 1}} for name in ("iss", "sub", "exp", "sid", "act", "acr", "amr")],

@@ -398,8 +398,6 @@ def test_bad_subjects_are_refused_before_anything_is_sent(manager, bad):
 @pytest.mark.parametrize(
     "options",
     [
-        {"device": ""},
-        {"device": "x" * 129},
         {"device": 7},
         {"claims": {"sub": "mallory"}},
         {"claims": {"x": "y" * 4096}},
@@ -414,6 +412,21 @@ def test_bad_options_are_refused(manager, subject, options):
     with pytest.raises(InvalidInput):
         manager.login(subject, **options)
     assert manager.sessions(subject) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "kept"),
+    [("", None), ("x" * 129, "x" * 128), ("é" * 100, "é" * 64), (None, None)],
+    ids=["empty", "long", "wide", "none"],
+)
+def test_no_device_name_keeps_a_user_out(manager, subject, device, kept):
+    pair = manager.login(subject, device=device, device_type="phone")
+    (session,) = manager.sessions(subject)
+    assert (session.session_id, session.device, session.device_type) == (
+        pair.session_id,
+        kept,
+        "phone",
+    )
 
 
 _subjects = st.text(

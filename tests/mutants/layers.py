@@ -64,7 +64,7 @@ ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {
 }
 LAYERS: dict[str, Layer] = {
     "model": Layer(("model", "config.py", "limits.py", "web")),
-    "tokens": Layer(("tokens",)),
+    "tokens": Layer(("tokens", "jwks")),
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),
     "sessions": Layer(("sessions",)),

@@ -15,7 +15,7 @@ from clusterpass.model.authentication_errors import (
 )
 
 from .keys import ABSENT, key_of, other_key_of
-from .tokens import AUDIENCE, ISSUER, NOW, header, payload, refuse, signed, verifier
+from .tokens import AUDIENCE, ISSUER, NOW, as_bytes, header, payload, refuse, signed, verifier
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,24 @@ def test_audience_among_others() -> None:
 def test_name_that_is_missing_or_no_text(name: str, value: Any) -> None:
     key = key_of("EdDSA")
     refuse(TokenMalformed, signed(key, None, payload(**{name: value})), key)
+
+
+@pytest.mark.parametrize("value", [5, True, ["shop"], {"shop": 1}, 1.5])
+def test_client_that_is_no_text(value: Any) -> None:
+    key = key_of("EdDSA")
+    refuse(TokenMalformed, signed(key, None, payload(client_id=value)), key)
+
+
+def test_client_that_is_named_twice() -> None:
+    key = key_of("EdDSA")
+    body = as_bytes(payload(client_id="shop")).replace(b"{", b'{"client_id":"other",', 1)
+    refuse(TokenMalformed, signed(key, None, body), key)
+
+
+def test_token_of_an_older_release_names_no_client() -> None:
+    key = key_of("EdDSA")
+    claims = verifier(key).verify(signed(key, None, payload(client_id=ABSENT)))
+    assert (claims.client_id, claims.claims) == (None, {})
 
 
 ODD_TIMES = [None, NOW + 0.5, float(NOW), True, False, str(NOW), "", [NOW], {"now": NOW}]

@@ -82,6 +82,13 @@ async def test_what_no_user_can_be_called_is_400(service, body):
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_input")
 
 
+@pytest.mark.parametrize(("device", "kept"), [("", None), ("é" * 3000, "é" * 64)], ids=["", "long"])
+async def test_no_device_name_keeps_a_user_out(service, alice, device, kept):
+    tokens = await service.login(alice, device=device)
+    answer = await service.client.get("/sessions", headers=bearer(tokens))
+    assert [each["device"] for each in answer.json()["sessions"]] == [kept]
+
+
 async def test_a_device_with_control_characters_is_400(service, alice):
     answer = await service.client.post(
         "/login", json={"username": alice, "password": "correct horse battery", "device": "a\x1b"}

@@ -374,6 +374,7 @@ async def test_the_reference_knows_every_call_and_every_error(service):
         "embedded_cluster_failed",
         "invalid_token",
         "key_rejected",
+        "keys_unavailable",
         "local_server_failed",
         "record_unreadable",
         "user_exists",

@@ -105,7 +105,7 @@ def test_the_environment_beats_the_file_and_code_beats_both(tmp_path, monkeypatc
 
 def test_a_variable_may_be_named_in_any_case_and_others_are_left_alone(monkeypatch):
     monkeypatch.setenv("clusterpass_Port", "82")
-    monkeypatch.setenv("CLUSTERPASS_PROT", "83")
+    monkeypatch.setenv("CLUSTERPASS_SERVICE_PORT", "83")
     assert load_settings().port == 82
 
 
@@ -209,6 +209,7 @@ def test_every_setting_is_described():
 
 def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     chosen = {
+        "client_id": "shop",
         "access_lifetime": 60,
         "absolute_lifetime": 1000,
         "idle_lifetime": 500,
@@ -241,6 +242,43 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     assert config.levels == ("low", "high")
     assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CLUSTERPASS_ACCES_LIFETIME", "CLUSTERPASS_ACCESS_LIFETIME"),
+        ("CLUSTERPASS_STORE_URI", "CLUSTERPASS_STORE_URL"),
+        ("CLUSTERPASS_PROT", "CLUSTERPASS_PORT"),
+        ("clusterpass_worker", "CLUSTERPASS_WORKERS"),
+    ],
+)
+def test_a_misspelt_variable_is_refused(monkeypatch, written, meant):
+    monkeypatch.setenv(written, "secret-value")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert str(caught.value) == f"{written} is no setting; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PORT_8000_TCP", "PORT_8000_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT_HTTP"),  # Kubernetes
+        *("KEYS", "CLOCK_LEEWAY", "EXPIRY_LEEWAY"),  # the library
+        *("TEST_SEED", "LOGIN_URL", "HOME"),
+    ],
+)
+def test_a_variable_of_somebody_else_is_left_alone(monkeypatch, name):
+    monkeypatch.setenv(f"CLUSTERPASS_{name}", "")
+    assert load_settings().port == 8000
+
+
+def test_a_misspelt_setting_in_a_file_is_refused(tmp_path):
+    file = tmp_path / "service.toml"
+    for written, hint in (("acces_lifetime", "did you mean 'access_lifetime'"), ("x", "are: abs")):
+        file.write_text(f"{written} = 60\n")
+        with pytest.raises(ConfigurationError, match=hint):
+            load_settings(file)
 
 
 def test_names_in_a_file_may_hold_commas(tmp_path):

@@ -110,7 +110,7 @@ def test_numbers_are_whole_numbers(name: str, value: Any) -> None:
         config(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["issuer", "audience"])
+@pytest.mark.parametrize("name", ["issuer", "audience", "client_id"])
 @pytest.mark.parametrize(
     "value", ["a\n", "\0", "\x7f", "a" * 256, "\ud800", "\u200b", 5, ["x"], b"x", True]
 )
@@ -125,10 +125,17 @@ def test_issuer_is_required(issuer: Any) -> None:
         config(issuer=issuer)
 
 
-@pytest.mark.parametrize("audience", [0, False, [], b""])
-def test_audience_that_is_no_text_is_not_replaced_by_the_issuer(audience: Any) -> None:
-    with pytest.raises(ConfigurationError, match="audience"):
-        config(audience=audience)
+@pytest.mark.parametrize("name", ["audience", "client_id"])
+@pytest.mark.parametrize("value", [0, False, [], b""])
+def test_name_that_is_no_text_is_not_replaced_by_the_issuer(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        config(**{name: value})
+
+
+def test_audience_and_client_are_the_issuer_unless_given() -> None:
+    made = config()
+    assert (made.audience, made.client_id) == (made.issuer, made.issuer)
+    assert config(audience="api").client_id == made.issuer
 
 
 @pytest.mark.parametrize("keys", [None, [], {"keys": []}, "secret", RING.signing_key])

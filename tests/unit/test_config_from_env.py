@@ -42,6 +42,7 @@ def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch)
     ("name", "text", "value"),
     [
         ("audience", "https://b.example", "https://b.example"),
+        ("client_id", "shop", "shop"),
         ("access_lifetime", " 60 ", 60),
         ("staleness_bound", "1.5", 1.5),
         ("outage_grace", "5", 5.0),
@@ -104,6 +105,10 @@ def test_a_misspelt_name_is_refused() -> None:
         Config.from_env({**LEAST, "CLUSTERPASS_ACCES_LIFETIME": "60"})
     with pytest.raises(ConfigurationError, match="did you mean CLUSTERPASS_STORE_URL"):
         Config.from_env({**LEAST, "CLUSTERPASS_STORE_URI": "redis://"})
+    with pytest.raises(ConfigurationError, match="did you mean CLUSTERPASS_PORT"):
+        Config.from_env({**LEAST, "CLUSTERPASS_PROT": "8000"})
+    for name in ("HOME", "URL", "PORT_8000_TCP", "SERVICE_HOST", "SERVICE_PORT_HTTP"):
+        assert Config.from_env({**LEAST, f"CLUSTERPASS_{name}": "somebody else's"})
     assert Config.from_env({**LEAST, "CLUSTERPASS_TEST_SEED": "1", "CLUSTERPASS_STORE_URL": "x"})
 
 

@@ -52,6 +52,7 @@ HOUR, DAY, MIB = 3600, 86_400, 2**20
 FIELDS: dict[type[Any], dict[str, Any]] = {
     Config: {
         "audience": "",
+        "client_id": "",
         "access_lifetime": HOUR // 4,
         "absolute_lifetime": 30 * DAY,
         "idle_lifetime": 7 * DAY,
@@ -98,7 +99,14 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "listeners": ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0),
     },
     Actor: {"reason": ""},
-    AccessClaims: {"auth_time": None, "acr": None, "amr": (), "act": None, "step_up": None},
+    AccessClaims: {
+        "auth_time": None,
+        "acr": None,
+        "amr": (),
+        "act": None,
+        "step_up": None,
+        "client_id": None,
+    },
     Session: {
         "device_type": None,
         "active_at": 0,

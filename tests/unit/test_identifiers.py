@@ -55,7 +55,35 @@ def test_device_that_is_accepted(device: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "device", [*(text for text in REFUSED if text is not None), "a" * 129, "é" * 65]
+    ("device", "kept"),
+    [
+        ("", None),
+        ("a" * 129, "a" * 128),
+        ("é" * 65, "é" * 64),
+        ("x" + "é" * 64, "x" + "é" * 63),
+        ("\U0001f600" * 33, "\U0001f600" * 32),
+        ("xy" + "\U0001f600" * 40, "xy" + "\U0001f600" * 31),
+        ("a" * 10_000_000, "a" * 128),
+    ],
+    ids=lambda text: repr(text)[:8],
+)
+def test_device_of_any_length_is_accepted(device: str, kept: str | None) -> None:
+    assert check_device(device) == kept
+
+
+@steady
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=300))
+def test_device_is_kept_in_whole_characters(device: str) -> None:
+    kept = check_device(device)
+    assert kept
+    assert device.startswith(kept)
+    assert len(kept.encode()) <= 128
+    assert kept == device or len((kept + device[len(kept)]).encode()) > 128
+
+
+@pytest.mark.parametrize(
+    "device",
+    [*(text for text in REFUSED if text not in (None, "")), "a\n" + "a" * 200, "\ud800" * 200],
 )
 def test_device_that_is_refused(device: Any) -> None:
     with pytest.raises(InvalidInput, match="device "):

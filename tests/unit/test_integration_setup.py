@@ -112,7 +112,6 @@ def test_a_csrf_secret_needs_a_private_key() -> None:
         ({"device": None}, "Chrome on Linux"),
         ({"device": ""}, "Chrome on Linux"),
         ({"device": "phone"}, "phone"),
-        ({"device": "é" * 200}, "é" * 64),
         ({"device": "\ud800"}, "?"),
     ],
 )

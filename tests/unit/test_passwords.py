@@ -2,15 +2,23 @@
 
 import base64
 from types import SimpleNamespace
+from typing import Any
 
 import argon2
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
 from clusterpass.model.addresses import counted_address
-from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
+from clusterpass.users.passwords import (
+    PasswordHasher,
+    check_new_password,
+    check_password,
+    prepare_password,
+)
 
 LIGHT = PasswordHasher(memory_kib=8)
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def length_of(part: str) -> int:
@@ -68,10 +76,89 @@ def test_a_hash_with_other_parameters_is_made_again(parameters: dict[str, int]) 
 def test_only_the_password_itself_fits() -> None:
     known = LIGHT.hash("correct hörse")
     assert LIGHT.verify(known, "correct hörse") is True
-    for other in ("correct ho\u0308rse", "correct hörse ", "Correct hörse", "x"):
+    for other in ("correct horse", "correct hörse ", "Correct hörse", "x"):
         assert LIGHT.verify(known, other) is False
     assert LIGHT.verify(None, "correct hörse") is False
     assert LIGHT.verify("", "correct hörse") is False
+
+
+COMPOSED = "correct h\u00f6rse"
+DECOMPOSED = "correct ho\u0308rse"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (COMPOSED, DECOMPOSED),
+        ("correct\u00a0horse", "correct horse"),
+        ("correct\u3000h\u00f6rse", DECOMPOSED),
+        ("\u212b\u212b\u212b correct", "\u00c5\u00c5\u00c5 correct"),
+    ],
+)
+def test_a_password_fits_however_a_keyboard_composes_it(one: str, other: str) -> None:
+    for stored, typed in ((one, other), (other, one)):
+        known = LIGHT.hash(stored)
+        assert LIGHT.verify(known, typed)
+        assert not LIGHT.is_as_typed(known, typed)
+    assert not LIGHT.verify(LIGHT.hash(one), one.upper())
+
+
+def of_an_earlier_release(password: str) -> str:
+    return LIGHT._hasher.hash(password.encode())
+
+
+def test_a_hash_of_the_password_as_it_was_typed_still_fits() -> None:
+    for typed in (DECOMPOSED, "correct\u00a0horse", "tab\tulator", "\u0378 unassigned"):
+        known = of_an_earlier_release(typed)
+        assert LIGHT.verify(known, typed)
+        assert LIGHT.is_as_typed(known, typed) == (prepare_password(typed) != typed)
+    assert not LIGHT.verify(of_an_earlier_release(DECOMPOSED), COMPOSED), "as before"
+
+
+def test_a_check_takes_as_many_hashes_whether_it_fits_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasher = PasswordHasher(memory_kib=8)
+    known = hasher.hash(COMPOSED)
+    for password, wanted in ((COMPOSED, 1), ("correct horse", 1), (DECOMPOSED, 2)):
+        for stored in (known, None, of_an_earlier_release(password), hasher.hash("x" * 8)):
+            checks: list[bytes] = []
+            verify = hasher._hasher.verify
+
+            def counted(
+                stored: str, data: bytes, checks: Any = checks, verify: Any = verify
+            ) -> bool:
+                checks.append(data)
+                return bool(verify(stored, data))
+
+            with monkeypatch.context() as patch:
+                patch.setattr(hasher, "_hasher", SimpleNamespace(verify=counted))
+                hasher.verify(stored, password)
+            assert len(checks) == wanted
+
+
+def test_a_new_password_has_eight_characters_in_the_form_that_is_hashed() -> None:
+    with pytest.raises(InvalidInput, match="at least 8 characters"):
+        LIGHT.hash("o\u0308" * 7)
+    assert LIGHT.verify(LIGHT.hash("o\u0308" * 8), "\u00f6" * 8)
+
+
+@pytest.mark.parametrize("password", ["tab\tulator", "bell\x07bell", "\u0378 unassigned", "a" * 8])
+def test_what_the_profile_forbids_stays_as_it_is(password: str) -> None:
+    assert prepare_password(password) == password
+    assert LIGHT.verify(LIGHT.hash(password), password)
+
+
+@steady
+@given(st.text(min_size=8, max_size=40))
+def test_every_password_fits_its_own_hash(password: str) -> None:
+    try:
+        known = LIGHT.hash(password)
+    except InvalidInput:
+        return
+    assert LIGHT.verify(known, password)
+    prepared = prepare_password(password)
+    assert prepare_password(prepared) == prepared
 
 
 def test_not_even_a_password_that_fits_makes_a_user_of_nobody(

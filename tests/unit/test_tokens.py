@@ -1,6 +1,7 @@
 """Access tokens: what the issuer makes, the verifier reads."""
 
 import json
+from datetime import date
 from functools import cache
 from typing import Any, get_args
 
@@ -81,7 +82,23 @@ def test_header_is_exactly_the_three_parameters(algorithm: SigningAlgorithm) -> 
 
 def test_payload_has_the_members_that_rfc_9068_asks_for() -> None:
     payload = json.loads(decode_base64url(issue(key_of("EdDSA")).split(".")[1]))
-    assert payload.keys() == {"iss", "sub", "aud", "exp", "iat", "jti", "sid"}
+    assert payload.keys() == {"iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid"}
+
+
+@pytest.mark.parametrize(("given", "written"), [(None, ISSUER), ("shop", "shop")])
+def test_client_is_the_issuer_unless_it_is_named(given: str | None, written: str) -> None:
+    maker = TokenIssuer(
+        key_of("EdDSA"), issuer=ISSUER, audience=AUDIENCE, random_bytes=bytes, client_id=given
+    )
+    token = maker.issue(
+        "alice",
+        SESSION_ID,
+        issued_at=NOW,
+        expires_at=NOW + 900,
+        claims={"client_id": "of the store"},
+    )
+    claims = verifier(key_of("EdDSA")).verify(token)
+    assert (claims.client_id, claims.claims) == (written, {})
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
@@ -247,6 +264,36 @@ def test_claims_that_no_verifier_would_read_are_refused_at_once(name: str) -> No
     # Else a login succeeds and hands out a token that is refused everywhere.
     with pytest.raises(InvalidInput):
         check_claims(UNVERIFIABLE[name])
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"a": 1, "birth": date(2000, 1, 1)}, "'birth' cannot stand in a token: a date is no JSON"),
+        ({"a": 1, "tags": [{"x": {1, 2}}]}, "'tags' cannot stand in a token: a set is no JSON"),
+        ({"a": 1, "raw": b"secret"}, "'raw' cannot stand in a token: a bytes is no JSON"),
+        ({"a": 1, "rate": float("nan")}, "'rate' cannot stand in a token: NaN"),
+        ({"a": 1, "big": [10**19]}, "'big' cannot stand in a token: a whole number has more than"),
+        ({"a": 1, "huge": -(10**10_000)}, "'huge' cannot stand in a token: a whole number"),
+        ({"a": 1, "text": "secret\ud800"}, "'text' cannot stand in a token: a text is not valid"),
+        ({"a": 1, "map": {1: "x", "1": "y"}}, "'map' cannot stand in a token: a name in it"),
+        ({"a": 1, "deep": nested(40)}, "'deep' is nested more than 32 levels deep"),
+        ({"a": 1, "cycle": cyclic()}, "'cycle' is nested more than 32 levels deep"),
+        ({"a": 1, 2: "secret"}, "every claim name must be a string; '2' is of type int"),
+        ({"a": 1, (2,): "secret"}, "every claim name must be a string; 'one' is of type tuple"),
+        ({"a": 1, "jti": "secret"}, "the claim 'jti' is reserved"),
+        ({"a": 1, "x" * 100: {1}}, "the claim '" + "x" * 64 + "...' cannot"),
+        ({"a": 1, "line\nbreak": {1}}, r"the claim 'line\nbreak' cannot"),
+        ({"a": "x" * 10, "photo": "y" * 5000}, "The largest is 'photo' with 5002"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_claim_that_is_wrong_is_named(claims: Any, why: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_claims(claims)
+    assert why in caught.value.message
+    assert "secret" not in caught.value.message
+    assert caught.value.__cause__ is None
 
 
 texts = st.text(max_size=8)

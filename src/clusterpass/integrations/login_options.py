@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from clusterpass.limits import LONGEST_DEVICE_BYTES
 from clusterpass.web.device import device_name, device_type
 from clusterpass.web.gate import Gate
 from clusterpass.web.messages import WebRequest
@@ -11,8 +10,8 @@ from clusterpass.web.messages import WebRequest
 def login_options(gate: Gate, request: WebRequest, options: dict[str, Any]) -> dict[str, Any]:
     """Return ``options`` with what ``request`` tells, where they do not say it.
 
-    A device name that is too long is truncated, and an empty one counts as unknown: both come from
-    users, whose login must not fail because of a name.
+    The device name comes from users, whose login must not fail because of it: half a surrogate pair
+    is replaced. (The login itself shortens a name that is too long.)
     """
     agents = request.header("user-agent")
     agent = agents[0] if agents else ""
@@ -21,10 +20,6 @@ def login_options(gate: Gate, request: WebRequest, options: dict[str, Any]) -> d
         "device_type": device_type(agent),
         "address": gate.address(request),
         **options,
-        "device": None if device is None else _shortened(device),
+        "device": None if device is None else device.encode(errors="replace").decode(),
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _shortened(device: str) -> str:
-    return device.encode(errors="replace")[:LONGEST_DEVICE_BYTES].decode(errors="ignore")

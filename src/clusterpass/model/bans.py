@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from clusterpass.model.json_form import Value
 from clusterpass.model.scopes import covers
 
 
 @dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(Value):
     """A ban of one subject, from everything or from one scope."""
 
     scope: str

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clusterpass.model.errors import ConfigurationError
 
-_ALIKE: Final = 0.85
+_ALIKE: Final = 0.75
 _BOOLEANS: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -36,9 +36,13 @@ def read_variables(
         elif variable.startswith(prefix) and variable not in known and variable not in theirs:
             from difflib import get_close_matches  # noqa: PLC0415 - for a stray name alone
 
-            meant = get_close_matches(variable, [*known, *theirs], n=1, cutoff=_ALIKE)
+            # Without the prefix, which makes short names alike.
+            names = [each.removeprefix(prefix) for each in (*known, *theirs)]
+            meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)
             if meant:
-                raise ConfigurationError(f"{variable} is no setting; did you mean {meant[0]}?")
+                raise ConfigurationError(
+                    f"{variable} is no setting; did you mean {prefix}{meant[0]}?"
+                )
     return found
 
 

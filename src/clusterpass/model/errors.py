@@ -40,6 +40,7 @@
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
     │   └── RevocationPending         revocation_pending        503
+    ├── KeysUnavailable               keys_unavailable          503
     ├── StoreFailed                   store_failed              500
     ├── UnreadableRecord              record_unreadable         500
     ├── LocalServerFailed             local_server_failed       500
@@ -55,10 +56,14 @@ Rules of this module
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clusterpass.model.bans import Ban
-from clusterpass.model.rebuilding import Readers, as_it_is, json_value, rebuildable
+from clusterpass.model.json_form import json_value
+from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 
 class ClusterPassError(Exception):
@@ -88,6 +93,23 @@ class ClusterPassError(Exception):
     @args.setter
     def args(self, args: tuple[Any, ...]) -> None:
         BaseException.args.__set__(self, args)  # type: ignore[attr-defined]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``code``, ``message`` and the other attributes as a dictionary of plain JSON."""
+        own = {name: json_value(getattr(self, name)) for name in self._readers}
+        return {"code": self.code, "message": self.message, **own}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> "CoreSchema":
+        """Let pydantic take an error as it is, and write it as :meth:`to_dict` does."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - only there where pydantic asks
+
+        return core_schema.is_instance_schema(
+            cls,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.to_dict, return_schema=core_schema.dict_schema()
+            ),
+        )
 
     def _rebuild(self, message: str, attributes: Mapping[str, Any]) -> None:
         read = {name: reader(attributes[name]) for name, reader in self._readers.items()}
@@ -330,6 +352,20 @@ class RevocationPending(StoreUnavailable):
         super().__init__(message, reason=reason, retry_after=retry_after)
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
+
+
+class KeysUnavailable(ClusterPassError):
+    """The keys that verify access tokens could not be fetched."""
+
+    code = "keys_unavailable"
+    status = 503
+    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "retry_after": as_it_is}
+
+    @rebuildable
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        """``retry_after``: seconds after which the client should retry."""
+        super().__init__(message)
+        self.retry_after: Final = retry_after
 
 
 class StoreFailed(ClusterPassError):

@@ -6,6 +6,7 @@ Times are whole seconds since the epoch, as in ``model.values``.
 from dataclasses import dataclass
 from typing import Literal
 
+from clusterpass.model.json_form import Value
 from clusterpass.model.values import Actor
 
 # The store holds a kind as its place in this list, from 1: new kinds are appended.
@@ -29,7 +30,7 @@ ListenerScope = Literal["process", "cluster"]
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Value):
     """One entry in the history of a subject."""
 
     kind: EventKind
@@ -47,7 +48,7 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEvent:
+class SessionEvent(Value):
     """An event that a manager reports to its listeners."""
 
     kind: EventKind

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.json_form import Value
 
 Overflow = Literal["oldest", "least_recently_used", "refuse"]
 
@@ -20,7 +21,7 @@ def check_whole(name: str, value: object, at_least: int, at_most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionPolicy:
+class SessionPolicy(Value):
     """The limits on the sessions of one subject, and what happens when a login exceeds them.
 
     The constructor raises ConfigurationError when a value is out of range.

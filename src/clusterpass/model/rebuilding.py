@@ -4,7 +4,6 @@ Python's own errors are, and result backends of job queues that keep JSON and no
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, is_dataclass
 from functools import wraps
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -36,13 +35,4 @@ def rebuildable(init: Init) -> Init:
 
 def as_it_is(value: Any) -> Any:
     """Return ``value``, which is the same in JSON."""
-    return value
-
-
-def json_value(value: Any) -> Any:
-    """Return an attribute of an error as JSON has it: values as objects, tuples as lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, tuple):
-        return [json_value(each) for each in value]
     return value

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from clusterpass.model.json_form import Value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
+class CacheStats(Value):
     """The contents of a manager's near cache, and its counters since the manager was created."""
 
     entries: int
@@ -25,7 +27,7 @@ class CacheStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStats:
+class NodeStats(Value):
     """The lease of one primary: whether its sessions may be served from memory, and why."""
 
     address: str
@@ -44,7 +46,7 @@ class NodeStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PendingStats:
+class PendingStats(Value):
     """The revocations of one manager that are not confirmed yet."""
 
     waiting: int
@@ -66,7 +68,7 @@ NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerStats:
+class ListenerStats(Value):
     """What the listeners of one manager have heard, and what they have missed.
 
     All but the first two figures concern listeners with ``scope="cluster"``.
@@ -93,7 +95,7 @@ NOBODY_LISTENS: Final = ListenerStats(waiting=0, dropped=0, reads=0, unread=0, o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManagerStats:
+class ManagerStats(Value):
     """How a manager verifies sessions, and what its cache and its revocations are doing."""
 
     verification: str

@@ -1,6 +1,6 @@
 """The values that the public verbs take and return: frozen, and compared by content.
 
-Values can be copied, pickled, and turned into dictionaries and JSON. A copy's claims are an
+Values can be copied and pickled, and ``to_dict`` turns them into plain JSON. A copy's claims are an
 ordinary dictionary, which may be changed.
 
 Times are whole seconds since the epoch by the store's clock, unless stated otherwise. No ``repr``
@@ -15,6 +15,7 @@ from clusterpass.model.bans import Ban
 from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import ClusterPassError, ScopeMissing, SubjectBanned
 from clusterpass.model.frozen import FrozenDict
+from clusterpass.model.json_form import Value
 from clusterpass.model.rebuilding import Readers, rebuildable
 from clusterpass.model.scopes import covers, granted_scopes
 
@@ -30,7 +31,7 @@ def _no_claims() -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Value):
     """The user who acts in an impersonation of another (RFC 8693 section 4.1)."""
 
     subject: str
@@ -42,7 +43,7 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessClaims:
+class AccessClaims(Value):
     """The claims of a verified access token (RFC 9068 section 2.2)."""
 
     issuer: str
@@ -71,6 +72,8 @@ class AccessClaims:
     """The actor of an impersonation; None for an ordinary session."""
     step_up: str | None = None
     """The id of the step-up that the token was issued after; None: there was none."""
+    client_id: str | None = None
+    """``client_id``: who asked for the token; None: the token does not say."""
 
     def has_scope(self, scope: str) -> bool:
         """Return whether the claim ``scope`` covers ``scope``. No round trip.
@@ -89,7 +92,7 @@ class AccessClaims:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Session(Value):
     """A live session of a subject: one login on one device."""
 
     subject: str
@@ -186,7 +189,7 @@ class TooManySessions(ClusterPassError):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenPair:
+class TokenPair(Value):
     """The tokens that a login, a refresh or a step-up issues (RFC 6749 section 5.1)."""
 
     access_token: str = field(repr=False)
@@ -207,7 +210,7 @@ class TokenPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Value):
     """The outcome of a logout, a revocation or a ban."""
 
     count: int
@@ -221,7 +224,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Value):
     """The outcome of a change to a subject's live claims or bans."""
 
     count: int
@@ -231,7 +234,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class RevokedBefore:
+class RevokedBefore(Value):
     """The outcome of a revocation of the whole namespace."""
 
     time: int
@@ -241,7 +244,7 @@ class RevokedBefore:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionChange:
+class SessionChange(Value):
     """What became of a session that a caller watches."""
 
     kind: ChangeKind
@@ -256,7 +259,7 @@ class SessionChange:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlineCount:
+class OnlineCount(Value):
     """The numbers of subjects and sessions that are online."""
 
     subjects: int
@@ -266,7 +269,7 @@ class OnlineCount:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlinePage:
+class OnlinePage(Value):
     """One page of the sessions that are online."""
 
     sessions: tuple[Session, ...]

@@ -106,6 +106,7 @@ class Minting:
             config.keys.signing_key,
             issuer=config.issuer,
             audience=config.audience,
+            client_id=config.client_id,
             random_bytes=self._random_bytes,
         )
         self._refresh_tokens = RefreshTokens(config.keys, self._random_bytes)

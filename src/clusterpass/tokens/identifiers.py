@@ -31,11 +31,16 @@ def check_subject(subject: object) -> str:
 
 
 def check_device(device: object) -> str | None:
-    """Return ``device`` if it is None, or 1 to 128 bytes of UTF-8 text without control characters.
+    """Return what is kept of ``device``: its first 128 bytes of UTF-8, in whole characters.
 
-    Raises InvalidInput otherwise.
+    An empty name counts as none: users name their devices, and a name must not keep them out.
+    Raises InvalidInput when ``device`` is no text, or has control characters.
     """
-    return None if device is None else _check_text("device", device, LONGEST_DEVICE_BYTES)
+    if device is None or device == "":
+        return None
+    if isinstance(device, str):
+        device = _shortened(device, LONGEST_DEVICE_BYTES)
+    return _check_text("device", device, LONGEST_DEVICE_BYTES)
 
 
 def encode_session_id(session_id: bytes) -> str:
@@ -72,6 +77,15 @@ def is_session_id(text: object) -> bool:
     No round trip.
     """
     return isinstance(text, str) and _SESSION_ID.fullmatch(text) is not None
+
+
+def _shortened(text: str, longest: int) -> str:
+    start = text[:longest]
+    try:
+        data = start.encode("utf-8")
+    except UnicodeEncodeError:
+        return start  # refused for that
+    return start if len(data) <= longest else data[:longest].decode("utf-8", "ignore")
 
 
 def _check_text(name: str, value: object, longest: int) -> str:

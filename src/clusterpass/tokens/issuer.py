@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
 from clusterpass.model.errors import InvalidInput
+from clusterpass.tokens.claim_faults import largest_claim, shown_name, why_refused
 from clusterpass.tokens.encoding import (
     decode_json_object,
     encode_base64url,
@@ -45,7 +46,7 @@ RESERVED_CLAIMS: Final = frozenset(
 
 ``step_up`` is ClusterPass's own: the step-up that a token was issued after.
 """
-_OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "sid"})
+_OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid"})
 """Claims in every token, which none in the store may override."""
 
 
@@ -59,13 +60,19 @@ class TokenIssuer:
         issuer: str,
         audience: str,
         random_bytes: Callable[[int], bytes],
+        client_id: str | None = None,
     ) -> None:
-        """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does."""
+        """``random_bytes``: returns n unpredictable bytes, as ``secrets.token_bytes`` does.
+
+        ``client_id``: who asked for the tokens (RFC 9068 section 2.2); the issuer unless given.
+        """
         self._key = key
         self._random_bytes = random_bytes
         self._header = f"{standard_header(key)}."
         self._issuer = f'"iss":{encode_text(issuer)},"sub":'
-        self._audience = f',"aud":{encode_text(audience)},"exp":'
+        self._audience = (
+            f',"aud":{encode_text(audience)},"client_id":{encode_text(client_id or issuer)},"exp":'
+        )
 
     def issue(
         self,
@@ -111,26 +118,32 @@ def check_claims(
 
     Raises InvalidInput when a name is reserved or not a string, when a value is not plain JSON, and
     when the claims take more than ``largest`` bytes as JSON or are nested more than 32 levels deep.
+    The message names the claim.
     """
     if not isinstance(claims, Mapping):
         raise InvalidInput("claims must be a mapping of names to JSON values")
     if not claims:
         return {}
-    if not all(isinstance(name, str) for name in claims):
-        raise InvalidInput("every claim name must be a string")
+    for name in claims:
+        if not isinstance(name, str):
+            raise InvalidInput(
+                f"every claim name must be a string; {shown_name(name)} is of type"
+                f" {type(name).__name__}"
+            )
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
     if reserved:
         raise InvalidInput(f"the claim {reserved[0]!r} is reserved for the issuer")
     if is_deeper(claims, MOST_LEVELS_OF_CLAIMS):
-        raise InvalidInput(f"claims may be nested {MOST_LEVELS_OF_CLAIMS} levels deep at most")
+        raise InvalidInput(why_refused(claims, MOST_LEVELS_OF_CLAIMS))
     try:
         encoded = encode_json(dict(claims))
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidInput("claims must be plain JSON: text, numbers, lists, mappings") from None
-    if len(encoded) > largest:
-        raise InvalidInput(f"claims take {len(encoded)} bytes as JSON; the limit is {largest}")
-    try:
         # Decoding checks that a verifier accepts the claims, and makes a copy of them.
-        return decode_json_object(encoded)
-    except ValueError as error:
-        raise InvalidInput(f"claims hold a value that no verifier accepts: {error}") from None
+        own = decode_json_object(encoded) if len(encoded) <= largest else {}
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput(why_refused(claims, MOST_LEVELS_OF_CLAIMS)) from None
+    if len(encoded) > largest:
+        raise InvalidInput(
+            f"claims take {len(encoded)} bytes as JSON; the limit is {largest}. The largest is"
+            f" {largest_claim(claims)}"
+        )
+    return own

@@ -6,7 +6,9 @@
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,16 +19,23 @@ from clusterpass.tokens.encoding import decode_json_object
 if TYPE_CHECKING:
     from clusterpass.tokens.keys import SigningKey
 
+logger: Final = logging.getLogger("clusterpass.keys")
 _MOST_KEYS: Final = 100
+_LONGEST_WHY: Final = 300
+_PRIVATE: Final = frozenset({"d", "k", "priv"})
+_UNSUPPORTED: Final = "unsupported"
 
 
 class KeyRing:
     """An immutable set of keys that are looked up by ``kid``."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "ignored")
 
-    def __init__(self, keys: "Iterable[SigningKey]") -> None:
-        """``keys``: at most 100, in order; the first private key signs.
+    ignored: tuple[str, ...]
+    """Why members of the JWK Set are not in the ring, one text for each; without key material."""
+
+    def __init__(self, keys: "Iterable[SigningKey]", *, ignored: Iterable[str] = ()) -> None:
+        """``keys``: at most 100, in order; the first private key signs. ``ignored``: see there.
 
         Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
         twice, and when symmetric and asymmetric keys are mixed.
@@ -43,12 +52,32 @@ class KeyRing:
         if len({key.is_symmetric for key in ring.values()}) > 1:
             raise KeyRejected("a key set must not mix symmetric (HS256) and public keys")
         self._keys: Final[Mapping[str, SigningKey]] = ring
+        self.ignored = tuple(ignored)
 
     def __repr__(self) -> str:
         return f"KeyRing({list(self._keys.values())!r})"
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` has the same keys in the same order."""
+        if not isinstance(other, KeyRing):
+            return NotImplemented
+        return self.all() == other.all()
+
+    def __hash__(self) -> int:
+        return hash(self.all())
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the ring with its private keys, for processes of one's own; keep it secret."""
+        return partial(type(self), ignored=self.ignored), (self.all(),)
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -63,8 +92,10 @@ class KeyRing:
     def from_jwks(cls, jwks: Mapping[str, Any] | str | bytes) -> Self:
         """Return the ring of a private or public JWK Set (RFC 7517 section 5).
 
-        ``jwks``: a mapping, or JSON as text or bytes. Raises KeyRejected when it is not a JWK Set,
-        and when a key in it is weak or unsuitable.
+        ``jwks``: a mapping, or JSON as text or bytes. A key that is not for us, such as one of
+        another type, curve or use, is left out, and so is a public key that is weak or broken;
+        ``ignored`` says why. Raises KeyRejected when it is not a JWK Set, when no key is left, and
+        when a private or symmetric key is weak or broken.
         """
         if isinstance(jwks, str | bytes):
             try:
@@ -76,8 +107,20 @@ class KeyRing:
         keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
         if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
             raise KeyRejected('a key set is a JSON object with a list named "keys"')
-        from_jwk = _signing_key().from_jwk
-        return cls(from_jwk(key) for key in keys)
+        fit, refusals = [], []
+        for key in keys[: 2 * _MOST_KEYS]:
+            try:
+                fit.append(_signing_key().from_jwk(key))
+            except KeyRejected as error:
+                is_own = bool(_PRIVATE & key.keys()) or key.get("kty") == "oct"
+                if is_own and error.reason != _UNSUPPORTED:
+                    raise
+                refusals.append(error)
+        if len(keys) > 2 * _MOST_KEYS:
+            raise KeyRejected(f"the key set has {len(keys)} keys; the limit is {_MOST_KEYS}")
+        if refusals and not fit:
+            raise refusals[0]
+        return cls(fit, ignored=[error.message[:_LONGEST_WHY] for error in refusals])
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -93,7 +136,10 @@ class KeyRing:
                 f"the key file {path} cannot be read ({why});"
                 " make one with: clusterpass keys generate"
             ) from None
-        return cls.from_jwks(text)
+        ring = cls.from_jwks(text)
+        for why in ring.ignored:
+            logger.warning("ignored in %s: %s", path, why)
+        return ring
 
     @property
     def signing_key(self) -> "SigningKey":

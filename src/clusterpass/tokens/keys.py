@@ -5,9 +5,11 @@ key lengths, the curve, ``use`` and ``key_ops``, and that no encoded public key 
 """
 
 import base64
+import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from typing import Any, Final, Self, cast, get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -41,6 +43,8 @@ _MEMBERS: Final = {
     "oct": ("k",),
 }
 _CURVES: Final = {"OKP": "Ed25519", "EC": "P-256"}
+UNSUPPORTED: Final = "unsupported"  # as in keyring.py, which loads this module late
+"""The reason of a KeyRejected for a key that is sound, but not for us."""
 _KID: Final = re.compile(r"[A-Za-z0-9._~+=:-]{1,128}")
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
@@ -85,6 +89,28 @@ class SigningKey:
     def __repr__(self) -> str:
         kind = "private" if self.is_private else "public"
         return f"<SigningKey {self.kid!r} {self.algorithm} {kind}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` is the same key, with the same half, id and algorithm."""
+        if not isinstance(other, SigningKey):
+            return NotImplemented
+        return compare_digest(*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))
+
+    def __hash__(self) -> int:
+        return hash((self.kid, self.algorithm, self.is_private))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        return type(self).from_jwk, (self._whole(),)
+
+    def _whole(self) -> dict[str, Any]:
+        return self.jwk(private=self.is_private)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
@@ -183,21 +209,29 @@ class SigningKey:
 def _algorithm_of(jwk: Mapping[str, Any], kid: str) -> SigningAlgorithm:
     allowed = _ALGORITHMS_BY_KEY_TYPE.get(str(jwk.get("kty")))
     if allowed is None:
-        raise KeyRejected(f"key {kid!r} has the type {jwk.get('kty')!r}; use OKP, EC, RSA or oct")
+        raise KeyRejected(
+            f"key {kid!r} has the type {jwk.get('kty')!r}; use OKP, EC, RSA or oct",
+            reason=UNSUPPORTED,
+        )
     named = jwk.get("alg", allowed[0])
     if named not in allowed:
         raise KeyRejected(
-            f"key {kid!r} names the algorithm {named!r}; its type allows {' or '.join(allowed)}"
+            f"key {kid!r} names the algorithm {named!r}; its type allows {' or '.join(allowed)}",
+            reason=UNSUPPORTED,
         )
     return cast("SigningAlgorithm", named)
 
 
 def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
     if jwk.get("use", "sig") != "sig":
-        raise KeyRejected(f'key {kid!r} is not meant for signatures ("use" is not "sig")')
+        raise KeyRejected(
+            f'key {kid!r} is not meant for signatures ("use" is not "sig")', reason=UNSUPPORTED
+        )
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise KeyRejected(f'key {kid!r} is not meant for signatures ("key_ops")')
+        raise KeyRejected(
+            f'key {kid!r} is not meant for signatures ("key_ops")', reason=UNSUPPORTED
+        )
 
 
 def _import_key(jwk: Mapping[str, Any], kid: str) -> OctKey | RSAKey | ECKey | OKPKey:
@@ -216,7 +250,9 @@ def _check_strength(
 ) -> None:
     curve = _CURVES.get(key.key_type)
     if curve is not None and jwk.get("crv") != curve:
-        raise KeyRejected(f"key {kid!r} has the curve {jwk.get('crv')!r}; use {curve}")
+        raise KeyRejected(
+            f"key {kid!r} has the curve {jwk.get('crv')!r}; use {curve}", reason=UNSUPPORTED
+        )
     if isinstance(key, RSAKey):
         bits = key.public_key.key_size
         if not _SMALLEST_RSA_BITS <= bits <= _LARGEST_RSA_BITS:

@@ -31,13 +31,15 @@ from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import looks_like_refresh_token
 
 if TYPE_CHECKING:
+    import ssl
+
     from clusterpass.tokens.keys import SigningKey
 
 LONGEST_TOKEN: Final = 12_288
 """The longest access token that is accepted, in characters."""
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _OWN_MEMBERS: Final = frozenset(
-    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"}
+    {"iss", "sub", "aud", "client_id", "exp", "iat", "nbf", "jti", "sid"}
     | {"auth_time", "acr", "amr", "act", "step_up"}
 )
 
@@ -72,6 +74,44 @@ class TokenVerifier:
         self._expiry_leeway = expiry_leeway
         self._clock = clock
         self._standard_headers = {standard_header(key): key for key in keys.all()}
+
+    @classmethod
+    def from_jwks_url(
+        cls,
+        url: str,
+        *,
+        issuer: str,
+        audience: str,
+        clock_leeway: int = 30,
+        expiry_leeway: int = 0,
+        clock: Callable[[], float] = time.time,
+        timeout: float = 2.0,
+        interval: float = 10.0,
+        ssl_context: "ssl.SSLContext | None" = None,
+    ) -> "TokenVerifier":
+        """Return a verifier that fetches its keys from ``url``: https, or http to localhost.
+
+        The first verify fetches the JWK Set; it is then fresh for as long as its Cache-Control says
+        (a minute to an hour), and a token that names an unknown key has it fetched again.
+        ``interval``: seconds that have to pass between two requests. ``timeout``: seconds for a
+        request; when one fails, the last good set stays in force. ``ssl_context``: instead of the
+        certificates that httpx trusts. Symmetric and unfit keys are ignored. ``verify`` may block
+        for a request; on event loops use ``AsyncTokenVerifier``. Needs ``clusterpass[jwks]``.
+        Raises ConfigurationError.
+        """
+        from clusterpass.jwks.verifiers import UrlTokenVerifier  # noqa: PLC0415 - loads a client
+
+        return UrlTokenVerifier(
+            url,
+            timeout=timeout,
+            interval=interval,
+            ssl_context=ssl_context,
+            issuer=issuer,
+            audience=audience,
+            clock_leeway=clock_leeway,
+            expiry_leeway=expiry_leeway,
+            clock=clock,
+        )
 
     def verify(self, token: str, *, allow_expired: bool = False) -> AccessClaims:
         """Return the claims of ``token`` if it is valid.
@@ -140,6 +180,7 @@ class TokenVerifier:
             raise TokenAudienceInvalid
         subject, token_id, session_id = members.get("sub"), members.get("jti"), members.get("sid")
         issued_at, expires_at = members.get("iat"), members.get("exp")
+        client_id = members.get("client_id")
         if not (
             (isinstance(subject, str) and subject)
             and (isinstance(token_id, str) and token_id)
@@ -148,6 +189,9 @@ class TokenVerifier:
             and type(expires_at) is int
         ):
             raise TokenMalformed("The access token lacks a required claim")
+        # Older tokens have none.
+        if not isinstance(client_id, str | None):
+            raise TokenMalformed("The access token has an invalid client_id")
         own: dict[str, Any] = {}
         if not members.keys() <= _OWN_MEMBERS:
             own = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
@@ -160,6 +204,7 @@ class TokenVerifier:
             token_id=token_id,
             session_id=session_id,
             claims=FrozenDict(own) if own else NO_CLAIMS,
+            client_id=client_id,
             **_authentication(members),
         )
 

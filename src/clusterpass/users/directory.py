@@ -16,11 +16,13 @@ from urllib.parse import unquote
 
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import UserExists, UserNotFound
+from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
+from clusterpass.users.names import prepare_name
 from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
 from clusterpass.users.throttle import Throttle
 
@@ -40,7 +42,7 @@ Procedure = Generator[Step, Any, Result]
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class User(Value):
     """A user of the directory, as an administrator sees it."""
 
     name: str
@@ -82,10 +84,13 @@ class Directory:
         """Add a user; raise UserExists when the name is taken, InvalidInput for a bad password."""
         check_subject(username)
         password_hash = yield from self._hash(password)
+        name = check_subject(prepare_name(username))
+        if name != username and (yield from self._find(username)) is not None:
+            raise UserExists
         status = yield from _ask(
             directory_calls.add_user(
                 self._keyspace,
-                username,
+                name,
                 password_hash=password_hash,
                 # Lets the store recognise a retry of this operation.
                 operation=self._random_bytes(16),
@@ -93,6 +98,17 @@ class Directory:
         )
         if status == "EXISTS":
             raise UserExists
+
+    def resolve(self, username: str) -> Procedure[str]:
+        """Return the name that is kept for ``username``, whether there is such a user or not.
+
+        A name that was kept as it is spelt, as earlier releases did, comes first.
+        """
+        check_subject(username)
+        name = prepare_name(username)
+        if name == username or (yield from self._find(username)) is not None:
+            return username
+        return check_subject(name)
 
     def authenticate(
         self, username: str, password: str, *, address: str | None, known: str | None = None
@@ -109,7 +125,7 @@ class Directory:
         if not (yield from self._fits(entry, password)) or entry is None or entry.disabled:
             raise InvalidCredentials
         yield self._throttle.forget(username, known=known)
-        if self._hasher.needs_rehash(entry.password_hash):
+        if (yield from self._is_outdated(entry, password)):
             yield from self._rehash(username, entry, password)
         return Proven(username, entry)
 
@@ -160,6 +176,12 @@ class Directory:
     def _fits(self, entry: StoredUser | None, password: str) -> Procedure[bool]:
         known = None if entry is None else entry.password_hash
         return bool((yield PasswordWork(lambda: self._hasher.verify(known, password))))
+
+    def _is_outdated(self, entry: StoredUser, password: str) -> Procedure[bool]:
+        known = entry.password_hash
+        if self._hasher.needs_rehash(known) or password.isascii():
+            return self._hasher.needs_rehash(known)
+        return bool((yield PasswordWork(lambda: self._hasher.is_as_typed(known, password))))
 
     def _hash(self, password: str) -> Procedure[str]:
         check_new_password(password)

@@ -1,7 +1,8 @@
 """Password hashes: argon2id (RFC 9106) with the parameters that OWASP recommends.
 
-- A password is hashed as its UTF-8 bytes, exactly as given, without Unicode normalisation or
-  trimming.
+- A password is hashed in the form of RFC 8265 (OpaqueString), so that it fits however a keyboard
+  composes its letters. Nothing is trimmed, and its case counts.
+- A hash of the password as it was typed, which earlier releases made, still fits.
 - Checking a password for a user who does not exist takes as long as for one who does.
 - No message, ``repr`` or error holds a password or a hash.
 """
@@ -69,7 +70,8 @@ class PasswordHasher:
 
         Raises InvalidInput when the password is not 8 characters to 1024 bytes of text.
         """
-        return self._hasher.hash(check_new_password(password))
+        check_new_password(password)
+        return self._hasher.hash(check_new_password(prepare_password(password)))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether ``password`` matches ``password_hash``.
@@ -78,9 +80,25 @@ class PasswordHasher:
         returns False. Raises InvalidInput when ``password`` cannot be a password, StoreFailed when
         the hash cannot be parsed, and ClusterPassError when argon2 gets no memory or no threads.
         """
-        data = check_password(password)
+        typed = check_password(password)
+        prepared = prepare_password(password).encode("utf-8")
+        fits = self._matches(password_hash, prepared)
+        if prepared != typed:
+            # Always both, so that the time tells nothing about which one fits.
+            fits = self._matches(password_hash, typed) or fits
+        return fits and password_hash is not None
+
+    def is_as_typed(self, password_hash: str, password: str) -> bool:
+        """Return whether the hash of ``password``, which fits, is not of its prepared form.
+
+        Hashes no password whose two forms are one, as nearly all are.
+        """
+        prepared = prepare_password(password)
+        return prepared != password and not self._matches(password_hash, prepared.encode("utf-8"))
+
+    def _matches(self, password_hash: str | None, data: bytes) -> bool:
         try:
-            fits = self._hasher.verify(password_hash or self._dummy, data)
+            return self._hasher.verify(password_hash or self._dummy, data)
         except self._errors.VerifyMismatchError:
             return False
         except self._errors.InvalidHashError:
@@ -92,7 +110,6 @@ class PasswordHasher:
             raise ClusterPassError(
                 "The password could not be checked; the server may be out of memory."
             ) from None
-        return fits and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Return whether ``password_hash`` was made with other parameters than those in force.
@@ -127,6 +144,27 @@ def check_new_password(password: object) -> bytes:
     if len(data.decode("utf-8")) < SHORTEST_NEW_PASSWORD:
         raise InvalidInput(f"password must have at least {SHORTEST_NEW_PASSWORD} characters")
     return data
+
+
+def prepare_password(password: str) -> str:
+    """Return ``password`` in the form that is hashed: OpaqueString (RFC 8265 section 4.2).
+
+    Letters are composed (NFC), and every kind of space is the one of ASCII. A password that the
+    profile forbids, such as one with control characters, stays as it is. Raises ConfigurationError
+    when precis-i18n is not installed.
+    """
+    if password.isascii():
+        return password  # the profile changes none
+    try:
+        from precis_i18n import get_profile  # noqa: PLC0415 (only the extra installs it)
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            'passwords need precis-i18n; install it with: pip install "clusterpass[server]"'
+        ) from None
+    try:
+        return get_profile("OpaqueString").enforce(password)
+    except UnicodeEncodeError:
+        return password
 
 
 def _unpadded(data: bytes) -> str:

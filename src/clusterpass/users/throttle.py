@@ -24,6 +24,7 @@ from typing import Final
 
 from clusterpass.model.addresses import counted_address, counted_site
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable, TooManyAttempts
+from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
@@ -37,7 +38,7 @@ _IGNORED: Final = frozenset({"Cf", "Cc"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThrottlePolicy:
+class ThrottlePolicy(Value):
     """How many attempts are allowed in how many seconds.
 
     The constructor raises ConfigurationError when a value is out of range.

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from clusterpass.limits import (
-    LONGEST_DEVICE_BYTES,
     LONGEST_GRACE,
     LONGEST_LIFETIME,
     LONGEST_PASSWORD_BYTES,
@@ -48,9 +47,8 @@ class LoginRequest(RequestBody):
     password: Password
     device: str | None = Field(
         default=None,
-        min_length=1,
-        max_length=LONGEST_DEVICE_BYTES,
-        description="A device name that identifies the session in lists.",
+        description="A device name that identifies the session in lists; its first 128 bytes are"
+        " kept.",
         examples=["Firefox on Linux"],
     )
     device_type: DeviceType | None = None

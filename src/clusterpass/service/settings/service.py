@@ -9,6 +9,7 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -17,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from clusterpass import (
+    Config,
     ConfigurationError,
     ThrottlePolicy,
     parse_store_url,
@@ -36,6 +38,11 @@ _GRPC_ADDRESS: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
 _DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+_ALIKE: Final = 0.75
+"""From which likeness on an unknown name is taken for a misspelt one."""
+_OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"})
+"""What is read elsewhere: by the library alone, or before the settings."""
 
 Network = IPv4Network | IPv6Network
 
@@ -325,13 +332,29 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
 
 
 def _from_environment() -> dict[str, Any]:
-    """The settings in the environment, as texts. A variable's name may be in any case."""
-    names = {f"{PREFIX}{name}".lower(): name for name in Settings.model_fields}
-    return {
-        names[variable.lower()]: value
-        for variable, value in os.environ.items()
-        if variable.lower() in names
-    }
+    """The settings in the environment, as texts. A variable's name may be in any case.
+
+    Raises ConfigurationError for a misspelt name. Others may be there: Kubernetes sets variables
+    for a Service that is named clusterpass, and an application may have its own.
+    """
+    found = {}
+    for variable, value in os.environ.items():
+        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].lower()
+        if prefix != PREFIX:
+            continue
+        if name in Settings.model_fields:
+            found[name] = value
+        elif name not in _OF_OTHERS and (meant := _nearest(name)):
+            raise ConfigurationError(
+                f"{variable} is no setting; did you mean {PREFIX}{meant.upper()}?"
+            )
+    return found
+
+
+def _nearest(name: str) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - for a stray name alone
+
+    return next(iter(get_close_matches(name, Settings.model_fields, 1, _ALIKE)), None)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -356,7 +379,9 @@ def _describe(error: ErrorDetails) -> str:
     if not name:
         return error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
+        meant = _nearest(name)
         known = ", ".join(sorted(Settings.model_fields))
-        return f"unknown setting {name!r}; the settings are: {known}"
+        hint = f"did you mean {meant!r}?" if meant else f"the settings are: {known}"
+        return f"unknown setting {name!r}; {hint}"
     problem = error["msg"].removeprefix("Value error, ")
     return f"the setting {name} ({PREFIX}{name.upper()}) is invalid: {problem}"

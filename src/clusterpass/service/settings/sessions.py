@@ -60,6 +60,11 @@ class SessionSettings(BaseModel):
         max_length=255,
         description="The `aud` claim of access tokens; empty: the issuer.",
     )
+    client_id: str = Field(
+        default="",
+        max_length=255,
+        description="The `client_id` claim of access tokens; empty: the issuer.",
+    )
     access_lifetime: int = Field(
         default=15 * 60,
         ge=10,
@@ -263,6 +268,7 @@ class SessionSettings(BaseModel):
         return Config(
             issuer=self.issuer,
             audience=self.audience,
+            client_id=self.client_id,
             keys=keys,
             access_lifetime=self.access_lifetime,
             absolute_lifetime=self.absolute_lifetime,

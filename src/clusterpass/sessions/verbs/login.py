@@ -110,6 +110,8 @@ class Login:
         if not options.keys() <= _OPTIONS:
             name = min(options.keys() - _OPTIONS)
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
+        if "device" in options:
+            options = {**options, "device": check_device(options["device"])}
         details, device, flags = self._describe(options)
         absolute, idle = self._lifetimes(options)
         address, replaced = options.get("address"), options.get("replace")
@@ -284,8 +286,6 @@ class Login:
             options.get("device_type"),
             options.get("claims"),
         )
-        if name is not None:
-            check_device(name)
         if kind is not None:
             check_device_type(kind)
         checked = {} if claims is None else check_claims(claims)

@@ -77,12 +77,20 @@ class AsyncUserDirectory:
         self._hashing.close()
 
     async def add(self, username: str, password: str) -> None:
-        """Add a user.
+        """Add a user, under the name that :meth:`name_of` returns.
 
         Raises UserExists when the name is taken, and InvalidInput for a password of fewer than 8
         characters.
         """
         await self._run(self._directory.add(username, password))
+
+    async def name_of(self, username: str) -> str:
+        """Return the name that is kept for ``username``, however it is spelt: the user's subject.
+
+        Letters in their composed form (RFC 8265, UsernameCasePreserved); a user whom an earlier
+        release added as ``username`` is spelt keeps that name. There need be no such user.
+        """
+        return await self._run(self._directory.resolve(username))
 
     async def authenticate(
         self,
@@ -94,6 +102,8 @@ class AsyncUserDirectory:
     ) -> None:
         """Return if the password is correct; raise InvalidCredentials if not.
 
+        ``username``: exactly the name that is kept, as :meth:`name_of` returns it, so that a
+        session that is then opened for it is that user's.
         ``address``: the client's IP address, whose attempts are limited too. ``known``: as for
         ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
         password, after the same time. Raises TooManyAttempts when a limit is exceeded.
@@ -110,7 +120,7 @@ class AsyncUserDirectory:
         known: str | None = None,
         **options: Unpack[SessionOptions],
     ) -> TokenPair:
-        """Authenticate a user and open a session.
+        """Authenticate a user and open a session, whose subject is ``name_of(username)``.
 
         ``options``: those of ``SessionManager.login``, except ``amr`` and ``generation``, which the
         directory sets. ``address``: also the client's IP address whose attempts are limited.
@@ -120,6 +130,7 @@ class AsyncUserDirectory:
         LoginOvertaken).
         """
         address = options.get("address")
+        username = await self.name_of(username)
         generation = await self._sessions.generation(username)
         proven = await self._run(
             self._directory.authenticate(username, password, address=address, known=known)
@@ -136,6 +147,7 @@ class AsyncUserDirectory:
         Raises UserNotFound, InvalidInput for a password of fewer than 8 characters, and
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
+        username = await self.name_of(username)
         await self._run(self._directory.set_password(username, password))
         return await self._sessions.revoke_all(username)
 
@@ -145,11 +157,13 @@ class AsyncUserDirectory:
         Raises UserNotFound, and RevocationPending when the user is disabled but the revocation is
         not confirmed.
         """
+        username = await self.name_of(username)
         await self._run(self._directory.set_disabled(username, disabled=True))
         return await self._sessions.revoke_all(username)
 
     async def enable(self, username: str) -> None:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
+        username = await self.name_of(username)
         await self._run(self._directory.set_disabled(username, disabled=False))
 
     async def list(self) -> builtins.list[User]:

@@ -78,12 +78,20 @@ class UserDirectory:
         self._hashing.close()
 
     def add(self, username: str, password: str) -> None:
-        """Add a user.
+        """Add a user, under the name that :meth:`name_of` returns.
 
         Raises UserExists when the name is taken, and InvalidInput for a password of fewer than 8
         characters.
         """
         self._run(self._directory.add(username, password))
+
+    def name_of(self, username: str) -> str:
+        """Return the name that is kept for ``username``, however it is spelt: the user's subject.
+
+        Letters in their composed form (RFC 8265, UsernameCasePreserved); a user whom an earlier
+        release added as ``username`` is spelt keeps that name. There need be no such user.
+        """
+        return self._run(self._directory.resolve(username))
 
     def authenticate(
         self,
@@ -95,6 +103,8 @@ class UserDirectory:
     ) -> None:
         """Return if the password is correct; raise InvalidCredentials if not.
 
+        ``username``: exactly the name that is kept, as :meth:`name_of` returns it, so that a
+        session that is then opened for it is that user's.
         ``address``: the client's IP address, whose attempts are limited too. ``known``: as for
         ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
         password, after the same time. Raises TooManyAttempts when a limit is exceeded.
@@ -109,7 +119,7 @@ class UserDirectory:
         known: str | None = None,
         **options: Unpack[SessionOptions],
     ) -> TokenPair:
-        """Authenticate a user and open a session.
+        """Authenticate a user and open a session, whose subject is ``name_of(username)``.
 
         ``options``: those of ``SessionManager.login``, except ``amr`` and ``generation``, which the
         directory sets. ``address``: also the client's IP address whose attempts are limited.
@@ -119,6 +129,7 @@ class UserDirectory:
         LoginOvertaken).
         """
         address = options.get("address")
+        username = self.name_of(username)
         generation = self._sessions.generation(username)
         proven = self._run(
             self._directory.authenticate(username, password, address=address, known=known)
@@ -135,6 +146,7 @@ class UserDirectory:
         Raises UserNotFound, InvalidInput for a password of fewer than 8 characters, and
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
+        username = self.name_of(username)
         self._run(self._directory.set_password(username, password))
         return self._sessions.revoke_all(username)
 
@@ -144,11 +156,13 @@ class UserDirectory:
         Raises UserNotFound, and RevocationPending when the user is disabled but the revocation is
         not confirmed.
         """
+        username = self.name_of(username)
         self._run(self._directory.set_disabled(username, disabled=True))
         return self._sessions.revoke_all(username)
 
     def enable(self, username: str) -> None:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
+        username = self.name_of(username)
         self._run(self._directory.set_disabled(username, disabled=False))
 
     def list(self) -> builtins.list[User]:
