@@ -251,7 +251,7 @@ async def test_a_longer_wait_confirms_more_writes():
 class EndingLink:
     """A link over which nothing is answered before its event loop ends."""
 
-    connection = None
+    open_connection = None
 
     def __init__(self) -> None:
         self.asked = 0

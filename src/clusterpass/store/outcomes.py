@@ -1,6 +1,6 @@
 """Commands, and the outcome of sending them: replies or a fault. Pure values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Command = tuple[bytes | int, ...]
@@ -84,6 +84,9 @@ class Fault:
     kind: FaultKind
     stale: bool = False
     """Whether the connection was found closed after idling, which says nothing about the node."""
+    idle_since: float | None = field(default=None, compare=False)
+    """Where a connection that had worked got no reply: since when it had idled before, in seconds
+    of the monotonic clock. Connections that have idled as long may be as dead."""
 
 
 def within(wait: Wait, seconds: float) -> Wait:

@@ -24,6 +24,7 @@ from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
+from clusterpass.store.wire.idling import concerns_all_nodes
 
 if TYPE_CHECKING:
     from clusterpass.store.drivers.pool import Pool
@@ -219,9 +220,10 @@ class SyncStore(StoreBase):
             return self._send(send)
         pushes_all = send.address in self.pushing_all  # before the read
         if call.follows and send.wait is None and not pushes_all and watch is not None:
+            began = time.monotonic()
             found = watch.read(send)
             if found is not None:
-                return found
+                return self._noted(found, send.address, began)
         found = self._send(send)
         if not pushes_all:
             observer.unheard(call.keys[0])
@@ -230,10 +232,13 @@ class SyncStore(StoreBase):
     def _send(self, send: Send, until: float | None = None) -> Replies | Fault:
         if self._closed:
             return Fault("closed")
-        pool = self._pools.get(send.address) or self._pool(send.address)
+        pool, began = self._pools.get(send.address) or self._pool(send.address), time.monotonic()
         wait, limit = send.wait, None
         if wait is None:
-            return pool.send(send.commands, until=send.until, urgent=send.urgent)
+            outcome = pool.send(
+                send.commands, until=send.until, urgent=send.urgent, fresh=send.fresh
+            )
+            return self._noted(outcome, send.address, began)
         if until is not None:
             left = until - time.monotonic()
             if left <= 0:
@@ -242,7 +247,19 @@ class SyncStore(StoreBase):
             wait = within(wait, limit)
         # WAIT follows on the same connection and in the same packet.
         outcome = pool.send((*send.commands, wait, ROLE), limit, until=until or send.until)
-        return outcome if isinstance(outcome, Fault) else confirmed_replies(outcome.values)
+        if isinstance(outcome, Fault):
+            return self._noted(outcome, send.address, began)
+        return confirmed_replies(outcome.values)
+
+    def _noted(self, outcome: Replies | Fault, address: Address, began: float) -> Replies | Fault:
+        """``outcome``; where it tells of a connection that died while idle, those of the pools that
+        have idled as long are closed. ``began``: when the request was made."""
+        if isinstance(outcome, Fault) and (since := outcome.idle_since) is not None:
+            spreads = concerns_all_nodes(since, began)
+            for each, pool in list(self._pools.items()):
+                if spreads or each == address:
+                    pool.retire(since)
+        return outcome
 
     def _pool(self, address: Address) -> "Pool":
         return self._pools.setdefault(address, self._make_pool(self.location, address))

@@ -113,9 +113,14 @@ def ask_one(address: Address, command: Command) -> Exchange[Any]:
     raise StoreUnavailable(reason=outcome.kind)
 
 
-def ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
-    """Send ``commands``, and send them again while the connection was found closed after idling."""
+def ask(
+    address: Address, commands: tuple[Command, ...], *, fresh: bool = False
+) -> Exchange[Replies | Fault]:
+    """Send ``commands``, and send them again while the connection was found closed after idling.
+
+    ``fresh``: over a new connection, as idle ones may be dead.
+    """
     while True:
-        outcome = yield Send(address, commands)
+        outcome = yield Send(address, commands, fresh=fresh)
         if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):
             return outcome

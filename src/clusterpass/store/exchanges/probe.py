@@ -35,7 +35,8 @@ def probe(
         if shard is not None and shard.primary != node:
             return
         # A PING would be answered by a node that does not serve.
-        outcome = yield from ask(node, ((b"GET", keyspace.probe(wanted.slot)),))
+        commands = ((b"GET", keyspace.probe(wanted.slot)),)
+        outcome = yield from ask(node, commands, fresh=True)
     except ClusterPassError:
         breakers.answered(node)  # the next caller learns what is wrong
         return

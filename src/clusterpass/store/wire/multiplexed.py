@@ -78,12 +78,14 @@ class MultiplexedConnection(asyncio.Protocol):
         deadline: float = 2.5,
         pushed: Callable[[list[Any]], None] | None = None,
         ended: Callable[["MultiplexedConnection"], None] | None = None,
+        silent: Callable[[float, float], None] | None = None,
     ) -> None:
         """``limit``: seconds for a reply; ``most_waiting``: the most requests in flight or queued;
         ``deadline``: seconds that a request may be queued.
 
         ``pushed``: gets each message that the server pushes; ``ended``: called once, after the
-        connection was lost.
+        connection was lost; ``silent``: called when no reply came over a connection that had
+        worked, with the times since when it had idled and at which the request was sent.
         """
         self._loop = loop
         self._limit = limit
@@ -93,6 +95,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._queued: deque[_Queued] = deque()
         self._pushed = pushed
         self._ended = ended
+        self._silent = silent
         self._decoder = Decoder()
         self._waiting: deque[_Request] = deque()
         self._outgoing: list[bytes] = []
@@ -141,6 +144,14 @@ class MultiplexedConnection(asyncio.Protocol):
         if self._watchdog is None:
             self._watch(now)
 
+    def has_idled(self, since: float) -> bool:
+        """Whether nothing was asked or heard since ``since``, in seconds of the loop's clock."""
+        return not self._waiting and not self._queued and self._heard_at <= since
+
+    def was_heard(self, since: float) -> bool:
+        """Whether anything was heard since ``since``, in seconds of the loop's clock."""
+        return self._heard_at > since
+
     def end(self, why: FaultKind = "connection") -> None:
         """Close the connection. Callers that wait get a :class:`Fault` of the kind ``why``."""
         if self.is_open:
@@ -148,7 +159,12 @@ class MultiplexedConnection(asyncio.Protocol):
             self.is_open = False
         if self._transport is not None:
             self._transport.abort()
-        self._give_up()
+        idle_since = None
+        if why == "timeout" and self._was_closed_before():
+            idle_since = self._heard_at
+            if self._silent is not None:
+                self._silent(idle_since, self._waiting[0].sent_at)
+        self._give_up(idle_since=idle_since)
 
     # The methods that the event loop calls.
 
@@ -157,6 +173,7 @@ class MultiplexedConnection(asyncio.Protocol):
         # uvloop's transports do not derive from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
+        self._heard_at = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Hand out the replies and pushes in ``data``, in their order."""
@@ -231,19 +248,20 @@ class MultiplexedConnection(asyncio.Protocol):
             and self._heard_at <= self._waiting[0].sent_at
         )
 
-    def _give_up(self, *, is_stale: bool = False) -> None:
+    def _give_up(self, *, is_stale: bool = False, idle_since: float | None = None) -> None:
+        fault = Fault(self._why, stale=is_stale, idle_since=idle_since)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
         while self._waiting:
             future = self._waiting.popleft().future
             if not future.done():
-                future.set_result(Fault(self._why, stale=is_stale))
+                future.set_result(fault)
         while self._queued:
             future = self._queued.popleft().future
             if not future.done():
                 # Nothing was sent, so nothing is known: as if the connection had been idle.
-                future.set_result(Fault(self._why, stale=is_stale))
+                future.set_result(fault)
 
     def _watch(self, now: float) -> None:
         turn = self._limit / _TURNS_PER_LIMIT

@@ -1,9 +1,11 @@
 """redis-py's connections: their options, and what their errors mean to a store."""
 
 import asyncio
+import socket
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection, Connection, SSLConnection
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -22,10 +24,12 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
 
 from clusterpass.model.errors import StoreDenied
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.wire.dial import dial
 from clusterpass.store.wire.faults import fault_of_connection
 
 CONNECTION_ERRORS: Final = (
@@ -48,6 +52,27 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
     (OutOfMemoryError, "OOM"),
     (NoPermissionError, "NOPERM"),
 )
+
+
+class _Connection(Connection):
+    """A connection that tries all addresses of its host, rather than the first one alone."""
+
+    def _connect(self) -> socket.socket:
+        assert self.socket_connect_timeout is not None
+        connected = dial(self.host, self.port, self.socket_connect_timeout)
+        connected.settimeout(self.socket_timeout)
+        return connected
+
+
+class _SecureConnection(SSLConnection, _Connection):
+    """Such a connection over TLS."""
+
+
+def make_connection(location: StoreLocation, address: Address) -> AbstractConnection:
+    """A connection to the node at ``address``, which is not open yet."""
+    kind = _Connection if location.tls_files is None else _SecureConnection
+    target = location.reached_at.get(address, address)
+    return kind(**connection_options(location, target, Retry))
 
 
 def server_error(error: ResponseError) -> ServerError:
@@ -73,7 +98,6 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
         "password": location.password,
         "socket_timeout": location.patience.timeout,
         "socket_connect_timeout": location.patience.timeout,
-        "socket_keepalive": True,
         "protocol": 2,
         "retry": retry(NoBackoff(), 0),
         "driver_info": None,
