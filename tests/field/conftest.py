@@ -11,6 +11,8 @@ from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import StoreLocation
 from tests.cluster.conftest import Facade
 
+from .servers import Servers, servers
+
 Opener = Callable[[str | StoreLocation], Any]
 
 
@@ -49,3 +51,10 @@ def opened(request: pytest.FixtureRequest, config: Config) -> Iterator[Opener]:
     yield open_one
     for manager in managers:
         manager.close()
+
+
+@pytest.fixture
+def started() -> Iterator[Servers]:
+    """Starts servers with options; they end with the test."""
+    with servers() as made:
+        yield made

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from clusterpass.model.errors import StoreCause
+
 Command = tuple[bytes | int, ...]
 """A command and its arguments."""
 Wait = Command
@@ -87,6 +89,10 @@ class Fault:
     idle_since: float | None = field(default=None, compare=False)
     """Where a connection that had worked got no reply: since when it had idled before, in seconds
     of the monotonic clock. Connections that have idled as long may be as dead."""
+    cause: StoreCause | None = field(default=None, compare=False)
+    """What operators are told; None: what follows from the kind."""
+    error: OSError | None = field(default=None, compare=False, repr=False)
+    """What the operating system said, if anything."""
 
 
 def within(wait: Wait, seconds: float) -> Wait:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
+from clusterpass.store.exchanges.unavailable import locate, placed
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
@@ -120,9 +121,12 @@ class Nodes:
             link = self._links.get(send.address) or self.link(send.address)
             if send.fresh:
                 self._renew(link)
-            return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            with placed(self._location, send.address):
+                return await link.ask(packed, len(send.commands), urgent=send.urgent)
         seconds = None if until is None else until - time.monotonic()
-        return await self.commit(send.address).ask(packed, len(send.commands), send.wait, seconds)
+        with placed(self._location, send.address):
+            commit = self.commit(send.address)
+            return await commit.ask(packed, len(send.commands), send.wait, seconds)
 
     def commit(self, address: Address) -> GroupCommit:
         """The group commit of the writes to ``address`` that a replica has to confirm.
@@ -197,6 +201,9 @@ class Nodes:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        except StoreUnavailable as error:
+            locate(error, self._location)
+            raise
         finally:
             steps.close()
 

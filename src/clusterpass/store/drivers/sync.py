@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
@@ -22,6 +22,7 @@ from clusterpass.store.drivers.watch_thread import (
 )
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
+from clusterpass.store.exchanges.unavailable import locate
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 from clusterpass.store.wire.idling import concerns_all_nodes
@@ -84,6 +85,7 @@ class SyncStore(StoreBase):
                 try:
                     answer = self._perform(call)
                 except ClusterPassError as error:
+                    self._tell(error)
                     call = flow.throw(error)
                 else:
                     call = flow.send(answer)
@@ -95,7 +97,11 @@ class SyncStore(StoreBase):
 
     def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
-        self._drive(self._reach())
+        try:
+            self._drive(self._reach())
+        except ClusterPassError as error:
+            self._tell(error)
+            raise
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
         """The keys that match the glob ``pattern``, from every primary.
@@ -186,10 +192,7 @@ class SyncStore(StoreBase):
             while True:
                 match steps.send(outcome):
                     case Send() as send:
-                        if read is None:
-                            outcome = self._send(send, until)
-                        else:
-                            outcome = self._read(send, read)
+                        outcome = self._carried(send, until, read)
                     case LookUp() as wanted:
                         self._look_up(wanted)
                         outcome = None
@@ -207,8 +210,20 @@ class SyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        except StoreUnavailable as error:
+            locate(error, self.location)
+            raise
         finally:
             steps.close()
+
+    def _carried(
+        self, send: Send, until: float | None, read: ScriptCall[Any] | None
+    ) -> Replies | Fault:
+        try:
+            return self._send(send, until) if read is None else self._read(send, read)
+        except StoreUnavailable as error:
+            locate(error, self.location, send.address)
+            raise
 
     def _read(self, send: Send, call: ScriptCall[Any]) -> Replies | Fault:
         """Send what ``call`` reads, over the connection on which the node pushes where it must.

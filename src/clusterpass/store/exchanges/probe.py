@@ -42,8 +42,9 @@ def probe(
         return
     error = None if isinstance(outcome, Fault) else outcome.values[0]
     if isinstance(outcome, Fault):
-        breakers.failed(node, outcome.kind)
+        breakers.failed(node, outcome.kind, fault=outcome)
     elif isinstance(error, ServerError) and error.code in NOT_SERVING:
-        breakers.failed(node, judge(error).kind)
+        fault = judge(error)
+        breakers.failed(node, fault.kind, fault=fault)
     else:
         breakers.answered(node)

@@ -10,6 +10,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
@@ -85,6 +86,8 @@ class Link:
         self.connection: MultiplexedConnection | None = None
         """The connection opened last, which may be lost by now; None before the first."""
         self._opening: asyncio.Task[Fault | None] | None = None
+        self._is_in_handshake = False
+        """Whether the node is reached, and TLS is not agreed on yet."""
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._closed = False
@@ -175,7 +178,9 @@ class Link:
                     answer = await self._greet_plainly(connection, answer)
         except (OSError, TimeoutError) as error:
             connection.end()
-            return fault_of_connection(error, reused=False)
+            fault = fault_of_connection(error, reused=False)
+            # A server without TLS may wait in silence for the end of a command.
+            return replace(fault, cause="tls") if self._is_in_handshake else fault
         except BaseException:
             connection.end()
             raise
@@ -203,7 +208,11 @@ class Link:
         name = self.address.host if self._context is not None else None
         options: dict[str, Any] = {"ssl": self._context, "server_hostname": name}
         loop = asyncio.get_running_loop()
-        if is_literal(target.host):
+        self._is_in_handshake = False
+        if target.is_socket:
+            await loop.create_unix_connection(lambda: connection, target.host)
+            return
+        if self._context is None and is_literal(target.host):
             transport, _ = await loop.create_connection(
                 lambda: connection, target.host, target.port, **options
             )
@@ -212,10 +221,12 @@ class Link:
         timeout = self._location.patience.timeout
         dialled = await dial_in_loop(target.host, target.port, timeout)
         try:
+            self._is_in_handshake = self._context is not None
             await loop.create_connection(lambda: connection, sock=dialled, **options)
         except BaseException:
             dialled.close()
             raise
+        self._is_in_handshake = False
 
     async def _greet(self, connection: MultiplexedConnection) -> Fault | ServerError | None:
         """Greet the node over RESP3. A ServerError: the node refuses RESP3."""

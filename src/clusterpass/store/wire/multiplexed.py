@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
+from clusterpass.store.wire.faults import said_by_the_system
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")
@@ -102,6 +103,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._why: FaultKind = "connection"
+        self._error: OSError | None = None
         self._answered = 0
         self._heard_at = 0.0
         self.is_open = False
@@ -206,6 +208,7 @@ class MultiplexedConnection(asyncio.Protocol):
         """Give every caller that waits a :class:`Fault`, and call ``ended``."""
         is_stale = self.is_open and self._was_closed_before()
         self.is_open = False
+        self._error = said_by_the_system(exc) if exc is not None else None
         self._give_up(is_stale=is_stale)
         if self._ended is not None:
             ended, self._ended = self._ended, None
@@ -249,7 +252,7 @@ class MultiplexedConnection(asyncio.Protocol):
         )
 
     def _give_up(self, *, is_stale: bool = False, idle_since: float | None = None) -> None:
-        fault = Fault(self._why, stale=is_stale, idle_since=idle_since)
+        fault = Fault(self._why, stale=is_stale, idle_since=idle_since, error=self._error)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
