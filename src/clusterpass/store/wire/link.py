@@ -17,7 +17,6 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
-from clusterpass.store.wire.dial import dial_in_loop, is_literal, keep_alive
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,
@@ -29,6 +28,7 @@ from clusterpass.store.wire.handshake import (
 )
 from clusterpass.store.wire.idling import LONGEST_IDLE
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.wire.open_transport import open_transport
 from clusterpass.store.wire.resp import pack
 
 _FIRST_PAUSE: Final = 0.02
@@ -203,29 +203,18 @@ class Link:
         )
 
     async def _connect(self, connection: MultiplexedConnection) -> None:
-        target = self._location.reached_at.get(self.address, self.address)
-        # The certificate names the host as the cluster does.
-        name = self.address.host if self._context is not None else None
-        options: dict[str, Any] = {"ssl": self._context, "server_hostname": name}
-        loop = asyncio.get_running_loop()
-        self._is_in_handshake = False
-        if target.is_socket:
-            await loop.create_unix_connection(lambda: connection, target.host)
-            return
-        if self._context is None and is_literal(target.host):
-            transport, _ = await loop.create_connection(
-                lambda: connection, target.host, target.port, **options
-            )
-            keep_alive(transport.get_extra_info("socket"))
-            return
-        timeout = self._location.patience.timeout
-        dialled = await dial_in_loop(target.host, target.port, timeout)
-        try:
+        def reached() -> None:
             self._is_in_handshake = self._context is not None
-            await loop.create_connection(lambda: connection, sock=dialled, **options)
-        except BaseException:
-            dialled.close()
-            raise
+
+        self._is_in_handshake = False
+        await open_transport(
+            connection,
+            self._location.reached_at.get(self.address, self.address),
+            # The certificate names the host as the cluster does.
+            tls=None if self._context is None else (self._context, self.address.host),
+            seconds=self._location.patience.timeout,
+            reached=reached,
+        )
         self._is_in_handshake = False
 
     async def _greet(self, connection: MultiplexedConnection) -> Fault | ServerError | None:
