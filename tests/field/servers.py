@@ -42,6 +42,12 @@ class Servers:
         with redis.Redis(port=port) as client:
             return client.execute_command(*command)
 
+    def replicas(self, port: int) -> int:
+        """How many replicas a server has, which follow it by now."""
+        role = self.ask(port, "ROLE")
+        assert isinstance(role, list)
+        return len(role[2]) if role[0] in {b"master", "master"} else 0
+
 
 @contextmanager
 def servers() -> Iterator[Servers]:
