@@ -104,6 +104,7 @@ TEST_FOLDERS: Final = (
     "tests/security",
     "tests/store",
     "tests/cli",
+    "tests/field",
     "tests/cluster",
     "tests/cluster/durability",
     "tests/cluster/store_faults",

@@ -41,6 +41,8 @@ class Server:
                 replicas = b"*3\r\n$1\r\nh\r\n$1\r\n1\r\n$1\r\n0\r\n" * self.replicas
                 writer.write(b"*3\r\n$%d\r\n%b\r\n" % (len(self.role), self.role))
                 writer.write(b":0\r\n*%d\r\n%b" % (self.replicas, replicas))
+            case b"CLUSTER":
+                writer.write(b"-ERR This instance has cluster support disabled\r\n")
             case b"PING":
                 writer.write(b"+PONG\r\n")
             case b"SCAN":
@@ -138,7 +140,7 @@ async def test_a_flow_gets_the_answers_to_its_calls(scene: Any) -> None:
     assert (first.reply, first.durable, second.reply, second.durable) == (5, False, 5, False)
     assert rested is None
     assert str(first.node) == str(driver.store.location.seeds[0])
-    assert names_of(node) == [b"ROLE", b"EVALSHA", b"EVALSHA"]
+    assert names_of(node) == [b"ROLE", b"CLUSTER", b"EVALSHA", b"EVALSHA"]
     assert node.requests[-1][1] == TOUCH.script.sha1
 
 

@@ -268,7 +268,7 @@ async def test_a_batch_has_a_largest_size(wait, most):
 class EndingLink:
     """A link over which nothing is answered before its event loop ends."""
 
-    connection = None
+    open_connection = None
 
     def __init__(self) -> None:
         self.asked = 0

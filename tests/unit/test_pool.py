@@ -143,3 +143,36 @@ def test_after_a_close_no_connection_stays_open(peer: Peer) -> None:
     pool.close()
     assert pool.send((("ECHO", "b"),)) == Replies([b"b"]), "a call that was under way"
     assert not pool._idle
+
+
+def test_no_reply_over_an_idle_connection_closes_those_that_have_idled_as_long(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(peer.port, most=3, timeout=0.2)
+    monkeypatch.setattr("clusterpass.store.drivers.pool.LONGEST_IDLE", 1e12)
+    for age in (0.0, 1.0, 2.0):
+        connection = pool._connect()
+        connection.connect()
+        pool._idle.append((connection, age))
+    fault = pool.send((("LATE", "a"),))
+    assert fault == Fault("timeout")
+    assert isinstance(fault, Fault)
+    assert fault.idle_since == 2.0
+    assert not pool._idle
+
+
+def test_a_new_connection_is_opened_where_one_is_asked_for(peer: Peer) -> None:
+    pool = pool_of(peer.port)
+    pool.send((("ECHO", "a"),))
+    assert pool.send((("ECHO", "b"),), fresh=True) == Replies([b"b"])
+    assert peer.accepted == 2
+
+
+def test_what_has_idled_for_long_is_closed(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = pool_of(peer.port)
+    for age in (0.0, 1.0):  # of the monotonic clock: long ago
+        pool._idle.append((pool._connect(), age))
+    monkeypatch.setattr("clusterpass.store.drivers.pool.LONGEST_IDLE", 1.0)
+    pool.send((("ECHO", "a"),))
+    assert [since > 1.0 for _, since in pool._idle] == [True]
+    assert peer.accepted == 1

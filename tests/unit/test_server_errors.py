@@ -162,7 +162,6 @@ PLAIN = {
     "password": None,
     "socket_timeout": 0.5,
     "socket_connect_timeout": 0.5,
-    "socket_keepalive": True,
     "protocol": 2,
     "driver_info": None,
 }

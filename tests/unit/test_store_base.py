@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clusterpass.model.clock import steady_seconds
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls import session
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
@@ -20,6 +20,7 @@ from .journal_scene import Scene
 from .scripted_nodes import JOURNALS, A, B, C, Node, primaries
 
 LATER = 2.0**40
+NO_CLUSTER = ServerError("ERR", "This instance has cluster support disabled")
 CLUSTER, SINGLE = "redis+cluster://a:1,b:1,x:9", "redis://a:1"
 
 
@@ -129,7 +130,7 @@ def test_a_single_server_is_asked_for_its_role() -> None:
         own.observe(observer, 0.5)  # type: ignore[arg-type]
         is_believed, steps = run(own.agree(question()), {A: Replies([role])})
         assert is_believed == is_primary
-        assert [step.commands for step in steps] == [((b"ROLE",),)]
+        assert steps == [Send(A, ((b"ROLE",),)), *([] if is_primary else [Drop(A)])]
         assert observer.told == [("agreed", A)] * is_primary
         assert own.journal_nodes() == {}
 
@@ -164,10 +165,21 @@ def test_slots_are_looked_up_once_for_all_who_wait() -> None:
 
 def test_a_single_server_is_asked_for_its_replicas() -> None:
     own = store(SINGLE)
-    run(own.search(LookUp(1, None, LATER)), {A: Replies([[b"master", 0, [b"one"]]])})
+    run(own.search(LookUp(1, None, LATER)), {A: Replies([[b"master", 0, [b"one"]], NO_CLUSTER])})
     assert (own.slots.version, own.slots.shard(0)) == (2, Shard(A, 1))
     run(own.search(LookUp(2, None, LATER)), {})
     assert own.slots.version == 2
+    alone = Replies([[b"master", 0, []], b"cluster_size:1\r\n"])
+    run(own.search(LookUp(2, None, LATER)), {A: alone})
+    assert own.slots.version == 3, "the only shard of a cluster redirects nobody"
+
+
+def test_a_shard_of_several_is_no_single_server() -> None:
+    with pytest.raises(StoreFailed, match=r"a:1 is a node of a cluster.*redis\+cluster://"):
+        run(
+            store(SINGLE).search(LookUp(1, None, LATER)),
+            {A: Replies([[b"master", 0, []], b"cluster_size:3\r\n"])},
+        )
 
 
 def test_primaries_are_asked_before_seeds_and_silent_nodes_last() -> None:

@@ -19,6 +19,10 @@ SECRET = "s3cr3t"
         ("rediss+cluster://h:1", True, True),
         ("redis://h:1", False, False),
         ("rediss://h:1", False, True),
+        ("valkey+cluster://h:1", True, False),
+        ("valkeys+cluster://h:1", True, True),
+        ("valkey://h:1", False, False),
+        ("valkeys://h:1", False, True),
     ],
 )
 def test_the_scheme_says_cluster_and_tls(url, is_cluster, has_tls):
@@ -40,6 +44,22 @@ def test_the_defaults():
 
 def test_a_slash_at_the_end_changes_nothing():
     assert parse_store_url("redis://h:1/") == parse_store_url("redis://h:1")
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0", "redis://h:1?db=0", "redis+cluster://h:1/0/"])
+def test_database_0_may_be_named(url):
+    assert parse_store_url(url).seeds == parse_store_url("redis://h:1").seeds
+
+
+def test_a_socket():
+    location = parse_store_url("unix://u:p@/run/the%20store.sock?timeout=1&db=0")
+    (seed,) = location.seeds
+    assert (seed.is_socket, str(seed)) == (True, "/run/the store.sock")
+    assert (location.username, location.password) == ("u", "p")
+    assert not location.is_cluster
+    assert location.tls_files is None
+    assert not Address("h", 1).is_socket
+    assert redact_store_url(f"unix://u:{SECRET}@/run/s.sock") == "unix://u:***@/run/s.sock"
 
 
 def test_embedded():
@@ -126,7 +146,13 @@ def test_the_password_is_not_shown():
         ("redis://u:s3cr3t@h:٣", "'h:٣'"),
         ("redis://u:s3cr3t@::1", "'::1'"),
         ("redis://u:s3cr3t@[::1", "'[::1'"),
-        ("redis://u:s3cr3t@h:1/0", "'h:1/0'"),
+        ("redis://u:s3cr3t@h:1/1", "database '1'"),
+        ("redis://u:s3cr3t@h:1?db=2", "database '2'"),
+        ("redis+cluster://u:s3cr3t@h:1,i:2/x", "database 'x'"),
+        ("unix://u:s3cr3t@/run/s.sock?db=1", "database '1'"),
+        ("unix://u:s3cr3t@h:1", "not the path of a socket"),
+        ("unix://u:s3cr3t@", "not the path of a socket"),
+        ("unix:///run/?ca_file=x", "TLS files"),
         ("redis+cluster://u:s3cr3t@h:1,,i:2", "''"),
         ("redis+cluster://u:s3cr3t@h:1,i j:2", "'i j:2'"),
         ("redis://u:s3cr3t@h:1,i:2", "several addresses"),

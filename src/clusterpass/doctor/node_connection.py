@@ -74,6 +74,11 @@ class NodeConnection:
 
     def _connect(self) -> None:
         target = self._location.reached_at.get(self._address, self._address)
+        if target.is_socket:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(self._timeout)
+            self._socket.connect(target.host)
+            return
         self._socket = socket.create_connection((target.host, target.port), self._timeout)
         if self._context is not None:
             self._socket = self._context.wrap_socket(

@@ -56,7 +56,7 @@ Rules of this module
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from clusterpass.model.bans import Ban
 from clusterpass.model.json_form import json_value
@@ -64,6 +64,48 @@ from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
+
+StoreCause = Literal[
+    "refused",
+    "name_unknown",
+    "timed_out",
+    "unreachable",
+    "lost",
+    "tls",
+    "authentication",
+    "rights",
+    "read_only",
+    "no_quorum",
+    "loading",
+    "moving",
+    "busy",
+    "full",
+    "clock",
+    "unconfirmed",
+    "closed",
+]
+"""Why a store is unavailable, as :class:`StoreUnavailable` tells operators."""
+_CAUSES: Final[Mapping[str, str]] = {
+    "refused": "the connection was refused",
+    "name_unknown": "the name of the host is unknown",
+    "timed_out": "no answer in time",
+    "unreachable": "the network does not lead there",
+    "lost": "the connection was lost",
+    "tls": "the TLS handshake failed, or the certificate is not accepted",
+    "authentication": "the user or the password is wrong",
+    "rights": "the user lacks a right",
+    "read_only": "the server is a replica, which takes no writes",
+    "no_quorum": "no majority of the primaries answers for it",
+    "loading": "the server is loading its data",
+    "moving": "the slot of the key is moving, or has another owner",
+    "busy": "too much waits for the server, or it takes no more connections",
+    "full": "the server has no room for writes",
+    "clock": "the clocks are too far apart",
+    "unconfirmed": "a write was not confirmed",
+    "closed": "the session manager was closed",
+}
+CLOSED: Final = "The session manager was closed; use another."
+"""The message of the error that every call to a closed manager raises."""
 
 
 class ClusterPassError(Exception):
@@ -300,19 +342,48 @@ class StoreUnavailable(ClusterPassError):
     majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
     came back before the deadline), ``clock`` (the clocks of a server and of this machine are too
     far apart, and no majority of the primaries tells which of them is wrong) or ``closed``.
+
+    For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
+    was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its
+    own name. Each is None where it is not known. An error of the operating system, such as
+    ``ConnectionRefusedError``, is the ``__cause__``.
     """
 
     code = "store_unavailable"
     status = 503
-    _readers: ClassVar[Readers] = {**ClusterPassError._readers, "retry_after": as_it_is}
+    _readers: ClassVar[Readers] = {
+        **ClusterPassError._readers,
+        "retry_after": as_it_is,
+        "node": as_it_is,
+        "address": as_it_is,
+        "cause": as_it_is,
+    }
 
     @rebuildable
     def __init__(
-        self, message: str | None = None, *, reason: str | None = None, retry_after: int = 1
+        self,
+        message: str | None = None,
+        *,
+        reason: str | None = None,
+        retry_after: int = 1,
+        node: str | None = None,
+        address: str | None = None,
+        cause: "StoreCause | None" = None,
     ) -> None:
-        """``retry_after``: seconds after which the client should retry."""
+        """``retry_after``: seconds after which the client should retry. The others are those of the
+        class."""
         super().__init__(message, reason=reason)
         self.retry_after: Final = retry_after
+        self.node = node
+        self.address = address
+        self.cause = cause
+
+    def describe(self) -> str:
+        """Return what has happened where, for the log of an operator; never show it to users."""
+        where = self.node or "the store"
+        if self.address is not None and self.address != self.node:
+            where = f"{where} (reached at {self.address})"
+        return f"{where}: {_CAUSES.get(self.cause or '', self.reason or self.code)}"
 
 
 class StoreDenied(StoreUnavailable):
@@ -347,9 +418,14 @@ class RevocationPending(StoreUnavailable):
         retry_after: int = 1,
         operation_id: str = "",
         is_retried: bool = True,
+        failure: StoreUnavailable | None = None,
     ) -> None:
-        """``retry_after``: seconds after which the client may repeat the call."""
+        """``retry_after``: seconds after which the client may repeat the call. ``failure``: the
+        error of the latest try, whose node, address and cause are taken over."""
         super().__init__(message, reason=reason, retry_after=retry_after)
+        if failure is not None:
+            self.node, self.address = failure.node, failure.address
+            self.cause = failure.cause
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
 

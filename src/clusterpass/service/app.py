@@ -30,6 +30,7 @@ from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.service import Settings
+from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
 from clusterpass.web.known_devices import KnownDevices
 
@@ -120,13 +121,15 @@ class Application:
             self._authorize = front_door
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
-            watch = asyncio.create_task(exit_with_parent(self._parent)) if self._parent else None
+            tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
+            if self._parent:
+                tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
                 async with self._authorizing.listening(front_door, service, self._logger):
                     yield
             finally:
-                if watch is not None:
-                    watch.cancel()
+                for task in tasks:
+                    task.cancel()
                 if self._framework is not None:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework

@@ -3,6 +3,8 @@
     redis+cluster://[user:password@]host:port[,host:port...][?option=value&...]
     redis://[user:password@]host[:port]           one server, no cluster
     rediss+cluster://  rediss://                  the same over TLS
+    valkey+cluster://  valkey://                  the same as redis..., and valkeys... as rediss...
+    unix://[user:password@]/path/to/socket        one server, through a Unix socket
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
 
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
@@ -29,7 +31,16 @@ from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
 DEFAULT_PORT: Final = 6379
 _REPLICA_WAIT: Final = 0.25
 _DISK_WAIT: Final = 1.5
-_SCHEMES: Final = ("redis+cluster", "rediss+cluster", "redis", "rediss", "embedded")
+_SCHEMES: Final = {
+    **{name: name for name in ("redis+cluster", "rediss+cluster", "redis", "rediss")},
+    "valkey+cluster": "redis+cluster",
+    "valkeys+cluster": "rediss+cluster",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "unix": "unix",
+    "embedded": "embedded",
+}
+"""What a URL may begin with, by the name that is used here."""
 _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"} | {
     "max_waiting"
 }
@@ -44,7 +55,14 @@ class Address(NamedTuple):
     host: str
     port: int
 
+    @property
+    def is_socket(self) -> bool:
+        """Whether the server is reached through a Unix socket, whose path is the host."""
+        return self.host.startswith("/")
+
     def __str__(self) -> str:
+        if self.is_socket:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -122,8 +140,9 @@ def parse_store_url(url: str) -> StoreLocation:
     if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(
             "the store URL must begin with redis+cluster://, rediss+cluster://, redis://,"
-            " rediss:// or embedded://"
+            " rediss://, the same with valkey, unix:// or embedded://"
         )
+    scheme = _SCHEMES[scheme]
     authority, _, query = rest.partition("?")
     if "@" in query:  # most likely a "?" in the password: the message quotes nothing of it
         raise ConfigurationError(
@@ -131,13 +150,13 @@ def parse_store_url(url: str) -> StoreLocation:
             " ? is %3F, @ is %40"
         )
     options = _options(query)
-    location = authority.rpartition("@")[2].rstrip("/")
+    location = authority.rpartition("@")[2]
     username, password = _credentials(authority)
-    is_cluster = scheme not in {"redis", "rediss"}
+    is_cluster = scheme not in {"redis", "rediss", "unix"}
     keyspace = Keyspace(options.pop("namespace", DEFAULT_NAMESPACE))
     patience = _patience({name: options.pop(name) for name in _NUMBERS & options.keys()})
     if scheme == "embedded":
-        if location or username or password:
+        if location.rstrip("/") or username or password:
             raise ConfigurationError("embedded:// takes neither an address nor a user")
         _refuse_surplus(options.keys() - {"nodes", "data"})
         return StoreLocation(
@@ -152,9 +171,13 @@ def parse_store_url(url: str) -> StoreLocation:
     has_tls = scheme.startswith("rediss")
     if tls_files and not has_tls:
         raise ConfigurationError("TLS files need a URL that begins with rediss")
+    if scheme != "unix":
+        location, _, database = location.partition("/")
+        _refuse_databases(database.rstrip("/"))
+    _refuse_databases(options.pop("db", ""))
     _refuse_surplus(options.keys())
     return StoreLocation(
-        seeds=_seeds(location, several=is_cluster),
+        seeds=(_socket(location),) if scheme == "unix" else _seeds(location, several=is_cluster),
         is_cluster=is_cluster,
         username=username,
         password=password,
@@ -177,6 +200,23 @@ def _options(query: str) -> dict[str, str]:
 def _refuse_surplus(names: Set[str]) -> None:
     if names:
         raise ConfigurationError(f"the store URL has an unknown option {min(names)!r}")
+
+
+def _refuse_databases(text: str) -> None:
+    if text not in {"", "0"}:
+        raise ConfigurationError(
+            f"the store URL names the database {text!r}, but ClusterPass uses database 0, as"
+            " clusters have no other; give the applications of one server a namespace each:"
+            " ?namespace=NAME"
+        )
+
+
+def _socket(path: str) -> Address:
+    if not path.startswith("/") or path.endswith("/"):
+        raise ConfigurationError(
+            f"{path!r} in the store URL is not the path of a socket: write unix:///path/to/socket"
+        )
+    return Address(unquote(path), 0)
 
 
 def _credentials(authority: str) -> tuple[str | None, str | None]:
@@ -262,4 +302,5 @@ def redact_store_url(url: str) -> str:
     user_info, separator, location = parts.netloc.rpartition("@")
     if separator:
         user_info = user_info.partition(":")[0] + ":***"
-    return f"{parts.scheme}://{user_info}{separator}{location}"
+    path = parts.path if parts.scheme == "unix" else ""
+    return f"{parts.scheme}://{user_info}{separator}{location}{path}"

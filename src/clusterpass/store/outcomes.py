@@ -1,7 +1,9 @@
 """Commands, and the outcome of sending them: replies or a fault. Pure values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from clusterpass.model.errors import StoreCause
 
 Command = tuple[bytes | int, ...]
 """A command and its arguments."""
@@ -84,6 +86,13 @@ class Fault:
     kind: FaultKind
     stale: bool = False
     """Whether the connection was found closed after idling, which says nothing about the node."""
+    idle_since: float | None = field(default=None, compare=False)
+    """Where a connection that had worked got no reply: since when it had idled before, in seconds
+    of the monotonic clock. Connections that have idled as long may be as dead."""
+    cause: StoreCause | None = field(default=None, compare=False)
+    """What operators are told; None: what follows from the kind."""
+    error: OSError | None = field(default=None, compare=False, repr=False)
+    """What the operating system said, if anything."""
 
 
 def within(wait: Wait, seconds: float) -> Wait:

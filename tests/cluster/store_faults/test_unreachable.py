@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -103,16 +103,6 @@ def test_a_single_server_is_no_cluster(
     for verb in (lambda: manager.login(subject), manager.ping):
         with pytest.raises(StoreFailed, match=r"is a single server: use redis://"):
             verb()
-
-
-def test_one_node_of_a_cluster_is_no_single_server(
-    open_url: Opener, cluster: EmbeddedCluster, new_subject: Callable[[], str]
-) -> None:
-    """Redirects are followed there too: the slots are all found, one by one."""
-    manager = open_url(f"redis://{cluster.nodes[0].address}")
-    for _ in range(20):
-        subject = new_subject()
-        assert manager.verify(manager.login(subject).access_token).subject == subject
 
 
 def test_a_server_without_room_for_connections_is_a_passing_fault(open_url, subject):

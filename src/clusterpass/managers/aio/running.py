@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from clusterpass.managers.workers.aio import AsyncTurns
-from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.store.protocol import AwaitableStore
 
@@ -49,4 +49,4 @@ class AsyncRunning:
 
 
 def _closed() -> StoreUnavailable:
-    return StoreUnavailable("The session manager was closed; use another.", reason="closed")
+    return StoreUnavailable(CLOSED, reason="closed", cause="closed")

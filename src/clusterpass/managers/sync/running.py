@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from clusterpass.managers.workers.sync import Turns
-from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
 from clusterpass.store.protocol import Store
 
@@ -50,4 +50,4 @@ class Running:
 
 
 def _closed() -> StoreUnavailable:
-    return StoreUnavailable("The session manager was closed; use another.", reason="closed")
+    return StoreUnavailable(CLOSED, reason="closed", cause="closed")

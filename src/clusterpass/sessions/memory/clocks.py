@@ -133,7 +133,7 @@ class Clocks:
         if offset is None:
             ahead = milliseconds - int(self._clock.wall() * 1000)
             if abs(ahead) > MOST_CLOCKS_APART * 1000:
-                raise StoreUnavailable(clocks_differ(ahead), reason="clock")
+                raise StoreUnavailable(clocks_differ(ahead), reason="clock", cause="clock")
             return milliseconds
         agreed = sent_at + offset
         if -CLOCK_TOLERANCE <= milliseconds / 1000 - agreed <= CLOCK_TOLERANCE:

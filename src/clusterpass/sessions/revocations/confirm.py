@@ -119,7 +119,7 @@ class Confirm:
                 self._note_first_time(revocation, operation)
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
-        raise self._pending(revocation, operation, reason) from failure
+        raise self._pending(revocation, operation, reason, failure) from failure
 
     def _first_try(self, call: ScriptCall[Any]) -> ScriptCall[Any]:
         """``call``, which does not insist where the journals can confirm it instead."""
@@ -184,14 +184,20 @@ class Confirm:
         return operation
 
     def _pending(
-        self, revocation: Revocation, operation: bytes, reason: str | None
+        self,
+        revocation: Revocation,
+        operation: bytes,
+        reason: str | None,
+        failure: StoreUnavailable | None,
     ) -> RevocationPending:
         revocation.enforce(operation, is_pending=True)
         is_retried = self._queue(revocation.kind, revocation, operation)
         if not is_retried:
             # Nothing would ever settle it, and this process must not refuse the subject for good.
             revocation.release(operation)
-        return RevocationPending(reason=reason, operation_id=operation.hex(), is_retried=is_retried)
+        return RevocationPending(
+            reason=reason, operation_id=operation.hex(), is_retried=is_retried, failure=failure
+        )
 
     def _queue(
         self,

@@ -49,8 +49,9 @@ class ConfirmCutoff:
             memory.pending_cutoffs -= 1
         if is_journaled:
             return True
-        reason = revocation.failure.reason if revocation.failure is not None else "unconfirmed"
-        raise RevocationPending(reason=reason, is_retried=is_retried) from revocation.failure
+        failure = revocation.failure
+        reason = failure.reason if failure is not None else "unconfirmed"
+        raise RevocationPending(reason=reason, is_retried=is_retried, failure=failure) from failure
 
     def _record(self, revocation: RaiseCutoff) -> Flow[bool]:
         milliseconds = revocation.milliseconds

@@ -114,7 +114,7 @@ class Exchange:
         )
         answer, _ = yield from self._send(old, subject, wanted)
         if not answer.is_confirmed:
-            raise StoreUnavailable(reason="unconfirmed")
+            raise StoreUnavailable(reason="unconfirmed", cause="unconfirmed")
         if isinstance(answer.reply.stored.record, LiveRecord):
             return tokens.first_of(subject, session_id, old.digest())[0]
         return None

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
@@ -23,6 +23,7 @@ from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Exchange
+from clusterpass.store.exchanges.unavailable import locate
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
@@ -59,6 +60,7 @@ class AsyncStore(StoreBase):
                 try:
                     answer = await self._perform(call)
                 except ClusterPassError as error:
+                    self._tell(error)
                     call = flow.throw(error)
                 else:
                     call = flow.send(answer)
@@ -70,7 +72,11 @@ class AsyncStore(StoreBase):
 
     async def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
-        await self._nodes().drive(self._reach(), self.search)
+        try:
+            await self._nodes().drive(self._reach(), self.search)
+        except ClusterPassError as error:
+            self._tell(error)
+            raise
 
     async def scan_names(self, pattern: str) -> AsyncIterator[bytes]:
         """The keys that match the glob ``pattern``, from every primary.
@@ -151,6 +157,9 @@ class AsyncStore(StoreBase):
                 return answer
             steps = self._carry_out(call, began)
             return await self._drive(nodes, steps, until, (node, outcome), read=read)
+        except StoreUnavailable as error:
+            locate(error, self.location, None if first is None else first[0].primary)
+            raise
         finally:
             if call.script.writes:
                 self._note_change(call)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from clusterpass.config import Durability
 from clusterpass.model.clock import clock_in_use
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.drivers.observer import Observer
@@ -21,7 +21,9 @@ from clusterpass.store.exchanges.primary_role import is_primary
 from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
+from clusterpass.store.exchanges.unavailable import unavailable
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
 
@@ -51,6 +53,7 @@ class StoreBase:
             time.monotonic,
             self.breakers,
             self.durability,
+            is_cluster=location.is_cluster,
             steady=self._steady,
         )
         self._waits_long = False
@@ -64,6 +67,8 @@ class StoreBase:
         """Whether sessions are read over other connections than those on which nodes push. A node
         forgets what was read over a connection once that is lost, and does so unheard: all changes
         have to be pushed."""
+        self.on_unavailable: Callable[[StoreUnavailable], None] | None = None
+        """Called with each error by which a call ends because the store did not serve it."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)
@@ -134,7 +139,7 @@ class StoreBase:
         Raises StoreUnavailable when the store is closed.
         """
         if self._closed:
-            raise StoreUnavailable(reason="closed")
+            raise unavailable(Fault("closed"), None)
         if self.slots.version != wanted.seen:
             return
         if not self.location.is_cluster:
@@ -169,6 +174,10 @@ class StoreBase:
         """Find out whether a node that has been silent for long answers again."""
         until = time.monotonic() + self.location.patience.deadline
         return probe(wanted, self._current, self.breakers, self.keyspace, until)
+
+    def _tell(self, error: ClusterPassError) -> None:
+        if self.on_unavailable is not None and isinstance(error, StoreUnavailable):
+            self.on_unavailable(error)
 
     def _candidates(self) -> list[Address]:
         """The nodes to ask for the slots: primaries first, then seeds; silent nodes last.

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
+from clusterpass.store.exchanges.unavailable import locate, placed
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
+from clusterpass.store.wire.idling import concerns_all_nodes
 from clusterpass.store.wire.link import Link, LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack
@@ -117,9 +119,14 @@ class Nodes:
         packed = pack(send.commands)
         if send.wait is None:
             link = self._links.get(send.address) or self.link(send.address)
-            return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            if send.fresh:
+                self._renew(link)
+            with placed(self._location, send.address):
+                return await link.ask(packed, len(send.commands), urgent=send.urgent)
         seconds = None if until is None else until - time.monotonic()
-        return await self.commit(send.address).ask(packed, len(send.commands), send.wait, seconds)
+        with placed(self._location, send.address):
+            commit = self.commit(send.address)
+            return await commit.ask(packed, len(send.commands), send.wait, seconds)
 
     def commit(self, address: Address) -> GroupCommit:
         """The group commit of the writes to ``address`` that a replica has to confirm.
@@ -141,7 +148,11 @@ class Nodes:
     def connection(self, address: Address) -> MultiplexedConnection | None:
         """The connection to ``address`` that reads and pushes share; None unless it is open."""
         link = self._links.get(address)
-        connection = None if link is None or self._closed else link.connection
+        if link is None or self._closed:
+            return None
+        if self.watch is None:
+            return link.open_connection
+        connection = link.connection  # which never idles for long, as the watch uses it, too
         return connection if connection is not None and connection.is_open else None
 
     async def drive(
@@ -190,6 +201,9 @@ class Nodes:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        except StoreUnavailable as error:
+            locate(error, self._location)
+            raise
         finally:
             steps.close()
 
@@ -236,4 +250,23 @@ class Nodes:
     ) -> Link:
         if self._context is None:
             self._context = tls_context(self._location)
-        return Link(self._location, address, self._context, listener, limit=limit)
+        return Link(
+            self._location, address, self._context, listener, limit=limit, silent=self._note_silence
+        )
+
+    def _note_silence(self, address: Address, idle_since: float, sent_at: float) -> None:
+        """Close what has idled as long as a connection to ``address`` over which no reply came."""
+        spreads = concerns_all_nodes(idle_since, sent_at)
+        for each in [*self._links.keys() | self._commits.keys()] if spreads else [address]:
+            self._retire(each, idle_since)
+
+    def _renew(self, link: Link) -> None:
+        link.renew()
+        if (commit := self._commits.get(link.address)) is not None:
+            commit.retire(self.loop.time() - self._location.patience.timeout)
+
+    def _retire(self, address: Address, since: float) -> None:
+        if (link := self._links.get(address)) is not None:
+            link.retire(since)
+        if (commit := self._commits.get(address)) is not None:
+            commit.retire(since)

@@ -1,24 +1,27 @@
 """The connections of a synchronous store to one node. Threads share them, one call at a time each.
 
-The connection used last is used first, so that the others may idle and be closed by the node.
+- The connection used last is used first, so that the others may idle and be closed by the node.
+- What lies between may have dropped idle connections without a word: one that gets no reply takes
+  along those that have idled as long, and none is used after a minute of idling.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-from redis.connection import Connection, SSLConnection
+from redis.connection import AbstractConnection
 from redis.exceptions import ResponseError
-from redis.retry import Retry
 
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Command, Fault, Replies
+from clusterpass.store.wire.idling import LONGEST_IDLE
 from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
-    connection_options,
     fault_of,
+    make_connection,
     server_error,
 )
 
@@ -28,11 +31,14 @@ _SHORTEST_READ: Final = 0.001
 class Pool:
     """The connections to one node."""
 
-    def __init__(self, connect: Callable[[], Connection], most: int, patience: float) -> None:
+    def __init__(
+        self, connect: Callable[[], AbstractConnection], most: int, patience: float
+    ) -> None:
         """``connect``: makes a connection, which is not open yet; ``most``: how many calls may be
         under way; ``patience``: the seconds that another call waits."""
         self._connect = connect
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[tuple[AbstractConnection, float]] = deque()
+        """With the time since which each idles; the one used last stands last."""
         self._free = threading.BoundedSemaphore(most)
         self._patience = patience
         self._closed = False
@@ -44,31 +50,33 @@ class Pool:
         *,
         until: float | None = None,
         urgent: bool = False,
+        fresh: bool = False,
     ) -> Replies | Fault:
         """Send ``commands`` on one connection; a Fault "busy" when none is free by ``until``.
 
         ``limit``: seconds for all replies together; None: the timeout, for each reply. ``until``:
         seconds of the monotonic clock; None: after the patience of the pool. ``urgent``: use a
-        connection more than there may be, rather than wait for one.
+        connection more than there may be, rather than wait for one. ``fresh``: open a new one.
         """
         if urgent:
-            return self._exchange(commands, limit)
+            return self._exchange(commands, limit, fresh=fresh)
         patience = self._patience if until is None else max(0.0, until - time.monotonic())
         if not self._free.acquire(timeout=patience):
             return Fault("busy")
         try:
-            return self._exchange(commands, limit)
+            return self._exchange(commands, limit, fresh=fresh)
         finally:
             self._free.release()
 
-    def _exchange(self, commands: tuple[Command, ...], limit: float | None) -> Replies | Fault:
-        try:
-            connection, reused = self._idle.pop(), True
-        except IndexError:
-            connection, reused = self._connect(), False
+    def _exchange(
+        self, commands: tuple[Command, ...], limit: float | None, *, fresh: bool
+    ) -> Replies | Fault:
+        connection, idle_since = (None, None) if fresh else self._take()
+        if connection is None:
+            connection = self._connect()
         done = False
         try:
-            if not reused:
+            if idle_since is None:
                 connection.connect()
             # Packed together, a write and its WAIT leave in one packet.
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -79,19 +87,47 @@ class Pool:
                 values = [_read_until(connection, until) for _ in commands]
             done = True
         except (*CONNECTION_ERRORS, ResponseError) as error:
-            fault = fault_of(error, reused=reused)
+            fault = fault_of(error, reused=idle_since is not None)
             if fault.stale:
                 self.clear()  # the other idle connections are as old
+            elif fault.kind == "timeout" and idle_since is not None:
+                self.retire(idle_since)
+                return replace(fault, idle_since=idle_since)
             return fault
         finally:
             # A connection with an unread reply is never used again.
             if done:
-                self._idle.append(connection)
+                self._give_back(connection)
             else:
                 connection.disconnect()
             if self._closed:
                 self.clear()
         return Replies(values)
+
+    def _take(self) -> tuple[AbstractConnection, float] | tuple[None, None]:
+        """The connection that idles for the shortest time, and since when."""
+        try:
+            connection, since = self._idle.pop()
+        except IndexError:
+            return None, None
+        if time.monotonic() - since < LONGEST_IDLE:
+            return connection, since
+        connection.disconnect()
+        self.clear()  # the others have idled for longer
+        return None, None
+
+    def _give_back(self, connection: AbstractConnection) -> None:
+        now = time.monotonic()
+        self._idle.append((connection, now))
+        self.retire(now - LONGEST_IDLE)
+
+    def retire(self, since: float) -> None:
+        """Close the connections that idle since ``since`` or for longer, in monotonic seconds."""
+        while self._idle and self._idle[0][1] <= since:
+            try:
+                self._idle.popleft()[0].disconnect()
+            except IndexError:  # another thread has taken the last one
+                return
 
     def close(self) -> None:
         """Close the idle connections. A connection in use is closed at the end of its call."""
@@ -102,31 +138,27 @@ class Pool:
         """Close the idle connections."""
         while self._idle:
             try:
-                self._idle.pop().disconnect()
+                self._idle.pop()[0].disconnect()
             except IndexError:
                 return
 
 
 def make_pool(location: StoreLocation, address: Address) -> Pool:
     """The connections to the node at ``address``, as ``location`` says. None is opened yet."""
-    kind = Connection if location.tls_files is None else SSLConnection
-
-    def connect() -> Connection:
-        target = location.reached_at.get(address, address)
-        return kind(**connection_options(location, target, Retry))
-
     patience = location.patience
-    return Pool(connect, patience.max_connections, patience.timeout)
+    return Pool(
+        lambda: make_connection(location, address), patience.max_connections, patience.timeout
+    )
 
 
-def _read(connection: Connection) -> Any:
+def _read(connection: AbstractConnection) -> Any:
     try:
         return connection.read_response()
     except ResponseError as error:
         return server_error(error)
 
 
-def _read_until(connection: Connection, until: float) -> Any:
+def _read_until(connection: AbstractConnection, until: float) -> Any:
     try:
         return connection.read_response(timeout=max(_SHORTEST_READ, until - time.monotonic()))
     except ResponseError as error:

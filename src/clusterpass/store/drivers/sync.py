@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
@@ -22,8 +22,10 @@ from clusterpass.store.drivers.watch_thread import (
 )
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
+from clusterpass.store.exchanges.unavailable import locate
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
+from clusterpass.store.wire.idling import concerns_all_nodes
 
 if TYPE_CHECKING:
     from clusterpass.store.drivers.pool import Pool
@@ -83,6 +85,7 @@ class SyncStore(StoreBase):
                 try:
                     answer = self._perform(call)
                 except ClusterPassError as error:
+                    self._tell(error)
                     call = flow.throw(error)
                 else:
                     call = flow.send(answer)
@@ -94,7 +97,11 @@ class SyncStore(StoreBase):
 
     def ping(self) -> None:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
-        self._drive(self._reach())
+        try:
+            self._drive(self._reach())
+        except ClusterPassError as error:
+            self._tell(error)
+            raise
 
     def scan_names(self, pattern: str) -> Iterator[bytes]:
         """The keys that match the glob ``pattern``, from every primary.
@@ -185,10 +192,7 @@ class SyncStore(StoreBase):
             while True:
                 match steps.send(outcome):
                     case Send() as send:
-                        if read is None:
-                            outcome = self._send(send, until)
-                        else:
-                            outcome = self._read(send, read)
+                        outcome = self._carried(send, until, read)
                     case LookUp() as wanted:
                         self._look_up(wanted)
                         outcome = None
@@ -206,8 +210,20 @@ class SyncStore(StoreBase):
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        except StoreUnavailable as error:
+            locate(error, self.location)
+            raise
         finally:
             steps.close()
+
+    def _carried(
+        self, send: Send, until: float | None, read: ScriptCall[Any] | None
+    ) -> Replies | Fault:
+        try:
+            return self._send(send, until) if read is None else self._read(send, read)
+        except StoreUnavailable as error:
+            locate(error, self.location, send.address)
+            raise
 
     def _read(self, send: Send, call: ScriptCall[Any]) -> Replies | Fault:
         """Send what ``call`` reads, over the connection on which the node pushes where it must.
@@ -219,9 +235,10 @@ class SyncStore(StoreBase):
             return self._send(send)
         pushes_all = send.address in self.pushing_all  # before the read
         if call.follows and send.wait is None and not pushes_all and watch is not None:
+            began = time.monotonic()
             found = watch.read(send)
             if found is not None:
-                return found
+                return self._noted(found, send.address, began)
         found = self._send(send)
         if not pushes_all:
             observer.unheard(call.keys[0])
@@ -230,10 +247,13 @@ class SyncStore(StoreBase):
     def _send(self, send: Send, until: float | None = None) -> Replies | Fault:
         if self._closed:
             return Fault("closed")
-        pool = self._pools.get(send.address) or self._pool(send.address)
+        pool, began = self._pools.get(send.address) or self._pool(send.address), time.monotonic()
         wait, limit = send.wait, None
         if wait is None:
-            return pool.send(send.commands, until=send.until, urgent=send.urgent)
+            outcome = pool.send(
+                send.commands, until=send.until, urgent=send.urgent, fresh=send.fresh
+            )
+            return self._noted(outcome, send.address, began)
         if until is not None:
             left = until - time.monotonic()
             if left <= 0:
@@ -242,7 +262,19 @@ class SyncStore(StoreBase):
             wait = within(wait, limit)
         # WAIT follows on the same connection and in the same packet.
         outcome = pool.send((*send.commands, wait, ROLE), limit, until=until or send.until)
-        return outcome if isinstance(outcome, Fault) else confirmed_replies(outcome.values)
+        if isinstance(outcome, Fault):
+            return self._noted(outcome, send.address, began)
+        return confirmed_replies(outcome.values)
+
+    def _noted(self, outcome: Replies | Fault, address: Address, began: float) -> Replies | Fault:
+        """``outcome``; where it tells of a connection that died while idle, those of the pools that
+        have idled as long are closed. ``began``: when the request was made."""
+        if isinstance(outcome, Fault) and (since := outcome.idle_since) is not None:
+            spreads = concerns_all_nodes(since, began)
+            for each, pool in list(self._pools.items()):
+                if spreads or each == address:
+                    pool.retire(since)
+        return outcome
 
     def _pool(self, address: Address) -> "Pool":
         return self._pools.setdefault(address, self._make_pool(self.location, address))

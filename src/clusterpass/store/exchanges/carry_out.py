@@ -12,11 +12,11 @@
 from collections.abc import Generator
 from typing import Final, TypeVar
 
-from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.store.exchanges.steps import Exchange, LookUp, Pause
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.tries import SECONDS_BETWEEN_LOOK_UPS, Tries
+from clusterpass.store.exchanges.unavailable import unavailable
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
@@ -56,7 +56,7 @@ def carry_out(
             if clock() >= tries.give_up_at and tries.unconfirmed is not None:
                 return tries.unconfirmed
             if fault.kind == "closed" or clock() >= tries.give_up_at:
-                raise StoreUnavailable(reason=tries.reason(fault, address))
+                raise tries.unavailable(fault, address)
             if fault.stale:
                 continue
             if waits_for is None and address is not None and breakers.begin_to_wait(address):
@@ -73,7 +73,7 @@ def carry_out(
             if not is_free and not (yield from _may_retry(tries, terms)):
                 if tries.unconfirmed is not None:
                     return tries.unconfirmed
-                raise StoreUnavailable(reason=fault.kind)
+                raise unavailable(fault, address)
     finally:
         if waits_for is not None:
             breakers.end_to_wait(waits_for)

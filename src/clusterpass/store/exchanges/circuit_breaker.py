@@ -15,8 +15,9 @@ is not known yet share one budget of their own.
 
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
+from clusterpass.store.outcomes import Fault, FaultKind
 from clusterpass.store.randomness import chance
 
 Verdict = Literal["go", "try", "wait", "probe", "refuse"]
@@ -35,6 +36,8 @@ class _Breaker:
     """When the request was made that the node first failed to answer, in seconds of the clock."""
     kind: str
     """The kind of the latest fault."""
+    fault: Fault | None
+    """The latest fault itself, where it is known."""
     next_try: float
     """The earliest time of the next try, in seconds of the clock."""
     pause: float = _FIRST_TRY
@@ -95,16 +98,19 @@ class CircuitBreakers:
         if node in self.silent:
             self.silent.pop(node, None)
 
-    def failed(self, node: Hashable, kind: str, age: float = 0.0) -> None:
+    def failed(
+        self, node: Hashable, kind: str, age: float = 0.0, *, fault: Fault | None = None
+    ) -> None:
         """Note that ``node`` did not answer.
 
-        ``kind``: the kind of the fault; ``age``: the seconds for which an answer was waited.
+        ``kind``: the kind of the fault; ``age``: the seconds for which an answer was waited;
+        ``fault``: the fault itself, for those who are refused later.
         """
         now = self._clock()
         breaker = self.silent.get(node)
         if breaker is None:
-            breaker = self.silent[node] = _Breaker(now - age, kind, now)
-        breaker.kind = kind
+            breaker = self.silent[node] = _Breaker(now - age, kind, fault, now)
+        breaker.kind, breaker.fault = kind, fault
         breaker.trying_until = 0.0
         breaker.next_try = now + chance.uniform(breaker.pause / 2, breaker.pause)
         breaker.pause = min(breaker.pause * 2, _LONGEST_TRY)
@@ -117,7 +123,7 @@ class CircuitBreakers:
         """
         now = self._clock()
         for node in nodes:
-            breaker = self.silent.setdefault(node, _Breaker(since, kind, now))
+            breaker = self.silent.setdefault(node, _Breaker(since, kind, None, now))
             breaker.since = min(breaker.since, since)
 
     def probe_ended(self, node: Hashable) -> None:
@@ -172,6 +178,13 @@ class CircuitBreakers:
         """The kind of the latest fault of ``node``; "circuit_open" where its breaker is closed."""
         breaker = self.silent.get(node)
         return "circuit_open" if breaker is None else breaker.kind
+
+    def fault_of(self, node: Hashable) -> Fault | None:
+        """The latest fault of ``node``; None where its breaker is closed."""
+        breaker = self.silent.get(node)
+        if breaker is None:
+            return None
+        return breaker.fault or Fault(cast("FaultKind", breaker.kind))
 
     def seconds_silent(self, node: Hashable) -> float | None:
         """Seconds for which ``node`` has not answered; None where its breaker is closed."""

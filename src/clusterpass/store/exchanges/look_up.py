@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
-from clusterpass.store.exchanges.server_errors import judge
+from clusterpass.store.exchanges.server_errors import judge, not_a_single_server
 from clusterpass.store.exchanges.steps import Drop, Exchange, Send
+from clusterpass.store.exchanges.unavailable import unavailable
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import (
     Command,
@@ -18,6 +19,7 @@ from clusterpass.store.outcomes import (
     ServerError,
     read_attached,
 )
+from clusterpass.store.topology.epoch import read_size
 from clusterpass.store.topology.slots import SlotMap
 
 
@@ -51,7 +53,7 @@ def look_up(
         if reply is not None:
             if "cluster support disabled" in reply.message:
                 raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
-            judge(reply)
+            _judged(reply, address)
         elif slots:
             return SlotMap.parse(slots, nodes, address, version, clock(), asked_at=asked_at)
     return None
@@ -60,12 +62,19 @@ def look_up(
 def count_replicas(
     address: Address, slots: SlotMap, clock: Callable[[], float]
 ) -> Exchange[SlotMap | None]:
-    """The map of a single server with the replicas that ROLE reports; None for no reply."""
-    outcome = yield from ask(address, ((b"ROLE",),))
+    """The map of a single server with the replicas that ROLE reports; None for no reply.
+
+    Raises StoreFailed where the server is one of several shards of a cluster: it would redirect
+    most calls, and a single server is watched and believed by other rules.
+    """
+    outcome = yield from ask(address, ((b"ROLE",), (b"CLUSTER", b"INFO")))
     if isinstance(outcome, Fault):
         return None
+    role, info = outcome.values
+    if read_size(info) > 1:
+        raise StoreFailed(not_a_single_server(address))
     # A server that refuses ROLE answers with an error, and counts as one without replicas.
-    return slots.with_replicas(len(read_attached(outcome.values[0]) or ()), clock())
+    return slots.with_replicas(len(read_attached(role) or ()), clock())
 
 
 def reach_primary(
@@ -79,20 +88,20 @@ def reach_primary(
     address is asked. Raises StoreUnavailable when there is no primary, StoreDenied and StoreFailed
     at once.
     """
-    failure = StoreUnavailable(reason="connection")
+    failure = unavailable(Fault("connection"), None)
     for address in addresses:
         outcome = yield from ask(address, ((b"PING",), (b"ROLE",)))
         if isinstance(outcome, Replies):
             pong, role = outcome.values
             if isinstance(pong, ServerError):
-                outcome = judge(pong)
+                outcome = _judged(pong, address)
             elif isinstance(role, list) and role[:1] != [b"master"]:
                 yield Drop(address)
-                failure = StoreUnavailable(reason="cluster_down")
+                failure = unavailable(Fault("cluster_down", cause="read_only"), address)
             else:
                 return
         if isinstance(outcome, Fault):
-            failure = StoreUnavailable(reason=outcome.kind)
+            failure = unavailable(outcome, address)
         if clock() >= until:
             break
     raise failure
@@ -109,13 +118,27 @@ def ask_one(address: Address, command: Command) -> Exchange[Any]:
         reply = outcome.values[0]
         if not isinstance(reply, ServerError):
             return reply
-        outcome = judge(reply)
-    raise StoreUnavailable(reason=outcome.kind)
+        outcome = _judged(reply, address)
+    raise unavailable(outcome, address)
 
 
-def ask(address: Address, commands: tuple[Command, ...]) -> Exchange[Replies | Fault]:
-    """Send ``commands``, and send them again while the connection was found closed after idling."""
+def _judged(error: ServerError, address: Address) -> Fault:
+    """As :func:`judge`, of a reply of ``address``."""
+    try:
+        return judge(error)
+    except StoreUnavailable as refusal:
+        refusal.node = str(address)
+        raise
+
+
+def ask(
+    address: Address, commands: tuple[Command, ...], *, fresh: bool = False
+) -> Exchange[Replies | Fault]:
+    """Send ``commands``, and send them again while the connection was found closed after idling.
+
+    ``fresh``: over a new connection, as idle ones may be dead.
+    """
     while True:
-        outcome = yield Send(address, commands)
+        outcome = yield Send(address, commands, fresh=fresh)
         if isinstance(outcome, Replies) or (isinstance(outcome, Fault) and not outcome.stale):
             return outcome

@@ -6,7 +6,7 @@ Whether a node of a cluster was replaced is the subject of :mod:`evidence`.
 
 from typing import Final
 
-from clusterpass.store.exchanges.steps import Exchange, Send
+from clusterpass.store.exchanges.steps import Drop, Exchange, Send
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Replies, ServerError
 
@@ -14,9 +14,15 @@ _REFUSED: Final = frozenset({"NOPERM", "ERR"})
 
 
 def is_primary(node: Address) -> Exchange[bool]:
-    """Whether the single server ``node`` says that it is a primary, or refuses to tell its role."""
+    """Whether the single server ``node`` says that it is a primary, or refuses to tell its role.
+
+    The connections to a replica are closed, as its name may lead to the new primary by now.
+    """
     outcome = yield Send(node, ((b"ROLE",),), urgent=True)
     answer = outcome.values[0] if isinstance(outcome, Replies) else None
     if isinstance(answer, ServerError):
         return answer.code in _REFUSED
-    return isinstance(answer, list) and answer[:1] == [b"master"]
+    if isinstance(answer, list) and answer[:1] != [b"master"]:
+        yield Drop(node)
+        return False
+    return isinstance(answer, list)

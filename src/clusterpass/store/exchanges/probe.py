@@ -34,12 +34,14 @@ def probe(
         if node not in current().primaries():
             return  # nobody asks it any more
         # A PING would be answered by a node that does not serve.
-        outcome = yield from ask(node, ((b"GET", keyspace.probe(wanted.slot)),))
+        commands = ((b"GET", keyspace.probe(wanted.slot)),)
+        outcome = yield from ask(node, commands, fresh=True)
         error = None if isinstance(outcome, Fault) else outcome.values[0]
         if isinstance(outcome, Fault):
-            breakers.failed(node, outcome.kind)
+            breakers.failed(node, outcome.kind, fault=outcome)
         elif isinstance(error, ServerError) and error.code in NOT_SERVING:
-            breakers.failed(node, judge(error).kind)
+            fault = judge(error)
+            breakers.failed(node, fault.kind, fault=fault)
         else:
             breakers.answered(node)
         is_settled = True

@@ -6,7 +6,7 @@ Errors of the table pass: a retry may succeed. All others are raised, as a retry
 from typing import Final
 
 from clusterpass.model.clock import clocks_differ
-from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreCause, StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
@@ -26,8 +26,23 @@ _PASSING: Final[dict[str, FaultKind]] = {
     "MOVED": "moving",
     "ASK": "moving",
 }
+_CAUSES: Final[dict[str, StoreCause]] = {
+    "READONLY": "read_only",
+    "UNBLOCKED": "read_only",
+    "CLUSTERDOWN": "no_quorum",
+    "MASTERDOWN": "no_quorum",
+}
+"""What operators are told, where it is more than the kind of the fault says."""
 NOT_SERVING: Final = frozenset({"CLUSTERDOWN", "MASTERDOWN", "LOADING"})
 """The errors of a node that answers, and carries out nothing."""
+
+
+def not_a_single_server(address: object) -> str:
+    """The message of the error for a node of a cluster that the store URL takes for a server."""
+    return (
+        f"{address} is a node of a cluster: begin the store URL with redis+cluster:// or"
+        " rediss+cluster://"
+    )
 
 
 def judge(error: ServerError) -> Fault:
@@ -38,17 +53,20 @@ def judge(error: ServerError) -> Fault:
     StoreFailed for any other error that a retry does not cure.
     """
     if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
-        raise StoreDenied(reason=error.code.lower())
+        is_unknown = error.code in {"NOAUTH", "WRONGPASS"}
+        raise StoreDenied(
+            reason=error.code.lower(), cause="authentication" if is_unknown else "rights"
+        )
     if _LONG_BEFORE_LOGIN in error.message:
-        raise StoreDenied(reason="noauth")
+        raise StoreDenied(reason="noauth", cause="authentication")
     if error.code == "CLOCK":
-        raise StoreUnavailable(clocks_differ(int(error.message)), reason="clock")
+        raise StoreUnavailable(clocks_differ(int(error.message)), reason="clock", cause="clock")
     if error.code == "OOM":
-        raise StoreUnavailable("The session store is out of memory", reason="full")
+        raise StoreUnavailable("The session store is out of memory", reason="full", cause="full")
     if _NOT_LOCAL in error.message:  # a key left during the script, in a slot migration
         return Fault("moving")
     if error.code not in _PASSING:
         raise StoreFailed(
             f"The session store answered an error: {error.code} {error.message[:200]}"
         )
-    return Fault(_PASSING[error.code])
+    return Fault(_PASSING[error.code], cause=_CAUSES.get(error.code))

@@ -28,6 +28,8 @@ class Send:
     the time limit of one attempt."""
     urgent: bool = field(default=False, compare=False)
     """Whether to send at once, past whatever waits for its turn: what is believed depends on it."""
+    fresh: bool = field(default=False, compare=False)
+    """Whether to open a new connection, unless one that is shared was heard from just now."""
 
 
 @dataclass(frozen=True, slots=True)

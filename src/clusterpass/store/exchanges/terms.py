@@ -52,6 +52,8 @@ class Terms:
     """A monotonic clock, in seconds."""
     breakers: CircuitBreakers
     durability: Durability = "primary"
+    is_cluster: bool = True
+    """Whether the store is meant to be a cluster; otherwise it is one server."""
     doubts: Doubts | None = None
     """Tells whether a reply needs more evidence; None: no check is made."""
     ahead: Mapping[bytes, tuple[Ahead, ...]] = field(default_factory=dict)

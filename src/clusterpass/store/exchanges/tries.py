@@ -17,7 +17,7 @@ from clusterpass.store.exchanges.durability import (
     refuse_wait,
     wait_of,
 )
-from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge
+from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge, not_a_single_server
 from clusterpass.store.exchanges.steps import (
     PROBE_SECONDS,
     Agree,
@@ -28,6 +28,7 @@ from clusterpass.store.exchanges.steps import (
     Send,
 )
 from clusterpass.store.exchanges.terms import Ahead, Terms
+from clusterpass.store.exchanges.unavailable import unavailable
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap, named_host
@@ -98,9 +99,7 @@ class Tries:
         if verdict == "refuse":
             # A caller that has waited is told what it waited for.
             fault = Fault("circuit_open")
-            raise StoreUnavailable(
-                reason=self.reason(fault, address) if self._has_waited else fault.kind
-            )
+            raise self.unavailable(fault, address, is_told=self._has_waited)
         if verdict == "wait":
             self._has_waited = True
             return Fault("circuit_open")
@@ -121,15 +120,21 @@ class Tries:
             self._has_waited = True
             # Where this process was suspended meanwhile, that is no time of silence.
             age = min(terms.clock() - self._made_at, terms.patience.timeout)
-            terms.breakers.failed(address, outcome.kind, age)
+            terms.breakers.failed(address, outcome.kind, age, fault=outcome)
         return outcome
 
-    def reason(self, fault: Fault, address: Address | None) -> str:
-        """The ``reason`` of a StoreUnavailable for ``fault``: for an open circuit breaker, the kind
-        of fault that opened it."""
-        if fault.kind == "circuit_open" and address is not None:
-            return self._terms.breakers.kind_of(address)
-        return fault.kind
+    def unavailable(
+        self, fault: Fault, address: Address | None, *, is_told: bool = True
+    ) -> StoreUnavailable:
+        """The error for ``fault``: for an open circuit breaker, with the cause of its opening.
+
+        ``is_told``: whether the ``reason``, too, is the kind of fault that opened it.
+        """
+        if fault.kind != "circuit_open" or address is None:
+            return unavailable(fault, address)
+        breakers = self._terms.breakers
+        reason = breakers.kind_of(address) if is_told else fault.kind
+        return unavailable(fault, address, reason=reason, behind=breakers.fault_of(address))
 
     def _counted(self, slots: SlotMap) -> Exchange[SlotMap]:
         """The slot map with replicas counted: a single server has to be asked before the first
@@ -222,6 +227,8 @@ class Tries:
             if self._is_cut:
                 self._asking = asking
                 return None
+        if error.code in {"MOVED", "ASK"} and not terms.is_cluster:
+            raise StoreFailed(not_a_single_server(address))
         if error.code in {"MOVED", "ASK"} and self._redirects < _MOST_REDIRECTS:
             self._redirects += 1
             target = _redirected(error, address)
@@ -241,9 +248,12 @@ class Tries:
             if outcome.confirmed is error:
                 refuse_wait(wait, f"{error.code} {error.message}")
             raise
+        except StoreUnavailable as unavailable_now:
+            unavailable_now.node = str(address)
+            raise
         if error.code in NOT_SERVING:
             self._has_waited = True
-            terms.breakers.failed(address, fault.kind)
+            terms.breakers.failed(address, fault.kind, fault=fault)
         return fault
 
 

@@ -1,9 +1,10 @@
-"""The epoch of a cluster, as a node reports it in CLUSTER INFO. Pure."""
+"""The epoch and the size of a cluster, as a node reports them in CLUSTER INFO. Pure."""
 
 from typing import Any, Final
 
 _EPOCH: Final = b"cluster_current_epoch:"
 _OWN_EPOCH: Final = b"cluster_my_epoch:"
+_SIZE: Final = b"cluster_size:"
 
 
 def read_epoch(info: Any) -> int | None:
@@ -22,3 +23,8 @@ def _read(info: Any, name: bytes) -> int | None:
     _, named, rest = info.partition(name)
     digits = rest.split(b"\r", 1)[0]
     return int(digits) if named and digits.isdigit() else None
+
+
+def read_size(info: Any) -> int:
+    """The number of primaries with slots in ``info``, a reply to CLUSTER INFO; 0: it tells none."""
+    return _read(info, _SIZE) or 0

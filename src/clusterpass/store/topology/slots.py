@@ -80,7 +80,6 @@ class SlotMap:
         ``taken_at``: seconds of a monotonic clock.
         """
         is_replicated = replicas > 0 or self.is_replicated is True
-        # A node of a cluster that is taken for a single server redirects to others.
         counted = {each: Shard(each, replicas, is_whole=replicas > 0) for each in self.primaries()}
         return SlotMap(
             [None if shard is None else counted[shard.primary] for shard in self.shards],

@@ -96,6 +96,12 @@ class GroupCommit:
         for link in self._links:
             link.close(why)
 
+    def retire(self, since: float) -> None:
+        """Close the connections over which nothing was asked or heard since ``since``, in seconds
+        of the loop's clock."""
+        for link in self._links:
+            link.retire(since)
+
     def _leave(self) -> None:
         """Send a batch over each connection that has none in flight."""
         self._is_leaving = False
@@ -126,9 +132,9 @@ class GroupCommit:
                 self._send(self._idle.pop(), batch, b"".join(parts), replies)
 
     def _send(self, link: Link, batch: list[_Write], packed: bytes, replies: int) -> None:
-        connection = link.connection
+        connection = link.open_connection
         sent: asyncio.Future[Outcome]
-        if connection is not None and connection.is_open:
+        if connection is not None:
             sent = connection.ask(packed, replies)
         else:
             task = asyncio.get_running_loop().create_task(link.ask(packed, replies))

@@ -24,20 +24,27 @@ _UNKNOWN: Final = frozenset({"ERR", "NOPERM"})
 def greeting(location: StoreLocation) -> Command:
     """HELLO 3 with the user and the password of ``location``, if any, and the client's name."""
     command: Command = (b"HELLO", 3)
-    if location.password is not None:
-        user = (location.username or "default").encode()
-        command = (*command, b"AUTH", user, location.password.encode())
+    if (credentials := _credentials(location)) is not None:
+        command = (*command, b"AUTH", *credentials)
     return (*command, b"SETNAME", _CLIENT_NAME)
 
 
 def plain_greeting(location: StoreLocation) -> tuple[Command, ...]:
     """The commands that greet a node over RESP2, where it refuses HELLO: AUTH if there is a
-    password, and the client's name."""
+    user or a password, and the client's name."""
     named: Command = (b"CLIENT", b"SETNAME", _CLIENT_NAME)
-    if location.password is None:
-        return (named,)
-    user = (location.username or "default").encode()
-    return (b"AUTH", user, location.password.encode()), named
+    credentials = _credentials(location)
+    return (named,) if credentials is None else ((b"AUTH", *credentials), named)
+
+
+def _credentials(location: StoreLocation) -> tuple[bytes, bytes] | None:
+    """The user and the password; None: the connection stays that of the default user.
+
+    A user may have no password (``nopass``): a server then accepts any.
+    """
+    if location.username is None and location.password is None:
+        return None
+    return (location.username or "default").encode(), (location.password or "").encode()
 
 
 def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:
@@ -112,7 +119,7 @@ def judge_greeting(reply: Any) -> Fault | ServerError | None:
     if reply.code == "WRONGPASS" or (
         reply.code == "NOAUTH" and reply.message.startswith(_NOT_AUTHENTICATED)
     ):
-        raise StoreDenied(reason="authentication")
+        raise StoreDenied(reason="authentication", cause="authentication")
     if reply.code == "LOADING":
         return Fault("loading")
     if _NO_ROOM in reply.message:
@@ -130,11 +137,11 @@ def judge_plain_greeting(replies: Sequence[Any]) -> Fault | None:
         fault = judge_greeting(authentication[0])
         if isinstance(fault, Fault):
             return fault
-        raise StoreDenied(reason="authentication")
+        raise StoreDenied(reason="authentication", cause="authentication")
     fault = judge_greeting(named)
     if isinstance(fault, ServerError):
         if fault.code == "NOAUTH":
-            raise StoreDenied(reason="authentication")
+            raise StoreDenied(reason="authentication", cause="authentication")
         if fault.code not in _UNKNOWN:
             raise StoreFailed(f"The session store refuses the connection: {named.code}")
         return None  # a client without a name

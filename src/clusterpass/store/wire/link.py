@@ -9,7 +9,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
@@ -25,7 +26,9 @@ from clusterpass.store.wire.handshake import (
     judge_plain_greeting,
     plain_greeting,
 )
+from clusterpass.store.wire.idling import LONGEST_IDLE
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
+from clusterpass.store.wire.open_transport import open_transport
 from clusterpass.store.wire.resp import pack
 
 _FIRST_PAUSE: Final = 0.02
@@ -68,17 +71,23 @@ class Link:
         listener: LinkListener | None = None,
         *,
         limit: float | None = None,
+        silent: Callable[[Address, float, float], None] | None = None,
     ) -> None:
         """``context``: None for no TLS; ``listener``: gets what the node pushes; None: the node is
-        not asked to push. ``limit``: seconds for a reply; None: the timeout of the store URL."""
+        not asked to push. ``limit``: seconds for a reply; None: the timeout of the store URL.
+        ``silent``: called when no reply came over a connection that had worked, with the address,
+        since when the connection had idled, and when the request was sent."""
         self.address: Final = address
         self._location = location
         self._context = context
         self._listener = listener
+        self._silent = silent
         self._limit = location.patience.timeout if limit is None else limit
         self.connection: MultiplexedConnection | None = None
         """The connection opened last, which may be lost by now; None before the first."""
         self._opening: asyncio.Task[Fault | None] | None = None
+        self._is_in_handshake = False
+        """Whether the node is reached, and TLS is not agreed on yet."""
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
         self._closed = False
@@ -87,9 +96,29 @@ class Link:
 
     @property
     def open_connection(self) -> MultiplexedConnection | None:
-        """The connection; None unless it is open."""
+        """The connection; None unless it is open. One that has idled for a minute is closed."""
         connection = self.connection
-        return connection if connection is not None and connection.is_open else None
+        if connection is None or not connection.is_open:
+            return None
+        self.retire(asyncio.get_running_loop().time() - LONGEST_IDLE)
+        return connection if connection.is_open else None
+
+    def retire(self, since: float) -> None:
+        """Close the connection if nothing was asked or heard over it since ``since``, in seconds of
+        the loop's clock: something on the way may have dropped it. The next request opens another.
+        """
+        connection = self.connection
+        if connection is not None and connection.is_open and connection.has_idled(since):
+            connection.end()
+
+    def renew(self) -> None:
+        """Have the next request open a new connection, without a pause; unless something was heard
+        over the present one within the time limit."""
+        self._not_before = 0.0
+        connection, now = self.connection, asyncio.get_running_loop().time()
+        is_open = connection is not None and connection.is_open
+        if connection is not None and is_open and not connection.was_heard(now - self._limit):
+            connection.end()
 
     async def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> Outcome:
         """Send ``packed``, opening the connection first where needed.
@@ -149,7 +178,9 @@ class Link:
                     answer = await self._greet_plainly(connection, answer)
         except (OSError, TimeoutError) as error:
             connection.end()
-            return fault_of_connection(error, reused=False)
+            fault = fault_of_connection(error, reused=False)
+            # A server without TLS may wait in silence for the end of a command.
+            return replace(fault, cause="tls") if self._is_in_handshake else fault
         except BaseException:
             connection.end()
             raise
@@ -168,18 +199,23 @@ class Link:
             deadline=patience.deadline,
             pushed=self._pushed if self._listener is not None else None,
             ended=self._ended,
+            silent=self._fell_silent,
         )
 
     async def _connect(self, connection: MultiplexedConnection) -> None:
-        target = self._location.reached_at.get(self.address, self.address)
-        await asyncio.get_running_loop().create_connection(
-            lambda: connection,
-            target.host,
-            target.port,
-            ssl=self._context,
+        def reached() -> None:
+            self._is_in_handshake = self._context is not None
+
+        self._is_in_handshake = False
+        await open_transport(
+            connection,
+            self._location.reached_at.get(self.address, self.address),
             # The certificate names the host as the cluster does.
-            server_hostname=self.address.host if self._context is not None else None,
+            tls=None if self._context is None else (self._context, self.address.host),
+            seconds=self._location.patience.timeout,
+            reached=reached,
         )
+        self._is_in_handshake = False
 
     async def _greet(self, connection: MultiplexedConnection) -> Fault | ServerError | None:
         """Greet the node over RESP3. A ServerError: the node refuses RESP3."""
@@ -234,6 +270,10 @@ class Link:
     def _ended(self, connection: MultiplexedConnection) -> None:
         if self._listener is not None and self.connection in {connection, None}:
             self._listener.lost(self.address)
+
+    def _fell_silent(self, idle_since: float, sent_at: float) -> None:
+        if self._silent is not None:
+            self._silent(self.address, idle_since, sent_at)
 
     def _last_failure(self) -> Fault:
         if isinstance(self._failure, ClusterPassError):

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
+from clusterpass.store.wire.faults import said_by_the_system
 from clusterpass.store.wire.resp import NOTHING, Decoder, ProtocolError, Push
 
 logger: Final = logging.getLogger("clusterpass.store")
@@ -78,12 +79,14 @@ class MultiplexedConnection(asyncio.Protocol):
         deadline: float = 2.5,
         pushed: Callable[[list[Any]], None] | None = None,
         ended: Callable[["MultiplexedConnection"], None] | None = None,
+        silent: Callable[[float, float], None] | None = None,
     ) -> None:
         """``limit``: seconds for a reply; ``most_waiting``: the most requests in flight or queued;
         ``deadline``: seconds that a request may be queued.
 
         ``pushed``: gets each message that the server pushes; ``ended``: called once, after the
-        connection was lost.
+        connection was lost; ``silent``: called when no reply came over a connection that had
+        worked, with the times since when it had idled and at which the request was sent.
         """
         self._loop = loop
         self._limit = limit
@@ -93,12 +96,14 @@ class MultiplexedConnection(asyncio.Protocol):
         self._queued: deque[_Queued] = deque()
         self._pushed = pushed
         self._ended = ended
+        self._silent = silent
         self._decoder = Decoder()
         self._waiting: deque[_Request] = deque()
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._why: FaultKind = "connection"
+        self._error: OSError | None = None
         self._answered = 0
         self._heard_at = 0.0
         self.is_open = False
@@ -141,6 +146,14 @@ class MultiplexedConnection(asyncio.Protocol):
         if self._watchdog is None:
             self._watch(now)
 
+    def has_idled(self, since: float) -> bool:
+        """Whether nothing was asked or heard since ``since``, in seconds of the loop's clock."""
+        return not self._waiting and not self._queued and self._heard_at <= since
+
+    def was_heard(self, since: float) -> bool:
+        """Whether anything was heard since ``since``, in seconds of the loop's clock."""
+        return self._heard_at > since
+
     def end(self, why: FaultKind = "connection") -> None:
         """Close the connection. Callers that wait get a :class:`Fault` of the kind ``why``."""
         if self.is_open:
@@ -148,7 +161,12 @@ class MultiplexedConnection(asyncio.Protocol):
             self.is_open = False
         if self._transport is not None:
             self._transport.abort()
-        self._give_up()
+        idle_since = None
+        if why == "timeout" and self._was_closed_before():
+            idle_since = self._heard_at
+            if self._silent is not None:
+                self._silent(idle_since, self._waiting[0].sent_at)
+        self._give_up(idle_since=idle_since)
 
     # The methods that the event loop calls.
 
@@ -157,6 +175,7 @@ class MultiplexedConnection(asyncio.Protocol):
         # uvloop's transports do not derive from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
+        self._heard_at = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Hand out the replies and pushes in ``data``, in their order."""
@@ -189,6 +208,7 @@ class MultiplexedConnection(asyncio.Protocol):
         """Give every caller that waits a :class:`Fault`, and call ``ended``."""
         is_stale = self.is_open and self._was_closed_before()
         self.is_open = False
+        self._error = said_by_the_system(exc) if exc is not None else None
         self._give_up(is_stale=is_stale)
         if self._ended is not None:
             ended, self._ended = self._ended, None
@@ -231,19 +251,20 @@ class MultiplexedConnection(asyncio.Protocol):
             and self._heard_at <= self._waiting[0].sent_at
         )
 
-    def _give_up(self, *, is_stale: bool = False) -> None:
+    def _give_up(self, *, is_stale: bool = False, idle_since: float | None = None) -> None:
+        fault = Fault(self._why, stale=is_stale, idle_since=idle_since, error=self._error)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
         while self._waiting:
             future = self._waiting.popleft().future
             if not future.done():
-                future.set_result(Fault(self._why, stale=is_stale))
+                future.set_result(fault)
         while self._queued:
             future = self._queued.popleft().future
             if not future.done():
                 # Nothing was sent, so nothing is known: as if the connection had been idle.
-                future.set_result(Fault(self._why, stale=is_stale))
+                future.set_result(fault)
 
     def _watch(self, now: float) -> None:
         turn = self._limit / _TURNS_PER_LIMIT

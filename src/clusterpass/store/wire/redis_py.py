@@ -1,9 +1,17 @@
 """redis-py's connections: their options, and what their errors mean to a store."""
 
 import asyncio
+import builtins
+import socket
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
+from redis.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -22,11 +30,18 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
 
 from clusterpass.model.errors import StoreDenied
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.faults import fault_of_connection
+from clusterpass.store.wire.dial import dial
+from clusterpass.store.wire.faults import (
+    HandshakeTimeoutError,
+    cause_of,
+    fault_of_connection,
+    said_by_the_system,
+)
 
 CONNECTION_ERRORS: Final = (
     ConnectionError,
@@ -48,6 +63,37 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
     (OutOfMemoryError, "OOM"),
     (NoPermissionError, "NOPERM"),
 )
+
+
+class _Connection(Connection):
+    """A connection that tries all addresses of its host, rather than the first one alone."""
+
+    def _connect(self) -> socket.socket:
+        assert self.socket_connect_timeout is not None
+        connected = dial(self.host, self.port, self.socket_connect_timeout)
+        connected.settimeout(self.socket_timeout)
+        return connected
+
+
+class _SecureConnection(SSLConnection, _Connection):
+    """Such a connection over TLS."""
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:
+        try:
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        except builtins.TimeoutError:
+            raise HandshakeTimeoutError("no answer to the TLS handshake") from None
+
+
+def make_connection(location: StoreLocation, address: Address) -> AbstractConnection:
+    """A connection to the node at ``address``, which is not open yet."""
+    kind = _Connection if location.tls_files is None else _SecureConnection
+    target = location.reached_at.get(address, address)
+    if target.is_socket:
+        options = connection_options(location, target, Retry)
+        del options["host"], options["port"]
+        return UnixDomainSocketConnection(path=target.host, **options)  # type: ignore[abstract]
+    return kind(**connection_options(location, target, Retry))
 
 
 def server_error(error: ResponseError) -> ServerError:
@@ -73,7 +119,6 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
         "password": location.password,
         "socket_timeout": location.patience.timeout,
         "socket_connect_timeout": location.patience.timeout,
-        "socket_keepalive": True,
         "protocol": 2,
         "retry": retry(NoBackoff(), 0),
         "driver_info": None,
@@ -102,9 +147,10 @@ def fault_of(error: BaseException, *, reused: bool) -> Fault:
         isinstance(error, ResponseError)
         and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
     ):
-        raise StoreDenied(reason="authentication") from None
+        raise StoreDenied(reason="authentication", cause="authentication") from None
     if isinstance(error, BusyLoadingError):
         return Fault("loading")
     if isinstance(error, TimeoutError):
-        return Fault("timeout")
+        told = said_by_the_system(error)
+        return Fault("timeout", cause="timed_out" if told is None else cause_of(told), error=told)
     return fault_of_connection(error, reused=reused)

@@ -18,8 +18,10 @@ def tls_context(location: StoreLocation) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=files.get("ca_file"))
         if "cert_file" in files:
             context.load_cert_chain(files["cert_file"], files["key_file"])
-    except (OSError, ValueError):  # ssl.SSLError is an OSError
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise StoreDenied(
-            "The TLS files of the store URL hold no certificate or key", reason="certificate"
-        ) from None
+            "The TLS files of the store URL hold no certificate or key",
+            reason="certificate",
+            cause="tls",
+        ) from (error if isinstance(error, OSError) else None)
     return context

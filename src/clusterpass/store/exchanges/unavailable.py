@@ -1,0 +1,70 @@
+"""The errors by which callers learn that a node could not be asked: what has happened, and where.
+
+Operators read the cause, so that they need not guess; nothing in it is secret.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from clusterpass.model.errors import CLOSED, StoreCause, StoreUnavailable
+from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.outcomes import Fault, FaultKind
+
+_CAUSES: Final[dict[FaultKind, StoreCause]] = {
+    "timeout": "timed_out",
+    "connection": "lost",
+    "cluster_down": "no_quorum",
+    "doubted": "no_quorum",
+    "loading": "loading",
+    "moving": "moving",
+    "busy": "busy",
+    "full": "full",
+    "unconfirmed": "unconfirmed",
+    "closed": "closed",
+}
+
+
+def cause_of(fault: Fault) -> StoreCause | None:
+    """What operators are told of ``fault``; None for an open breaker, which tells nothing."""
+    return fault.cause or _CAUSES.get(fault.kind)
+
+
+def unavailable(
+    fault: Fault, node: Address | None, *, reason: str | None = None, behind: Fault | None = None
+) -> StoreUnavailable:
+    """The error for ``fault`` of ``node``; None: it is not known who would have to be asked.
+
+    ``reason``: by default, the kind of the fault. ``behind``: the fault that opened the breaker of
+    the node, whose cause is told.
+    """
+    told = behind or fault
+    error = StoreUnavailable(
+        CLOSED if fault.kind == "closed" else None,
+        reason=reason or fault.kind,
+        node=None if node is None else str(node),
+        cause=cause_of(told),
+    )
+    error.__cause__ = told.error
+    return error
+
+
+def locate(error: StoreUnavailable, location: StoreLocation, node: Address | None = None) -> None:
+    """Complete ``error`` by ``node``, the one that was asked, and by where it is reached."""
+    if error.reason == "doubted" and not location.is_cluster:
+        error.cause = "read_only"  # a single server is doubted when it says that it is a replica
+    if error.node is None and node is not None:
+        error.node = str(node)
+    if error.node is not None and error.address is None:
+        reached = {str(name): str(at) for name, at in location.reached_at.items()}
+        error.address = reached.get(error.node, error.node)
+
+
+@contextmanager
+def placed(location: StoreLocation, node: Address) -> Iterator[None]:
+    """Complete the errors that are raised within by ``node``, the one that is asked."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        locate(error, location, node)
+        raise

@@ -1,0 +1,19 @@
+"""How long connections may idle, for both drivers.
+
+Load balancers and address translation drop what idles for some minutes, and often say nothing.
+"""
+
+from typing import Final
+
+LONGEST_IDLE: Final = 60.0
+"""Seconds after which an idle connection is not used any more."""
+_TELLING: Final = 1.0
+
+
+def concerns_all_nodes(idle_since: float, sent_at: float) -> bool:
+    """Whether a connection on which no reply came says something about those to other nodes.
+
+    It idled since ``idle_since`` until ``sent_at``, in seconds of one clock. After a moment of
+    idling it is more likely that the node does not answer.
+    """
+    return sent_at - idle_since >= _TELLING
