@@ -82,7 +82,7 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
     "LoginRequest": {
         "username!": SUBJECT,
         "password!": PASSWORD,
-        "device": {"default": None, "minLength": 1, "maxLength": 128},
+        "device": {"default": None},
         "device_type": KIND_OF_DEVICE,
         "remember": {"default": False},
         "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
