@@ -415,10 +415,10 @@ def test_each_verb_is_one_round_trip(cluster, config, subject, monkeypatch):
 
 def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
     """One send, two replies: WAIT is no second round trip."""
-    from clusterpass.store.drivers import pool
+    from redis.connection import AbstractConnection
 
     sent = []
-    original = pool.Connection.send_packed_command
+    original = AbstractConnection.send_packed_command
 
     def record(self, command, **options):
         sent.append(b"".join(command))
@@ -426,7 +426,7 @@ def test_a_write_and_its_wait_travel_in_one_packet(cluster, sessions, subject):
 
     sessions.login(subject)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool.Connection, "send_packed_command", record)
+        patch.setattr(AbstractConnection, "send_packed_command", record)
         sessions.login(subject)
     assert len(sent) == 1
     assert b"EVALSHA" in sent[0]

@@ -28,8 +28,7 @@ def test_a_read_finds_the_successor(
         if isinstance(manager, SessionManager):
             manager.store._may_watch = is_watched
         eventually(lambda: started.replicas(former) == 1)
-        pair = manager.login(subject)
-        assert pair.durable
+        pair = eventually(lambda: (made := manager.login(subject)).durable and made)
         started.ask(present, "REPLICAOF", "NO", "ONE")
         name.move(Address("127.0.0.1", present))
         started.ask(former, "REPLICAOF", "127.0.0.1", str(present))
