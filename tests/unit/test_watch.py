@@ -484,6 +484,21 @@ async def test_a_node_that_did_not_switch_counts_as_before_and_is_asked_in_steps
         assert (scene.store.pushing_all == {A}) is is_met
 
 
+async def test_a_new_connection_is_switched_at_one_instant_again() -> None:
+    scene = Scene()
+    connection = await scene.met()
+    scene.observer.wants_all = True
+    for is_new in (False, True):
+        if is_new:
+            scene.watch.lost(A)
+            scene.watch.connected(A, "read")
+        scene.turn()
+        asked = [n for n, asked in enumerate(connection.asked) if b"BCAST" in asked[0]]
+        assert b"MULTI" in connection.asked[asked[-1]][0]
+        connection.futures[asked[-1]].set_result(Replies([BUSY] * 4))
+        await settle()
+
+
 async def test_where_sessions_are_read_elsewhere_nodes_push_all_changes() -> None:
     scene = Scene()
     assert scene.watch.pushes == "read"

@@ -56,54 +56,16 @@ Rules of this module
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clusterpass.model.bans import Ban
 from clusterpass.model.json_form import json_value
 from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
+from clusterpass.model.store_causes import SENTENCES, StoreCause
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
-StoreCause = Literal[
-    "refused",
-    "name_unknown",
-    "timed_out",
-    "unreachable",
-    "lost",
-    "tls",
-    "authentication",
-    "rights",
-    "read_only",
-    "no_quorum",
-    "loading",
-    "moving",
-    "busy",
-    "full",
-    "clock",
-    "unconfirmed",
-    "closed",
-]
-"""Why a store is unavailable, as :class:`StoreUnavailable` tells operators."""
-_CAUSES: Final[Mapping[str, str]] = {
-    "refused": "the connection was refused",
-    "name_unknown": "the name of the host is unknown",
-    "timed_out": "no answer in time",
-    "unreachable": "the network does not lead there",
-    "lost": "the connection was lost",
-    "tls": "the TLS handshake failed, or the certificate is not accepted",
-    "authentication": "the user or the password is wrong",
-    "rights": "the user lacks a right",
-    "read_only": "the server is a replica, which takes no writes",
-    "no_quorum": "no majority of the primaries answers for it",
-    "loading": "the server is loading its data",
-    "moving": "the slot of the key is moving, or has another owner",
-    "busy": "too much waits for the server, or it takes no more connections",
-    "full": "the server has no room for writes",
-    "clock": "the clocks are too far apart",
-    "unconfirmed": "a write was not confirmed",
-    "closed": "the session manager was closed",
-}
 CLOSED: Final = "The session manager was closed; use another."
 """The message of the error that every call to a closed manager raises."""
 
@@ -383,7 +345,7 @@ class StoreUnavailable(ClusterPassError):
         where = self.node or "the store"
         if self.address is not None and self.address != self.node:
             where = f"{where} (reached at {self.address})"
-        return f"{where}: {_CAUSES.get(self.cause or '', self.reason or self.code)}"
+        return f"{where}: {SENTENCES.get(self.cause or '', self.reason or self.code)}"
 
 
 class StoreDenied(StoreUnavailable):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from clusterpass.model.errors import StoreCause
+from clusterpass.model.store_causes import StoreCause
 
 Command = tuple[bytes | int, ...]
 """A command and its arguments."""

@@ -37,15 +37,15 @@ class Reading:
 
 
 class _Bodies:
-    """Those that are read in one event loop."""
+    """The bodies that are being read in one event loop."""
 
     __slots__ = ("has_timer", "recent", "slow")
 
     def __init__(self) -> None:
         self.recent: Final[dict[Reading, None]] = {}
-        """Those that are not slow yet, the oldest first."""
+        """The bodies that are not slow yet, the oldest first."""
         self.slow: Final[dict[Reading, None]] = {}
-        """Those that are slow and in time, the oldest first."""
+        """The bodies that are slow and still in time, the oldest first."""
         self.has_timer = False
 
 

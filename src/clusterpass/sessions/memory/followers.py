@@ -102,7 +102,7 @@ class Followers:
         self._by_key: dict[bytes, set[Followed]] = {}
         self._left: deque[Followed] = deque()
         self._by_lease: dict[Lease, dict[Followed, None]] = {}
-        """Those that are not due, by each lease that they are held under."""
+        """The followers that are not due, by each lease that they are held under."""
         self._deadlines: list[tuple[float, int, Followed]] = []
         """A heap of when their sessions end by themselves, with the number of the place. A place
         that has another number than ``filed_as`` counts no more."""

@@ -63,7 +63,7 @@ class Nodes:
         self._asking: dict[Address, asyncio.Lock] = {}
         """Held while others are asked about a node that is in doubt."""
         self._probes: Final[set[asyncio.Task[None]]] = set()
-        """Those that are under way."""
+        """The tasks of the probes that are under way."""
         self._closed = False
 
     def link(self, address: Address) -> Link:

@@ -85,6 +85,7 @@ class Pushing:
     def forget(self, address: Address) -> None:
         """Note that a node does not push any more, and does not answer heartbeats."""
         self.met.pop(address, None)
+        self._in_steps.discard(address)  # what is opened next may have the right
         self._store.pushing_all.discard(address)
 
     def adjust(self, address: Address, connection: MultiplexedConnection, now: float) -> None:

@@ -6,7 +6,8 @@ Errors of the table pass: a retry may succeed. All others are raised, as a retry
 from typing import Final
 
 from clusterpass.model.clock import clocks_differ
-from clusterpass.model.errors import StoreCause, StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"

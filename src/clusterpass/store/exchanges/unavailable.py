@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from clusterpass.model.errors import CLOSED, StoreCause, StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreUnavailable
+from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind
 

@@ -5,7 +5,8 @@ import socket
 import ssl
 from typing import Final
 
-from clusterpass.model.errors import StoreCause, StoreDenied
+from clusterpass.model.errors import StoreDenied
+from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.outcomes import Fault
 
 _UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
