@@ -21,6 +21,8 @@ VerificationMode = Literal["cached", "strict", "stateless"]
 _MODES: Final = frozenset(get_args(VerificationMode))
 Durability = Literal["replicated", "primary", "fsync"]
 _DURABILITIES: Final = frozenset(get_args(Durability))
+RefreshRetry = Literal["until_used", "grace"]
+_RETRIES: Final = frozenset(get_args(RefreshRetry))
 
 
 def _name(name: str, value: object) -> None:
@@ -83,6 +85,12 @@ class Config:
     refresh_grace: int = 30
     """Seconds during which a used refresh token may be presented again and gets the identical
     successor (5 to 300; 0: single use without exception)."""
+    refresh_retry: RefreshRetry | None = None
+    """How long the predecessor of the current refresh token may be presented again, and gets the
+    identical successor. ``until_used``: until a token of the exchange has been used, however long
+    that takes, so that a client whose answer was lost stays logged in; ``grace``: for
+    ``refresh_grace`` seconds. None: ``grace`` with ``verification="stateless"``, where the store
+    does not learn of the use of an access token, and ``until_used`` otherwise."""
     clock_leeway: int = 30
     """Seconds by which ``iat`` and ``nbf`` may lie in the future (0 to 300)."""
     expiry_leeway: int = 0
@@ -193,6 +201,13 @@ class Config:
         check_whole("expiry_leeway", self.expiry_leeway, 0, 5)
         if self.refresh_grace != 0:
             check_whole("refresh_grace, unless it is 0,", self.refresh_grace, 5, 300)
+        if self.refresh_retry is not None and self.refresh_retry not in _RETRIES:
+            raise ConfigurationError("refresh_retry must be 'until_used', 'grace' or None")
+        if self.refresh_retry == "until_used" and not self.refresh_grace:
+            raise ConfigurationError(
+                "refresh_retry='until_used' needs a refresh_grace above 0, which means single use"
+                " without exception"
+            )
         for name in ("idle_lifetime", "remember_idle_lifetime"):
             if 0 < getattr(self, name) < self.access_lifetime:
                 raise ConfigurationError(
@@ -209,6 +224,14 @@ class Config:
         check_whole("cache_entries", self.cache_entries, 1, 100_000_000)
         check_whole("cache_bytes", self.cache_bytes, 2**20, 2**40)
         self._check_names()
+
+    @property
+    def retries_until_used(self) -> bool:
+        """Whether a refresh token may be presented again until its successor was used."""
+        retry = self.refresh_retry
+        if retry is None:
+            return self.refresh_grace > 0 and self.verification != "stateless"
+        return retry == "until_used"
 
     def _check_names(self) -> None:
         levels = self.levels

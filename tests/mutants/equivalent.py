@@ -39,6 +39,7 @@ READ_LITERALS = frozenset(
         "OldTokenKind",
         "Outcome",
         "Overflow",
+        "RefreshRetry",
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",

@@ -84,6 +84,7 @@ class Minting:
             expires_at=expires_at,
             claims=claims,
             authentication=members,
+            rotation=token.rotation,
         )
         return TokenPair(
             text,

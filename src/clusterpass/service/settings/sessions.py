@@ -14,6 +14,7 @@ from clusterpass import (
     Durability,
     KeyRing,
     Overflow,
+    RefreshRetry,
     SessionPolicy,
     VerificationMode,
     check_subject,
@@ -109,6 +110,13 @@ class SessionSettings(BaseModel):
         le=300,
         description="Seconds in which a used refresh token may be presented again and yields the"
         " same new token, for clients that lost the response: 5 to 300; 0: strictly single use.",
+    )
+    refresh_retry: RefreshRetry | None = Field(
+        default=None,
+        description="How long the refresh token before the current one may be presented again:"
+        " `until_used`: until a token of the response has been used, so that clients that lost it"
+        " stay logged in; `grace`: for refresh_grace seconds. By default `grace` with stateless"
+        " verification, and `until_used` otherwise.",
     )
     max_sessions: int = Field(
         default=50,
@@ -277,6 +285,7 @@ class SessionSettings(BaseModel):
             remember_idle_lifetime=self.remember_idle_lifetime,
             activity_interval=self.activity_interval,
             refresh_grace=self.refresh_grace,
+            refresh_retry=self.refresh_retry,
             policy=SessionPolicy(
                 max_sessions=self.max_sessions,
                 max_per_device=self.max_per_device,
