@@ -128,9 +128,13 @@ local function is_recent(line)
 end
 
 -- Whether nobody has used a token of the last exchange, which was of the presented token.
-local function is_unused(line, which)
-    return ARGV[9] == '1' and ACTIVITY and line.rotation - rotation == 1
-        and not has_used(used, which)
+local function is_unused(line, elevation)
+    if ARGV[9] ~= '1' or not ACTIVITY or line.rotation - rotation ~= 1 then
+        return false
+    elseif elevation and line == elevation.older then
+        return not has_used(used, OLDER_USED) and not elevation.older_used
+    end
+    return not has_used(used, OWN_USED)
 end
 
 -- The answer to the last exchange of ``line`` was lost, so it counts as made now.
@@ -141,7 +145,7 @@ local function exchange_late(record, elevation, line)
     else
         put_elevation(session_id, elevation)
         activity[session_id] = now
-        redis.call('HSET', ACTIVITY, session_id, pack_use(now, used))
+        redis.call('HSET', ACTIVITY, session_id, pack_use(now, used % OLDER_USED))
     end
     note(REFRESH, session_id, now, 1, ARGV[8], '')
     settle()
@@ -161,12 +165,16 @@ local function keep(record, elevation, line)
     local is_decided = elevation and elevation.older
         and (grace == 0 or now - elevation.at > grace)
     if line ~= record and not is_decided then
+        elevation.older_used = false
         put_elevation(session_id, elevation)
         if ACTIVITY then
             activity[session_id] = now
-            redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+            redis.call('HSET', ACTIVITY, session_id, pack_use(now, used % OLDER_USED))
         end
         return
+    elseif elevation and elevation.older and not is_decided and has_used(used, OLDER_USED) then
+        elevation.older_used = true -- the note goes with this exchange
+        put_elevation(session_id, elevation)
     end
     if line ~= record then
         record.digest, record.rotation, record.refreshed = line.digest, line.rotation, now
@@ -204,7 +212,7 @@ local key = descent(line)
 if key and is_recent(line) then
     put(session_id, value)
     return answer('AGAIN', key)
-elseif key and is_unused(line, is_older and OLDER_USED or OWN_USED) then
+elseif key and is_unused(line, elevation) then
     exchange_late(record, elevation, line)
     return answer('AGAIN', key)
 end
