@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Self, get_args
 
 from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
-from clusterpass.model.environment import read_variables
+from clusterpass.model.environment import read_secret_file, read_variables
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
+from clusterpass.tokens.key_encryption import parse_encryption_keys
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh_secrets import parse_refresh_secrets
 
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
@@ -67,6 +69,14 @@ class Config:
     in itself. Nothing is decided by it, so it may be changed at any time."""
     keys: KeyRing = field(repr=False)
     """The key ring: the first private key signs, and all keys verify."""
+    refresh_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The secrets of refresh tokens: the first makes them, and all are accepted. Make one with
+    ``clusterpass keys refresh-secret``. None: the store holds them, and the first process makes
+    one."""
+    key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    """The keys under which secrets lie in the store (AES-256-GCM): the first wraps, and all unwrap.
+    Make one with ``clusterpass keys encryption-key``. None: secrets lie in the store as they are.
+    """
     access_lifetime: int = 15 * 60
     """Seconds for which an access token is valid (10 to one day)."""
     absolute_lifetime: int = 30 * DAY
@@ -147,6 +157,8 @@ class Config:
         ``CLUSTERPASS_ISSUER`` is required. ``CLUSTERPASS_KEYS_FILE`` is the path of the key ring, a
         JWK Set; ``CLUSTERPASS_KEYS`` may be the set itself instead. The policy has
         ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``.
+        ``CLUSTERPASS_REFRESH_SECRETS_FILE`` and ``CLUSTERPASS_KEY_ENCRYPTION_KEYS_FILE`` are paths
+        of files that hold those settings.
         The auth service reads the same variables. ``environ``: ``os.environ`` unless given.
         ``settings``: override the environment. Raises ConfigurationError, which names the variable,
         for a value that is not allowed, a misspelt name, and missing keys.
@@ -171,6 +183,12 @@ class Config:
             found["keys"] = KeyRing.load(file)
         elif "keys" in found and not isinstance(found["keys"], KeyRing):
             found["keys"] = KeyRing.from_jwks(found["keys"])
+        for name in _SECRETS:
+            path = found.pop(f"{name}_file", None)
+            if path is not None and name in found:
+                raise ConfigurationError(f"give {name} or {name}_file, not both")
+            if path is not None:
+                found[name] = read_secret_file(f"{name}_file", path)
         for name, variable in (("issuer", "ISSUER"), ("keys", "KEYS_FILE")):
             if name not in found:
                 raise ConfigurationError(f"{PREFIX}{variable} is not set")
@@ -186,6 +204,7 @@ class Config:
         _name("client_id", self.client_id)
         if not isinstance(self.keys, KeyRing):
             raise ConfigurationError("keys must be a KeyRing; make one with KeyRing.generate()")
+        self._check_secrets()
         if not isinstance(self.policy, SessionPolicy):
             raise ConfigurationError("policy must be a SessionPolicy")
         check_whole("access_lifetime", self.access_lifetime, 10, DAY)
@@ -233,6 +252,14 @@ class Config:
             return self.refresh_grace > 0 and self.verification != "stateless"
         return retry == "until_used"
 
+    def _check_secrets(self) -> None:
+        if self.refresh_secrets:
+            secrets = parse_refresh_secrets(self.refresh_secrets)
+            object.__setattr__(self, "refresh_secrets", secrets)
+        if self.key_encryption_keys:
+            keys = parse_encryption_keys(self.key_encryption_keys)
+            object.__setattr__(self, "key_encryption_keys", keys)
+
     def _check_names(self) -> None:
         levels = self.levels
         if (
@@ -257,6 +284,8 @@ class Config:
 PREFIX: Final = "CLUSTERPASS_"
 """What the variables of the environment begin with."""
 _OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
+_SECRETS: Final = ("refresh_secrets", "key_encryption_keys")
+"""Settings whose value may be in a file, which a setting of the name with ``_file`` names."""
 SETTINGS: Final[dict[str, type]] = {
     **{
         each.name: next((kind for kind in (int, float, bool) if each.type is kind), str)
@@ -264,6 +293,8 @@ SETTINGS: Final[dict[str, type]] = {
         if each.name != "policy"
     },
     "levels": tuple,
+    **dict.fromkeys(_SECRETS, tuple),
+    **{f"{name}_file": str for name in _SECRETS},
     "protected_subjects": frozenset,
     "keys_file": str,
     "max_sessions": int,

@@ -1,4 +1,4 @@
-"""A client that lost the answer to its refresh, and who else has the token that it presents again."""
+"""A client that lost the answer to its refresh, and who else has the token it presents again."""
 
 import dataclasses
 import time

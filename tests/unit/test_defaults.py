@@ -61,6 +61,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "activity_interval": 300,
         "refresh_grace": 30,
         "refresh_retry": None,
+        "refresh_secrets": (),
+        "key_encryption_keys": (),
         "clock_leeway": 30,
         "expiry_leeway": 0,
         "policy": SessionPolicy(max_sessions=50, max_per_device=0, overflow="oldest"),

@@ -29,6 +29,7 @@ from clusterpass import (
 from clusterpass.service.settings.browsers import Portal
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.cookies import own_cookie
+from clusterpass.web.derived_secrets import derived_secrets
 
 _PURPOSE: Final = "proxy cookie"
 _VALUE: Final = re.compile(
@@ -79,11 +80,9 @@ class ProxyCookies:
         self._clock: Final = clock
         self._period: Final = config.access_lifetime
         self._slack: Final = self._period + config.activity_interval + _MINUTE
-        signing = config.keys.signing_key
-        others = [key for key in config.keys.all() if key.is_private and key.kid != signing.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
+        self._secrets: Final = derived_secrets(config.keys, config.refresh_secrets, _PURPOSE)
         self._issuer: Final = TokenIssuer(
-            signing,
+            config.keys.signing_key,
             issuer=config.issuer,
             audience=config.audience,
             random_bytes=secrets.token_bytes,

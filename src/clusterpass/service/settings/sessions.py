@@ -4,7 +4,7 @@ The ranges are those of ``Config``, declared here again so that an error names t
 """
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -49,6 +49,24 @@ class SessionSettings(BaseModel):
         default=Path("keys.json"),
         description="The path of a JWK Set with private keys: the first key signs, all of them"
         " verify. Create it with: clusterpass keys generate",
+    )
+    refresh_secrets: SecretStr = Field(
+        default=SecretStr(""),
+        description="The secrets of refresh tokens, separated by commas: the first makes tokens,"
+        " all are accepted. Create one with: clusterpass keys refresh-secret. Empty: the store"
+        " holds them, and the first process makes one.",
+    )
+    refresh_secrets_file: Path | None = Field(
+        default=None, description="A file that holds refresh_secrets."
+    )
+    key_encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="The keys under which secrets lie in the store (AES-256-GCM), separated by"
+        " commas: the first wraps, all unwrap. Create one with: clusterpass keys encryption-key."
+        " Empty: secrets lie in the store as they are.",
+    )
+    key_encryption_keys_file: Path | None = Field(
+        default=None, description="A file that holds key_encryption_keys."
     )
     issuer: str = Field(
         default="http://127.0.0.1:8000",
@@ -273,38 +291,44 @@ class SessionSettings(BaseModel):
                 f"keys_file: {self.keys_file} contains only public keys; the service needs a"
                 " private key. Create one with: clusterpass keys generate"
             )
-        return Config(
-            issuer=self.issuer,
-            audience=self.audience,
-            client_id=self.client_id,
-            keys=keys,
-            access_lifetime=self.access_lifetime,
-            absolute_lifetime=self.absolute_lifetime,
-            idle_lifetime=self.idle_lifetime,
-            remember_lifetime=self.remember_lifetime,
-            remember_idle_lifetime=self.remember_idle_lifetime,
-            activity_interval=self.activity_interval,
-            refresh_grace=self.refresh_grace,
-            refresh_retry=self.refresh_retry,
-            policy=SessionPolicy(
+        settings: dict[str, Any] = {
+            "issuer": self.issuer,
+            "audience": self.audience,
+            "client_id": self.client_id,
+            "keys": keys,
+            "access_lifetime": self.access_lifetime,
+            "absolute_lifetime": self.absolute_lifetime,
+            "idle_lifetime": self.idle_lifetime,
+            "remember_lifetime": self.remember_lifetime,
+            "remember_idle_lifetime": self.remember_idle_lifetime,
+            "activity_interval": self.activity_interval,
+            "refresh_grace": self.refresh_grace,
+            "refresh_retry": self.refresh_retry,
+            "policy": SessionPolicy(
                 max_sessions=self.max_sessions,
                 max_per_device=self.max_per_device,
                 overflow=self.overflow,
             ),
-            levels=self.levels,
-            step_up_ends_older_tokens=self.step_up_ends_older_tokens,
-            protected_subjects=frozenset(self.administrators) | frozenset(self.protected_subjects),
-            history_entries=self.history_entries,
-            generation_lifetime=self.generation_lifetime,
-            history_lifetime=self.history_lifetime,
-            index_online=self.index_online,
-            verification=self.verification,
-            staleness_bound=self.staleness_bound,
-            durability=self.durability,
-            outage_grace=self.outage_grace,
-            cache_entries=self.cache_entries,
-            cache_bytes=self.cache_bytes,
-        )
+            "levels": self.levels,
+            "step_up_ends_older_tokens": self.step_up_ends_older_tokens,
+            "protected_subjects": frozenset(self.administrators)
+            | frozenset(self.protected_subjects),
+            "history_entries": self.history_entries,
+            "generation_lifetime": self.generation_lifetime,
+            "history_lifetime": self.history_lifetime,
+            "index_online": self.index_online,
+            "verification": self.verification,
+            "staleness_bound": self.staleness_bound,
+            "durability": self.durability,
+            "outage_grace": self.outage_grace,
+            "cache_entries": self.cache_entries,
+            "cache_bytes": self.cache_bytes,
+        }
+        for name in ("refresh_secrets", "key_encryption_keys"):
+            value, path = getattr(self, name).get_secret_value(), getattr(self, f"{name}_file")
+            settings |= {name: split(value)} if value else {}
+            settings |= {f"{name}_file": path} if path is not None else {}
+        return Config.from_settings(settings)
 
 
 def split(value: object) -> object:

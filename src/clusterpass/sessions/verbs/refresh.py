@@ -40,6 +40,7 @@ class Refresh:
         self._deadline = context.deadline
         self._memory = context.memory
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
         self._confirm = confirm
 
@@ -49,10 +50,11 @@ class Refresh:
         Raises RefreshTokenReused when the token was used before, and InvalidRefreshToken when it is
         not genuine or its session has ended.
         """
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         packed_address = b"" if address is None else pack_address(address)
         token = parse_refresh_token(refresh_token)
-        if not tokens.is_genuine(token):
+        tokens = yield from self._secrets.genuine(token)
+        if tokens is None:
             raise InvalidRefreshToken(reason="mismatch")
         known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
@@ -108,13 +110,13 @@ class Refresh:
             successor, session_id, stored, record, durable=answer.durable
         )
 
-    def genuine(self, refresh_token: str) -> RefreshToken:
+    def genuine(self, refresh_token: str) -> Flow[RefreshToken]:
         """Return the fields of a refresh token that this service issued.
 
         Raises InvalidRefreshToken with the reason ``malformed`` or ``mismatch`` otherwise.
         """
         token = parse_refresh_token(refresh_token)
-        if not self._minting.require_private_key().is_genuine(token):
+        if (yield from self._secrets.genuine(token)) is None:
             raise InvalidRefreshToken(reason="mismatch")
         return token
 
