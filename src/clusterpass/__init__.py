@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     )
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
     from clusterpass.tokens.keyring import KeyRing as KeyRing
+    from clusterpass.tokens.signer import Signer as Signer
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
     from clusterpass.users.aio.directory import AsyncUserDirectory as AsyncUserDirectory
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
@@ -204,6 +205,7 @@ _HOMES = {
     "SessionRevoked": "model.authentication_errors",
     "SessionUnknown": "model.authentication_errors",
     "SessionWatch": "managers.sync.session_watch",
+    "Signer": "tokens.signer",
     "StepUpRequired": "model.authentication_errors",
     "Store": "store.protocol",
     "StoreDenied": "model.errors",

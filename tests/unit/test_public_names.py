@@ -82,6 +82,7 @@ PUBLIC = [
     "SessionPolicy",
     "SessionRevoked",
     "SessionUnknown",
+    "Signer",
     "SessionWatch",
     "StepUpRequired",
     "Store",

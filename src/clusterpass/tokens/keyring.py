@@ -18,6 +18,7 @@ from clusterpass.tokens.encoding import decode_json_object
 
 if TYPE_CHECKING:
     from clusterpass.tokens.keys import SigningKey
+    from clusterpass.tokens.signer import Signer
 
 logger: Final = logging.getLogger("clusterpass.keys")
 _MOST_KEYS: Final = 100
@@ -121,6 +122,19 @@ class KeyRing:
         if refusals and not fit:
             raise refusals[0]
         return cls(fit, ignored=[error.message[:_LONGEST_WHY] for error in refusals])
+
+    @classmethod
+    def with_signer(
+        cls, jwk: Mapping[str, Any], signer: "Signer", *, others: "KeyRing | None" = None
+    ) -> Self:
+        """Return a ring whose signing key is in a KMS, an HSM or an agent.
+
+        ``jwk``: the public half of that key (RFC 7517), with a ``kid``. ``signer``: signs with the
+        private half; it is tried once. ``others``: keys that verify as well, such as the last one.
+        With such a key alone, forms and cookies need ``Config.refresh_secrets``. Raises KeyRejected
+        when the JWK is unfit, and when what the signer makes is not a signature of this key.
+        """
+        return cls([_signing_key().with_signer(jwk, signer), *(others.all() if others else ())])
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

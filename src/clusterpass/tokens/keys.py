@@ -28,6 +28,7 @@ from joserfc.jws import JWSRegistry
 from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url
+from clusterpass.tokens.signer import Signer, in_jws_form
 
 _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "OKP": ("EdDSA", "Ed25519"),
@@ -50,6 +51,7 @@ _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
 _SMALLEST_SECRET_BYTES: Final = 32
 _SMALLEST_SECRET_VARIETY: Final = 12
+_TRIAL: Final = b"clusterpass tries a signer"
 _PUBLIC_KEY_TEXT: Final = re.compile(rb"-----? ?BEGIN |ssh-(rsa|dss|ed25519) |ecdsa-sha2-")
 
 
@@ -59,7 +61,7 @@ class SigningKey:
     :meth:`from_jwk` and :meth:`generate` create keys and check them.
     """
 
-    __slots__ = ("_key", "_model", "_sign", "_verify", "algorithm", "is_private", "kid")
+    __slots__ = ("_key", "_model", "_sign", "_signer", "_verify", "algorithm", "is_private", "kid")
 
     kid: str
     """The id of the key, which tokens name in their header."""
@@ -74,6 +76,7 @@ class SigningKey:
         self._key = key
         self._model: JWSAlgModel = JWSRegistry.algorithms[algorithm]
         self._sign: Callable[[bytes], bytes] | None = None
+        self._signer: Signer | None = None
         self._verify: Callable[[bytes, bytes], None] | None = None
         if isinstance(key, OKPKey):
             # joserfc looks up the key and what it may do with each signature.
@@ -94,6 +97,8 @@ class SigningKey:
         """Whether ``other`` is the same key, with the same half, id and algorithm."""
         if not isinstance(other, SigningKey):
             return NotImplemented
+        if self.is_private != other.is_private:
+            return False
         return compare_digest(*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))
 
     def __hash__(self) -> int:
@@ -107,10 +112,12 @@ class SigningKey:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        if self._signer is not None:
+            return type(self).with_signer, (self._whole(), self._signer)
         return type(self).from_jwk, (self._whole(),)
 
     def _whole(self) -> dict[str, Any]:
-        return self.jwk(private=self.is_private)
+        return self.jwk(private=self.can_derive)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
@@ -133,6 +140,25 @@ class SigningKey:
         if isinstance(key, OKPKey) and OKPKey.import_key(key.public_key).get("x") != jwk.get("x"):
             raise KeyRejected(f"key {kid!r} has a private and a public half that do not match")
         return cls(key, kid, algorithm)
+
+    @classmethod
+    def with_signer(cls, jwk: Mapping[str, Any], signer: Signer) -> Self:
+        """Return the key whose private half ``signer`` uses.
+
+        ``jwk``: the public half (RFC 7517), with a ``kid``. The signer is tried once. Raises
+        KeyRejected when the JWK is private, symmetric or weak, and when what the signer makes is
+        not a signature of this key.
+        """
+        key = cls.from_jwk(jwk)
+        if key.is_private:
+            raise KeyRejected(
+                f"key {key.kid!r} has its private half in the JWK; a signer needs the public one"
+            )
+        key._signer, key.is_private = signer, True
+        key._sign = lambda message: in_jws_form(signer.sign(message), key.algorithm)
+        if not key.verify(_TRIAL, key.sign(_TRIAL)):
+            raise KeyRejected(f"the signer of key {key.kid!r} signs with another key or algorithm")
+        return key
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -159,6 +185,11 @@ class SigningKey:
         )
 
     @property
+    def can_derive(self) -> bool:
+        """Whether the private half is here, so that secrets can be derived from it."""
+        return self.is_private and self._signer is None
+
+    @property
     def is_symmetric(self) -> bool:
         """Whether the key is a shared secret (HS256), so that whoever verifies can also sign."""
         return isinstance(self._key, OctKey)
@@ -171,6 +202,10 @@ class SigningKey:
         """
         if self.is_symmetric and not private:
             raise ConfigurationError(f"key {self.kid!r} is symmetric and has no public half")
+        if private and self._signer is not None:
+            raise ConfigurationError(
+                f"the private half of key {self.kid!r} is not here, but with its signer"
+            )
         members = dict(self._key.as_dict(private=private))
         members.pop("key_ops", None)
         return {**members, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
@@ -197,9 +232,10 @@ class SigningKey:
         Every server that holds the key derives the same bytes. Raises ConfigurationError when the
         key is public.
         """
-        if not self.is_private:
+        if not self.can_derive:
             raise ConfigurationError(
-                f"key {self.kid!r} is public, so no secret can be derived from it"
+                f"the private half of key {self.kid!r} is not here, so no secret can be derived"
+                " from it; give refresh_secrets"
             )
         secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
         info = b"clusterpass " + purpose.encode()

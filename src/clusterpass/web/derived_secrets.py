@@ -1,5 +1,6 @@
 """Secrets for one purpose, such as the forms of a page, which every server derives alike."""
 
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh_secrets import derive_from, read_refresh_secrets
 
@@ -14,8 +15,12 @@ def derived_secrets(
     ConfigurationError when there is neither a secret nor a private key.
     """
     found = [derive_from(each.value, purpose) for each in read_refresh_secrets(refresh_secrets)]
-    if not found or keys.can_sign:
-        signing = keys.signing_key
-        others = [key for key in keys.all() if key.is_private and key.kid != signing.kid]
-        found += [key.derive_secret(purpose) for key in (signing, *others)]
+    private = [keys.signing_key, *keys.all()] if not found or keys.can_sign else []
+    distinct = {key.kid: key for key in private if key.can_derive}
+    found += [key.derive_secret(purpose) for key in distinct.values()]
+    if not found:
+        raise ConfigurationError(
+            "forms and cookies need a secret that every server has; give refresh_secrets, as the"
+            " private half of the signing key is not here"
+        )
     return tuple(found)

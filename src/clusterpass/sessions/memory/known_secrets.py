@@ -173,7 +173,7 @@ class KnownSecrets:
             self._random_bytes,
             issuer=config.issuer,
             audience=config.audience,
-            older_keys=[key for key in config.keys.all() if key.is_private],
+            older_keys=[key for key in config.keys.all() if key.can_derive],
         )
 
 
