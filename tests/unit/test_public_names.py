@@ -47,6 +47,8 @@ PUBLIC = [
     "InvalidInput",
     "InvalidRefreshToken",
     "InvalidToken",
+    "KeyFile",
+    "KeyFileAccess",
     "KeyRejected",
     "KeyRing",
     "KeysUnavailable",
