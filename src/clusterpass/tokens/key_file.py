@@ -15,7 +15,6 @@ from typing import Final, Literal, get_args
 
 from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.pem import is_pem, keys_of_pem
 
 logger: Final = logging.getLogger("clusterpass.keys")
 
@@ -95,6 +94,9 @@ class KeyFile:
 
     def _ring_of(self, data: bytes, facts: os.stat_result, passphrase: bytes | None) -> KeyRing:
         text = _decoded(data, self.path)
+        # Loaded late: what does the cryptography takes long.
+        from clusterpass.tokens.pem import is_pem, keys_of_pem  # noqa: PLC0415
+
         in_pem = is_pem(text)
         ring = KeyRing(keys_of_pem(text, passphrase)) if in_pem else KeyRing.from_jwks(text)
         if self._access == "private" and ring.can_sign:

@@ -54,9 +54,13 @@ class CsrfTokens:
     def __init__(self, keys: KeyRing) -> None:
         """``keys``: the signing key makes the tokens; those of every private key are accepted, so
         pages survive a change of the signing key. Raises ConfigurationError when all are public."""
+        self.replace_keys(keys)
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Make and accept tokens by ``keys`` from now on. Raises ConfigurationError as above."""
         signing = keys.signing_key
         others = [key for key in keys.all() if key.is_private and key.kid != signing.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
+        self._secrets = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
 
     def make(self, session_id: str) -> str:
         """Return the token for the forms and scripts on the pages of a session."""

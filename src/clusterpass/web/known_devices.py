@@ -37,10 +37,14 @@ class KnownDevices:
     ) -> None:
         """``secure``: whether browsers reach the site over HTTPS. ``path``, ``same_site``: of the
         cookie."""
-        others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
+        self.replace_keys(keys)
         self.cookie: Final = own_cookie("device", secure=secure, path=path, same_site=same_site)
         """The cookie that carries the token of a browser."""
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Make and accept tokens by the private keys in ``keys`` from now on."""
+        others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
+        self._secrets = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
 
     def make(self, username: str, known: str | None = None) -> str:
         """Return the token for the device of a user who has just logged in.

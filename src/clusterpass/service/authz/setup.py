@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from clusterpass import (
     Config,
     ConfigurationError,
+    KeyRing,
 )
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.reload import ReloadedPolicies
@@ -55,6 +56,11 @@ class AuthzSetup:
 
             assertions = Assertions(config.keys, config.issuer)
         return cls(policies, assertions, settings.authz_grpc_address)
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign assertions with ``keys``; raise ConfigurationError where these are unfit for it."""
+        if self.assertions is not None:
+            self.assertions.replace_keys(keys)
 
     def open(self, service: Service, logger: Any) -> FrontDoor:
         """Return the handler of a worker. ``logger``: as for the other paths."""
