@@ -84,12 +84,13 @@ def test_what_is_in_memory_stays_where_no_key_is_removed(open_manager, config, s
     manager = open_manager(dataclasses.replace(config, keys=old))
     pair = manager.login(subject)
     session = manager.verify(pair.access_token)
+    near = manager._flows.memory.near
     for ring in (ring_of(old, new), ring_of(new, old)):
         manager.replace_keys(ring)
         assert manager.config.keys is ring
-        assert manager.recall(pair.access_token) is session
+        assert near.entry(pair.access_token).session is session
     manager.replace_keys(old)
-    assert manager.recall(pair.access_token) is None, "the other one was removed"
+    assert near.entry(pair.access_token) is None, "the other one was removed"
     assert manager.verify(pair.access_token) == session
 
 

@@ -135,6 +135,7 @@ ALIASES = {
     "ChangeKind",
     "Durability",
     "EventKind",
+    "KeyFileAccess",
     "ListenerScope",
     "Overflow",
     "ReuseClass",
