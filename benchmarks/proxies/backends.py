@@ -83,6 +83,7 @@ def _start_ours(
     cluster: EmbeddedCluster, config: Config, folder: Path, stack: ExitStack
 ) -> Backend:
     keys_file = folder / "keys.json"
+    keys_file.unlink(missing_ok=True)
     config.keys.save(keys_file)
     port, grpc_port = free_port(), free_port()
     environment: Mapping[str, str] = {

@@ -62,6 +62,7 @@ def soak(minutes: float, seed: int, folder: Path, say: Callable[[str], None]) ->
     """Live for so long; what has grown. The samples stay in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
+    keys.unlink(missing_ok=True)  # of a run before
     KeyRing.generate().save(keys)
     plan = Plan(seed=seed, soaks=True, mix=_MIX, kinds=_KINDS)
     series: Series = defaultdict(list)

@@ -131,6 +131,7 @@ def test_a_file_with_keys_that_are_ignored_is_logged(
     path = tmp_path / "keys.json"
     ours = key_of("EdDSA").jwk(private=True)
     path.write_text(json.dumps({"keys": [ours, FOREIGN["post-quantum"]]}))
+    path.chmod(0o600)
     with caplog.at_level("WARNING", "clusterpass.keys"):
         assert KeyRing.load(path).can_sign
     assert [record.getMessage() for record in caplog.records] == [
