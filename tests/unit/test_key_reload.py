@@ -57,6 +57,8 @@ def test_the_last_keys_are_those_that_were_put_there_last(last: LastKeys) -> Non
     assert last.read() == BOTH
     last.keep(OLD)
     assert last.read() == OLD, "which are shorter"
+    assert last.read(known=OLD) is None
+    assert last.read(known=NEW) == OLD
     os.pwrite(last.file, b"?", 60)
     assert last.read() is None, "who wrote them was killed meanwhile"
 

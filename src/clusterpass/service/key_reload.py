@@ -30,10 +30,10 @@ class ReloadedKeys:
         self._file: Final = file
         self._logger: Final = logger
         self._last: Final = last
-        kept = None if last is None else last.read()
         try:
             self.ring = file.load()
         except ConfigurationError as error:
+            kept = None if last is None else last.read()
             if kept is None:
                 raise
             self.ring = kept
@@ -46,9 +46,9 @@ class ReloadedKeys:
 
         ``use``: may raise ConfigurationError.
         """
-        kept = None if self._last is None else self._last.read()
+        kept = None if self._last is None else self._last.read(known=self.ring)
         try:
-            if kept is not None and kept != self.ring:
+            if kept is not None:
                 use(kept)
                 self.ring = kept
             self._use(self._file.load_if_changed(), use)
