@@ -198,7 +198,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(
     assert len(lines(server, "keys_kept")) == 2 * len(faults), "once for each worker and change"
 
 
-@pytest.mark.parametrize("how", ["gone", "broken"])
+@pytest.mark.parametrize("how", ["gone", "broken", "public"])
 def test_a_worker_that_is_replaced_has_the_keys_of_the_others(
     server: ServerProcess, file: Path, alice: str, old: KeyRing, new: KeyRing, how: str
 ) -> None:
@@ -208,6 +208,8 @@ def test_a_worker_that_is_replaced_has_the_keys_of_the_others(
     assert kid(tokens) == new.signing_key.kid
     if how == "gone":
         file.unlink()
+    elif how == "public":
+        file.write_text(json.dumps(new.public_jwks()))
     else:
         file.write_text("{")
     killed, other = server.children()

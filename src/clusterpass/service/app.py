@@ -9,6 +9,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.authz.endpoints import PREFIX
-from clusterpass.service.authz.setup import AuthzSetup
+from clusterpass.service.authz.setup import AuthzSetup, check_keys
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -78,7 +79,9 @@ class Application:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
         self._settings: Final = settings
         self._logger: Final = logger or make_logger(settings.log_format)
-        self._keys: Final = ReloadedKeys(settings.key_file(), self._logger, last_keys)
+        self._keys: Final = ReloadedKeys(
+            settings.key_file(), self._logger, last_keys, check=partial(check_keys, settings)
+        )
         self._config: Final = settings.session_config(self._keys.ring)
         self._check: Final = load_check(settings.password_check)
         self._parent: Final = parent

@@ -22,16 +22,25 @@ INTERVAL: Final = 1.0
 class ReloadedKeys:
     """The keys of a file, as it is now or was last when it was fit."""
 
-    def __init__(self, file: KeyFile, logger: Any, last: LastKeys | None = None) -> None:
+    def __init__(
+        self,
+        file: KeyFile,
+        logger: Any,
+        last: LastKeys | None = None,
+        *,
+        check: Callable[[KeyRing], object] = lambda _: None,
+    ) -> None:
         """Read the file; raise ConfigurationError if it is not fit.
 
-        ``last``: the keys in force so far; they stay where the file is not fit.
+        ``last``: the keys in force so far; they stay where the file is not fit. ``check``: raises
+        ConfigurationError for keys that the service cannot work with.
         """
         self._file: Final = file
         self._logger: Final = logger
         self._last: Final = last
         try:
             self.ring = file.load()
+            check(self.ring)
         except ConfigurationError as error:
             kept = None if last is None else last.read()
             if kept is None:

@@ -81,6 +81,15 @@ class AuthzSetup:
             yield
 
 
+def check_keys(settings: Settings, keys: KeyRing) -> None:
+    """Return if the service can work with ``keys``; raise ConfigurationError if not."""
+    config = settings.session_config(keys)
+    if settings.authz_assertion:
+        from clusterpass.service.authz.assertion import Assertions  # noqa: PLC0415 (as above)
+
+        Assertions(config.keys, config.issuer)
+
+
 def _require_grpc() -> None:
     """Load what gRPC needs, so that the workers share it; raise ConfigurationError without it."""
     try:
