@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clusterpass.config import (
         Config as Config,
         Durability as Durability,
+        RefreshRetry as RefreshRetry,
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
@@ -187,6 +188,7 @@ _HOMES = {
     "Overflow": "model.policy",
     "PasswordHasher": "users.passwords",
     "PendingStats": "model.statistics",
+    "RefreshRetry": "config",
     "RefreshTokenReused": "model.authentication_errors",
     "RequestRefused": "model.errors",
     "ReuseClass": "model.reasons",

@@ -40,6 +40,7 @@ READ_LITERALS = frozenset(
         "OldTokenKind",
         "Outcome",
         "Overflow",
+        "RefreshRetry",
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",

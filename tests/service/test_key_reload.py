@@ -163,8 +163,7 @@ def test_keys_are_rotated_without_a_restart(
     await_published(server, new)
     assert {verify(server, first) for _ in range(ENOUGH)} == {401}, "also those in memory"
     assert {verify(server, second) for _ in range(ENOUGH)} == {200}
-    assert refresh(server, first).status_code == 401
-    assert refresh(server, exchanged.json()).status_code == 200, "signed by the new key since"
+    assert refresh(server, first).status_code == 200, "refresh tokens have secrets of their own"
     assert set(server.children()) == workers
     told = lines(server, "keys_loaded")
     assert len(told) == 3 * len(workers)

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 from clusterpass import Config, ConfigurationError, KeyRing, ThrottlePolicy
 from clusterpass.service.calls.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings, make_settings
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 DAY, LONGEST = 86_400, 10 * 366 * 86_400
 DEFAULTS = {
@@ -226,6 +228,7 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "remember_idle_lifetime": 0,
         "activity_interval": 7,
         "refresh_grace": 5,
+        "refresh_retry": "grace",
         "history_entries": 3,
         "generation_lifetime": 3700,
         "history_lifetime": 11,
@@ -251,6 +254,40 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     assert config.levels == ("low", "high")
     assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("refresh_secrets", new_refresh_secret), ("key_encryption_keys", new_encryption_key)],
+)
+def test_secrets_come_from_the_environment_or_a_file(monkeypatch, tmp_path, keys_file, name, make):
+    first, second = make(), make()
+    variable = f"CLUSTERPASS_{name.upper()}"
+    monkeypatch.setenv(variable, f"{first}, {second}")
+    settings = load_settings(None, {"keys_file": keys_file})
+    assert first not in repr(settings)
+    assert first not in repr(settings.session_config())
+    assert getattr(settings.session_config(), name) == (first, second)
+    file = tmp_path / "secrets"
+    file.write_text(f"{second}\n{first}\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    both = load_settings(None, {"keys_file": keys_file})
+    with pytest.raises(ConfigurationError, match="not both"):
+        both.session_config()
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
+    of_service = load_settings(None, {"keys_file": keys_file}).session_config()
+    assert getattr(of_service, name) == getattr(Config.from_env(), name) == (second, first)
+    for content, complaint in ((" ", "is empty"), ("abc", "number 1 of")):
+        file.write_text(content)
+        for read in (Config.from_env, load_settings(None, {"keys_file": keys_file}).session_config):
+            with pytest.raises(ConfigurationError, match=complaint) as caught:
+                read()
+            assert content.strip() not in str(caught.value) or not content.strip()
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Config.from_env()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import click
 from clusterpass.cli.help_text import examples
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.algorithms import SigningAlgorithm
+from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.key_file import KeyFile, KeyFileAccess
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 
 @click.group()
@@ -79,6 +81,24 @@ def public(file: Path, **how: Any) -> None:
     if not jwks["keys"]:
         raise ConfigurationError(f"{file} holds a shared secret (HS256), which has no public part")
     click.echo(json.dumps(jwks, indent=2))
+
+
+@keys.command("refresh-secret", epilog=examples("clusterpass keys refresh-secret"))
+def refresh_secret() -> None:
+    """Print a new secret for CLUSTERPASS_REFRESH_SECRETS.
+
+    Put it before those that are there: the first makes refresh tokens, all are accepted.
+    """
+    click.echo(new_refresh_secret())
+
+
+@keys.command("encryption-key", epilog=examples("clusterpass keys encryption-key"))
+def encryption_key() -> None:
+    """Print a new key for CLUSTERPASS_KEY_ENCRYPTION_KEYS.
+
+    Put it before those that are there: the first wraps the secrets in the store, all unwrap.
+    """
+    click.echo(new_encryption_key())
 
 
 @keys.command(name="import", epilog=examples("clusterpass keys import server.pem"))

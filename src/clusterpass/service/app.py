@@ -122,7 +122,10 @@ class Application:
             gate = PageGate(config, settings.web(), proxy_cookies)
             jwks = config.keys.public_jwks()
             devices = KnownDevices(
-                config.keys, secure=settings.cookie_secure, path=settings.page_path
+                config.keys,
+                config.refresh_secrets,
+                secure=settings.cookie_secure,
+                path=settings.page_path,
             )
             bodies = self._body_reader(gate)
             service = Service(

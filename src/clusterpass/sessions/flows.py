@@ -14,7 +14,9 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
+from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
@@ -80,6 +82,9 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
+            secrets=RefreshSecrets(
+                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline
+            ),
         )
         self.context: Final = context
         confirm = Confirm(context)
@@ -100,6 +105,7 @@ class Flows:
         Tokens that a removed key has signed are no longer remembered as verified.
         """
         self.context.minting.replace_keys(keys)
+        self.context.secrets.replace_keys(keys)
         self.verify.replace_keys(keys)
         self.end.replace_keys(keys)
         if any(keys.find(key.kid) != key for key in before.all()):

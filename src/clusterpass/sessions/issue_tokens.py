@@ -11,7 +11,7 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.sessions.authentication import authentications, name_of_step_up
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
+from clusterpass.tokens.refresh import RefreshToken
 
 _JITTER: Final = 0.05
 _STEP_UP_BYTES: Final = 8
@@ -31,14 +31,11 @@ class Minting:
         self._random_bytes = random_bytes
         self._spread = int(config.access_lifetime * _JITTER) + 1
         self._issuer: TokenIssuer | None = None
-        self._refresh_tokens: RefreshTokens | None = None
 
-    def require_private_key(self) -> RefreshTokens:
-        """Return the refresh tokens; raise ConfigurationError when there is no private key."""
-        if self._refresh_tokens is None:
+    def require_private_key(self) -> None:
+        """Raise ConfigurationError when there is no private key."""
+        if self._issuer is None:
             self._make()
-        assert self._refresh_tokens is not None
-        return self._refresh_tokens
 
     def make_pair(
         self,
@@ -86,6 +83,7 @@ class Minting:
             expires_at=expires_at,
             claims=claims,
             authentication=members,
+            rotation=token.rotation,
         )
         return TokenPair(
             text,
@@ -117,4 +115,3 @@ class Minting:
             client_id=config.client_id,
             random_bytes=self._random_bytes,
         )
-        self._refresh_tokens = RefreshTokens(self._keys, self._random_bytes)

@@ -134,8 +134,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         """Sign and verify with ``keys`` from now on, without closing anything.
 
         Calls that are under way end as they began. Access tokens of a key that is no longer there
-        are refused at once, also those in memory; refresh tokens of a private key that is still
-        there can be exchanged. ``config.keys`` is ``keys`` afterwards. The method is not a
+        are refused at once, also those in memory; refresh tokens do not depend on the keys, except
+        those of earlier releases. ``config.keys`` is ``keys`` afterwards. The method is not a
         coroutine in either manager, and makes no round trip. Gates and login attempts of web
         integrations keep the keys that they were made with. Raises ConfigurationError when ``keys``
         can sign and those before could not, or the other way round.

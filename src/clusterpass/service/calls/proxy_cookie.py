@@ -29,6 +29,7 @@ from clusterpass import (
 from clusterpass.service.settings.browsers import Portal
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.cookies import own_cookie
+from clusterpass.web.derived_secrets import derived_secrets
 
 _PURPOSE: Final = "proxy cookie"
 _VALUE: Final = re.compile(
@@ -90,12 +91,10 @@ class ProxyCookies:
         return cls(config, settings.portal, domain, secure=settings.cookie_secure)
 
     def replace_keys(self, config: Config) -> None:
-        """Make and accept cookies by the private keys of ``config`` from now on."""
-        signing = config.keys.signing_key
-        others = [key for key in config.keys.all() if key.is_private and key.kid != signing.kid]
-        self._secrets = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
+        """Make and accept cookies by the keys and secrets of ``config`` from now on."""
+        self._secrets = derived_secrets(config.keys, config.refresh_secrets, _PURPOSE)
         self._issuer = TokenIssuer(
-            signing,
+            config.keys.signing_key,
             issuer=config.issuer,
             audience=config.audience,
             random_bytes=secrets.token_bytes,

@@ -4,7 +4,7 @@ The ranges are those of ``Config``, declared here again so that an error names t
 """
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from clusterpass import (
     KeyFileAccess,
     KeyRing,
     Overflow,
+    RefreshRetry,
     SessionPolicy,
     VerificationMode,
     check_subject,
@@ -64,6 +65,24 @@ class SessionSettings(BaseModel):
     keys_passphrase_file: Path | None = Field(
         default=None,
         description="The path of a file with the passphrase, instead of keys_passphrase.",
+    )
+    refresh_secrets: SecretStr = Field(
+        default=SecretStr(""),
+        description="The secrets of refresh tokens, separated by commas: the first makes tokens,"
+        " all are accepted. Create one with: clusterpass keys refresh-secret. Empty: the store"
+        " holds them, and the first process makes one.",
+    )
+    refresh_secrets_file: Path | None = Field(
+        default=None, description="A file that holds refresh_secrets."
+    )
+    key_encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="The keys under which secrets lie in the store (AES-256-GCM), separated by"
+        " commas: the first wraps, all unwrap. Create one with: clusterpass keys encryption-key."
+        " Empty: secrets lie in the store as they are.",
+    )
+    key_encryption_keys_file: Path | None = Field(
+        default=None, description="A file that holds key_encryption_keys."
     )
     issuer: str = Field(
         default="http://127.0.0.1:8000",
@@ -125,6 +144,13 @@ class SessionSettings(BaseModel):
         le=300,
         description="Seconds in which a used refresh token may be presented again and yields the"
         " same new token, for clients that lost the response: 5 to 300; 0: strictly single use.",
+    )
+    refresh_retry: RefreshRetry | None = Field(
+        default=None,
+        description="How long the refresh token before the current one may be presented again:"
+        " `until_used`: until a token of the response has been used, so that clients that lost it"
+        " stay logged in; `grace`: for refresh_grace seconds. By default `grace` with stateless"
+        " verification, and `until_used` otherwise.",
     )
     max_sessions: int = Field(
         default=50,
@@ -291,37 +317,44 @@ class SessionSettings(BaseModel):
                 f"keys_file: {self.keys_file} contains only public keys; the service needs a"
                 " private key. Create one with: clusterpass keys generate"
             )
-        return Config(
-            issuer=self.issuer,
-            audience=self.audience,
-            client_id=self.client_id,
-            keys=keys,
-            access_lifetime=self.access_lifetime,
-            absolute_lifetime=self.absolute_lifetime,
-            idle_lifetime=self.idle_lifetime,
-            remember_lifetime=self.remember_lifetime,
-            remember_idle_lifetime=self.remember_idle_lifetime,
-            activity_interval=self.activity_interval,
-            refresh_grace=self.refresh_grace,
-            policy=SessionPolicy(
+        settings: dict[str, Any] = {
+            "issuer": self.issuer,
+            "audience": self.audience,
+            "client_id": self.client_id,
+            "keys": keys,
+            "access_lifetime": self.access_lifetime,
+            "absolute_lifetime": self.absolute_lifetime,
+            "idle_lifetime": self.idle_lifetime,
+            "remember_lifetime": self.remember_lifetime,
+            "remember_idle_lifetime": self.remember_idle_lifetime,
+            "activity_interval": self.activity_interval,
+            "refresh_grace": self.refresh_grace,
+            "refresh_retry": self.refresh_retry,
+            "policy": SessionPolicy(
                 max_sessions=self.max_sessions,
                 max_per_device=self.max_per_device,
                 overflow=self.overflow,
             ),
-            levels=self.levels,
-            step_up_ends_older_tokens=self.step_up_ends_older_tokens,
-            protected_subjects=frozenset(self.administrators) | frozenset(self.protected_subjects),
-            history_entries=self.history_entries,
-            generation_lifetime=self.generation_lifetime,
-            history_lifetime=self.history_lifetime,
-            index_online=self.index_online,
-            verification=self.verification,
-            staleness_bound=self.staleness_bound,
-            durability=self.durability,
-            outage_grace=self.outage_grace,
-            cache_entries=self.cache_entries,
-            cache_bytes=self.cache_bytes,
-        )
+            "levels": self.levels,
+            "step_up_ends_older_tokens": self.step_up_ends_older_tokens,
+            "protected_subjects": frozenset(self.administrators)
+            | frozenset(self.protected_subjects),
+            "history_entries": self.history_entries,
+            "generation_lifetime": self.generation_lifetime,
+            "history_lifetime": self.history_lifetime,
+            "index_online": self.index_online,
+            "verification": self.verification,
+            "staleness_bound": self.staleness_bound,
+            "durability": self.durability,
+            "outage_grace": self.outage_grace,
+            "cache_entries": self.cache_entries,
+            "cache_bytes": self.cache_bytes,
+        }
+        for name in ("refresh_secrets", "key_encryption_keys"):
+            value, path = getattr(self, name).get_secret_value(), getattr(self, f"{name}_file")
+            settings |= {name: split(value)} if value else {}
+            settings |= {f"{name}_file": path} if path is not None else {}
+        return Config.from_settings(settings)
 
 
 def split(value: object) -> object:

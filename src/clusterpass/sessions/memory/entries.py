@@ -45,6 +45,7 @@ class CachedToken:
         "looked_at",
         "place",
         "response",
+        "rotation",
         "session",
         "session_id",
         "session_text",
@@ -82,6 +83,8 @@ class CachedToken:
         """The step-up that the token was issued after; None: there was none."""
         self.expires_at: Final = expires_at
         """``exp`` plus its leeway, in seconds since the epoch."""
+        self.rotation = 0
+        """How many exchanges came before the token; 0: none, or the token does not tell."""
         self.call: ScriptCall[list[Any]] | None = None
         """The call that reads the session, kept in ``strict`` mode; None: not built yet."""
         self.lease: Lease = NEVER

@@ -146,7 +146,7 @@ class End:
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
         context = self._context
         if context.config.keys.can_sign:
-            token = self._refresh.genuine(refresh_token)
+            token = yield from self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
         # Without a private key only the stored digest of the secret can authenticate the token.
         token = parse_refresh_token(refresh_token)
