@@ -119,6 +119,7 @@ if TYPE_CHECKING:
         is_session_id as is_session_id,
     )
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
+    from clusterpass.tokens.key_file import KeyFile as KeyFile, KeyFileAccess as KeyFileAccess
     from clusterpass.tokens.keyring import KeyRing as KeyRing
     from clusterpass.tokens.signer import Signer as Signer
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
@@ -169,6 +170,8 @@ _HOMES = {
     "InvalidInput": "model.errors",
     "InvalidRefreshToken": "model.authentication_errors",
     "InvalidToken": "model.authentication_errors",
+    "KeyFile": "tokens.key_file",
+    "KeyFileAccess": "tokens.key_file",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "KeysUnavailable": "model.errors",

@@ -155,7 +155,7 @@ class Config:
 
         Each setting has the variable of its name, ``CLUSTERPASS_ACCESS_LIFETIME`` for example;
         ``CLUSTERPASS_ISSUER`` is required. ``CLUSTERPASS_KEYS_FILE`` is the path of the key ring, a
-        JWK Set; ``CLUSTERPASS_KEYS`` may be the set itself instead. The policy has
+        JWK Set or PEM; ``CLUSTERPASS_KEYS`` may be a JWK Set itself instead. The policy has
         ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``.
         ``CLUSTERPASS_REFRESH_SECRETS_FILE`` and ``CLUSTERPASS_KEY_ENCRYPTION_KEYS_FILE`` are paths
         of files that hold those settings.
@@ -171,16 +171,21 @@ class Config:
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the configuration of ``settings``, whose names are those of :meth:`from_env`.
 
-        ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set; ``max_sessions``,
-        ``max_per_device`` and ``overflow`` make the policy. Raises ConfigurationError.
+        ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set, and is read as
+        ``keys_file_access``, ``keys_passphrase`` and ``keys_passphrase_file`` say (``KeyFile``);
+        ``max_sessions``, ``max_per_device`` and ``overflow`` make the policy. Raises
+        ConfigurationError.
         """
         found = dict(settings)
         policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
         if policy:
             found.setdefault("policy", SessionPolicy(**policy))
         file = found.pop("keys_file", None)
+        how = {name: found.pop(setting) for setting, name in _OF_THE_FILE if setting in found}
         if "keys" not in found and file is not None:
-            found["keys"] = KeyRing.load(file)
+            from clusterpass.tokens.key_file import KeyFile  # noqa: PLC0415 - for a file alone
+
+            found["keys"] = KeyFile(file, **how).load()
         elif "keys" in found and not isinstance(found["keys"], KeyRing):
             found["keys"] = KeyRing.from_jwks(found["keys"])
         for name in _SECRETS:
@@ -283,6 +288,12 @@ class Config:
 
 PREFIX: Final = "CLUSTERPASS_"
 """What the variables of the environment begin with."""
+_OF_THE_FILE: Final = (
+    ("keys_file_access", "access"),
+    ("keys_passphrase", "passphrase"),
+    ("keys_passphrase_file", "passphrase_file"),
+)
+"""The settings about ``keys_file``, and the names of the arguments of KeyFile."""
 _OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
 _SECRETS: Final = ("refresh_secrets", "key_encryption_keys")
 """Settings whose value may be in a file, which a setting of the name with ``_file`` names."""
@@ -297,6 +308,7 @@ SETTINGS: Final[dict[str, type]] = {
     **{f"{name}_file": str for name in _SECRETS},
     "protected_subjects": frozenset,
     "keys_file": str,
+    **{setting: str for setting, _ in _OF_THE_FILE},
     "max_sessions": int,
     "max_per_device": int,
     "overflow": str,

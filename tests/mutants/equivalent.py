@@ -35,6 +35,7 @@ READ_LITERALS = frozenset(
     {
         "Durability",
         "EventKind",
+        "KeyFileAccess",
         "ListenerScope",
         "OldTokenKind",
         "Outcome",

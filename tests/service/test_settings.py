@@ -4,6 +4,12 @@ import pickle
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 from clusterpass import Config, ConfigurationError, KeyRing, ThrottlePolicy
 from clusterpass.service.calls.password_check import load_check
@@ -14,6 +20,9 @@ from clusterpass.tokens.refresh_secrets import new_refresh_secret
 DAY, LONGEST = 86_400, 10 * 366 * 86_400
 DEFAULTS = {
     "keys_file": Path("keys.json"),
+    "keys_file_access": "private",
+    "keys_passphrase": None,
+    "keys_passphrase_file": None,
     "issuer": "http://127.0.0.1:8000",
     "administrators": (),
     "host": "127.0.0.1",
@@ -541,3 +550,34 @@ def test_browsers_are_led_to_a_portal(given):
 def test_a_portal_that_would_be_unsafe_or_of_no_use_is_refused(given, words):
     with pytest.raises(ConfigurationError, match=words):
         load_settings(None, given)
+
+
+def test_how_the_key_file_is_read(monkeypatch, tmp_path):
+    pem, phrase = tmp_path / "keys.pem", tmp_path / "phrase"
+    key = Ed25519PrivateKey.generate()
+    hidden = BestAvailableEncryption(b"of a passphrase")
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+    pem.chmod(0o644)
+    phrase.write_text("of a passphrase\n")
+    given = {"keys_file": pem}
+    with pytest.raises(ConfigurationError, match="keys_passphrase_file"):
+        load_settings(None, given).session_config()
+    monkeypatch.setenv("CLUSTERPASS_KEYS_PASSPHRASE_FILE", str(phrase))
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        load_settings(None, given).session_config()
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE_ACCESS", "any")
+    kid = load_settings(None, given).session_config().keys.signing_key.kid
+    monkeypatch.setenv("CLUSTERPASS_KEYS_PASSPHRASE", "of a passphrase")
+    both = load_settings(None, given)
+    assert "of a passphrase" not in repr(both)
+    with pytest.raises(ConfigurationError, match="not both"):
+        both.session_config()
+    monkeypatch.delenv("CLUSTERPASS_KEYS_PASSPHRASE_FILE")
+    assert load_settings(None, given).session_config().keys.signing_key.kid == kid
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://a.example")
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE", str(pem))
+    assert Config.from_env().keys.signing_key.kid == kid
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE_ACCESS", "everybody")
+    for read in (load_settings, Config.from_env):
+        with pytest.raises(ConfigurationError, match=r"(?i)keys_file_access"):
+            read()

@@ -28,6 +28,7 @@ from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.sessions.verbs.subject import SubjectFlows
 from clusterpass.sessions.verbs.verify import Verify
+from clusterpass.tokens.keyring import KeyRing
 
 _system_random: Final = secrets.SystemRandom()
 
@@ -97,6 +98,18 @@ class Flows:
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
+
+    def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
+        """Go on with ``keys`` instead of those ``before``.
+
+        Tokens that a removed key has signed are no longer remembered as verified.
+        """
+        self.context.minting.replace_keys(keys)
+        self.context.secrets.replace_keys(keys)
+        self.verify.replace_keys(keys)
+        self.end.replace_keys(keys)
+        if any(keys.find(key.kid) != key for key in before.all()):
+            self.memory.near.forget_tokens()
 
     def stats(self) -> ManagerStats:
         """Return how sessions are verified, and the statistics of cache, leases and revocations."""

@@ -7,6 +7,7 @@ from clusterpass.protocol.calls.secrets import COPIES, add_secrets, read_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
 _SHARE_OF_A_COPY: Final = 0.3
@@ -21,6 +22,10 @@ class RefreshSecrets:
         self._known = known
         self._keyspace = keyspace
         self._deadline = deadline
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
+        self._known.replace_keys(keys)
 
     def tokens(self) -> Flow[RefreshTokens]:
         """Return what makes and accepts tokens.

@@ -56,7 +56,11 @@ class CsrfTokens:
         """``keys`` and ``refresh_secrets``: of the configuration. The first secret, or else the
         signing key, makes the tokens; those of every one are accepted, so pages survive a change.
         Raises ConfigurationError when there is no secret and all keys are public."""
-        self._secrets: Final = derived_secrets(keys, refresh_secrets, _PURPOSE)
+        self.replace_keys(keys, refresh_secrets)
+
+    def replace_keys(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
+        """Make and accept tokens by these from now on. Raises ConfigurationError as above."""
+        self._secrets = derived_secrets(keys, refresh_secrets, _PURPOSE)
 
     def make(self, session_id: str) -> str:
         """Return the token for the forms and scripts on the pages of a session."""

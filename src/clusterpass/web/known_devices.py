@@ -39,9 +39,13 @@ class KnownDevices:
     ) -> None:
         """``secure``: whether browsers reach the site over HTTPS. ``path``, ``same_site``: of the
         cookie."""
-        self._secrets: Final = derived_secrets(keys, refresh_secrets, _PURPOSE)
+        self.replace_keys(keys, refresh_secrets)
         self.cookie: Final = own_cookie("device", secure=secure, path=path, same_site=same_site)
         """The cookie that carries the token of a browser."""
+
+    def replace_keys(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
+        """Make and accept tokens by these from now on."""
+        self._secrets = derived_secrets(keys, refresh_secrets, _PURPOSE)
 
     def make(self, username: str, known: str | None = None) -> str:
         """Return the token for the device of a user who has just logged in.

@@ -26,12 +26,14 @@ from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
+from clusterpass.tokens.keyring import KeyRing
 
 
 class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
@@ -51,7 +53,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
         """
-        self.config: Final = config
+        self.config = config
+        self._replacing: Final = threading.Lock()
         self._listeners = AsyncListeners()
         flows = Flows(
             config,
@@ -126,6 +129,26 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         finally:
             self._running.close()
             await self.store.close()
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign and verify with ``keys`` from now on, without closing anything.
+
+        Calls that are under way end as they began. Access tokens of a key that is no longer there
+        are refused at once, also those in memory; refresh tokens do not depend on the keys, except
+        those of earlier releases. ``config.keys`` is ``keys`` afterwards. The method is not a
+        coroutine in either manager, and makes no round trip. Gates and login attempts of web
+        integrations keep the keys that they were made with. Raises ConfigurationError when ``keys``
+        can sign and those before could not, or the other way round.
+        """
+        with self._replacing:
+            before = self.config.keys
+            if keys.can_sign != before.can_sign:
+                raise ConfigurationError(
+                    "keys can be replaced by others that can sign if these can, and only then;"
+                    " open another manager"
+                )
+            self.config = dataclasses.replace(self.config, keys=keys)
+            self._flows.replace_keys(before, keys)
 
     async def verify(
         self,

@@ -27,12 +27,14 @@ from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
+from clusterpass.tokens.keyring import KeyRing
 
 
 class SessionManager(IssuingVerbs, EndingVerbs):
@@ -52,7 +54,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
         """
-        self.config: Final = config
+        self.config = config
+        self._replacing: Final = threading.Lock()
         self._listeners = Listeners()
         flows = Flows(
             config,
@@ -127,6 +130,26 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         finally:
             self._running.close()
             self.store.close()
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign and verify with ``keys`` from now on, without closing anything.
+
+        Calls that are under way end as they began. Access tokens of a key that is no longer there
+        are refused at once, also those in memory; refresh tokens do not depend on the keys, except
+        those of earlier releases. ``config.keys`` is ``keys`` afterwards. The method is not a
+        coroutine in either manager, and makes no round trip. Gates and login attempts of web
+        integrations keep the keys that they were made with. Raises ConfigurationError when ``keys``
+        can sign and those before could not, or the other way round.
+        """
+        with self._replacing:
+            before = self.config.keys
+            if keys.can_sign != before.can_sign:
+                raise ConfigurationError(
+                    "keys can be replaced by others that can sign if these can, and only then;"
+                    " open another manager"
+                )
+            self.config = dataclasses.replace(self.config, keys=keys)
+            self._flows.replace_keys(before, keys)
 
     def verify(
         self,

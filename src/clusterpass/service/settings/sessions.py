@@ -12,6 +12,8 @@ from clusterpass import (
     Config,
     ConfigurationError,
     Durability,
+    KeyFile,
+    KeyFileAccess,
     KeyRing,
     Overflow,
     RefreshRetry,
@@ -47,8 +49,22 @@ class SessionSettings(BaseModel):
     )
     keys_file: Path = Field(
         default=Path("keys.json"),
-        description="The path of a JWK Set with private keys: the first key signs, all of them"
-        " verify. Create it with: clusterpass keys generate",
+        description="The path of a JWK Set with private keys, or of keys in PEM: the first key"
+        " signs, all of them verify. Create it with: clusterpass keys generate. A changed file is"
+        " read again.",
+    )
+    keys_file_access: KeyFileAccess = Field(
+        default="private",
+        description="`private`: a keys_file that other users of the machine can read is refused, as"
+        " is one that belongs to another user; a group may read a file of root. `any`: it is taken"
+        " as it is.",
+    )
+    keys_passphrase: SecretStr | None = Field(
+        default=None, description="The passphrase of encrypted keys in PEM."
+    )
+    keys_passphrase_file: Path | None = Field(
+        default=None,
+        description="The path of a file with the passphrase, instead of keys_passphrase.",
     )
     refresh_secrets: SecretStr = Field(
         default=SecretStr(""),
@@ -279,13 +295,23 @@ class SessionSettings(BaseModel):
                 raise ValueError(f"{name} must not be shorter than access_lifetime")
         return self
 
+    def key_file(self) -> KeyFile:
+        """Return the file with the keys, which is not read yet. Raises ConfigurationError."""
+        secret = self.keys_passphrase
+        return KeyFile(
+            self.keys_file,
+            access=self.keys_file_access,
+            passphrase=None if secret is None else secret.get_secret_value(),
+            passphrase_file=self.keys_passphrase_file,
+        )
+
     def session_config(self, keys: KeyRing | None = None) -> Config:
         """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
         Raises ConfigurationError.
         """
         if keys is None:
-            keys = KeyRing.load(self.keys_file)
+            keys = self.key_file().load()
         if not keys.can_sign:
             raise ConfigurationError(
                 f"keys_file: {self.keys_file} contains only public keys; the service needs a"

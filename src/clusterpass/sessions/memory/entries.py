@@ -35,6 +35,7 @@ class CachedToken:
         "asked_at",
         "call",
         "deadline",
+        "era",
         "expires_at",
         "is_doubtful",
         "key",
@@ -65,8 +66,11 @@ class CachedToken:
         *,
         session_text: str = "",
         step_up: str | None = None,
+        era: int = 0,
     ) -> None:
         self.token: Final = token
+        self.era = era
+        """How often keys had been removed when the signature was verified."""
         self.subject: Final = subject
         self.keys: Final = keys
         """The keys of the subject."""

@@ -22,6 +22,7 @@ from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.refresh_secrets import (
     RefreshSecret,
@@ -52,6 +53,7 @@ class KnownSecrets:
     ) -> None:
         """``random_bytes``: returns n unpredictable bytes."""
         self._config, self._clock, self._random_bytes = config, clock, random_bytes
+        self._keys = config.keys
         self._purpose = f"clusterpass refresh secret {keyspace.namespace}".encode()
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
         self._stored: dict[str, bytes] = {}
@@ -79,6 +81,14 @@ class KnownSecrets:
     def fresh(self) -> RefreshTokens | None:
         """What makes and accepts tokens; None: the store has to be asked first."""
         return self.latest if self.is_configured or self._clock.steady() < self._due_at else None
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
+        self._keys = keys
+        if self._read:
+            self._tokens = self._tokens_of(self._in_order())
+        elif self._tokens is not None:
+            self._tokens = self._tokens_of(read_refresh_secrets(self._config.refresh_secrets))
 
     def may_search(self) -> bool:
         """Whether all copies may be read for a secret that a token names and nobody here knows.
@@ -173,7 +183,7 @@ class KnownSecrets:
             self._random_bytes,
             issuer=config.issuer,
             audience=config.audience,
-            older_keys=[key for key in config.keys.all() if key.can_derive],
+            older_keys=[key for key in self._keys.all() if key.can_derive],
         )
 
 

@@ -32,6 +32,7 @@ from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import rotation_of, session_of
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05
@@ -76,6 +77,10 @@ class Verify:
             expiry_leeway=config.expiry_leeway,
             clock=context.clock.wall,
         )
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept the access tokens that ``keys`` verify from now on."""
+        self._verifier = self._verifier.with_keys(keys)
 
     @property
     def is_cold(self) -> bool:
@@ -152,6 +157,7 @@ class Verify:
             if self._clock.wall() >= entry.expires_at:
                 raise TokenExpired
             return entry
+        era = self._near.era  # before the signature is verified, by keys that may be replaced
         claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
         keys = self._keyspace.keys_of(claims.subject)
@@ -164,6 +170,7 @@ class Verify:
             expires_at,
             session_text=claims.session_id,
             step_up=claims.step_up,
+            era=era,
         )
         entry.rotation = rotation_of(claims)
         return entry
@@ -273,7 +280,7 @@ class Verify:
 
     def _by_token_alone(self, access_token: str, wanted: _Wanted) -> Session:
         """Return the session that the token describes by itself, without asking the store."""
-        config = self._config
+        config, era = self._config, self._near.era
         claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
         denial = self._memory.denials.of_session(session_id)
@@ -288,7 +295,7 @@ class Verify:
         if config.verification == "stateless" and session.act is None:
             keys = self._keyspace.keys_of(claims.subject)
             expires_at = claims.expires_at + config.expiry_leeway
-            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at)
+            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at, era=era)
             self._near.keep_stateless(entry, session)
         return session
 
