@@ -156,8 +156,8 @@ def renew_login(connection: AbstractConnection) -> None:
     assert connection.source is not None
     try:
         used = ask(connection.source)
-        packed = connection.pack_command("AUTH", *used.pair())
-        connection.send_packed_command(packed, check_health=False)
+        # redis-py is typed in parts only.
+        connection.send_command("AUTH", *used.pair(), check_health=False)  # type: ignore[no-untyped-call]
         connection.read_response()
     except (StoreUnavailable, ResponseError, AuthenticationError) as error:
         if now >= connection.end:
