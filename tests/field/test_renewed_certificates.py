@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clusterpass import ConfigurationError, StoreUnavailable
+from clusterpass.doctor import examine
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 
@@ -134,6 +135,7 @@ def test_a_key_that_does_not_open_is_refused_at_once(
 ):
     pair = secured.authority.issue("app", passphrase=_PASSPHRASE)
     secured.client.write(secured.authority.pem, pair)
-    with pytest.raises(ConfigurationError, match=words) as refused:
-        opened(f"{secured.url}{option}")
-    assert _PASSPHRASE not in repr(refused.value)
+    for use in (opened, examine):
+        with pytest.raises(ConfigurationError, match=words) as refused:
+            use(f"{secured.url}{option}")
+        assert _PASSPHRASE not in repr(refused.value)

@@ -65,17 +65,17 @@ CredentialSource = Callable[[], Given | Awaitable[Given]]
 alone."""
 
 
+@dataclass(frozen=True, slots=True)
 class PasswordFile:
     """The source that reads the password from a file for each connection."""
 
-    def __init__(self, path: str, username: str | None) -> None:
-        """``username``: None for the default user."""
-        self.path: Final = path
-        self._username = username
+    path: str
+    username: str | None
+    """None for the default user."""
 
     def __call__(self) -> Credentials:
         """Return what the file holds now. Raises OSError, and ValueError for an empty file."""
-        return Credentials(username=self._username, password=read_secret(self.path))
+        return Credentials(username=self.username, password=read_secret(self.path))
 
 
 def read_secret(path: str) -> str:

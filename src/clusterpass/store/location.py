@@ -21,7 +21,7 @@ Every value is checked when the URL is parsed. No message quotes a password.
 
 import math
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -227,34 +227,6 @@ def parse_store_url(url: str) -> StoreLocation:
         reached_at={} if remap is None else read_remap(remap),
         credential_source=None if password_file is None else PasswordFile(password_file, username),
     )
-
-
-def located(
-    location: StoreLocation,
-    credentials: CredentialSource | None = None,
-    address_remap: AddressRemap | None = None,
-) -> StoreLocation:
-    """``location`` with what an application gives in addition, ready to be used.
-
-    Raises ConfigurationError where that contradicts the URL, or a file of it cannot be used.
-    """
-    if credentials is not None:
-        if location.username is not None or location.has_password:
-            raise ConfigurationError(
-                "credentials and a user or a password in the store URL exclude each other"
-            )
-        location = replace(location, credential_source=credentials)
-    if address_remap is not None:
-        if location.reached_at:
-            raise ConfigurationError(
-                "address_remap is given twice: in the store URL and as an argument"
-            )
-        location = replace(location, address_remap=address_remap)
-    for name, given in (("credentials", credentials), ("address_remap", address_remap)):
-        if given is not None and not callable(given):
-            raise ConfigurationError(f"{name} must be a function")
-    location.check_files()
-    return location
 
 
 def _options(query: str) -> dict[str, str]:

@@ -24,7 +24,8 @@ from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.unavailable import unavailable
-from clusterpass.store.location import Address, StoreLocation, located, parse_store_url
+from clusterpass.store.located import located
+from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
