@@ -16,6 +16,7 @@ from clusterpass import (
 from clusterpass.doctor import examine
 from clusterpass.embedded import TlsFiles
 from tests.cluster.conftest import REDIS_SERVER
+from tests.cluster.stored import eventually
 from tests.ports import free_port
 
 from .certificates import Authority, Files
@@ -81,6 +82,8 @@ def test_nodes_announced_by_ip_are_verified_by_the_name_of_the_seed(
     for _ in range(12):  # on all shards
         token = manager.login(new_subject()).access_token
         assert manager.verify(token, verification="strict")
+    eventually(lambda: all(node.is_connected for node in manager.stats().nodes))
+    assert len(manager.stats().nodes) == 3
     assert opened(f"{url}&server_name=localhost").login(new_subject())
 
 

@@ -254,6 +254,15 @@ def test_a_password_file(
     assert failure.value.cause == "authentication"
 
 
+def test_a_password_file_through_a_socket(
+    started: Servers, opened: Opener, subject: str, tmp_path: Path
+):
+    socket, file = tmp_path / "store.sock", tmp_path / "password"
+    file.write_text("first")
+    started.start("--unixsocket", str(socket), "--requirepass", "first")
+    assert opened(f"unix://{socket}?password_file={file}").login(subject)
+
+
 def test_what_contradicts_itself_is_refused(opened: Opener, tmp_path: Path):
     empty = tmp_path / "empty"
     empty.touch()

@@ -4,7 +4,6 @@ A source is asked for each new connection. What it raises or returns may be secr
 callers see names the type of the failure alone.
 """
 
-import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
@@ -99,29 +98,13 @@ def ask(source: CredentialSource) -> Credentials:
     try:
         given = source()
         if not inspect.isawaitable(given):
-            return _read(given)
+            return read_given(given)
         if inspect.iscoroutine(given):
             given.close()
         failure = "is asynchronous, and the manager is not"
     except Exception as error:  # noqa: BLE001 (whatever the application's function raises)
         failure = f"failed: {type(error).__name__}"
-    raise _unavailable(failure)
-
-
-async def ask_in_loop(source: CredentialSource, seconds: float) -> Credentials:
-    """What ``source`` returns; one that blocks runs in a thread. ``seconds``: how long to wait.
-
-    Raises StoreUnavailable, with the cause ``authentication``.
-    """
-    failure: str
-    try:
-        async with asyncio.timeout(seconds):
-            return _read(await _given(source))
-    except TimeoutError:
-        failure = "did not answer in time"
-    except Exception as error:  # noqa: BLE001 (whatever the application's function raises)
-        failure = f"failed: {type(error).__name__}"
-    raise _unavailable(failure)
+    raise source_unavailable(failure)
 
 
 def pause_after_failure(now: float, end: float) -> float:
@@ -129,16 +112,8 @@ def pause_after_failure(now: float, end: float) -> float:
     return min(_PAUSE_AFTER_FAILURE, max(0.0, end - now) * _SHARE_OF_TIME_LEFT + 0.01)
 
 
-async def _given(source: CredentialSource) -> Any:
-    given: Any
-    if isinstance(source, PasswordFile):
-        given = source()
-    else:
-        given = source() if is_asynchronous(source) else await asyncio.to_thread(source)
-    return await given if inspect.isawaitable(given) else given
-
-
-def _read(given: Any) -> Credentials:
+def read_given(given: Any) -> Credentials:
+    """What a source has returned. Raises TypeError, ConfigurationError."""
     if isinstance(given, Credentials):
         return given
     if isinstance(given, tuple) and 1 <= len(given) <= _PAIR:
@@ -146,7 +121,8 @@ def _read(given: Any) -> Credentials:
     raise TypeError("neither Credentials nor a tuple")
 
 
-def _unavailable(failure: str) -> StoreUnavailable:
+def source_unavailable(failure: str) -> StoreUnavailable:
+    """The error for a source that has failed; ``failure``: how, without anything secret."""
     return StoreUnavailable(
         f"The source of the session store's credentials {failure}",
         reason="authentication",

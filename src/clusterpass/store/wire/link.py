@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.store.credentials import Credentials, ask_in_loop
+from clusterpass.store.credentials import Credentials
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
+from clusterpass.store.wire.ask_in_loop import ask_in_loop
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,

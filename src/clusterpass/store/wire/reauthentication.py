@@ -14,11 +14,11 @@ from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.credentials import (
     Credentials,
     CredentialSource,
-    ask_in_loop,
     pause_after_failure,
 )
 from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
+from clusterpass.store.wire.ask_in_loop import ask_in_loop
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack_one
 

@@ -84,11 +84,14 @@ class _Login:
     renewal: float = math.inf
     """When to authenticate again, in seconds of the monotonic clock."""
     end: float = math.inf
+    has_failed: bool = False
+    """Whether that was tried in vain, and logged."""
 
     def note(self, source: CredentialSource, used: Credentials) -> None:
         """Note that ``used``, what ``source`` has returned just now, was or will be sent."""
         now = time.monotonic()
         self.source, self.renewal, self.end = source, used.renewal(now), used.end(now)
+        self.has_failed = False
 
 
 class _SocketConnection(_Login, UnixDomainSocketConnection):
@@ -163,7 +166,9 @@ def renew_login(connection: AbstractConnection) -> None:
         if now >= connection.end:
             raise
         failure = error.message if isinstance(error, StoreUnavailable) else "AUTH is refused"
-        logger.warning("a connection to the store keeps its old login: %s", failure)
+        if not connection.has_failed:
+            logger.warning("a connection to the store keeps its old login: %s", failure)
+        connection.has_failed = True
         connection.renewal = now + pause_after_failure(now, connection.end)
     else:
         connection.note(connection.source, used)
