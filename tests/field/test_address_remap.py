@@ -56,8 +56,8 @@ def is_used(manager: Any, new_subject: Callable[[], str]) -> bool:
         token = manager.login(new_subject()).access_token
         manager.verify(token, verification="strict")
         eventually(lambda token=token: manager.verify(token))
-    nodes = manager.stats().nodes
-    return len(nodes) == 3 and all(node.is_connected for node in nodes)
+    eventually(lambda: all(node.is_connected for node in manager.stats().nodes))
+    return len(manager.stats().nodes) == 3
 
 
 def test_without_a_remap_the_error_names_what_is_announced(hidden: Hidden, opened: Opener):

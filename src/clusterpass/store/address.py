@@ -32,10 +32,10 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def read_address(text: str) -> Address | None:
+def read_address(text: str, default_port: int = DEFAULT_PORT) -> Address | None:
     """The address written as ``host``, ``host:port`` or ``[IPv6]:port``; None: there is none."""
     match = _WRITTEN.fullmatch(text)
-    port = int(match["port"] or DEFAULT_PORT) if match else 0
+    port = int(match["port"] or default_port) if match else 0
     if match is None or not 1 <= port <= _HIGHEST_PORT:
         return None
     return Address(match["host"].strip("[]"), port)
