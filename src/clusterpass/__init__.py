@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         SessionOptions as SessionOptions,
     )
     from clusterpass.sessions.token_subject import subject_of_token as subject_of_token
+    from clusterpass.store.credentials import Credentials as Credentials
     from clusterpass.store.drivers.aio import AsyncStore as AsyncStore
     from clusterpass.store.drivers.sync import SyncStore as SyncStore
     from clusterpass.store.location import (
@@ -158,6 +159,7 @@ _HOMES = {
     "ClusterPassError": "model.errors",
     "Config": "config",
     "ConfigurationError": "model.errors",
+    "Credentials": "store.credentials",
     "Durability": "config",
     "EmbeddedCluster": "embedded",
     "EmbeddedClusterError": "model.errors",

@@ -321,6 +321,8 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
+    *("store_address_remap", "store_key_password", "store_key_password_file"),
+    *("store_password_file", "store_server_name"),
     *("network_attempts", "network_window", "total_attempts", "total_window"),
     *("known_attempts", "known_window", "hosts", "cors_origins", "hsts_seconds", "hsts_always"),
     *("header_timeout", "body_timeout", "slow_bodies", "max_connections"),

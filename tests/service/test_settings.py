@@ -1,6 +1,7 @@
 """Where settings come from, and what is said about wrong ones."""
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from clusterpass import Config, ConfigurationError, KeyRing, ThrottlePolicy
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    Credentials,
+    KeyRing,
+    ThrottlePolicy,
+    parse_store_url,
+)
 from clusterpass.service.calls.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings, make_settings
 from clusterpass.tokens.key_encryption import new_encryption_key
@@ -23,6 +31,11 @@ DEFAULTS = {
     "keys_file_access": "private",
     "keys_passphrase": None,
     "keys_passphrase_file": None,
+    "store_password_file": None,
+    "store_key_password": None,
+    "store_key_password_file": None,
+    "store_server_name": "",
+    "store_address_remap": "",
     "issuer": "http://127.0.0.1:8000",
     "administrators": (),
     "host": "127.0.0.1",
@@ -254,6 +267,58 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     assert config.levels == ("low", "high")
     assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}
+
+
+def test_what_is_set_of_the_store_becomes_options_of_its_url(monkeypatch, tmp_path):
+    password = tmp_path / "a password&file"
+    password.write_text("geheim\n")
+    monkeypatch.setenv("CLUSTERPASS_STORE_URL", "rediss+cluster://app@h:1?timeout=1")
+    monkeypatch.setenv("CLUSTERPASS_STORE_PASSWORD_FILE", str(password))
+    monkeypatch.setenv("CLUSTERPASS_STORE_SERVER_NAME", "store.example")
+    monkeypatch.setenv(
+        "CLUSTERPASS_STORE_ADDRESS_REMAP", "10.0.0.1:7000=127.0.0.1:17000, [::1]:1=b:2"
+    )
+    location = parse_store_url(load_settings().full_store_url())
+    assert location.credential_source() == Credentials(username="app", password="geheim")
+    assert location.certificate_name(location.seeds[0]) == "store.example"
+    assert {str(name): str(at) for name, at in location.reached_at.items()} == {
+        "10.0.0.1:7000": "127.0.0.1:17000",
+        "[::1]:1": "b:2",
+    }
+    assert location.patience.timeout == 1
+    monkeypatch.delenv("CLUSTERPASS_STORE_URL")
+    monkeypatch.delenv("CLUSTERPASS_STORE_SERVER_NAME")
+    url = load_settings().full_store_url()
+    assert url.startswith("redis+cluster://127.0.0.1:7000?password_file=")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"store_password_file": "/missing"},
+            "password_file /missing cannot be used: No such file",
+        ),
+        ({"store_password_file": "/dev/null"}, "holds no text"),
+        ({"store_server_name": "x"}, "server_name need a URL that begins with rediss"),
+        ({"store_address_remap": "10.0.0.1=b:1"}, "'10.0.0.1=b:1' in address_remap is not"),
+        ({"store_key_password": "geheim"}, "key_password"),
+        ({"store_key_password_file": "/missing"}, "key_password_file"),
+        (
+            {"store_url": "rediss://h?server_name=a", "store_server_name": "b"},
+            "store_server_name is also an option of store_url",
+        ),
+        (
+            {"store_url": "redis://:geheim@h", "store_password_file": "/dev/null"},
+            "a password and a password_file",
+        ),
+        ({"store_url": "embedded://", "store_password_file": "/dev/null"}, "password_file"),
+    ],
+)
+def test_what_is_wrong_of_the_store_is_refused_at_the_start(settings, words):
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
+        load_settings(None, settings)
+    assert "geheim" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "password": None,
         "tls_files": None,
         "patience": Patience(),
+        "address_remap": None,
+        "credential_source": None,
     },
     Patience: {
         "timeout": 0.5,

@@ -35,6 +35,7 @@ PUBLIC = [
     "ClusterPassError",
     "Config",
     "ConfigurationError",
+    "Credentials",
     "Durability",
     "EmbeddedCluster",
     "EmbeddedClusterError",

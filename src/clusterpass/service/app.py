@@ -115,7 +115,7 @@ class Application:
     async def running(self) -> AsyncIterator[None]:
         """Open the store, and close it at the end."""
         settings, config = self._settings, self._config
-        store_url = settings.store_url.get_secret_value()
+        store_url = settings.full_store_url()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
             authenticator = make_authenticator(settings, manager, self._check)
             proxy_cookies = ProxyCookies.of(settings, config)

@@ -32,6 +32,8 @@ from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, Ses
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
 from clusterpass.tokens.keyring import KeyRing
@@ -84,7 +86,14 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._closing: Final = Closing(self._close)
 
     @classmethod
-    def from_url(cls, url: str, config: Config | None = None) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        config: Config | None = None,
+        *,
+        credentials: CredentialSource | None = None,
+        address_remap: AddressRemap | None = None,
+    ) -> Self:
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
@@ -92,12 +101,17 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         starts a local cluster, blocks until it is ready, and stops it when the manager is closed;
         ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
         the last one stops it. ``config``: required, except with ``embedded://``, which generates
-        keys for development and warns. Raises ConfigurationError for an invalid URL or without a
-        required ``config``, and EmbeddedClusterError when the cluster does not start.
+        keys for development and warns. ``credentials``: a function that returns the user and the
+        password of each new connection, as :class:`Credentials` or a tuple, for passwords that
+        change; ``address_remap``: a function that takes the ``(host, port)`` of a node and returns
+        those that lead there, for clusters whose own addresses do not. Raises ConfigurationError
+        for an invalid URL or without a required ``config``, and EmbeddedClusterError when the
+        cluster does not start.
         """
         if config is None:
             config = development_config(url)
-        return cls(open_store(url, SyncStore), config)
+        store = open_store(url, SyncStore, credentials=credentials, address_remap=address_remap)
+        return cls(store, config)
 
     def __enter__(self) -> Self:
         self._hearing.resume()

@@ -6,7 +6,7 @@ The ranges are those of ``Config``, declared here again so that an error names t
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
     Config,
@@ -28,6 +28,7 @@ from clusterpass.limits import (
     LONGEST_GRACE,
     LONGEST_LIFETIME,
 )
+from clusterpass.service.settings.store import StoreAccess, with_options
 
 Names = tuple[str, ...]
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
@@ -35,7 +36,7 @@ _MOST_LEVELS: Final = 16
 _SHORTEST_GRACE: Final = 5
 
 
-class SessionSettings(BaseModel):
+class SessionSettings(StoreAccess):
     """Where sessions are stored, how long they last, and how they are verified."""
 
     model_config = ConfigDict(
@@ -255,6 +256,18 @@ class SessionSettings(BaseModel):
     def _parseable(cls, value: SecretStr) -> SecretStr:
         parse_store_url(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        parse_store_url(self.full_store_url()).check_files()
+        return self
+
+    def full_store_url(self) -> str:
+        """Return ``store_url`` with what other settings say of the store as its options.
+
+        The URL may hold a password and a passphrase.
+        """
+        return with_options(self.store_url.get_secret_value(), self.store_options())
 
     @field_validator("levels", "administrators", "protected_subjects", mode="before")
     @classmethod
