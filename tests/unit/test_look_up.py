@@ -59,6 +59,32 @@ def test_who_owns_slots_comes_first(store):
         assert sorted(order) == SEEDS
 
 
+def test_whoever_else_was_a_member_comes_after_the_seeds(store):
+    """All nodes may have other addresses by now but one that was no seed."""
+    others = {Address("10.0.1.1", 7000), Address("10.0.1.2", 7000)}
+    for _ in range(10):
+        store.breakers.silent.clear()
+        members = frozenset({*others, SEEDS[0]})
+        store.slots = SlotMap(owned_by(*SEEDS[:3]).shards, 3, members=members)
+        order = asked(store)
+        assert set(order[:3]) == set(SEEDS[:3])
+        assert set(order[3:6]) == set(SEEDS[3:])
+        assert set(order[6:]) == others
+
+
+def test_who_was_asked_in_vain_is_told_with_the_error_of_a_call(store):
+    asked(store)
+    error = StoreUnavailable(reason="connection")
+    store._tell(error)
+    assert error.tried == tuple(f"{node}: no answer in time" for node in SEEDS)
+    steps = store.search(LookUp(0, None, float("inf")))
+    next(steps)
+    ended_by(steps, Replies([SLOT_LIST, b""]))
+    error = StoreUnavailable(reason="connection")
+    store._tell(error)
+    assert error.tried == ()
+
+
 def test_who_is_silent_comes_last(store):
     store.slots = owned_by(*SEEDS[:3])
     for _ in range(30):

@@ -5,7 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
-from clusterpass.store.acl import FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
+from clusterpass.store.acl import DEGRADING, FOR_FSYNC, FOR_LIMITS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
@@ -23,7 +23,7 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
         if denied:
             missing.setdefault(denied, []).append(node)
     for denied, nodes in missing.items():
-        degrades = set(denied) <= {*FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING}
+        degrades = set(denied) <= DEGRADING | ({"wait"} if seen.durability == "primary" else set())
         severity: Severity = "warning" if degrades else "problem"
         rules = " ".join(f"+{command}" for command in denied)
         unlimited = ""
@@ -36,10 +36,11 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
             )
         yield Finding(
             severity=severity,
-            found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*:"
-            f" {', '.join(denied)}.{unlimited}",
+            found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*,"
+            f" or the server lacks them: {', '.join(denied)}.{unlimited}",
             remedy=f"Run ACL SETUSER {seen.user} ~{seen.namespace}:* {rules} on every node; then"
-            " ACL SAVE, or change the configuration file.",
+            " ACL SAVE, or change the configuration file. docs/reference/stores.md says what"
+            " happens without each.",
             nodes=names(nodes),
         )
 
