@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from clusterpass.store.topology.members import parse_members
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 
@@ -56,13 +57,9 @@ class MovingNode:
         state = self.ask("CLUSTER", "INFO")
         if told is None or state is None:
             return False
-        # redis-py parses CLUSTER NODES and CLUSTER INFO.
-        connected = {
-            address.split("@")[0]
-            for address, node in told.items()
-            if node["connected"] or "myself" in node["flags"]
-        }
-        return connected == addresses and state["cluster_state"] == "ok"
+        members = parse_members(told.decode())
+        connected = {f"{each.host}:{each.port}" for each in members if each.connected}
+        return connected == addresses and b"cluster_state:ok" in state
 
 
 class MovingCluster:
@@ -70,6 +67,7 @@ class MovingCluster:
 
     def __init__(self, program: str, folder: Path, replicas: int) -> None:
         self.nodes: list[MovingNode] = []
+        self._has_formed = False
         for number in range(PRIMARIES + replicas):
             home = folder / str(number)
             home.mkdir()
@@ -97,7 +95,7 @@ class MovingCluster:
         for node in self.nodes[PRIMARIES:]:
             identity = first.ask("CLUSTER", "MYID").decode()
             eventually(lambda node=node, to=identity: node.ask("CLUSTER", "REPLICATE", to))
-            eventually(lambda: first.ask("ROLE")[2])
+        self._has_formed = True
         self._await()
 
     def move(self, *nodes: MovingNode) -> None:
@@ -112,6 +110,9 @@ class MovingCluster:
     def _await(self) -> None:
         addresses = {node.address for node in self.nodes}
         eventually(lambda: all(node.knows(addresses) for node in self.nodes))
+        if self._has_formed:
+            replicas = len(self.nodes) - PRIMARIES
+            eventually(lambda: len(self.nodes[0].ask("ROLE")[2]) == replicas)
 
 
 @contextmanager

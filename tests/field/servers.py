@@ -39,7 +39,7 @@ class Servers:
 
     def ask(self, port: int, *command: str) -> object:
         """The reply of a server that needs no password."""
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, protocol=2) as client:
             return client.execute_command(*command)
 
     def replicas(self, port: int) -> int:
@@ -58,7 +58,7 @@ def servers(program: str) -> Iterator[Servers]:
 
 def _answers(port: int) -> bool:
     try:
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, protocol=2) as client:
             client.ping()
     except redis.AuthenticationError:
         return True

@@ -47,7 +47,7 @@ def test_the_command_that_an_error_names(code: str, message: str, command: str |
 
 
 def test_a_missing_command_is_named_and_nothing_of_its_arguments_is_shown():
-    with pytest.raises(StoreFailed, match="lacks the command EVALSHA") as failure:
+    with pytest.raises(StoreFailed, match="lacks EVALSHA") as failure:
         judge(ServerError("ERR", "unknown command 'EVALSHA', with args beginning with: 'cp:{al}'"))
     assert "cp:" not in failure.value.message
 
@@ -66,6 +66,13 @@ def test_a_server_that_is_too_old_for_flags_is_told_as_such():
     message = "Error compiling script (new function): user_script:1: unexpected symbol near '#'"
     with pytest.raises(StoreFailed, match=r"older than Redis 7\.0"):
         judge(ServerError("ERR", message))
+
+
+def test_a_right_that_only_scripts_miss_is_left_to_the_doctor():
+    said = "The user executing the script can't run this command or subcommand script: abc"
+    with pytest.raises(StoreDenied, match="clusterpass doctor names it") as caught:
+        judge(ServerError("ERR", said))
+    assert caught.value.cause == "rights"
 
 
 @pytest.mark.parametrize("what", ["Redis command", "Server command", "command"])

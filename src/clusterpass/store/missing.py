@@ -21,7 +21,11 @@ _NAMED: Final = tuple(
         r"unknown subcommand\b.*?'(?P<sub>[\w-]+)'\. Try (?P<name>\w+) HELP",
     )
 )
-_IN_SCRIPT: Final = re.compile(r"unknown (?:redis |server )?command called from", re.IGNORECASE)
+_IN_SCRIPT: Final = re.compile(
+    r"unknown (?:redis |server )?command called from|the user executing the script can't",
+    re.IGNORECASE,
+)
+"""What a server says of a command in a script that it does not name."""
 _NO_FLAGS: Final = re.compile(r"error compiling script.*unexpected symbol near '#'", re.IGNORECASE)
 _NOTHING_PUSHED: Final = "nothing is served from memory, so every verify asks the store"
 _NOT_JUDGED: Final = (
@@ -80,20 +84,13 @@ def describe_refusal(error: ServerError, *, is_denied: bool) -> str | None:
             "The session store is older than Redis 7.0: it does not know the flags of scripts"
             " (#!lua)"
         )
+    who = "The user of the session store may not run" if is_denied else "The session store lacks"
     command = refused_command(error)
-    if command is None:
-        if _IN_SCRIPT.search(error.message):
-            return (
-                "The session store lacks a command that the scripts of ClusterPass call:"
-                " clusterpass doctor names it"
-            )
-        return None
-    why = _NEEDED.get(command, _SCRIPTS_NEED)
-    if is_denied:
-        return (
-            f"The user of the session store may not run {command}, which ClusterPass needs: {why}"
-        )
-    return f"The session store lacks the command {command}, which ClusterPass needs: {why}"
+    if command is not None:
+        return f"{who} {command}, which ClusterPass needs: {_NEEDED.get(command, _SCRIPTS_NEED)}"
+    if _IN_SCRIPT.search(error.message):
+        return f"{who} a command that the scripts of ClusterPass call: clusterpass doctor names it"
+    return None
 
 
 class Missing:

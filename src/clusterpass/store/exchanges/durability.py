@@ -27,7 +27,8 @@ _NEEDS_WAIT: Final = (
     " not run: the write was carried out, and nothing confirms it; grant +wait, or set"
     " durability='primary'"
 )
-_REFUSED: Final = frozenset({"ERR", "NOPERM"})
+_REFUSED: Final = frozenset({"ERR", "NOPERM", "WAITAOF"})
+"""The codes of errors that no retry cures; "WAITAOF cannot be used" may have lost its ERR."""
 _SHOWN: Final = 200
 
 

@@ -14,7 +14,7 @@ from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 _NOT_LOCAL: Final = "access a non local key"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments before AUTH
 _DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
-_DENIED_IN_SCRIPT: Final = "ACL failure"
+_DENIED_IN_SCRIPT: Final = ("ACL failure", "The user executing the script can't")
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
     "CLUSTERDOWN": "cluster_down",
