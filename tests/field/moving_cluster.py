@@ -111,8 +111,8 @@ class MovingCluster:
         addresses = {node.address for node in self.nodes}
         eventually(lambda: all(node.knows(addresses) for node in self.nodes))
         if self._has_formed:
-            replicas = len(self.nodes) - PRIMARIES
-            eventually(lambda: len(self.nodes[0].ask("ROLE")[2]) == replicas)
+            replicas = self.nodes[PRIMARIES:]
+            eventually(lambda: all(b"connected" in node.ask("ROLE") for node in replicas))
 
 
 @contextmanager

@@ -260,7 +260,7 @@ def test_a_server_without_scripts_is_told_as_such(
     opened: Opener, started: Servers, subject: str, name: str
 ):
     url = f"redis://127.0.0.1:{started.start('--rename-command', name, '')}"
-    with pytest.raises(StoreFailed, match=f"lacks the command {name}, .*a script") as caught:
+    with pytest.raises(StoreFailed, match=f"lacks {name}, .*a script") as caught:
         opened(url).login(subject)
     assert subject not in caught.value.message
     assert caught.value.code == "store_failed"
