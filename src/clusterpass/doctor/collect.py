@@ -53,6 +53,7 @@ SETTINGS: Final = (
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
 _JUDGE_RIGHTS: Final = b"""
+if not redis.acl_check_cmd then return false end
 local allowed = {}
 for index, call in ipairs(ARGV) do
   local words = {}
@@ -266,6 +267,8 @@ def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) ->
         # Where EVAL is forbidden or missing, at least that is lacking.
         lacks_eval = answers.code == "NOPERM" or refused_command(answers) == "EVAL"
         return _needed(options).keys() - {"eval"} if lacks_eval else None
+    if not isinstance(answers, list):
+        return None  # older than Redis 7.0
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
 
 
