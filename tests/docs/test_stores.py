@@ -38,7 +38,8 @@ NETWORK = table("The network in between")
 @pytest.fixture(scope="module")
 def collected() -> dict[str, set[str]]:
     """The ids of the parameters of each test in tests/field, by its name."""
-    arguments = ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/field")
+    options = ("--collect-only", "-q", "-p", "no:cacheprovider", "--everything")
+    arguments = ("-m", "pytest", *options, "tests/field")
     done = subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )

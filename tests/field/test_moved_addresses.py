@@ -10,7 +10,11 @@ from tests.cluster.stored import eventually
 from .frozen_client import FACES, FrozenClient
 from .moving_cluster import MovingCluster, moving_cluster
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.parametrize("face", FACES)]
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.sampled(2),
+    pytest.mark.parametrize("face", FACES),
+]
 NAME = "store.example"
 Client = Callable[[str, str], FrozenClient]
 
