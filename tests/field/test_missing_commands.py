@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from clusterpass import Config, EmbeddedCluster, SessionRevoked
+from clusterpass import Config, EmbeddedCluster, SessionManager, SessionRevoked, UserDirectory
 from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.protocol.keyspace import Keyspace, slot_of
 from tests.cluster.stored import eventually
 from tests.cluster.test_outdated_primaries import FACES
 
@@ -340,3 +341,36 @@ def test_replicas_are_counted_by_info_where_role_is_missing(
     assert not manager.login(subject).durable
     assert "does not tell how many replicas" in manager.stats().durability
     assert any(text.startswith("INFO:") for text in manager.stats().missing_commands)
+
+
+# What only some calls need is missed by these alone.
+
+
+def test_without_asking_what_is_moving_cannot_be_reached(
+    opened: Opener, cluster: EmbeddedCluster, subject: str
+):
+    slot = str(slot_of(Keyspace().sessions(subject)))
+    owner = cluster.primary_of(Keyspace().sessions(subject))
+    primaries = {cluster.primary_of(Keyspace().probe(each)).port for each in range(0, 16_384, 500)}
+    heir = next(node for node in cluster.nodes if node.port in primaries - {owner.port})
+    manager = opened(without(cluster, "asking"))
+    with cluster.client(owner) as old, cluster.client(heir) as new:
+        names = [client.execute_command("CLUSTER", "MYID").decode() for client in (old, new)]
+        try:
+            new.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+            old.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+            with pytest.raises(StoreDenied, match=r"may not run ASKING.*slots are moving"):
+                manager.login(subject)
+        finally:
+            old.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+            new.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+    works(manager, subject)
+
+
+def test_without_ping_and_scan_these_say_so(config: Config, server: EmbeddedCluster):
+    with SessionManager.from_url(without(server, "ping", "scan"), config) as manager:
+        with pytest.raises(StoreDenied, match=r"may not run PING.*ping\(\)"):
+            manager.ping()
+    with SessionManager.from_url(without(server, "scan"), config) as manager:
+        with pytest.raises(StoreDenied, match=r"may not run SCAN.*lists users"):
+            UserDirectory(manager).list()

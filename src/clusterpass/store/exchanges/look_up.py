@@ -90,6 +90,7 @@ def count_replicas(
     if read_size(info) > 1:
         raise StoreFailed(not_a_single_server(address))
     if not isinstance(role, ServerError):
+        missing.settle(address, "ROLE", "INFO")
         return slots.with_replicas(len(read_attached(role) or ()), clock())
     outcome = yield from ask(address, ((b"INFO", b"replication"),))
     if isinstance(outcome, Fault):
