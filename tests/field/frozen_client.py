@@ -70,6 +70,10 @@ class _Commands:
         token = self._token
         return int(self._done(lambda: self._manager.logout(token)).count)
 
+    def pending(self) -> int:
+        """How many endings are not confirmed yet."""
+        return int(self._manager.stats().pending.waiting)
+
     def leases(self) -> list[str]:
         """The nodes whose sessions are served from memory."""
         token = self._token

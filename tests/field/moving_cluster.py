@@ -107,12 +107,20 @@ class MovingCluster:
             node.start()
             self._await()
 
+    def _online(self) -> int:
+        """How many replicas the first primary counts for a confirmation."""
+        told = self.nodes[0].ask("INFO", "replication")
+        return sum(
+            isinstance(each, dict) and each.get("state") == "online" for each in told.values()
+        )
+
     def _await(self) -> None:
         addresses = {node.address for node in self.nodes}
         eventually(lambda: all(node.knows(addresses) for node in self.nodes))
         if self._has_formed:
             replicas = self.nodes[PRIMARIES:]
             eventually(lambda: all(b"connected" in node.ask("ROLE") for node in replicas))
+            eventually(lambda: self._online() == len(replicas))
 
 
 @contextmanager

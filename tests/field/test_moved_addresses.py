@@ -53,8 +53,11 @@ def is_served(client: FrozenClient, cluster: MovingCluster) -> None:
     assert client.ask("verify") == "alice"
     addresses = sorted(node.address for node in cluster.primaries)
     eventually(lambda: client.ask("leases") == addresses)
-    assert client.ask("logout") == 1
+    # On a busy machine a replica may confirm later than in a quarter of a second.
+    answer = client.ask("logout")
+    assert answer == 1 or answer["code"] == "revocation_pending"
     assert client.ask("verify")["code"] == "session_revoked"
+    eventually(lambda: client.ask("pending") == 0)
 
 
 def test_an_old_address_that_still_leads_there_suffices(
