@@ -115,6 +115,7 @@ if TYPE_CHECKING:
         parse_store_url as parse_store_url,
     )
     from clusterpass.store.protocol import AwaitableStore as AwaitableStore, Store as Store
+    from clusterpass.tokens.algorithms import SigningAlgorithm as SigningAlgorithm
     from clusterpass.tokens.identifiers import (
         check_subject as check_subject,
         is_session_id as is_session_id,
@@ -122,6 +123,10 @@ if TYPE_CHECKING:
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
     from clusterpass.tokens.key_file import KeyFile as KeyFile, KeyFileAccess as KeyFileAccess
     from clusterpass.tokens.keyring import KeyRing as KeyRing
+    from clusterpass.tokens.managed_keys import (
+        ManagedKey as ManagedKey,
+        ManagedKeys as ManagedKeys,
+    )
     from clusterpass.tokens.signer import Signer as Signer
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
     from clusterpass.users.aio.directory import AsyncUserDirectory as AsyncUserDirectory
@@ -183,6 +188,8 @@ _HOMES = {
     "LoginOptions": "sessions.options",
     "LoginOvertaken": "model.errors",
     "LoginThrottle": "users.sync.throttle",
+    "ManagedKey": "tokens.managed_keys",
+    "ManagedKeys": "tokens.managed_keys",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
     "OnlineCount": "model.values",
@@ -211,6 +218,7 @@ _HOMES = {
     "SessionUnknown": "model.authentication_errors",
     "SessionWatch": "managers.sync.session_watch",
     "Signer": "tokens.signer",
+    "SigningAlgorithm": "tokens.algorithms",
     "StepUpRequired": "model.authentication_errors",
     "Store": "store.protocol",
     "StoreDenied": "model.errors",

@@ -257,7 +257,19 @@ class Config:
             return self.refresh_grace > 0 and self.verification != "stateless"
         return retry == "until_used"
 
+    @property
+    def shared_secrets(self) -> tuple[str, ...]:
+        """The secrets from which forms and cookies are derived; none: the signing keys serve."""
+        if self.keys.managed is not None:
+            return self.refresh_secrets or self.key_encryption_keys
+        return self.refresh_secrets
+
     def _check_secrets(self) -> None:
+        if self.keys.managed is not None and not self.key_encryption_keys:
+            raise ConfigurationError(
+                "keys in the store need key_encryption_keys, which wrap their private halves; make"
+                " one with: clusterpass keys encryption-key"
+            )
         if self.refresh_secrets:
             secrets = parse_refresh_secrets(self.refresh_secrets)
             object.__setattr__(self, "refresh_secrets", secrets)

@@ -59,6 +59,8 @@ PUBLIC = [
     "LoginOptions",
     "LoginOvertaken",
     "LoginThrottle",
+    "ManagedKey",
+    "ManagedKeys",
     "ManagerStats",
     "NodeStats",
     "OnlineCount",
@@ -87,6 +89,7 @@ PUBLIC = [
     "SessionUnknown",
     "SessionWatch",
     "Signer",
+    "SigningAlgorithm",
     "StepUpRequired",
     "Store",
     "StoreDenied",
@@ -144,6 +147,7 @@ ALIASES = {
     "RefreshRetry",
     "ReuseClass",
     "RevocationReason",
+    "SigningAlgorithm",
     "VerificationMode",
 }
 """Names of types that are no classes."""

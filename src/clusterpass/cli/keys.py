@@ -1,4 +1,4 @@
-"""``clusterpass keys``: generate signing keys and export their public part."""
+"""``clusterpass keys``: signing keys in files and in the store, and the secrets beside them."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 import click
 
 from clusterpass.cli.help_text import examples
+from clusterpass.cli.stored_keys import list_keys, revoke, rotate
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.key_encryption import new_encryption_key
@@ -17,7 +18,7 @@ from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 @click.group()
 def keys() -> None:
-    """Generate and import signing keys, and export their public part."""
+    """Generate, import and rotate signing keys, and export their public part."""
 
 
 def of_the_file(command: Any) -> Any:
@@ -122,3 +123,7 @@ def import_keys(files: tuple[Path, ...], output: Path, **how: Any) -> None:
     for key in ring.all():
         half = "private" if key.is_private else "public"
         click.echo(f"wrote one {half} {key.algorithm} key to {output}, key id {key.kid}", err=True)
+
+
+for command in (list_keys, revoke, rotate):
+    keys.add_command(command)

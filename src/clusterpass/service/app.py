@@ -33,6 +33,7 @@ from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.managed_keys import FollowedKeys
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
@@ -79,10 +80,14 @@ class Application:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
         self._settings: Final = settings
         self._logger: Final = logger or make_logger(settings.log_format)
-        self._keys: Final = ReloadedKeys(
-            settings.key_file(), self._logger, last_keys, check=partial(check_keys, settings)
+        self._keys: Final = (
+            None
+            if settings.managed_keys
+            else ReloadedKeys(
+                settings.key_file(), self._logger, last_keys, check=partial(check_keys, settings)
+            )
         )
-        self._config: Final = settings.session_config(self._keys.ring)
+        self._config: Final = settings.session_config(self._keys.ring if self._keys else None)
         self._check: Final = load_check(settings.password_check)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
@@ -117,13 +122,18 @@ class Application:
         settings, config = self._settings, self._config
         store_url = settings.full_store_url()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
+            followed = None
+            if self._keys is None:
+                followed = FollowedKeys(manager, self._logger)
+                config = settings.session_config(await followed.begin())
+                self._authorizing.replace_keys(config.keys)
             authenticator = make_authenticator(settings, manager, self._check)
             proxy_cookies = ProxyCookies.of(settings, config)
             gate = PageGate(config, settings.web(), proxy_cookies)
             jwks = config.keys.public_jwks()
             devices = KnownDevices(
                 config.keys,
-                config.refresh_secrets,
+                config.shared_secrets,
                 secure=settings.cookie_secure,
                 path=settings.page_path,
             )
@@ -136,10 +146,13 @@ class Application:
             self._authorize = front_door
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
-            self._keys.catch_up(self._replace_keys)
+            if self._keys is not None:
+                self._keys.catch_up(self._replace_keys)
+            keys = self._keys or followed
+            assert keys is not None
             tasks = [
                 asyncio.create_task(StoreState(manager, self._logger).watch()),
-                asyncio.create_task(self._keys.watch(self._replace_keys)),
+                asyncio.create_task(keys.watch(self._replace_keys)),
             ]
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))

@@ -11,6 +11,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.read_secrets import RefreshSecrets
+from clusterpass.sessions.signing_keys import SigningKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Context:
     memory: Memory
     minting: Minting
     secrets: RefreshSecrets
+    signing: SigningKeys | None = None
+    """The signing keys, where the store has them; None: the configuration has them."""
 
     @property
     def tombstone_seconds(self) -> int:

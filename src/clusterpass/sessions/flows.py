@@ -14,10 +14,12 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
+from clusterpass.sessions.memory.known_keys import KnownKeys
 from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.exchange import Exchange
@@ -73,6 +75,12 @@ class Flows:
             jitter=jitter,
             keeping=lambda: context.keeping(),  # noqa: PLW0108 (made below)
         )
+        self.known_keys: Final = (
+            None if config.keys.managed is None else KnownKeys(config, keyspace, clock)
+        )
+        signing = (
+            None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
+        )
         context = Context(
             config=config,
             keyspace=keyspace,
@@ -83,10 +91,13 @@ class Flows:
             memory=self.memory,
             minting=Minting(config, random_bytes),
             secrets=RefreshSecrets(
-                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline
+                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline, signing
             ),
+            signing=signing,
         )
         self.context: Final = context
+        if self.known_keys is not None:
+            self.memory.near.on_secrets = self._forget_keys
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
@@ -98,6 +109,12 @@ class Flows:
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
+
+    def _forget_keys(self) -> None:
+        """Let no token be served from memory before the keys in the store were read anew."""
+        if self.known_keys is not None:
+            self.known_keys.changed()
+        self.memory.near.forget_tokens()
 
     def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
         """Go on with ``keys`` instead of those ``before``.

@@ -7,6 +7,7 @@ from clusterpass.protocol.calls.secrets import COPIES, add_secrets, read_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
+from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
@@ -17,9 +18,18 @@ _SHARE_OF_A_COPY: Final = 0.3
 class RefreshSecrets:
     """What verbs make and check refresh tokens with."""
 
-    def __init__(self, known: KnownSecrets, keyspace: Keyspace, deadline: float) -> None:
-        """``deadline``: seconds after which the store gives up on a call."""
+    def __init__(
+        self,
+        known: KnownSecrets,
+        keyspace: Keyspace,
+        deadline: float,
+        signing: SigningKeys | None = None,
+    ) -> None:
+        """``deadline``: seconds after which the store gives up on a call. ``signing``: the signing
+        keys, where the store has them; whoever makes a token needs them too.
+        """
         self._known = known
+        self._signing = signing
         self._keyspace = keyspace
         self._deadline = deadline
 
@@ -34,6 +44,8 @@ class RefreshSecrets:
         namespace has no secret yet. Raises StoreUnavailable when no secret is known and no copy can
         be read; ConfigurationError and StoreFailed as ``KnownSecrets.learn``.
         """
+        if self._signing is not None:
+            yield from self._signing.ensure()
         fresh = self._known.fresh
         if fresh is not None:
             return fresh
@@ -51,7 +63,8 @@ class RefreshSecrets:
         Takes and raises what :meth:`tokens` does. A token whose secret is not known here may be of
         a new one, so the store is asked, at most once a second.
         """
-        tokens = self._known.fresh or (yield from self.tokens())
+        tokens = None if self._signing else self._known.fresh
+        tokens = tokens or (yield from self.tokens())
         if not tokens.knows(token) and self._known.may_search():
             yield from self._read(all_copies=True)
             tokens = self._latest()

@@ -18,6 +18,7 @@ from clusterpass.tokens.encoding import decode_json_object
 if TYPE_CHECKING:
     from clusterpass.tokens.key_file import KeyFileAccess
     from clusterpass.tokens.keys import SigningKey
+    from clusterpass.tokens.managed_keys import ManagedKeys
     from clusterpass.tokens.signer import Signer
 
 _MOST_KEYS: Final = 100
@@ -29,13 +30,23 @@ _UNSUPPORTED: Final = "unsupported"
 class KeyRing:
     """An immutable set of keys that are looked up by ``kid``."""
 
-    __slots__ = ("_keys", "ignored")
+    __slots__ = ("_keys", "_waits", "ignored", "managed")
 
     ignored: tuple[str, ...]
     """Why members of the JWK Set are not in the ring, one text for each; without key material."""
 
-    def __init__(self, keys: "Iterable[SigningKey]", *, ignored: Iterable[str] = ()) -> None:
-        """``keys``: at most 100, in order; the first private key signs. ``ignored``: see there.
+    managed: "ManagedKeys | None"
+    """How the keys in the store are rotated; None: the keys are those of this ring alone."""
+
+    def __init__(
+        self,
+        keys: "Iterable[SigningKey]",
+        *,
+        ignored: Iterable[str] = (),
+        managed: "ManagedKeys | None" = None,
+    ) -> None:
+        """``keys``: at most 100, in order; the first private key signs. ``ignored``, ``managed``:
+        see there.
 
         Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
         twice, and when symmetric and asymmetric keys are mixed.
@@ -53,6 +64,8 @@ class KeyRing:
             raise KeyRejected("a key set must not mix symmetric (HS256) and public keys")
         self._keys: Final[Mapping[str, SigningKey]] = ring
         self.ignored = tuple(ignored)
+        self.managed = managed
+        self._waits = False
 
     def __repr__(self) -> str:
         return f"KeyRing({list(self._keys.values())!r})"
@@ -77,7 +90,9 @@ class KeyRing:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the ring with its private keys, for processes of one's own; keep it secret."""
-        return partial(type(self), ignored=self.ignored), (self.all(),)
+        if self._waits:
+            return type(self).in_store, (self.managed,)
+        return partial(type(self), ignored=self.ignored, managed=self.managed), (self.all(),)
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -121,6 +136,22 @@ class KeyRing:
         if refusals and not fit:
             raise refusals[0]
         return cls(fit, ignored=[error.message[:_LONGEST_WHY] for error in refusals])
+
+    @classmethod
+    def in_store(cls, managed: "ManagedKeys | None" = None) -> Self:
+        """Return a ring that stands for the keys that the store holds.
+
+        A manager reads them before it issues or verifies anything, makes the first one, and follows
+        their rotation; ``manager.keys`` lists, rotates and revokes them. They need
+        ``Config.key_encryption_keys``. ``managed``: when keys are rotated; by default after 90
+        days, published a day before. Until then the ring has a key that nobody accepts.
+        """
+        from clusterpass.tokens.managed_keys import ManagedKeys  # noqa: PLC0415 (it loads this)
+
+        how = managed if managed is not None else ManagedKeys()
+        ring = cls([_signing_key().generate(how.algorithm)], managed=how)
+        ring._waits = True
+        return ring
 
     @classmethod
     def with_signer(
@@ -187,7 +218,12 @@ class KeyRing:
         return tuple(self._keys.values())
 
     def public_jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the JWK Set to publish, without private members and symmetric keys."""
+        """Return the JWK Set to publish, without private members and symmetric keys.
+
+        Empty while a manager has not read the keys from the store yet.
+        """
+        if self._waits:
+            return {"keys": []}
         return {
             "keys": [key.jwk(private=False) for key in self._keys.values() if not key.is_symmetric]
         }

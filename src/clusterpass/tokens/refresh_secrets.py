@@ -95,9 +95,12 @@ def parse_refresh_secrets(texts: object) -> tuple[str, ...]:
 
 def read_refresh_secrets(texts: Iterable[str]) -> tuple[RefreshSecret, ...]:
     """Return the secrets of texts that :func:`parse_refresh_secrets` has accepted."""
-    return tuple(
-        refresh_secret(decode_base64url(each.removeprefix(SECRET_PREFIX))) for each in texts
-    )
+    return tuple(refresh_secret(value_of(each)) for each in texts)
+
+
+def value_of(text: str) -> bytes:
+    """Return the 32 bytes of a secret, or of a key encryption key, that was accepted before."""
+    return decode_base64url(text[len(SECRET_PREFIX) :])
 
 
 MOST_SECRETS: Final = 16

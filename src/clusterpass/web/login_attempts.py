@@ -39,7 +39,7 @@ class LoginAttempts:
         settings = self._gate.settings
         return KnownDevices(
             self._config.keys,
-            self._config.refresh_secrets,
+            self._config.shared_secrets,
             secure=settings.cookie_secure,
             same_site="none" if settings.cookie_same_site == "none" else "strict",
         )

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.ending import AsyncEndingVerbs
-from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, AsyncOnlineSubjects
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.issuing import AsyncIssuingVerbs
 from clusterpass.managers.aio.listeners import AsyncListeners
@@ -78,6 +78,9 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
         self.bans: Final = AsyncBans(self._running, self._flows.subject)
         self.claims: Final = AsyncClaims(self._running, self._flows.subject)
+        self.keys: Final = AsyncKeys(self._running, self._flows.context.signing)
+        if self._flows.known_keys is not None:
+            self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)
         self.responses: Final = CachedResponses(self._flows.memory.near)
         parts = (self._confirming, self._listeners, self._hearing, self._watching)

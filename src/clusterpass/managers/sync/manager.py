@@ -20,7 +20,7 @@ from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.ending import EndingVerbs
-from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
+from clusterpass.managers.sync.groups import Bans, Claims, Keys, OnlineSubjects
 from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.issuing import IssuingVerbs
 from clusterpass.managers.sync.listeners import Listeners
@@ -79,6 +79,9 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._hearing: Final = Hearing(store, self._flows, self._listeners)
         self.bans: Final = Bans(self._running, self._flows.subject)
         self.claims: Final = Claims(self._running, self._flows.subject)
+        self.keys: Final = Keys(self._running, self._flows.context.signing)
+        if self._flows.known_keys is not None:
+            self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = OnlineSubjects(self._running, self._flows.online)
         self.responses: Final = CachedResponses(self._flows.memory.near)
         parts = (self._confirming, self._listeners, self._hearing, self._watching)

@@ -36,20 +36,37 @@ def add_secrets(
     secrets: Mapping[str, bytes],
     *,
     when: When = "",
+    tells: bool = False,
     deadline: float | None = None,
 ) -> ScriptCall[dict[str, bytes]]:
     """Add values to the copy of a number; the reply is all of its values by name.
 
-    ``deadline``: as for :func:`read_secrets`. The script is ``scripts/add_secrets.lua``.
+    ``tells``: whether all processes that watch the store are told to ask again. ``deadline``: as
+    for :func:`read_secrets`. The script is ``scripts/add_secrets.lua``.
     """
     slot = SLOTS_WITH_CUTOFF[copy % COPIES]
+    channel = keyspace.channel() if tells else b""
     pairs = [part for name, value in secrets.items() for part in (name.encode(), value)]
     return ScriptCall(
         load_script("add_secrets"),
         (keyspace.secrets(slot),),
-        (when.encode(), *pairs),
+        (when.encode(), channel, *pairs),
         _read_values,
         deadline=deadline,
+    )
+
+
+def take_lease(keyspace: Keyspace, *, owner: bytes, seconds: int) -> ScriptCall[bool]:
+    """Take the lease of whoever makes the next signing key; the reply is whether ``owner`` has it.
+
+    ``seconds``: how long it lasts. The script is ``scripts/take_lease.lua``.
+    """
+    return ScriptCall(
+        load_script("take_lease"),
+        (keyspace.key_lease(SLOTS_WITH_CUTOFF[0]),),
+        (owner, seconds),
+        bool,
+        confirm=False,
     )
 
 

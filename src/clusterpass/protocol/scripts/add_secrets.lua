@@ -4,7 +4,9 @@
 --
 -- KEYS     1 one copy
 -- ARGV     1 when: '' where the name is new, 'first' where there is no name of its kind, 'always'
---          2 name   3 value   4 name   5 value ...
+--          2 channel in which the key is published, so that every process that watches the store
+--            asks again ('': nobody is told; nor where the user may not publish)
+--          3 name   4 value   5 name   6 value ...
 --          The first two bytes of a name are its kind.
 -- Returns  all names and values in turn
 
@@ -20,11 +22,14 @@ local function has_kind(kind)
     return false
 end
 
-for index = 2, #ARGV, 2 do
+for index = 3, #ARGV, 2 do
     local name, value = ARGV[index], ARGV[index + 1]
     if when == 'always' or (when == 'first' and not has_kind(string.sub(name, 1, 2)))
         or (when == '' and not redis.call('HGET', KEYS[1], name)) then
         redis.call('HSET', KEYS[1], name, value)
     end
+end
+if ARGV[2] ~= '' then
+    redis.pcall('PUBLISH', ARGV[2], KEYS[1])
 end
 return redis.call('HGETALL', KEYS[1])

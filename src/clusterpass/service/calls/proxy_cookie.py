@@ -92,7 +92,7 @@ class ProxyCookies:
 
     def replace_keys(self, config: Config) -> None:
         """Make and accept cookies by the keys and secrets of ``config`` from now on."""
-        self._secrets = derived_secrets(config.keys, config.refresh_secrets, _PURPOSE)
+        self._secrets = derived_secrets(config.keys, config.shared_secrets, _PURPOSE)
         self._issuer = TokenIssuer(
             config.keys.signing_key,
             issuer=config.issuer,

@@ -37,8 +37,8 @@ class Service:
         keys = config.keys
         self.sessions.replace_keys(keys)
         if self.gate.csrf is not None:
-            self.gate.csrf.replace_keys(keys, config.refresh_secrets)
-        self.devices.replace_keys(keys, config.refresh_secrets)
+            self.gate.csrf.replace_keys(keys, config.shared_secrets)
+        self.devices.replace_keys(keys, config.shared_secrets)
         if self.proxy_cookies is not None:
             self.proxy_cookies.replace_keys(config)
         self.jwks["keys"] = keys.public_jwks()["keys"]

@@ -15,9 +15,11 @@ from clusterpass import (
     KeyFile,
     KeyFileAccess,
     KeyRing,
+    ManagedKeys,
     Overflow,
     RefreshRetry,
     SessionPolicy,
+    SigningAlgorithm,
     VerificationMode,
     check_subject,
     parse_store_url,
@@ -66,6 +68,26 @@ class SessionSettings(StoreAccess):
     keys_passphrase_file: Path | None = Field(
         default=None,
         description="The path of a file with the passphrase, instead of keys_passphrase.",
+    )
+    managed_keys: bool = Field(
+        default=False,
+        description="Whether the store holds the signing keys, wrapped by key_encryption_keys, and"
+        " rotates them; keys_file is not read then. See: clusterpass keys list",
+    )
+    key_algorithm: SigningAlgorithm = Field(
+        default="EdDSA", description="The algorithm of the keys that are made in the store."
+    )
+    key_rotate_after: int = Field(
+        default=90 * DAY,
+        ge=3600,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which a key in the store signs.",
+    )
+    key_publish_before: int = Field(
+        default=DAY,
+        ge=60,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which a key in the store is published before it signs.",
     )
     refresh_secrets: SecretStr = Field(
         default=SecretStr(""),
@@ -318,13 +340,25 @@ class SessionSettings(StoreAccess):
             passphrase_file=self.keys_passphrase_file,
         )
 
+    def key_ring(self) -> KeyRing:
+        """Return the keys: those of the file, or a ring that stands for those in the store."""
+        if not self.managed_keys:
+            return self.key_file().load()
+        return KeyRing.in_store(
+            ManagedKeys(
+                algorithm=self.key_algorithm,
+                rotate_after=self.key_rotate_after,
+                publish_before=self.key_publish_before,
+            )
+        )
+
     def session_config(self, keys: KeyRing | None = None) -> Config:
         """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
         Raises ConfigurationError.
         """
         if keys is None:
-            keys = self.key_file().load()
+            keys = self.key_ring()
         if not keys.can_sign:
             raise ConfigurationError(
                 f"keys_file: {self.keys_file} contains only public keys; the service needs a"

@@ -56,6 +56,9 @@ class End:
         OperationMismatch when ``operation_id`` belongs to another request.
         """
         packed_address = pack_address(address)
+        signing = self._context.signing
+        if signing is not None:
+            yield from signing.ensure()
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
         else:

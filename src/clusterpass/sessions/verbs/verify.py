@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
-from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired
+from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired, TokenKeyUnknown
 from clusterpass.model.errors import InvalidInput, StoreDenied, StoreUnavailable
 from clusterpass.model.values import Session
 from clusterpass.protocol.calls import session as session_calls
@@ -64,6 +64,7 @@ class Verify:
         self._clock = context.clock
         self._deadline = context.deadline
         self._memory = context.memory
+        self._signing = context.signing
         self._clocks = context.memory.clocks
         self._near = context.memory.near
         self._cutoff = context.memory.cutoff
@@ -109,6 +110,18 @@ class Verify:
         wanted = self._wanted(level, max_auth_age, verification, outage_grace)
         if is_late:
             wanted = replace(wanted, seconds=wanted.seconds * _LATE)
+        if self._signing is None:
+            return (yield from self._judge(access_token, wanted))
+        yield from self._signing.prepare(asks=wanted.mode != "stateless")
+        try:
+            return (yield from self._judge(access_token, wanted))
+        except TokenKeyUnknown:
+            if not (yield from self._signing.search()):
+                raise
+        return (yield from self._judge(access_token, wanted))
+
+    def _judge(self, access_token: str, wanted: _Wanted) -> Flow[Session]:
+        """Verify the token by itself, then its session."""
         if wanted.mode == "stateless":
             return self._by_token_alone(access_token, wanted)
         entry = self._known(access_token)

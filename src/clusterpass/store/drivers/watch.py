@@ -114,8 +114,13 @@ class Watch:
         self._is_urgent.set()
 
     def pushed(self, address: Address, message: list[Any]) -> None:
-        """Report an invalidation to the observer. Pushes of other kinds are ignored."""
-        if message[0] == b"invalidate" and self._observer.pushed(address, message[1]):
+        """Report the keys that have changed to the observer. Other pushes are ignored."""
+        keys = message[1]
+        if message[0] == b"message":  # in the one channel that is subscribed to
+            keys = [message[2]]
+        elif message[0] != b"invalidate":
+            return
+        if self._observer.pushed(address, keys):
             self._is_urgent.set()
 
     def lost(self, address: Address) -> None:
