@@ -36,7 +36,7 @@ LEFT_UNDONE: Final[Mapping[str, str]] = {
     "CLIENT TRACKING": f"no change is pushed: {_NOTHING_PUSHED}",
     "CLIENT": f"no change is pushed: {_NOTHING_PUSHED}",
     "CLUSTER INFO": f"no epoch is told: {_NOT_JUDGED}",
-    "ROLE": f"no role is told: {_NOT_JUDGED}; replicas are counted by INFO",
+    "ROLE": f"no role is told: {_NOT_JUDGED}; INFO counts the replicas, if it may be asked",
     "TIME": f"no clock is told: {_NOT_JUDGED}",
 }
 """What is left undone without a command."""

@@ -150,6 +150,7 @@ class StoreBase:
     def begin_anew(self) -> None:
         """Forget what the parent process knew of silent nodes, in the child of a fork."""
         self.breakers.silent.clear()
+        self._untold = {}
         self._disagreed_at.clear()
         self.pushing_all.clear()
 
