@@ -31,6 +31,9 @@ def settings_page() -> str:
         "with an invalid setting, and says which one it is. Neither does it with a misspelt one:",
         "`CLUSTERPASS_PROT` is refused with a hint at `CLUSTERPASS_PORT`. Durations are seconds.",
         "",
+        "`clusterpass config show` prints each setting with its value and where that comes from;",
+        "`clusterpass config check` says, without starting, whether the service would start.",
+        "",
         "| variable | default | meaning |",
         "|---|---|---|",
     ]

@@ -4,8 +4,9 @@ What is where:
 
 - ``__init__``: ``main``, the table of commands, and the exit status of every error.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``authz``, ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``migration``,
-  ``serve``, ``sessions``, ``users``: one module per command. ``demo`` is a package.
+- ``authz``, ``bans``, ``claims``, ``cluster``, ``config``, ``dev``, ``doctor``, ``keys``,
+  ``migration``, ``serve``, ``sessions``, ``users``: one module per command. ``demo`` is a package.
+- ``doctor_watch``: ``clusterpass doctor --watch``.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
@@ -31,6 +32,7 @@ COMMANDS: Final = {
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
     "claims": ("clusterpass.cli.claims", "Show and replace the live claims of a subject."),
     "cluster": ("clusterpass.cli.cluster", "Start, inspect and stop a cluster on this machine."),
+    "config": ("clusterpass.cli.config", "Show and check the settings of the service."),
     "demo": ("clusterpass.cli.demo.command", "Watch sessions survive a crash and a failover."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "doctor": ("clusterpass.cli.doctor", "Check a deployment for problems and risks."),
