@@ -14,7 +14,7 @@ PYTEST := REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/pytest
 HELM_VERSION := v3.22.0
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help helm test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
+.PHONY: help helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -48,12 +48,14 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
 		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
 		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
+		|| ! command -v mandoc >/dev/null || ! command -v fish >/dev/null \
+		|| ! command -v zsh >/dev/null \
 		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
-		echo "Installing redis-server, chromium, faketime, nginx, haproxy and apache2 ..."; \
+		echo "Installing servers, browsers and shells that the tests need ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy apache2 lua-socket >/dev/null; \
+			nginx-light haproxy apache2 lua-socket mandoc fish zsh >/dev/null; \
 	fi && \
 	if ! command -v fail2ban-regex >/dev/null && ! [ -x $(BIN)/fail2ban-regex ]; then \
 		echo "Unpacking fail2ban into $(VENV), as it shall not run here ..."; \
@@ -66,6 +68,9 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 test-deploy: setup ## The tests of images, chart and units in deploy/ alone
 	@$(PIP_INSTALL) -e '.[dev,deploy]'
 	REQUIRE_LINTERS=1 $(BIN)/pytest tests/deploy
+
+man: setup ## Write a manual page for each command into build/man
+	$(BIN)/python scripts/generate_man.py build/man
 
 helm: ## Build Helm with Go, for the tests of its chart; 5 minutes
 	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)

@@ -9,7 +9,7 @@ from clusterpass.service.settings.service import Settings
 
 from .conftest import assert_refused
 
-SECRET = "redis+cluster://auth:very-secret@10.0.0.1:7000?namespace=n&tls_key=also-secret"
+SECRET = "redis+cluster://auth:very-hidden@10.0.0.1:7000?namespace=also-hidden"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_what_is_shown_to_people(run, toml):
 def test_no_secret_is_shown(run, options):
     done = run("config", "show", *options, CLUSTERPASS_STORE_URL=SECRET)
     assert "10.0.0.1" in done.stdout
-    assert "secret" not in done.stdout + done.stderr
+    assert "hidden" not in done.stdout + done.stderr
 
 
 def test_settings_that_work_pass(process, tmp_path):

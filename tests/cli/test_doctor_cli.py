@@ -111,7 +111,8 @@ def test_a_watch_notices_that_a_cluster_goes_and_comes(tmp_path):
                 pass
         finally:
             watching.send_signal(signal.SIGINT)
-            assert watching.wait(30) in (0, 1)
+            watching.communicate(timeout=30)
+        assert watching.returncode in (0, 1)
 
 
 @pytest.mark.parametrize(

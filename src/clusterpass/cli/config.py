@@ -1,10 +1,11 @@
 """``clusterpass config``: the settings, where each comes from, and whether they work."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import json_option, print_json, print_table
 from clusterpass.cli.store_connection import config_option
@@ -12,8 +13,6 @@ from clusterpass.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from clusterpass.service.settings.service import Settings
-
-_INVALID: Final = 1
 
 
 @click.group()
@@ -71,7 +70,7 @@ def check(context: click.Context, config: Path | None, as_json: bool) -> None:
         if not as_json:
             raise
         print_json({"valid": False, "problem": error.message})
-        context.exit(_INVALID)
+        context.exit(ExitStatus.FAILED)
     if as_json:
         print_json({"valid": True, "problem": None})
     else:

@@ -12,7 +12,8 @@ from typing import Final, get_args
 
 import click
 
-from clusterpass.cli.doctor_watch import NOT_INSPECTED, watch
+from clusterpass.cli.doctor_watch import watch
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option
@@ -34,7 +35,7 @@ _a_check = click.Choice(sorted(CHECKS))
 
 
 class _CannotInspect(click.ClickException):
-    exit_code = NOT_INSPECTED
+    exit_code = ExitStatus.USAGE
 
 
 @click.command(
@@ -147,7 +148,8 @@ def doctor(
 
 def _status_of(report: Report, *, strict: bool) -> int:
     uncertain = report.count("warning") + report.count("unseen")
-    return 0 if report.is_good and not (strict and uncertain) else 1
+    is_good = report.is_good and not (strict and uncertain)
+    return ExitStatus.DONE if is_good else ExitStatus.FAILED
 
 
 def _print(report: Report, store: str) -> None:

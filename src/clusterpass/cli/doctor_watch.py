@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import click
 
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.output import printable
 from clusterpass.doctor import Finding, Report, Severity
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 
-NOT_INSPECTED: Final = 2
 Kind = Literal["found", "gone", "unreachable", "reachable"]
 _Key = tuple[str, Severity, tuple[str, ...]]
 
@@ -93,7 +93,7 @@ def watch(
     examination and the next. Returns the exit status for the last examination, 2 if it was not
     possible. Raises ConfigurationError or InvalidInput when no examination can ever succeed.
     """
-    memory, status = Memory(), NOT_INSPECTED
+    memory, status = Memory(), int(ExitStatus.USAGE)
     pause = threading.Event()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -103,7 +103,7 @@ def watch(
             except (ConfigurationError, InvalidInput):
                 raise
             except ClusterPassError as error:
-                status = NOT_INSPECTED
+                status = ExitStatus.USAGE
                 changes = memory.fail(error.message)
             else:
                 status = status_of(report)

@@ -45,7 +45,7 @@ def demo(as_json: bool) -> None:
             else "At least one step was NOT answered as expected."
         )
         click.secho(f"\n{verdict}", fg="green" if held else "red", bold=True)
-    sys.exit(0 if held else 1)
+    sys.exit(ExitStatus.DONE if held else ExitStatus.FAILED)
 
 
 def _run(folder: Path, *, quiet: bool) -> list[Step]:
