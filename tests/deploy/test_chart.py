@@ -99,7 +99,7 @@ def test_the_style_of_the_values_is_that_of_the_linter():
         ({"settings.issuer": "https://auth.example"}, "storeUrl"),
         ({"storeUrlSecret.name": "s"}, "issuer"),
         ({**NEEDED, "terminationGracePeriodSeconds": 15}, "terminationGracePeriodSeconds"),
-        ({**NEEDED, "settings.store_url": "redis://x"}, "settings"),
+        ({**NEEDED, "settings.store_url": "redis://x"}, "store_url"),
         ({**NEEDED, "storeUrl": "http://x"}, "storeUrl"),
         ({**NEEDED, "drain.serviceSeconds": 5}, "serviceSeconds"),
     ],
