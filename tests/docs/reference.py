@@ -14,6 +14,7 @@ from clusterpass.cli.exit_status import MEANINGS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
 from clusterpass.service.settings.service import PREFIX, Settings
+from tests.docs.errors_page import errors_page
 
 _MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"
 _COMMAND_LINE = """\
@@ -111,7 +112,12 @@ def doctor_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "doctor.md": doctor_page}
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "doctor.md": doctor_page,
+    "errors.md": errors_page,
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():
