@@ -5,9 +5,10 @@ What is where:
 - ``__init__``: ``main``, the table of commands, and the exit status of every error. All exit
   statuses are in ``exit_status``.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``authz``, ``bans``, ``claims``, ``cluster``, ``completion``, ``config``, ``dev``,
+- ``authz``, ``bans``, ``capacity``, ``claims``, ``cluster``, ``completion``, ``config``, ``dev``,
   ``doctor``, ``keys``, ``migration``, ``serve``, ``sessions``, ``users``: one module per command.
   ``demo`` is a package.
+- ``capacity_model``: what ``capacity`` reckons with.
 - ``doctor_watch``: ``clusterpass doctor --watch``.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
@@ -34,6 +35,7 @@ from clusterpass.model.errors import ClusterPassError, RevocationPending
 COMMANDS: Final = {
     "authz": ("clusterpass.cli.authz", "Explain and test the access policy of proxies."),
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
+    "capacity": ("clusterpass.cli.capacity", "Reckon what a number of users needs."),
     "claims": ("clusterpass.cli.claims", "Show and replace the live claims of a subject."),
     "cluster": ("clusterpass.cli.cluster", "Start, inspect and stop a cluster on this machine."),
     "completion": (
