@@ -161,7 +161,7 @@ HELP: dict[str, tuple[str, str]] = {
     "StoreUnavailable": (
         "The store did not answer in time or cannot serve the slot; no session was ended.",
         "Repeat after `retry_after`. `cause`, `node` and the log say what has happened; see the"
-        " runbooks.",
+        " [runbooks](../howto/runbooks/README.md).",
     ),
     "StoreDenied": (
         "The user, the password, the ACL or a certificate is wrong.",
