@@ -1,10 +1,20 @@
-"""The systemd unit, judged by systemd itself without being started."""
+"""The systemd unit, judged by systemd itself without being started, and lived by."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import httpx
 import pytest
 
-from .programs import DEPLOY, run, said
+from tests.ports import free_port
+
+from ..service.conftest import COMMAND, command_environment
+from .programs import DEPLOY, program, run, said
 
 UNIT = DEPLOY / "systemd" / "clusterpass@.service"
 MOST_EXPOSURE = 15
@@ -57,3 +67,60 @@ def test_the_secrets_are_handed_over_as_credentials_under_the_names_of_settings(
 @pytest.mark.parametrize("line", ["Type=exec", "KillMode=mixed", "DynamicUser=yes"])
 def test_what_the_supervisor_needs(line):
     assert line in UNIT.read_text("utf-8").splitlines()
+
+
+def calls_in(group: str) -> set[str]:
+    """The system calls of a group, those of the groups in it included."""
+    found = set()
+    for line in run("systemd-analyze", "syscall-filter", group).stdout.splitlines()[1:]:
+        name = line.strip()
+        if name.startswith("@"):
+            found |= calls_in(name)
+        elif name and not name.startswith("#"):
+            found.add(name)
+    return found
+
+
+NO_NEW_CODE = """
+import ctypes, os, sys
+refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE
+os.execv(sys.argv[1], sys.argv[1:]) if not refused else sys.exit(77)
+"""
+"""Memory is never writable and executable, as with MemoryDenyWriteExecute, from Linux 6.3 on."""
+
+
+def test_the_service_lives_with_what_it_is_allowed(cluster_url, keys_file, tmp_path):
+    tracer, trace, port = program("strace"), tmp_path / "trace", free_port()
+    command = [tracer, "-f", "-qq", "-e", "signal=none", "-o", str(trace)]
+    command += [sys.executable, "-c", NO_NEW_CODE, *COMMAND, "serve", "--port", str(port)]
+    environment = command_environment(cluster_url, keys_file)
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as traced:
+        try:
+            give_up_at = time.monotonic() + 60
+            while not is_ready(port):
+                if traced.poll() is not None:
+                    pytest.skip(f"it cannot be traced here: {traced.stderr.read()}")
+                assert time.monotonic() < give_up_at
+                time.sleep(0.1)
+            asked = {"username": "nobody", "password": "correct horse battery"}
+            refused = httpx.post(f"http://127.0.0.1:{port}/login", json=asked, timeout=60)
+            assert refused.status_code == 401
+        finally:
+            children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGTERM)
+        assert traced.wait(60) == 0
+    used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text("utf-8", "replace"), re.M))
+    assert {"execve", "accept4", "connect"} <= used
+    text = UNIT.read_text("utf-8")
+    (allowed,) = re.findall(r"^SystemCallFilter=(@.+)$", text, re.M)
+    (denied,) = re.findall(r"^SystemCallFilter=~(.+)$", text, re.M)
+    assert used <= calls_in("@default").union(*map(calls_in, allowed.split()))
+    assert not used & set().union(*map(calls_in, denied.split()))
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
