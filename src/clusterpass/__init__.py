@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clusterpass.config import (
         Config as Config,
         Durability as Durability,
+        RefreshRetry as RefreshRetry,
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
         SessionOptions as SessionOptions,
     )
     from clusterpass.sessions.token_subject import subject_of_token as subject_of_token
+    from clusterpass.store.credentials import Credentials as Credentials
     from clusterpass.store.drivers.aio import AsyncStore as AsyncStore
     from clusterpass.store.drivers.sync import SyncStore as SyncStore
     from clusterpass.store.location import (
@@ -118,7 +120,9 @@ if TYPE_CHECKING:
         is_session_id as is_session_id,
     )
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
+    from clusterpass.tokens.key_file import KeyFile as KeyFile, KeyFileAccess as KeyFileAccess
     from clusterpass.tokens.keyring import KeyRing as KeyRing
+    from clusterpass.tokens.signer import Signer as Signer
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
     from clusterpass.users.aio.directory import AsyncUserDirectory as AsyncUserDirectory
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
@@ -155,6 +159,7 @@ _HOMES = {
     "ClusterPassError": "model.errors",
     "Config": "config",
     "ConfigurationError": "model.errors",
+    "Credentials": "store.credentials",
     "Durability": "config",
     "EmbeddedCluster": "embedded",
     "EmbeddedClusterError": "model.errors",
@@ -167,6 +172,8 @@ _HOMES = {
     "InvalidInput": "model.errors",
     "InvalidRefreshToken": "model.authentication_errors",
     "InvalidToken": "model.authentication_errors",
+    "KeyFile": "tokens.key_file",
+    "KeyFileAccess": "tokens.key_file",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "KeysUnavailable": "model.errors",
@@ -184,6 +191,7 @@ _HOMES = {
     "Overflow": "model.policy",
     "PasswordHasher": "users.passwords",
     "PendingStats": "model.statistics",
+    "RefreshRetry": "config",
     "RefreshTokenReused": "model.authentication_errors",
     "RequestRefused": "model.errors",
     "ReuseClass": "model.reasons",
@@ -202,6 +210,7 @@ _HOMES = {
     "SessionRevoked": "model.authentication_errors",
     "SessionUnknown": "model.authentication_errors",
     "SessionWatch": "managers.sync.session_watch",
+    "Signer": "tokens.signer",
     "StepUpRequired": "model.authentication_errors",
     "Store": "store.protocol",
     "StoreDenied": "model.errors",

@@ -86,3 +86,23 @@ def test_a_file_that_is_not_there(run, tmp_path):
     for command in ("check", "show"):
         done = run("config", command, "--config", str(tmp_path / "none.toml"))
         assert_refused(done, saying="none.toml does not exist")
+
+
+def test_every_setting_that_is_a_secret_is_hidden():
+    from pydantic import SecretStr
+
+    from clusterpass.cli.config import _without_secrets
+    from clusterpass.service.settings.service import make_settings
+
+    defaults = make_settings({})
+    secrets = {
+        name
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert {"store_url", "keys_passphrase", "refresh_secrets"} <= secrets
+    hidden = dict.fromkeys(secrets, SecretStr("very-hidden"))
+    hidden["store_url"] = SecretStr("redis://user:very-hidden@10.0.0.1")
+    shown = _without_secrets(defaults.model_copy(update=hidden))
+    assert "very-hidden" not in json.dumps(shown)
+    assert shown["store_url"] == "redis://user:***@10.0.0.1"

@@ -148,7 +148,7 @@ def test_what_another_process_does(
         heard.wait_for(18)
         pair = other.login("bob")
         heard.wait_for(19)
-        other.refresh(pair.refresh_token)
+        other.verify(other.refresh(pair.refresh_token).access_token)
         heard.wait_for(20)
         keyspace = Keyspace(url.rpartition("=")[2])
         rewrite((cluster, style), pair, keyspace, refreshed_at=int(time.time()) - 100)

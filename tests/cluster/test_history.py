@@ -40,7 +40,7 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
     pair = manager.login(subject, replace=pair.session_id)
     manager.logout(pair.access_token)
     pair = manager.login(subject)
-    manager.refresh(pair.refresh_token)
+    manager.verify(manager.refresh(pair.refresh_token).access_token)
     rewrite(engine, pair, refreshed_at=int(time.time()) - 100)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(pair.refresh_token)

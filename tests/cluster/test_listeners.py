@@ -71,6 +71,7 @@ def test_every_event_is_told_in_order(engine, own, new_subject):
         own.revoke_all(subject, keep=newer.session_id)
         own.login(subject, generation=0)
     newer_still = own.refresh(newer.refresh_token, address="192.0.2.9")
+    own.verify(newer_still.access_token)
     rewrite(engine, newer, refreshed_at=int(time.time()) - 100)
     with pytest.raises(RefreshTokenReused):
         own.refresh(newer.refresh_token, address="192.0.2.10")

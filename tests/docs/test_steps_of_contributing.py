@@ -128,7 +128,7 @@ def test_a_call_about_the_namespace_names_one_key():
 
 
 VERBS = {name for name in dir(SessionManager) if not name.startswith("_")}
-WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping"}
+WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping", "replace_keys"}
 GROUPS = {"bans": Bans, "claims": Claims, "online": OnlineSubjects}
 
 

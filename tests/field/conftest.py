@@ -13,7 +13,7 @@ from tests.cluster.conftest import Facade
 
 from .servers import Servers, servers
 
-Opener = Callable[[str | StoreLocation], Any]
+Opener = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -26,26 +26,31 @@ def server() -> Iterator[EmbeddedCluster]:
 class _Located(Facade):
     """A facade of a manager whose store stands at a location."""
 
+    def __init__(self, url: Any, config: Config, **options: Any) -> None:
+        self._options = options
+        super().__init__(url, config)
+
     async def _open(self, url: Any, config: Config) -> AsyncSessionManager:
         if isinstance(url, str):
-            return AsyncSessionManager.from_url(url, config)
+            return AsyncSessionManager.from_url(url, config, **self._options)
         return AsyncSessionManager(AsyncStore(url), config)
 
 
-def _open_sync(where: str | StoreLocation, config: Config) -> SessionManager:
+def _open_sync(where: str | StoreLocation, config: Config, **options: Any) -> SessionManager:
     if isinstance(where, str):
-        return SessionManager.from_url(where, config)
+        return SessionManager.from_url(where, config, **options)
     return SessionManager(SyncStore(where), config)
 
 
 @pytest.fixture(params=["sync", "async"])
 def opened(request: pytest.FixtureRequest, config: Config) -> Iterator[Opener]:
-    """Opens managers of one kind, at a URL or a location; all are closed at the end."""
+    """Opens managers of one kind, at a URL (with further arguments of ``from_url``) or a location;
+    all are closed at the end."""
     managers: list[Any] = []
 
-    def open_one(where: str | StoreLocation) -> Any:
+    def open_one(where: str | StoreLocation, **options: Any) -> Any:
         kind: Callable[..., Any] = _open_sync if request.param == "sync" else _Located
-        managers.append(kind(where, config))
+        managers.append(kind(where, config, **options))
         return managers[-1]
 
     yield open_one

@@ -35,10 +35,12 @@ READ_LITERALS = frozenset(
     {
         "Durability",
         "EventKind",
+        "KeyFileAccess",
         "ListenerScope",
         "OldTokenKind",
         "Outcome",
         "Overflow",
+        "RefreshRetry",
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",

@@ -184,7 +184,7 @@ SENT: dict[str, Sent] = {
     "rotate": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS, b"1"),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,
@@ -192,11 +192,12 @@ SENT: dict[str, Sent] = {
         grace=30,
         chains=b"chains",
         address=ADDRESS,
+        until_used=True,
     ),
     "rotate without a grace period": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b""),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b"", b""),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,
@@ -204,7 +205,14 @@ SENT: dict[str, Sent] = {
     ),
     "touch": Sent(
         lambda: session.touch(KEYSPACE, KEEPING, "alice", session_id=ID),
-        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack())),
+        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack(), 0)),
+        confirm=False,
+        deadline=0.5,
+        slot=SLOT,
+    ),
+    "touch by a token of an exchange": Sent(
+        lambda: session.touch(KEYSPACE, KEEPING, "alice", session_id=ID, rotation=7),
+        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack(), 7)),
         confirm=False,
         deadline=0.5,
         slot=SLOT,

@@ -1,6 +1,7 @@
 """What is the same for all commands: JSON, exit statuses, colours, suggestions, manual pages."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -22,8 +23,9 @@ FOLDER = Path(cli.__file__).parent
 WITHOUT_JSON = {
     "clusterpass completion",  # prints a script
     "clusterpass dev",  # runs until it is stopped
-    "clusterpass keys generate",
+    "clusterpass keys encryption-key",  # prints one value
     "clusterpass keys public",  # prints JSON anyway
+    "clusterpass keys refresh-secret",  # prints one value
     "clusterpass serve",  # runs until it is stopped
 }
 
@@ -172,3 +174,17 @@ def test_a_manual_page_says_what_the_help_says(man_pages: Path) -> None:
     assert "A second ban from the same scope replaces the first." in plain
     assert "clusterpass bans add alice --scope 'comments:*' --level 2 --for 7d" in plain
     assert "the subject is banned (bans check)" in plain
+
+
+def test_which_keys_were_written_is_told_as_json_and_no_secret_is(tmp_path: Path) -> None:
+    group, made = make_group(COMMANDS, version="1"), tmp_path / "made.json"
+    outcome = CliRunner().invoke(group, ["keys", "generate", "--json", "--output", str(made)])
+    told = json.loads(outcome.stdout)
+    (secret,) = json.loads(made.read_text())["keys"]
+    assert told["file"] == str(made)
+    assert told["keys"] == [{"key_id": secret["kid"], "algorithm": "EdDSA", "private": True}]
+    assert secret["d"] not in outcome.output
+    copy = tmp_path / "copy.json"
+    arguments = ["keys", "import", str(made), "--json", "--output", str(copy)]
+    again = json.loads(CliRunner().invoke(group, arguments).stdout)
+    assert again == {"file": str(copy), "keys": told["keys"]}

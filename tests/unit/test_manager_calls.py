@@ -176,7 +176,7 @@ def test_every_verb_that_runs_a_flow_is_listed() -> None:
         for name, _ in inspect.getmembers(holder, inspect.ismethod)
         if not name.startswith("_")
     }
-    assert found - {"from_url", "on", "off", "recall", "stats"} == named
+    assert found - {"from_url", "on", "off", "recall", "replace_keys", "stats"} == named
 
 
 def test_a_check_of_a_ban_is_asked_with_its_scope_and_level(manager: Any) -> None:

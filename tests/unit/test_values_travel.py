@@ -20,6 +20,7 @@ from clusterpass import (
     Ban,
     CacheStats,
     Config,
+    Credentials,
     Ended,
     HistoryEntry,
     KeyRing,
@@ -115,6 +116,7 @@ VALUES: dict[type[Any], Any] = {
 }
 RING = KeyRing.generate()
 SETTINGS: dict[type[Any], Any] = {
+    Credentials: Credentials(username="app", password="secret", expires_in=900),
     Config: Config(issuer="https://a.example", keys=RING, protected_subjects=frozenset({"root"})),
     StoreLocation: parse_store_url("rediss+cluster://app:secret@10.0.0.5:7000?timeout=0.3"),
     TlsFiles: TlsFiles(Path("ca.pem"), Path("cert.pem"), Path("key.pem")),

@@ -46,7 +46,10 @@ COMMANDS: Final = {
     "demo": ("clusterpass.cli.demo.command", "Watch sessions survive a crash and a failover."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "doctor": ("clusterpass.cli.doctor", "Check a deployment for problems and risks."),
-    "keys": ("clusterpass.cli.keys", "Generate signing keys and export their public part."),
+    "keys": (
+        "clusterpass.cli.keys",
+        "Generate and import signing keys, and export their public part.",
+    ),
     "migration": ("clusterpass.cli.migration", "Show what became of another library's tokens."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
     "sessions": ("clusterpass.cli.sessions", "List, inspect and revoke sessions."),

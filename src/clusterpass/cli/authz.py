@@ -188,7 +188,7 @@ async def _ask(
     )
 
     fields: dict[str, Any] = {}
-    url = settings.store_url.get_secret_value()
+    url = settings.full_store_url()
     async with AsyncSessionManager.from_url(url, settings.session_config()) as sessions:
         decision = await decide(
             sessions, ruling, original.method, lambda: token, grace=Grace(0, 0), fields=fields

@@ -129,7 +129,7 @@ def doctor(
     try:
         if store is None or durability is None:
             settings = load_settings(config)
-            store = store or settings.store_url.get_secret_value()
+            store = store or settings.full_store_url()
             durability = durability or settings.durability
         options = DoctorOptions(durability=durability, write=write, user=user)
         look = partial(examine, store, options, only=only, ignore=ignore)

@@ -108,7 +108,7 @@ def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapsho
         asked_for_cluster=location.is_cluster,
         is_cluster=bool(members),
         has_tls=location.tls_files is not None,
-        has_password=location.password is not None,
+        has_password=location.has_password,
         user=options.user or location.username or "default",
         namespace=location.keyspace.namespace,
         durability=options.durability,
@@ -166,7 +166,7 @@ def _query_node(
         if options.write and seen.role != "replica":
             trial = write_on_trial(location, address, context, seen)
             seen = replace(seen, trial=trial)
-        if location.password is not None:
+        if location.has_password:
             seen = replace(seen, is_open=_is_open(location, context, address))
     except CONNECTION_FAILURES as error:
         return NodeSnapshot(address=address, refusal=describe_failure(error))
@@ -286,7 +286,7 @@ def _expiry(node: NodeConnection) -> float | None:
 
 def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: Address) -> bool:
     """Whether the node also serves clients that give no password."""
-    nobody = replace(location, username=None, password=None)
+    nobody = replace(location, username=None, password=None, credential_source=None)
     try:
         with NodeConnection(nobody, address, context) as node:
             return not isinstance(node.ask("PING"), ServerError)

@@ -303,7 +303,8 @@ class StoreUnavailable(ClusterPassError):
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
     majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
     came back before the deadline), ``clock`` (the clocks of a server and of this machine are too
-    far apart, and no majority of the primaries tells which of them is wrong) or ``closed``.
+    far apart, and no majority of the primaries tells which of them is wrong), ``authentication``
+    (the source of the credentials failed) or ``closed``.
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its

@@ -137,6 +137,10 @@ class Keyspace:
         """The prefix of every key of :meth:`not_before`."""
         return f"{self.namespace}:not-before:{{".encode()
 
+    def secrets(self, slot: int) -> bytes:
+        """The key of the copy in ``slot`` of the secrets of the namespace."""
+        return f"{self.namespace}:secrets:{{".encode() + slot_tags()[slot] + b"}"
+
     def journal(self, slot: int) -> bytes:
         """The key of the journal in ``slot``: a hash, see ``scripts/_include/journal.lua``."""
         return f"{self.namespace}:journal:{{".encode() + slot_tags()[slot] + b"}"

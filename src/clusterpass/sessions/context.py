@@ -10,6 +10,7 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.read_secrets import RefreshSecrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Context:
     """Seconds after which the store gives up on a call."""
     memory: Memory
     minting: Minting
+    secrets: RefreshSecrets
 
     @property
     def tombstone_seconds(self) -> int:

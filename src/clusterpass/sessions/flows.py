@@ -14,7 +14,9 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
+from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
@@ -26,6 +28,7 @@ from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.sessions.verbs.subject import SubjectFlows
 from clusterpass.sessions.verbs.verify import Verify
+from clusterpass.tokens.keyring import KeyRing
 
 _system_random: Final = secrets.SystemRandom()
 
@@ -79,6 +82,9 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
+            secrets=RefreshSecrets(
+                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline
+            ),
         )
         self.context: Final = context
         confirm = Confirm(context)
@@ -92,6 +98,18 @@ class Flows:
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
+
+    def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
+        """Go on with ``keys`` instead of those ``before``.
+
+        Tokens that a removed key has signed are no longer remembered as verified.
+        """
+        self.context.minting.replace_keys(keys)
+        self.context.secrets.replace_keys(keys)
+        self.verify.replace_keys(keys)
+        self.end.replace_keys(keys)
+        if any(keys.find(key.kid) != key for key in before.all()):
+            self.memory.near.forget_tokens()
 
     def stats(self) -> ManagerStats:
         """Return how sessions are verified, and the statistics of cache, leases and revocations."""

@@ -10,25 +10,34 @@
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
 (seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for its
 confirmation), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one
-node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and
-for TLS ``ca_file``, ``cert_file``, ``key_file``.
+node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer),
+``password_file`` (read for each connection), ``address_remap`` (``ANNOUNCED=REACHED,...``), and for
+TLS ``ca_file``, ``cert_file``, ``key_file``, ``key_password``, ``key_password_file``,
+``server_name`` (the name that every certificate bears), ``verify_by=seed`` (nodes that are
+announced by IP address are verified by the name of the seed).
 
 Every value is checked when the URL is parsed. No message quotes a password.
 """
 
 import math
-import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
+from clusterpass.store.address import (
+    Address as Address,  # noqa: PLC0414 (others import it from here)
+    AddressRemap,
+    reached_through,
+    read_address,
+    read_remap,
+)
+from clusterpass.store.credentials import Credentials, CredentialSource, PasswordFile
+from clusterpass.store.tls_options import TLS_OPTIONS, TlsOptions, read_tls_options
 
-DEFAULT_PORT: Final = 6379
 _REPLICA_WAIT: Final = 0.25
 _DISK_WAIT: Final = 1.5
 _SCHEMES: Final = {
@@ -45,25 +54,6 @@ _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "ma
     "max_waiting"
 }
 _COUNTS: Final = {"max_connections", "max_pending", "max_waiting"}
-_TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
-_SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
-
-
-class Address(NamedTuple):
-    """The host and port of a server. A tuple, as every call looks one up in a dictionary."""
-
-    host: str
-    port: int
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether the server is reached through a Unix socket, whose path is the host."""
-        return self.host.startswith("/")
-
-    def __str__(self) -> str:
-        if self.is_socket:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +113,55 @@ class StoreLocation:
     password: str | None = field(default=None, repr=False)
     tls_files: Mapping[str, str] | None = None
     """TLS files by option name; empty: the system's certificate authorities; None: no TLS."""
+    tls_options: TlsOptions = field(default_factory=TlsOptions)
+    """The passphrase of the client's key, and the names that certificates have to bear."""
     keyspace: Keyspace = field(default_factory=Keyspace)
     patience: Patience = Patience()
     embedded_options: Mapping[str, str] = field(default_factory=dict)
     reached_at: Mapping[Address, Address] = field(default_factory=dict)
     """The addresses to connect to in place of those that the cluster names, where the client is
     behind port forwarding or address translation."""
+    address_remap: AddressRemap | None = None
+    """Maps what ``reached_at`` does not."""
+    credential_source: CredentialSource | None = field(default=None, repr=False)
+    """Asked for the user and the password of each new connection; None: ``username`` and
+    ``password`` are fixed."""
+
+    def reach(self, address: Address) -> Address:
+        """Where the node at ``address`` is reached. Raises StoreFailed where the remap fails."""
+        return reached_through(address, self.reached_at, self.address_remap)
+
+    def certificate_name(self, address: Address) -> str:
+        """The name or the IP address that the certificate of the node at ``address`` must bear."""
+        return self.tls_options.name_of(address)
+
+    @property
+    def fixed_credentials(self) -> Credentials | None:
+        """The user and the password of the URL; None: a connection stays that of the default user.
+
+        A user may have no password (``nopass``): a server then accepts any.
+        """
+        if self.username is None and self.password is None:
+            return None
+        return Credentials(username=self.username, password=self.password or "")
+
+    @property
+    def has_password(self) -> bool:
+        """Whether connections log in with a password."""
+        return self.password is not None or self.credential_source is not None
+
+    def check_files(self) -> None:
+        """Raise ConfigurationError where an encrypted key cannot be opened, or a password file
+        cannot be read."""
+        self.tls_options.check_key(self.tls_files or {})
+        if isinstance(self.credential_source, PasswordFile):
+            try:
+                self.credential_source()
+            except (OSError, ValueError) as error:
+                raise ConfigurationError(
+                    f"password_file {self.credential_source.path} cannot be used:"
+                    f" {getattr(error, 'strerror', None) or 'it holds no text'}"
+                ) from None
 
 
 def parse_store_url(url: str) -> StoreLocation:
@@ -167,23 +200,32 @@ def parse_store_url(url: str) -> StoreLocation:
             patience=patience,
             embedded_options=options,
         )
-    tls_files = {name: options.pop(name) for name in _TLS_FILES & options.keys()}
+    tls = {name: options.pop(name) for name in TLS_OPTIONS & options.keys()}
     has_tls = scheme.startswith("rediss")
-    if tls_files and not has_tls:
-        raise ConfigurationError("TLS files need a URL that begins with rediss")
+    if tls and not has_tls:
+        raise ConfigurationError(f"TLS files and {min(tls)} need a URL that begins with rediss")
+    password_file = options.pop("password_file", None)
+    if password_file is not None and password is not None:
+        raise ConfigurationError("the store URL has a password and a password_file: leave one out")
+    remap = options.pop("address_remap", None)
     if scheme != "unix":
         location, _, database = location.partition("/")
         _refuse_databases(database.rstrip("/"))
     _refuse_databases(options.pop("db", ""))
     _refuse_surplus(options.keys())
+    seeds = (_socket(location),) if scheme == "unix" else _seeds(location, several=is_cluster)
+    tls_files, tls_options = read_tls_options(tls, seeds)
     return StoreLocation(
-        seeds=(_socket(location),) if scheme == "unix" else _seeds(location, several=is_cluster),
+        seeds=seeds,
         is_cluster=is_cluster,
         username=username,
         password=password,
-        tls_files=_readable(tls_files) if has_tls else None,
+        tls_files=tls_files if has_tls else None,
+        tls_options=tls_options,
         keyspace=keyspace,
         patience=patience,
+        reached_at={} if remap is None else read_remap(remap),
+        credential_source=None if password_file is None else PasswordFile(password_file, username),
     )
 
 
@@ -230,11 +272,10 @@ def _credentials(authority: str) -> tuple[str | None, str | None]:
 def _seeds(location: str, *, several: bool) -> tuple[Address, ...]:
     addresses = []
     for text in location.split(","):
-        match = _SEED.fullmatch(text)
-        port = int(match["port"] or DEFAULT_PORT) if match else 0
-        if match is None or not 1 <= port <= 65_535:
+        address = read_address(text)
+        if address is None:
             raise ConfigurationError(f"{text!r} in the store URL is not host:port")
-        addresses.append(Address(match["host"].strip("[]"), port))
+        addresses.append(address)
     if len(addresses) > 1 and not several:
         raise ConfigurationError(
             "several addresses need redis+cluster:// or rediss+cluster://; one server has one"
@@ -278,22 +319,6 @@ def _number(name: str, text: str) -> float:
     if name in _COUNTS and not number.is_integer():
         raise ConfigurationError(f"{name} in the store URL must be a whole number, not {text!r}")
     return number
-
-
-def _readable(tls_files: dict[str, str]) -> dict[str, str]:
-    for name, path in tls_files.items():
-        if not _is_file(path):
-            raise ConfigurationError(f"{name} of the store URL names no file: {path}")
-    if ("cert_file" in tls_files) != ("key_file" in tls_files):
-        raise ConfigurationError("cert_file and key_file of the store URL go together")
-    return tls_files
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # no right to enter the folder, or too long a name
-        return False
 
 
 def redact_store_url(url: str) -> str:

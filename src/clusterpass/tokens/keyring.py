@@ -6,7 +6,6 @@
 """
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,10 @@ from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_json_object
 
 if TYPE_CHECKING:
+    from clusterpass.tokens.key_file import KeyFileAccess
     from clusterpass.tokens.keys import SigningKey
+    from clusterpass.tokens.signer import Signer
 
-logger: Final = logging.getLogger("clusterpass.keys")
 _MOST_KEYS: Final = 100
 _LONGEST_WHY: Final = 300
 _PRIVATE: Final = frozenset({"d", "k", "priv"})
@@ -123,23 +123,47 @@ class KeyRing:
         return cls(fit, ignored=[error.message[:_LONGEST_WHY] for error in refusals])
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Return the ring of a file that holds a JWK Set.
+    def with_signer(
+        cls, jwk: Mapping[str, Any], signer: "Signer", *, others: "KeyRing | None" = None
+    ) -> Self:
+        """Return a ring whose signing key is in a KMS, an HSM or an agent.
 
-        Raises KeyRejected when the file cannot be read, is not a JWK Set, or holds an unfit key.
+        ``jwk``: the public half of that key (RFC 7517), with a ``kid``. ``signer``: signs with the
+        private half; it is tried once. ``others``: keys that verify as well, such as the last one.
+        With such a key alone, forms and cookies need ``Config.refresh_secrets``. Raises KeyRejected
+        when the JWK is unfit, and when what the signer makes is not a signature of this key.
         """
-        try:
-            text = Path(path).read_bytes()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "no such name"
-            raise KeyRejected(
-                f"the key file {path} cannot be read ({why});"
-                " make one with: clusterpass keys generate"
-            ) from None
-        ring = cls.from_jwks(text)
-        for why in ring.ignored:
-            logger.warning("ignored in %s: %s", path, why)
-        return ring
+        return cls([_signing_key().with_signer(jwk, signer), *(others.all() if others else ())])
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        access: "KeyFileAccess" = "private",
+        passphrase: str | None = None,
+    ) -> Self:
+        """Return the ring of a file that holds a JWK Set, or keys in PEM.
+
+        ``access``: ``private`` refuses a file with private keys that other users of the machine can
+        read, or that belongs to another user than this one or root; ``any`` does not look.
+        ``passphrase``: of encrypted PEM keys. In PEM, a key's ``kid`` is its thumbprint (RFC 7638).
+        Raises KeyRejected when the file cannot be read, and when it holds an unfit key.
+        """
+        from clusterpass.tokens.key_file import KeyFile  # noqa: PLC0415 (it loads this module)
+
+        ring = KeyFile(path, access=access, passphrase=passphrase).load()
+        return cls(ring.all(), ignored=ring.ignored)
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole set to a new file that only its owner can read, private keys included.
+
+        Raises ConfigurationError when the file exists already or cannot be written; nothing is
+        left of it then.
+        """
+        from clusterpass.tokens.write_secret import write_secret  # noqa: PLC0415 - seldom used
+
+        write_secret(Path(path), self.private_jwks_text())
 
     @property
     def signing_key(self) -> "SigningKey":

@@ -43,8 +43,9 @@ class IssuingVerbs(Verbs):
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
 
-        A token that is presented again within ``Config.refresh_grace`` gets the same successor;
-        after that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
+        A token that is presented again within ``Config.refresh_grace``, or before a token of its
+        exchange was used (``Config.refresh_retry``), gets the same successor; after that its
+        session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """

@@ -27,12 +27,16 @@ from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
+from clusterpass.tokens.keyring import KeyRing
 
 
 class SessionManager(IssuingVerbs, EndingVerbs):
@@ -52,7 +56,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
         """
-        self.config: Final = config
+        self.config = config
+        self._replacing: Final = threading.Lock()
         self._listeners = Listeners()
         flows = Flows(
             config,
@@ -81,7 +86,14 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._closing: Final = Closing(self._close)
 
     @classmethod
-    def from_url(cls, url: str, config: Config | None = None) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        config: Config | None = None,
+        *,
+        credentials: CredentialSource | None = None,
+        address_remap: AddressRemap | None = None,
+    ) -> Self:
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
@@ -89,12 +101,17 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         starts a local cluster, blocks until it is ready, and stops it when the manager is closed;
         ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
         the last one stops it. ``config``: required, except with ``embedded://``, which generates
-        keys for development and warns. Raises ConfigurationError for an invalid URL or without a
-        required ``config``, and EmbeddedClusterError when the cluster does not start.
+        keys for development and warns. ``credentials``: a function that returns the user and the
+        password of each new connection, as :class:`Credentials` or a tuple, for passwords that
+        change; ``address_remap``: a function that takes the ``(host, port)`` of a node and returns
+        those that lead there, for clusters whose own addresses do not. Raises ConfigurationError
+        for an invalid URL or without a required ``config``, and EmbeddedClusterError when the
+        cluster does not start.
         """
         if config is None:
             config = development_config(url)
-        return cls(open_store(url, SyncStore), config)
+        store = open_store(url, SyncStore, credentials=credentials, address_remap=address_remap)
+        return cls(store, config)
 
     def __enter__(self) -> Self:
         self._hearing.resume()
@@ -127,6 +144,26 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         finally:
             self._running.close()
             self.store.close()
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign and verify with ``keys`` from now on, without closing anything.
+
+        Calls that are under way end as they began. Access tokens of a key that is no longer there
+        are refused at once, also those in memory; refresh tokens do not depend on the keys, except
+        those of earlier releases. ``config.keys`` is ``keys`` afterwards. The method is not a
+        coroutine in either manager, and makes no round trip. Gates and login attempts of web
+        integrations keep the keys that they were made with. Raises ConfigurationError when ``keys``
+        can sign and those before could not, or the other way round.
+        """
+        with self._replacing:
+            before = self.config.keys
+            if keys.can_sign != before.can_sign:
+                raise ConfigurationError(
+                    "keys can be replaced by others that can sign if these can, and only then;"
+                    " open another manager"
+                )
+            self.config = dataclasses.replace(self.config, keys=keys)
+            self._flows.replace_keys(before, keys)
 
     def verify(
         self,

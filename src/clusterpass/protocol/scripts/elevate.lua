@@ -13,9 +13,11 @@
 -- A repeated call (same id) changes nothing: the answer is OK.
 --@include subject
 --@include elevation
+--@include use
 
-load()
 local session_id, id = ARGV[2], ARGV[7]
+local used = used_in(ACTIVITY and redis.call('HGET', ACTIVITY, session_id))
+load()
 local value = fields[session_id]
 
 local function step_up()
@@ -32,10 +34,12 @@ local function step_up()
             rotation = record.rotation, digest = record.digest, refreshed = record.refreshed,
             burst = record.burst, burst_span = record.burst_span,
         },
+        older_used = has_used(used, OWN_USED),
     }
     if before and before.first == record.rotation then
         -- The tokens of the step-up before were not used: the client may not have received them.
         elevation.older = before.older
+        elevation.older_used = before.older_used or has_used(used, OLDER_USED)
     end
     if elevation.ends_older then
         elevation.older = nil

@@ -5,6 +5,7 @@ from typing import Any
 
 from clusterpass import (
     AsyncSessionManager,
+    Config,
 )
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.calls.page_gate import PageGate
@@ -27,3 +28,17 @@ class Service:
     bodies: BodyReader
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
+
+    def replace_keys(self, config: Config) -> None:
+        """Go on with the keys of ``config``; all else in it is as before.
+
+        Raises ConfigurationError, and has changed nothing then.
+        """
+        keys = config.keys
+        self.sessions.replace_keys(keys)
+        if self.gate.csrf is not None:
+            self.gate.csrf.replace_keys(keys, config.refresh_secrets)
+        self.devices.replace_keys(keys, config.refresh_secrets)
+        if self.proxy_cookies is not None:
+            self.proxy_cookies.replace_keys(config)
+        self.jwks["keys"] = keys.public_jwks()["keys"]

@@ -137,6 +137,11 @@ class NearCache(Following):
         """Return the entry of ``token``, whose signature was verified; None when there is none."""
         return self._tokens.objects.get(token) or self._rebuilt(token)
 
+    @property
+    def era(self) -> int:
+        """How often tokens were forgotten; an entry is only kept in the era that it began in."""
+        return self._tokens.era
+
     def _rebuilt(self, token: str) -> CachedToken | None:
         if self._tokens.is_packed(token):
             with self._lock:
@@ -358,6 +363,14 @@ class NearCache(Following):
         if keys and self.on_pushed is not None:
             self.on_pushed(keys)
         return has_cutoff
+
+    def forget_tokens(self) -> None:
+        """Forget that signatures were verified, as a key that has signed tokens is trusted no more.
+
+        A verify that is under way still gets its answer, which is not kept.
+        """
+        with self._lock:
+            self._tokens.begin_era()
 
     def begin_anew(self) -> None:
         """Empty the cache and replace the lock; called in a forked child."""

@@ -29,6 +29,7 @@ class Adjust:
         self._keyspace = context.keyspace
         self._keeping = context.keeping
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
 
     def elevate(
@@ -47,7 +48,7 @@ class Adjust:
         an impersonation, ConfigurationError without a private key, and SessionUnknown,
         SessionExpired or SessionRevoked when the session is not live.
         """
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify returns it")
         check_level(self._config.levels, level)
@@ -57,6 +58,7 @@ class Adjust:
         session_id = decode_session_id(session.session_id)
         if session_id is None:
             raise SessionUnknown
+        tokens = yield from self._secrets.tokens()
         # The script decides the rotation, of which the digest is independent.
         token = tokens.first(session.subject, session_id)
         answer: Answer[adjust_calls.Elevated] = yield adjust_calls.elevate(

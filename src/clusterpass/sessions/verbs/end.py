@@ -21,6 +21,7 @@ from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
 from clusterpass.tokens.verifier import TokenVerifier
 
@@ -41,6 +42,10 @@ class End:
             clock_leeway=context.config.clock_leeway,
             clock=context.clock.wall,
         )
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept the access tokens that ``keys`` verify from now on."""
+        self._verifier = self._verifier.with_keys(keys)
 
     def logout(
         self, token: str, *, address: str | None = None, operation_id: str | None = None
@@ -141,7 +146,7 @@ class End:
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
         context = self._context
         if context.config.keys.can_sign:
-            token = self._refresh.genuine(refresh_token)
+            token = yield from self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
         # Without a private key only the stored digest of the secret can authenticate the token.
         token = parse_refresh_token(refresh_token)

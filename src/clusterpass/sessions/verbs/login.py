@@ -75,6 +75,7 @@ class Login:
         self._memory = context.memory
         self._cutoff = context.memory.cutoff
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
 
     def login(self, subject: str, options: LoginOptions) -> Flow[TokenPair]:
@@ -205,13 +206,14 @@ class Login:
     ) -> Flow[TokenPair]:
         """Open the session that ``options`` ask for, or the one that is ``prepared``."""
         wanted, event = prepared or self.prepare(subject, options)
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         keys = self._keyspace.keys_of(subject)
         pending = self._memory.denials.pending_bans(keys.sessions)
         if pending:
             self._refuse_pending_ban(pending, event)
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
+        tokens = yield from self._secrets.tokens()
         for _ in range(_MOST_TRIES):
             token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest

@@ -11,6 +11,8 @@ from clusterpass.model.clock import clock_in_use
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
@@ -22,6 +24,7 @@ from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.unavailable import unavailable
+from clusterpass.store.located import located
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
@@ -74,16 +77,22 @@ class StoreBase:
         renew_in_child(self)
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        credentials: CredentialSource | None = None,
+        address_remap: AddressRemap | None = None,
+    ) -> Self:
         """The store at ``url``. No connection is opened before the first call.
 
-        Raises ConfigurationError for a URL that cannot be parsed, and for ``embedded://``: only a
-        session manager starts servers.
+        ``credentials``, ``address_remap``: as for a session manager. Raises ConfigurationError for
+        a URL that cannot be parsed, and for ``embedded://``: only a session manager starts servers.
         """
         location = parse_store_url(url)
         if location.is_embedded:
             raise ConfigurationError("embedded:// is opened by a session manager")
-        return cls(location)
+        return cls(located(location, credentials, address_remap))
 
     @property
     def deadline(self) -> float:

@@ -4,11 +4,12 @@ Operators read the cause, so that they need not guess; nothing in it is secret.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from clusterpass.model.errors import CLOSED, StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreFailed, StoreUnavailable
 from clusterpass.model.store_causes import StoreCause
+from clusterpass.store.address import read_address
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind
 
@@ -57,8 +58,9 @@ def locate(error: StoreUnavailable, location: StoreLocation, node: Address | Non
     if error.node is None and node is not None:
         error.node = str(node)
     if error.node is not None and error.address is None:
-        reached = {str(name): str(at) for name, at in location.reached_at.items()}
-        error.address = reached.get(error.node, error.node)
+        named = Address(error.node, 0) if error.node.startswith("/") else read_address(error.node)
+        with suppress(StoreFailed):  # that of the remap
+            error.address = str(location.reach(named)) if named is not None else error.node
 
 
 @contextmanager
