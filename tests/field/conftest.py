@@ -1,25 +1,46 @@
 """Managers of both kinds over stores that are reached through something."""
 
+import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionManager
+from clusterpass.embedded.binary import find_server
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import StoreLocation
-from tests.cluster.conftest import Facade
+from tests.cluster.conftest import REDIS_SERVER, Facade
 
 from .servers import Servers, servers
 
 Opener = Callable[..., Any]
+PROGRAMS: Final = {
+    "valkey": str(find_server(None)),
+    "redis": REDIS_SERVER,
+    **({"other": other} if (other := os.environ.get("CLUSTERPASS_TEST_SERVER")) else {}),
+}
+"""The server programs with which tests of networks and missing commands run."""
+
+
+@pytest.fixture(scope="session", params=PROGRAMS)
+def server_program(request: pytest.FixtureRequest) -> str:
+    """Each of the server programs."""
+    return PROGRAMS[request.param]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedCluster]:
+def server(server_program: str) -> Iterator[EmbeddedCluster]:
     """One server, without replicas."""
-    with EmbeddedCluster(nodes=1) as running:
+    with EmbeddedCluster(nodes=1, server=server_program) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(server_program: str) -> Iterator[EmbeddedCluster]:
+    """Three shards, each with a replica."""
+    with EmbeddedCluster(nodes=6, node_timeout=5.0, server=server_program) as running:
         yield running
 
 
@@ -59,7 +80,7 @@ def opened(request: pytest.FixtureRequest, config: Config) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def started() -> Iterator[Servers]:
+def started(server_program: str) -> Iterator[Servers]:
     """Starts servers with options; they end with the test."""
-    with servers() as made:
+    with servers(server_program) as made:
         yield made

@@ -99,6 +99,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "rollbacks": 0,
         "grace_accepted": 0,
         "silent_nodes": (),
+        "missing_commands": (),
         "listeners": ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0),
     },
     Actor: {"reason": ""},

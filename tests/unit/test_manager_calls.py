@@ -74,6 +74,9 @@ class Store:
     def silent_nodes(self) -> tuple[str, ...]:
         return ("10.0.0.1:7000",)
 
+    def missing_commands(self) -> tuple[str, ...]:
+        return ("HELLO: nothing is pushed",)
+
     def owner_of(self, slot: int) -> int:
         return slot
 
@@ -215,6 +218,7 @@ def test_what_stats_add(manager: Any) -> None:
     told = manager.stats()
     assert told.durability == "as durable as this"
     assert told.silent_nodes == ("10.0.0.1:7000",)
+    assert told.missing_commands == ("HELLO: nothing is pushed",)
     assert (told.verification, told.staleness_bound) == ("cached", 0.4)
 
 

@@ -111,6 +111,11 @@ def test_an_error_without_a_class_is_taken_apart() -> None:
     assert server_error(exceptions.ResponseError("BUSY")) == ServerError("BUSY", "")
 
 
+@pytest.mark.parametrize("text", ["unknown command 'WAIT'", "This instance has cluster support"])
+def test_an_error_that_begins_with_no_code_has_lost_err(text: str) -> None:
+    assert server_error(exceptions.ResponseError(text)) == ServerError("ERR", text)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "is_stale"),
     [

@@ -27,6 +27,7 @@ from clusterpass.store.acl import (
     TOO_WIDE,
 )
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
 from clusterpass.store.topology.slots import named_host
@@ -52,6 +53,7 @@ SETTINGS: Final = (
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
 _JUDGE_RIGHTS: Final = b"""
+if not redis.acl_check_cmd then return false end
 local allowed = {}
 for index, call in ipairs(ARGV) do
   local words = {}
@@ -262,8 +264,11 @@ def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) ->
         return {each for each, reply in zip(commands, replies, strict=True) if reply == b"OK"}
     answers = node.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
     if isinstance(answers, ServerError):
-        # A user that may not run EVAL lacks at least that permission.
-        return _needed(options).keys() - {"eval"} if answers.code == "NOPERM" else None
+        # Where EVAL is forbidden or missing, at least that is lacking.
+        lacks_eval = answers.code == "NOPERM" or refused_command(answers) == "EVAL"
+        return _needed(options).keys() - {"eval"} if lacks_eval else None
+    if not isinstance(answers, list):
+        return None  # older than Redis 7.0
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
 
 

@@ -308,8 +308,9 @@ class StoreUnavailable(ClusterPassError):
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its
-    own name. Each is None where it is not known. An error of the operating system, such as
-    ``ConnectionRefusedError``, is the ``__cause__``.
+    own name. Each is None where it is not known. ``tried`` lists the nodes that were asked in vain
+    who owns the slots, each with the reason; it is empty where one has told. An error of the
+    operating system, such as ``ConnectionRefusedError``, is the ``__cause__``.
     """
 
     code = "store_unavailable"
@@ -320,6 +321,7 @@ class StoreUnavailable(ClusterPassError):
         "node": as_it_is,
         "address": as_it_is,
         "cause": as_it_is,
+        "tried": tuple,
     }
 
     @rebuildable
@@ -332,6 +334,7 @@ class StoreUnavailable(ClusterPassError):
         node: str | None = None,
         address: str | None = None,
         cause: "StoreCause | None" = None,
+        tried: tuple[str, ...] = (),
     ) -> None:
         """``retry_after``: seconds after which the client should retry. The others are those of the
         class."""
@@ -340,13 +343,18 @@ class StoreUnavailable(ClusterPassError):
         self.node = node
         self.address = address
         self.cause = cause
+        self.tried = tried
 
     def describe(self) -> str:
         """Return what has happened where, for the log of an operator; never show it to users."""
         where = self.node or "the store"
         if self.address is not None and self.address != self.node:
             where = f"{where} (reached at {self.address})"
-        return f"{where}: {SENTENCES.get(self.cause or '', self.reason or self.code)}"
+        what = SENTENCES.get(self.cause or "", self.reason or self.code)
+        if self.cause == "rights":  # the message names the command
+            what = self.message
+        tried = f"; asked in vain who owns the slots: {', '.join(self.tried)}" if self.tried else ""
+        return f"{where}: {what}{tried}"
 
 
 class StoreDenied(StoreUnavailable):
@@ -388,7 +396,7 @@ class RevocationPending(StoreUnavailable):
         super().__init__(message, reason=reason, retry_after=retry_after)
         if failure is not None:
             self.node, self.address = failure.node, failure.address
-            self.cause = failure.cause
+            self.cause, self.tried = failure.cause, failure.tried
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
 

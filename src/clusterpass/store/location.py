@@ -247,9 +247,9 @@ def _refuse_surplus(names: Set[str]) -> None:
 def _refuse_databases(text: str) -> None:
     if text not in {"", "0"}:
         raise ConfigurationError(
-            f"the store URL names the database {text!r}, but ClusterPass uses database 0, as"
-            " clusters have no other; give the applications of one server a namespace each:"
-            " ?namespace=NAME"
+            f"the store URL names the database {text!r}, but ClusterPass uses database 0 alone,"
+            " also of a cluster that has others (Valkey 9); give the applications of one store a"
+            " namespace each: ?namespace=NAME"
         )
 
 

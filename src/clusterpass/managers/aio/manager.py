@@ -305,6 +305,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             self._flows.stats(),
             durability=self.store.describe_durability(),
             silent_nodes=self.store.silent_nodes(),
+            missing_commands=self.store.missing_commands(),
             listeners=self._hearing.stats(),
         )
 

@@ -306,6 +306,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             self._flows.stats(),
             durability=self.store.describe_durability(),
             silent_nodes=self.store.silent_nodes(),
+            missing_commands=self.store.missing_commands(),
             listeners=self._hearing.stats(),
         )
 

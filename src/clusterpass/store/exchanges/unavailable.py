@@ -3,12 +3,12 @@
 Operators read the cause, so that they need not guess; nothing in it is secret.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from clusterpass.model.errors import CLOSED, StoreFailed, StoreUnavailable
-from clusterpass.model.store_causes import StoreCause
+from clusterpass.model.store_causes import SENTENCES, StoreCause
 from clusterpass.store.address import read_address
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind
@@ -30,6 +30,14 @@ _CAUSES: Final[dict[FaultKind, StoreCause]] = {
 def cause_of(fault: Fault) -> StoreCause | None:
     """What operators are told of ``fault``; None for an open breaker, which tells nothing."""
     return fault.cause or _CAUSES.get(fault.kind)
+
+
+def describe_tried(untold: Mapping[Address, Fault]) -> tuple[str, ...]:
+    """The nodes that were asked in vain who owns the slots, each with the reason, for operators."""
+    return tuple(
+        f"{node}: {SENTENCES.get(cause_of(fault) or '', fault.kind)}"
+        for node, fault in sorted(untold.items())
+    )
 
 
 def unavailable(

@@ -181,7 +181,8 @@ def server_error(error: ResponseError) -> ServerError:
         if isinstance(error, kind):
             return ServerError(code, text.removeprefix(f"{code} "))
     code, _, message = text.partition(" ")
-    return ServerError(code, message)
+    # ERR is cut off as well: what is left begins with a code only if it has another one.
+    return ServerError(code, message) if code.isupper() else ServerError("ERR", text)
 
 
 def connection_options(
