@@ -646,3 +646,19 @@ def test_how_the_key_file_is_read(monkeypatch, tmp_path):
     for read in (load_settings, Config.from_env):
         with pytest.raises(ConfigurationError, match=r"(?i)keys_file_access"):
             read()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "make"),
+    [
+        ("refresh_secrets", "refresh_secrets_file", new_refresh_secret),
+        ("key_encryption_keys", "key_encryption_keys_file", new_encryption_key),
+    ],
+)
+def test_secrets_may_be_in_a_file(monkeypatch, keys_file, tmp_path, name, setting, make):
+    path = tmp_path / "secrets"
+    path.write_text(make())
+    path.chmod(0o600)
+    monkeypatch.setenv(f"CLUSTERPASS_{setting.upper()}", str(path))
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    assert getattr(config, name) == (path.read_text(),)

@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 import click
 
 from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import json_option, print_json
 from clusterpass.cli.stored_keys import list_keys, revoke, rotate
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.algorithms import SigningAlgorithm
@@ -59,14 +60,15 @@ def of_the_file(command: Any) -> Any:
     show_default=True,
     help="File to create. An existing file is never overwritten.",
 )
-def generate(algorithm: str, output: Path) -> None:
+@json_option
+def generate(algorithm: str, output: Path, as_json: bool) -> None:
     """Generate a private signing key, readable by its owner only.
 
     The output is a JWK Set. CLUSTERPASS_KEYS_FILE tells the service where it is.
     """
     ring = KeyRing.generate(cast("SigningAlgorithm", algorithm))
     ring.save(output)
-    click.echo(f"wrote one {algorithm} key to {output}, key id {ring.signing_key.kid}", err=True)
+    _tell_what_was_written(ring, output, as_json=as_json)
 
 
 @keys.command(epilog=examples("clusterpass keys public keys.json > jwks.json"))
@@ -112,7 +114,8 @@ def encryption_key() -> None:
     help="File to create. An existing file is never overwritten.",
 )
 @of_the_file
-def import_keys(files: tuple[Path, ...], output: Path, **how: Any) -> None:
+@json_option
+def import_keys(files: tuple[Path, ...], output: Path, *, as_json: bool, **how: Any) -> None:
     """Write the keys in FILES to one JWK Set, readable by its owner only.
 
     FILES are keys in PEM (PKCS#8, PKCS#1, SEC1, OpenSSH, certificates) or JWK Sets. The first
@@ -120,9 +123,23 @@ def import_keys(files: tuple[Path, ...], output: Path, **how: Any) -> None:
     """
     ring = KeyRing(key for file in files for key in KeyFile(file, **how).load().all())
     ring.save(output)
+    _tell_what_was_written(ring, output, as_json=as_json, with_halves=True)
+
+
+def _tell_what_was_written(
+    ring: KeyRing, output: Path, *, as_json: bool, with_halves: bool = False
+) -> None:
+    """Say which keys are in ``output`` now; nothing of them is secret."""
+    written = [
+        {"key_id": key.kid, "algorithm": key.algorithm, "private": key.is_private}
+        for key in ring.all()
+    ]
+    if as_json:
+        print_json({"file": str(output), "keys": written})
+        return
     for key in ring.all():
-        half = "private" if key.is_private else "public"
-        click.echo(f"wrote one {half} {key.algorithm} key to {output}, key id {key.kid}", err=True)
+        half = f" {'private' if key.is_private else 'public'}" if with_halves else ""
+        click.echo(f"wrote one{half} {key.algorithm} key to {output}, key id {key.kid}", err=True)
 
 
 for command in (list_keys, revoke, rotate):

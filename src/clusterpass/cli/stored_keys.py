@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 @click.command("list", epilog=examples("clusterpass keys list", "clusterpass keys list --json"))
 @config_option
 @json_option
-def list_keys(config: Path | None, as_json: bool) -> None:
+def list_keys(config: Path | None, *, as_json: bool) -> None:
     """Show the signing keys that the store holds.
 
     A key is published before it signs (next), signs (active), verifies until its last token has
     expired (passive), and is retired then. No token of a revoked key is accepted.
     """
     with open_with_keys(config) as sessions:
-        show_keys(sessions.keys.list(), as_json)
+        show_keys(sessions.keys.list(), as_json=as_json)
 
 
 @click.command(epilog=examples("clusterpass keys rotate"))
 @config_option
 @json_option
-def rotate(config: Path | None, as_json: bool) -> None:
+def rotate(config: Path | None, *, as_json: bool) -> None:
     """Make the next signing key in the store, unless there is one.
 
     It signs after key_publish_before seconds, so that resource servers know it by then.
     """
     with open_with_keys(config) as sessions:
-        show_keys(sessions.keys.rotate(), as_json)
+        show_keys(sessions.keys.rotate(), as_json=as_json)
 
 
 @click.command(epilog=examples("clusterpass keys revoke 2Yw7QnV8 --yes"))
@@ -46,7 +46,7 @@ def rotate(config: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def revoke(kid: str, config: Path | None, as_json: bool, yes: bool) -> None:
+def revoke(kid: str, config: Path | None, *, as_json: bool, yes: bool) -> None:
     """Accept no token of the key KID any more, such as after a leak.
 
     If it signs, another key signs at once. Nobody is logged out: clients get new access tokens with
@@ -55,7 +55,7 @@ def revoke(kid: str, config: Path | None, as_json: bool, yes: bool) -> None:
     if not yes:
         click.confirm(f"Refuse every access token of the key {kid} from now on?", abort=True)
     with open_with_keys(config) as sessions:
-        show_keys(sessions.keys.revoke(kid), as_json)
+        show_keys(sessions.keys.revoke(kid), as_json=as_json)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def open_with_keys(config: Path | None) -> "Iterator[SessionManager]":
         yield sessions
 
 
-def show_keys(found: "tuple[ManagedKey, ...]", as_json: bool) -> None:
+def show_keys(found: "tuple[ManagedKey, ...]", *, as_json: bool) -> None:
     """Print the keys as a table, or as JSON."""
     if as_json:
         print_json([key.to_dict() for key in found])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterpass.cli.help_text import examples
-from clusterpass.cli.output import counted, json_option, print_json, printable
+from clusterpass.cli.output import counted, json_option, print_json, print_outcome, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
 
@@ -40,13 +40,14 @@ def users(context: click.Context, config: Path | None) -> None:
 )
 @click.argument("name")
 @_from_stdin
+@json_option
 @click.pass_obj
-def add(config: Path | None, name: str, password_stdin: bool) -> None:
+def add(config: Path | None, name: str, password_stdin: bool, as_json: bool) -> None:
     """Add the user NAME. The password is asked for, unless --password-stdin is given."""
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         directory.add(name, password)
-    click.echo(f"added {printable(name)}")
+    print_outcome(f"added {printable(name)}", {"name": name}, as_json=as_json)
 
 
 @users.command("list")
@@ -71,35 +72,44 @@ def list_users(config: Path | None, as_json: bool) -> None:
 
 @users.command()
 @click.argument("name")
+@json_option
 @click.pass_obj
-def disable(config: Path | None, name: str) -> None:
+def disable(config: Path | None, name: str, as_json: bool) -> None:
     """Refuse logins of user NAME from now on, and end the user's sessions."""
     with _directory(config) as directory:
         ended = directory.disable(name)
-    click.echo(f"disabled {printable(name)}, ended {counted(ended.count, 'session')}")
+    print_outcome(
+        f"disabled {printable(name)}, ended {counted(ended.count, 'session')}",
+        {"name": name, "ended": ended.count, "durable": ended.durable},
+        as_json=as_json,
+    )
 
 
 @users.command()
 @click.argument("name")
+@json_option
 @click.pass_obj
-def enable(config: Path | None, name: str) -> None:
+def enable(config: Path | None, name: str, as_json: bool) -> None:
     """Let the disabled user NAME log in again."""
     with _directory(config) as directory:
         directory.enable(name)
-    click.echo(f"enabled {printable(name)}")
+    print_outcome(f"enabled {printable(name)}", {"name": name}, as_json=as_json)
 
 
 @users.command()
 @click.argument("name")
 @_from_stdin
+@json_option
 @click.pass_obj
-def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
+def passwd(config: Path | None, name: str, password_stdin: bool, as_json: bool) -> None:
     """Change the password of user NAME, and end the user's sessions."""
     password = _new_password(from_stdin=password_stdin)
     with _directory(config) as directory:
         ended = directory.set_password(name, password)
-    click.echo(
-        f"changed the password of {printable(name)}, ended {counted(ended.count, 'session')}"
+    print_outcome(
+        f"changed the password of {printable(name)}, ended {counted(ended.count, 'session')}",
+        {"name": name, "ended": ended.count, "durable": ended.durable},
+        as_json=as_json,
     )
 
 

@@ -314,8 +314,7 @@ def load_settings(
     ``config_file``: the path of a TOML file, by default that in ``CLUSTERPASS_CONFIG``, if set.
     Raises ConfigurationError.
     """
-    path = config_file or os.environ.get(CONFIG_VARIABLE)
-    return make_settings(overrides or {}, _from_file(Path(path)) if path else {})
+    return make_settings(overrides or {}, settings_in_file(config_file))
 
 
 def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None = None) -> Settings:
@@ -323,7 +322,7 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
 
     ``file``: what a file says; by default, none is read. Raises ConfigurationError.
     """
-    given = {**(file or {}), **_from_environment()}
+    given = {**(file or {}), **settings_in_environment()}
     given.update((name, value) for name, value in overrides.items() if value is not None)
     try:
         return Settings(**given)
@@ -331,8 +330,8 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
         raise ConfigurationError(_describe(error.errors(include_input=False)[0])) from None
 
 
-def _from_environment() -> dict[str, Any]:
-    """The settings in the environment, as texts. A variable's name may be in any case.
+def settings_in_environment() -> dict[str, Any]:
+    """Return the settings in the environment, as texts. A variable's name may be in any case.
 
     Raises ConfigurationError for a misspelt name. Others may be there: Kubernetes sets variables
     for a Service that is named clusterpass, and an application may have its own.
@@ -357,7 +356,16 @@ def _nearest(name: str) -> str | None:
     return next(iter(get_close_matches(name, Settings.model_fields, 1, _ALIKE)), None)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
+    """Return what the file says, unchecked; nothing where there is none.
+
+    ``config_file``: by default that in ``CLUSTERPASS_CONFIG``. Raises ConfigurationError when it
+    cannot be read.
+    """
+    named = config_file or os.environ.get(CONFIG_VARIABLE)
+    if not named:
+        return {}
+    path = Path(named)
     if not path.is_file():
         raise ConfigurationError(
             f"the configuration file {path} does not exist; check the path in"
