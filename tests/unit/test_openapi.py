@@ -98,9 +98,16 @@ CALLS = {
         "LoginRequest",
     ),
     "POST /step-up": ("200 400 401 403 413 415 422 429 503", "tokens", True, "", "StepUpRequest"),
+    "POST /password": (
+        "200 400 401 403 413 415 422 429 503",
+        "tokens",
+        True,
+        "",
+        "PasswordRequest",
+    ),
 }
 """The answers, the chapter, whether a token is needed, the parameters (! required), the body."""
-LOGINS = {"POST /login", "POST /step-up"}
+LOGINS = {"POST /login", "POST /step-up", "POST /password"}
 
 
 def built(**given: Any) -> FastAPI:

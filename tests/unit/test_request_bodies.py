@@ -87,6 +87,11 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "remember": {"default": False},
         "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
     },
+    "PasswordRequest": {
+        "current_password!": PASSWORD,
+        "new_password!": PASSWORD,
+        "end_others": {"default": True},
+    },
     "RefreshRequest": {"refresh_token!": PASSWORD | {"maxLength": 4096}},
     "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1}},
     "ShortenRequest": {"lifetime": SECONDS, "idle_lifetime": SECONDS},

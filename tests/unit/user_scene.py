@@ -76,6 +76,7 @@ class Scene:
 
 
 PAIR = SimpleNamespace(session_id=SESSION_ID)
+CONFIG = SimpleNamespace(levels=("1", "2"))
 
 
 class Threads:
@@ -94,6 +95,8 @@ class Threads:
             login=scene.note("login", PAIR),
             revoke=scene.note("revoke"),
             revoke_all=scene.note("revoke_all", "ended"),
+            elevate=scene.note("elevate", PAIR),
+            config=CONFIG,
         )
 
     def run(self, outcome: Any) -> Any:
@@ -119,6 +122,8 @@ class Loop:
             login=scene.note_async("login", PAIR),
             revoke=scene.note_async("revoke"),
             revoke_all=scene.note_async("revoke_all", "ended"),
+            elevate=scene.note_async("elevate", PAIR),
+            config=CONFIG,
         )
 
     def run(self, outcome: Any) -> Any:

@@ -61,8 +61,11 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
     app.include_router(health_and_keys.router)
     app.include_router(administration.router)
     if service.settings.login_enabled:
+        has_directory = service.settings.password_check is None
         app.include_router(token_routes.login_router)
-        mount_page(app, Paths(service.settings.page_prefix))
+        if has_directory:
+            app.include_router(token_routes.directory_router)
+        mount_page(app, Paths(service.settings.page_prefix), has_directory=has_directory)
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.

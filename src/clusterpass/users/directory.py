@@ -11,7 +11,7 @@ the synchronous one on the caller's thread, the asynchronous one with hashing on
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import unquote
 
 from clusterpass.model.authentication_errors import InvalidCredentials
@@ -27,6 +27,8 @@ from clusterpass.users.passwords import PasswordHasher, check_new_password, chec
 from clusterpass.users.throttle import Throttle
 
 Result = TypeVar("Result")
+_MOST_REPLACEMENTS: Final = 5
+"""How often a hash may change while a password is being replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,39 @@ class Directory:
             return True
         # A different hash may be of the same password, rehashed by this login or a concurrent one.
         return (yield from self._fits(entry, password))
+
+    def change_password(
+        self, username: str, current: str, new: str, *, address: str | None, known: str
+    ) -> Procedure[None]:
+        """Replace the password of a user who knows it.
+
+        ``known``: the id of the user's live session, where a wrong ``current`` is counted. Raises
+        InvalidCredentials, TooManyAttempts, and InvalidInput for a bad password.
+        """
+        check_subject(username)
+        check_password(current)
+        check_new_password(new)
+        yield self._throttle.admit(username, address=address, known=known)
+        new_hash = None
+        for _ in range(_MOST_REPLACEMENTS):
+            entry = yield from self._find(username)
+            if not (yield from self._fits(entry, current)) or entry is None or entry.disabled:
+                raise InvalidCredentials
+            new_hash = new_hash or (yield from self._hash(new))
+            status = yield from _ask(
+                directory_calls.change_user(
+                    self._keyspace,
+                    username,
+                    field_name="password",
+                    value=new_hash,
+                    expected=entry.password_hash,
+                )
+            )
+            if status == "OK":
+                yield self._throttle.forget(username, known=known)
+                return
+            # Another hash, perhaps of the same password: a login may have replaced it meanwhile.
+        raise InvalidCredentials
 
     def set_password(self, username: str, password: str) -> Procedure[None]:
         """Replace a password; raise UserNotFound, or InvalidInput for a bad password."""

@@ -68,6 +68,16 @@ class StepUpRequest(RequestBody):
     password: Password
 
 
+class PasswordRequest(RequestBody):
+    """The password of the logged-in user, and the one that replaces it."""
+
+    current_password: Password
+    new_password: Password
+    end_others: bool = Field(
+        default=True, description="Whether the user's other sessions end, as they should."
+    )
+
+
 class RefreshRequest(RequestBody):
     """The refresh token to exchange; each can be used once."""
 

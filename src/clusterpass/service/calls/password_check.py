@@ -59,6 +59,11 @@ class Authenticator(Protocol):
         """
         ...
 
+    @property
+    def users(self) -> AsyncUserDirectory | None:
+        """The user directory; None where a function of the operator's checks passwords."""
+        ...
+
     async def close(self) -> None:
         """Release the threads."""
         ...
@@ -110,6 +115,11 @@ class DirectoryAuthenticator:
     ) -> None:
         """Check the password."""
         await self._users.authenticate(subject, password, address=address, known=known)
+
+    @property
+    def users(self) -> AsyncUserDirectory:
+        """The user directory."""
+        return self._users
 
     async def close(self) -> None:
         """Release the threads."""
@@ -168,6 +178,11 @@ class CustomAuthenticator:
         if await self._subject(subject, password) != subject:
             raise InvalidCredentials
         await self._throttle.forget(subject, known=known)
+
+    @property
+    def users(self) -> None:
+        """None: the users are the operator's."""
+        return
 
     async def close(self) -> None:
         """Release the threads."""

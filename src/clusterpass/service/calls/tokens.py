@@ -10,7 +10,12 @@ from clusterpass import (
     TooManyAttempts,
 )
 from clusterpass.service.asgi.messages import Scope, header_values
-from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
+from clusterpass.service.bodies.requests import (
+    LoginRequest,
+    PasswordRequest,
+    RefreshRequest,
+    StepUpRequest,
+)
 from clusterpass.service.calls.requests import log_attempt, operation_id_of
 from clusterpass.service.calls.service import Service
 from clusterpass.web.known_devices import DEVICE_HEADER
@@ -66,6 +71,22 @@ async def step_up(
         for_seconds=service.settings.step_up_seconds,
         amr=("pwd",),
         address=address,
+    )
+
+
+async def change_password(
+    service: Service, session: Session, body: PasswordRequest, address: str | None
+) -> TokenPair:
+    """Replace the password of the user of ``session``, which was verified with the store."""
+    users = service.authenticator.users
+    assert users is not None  # the call is offered with a directory alone
+    return await users.change_password(
+        session,
+        body.current_password.get_secret_value(),
+        body.new_password.get_secret_value(),
+        address=address,
+        end_others=body.end_others,
+        for_seconds=service.settings.step_up_seconds,
     )
 
 

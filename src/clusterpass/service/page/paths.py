@@ -8,6 +8,7 @@ HOME: Final = "/"
 LOGIN: Final = "/page/login"
 LOGOUT: Final = "/page/logout"
 CONFIRM: Final = "/page/confirm"
+PASSWORD: Final = "/page/password"  # noqa: S105 (a path)
 STEP_UP: Final = "/page/step-up"
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"

@@ -39,13 +39,15 @@ class Adjust:
         for_seconds: int,
         amr: Sequence[str],
         address: str | None,
+        password_changed: bool = False,
     ) -> Flow[TokenPair]:
         """Record a new authentication of the user; return tokens that claim it.
 
         The step-up applies to these tokens and to those of their refreshes. ``for_seconds``: how
-        long the step-up lasts, 1 second to one day. Raises InvalidInput, ImpersonationRefused for
-        an impersonation, ConfigurationError without a private key, and SessionUnknown,
-        SessionExpired or SessionRevoked when the session is not live.
+        long the step-up lasts, 1 second to one day. ``password_changed``: the user has changed the
+        password; this ends the tokens that were issued before. Raises InvalidInput,
+        ImpersonationRefused for an impersonation, ConfigurationError without a private key, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
         tokens = self._minting.require_private_key()
         if not isinstance(session, Session):
@@ -70,7 +72,8 @@ class Adjust:
             address=pack_address(address),
             step_up=self._minting.new_step_up(),
             refresh_digest=token.digest,
-            ends_older=self._config.step_up_ends_older_tokens,
+            ends_older=password_changed or self._config.step_up_ends_older_tokens,
+            password_changed=password_changed,
         )
         stored = answer.reply.stored
         record = live_record(stored)
@@ -80,12 +83,12 @@ class Adjust:
             )
         self._tell(
             SessionEvent(
-                "elevated",
+                "password_changed" if password_changed else "elevated",
                 session.subject,
                 stored.now,
                 session_ids=(session.session_id,),
                 address=address,
-                reason=level,
+                reason=None if password_changed else level,
             )
         )
         assert stored.elevation is not None

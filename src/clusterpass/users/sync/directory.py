@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar, Unpack
 
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import ClusterPassError
-from clusterpass.model.values import Ended, TokenPair
+from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
+from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
 from clusterpass.users.hashing import Hashing
@@ -139,6 +139,49 @@ class UserDirectory:
             self._sessions.revoke(proven.username, pair.session_id)
             raise InvalidCredentials
         return pair
+
+    def change_password(
+        self,
+        session: Session,
+        current: str,
+        new: str,
+        *,
+        address: str | None = None,
+        end_others: bool = True,
+        for_seconds: int = 300,
+    ) -> TokenPair:
+        """Replace the password of the user of ``session``, who gives the ``current`` one.
+
+        Returns new tokens of the same session, those of a step-up of ``for_seconds`` (1 second to
+        one day); all tokens that were issued for it before end. The user's other sessions end,
+        unless ``end_others`` is False. ``session``: as ``SessionManager.verify`` returns it.
+        ``address``: the client's IP address, for the history. A wrong ``current`` password is
+        counted as a wrong password of a login is, in the session.
+
+        Raises InvalidCredentials, TooManyAttempts, InvalidInput for a new password of fewer than 8
+        characters, and ImpersonationRefused in an impersonation: nothing was changed. Raises
+        RevocationPending when the password is replaced but the end of the other sessions is not
+        confirmed, and what ``SessionManager.elevate`` raises: the session then keeps its tokens.
+        """
+        if session.act is not None:
+            raise ImpersonationRefused(
+                "The password cannot be changed in an impersonation.", reason="impersonated"
+            )
+        self._run(
+            self._directory.change_password(
+                session.subject, current, new, address=address, known=session.session_id
+            )
+        )
+        if end_others:
+            self._sessions.revoke_all(session.subject, keep=session.session_id)
+        return self._sessions.elevate(
+            session,
+            self._sessions.config.levels[0],
+            for_seconds=for_seconds,
+            amr=("pwd",),
+            address=address,
+            password_changed=True,
+        )
 
     def set_password(self, username: str, password: str) -> Ended:
         """Replace a password and end all sessions of the user.
