@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         LocalServerFailed as LocalServerFailed,
         LoginOvertaken as LoginOvertaken,
         OperationMismatch as OperationMismatch,
+        PasswordRefused as PasswordRefused,
         RequestRefused as RequestRefused,
         RevocationPending as RevocationPending,
         ScopeMissing as ScopeMissing,
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
     from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
+    from clusterpass.users.password_policy import PasswordPolicy as PasswordPolicy
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
         check_password as check_password,
@@ -183,6 +185,8 @@ _HOMES = {
     "OperationMismatch": "model.errors",
     "Overflow": "model.policy",
     "PasswordHasher": "users.passwords",
+    "PasswordPolicy": "users.password_policy",
+    "PasswordRefused": "model.errors",
     "PendingStats": "model.statistics",
     "RefreshTokenReused": "model.authentication_errors",
     "RequestRefused": "model.errors",

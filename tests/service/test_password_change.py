@@ -59,6 +59,19 @@ async def test_guesses_at_the_current_password_are_counted_in_the_session(
     await service.login(alice)  # nobody is locked out by it, and the password is what it was
 
 
+@pytest.mark.parametrize(
+    ("new", "reason"), [("password", "too_common"), ("fourteen chars", "too_short")]
+)
+async def test_a_new_password_that_is_easy_to_guess_is_refused(
+    start, settings, alice, directory, new, reason
+):
+    service = await start(settings.model_copy(update={"shortest_password": 8 + 7 * ("f" in new)}))
+    refused = await change(service, await service.login(alice), new=new)
+    assert (refused.status_code, refused.json()["error"]) == (422, "password_refused")
+    assert refused.json()["reason"] == reason
+    directory.authenticate(alice, PASSWORD)
+
+
 async def test_an_impersonation_changes_no_password(service, alice, manager, directory, new_name):
     helper = new_name()
     directory.add(helper, PASSWORD)

@@ -63,6 +63,8 @@ PUBLIC = [
     "OperationMismatch",
     "Overflow",
     "PasswordHasher",
+    "PasswordPolicy",
+    "PasswordRefused",
     "PendingStats",
     "RefreshTokenReused",
     "RequestRefused",

@@ -12,6 +12,8 @@ from clusterpass import (
     ImpersonationRefused,
     InvalidCredentials,
     InvalidInput,
+    PasswordPolicy,
+    PasswordRefused,
     ThrottlePolicy,
     TooManyAttempts,
     User,
@@ -83,6 +85,38 @@ def test_a_bad_name_or_password_is_refused_before_the_store_is_asked(
     with pytest.raises(InvalidInput):
         face.run(getattr(opened(face, scene), verb)(name, password))
     assert scene.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        ("alice", "too short", "too_short"),
+        ("alice", "123456789123456789", "too_common"),
+        ("alice-and-bob", "alice-and-bob-1", "like_user_name"),
+    ],
+)
+def test_a_chosen_password_fits_the_policy(
+    face: Any, name: str, password: str, reason: str
+) -> None:
+    scene, session = Scene(), SimpleNamespace(subject=name, session_id=SESSION_ID, act=None)
+    directory = opened(face, scene, passwords=PasswordPolicy(shortest=12))
+    for act in (
+        lambda: directory.add(name, password),
+        lambda: directory.set_password(name, password),
+        lambda: directory.change_password(session, PASSWORD, password),
+    ):
+        with pytest.raises(PasswordRefused) as refused:
+            face.run(act())
+        assert refused.value.reason == reason
+    assert scene.asked == []
+
+
+def test_a_password_of_before_the_policy_still_opens_sessions_and_is_rehashed(face: Any) -> None:
+    old = PasswordHasher(memory_kib=16).hash("password")
+    scene = Scene(user_find=[[old.encode(), b"0", 1000]])
+    face.run(opened(face, scene).authenticate("alice", "password"))
+    ((_, rehashed, _),) = arguments_of(scene, "user_change")
+    assert LIGHT.verify(rehashed.decode(), "password")
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,11 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
 @contextmanager
 def _directory(config: Path | None) -> "Iterator[UserDirectory]":
     from clusterpass import UserDirectory  # noqa: PLC0415 - quick --help
+    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
 
-    with open_sessions(config) as sessions:
-        yield UserDirectory(sessions)
+    policy = load_settings(config).passwords()
+    with open_sessions(config) as sessions, UserDirectory(sessions, passwords=policy) as directory:
+        yield directory
 
 
 def _new_password(*, from_stdin: bool) -> str:

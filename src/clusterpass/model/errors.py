@@ -4,6 +4,7 @@
     ├── ConfigurationError            configuration_invalid     500
     │   └── KeyRejected               key_rejected              500
     ├── InvalidInput                  invalid_input             400
+    │   └── PasswordRefused           password_refused          422
     ├── AuthenticationError           authentication_failed     401
     │   ├── InvalidCredentials        invalid_credentials       401
     │   ├── InvalidRefreshToken       invalid_refresh_token     401
@@ -155,6 +156,17 @@ class InvalidInput(ClusterPassError, ValueError):
 
     code = "invalid_input"
     status = 400
+
+
+class PasswordRefused(InvalidInput):
+    """The new password is too easy to guess.
+
+    ``reason`` is ``too_short``, ``too_common`` (it is on the list of common passwords) or
+    ``like_user_name`` (it is little more than the name of the user).
+    """
+
+    code = "password_refused"
+    status = 422
 
 
 class RequestRefused(ClusterPassError):

@@ -23,7 +23,8 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.users.names import prepare_name
-from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
+from clusterpass.users.password_policy import PasswordPolicy
+from clusterpass.users.passwords import PasswordHasher, check_password
 from clusterpass.users.throttle import Throttle
 
 Result = TypeVar("Result")
@@ -73,19 +74,21 @@ class Directory:
         keyspace: Keyspace,
         hasher: PasswordHasher,
         throttle: Throttle,
+        policy: PasswordPolicy,
         *,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         """``random_bytes``: returns n unpredictable bytes."""
+        self._policy = policy
         self._keyspace = keyspace
         self._hasher = hasher
         self._throttle = throttle
         self._random_bytes = random_bytes
 
     def add(self, username: str, password: str) -> Procedure[None]:
-        """Add a user; raise UserExists when the name is taken, InvalidInput for a bad password."""
+        """Add a user; raise UserExists when the name is taken, PasswordRefused by the policy."""
         check_subject(username)
-        password_hash = yield from self._hash(password)
+        password_hash = yield from self._hash_chosen(username, password)
         name = check_subject(prepare_name(username))
         if name != username and (yield from self._find(username)) is not None:
             raise UserExists
@@ -151,11 +154,11 @@ class Directory:
         """Replace the password of a user who knows it.
 
         ``known``: the id of the user's live session, where a wrong ``current`` is counted. Raises
-        InvalidCredentials, TooManyAttempts, and InvalidInput for a bad password.
+        InvalidCredentials, TooManyAttempts, and PasswordRefused by the policy.
         """
         check_subject(username)
         check_password(current)
-        check_new_password(new)
+        self._policy.check(new, username)
         yield self._throttle.admit(username, address=address, known=known)
         new_hash = None
         for _ in range(_MOST_REPLACEMENTS):
@@ -179,9 +182,9 @@ class Directory:
         raise InvalidCredentials
 
     def set_password(self, username: str, password: str) -> Procedure[None]:
-        """Replace a password; raise UserNotFound, or InvalidInput for a bad password."""
+        """Replace a password; raise UserNotFound, or PasswordRefused by the policy."""
         check_subject(username)
-        password_hash = yield from self._hash(password)
+        password_hash = yield from self._hash_chosen(username, password)
         yield from self._change(username, "password", password_hash)
 
     def set_disabled(self, username: str, *, disabled: bool) -> Procedure[None]:
@@ -218,8 +221,11 @@ class Directory:
             return self._hasher.needs_rehash(known)
         return bool((yield PasswordWork(lambda: self._hasher.is_as_typed(known, password))))
 
+    def _hash_chosen(self, username: str, password: str) -> Procedure[str]:
+        self._policy.check(password, username)
+        return (yield from self._hash(password))
+
     def _hash(self, password: str) -> Procedure[str]:
-        check_new_password(password)
         return str((yield PasswordWork(lambda: self._hasher.hash(password))))
 
     def _rehash(self, username: str, entry: StoredUser, password: str) -> Procedure[None]:

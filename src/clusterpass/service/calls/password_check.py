@@ -83,7 +83,10 @@ class DirectoryAuthenticator:
 
     def __init__(self, settings: Settings, sessions: AsyncSessionManager) -> None:
         self._users = AsyncUserDirectory(
-            sessions, hash_concurrency=settings.hash_concurrency, throttle=settings.throttle()
+            sessions,
+            hash_concurrency=settings.hash_concurrency,
+            throttle=settings.throttle(),
+            passwords=settings.passwords(),
         )
 
     async def login(

@@ -82,6 +82,7 @@ def _form(visit: Visit, visitor: Visitor, refused: Refusal | None = None) -> Res
         200 if refused is None else refused.status,
         {} if refused is None else refused.headers,
         username=session.subject,
+        shortest=visit.service.settings.shortest_password,
         error="" if refused is None else refused.error,
         form_token=visit.csrf.make(session.session_id),
     )

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from clusterpass import (
     Config,
     ConfigurationError,
+    PasswordPolicy,
     ThrottlePolicy,
     parse_store_url,
 )
@@ -79,6 +80,14 @@ class Settings(BrowserSettings):
         ge=1,
         le=64,
         description="Passwords that each worker hashes concurrently; each takes 46 MiB of memory.",
+    )
+    shortest_password: int = Field(
+        default=8,
+        ge=8,
+        le=64,
+        description="The fewest characters of a password that a user of the directory may choose."
+        " Passwords of before go on. NIST SP 800-63B-4 requires 15 where the password is the only"
+        " factor, and 8 where there is a second one.",
     )
     account_attempts: int = Field(
         default=10,
@@ -278,6 +287,10 @@ class Settings(BrowserSettings):
         """Return the host and the port of ``authz_grpc_address``; no port where it is not set."""
         host, _, port = (self.authz_grpc_address or "").rpartition(":")
         return host.strip("[]"), int(port) if port else None
+
+    def passwords(self) -> PasswordPolicy:
+        """Return which passwords users of the directory may choose."""
+        return PasswordPolicy(shortest=self.shortest_password)
 
     def throttle(self) -> ThrottlePolicy:
         """Return the limits of the login throttle."""

@@ -17,6 +17,7 @@ from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
 from clusterpass.users.hashing import AsyncHashing
+from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
@@ -42,14 +43,15 @@ class AsyncUserDirectory:
         most_waiting: int = 64,
         hasher: PasswordHasher | None = None,
         throttle: ThrottlePolicy | None = None,
+        passwords: PasswordPolicy | None = None,
     ) -> None:
         """``sessions``: its store holds the users, and stays open when the directory is closed.
 
         ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 for an
         event loop, no limit for threads). ``most_waiting``: logins that may wait for the hasher.
         ``hasher``: by default argon2id with the parameters that OWASP recommends. ``throttle``: the
-        limits of attempts. Raises ConfigurationError for a value out of range, and when argon2-cffi
-        is not installed.
+        limits of attempts. ``passwords``: which new ones are accepted. Raises
+        ConfigurationError for a value out of range, and when argon2-cffi is not installed.
         """
         self._sessions = sessions
         self._store = sessions.store
@@ -58,6 +60,7 @@ class AsyncUserDirectory:
             self._store.keyspace,
             hasher or PasswordHasher(),
             Throttle(self._store.keyspace, throttle or ThrottlePolicy()),
+            passwords or PasswordPolicy(),
             random_bytes=secrets.token_bytes,
         )
 
@@ -79,8 +82,8 @@ class AsyncUserDirectory:
     async def add(self, username: str, password: str) -> None:
         """Add a user, under the name that :meth:`name_of` returns.
 
-        Raises UserExists when the name is taken, and InvalidInput for a password of fewer than 8
-        characters.
+        Raises UserExists when the name is taken, and PasswordRefused for a password that is too
+        short, too common, or little more than the name.
         """
         await self._run(self._directory.add(username, password))
 
@@ -159,8 +162,8 @@ class AsyncUserDirectory:
         ``address``: the client's IP address, for the history. A wrong ``current`` password is
         counted as a wrong password of a login is, in the session.
 
-        Raises InvalidCredentials, TooManyAttempts, InvalidInput for a new password of fewer than 8
-        characters, and ImpersonationRefused in an impersonation: nothing was changed. Raises
+        Raises InvalidCredentials, TooManyAttempts, PasswordRefused as :meth:`add` does, and
+        ImpersonationRefused in an impersonation: nothing was changed. Raises
         RevocationPending when the password is replaced but the end of the other sessions is not
         confirmed, and what ``SessionManager.elevate`` raises: the session then keeps its tokens.
         """
@@ -187,7 +190,7 @@ class AsyncUserDirectory:
     async def set_password(self, username: str, password: str) -> Ended:
         """Replace a password and end all sessions of the user.
 
-        Raises UserNotFound, InvalidInput for a password of fewer than 8 characters, and
+        Raises UserNotFound, PasswordRefused as :meth:`add` does, and
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
         username = await self.name_of(username)
