@@ -37,6 +37,7 @@ from clusterpass.sessions.verbs import (
     online,
     refresh,
     subject as subject_verbs,
+    subject_data,
     verify,
 )
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
@@ -155,6 +156,7 @@ def test_every_flow_is_a_verb_of_the_manager():
             (get, "Get"),
             (adjust, "Adjust"),
             (subject_verbs, "SubjectFlows"),
+            (subject_data, "SubjectData"),
             (online, "Online"),
         )
     ]
@@ -176,7 +178,9 @@ def test_every_verb_is_tried_on_every_engine(verb):
     assert re.search(rf"(manager|own|sessions|apart)\.{re.escape(verb)}\(", tests)
 
 
-NOT_IN_THE_MODEL = {"revoke_before", "generation", "count", "page", "prune", "watch"}
+NOT_IN_THE_MODEL = {
+    *("revoke_before", "generation", "count", "page", "prune", "watch", "export", "erase"),
+}
 """What is about the whole namespace, is no part of a session's life, or lasts."""
 
 

@@ -334,6 +334,11 @@ SENT: dict[str, Sent] = {
         claims=b'{"a":1}',
         operation=OPERATION,
     ),
+    "erase": of_subject(
+        subject.erase,
+        *("erase", first(OPERATION, fingerprints.of_erase("alice"))),
+        operation=OPERATION,
+    ),
     "settle": of_subject(subject.settle, "settle", first()),
     "read_subject_bans": Sent(
         lambda: subject.read_subject_bans(KEYSPACE, "alice"), "read_fields", (SESSIONS,), (b"b",)
@@ -436,6 +441,10 @@ SENT: dict[str, Sent] = {
     "add_user": Sent(
         lambda: directory.add_user(KEYSPACE, "ann", password_hash="h", operation=OPERATION),
         *("user_add", (b"cp:{ann}:user",), (b"h", OPERATION)),
+    ),
+    "remove_user": Sent(
+        lambda: directory.remove_user(KEYSPACE, "ann", created_at=5),
+        *("user_remove", (b"cp:{ann}:user",), (5,)),
     ),
     "find_user": Sent(
         lambda: directory.find_user(KEYSPACE, "ann"), "user_find", (b"cp:{ann}:user",), ()

@@ -48,6 +48,8 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("set_claims", [b"OK", 4, 1], subject.ClaimsSet("OK", 4, is_changed=True)),
     ("set_claims", [b"OK", 4, 0], subject.ClaimsSet("OK", 4, is_changed=False)),
     ("settle", b"3", 3),
+    ("erase", b"3", 3),
+    ("remove_user", b"1", 1),
     ("read_subject_bans", [5999, BANS], (5, STORED_BANS)),
     ("read_subject_bans", [5999, b""], (5, ())),
     ("read_claims", [5999, b'{"a":1}'], {"a": 1}),

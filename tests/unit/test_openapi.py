@@ -76,6 +76,21 @@ CALLS = {
         "",
         "ClaimsRequest",
     ),
+    "GET /admin/export": ("200 400 401 403 422 503", "administration", True, "subject!", ""),
+    "POST /admin/erase": (
+        "200 400 401 403 413 415 422 503",
+        "administration",
+        True,
+        "",
+        "SubjectRequest",
+    ),
+    "DELETE /admin/users": (
+        "200 400 401 403 404 413 415 422 503",
+        "administration",
+        True,
+        "subject! erase",
+        "",
+    ),
     "POST /admin/impersonate": (
         "200 400 401 403 413 415 422 503",
         "administration",

@@ -95,6 +95,8 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
     "RefreshRequest": {"refresh_token!": PASSWORD | {"maxLength": 4096}},
     "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1}},
     "ShortenRequest": {"lifetime": SECONDS, "idle_lifetime": SECONDS},
+    "SubjectRequest": {"subject!": SUBJECT},
+    "DeleteUserQuery": {"subject!": SUBJECT, "erase": {"default": False}},
     "StepUpRequest": {"password!": PASSWORD},
     "EndSessionsQuery": {
         "subject!": SUBJECT,

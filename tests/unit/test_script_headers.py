@@ -30,7 +30,15 @@ STATUSES = {
     "journal_append": statuses.JournalAppendStatus,
     "journal_fill": statuses.JournalFillStatus,
 }
-NUMBERS = {"attempt", "forget_attempts", "never_promoted", "return_attempt", "touch", "unban"}
+NUMBERS = {
+    "attempt",
+    "forget_attempts",
+    "never_promoted",
+    "return_attempt",
+    "touch",
+    "unban",
+    "user_remove",
+}
 QUICK = {"login", "rotate"}
 """Scripts whose usual calls end before the functions of the others are made."""
 LABELS = ("KEYS", "ARGV", "Returns", "Status")

@@ -539,3 +539,39 @@ def test_an_impersonation_changes_no_password(face: Any) -> None:
     with pytest.raises(ImpersonationRefused):
         face.run(opened(face, scene).change_password(acting, PASSWORD, NEW))
     assert scene.asked == []
+
+
+def test_a_user_is_disabled_logged_out_and_removed(face: Any) -> None:
+    scene = Scene()
+    assert face.run(opened(face, scene).delete("alice")) == "ended"
+    assert scene.scripts() == ["user_change", "revoke_all", "user_find", "user_remove"]
+    assert scene.asked[0][2] == (b"disabled", b"1", b"")
+    assert scene.asked[-1][1:] == ((KEYSPACE.user("alice"),), (1000,))
+
+
+def test_a_user_who_is_erased(face: Any) -> None:
+    scene = Scene()
+    assert face.run(opened(face, scene).delete("alice", erase=True)) == "erased"
+    assert scene.scripts() == ["user_change", "erase", "user_find", "user_remove"]
+
+
+def test_nobody_is_deleted(face: Any) -> None:
+    scene = Scene(user_change=[b"UNKNOWN"])
+    with pytest.raises(UserNotFound):
+        face.run(opened(face, scene).delete("alice"))
+    assert scene.scripts() == ["user_change"]
+
+
+def test_a_user_whom_another_administrator_removed_meanwhile(face: Any) -> None:
+    scene = Scene(user_find=[NOBODY])
+    assert face.run(opened(face, scene).delete("alice")) == "ended"
+    assert "user_remove" not in scene.scripts()
+
+
+@pytest.mark.parametrize(
+    ("found", "user"),
+    [(ALICE, {"name": "alice", "disabled": False, "created_at": 1000}), (NOBODY, None)],
+)
+def test_an_export_has_the_user_and_no_hash(face: Any, found: Any, user: Any) -> None:
+    exported = face.run(opened(face, Scene(user_find=[found])).export("alice"))
+    assert exported == {"user": user, "subject": "alice"}

@@ -37,6 +37,7 @@ class Scene:
             "user_find": [ALICE],
             "user_add": [b"OK"],
             "user_change": [b"OK"],
+            "user_remove": [1],
             **replies,
         }
         self.asked: list[Any] = []
@@ -96,6 +97,8 @@ class Threads:
             revoke=scene.note("revoke"),
             revoke_all=scene.note("revoke_all", "ended"),
             elevate=scene.note("elevate", PAIR),
+            erase=scene.note("erase", "erased"),
+            export=scene.note("export", {"subject": "alice"}),
             config=CONFIG,
         )
 
@@ -123,6 +126,8 @@ class Loop:
             revoke=scene.note_async("revoke"),
             revoke_all=scene.note_async("revoke_all", "ended"),
             elevate=scene.note_async("elevate", PAIR),
+            erase=scene.note_async("erase", "erased"),
+            export=scene.note_async("export", {"subject": "alice"}),
             config=CONFIG,
         )
 

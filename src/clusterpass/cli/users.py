@@ -103,6 +103,35 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
     )
 
 
+@users.command(epilog=examples("clusterpass users delete alice --erase --yes"))
+@click.argument("name")
+@click.option(
+    "--erase", is_flag=True, help="Erase what the store knows of the user, too: the history."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.pass_obj
+def delete(config: Path | None, *, name: str, erase: bool, yes: bool) -> None:
+    """Remove user NAME, and end the user's sessions. This cannot be undone.
+
+    Bans of NAME stay in force, also for a user who is added under that name again: lift them with
+    clusterpass bans lift.
+    """
+    if not yes:
+        click.confirm(f"Delete {printable(name)}?", abort=True, err=True)
+    with _directory(config) as directory:
+        ended = directory.delete(name, erase=erase)
+    click.echo(f"deleted {printable(name)}, ended {counted(ended.count, 'session')}")
+
+
+@users.command(epilog=examples("clusterpass users export alice > alice.json"))
+@click.argument("name")
+@click.pass_obj
+def export(config: Path | None, name: str) -> None:
+    """Print what the store holds of user NAME as JSON, without secrets."""
+    with _directory(config) as directory:
+        print_json(directory.export(name))
+
+
 @contextmanager
 def _directory(config: Path | None) -> "Iterator[UserDirectory]":
     from clusterpass import UserDirectory  # noqa: PLC0415 - quick --help

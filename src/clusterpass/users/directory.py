@@ -192,6 +192,14 @@ class Directory:
         check_subject(username)
         yield from self._change(username, "disabled", "1" if disabled else "0")
 
+    def remove(self, username: str) -> Procedure[None]:
+        """Remove a user whose sessions have been ended; nothing happens when there is none."""
+        entry = yield from self._find(username)
+        if entry is not None:
+            yield from _ask(
+                directory_calls.remove_user(self._keyspace, username, created_at=entry.created_at)
+            )
+
     def describe(self, username: str) -> Procedure[User | None]:
         """Return a user, or None when there is no such user."""
         entry = yield from self._find(username)

@@ -59,6 +59,20 @@ class SubjectQuery(QueryParameters):
     subject: Subject
 
 
+class SubjectRequest(RequestBody):
+    """Which subject."""
+
+    subject: Subject
+
+
+class DeleteUserQuery(SubjectQuery):
+    """Which user, and whether to erase what is known of them."""
+
+    erase: bool = Field(
+        default=False, description="Whether the history and all else that is known is erased, too."
+    )
+
+
 class EndSessionsQuery(SubjectQuery):
     """Which sessions of a subject: one, those on one type of device, or all."""
 

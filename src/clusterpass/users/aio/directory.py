@@ -212,6 +212,33 @@ class AsyncUserDirectory:
         username = await self.name_of(username)
         await self._run(self._directory.set_disabled(username, disabled=False))
 
+    async def delete(self, username: str, *, erase: bool = False) -> Ended:
+        """Remove a user, and end all of the user's sessions.
+
+        ``erase``: what the store knows of the user is erased, too, as ``SessionManager.erase``
+        describes; otherwise the history stays until it expires. Bans of the name stay in force in
+        both cases: they hold for a user who is added under it again. Raises UserNotFound, and
+        RevocationPending when the end of the sessions is not confirmed: the user is then disabled,
+        and the call can be repeated.
+        """
+        username = await self.name_of(username)
+        await self._run(self._directory.set_disabled(username, disabled=True))
+        end = self._sessions.erase if erase else self._sessions.revoke_all
+        ended = await end(username)
+        await self._run(self._directory.remove(username))
+        return ended
+
+    async def export(self, username: str) -> dict[str, Any]:
+        """Return what the store holds of a user, as plain JSON for the user's own eyes.
+
+        The members are those of ``SessionManager.export``, and ``user`` with ``name``, ``disabled``
+        and ``created_at``; None when the directory has no such user. No password hash is in it.
+        """
+        username = await self.name_of(username)
+        user = await self._run(self._directory.describe(username))
+        held = await self._sessions.export(username)
+        return {"user": None if user is None else user.to_dict(), **held}
+
     async def list(self) -> builtins.list[User]:
         """Return every user, sorted by name.
 

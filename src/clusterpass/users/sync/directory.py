@@ -211,6 +211,33 @@ class UserDirectory:
         username = self.name_of(username)
         self._run(self._directory.set_disabled(username, disabled=False))
 
+    def delete(self, username: str, *, erase: bool = False) -> Ended:
+        """Remove a user, and end all of the user's sessions.
+
+        ``erase``: what the store knows of the user is erased, too, as ``SessionManager.erase``
+        describes; otherwise the history stays until it expires. Bans of the name stay in force in
+        both cases: they hold for a user who is added under it again. Raises UserNotFound, and
+        RevocationPending when the end of the sessions is not confirmed: the user is then disabled,
+        and the call can be repeated.
+        """
+        username = self.name_of(username)
+        self._run(self._directory.set_disabled(username, disabled=True))
+        end = self._sessions.erase if erase else self._sessions.revoke_all
+        ended = end(username)
+        self._run(self._directory.remove(username))
+        return ended
+
+    def export(self, username: str) -> dict[str, Any]:
+        """Return what the store holds of a user, as plain JSON for the user's own eyes.
+
+        The members are those of ``SessionManager.export``, and ``user`` with ``name``, ``disabled``
+        and ``created_at``; None when the directory has no such user. No password hash is in it.
+        """
+        username = self.name_of(username)
+        user = self._run(self._directory.describe(username))
+        held = self._sessions.export(username)
+        return {"user": None if user is None else user.to_dict(), **held}
+
     def list(self) -> builtins.list[User]:
         """Return every user, sorted by name.
 

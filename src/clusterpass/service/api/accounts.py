@@ -1,0 +1,86 @@
+"""The administration of accounts: what is known of a subject, and the users of the directory.
+
+Who may call is as for the rest of the administration (:mod:`.administration`).
+"""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from clusterpass import AsyncUserDirectory, InvalidInput
+from clusterpass.service.api.administration import (
+    Administrator,
+    OfSubject,
+    RecentAdministrator,
+)
+from clusterpass.service.api.dependencies import CurrentService, log_fields, unrepeated
+from clusterpass.service.api.openapi import BEARER_ONLY, problems
+from clusterpass.service.bodies import administration as schemas
+from clusterpass.service.bodies.responses import RevokedResponse
+
+router: Final = APIRouter(prefix="/admin", tags=["administration"])
+directory_router: Final = APIRouter(prefix="/admin", tags=["administration"])
+"""What needs the user directory."""
+_ONCE: Final = [Depends(unrepeated())]
+
+
+async def _users(service: CurrentService) -> AsyncUserDirectory:
+    users = service.authenticator.users
+    assert users is not None  # these calls are offered with a directory alone
+    return users
+
+
+Users = Annotated[AsyncUserDirectory, Depends(_users)]
+"""The user directory."""
+
+
+@router.get(
+    "/export",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 422, 503),
+    dependencies=_ONCE,
+)
+async def export(service: CurrentService, _: Administrator, query: OfSubject) -> dict[str, Any]:
+    """Return all that the store holds of a subject, without secrets, for the subject's own eyes."""
+    users = service.authenticator.users
+    if users is None:
+        return await service.sessions.export(query.subject)
+    return await users.export(query.subject)
+
+
+@router.post(
+    "/erase",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 413, 415, 422, 503),
+)
+async def erase(
+    request: Request, service: CurrentService, _: RecentAdministrator, body: schemas.SubjectRequest
+) -> RevokedResponse:
+    """End a subject's sessions, and erase its history, live claims, devices and addresses.
+
+    Bans stay in force.
+    """
+    log_fields(request)["target"] = body.subject
+    return RevokedResponse.of(await service.sessions.erase(body.subject))
+
+
+@directory_router.delete(
+    "/users",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 503),
+    dependencies=_ONCE,
+)
+async def delete_user(
+    request: Request,
+    users: Users,
+    administrator: RecentAdministrator,
+    query: Annotated[schemas.DeleteUserQuery, Query()],
+) -> RevokedResponse:
+    """Remove a user from the directory, and end the user's sessions.
+
+    With `erase`, what is known of the user is erased, too. Bans of the name stay in force.
+    """
+    log_fields(request)["target"] = query.subject
+    if await users.name_of(query.subject) == administrator.subject:
+        raise InvalidInput("You cannot delete yourself.")
+    return RevokedResponse.of(await users.delete(query.subject, erase=query.erase))
