@@ -74,7 +74,7 @@ def test_a_user_is_deleted_and_erased_after_a_confirmation(run, manager):
     run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
     manager.login("alice", device="Sofa")
     kept = run("users", "delete", "alice", text_in="n\n")
-    assert (kept.returncode, kept.stdout) == (1, "")
+    assert (kept.returncode, kept.stdout) == (130, "")
     assert "Delete alice?" in kept.stderr
     exported = json.loads(run("users", "export", "alice").stdout)
     assert exported["user"]["name"] == exported["subject"] == "alice"

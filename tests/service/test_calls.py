@@ -285,6 +285,10 @@ async def test_the_description_is_complete(service):
     assert set(document["paths"]) == {
         "/admin/bans",
         "/admin/claims",
+        "/admin/erase",
+        "/admin/export",
+        "/admin/users",
+        "/password",
         "/admin/history",
         "/admin/impersonate",
         "/admin/online",

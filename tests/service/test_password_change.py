@@ -10,6 +10,12 @@ from .page_browser import ACCESS, ADDRESS, FIREFOX, Browser, words
 NEW = "battery staple horse"
 
 
+@pytest.fixture
+def manager(directory):
+    """Another program on the same store, with the same keys."""
+    return directory._sessions
+
+
 async def change(service, tokens, current=PASSWORD, new=NEW, **more):
     body = {"current_password": current, "new_password": new, **more}
     return await service.client.post("/password", json=body, headers=bearer(tokens))
