@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         InvalidInput as InvalidInput,
         KeyRejected as KeyRejected,
         KeysUnavailable as KeysUnavailable,
+        LinkInvalid as LinkInvalid,
         LocalServerFailed as LocalServerFailed,
         LoginOvertaken as LoginOvertaken,
         OperationMismatch as OperationMismatch,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
     from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
+    from clusterpass.users.links import OneTimeLink as OneTimeLink
     from clusterpass.users.password_policy import PasswordPolicy as PasswordPolicy
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
@@ -172,6 +174,7 @@ _HOMES = {
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "KeysUnavailable": "model.errors",
+    "LinkInvalid": "model.errors",
     "ListenerScope": "model.events",
     "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",
@@ -180,6 +183,7 @@ _HOMES = {
     "LoginThrottle": "users.sync.throttle",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
+    "OneTimeLink": "users.links",
     "OnlineCount": "model.values",
     "OnlinePage": "model.values",
     "OperationMismatch": "model.errors",

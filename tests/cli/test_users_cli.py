@@ -104,3 +104,21 @@ def test_a_password_that_is_easy_to_guess(run):
     environment = {"CLUSTERPASS_SHORTEST_PASSWORD": "30"}
     short = run("users", "add", "alice", "--password-stdin", text_in=PASSWORD, **environment)
     assert "at least 30 characters" in short.stderr
+
+
+def test_links_are_printed_alone(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
+    directory = UserDirectory(manager)
+    environment = {"CLUSTERPASS_ISSUER": "https://auth.example", "CLUSTERPASS_PAGE_PREFIX": "/in"}
+    for verb, name in (("reset-link", "alice"), ("invite", "bob")):
+        made = run("users", verb, name, **environment)
+        assert made.stderr.startswith(f"for {name}, once, until 20")
+        address, _, token = made.stdout.removesuffix("\n").partition("?token=")
+        assert address == "https://auth.example/in/page/link"
+        directory.use_link(token, "battery staple horse")
+        directory.authenticate(name, "battery staple horse")
+    again = json.loads(run("users", "reset-link", "bob", "--json").stdout)
+    assert (again["name"], 3500 < again["expires_at"] - time.time() < 3700) == ("bob", True)
+    assert "?token=cpl_" in again["link"]
+    for verb, name in (("reset-link", "nobody"), ("invite", "alice")):
+        assert run("users", verb, name).returncode == 1

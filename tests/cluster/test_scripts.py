@@ -47,6 +47,9 @@ SCRIPTS = [
     "user_change",
     "user_find",
     "user_remove",
+    "link_make",
+    "link_find",
+    "link_use",
     "attempt",
     "forget_attempts",
     "return_attempt",
@@ -69,6 +72,7 @@ READERS = {
     "online_count",
     "online_page",
     "user_find",
+    "link_find",
     "journal_read",
     "never_promoted",
 }

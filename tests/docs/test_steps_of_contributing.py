@@ -19,6 +19,7 @@ from clusterpass.protocol.calls import (
     adjust as adjust_calls,
     directory,
     end as end_calls,
+    links,
     namespace,
     session,
     subject,
@@ -61,7 +62,7 @@ def text_of(*paths: str) -> str:
 
 def calls_about_a_subject() -> list[Any]:
     found = []
-    for module in (session, adjust_calls, end_calls, subject, directory):
+    for module in (session, adjust_calls, end_calls, subject, directory, links):
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 returned = get_type_hints(function).get("return")

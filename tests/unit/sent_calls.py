@@ -11,6 +11,7 @@ from clusterpass.protocol.calls import (
     end,
     fingerprints,
     journal,
+    links,
     namespace,
     old_tokens,
     session,
@@ -445,6 +446,18 @@ SENT: dict[str, Sent] = {
     "remove_user": Sent(
         lambda: directory.remove_user(KEYSPACE, "ann", created_at=5),
         *("user_remove", (b"cp:{ann}:user",), (5,)),
+    ),
+    "make_link": Sent(
+        lambda: links.make_link(KEYSPACE, "ann", digest=b"d" * 32, seconds=60),
+        *("link_make", (b"cp:{ann}:user",), (b"d" * 32, 60)),
+    ),
+    "find_link": Sent(
+        lambda: links.find_link(KEYSPACE, "ann", digest=b"d" * 32),
+        *("link_find", (b"cp:{ann}:user",), (b"d" * 32,)),
+    ),
+    "use_link": Sent(
+        lambda: links.use_link(KEYSPACE, "ann", digest=b"d" * 32, password_hash="hash"),
+        *("link_use", (b"cp:{ann}:user",), (b"d" * 32, b"hash")),
     ),
     "find_user": Sent(
         lambda: directory.find_user(KEYSPACE, "ann"), "user_find", (b"cp:{ann}:user",), ()

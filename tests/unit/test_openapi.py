@@ -84,6 +84,21 @@ CALLS = {
         "",
         "SubjectRequest",
     ),
+    "POST /admin/reset-link": (
+        "200 400 401 403 404 413 415 422 503",
+        "administration",
+        True,
+        "",
+        "SubjectRequest",
+    ),
+    "POST /admin/invite": (
+        "200 400 401 403 409 413 415 422 503",
+        "administration",
+        True,
+        "",
+        "SubjectRequest",
+    ),
+    "POST /password/link": ("204 400 404 413 415 422 503", "tokens", False, "", "LinkRequest"),
     "DELETE /admin/users": (
         "200 400 401 403 404 413 415 422 503",
         "administration",
@@ -122,7 +137,7 @@ CALLS = {
     ),
 }
 """The answers, the chapter, whether a token is needed, the parameters (! required), the body."""
-LOGINS = {"POST /login", "POST /step-up", "POST /password"}
+LOGINS = {"POST /login", "POST /step-up", "POST /password", "POST /password/link"}
 
 
 def built(**given: Any) -> FastAPI:

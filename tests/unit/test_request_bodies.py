@@ -87,6 +87,7 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "remember": {"default": False},
         "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
     },
+    "LinkRequest": {"token!": PASSWORD | {"maxLength": 512}, "new_password!": PASSWORD},
     "PasswordRequest": {
         "current_password!": PASSWORD,
         "new_password!": PASSWORD,

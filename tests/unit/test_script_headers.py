@@ -25,6 +25,7 @@ STATUSES = {
     "elevate": statuses.ElevateStatus,
     "ban": statuses.BanStatus,
     "set_claims": statuses.SetClaimsStatus,
+    "link_make": statuses.MakeLinkStatus,
     "user_add": statuses.AddUserStatus,
     "user_change": statuses.ChangeUserStatus,
     "journal_append": statuses.JournalAppendStatus,
@@ -38,6 +39,8 @@ NUMBERS = {
     "touch",
     "unban",
     "user_remove",
+    "link_find",
+    "link_use",
 }
 QUICK = {"login", "rotate"}
 """Scripts whose usual calls end before the functions of the others are made."""

@@ -38,6 +38,9 @@ class Scene:
             "user_add": [b"OK"],
             "user_change": [b"OK"],
             "user_remove": [1],
+            "link_make": [[b"OK", 5000]],
+            "link_find": [1],
+            "link_use": [1],
             **replies,
         }
         self.asked: list[Any] = []

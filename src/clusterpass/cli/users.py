@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterpass.cli.help_text import examples
-from clusterpass.cli.output import counted, json_option, print_json, printable
+from clusterpass.cli.output import counted, json_option, moment, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from clusterpass import UserDirectory
+    from clusterpass import OneTimeLink, UserDirectory
+    from clusterpass.service.settings.service import Settings
 
 _from_stdin = click.option(
     "--password-stdin",
@@ -103,6 +104,33 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
     )
 
 
+@users.command("reset-link", epilog=examples("clusterpass users reset-link alice"))
+@click.argument("name")
+@json_option
+@click.pass_obj
+def reset_link(config: Path | None, name: str, as_json: bool) -> None:
+    """Print a link by which user NAME sets a new password, once. An older link of NAME ends.
+
+    Whoever has the link can set the password: give it to the user alone.
+    """
+    settings = _settings(config)
+    with _directory(config) as directory:
+        made = directory.make_link(name, for_seconds=settings.reset_link_lifetime)
+    _print_link(settings, made, as_json=as_json)
+
+
+@users.command(epilog=examples("clusterpass users invite alice"))
+@click.argument("name")
+@json_option
+@click.pass_obj
+def invite(config: Path | None, name: str, as_json: bool) -> None:
+    """Add the user NAME, and print a link by which the user sets the first password."""
+    settings = _settings(config)
+    with _directory(config) as directory:
+        made = directory.invite(name, for_seconds=settings.invitation_lifetime)
+    _print_link(settings, made, as_json=as_json)
+
+
 @users.command(epilog=examples("clusterpass users delete alice --erase --yes"))
 @click.argument("name")
 @click.option(
@@ -135,11 +163,27 @@ def export(config: Path | None, name: str) -> None:
 @contextmanager
 def _directory(config: Path | None) -> "Iterator[UserDirectory]":
     from clusterpass import UserDirectory  # noqa: PLC0415 - quick --help
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
 
-    policy = load_settings(config).passwords()
+    policy = _settings(config).passwords()
     with open_sessions(config) as sessions, UserDirectory(sessions, passwords=policy) as directory:
         yield directory
+
+
+def _settings(config: Path | None) -> "Settings":
+    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415 - quick --help
+
+    return load_settings(config)
+
+
+def _print_link(settings: "Settings", made: "OneTimeLink", *, as_json: bool) -> None:
+    from clusterpass.service.calls.links import address_of_link  # noqa: PLC0415 - quick --help
+
+    address = address_of_link(settings, made.token)
+    if as_json:
+        print_json({"name": made.username, "link": address, "expires_at": made.expires_at})
+        return
+    click.echo(address)
+    click.echo(f"for {printable(made.username)}, once, until {moment(made.expires_at)}", err=True)
 
 
 def _new_password(*, from_stdin: bool) -> str:

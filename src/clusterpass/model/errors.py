@@ -32,6 +32,7 @@
     ├── ImpersonationRefused          impersonation_refused     403
     ├── SessionNotFound               session_not_found         404
     ├── UserNotFound                  user_not_found            404
+    ├── LinkInvalid                   link_invalid              404
     ├── UserExists                    user_exists               409
     ├── LoginOvertaken                login_overtaken           409
     ├── TooManySessions               too_many_sessions         409
@@ -262,6 +263,13 @@ class UserNotFound(ClusterPassError):
     """The user does not exist."""
 
     code = "user_not_found"
+    status = 404
+
+
+class LinkInvalid(ClusterPassError):
+    """The link is not valid any more; ask for a new one."""
+
+    code = "link_invalid"
     status = 404
 
 

@@ -22,6 +22,7 @@ from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
+from clusterpass.users.links import Links, OneTimeLink, read_token
 from clusterpass.users.names import prepare_name
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher, check_password
@@ -84,6 +85,7 @@ class Directory:
         self._hasher = hasher
         self._throttle = throttle
         self._random_bytes = random_bytes
+        self._links = Links(keyspace, random_bytes)
 
     def add(self, username: str, password: str) -> Procedure[None]:
         """Add a user; raise UserExists when the name is taken, PasswordRefused by the policy."""
@@ -199,6 +201,33 @@ class Directory:
             yield from _ask(
                 directory_calls.remove_user(self._keyspace, username, created_at=entry.created_at)
             )
+
+    def invite(self, username: str) -> Procedure[str]:
+        """Add a user with a password that nobody knows; return the name that is kept."""
+        yield from self.add(username, self._random_bytes(32).hex())
+        return check_subject(prepare_name(username))
+
+    def make_link(self, username: str, *, for_seconds: int) -> Procedure[OneTimeLink]:
+        """Make a one-time link for a user; raise UserNotFound when there is no such user."""
+        link: OneTimeLink = yield self._links.make(username, for_seconds=for_seconds)
+        return link
+
+    def open_link(self, token: str) -> Procedure[str]:
+        """Return the user of a link that can be used, and leave it; raise LinkInvalid."""
+        read = read_token(token)
+        yield self._links.find(read)
+        return read.username
+
+    def use_link(self, token: str, password: str) -> Procedure[str]:
+        """Set the password of a link's user, and end the link; return the name of the user.
+
+        Raises LinkInvalid, before anything is hashed, and PasswordRefused by the policy.
+        """
+        read = read_token(token)
+        yield self._links.find(read)
+        password_hash = yield from self._hash_chosen(read.username, password)
+        yield self._links.use(read, password_hash)
+        return read.username
 
     def describe(self, username: str) -> Procedure[User | None]:
         """Return a user, or None when there is no such user."""

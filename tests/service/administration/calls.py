@@ -10,6 +10,8 @@ ACTS = [
     ("POST", "/admin/impersonate", {"subject": "bob", "reason": "Ticket 7"}),
     ("POST", "/admin/erase", {"subject": "bob"}),
     ("DELETE", "/admin/users?subject=bob", None),
+    ("POST", "/admin/reset-link", {"subject": "bob"}),
+    ("POST", "/admin/invite", {"subject": "bob"}),
     ("POST", "/admin/revoke-before", {"time": 1}),
 ]
 READS = [

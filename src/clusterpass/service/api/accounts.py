@@ -17,6 +17,7 @@ from clusterpass.service.api.dependencies import CurrentService, log_fields, unr
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import administration as schemas
 from clusterpass.service.bodies.responses import RevokedResponse
+from clusterpass.service.calls.links import address_of_link
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 directory_router: Final = APIRouter(prefix="/admin", tags=["administration"])
@@ -84,3 +85,39 @@ async def delete_user(
     if await users.name_of(query.subject) == administrator.subject:
         raise InvalidInput("You cannot delete yourself.")
     return RevokedResponse.of(await users.delete(query.subject, erase=query.erase))
+
+
+@directory_router.post(
+    "/reset-link",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 503),
+)
+async def make_reset_link(
+    request: Request,
+    service: CurrentService,
+    users: Users,
+    _: RecentAdministrator,
+    body: schemas.SubjectRequest,
+) -> schemas.LinkResponse:
+    """Make a link by which a user sets a new password, once; an older one of the user ends."""
+    log_fields(request)["target"] = body.subject
+    made = await users.make_link(body.subject, for_seconds=service.settings.reset_link_lifetime)
+    return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
+
+
+@directory_router.post(
+    "/invite",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+)
+async def invite(
+    request: Request,
+    service: CurrentService,
+    users: Users,
+    _: RecentAdministrator,
+    body: schemas.SubjectRequest,
+) -> schemas.LinkResponse:
+    """Add a user to the directory, and make a link by which the user sets the first password."""
+    log_fields(request)["target"] = body.subject
+    made = await users.invite(body.subject, for_seconds=service.settings.invitation_lifetime)
+    return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))

@@ -39,7 +39,7 @@ _MEANINGS: Final = {
     400: "The request is malformed.",
     401: "The caller could not be authenticated; `error` and `reason` say why.",
     403: "The caller is not allowed to do this; `error` says why, and `ban` describes a ban.",
-    404: "The session does not exist.",
+    404: "The session, the user or the link does not exist.",
     409: "The request conflicts with the current state. With `too_many_sessions`, `sessions` lists"
     " the live sessions.",
     413: "The body is larger than 64 KiB.",

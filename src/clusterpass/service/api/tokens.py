@@ -79,6 +79,20 @@ async def change_password(
     return responses.TokenResponse.of(await calls.change_password(service, session, body, address))
 
 
+@directory_router.post(
+    "/password/link",
+    status_code=204,
+    response_class=Response,
+    responses=problems(400, 404, 413, 415, 422, 503),
+)
+async def use_link(
+    request: Request, service: CurrentService, body: requests.LinkRequest
+) -> Response:
+    """Set a password by a one-time link, which ends, as do all sessions of its user."""
+    await calls.use_link(service, body, log_fields(request))
+    return Response(status_code=204)
+
+
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))
 async def refresh(
     request: Request, service: CurrentService, address: Address, body: requests.RefreshRequest

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from clusterpass import (
     Applied,
+    OneTimeLink,
     OnlineCount,
     OnlinePage,
     RevokedBefore,
@@ -63,6 +64,22 @@ class SubjectRequest(RequestBody):
     """Which subject."""
 
     subject: Subject
+
+
+class LinkResponse(BaseModel):
+    """A one-time link by which a user sets a password."""
+
+    subject: str
+    link: str = Field(description="The address of the page, for the user alone.")
+    token: str = Field(description="The `token` in it, for POST /password/link.")
+    expires_at: int
+
+    @classmethod
+    def of(cls, made: OneTimeLink, address: str) -> Self:
+        """Return the body; ``address``: of the page."""
+        return cls(
+            subject=made.username, link=address, token=made.token, expires_at=made.expires_at
+        )
 
 
 class DeleteUserQuery(SubjectQuery):

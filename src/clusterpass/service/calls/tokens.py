@@ -11,6 +11,7 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.messages import Scope, header_values
 from clusterpass.service.bodies.requests import (
+    LinkRequest,
     LoginRequest,
     PasswordRequest,
     RefreshRequest,
@@ -88,6 +89,15 @@ async def change_password(
         end_others=body.end_others,
         for_seconds=service.settings.step_up_seconds,
     )
+
+
+async def use_link(service: Service, body: LinkRequest, fields: dict[str, Any]) -> None:
+    """Set a password by a one-time link. ``fields``: of the log line."""
+    users = service.authenticator.users
+    assert users is not None  # the call is offered with a directory alone
+    token = body.token.get_secret_value()
+    fields["subject"] = await users.user_of_link(token)
+    await users.use_link(token, body.new_password.get_secret_value())
 
 
 async def refresh(

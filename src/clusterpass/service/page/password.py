@@ -49,6 +49,11 @@ def unlike(fields: Fields) -> Refusal | None:
     return None
 
 
+def explained(error: InvalidInput) -> Refusal:
+    """Return why a new password is refused, as a sentence."""
+    return Refusal(422, f"{error.message[:1].upper()}{error.message[1:]}.")
+
+
 async def _changed(
     visit: Visit, users: AsyncUserDirectory, visitor: Visitor, fields: Fields
 ) -> Refusal | None:
@@ -66,7 +71,7 @@ async def _changed(
     except InvalidCredentials:
         return Refusal(401, "Your current password is incorrect.")
     except InvalidInput as error:
-        return Refusal(422, f"{error.message[:1].upper()}{error.message[1:]}.")
+        return explained(error)
     except TooManyAttempts as error:
         wait = error.retry_after
         return Refusal(429, f"Too many attempts. Try again in {duration(wait)}.", wait)

@@ -9,6 +9,7 @@ LOGIN: Final = "/page/login"
 LOGOUT: Final = "/page/logout"
 CONFIRM: Final = "/page/confirm"
 PASSWORD: Final = "/page/password"  # noqa: S105 (a path)
+LINK: Final = "/page/link"
 STEP_UP: Final = "/page/step-up"
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"

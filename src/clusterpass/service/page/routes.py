@@ -19,11 +19,13 @@ from clusterpass.service.page.handlers import (
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
+from clusterpass.service.page.link import open_link, use_link
 from clusterpass.service.page.login import log_in, open_login
 from clusterpass.service.page.password import change_password, open_password
 from clusterpass.service.page.paths import (
     CONFIRM,
     HOME,
+    LINK,
     LOGIN,
     LOGOUT,
     ONLINE,
@@ -65,6 +67,8 @@ def mount_page(app: FastAPI, paths: Paths, *, has_directory: bool) -> None:
         handlers += [
             ("GET", PASSWORD, open_password),
             ("POST", PASSWORD, form_handler(change_password)),
+            ("GET", LINK, open_link),
+            ("POST", LINK, use_link),
         ]
     for name, action in ACTIONS.items():
         guarded = requiring_recent_login(name, action)

@@ -89,6 +89,18 @@ class Settings(BrowserSettings):
         " Passwords of before go on. NIST SP 800-63B-4 requires 15 where the password is the only"
         " factor, and 8 where there is a second one.",
     )
+    reset_link_lifetime: int = Field(
+        default=3600,
+        ge=60,
+        le=14 * DAY,
+        description="Seconds for which a link by which a user sets a new password may be used.",
+    )
+    invitation_lifetime: int = Field(
+        default=3 * DAY,
+        ge=60,
+        le=14 * DAY,
+        description="Seconds for which an invited user may set the first password.",
+    )
     account_attempts: int = Field(
         default=10,
         ge=1,

@@ -10,6 +10,7 @@ import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from clusterpass.limits import DAY
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
@@ -17,6 +18,7 @@ from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
 from clusterpass.users.hashing import AsyncHashing
+from clusterpass.users.links import OneTimeLink
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
@@ -195,6 +197,43 @@ class AsyncUserDirectory:
         """
         username = await self.name_of(username)
         await self._run(self._directory.set_password(username, password))
+        return await self._sessions.revoke_all(username)
+
+    async def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
+        """Add a user who has no password yet, and make a link by which the user sets one.
+
+        ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
+        makes another. Raises UserExists and InvalidInput.
+        """
+        name = await self._run(self._directory.invite(username))
+        return await self._run(self._directory.make_link(name, for_seconds=for_seconds))
+
+    async def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
+        """Make a link by which a user sets a new password, once; an older link of the user ends.
+
+        Its ``token`` has to reach the user alone, and is kept nowhere. The password that the user
+        has goes on until then; if it is changed otherwise, or replaced by a better hash at a login,
+        the link ends. ``for_seconds``: how long the link may be used, 60 seconds to 14 days. Raises
+        UserNotFound and InvalidInput.
+        """
+        username = await self.name_of(username)
+        return await self._run(self._directory.make_link(username, for_seconds=for_seconds))
+
+    async def user_of_link(self, token: str) -> str:
+        """Return the name of the user of a link that can be used; the link stays.
+
+        Raises LinkInvalid for any other ``token``.
+        """
+        return await self._run(self._directory.open_link(token))
+
+    async def use_link(self, token: str, password: str) -> Ended:
+        """Set the password of the user of a link, and end the link and all sessions of the user.
+
+        Raises LinkInvalid for a ``token`` that cannot be used, PasswordRefused as :meth:`add` does
+        (the link stays), and RevocationPending when the password is set but the end of the sessions
+        is not confirmed.
+        """
+        username = await self._run(self._directory.use_link(token, password))
         return await self._sessions.revoke_all(username)
 
     async def disable(self, username: str) -> Ended:
