@@ -348,7 +348,14 @@ async def test_every_call_but_few_says_that_it_needs_a_token(service):
         for operation in operations.values()
         if "security" not in operation
     }
-    assert without == {"/login", "/refresh", "/healthz", "/readyz", "/.well-known/jwks.json"}
+    assert without == {
+        "/login",
+        "/password/link",
+        "/refresh",
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+    }
 
 
 async def test_a_path_with_an_encoded_slash_reaches_no_session(service, alice, directory):

@@ -85,18 +85,18 @@ CALLS = {
         "SubjectRequest",
     ),
     "POST /admin/reset-link": (
-        "200 400 401 403 404 413 415 422 503",
+        "200 400 401 403 404 413 415 422 502 503",
         "administration",
         True,
         "",
-        "SubjectRequest",
+        "MakeLinkRequest",
     ),
     "POST /admin/invite": (
-        "200 400 401 403 409 413 415 422 503",
+        "200 400 401 403 409 413 415 422 502 503",
         "administration",
         True,
         "",
-        "SubjectRequest",
+        "MakeLinkRequest",
     ),
     "POST /password/link": ("204 400 404 413 415 422 503", "tokens", False, "", "LinkRequest"),
     "DELETE /admin/users": (

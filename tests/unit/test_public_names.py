@@ -57,6 +57,7 @@ PUBLIC = [
     "LoginOptions",
     "LoginOvertaken",
     "LoginThrottle",
+    "MailFailed",
     "ManagerStats",
     "NodeStats",
     "OneTimeLink",

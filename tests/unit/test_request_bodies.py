@@ -88,6 +88,7 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
     },
     "LinkRequest": {"token!": PASSWORD | {"maxLength": 512}, "new_password!": PASSWORD},
+    "MakeLinkRequest": {"subject!": SUBJECT, "send_to": {"default": None, "maxLength": 254}},
     "PasswordRequest": {
         "current_password!": PASSWORD,
         "new_password!": PASSWORD,

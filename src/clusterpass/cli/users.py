@@ -16,12 +16,20 @@ from clusterpass.model.errors import InvalidInput
 
 if TYPE_CHECKING:
     from clusterpass import OneTimeLink, UserDirectory
+    from clusterpass.service.mail import MailKind, Sender
     from clusterpass.service.settings.service import Settings
 
 _from_stdin = click.option(
     "--password-stdin",
     is_flag=True,
     help="Read the password from the first line of standard input instead of asking for it.",
+)
+
+_send_to = click.option(
+    "--send-to",
+    metavar="ADDRESS",
+    help="Send the link to this mail address (settings: smtp_host or mail_sender) instead of"
+    " printing it.",
 )
 
 
@@ -104,31 +112,41 @@ def passwd(config: Path | None, name: str, password_stdin: bool) -> None:
     )
 
 
-@users.command("reset-link", epilog=examples("clusterpass users reset-link alice"))
+@users.command(
+    "reset-link",
+    epilog=examples(
+        "clusterpass users reset-link alice",
+        "clusterpass users reset-link alice --send-to alice@example.org",
+    ),
+)
 @click.argument("name")
+@_send_to
 @json_option
 @click.pass_obj
-def reset_link(config: Path | None, name: str, as_json: bool) -> None:
+def reset_link(config: Path | None, *, name: str, send_to: str | None, as_json: bool) -> None:
     """Print a link by which user NAME sets a new password, once. An older link of NAME ends.
 
     Whoever has the link can set the password: give it to the user alone.
     """
     settings = _settings(config)
+    send = _sender(settings, send_to)
     with _directory(config) as directory:
         made = directory.make_link(name, for_seconds=settings.reset_link_lifetime)
-    _print_link(settings, made, as_json=as_json)
+    _hand_over(settings, "reset", made, send_to, send, as_json=as_json)
 
 
 @users.command(epilog=examples("clusterpass users invite alice"))
 @click.argument("name")
+@_send_to
 @json_option
 @click.pass_obj
-def invite(config: Path | None, name: str, as_json: bool) -> None:
+def invite(config: Path | None, *, name: str, send_to: str | None, as_json: bool) -> None:
     """Add the user NAME, and print a link by which the user sets the first password."""
     settings = _settings(config)
+    send = _sender(settings, send_to)
     with _directory(config) as directory:
         made = directory.invite(name, for_seconds=settings.invitation_lifetime)
-    _print_link(settings, made, as_json=as_json)
+    _hand_over(settings, "invitation", made, send_to, send, as_json=as_json)
 
 
 @users.command(epilog=examples("clusterpass users delete alice --erase --yes"))
@@ -175,14 +193,35 @@ def _settings(config: Path | None) -> "Settings":
     return load_settings(config)
 
 
-def _print_link(settings: "Settings", made: "OneTimeLink", *, as_json: bool) -> None:
-    from clusterpass.service.calls.links import address_of_link  # noqa: PLC0415 - quick --help
+def _sender(settings: "Settings", send_to: str | None) -> "Sender | None":
+    from clusterpass.service.mail import check_address, make_sender  # noqa: PLC0415 - quick --help
+
+    return None if send_to is None else check_address(make_sender(settings), send_to)
+
+
+def _hand_over(
+    settings: "Settings",
+    kind: "MailKind",
+    made: "OneTimeLink",
+    to: str | None,
+    send: "Sender | None",
+    *,
+    as_json: bool,
+) -> None:
+    from clusterpass.service.calls.links import (  # noqa: PLC0415 - quick --help
+        address_of_link,
+        mail_with,
+    )
 
     address = address_of_link(settings, made.token)
+    if to is not None and send is not None:
+        send(mail_with(settings, kind, made, to))
+    link = None if to is not None else address
     if as_json:
-        print_json({"name": made.username, "link": address, "expires_at": made.expires_at})
+        members = {"name": made.username, "link": link, "sent_to": to}
+        print_json({**members, "expires_at": made.expires_at})
         return
-    click.echo(address)
+    click.echo(address if to is None else f"sent to {printable(to)}")
     click.echo(f"for {printable(made.username)}, once, until {moment(made.expires_at)}", err=True)
 
 

@@ -39,6 +39,7 @@
     ├── TooManyBans                   too_many_bans             409
     ├── OperationMismatch             operation_mismatch        422
     ├── TooManyAttempts               too_many_attempts         429
+    ├── MailFailed                    mail_failed               502
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
     │   └── RevocationPending         revocation_pending        503
@@ -410,6 +411,16 @@ class RevocationPending(StoreUnavailable):
             self.cause = failure.cause
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
+
+
+class MailFailed(ClusterPassError):
+    """The mail could not be sent.
+
+    Only the service and its commands raise it. ``reason`` is the name of the failure.
+    """
+
+    code = "mail_failed"
+    status = 502
 
 
 class KeysUnavailable(ClusterPassError):

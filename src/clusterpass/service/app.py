@@ -29,6 +29,7 @@ from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
+from clusterpass.service.mail import make_sender
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
@@ -71,6 +72,7 @@ class Application:
         self._settings: Final = settings
         self._config: Final = settings.session_config()
         self._check: Final = load_check(settings.password_check)
+        self._mail: Final = make_sender(settings)
         self._logger: Final = logger or make_logger(settings.log_format)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
@@ -114,7 +116,15 @@ class Application:
             )
             bodies = self._body_reader(gate)
             service = Service(
-                settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
+                settings,
+                manager,
+                authenticator,
+                jwks,
+                gate,
+                devices,
+                bodies,
+                self._mail,
+                proxy_cookies,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)

@@ -3,11 +3,12 @@
 Who may call is as for the rest of the administration (:mod:`.administration`).
 """
 
+import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from clusterpass import AsyncUserDirectory, InvalidInput
+from clusterpass import AsyncUserDirectory, InvalidInput, OneTimeLink
 from clusterpass.service.api.administration import (
     Administrator,
     OfSubject,
@@ -17,7 +18,9 @@ from clusterpass.service.api.dependencies import CurrentService, log_fields, unr
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import administration as schemas
 from clusterpass.service.bodies.responses import RevokedResponse
-from clusterpass.service.calls.links import address_of_link
+from clusterpass.service.calls.links import address_of_link, mail_with
+from clusterpass.service.calls.service import Service
+from clusterpass.service.mail import MailKind, check_address
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 directory_router: Final = APIRouter(prefix="/admin", tags=["administration"])
@@ -90,34 +93,48 @@ async def delete_user(
 @directory_router.post(
     "/reset-link",
     openapi_extra=BEARER_ONLY,
-    responses=problems(400, 401, 403, 404, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 502, 503),
 )
 async def make_reset_link(
     request: Request,
     service: CurrentService,
     users: Users,
     _: RecentAdministrator,
-    body: schemas.SubjectRequest,
+    body: schemas.MakeLinkRequest,
 ) -> schemas.LinkResponse:
     """Make a link by which a user sets a new password, once; an older one of the user ends."""
     log_fields(request)["target"] = body.subject
+    if body.send_to is not None:
+        check_address(service.mail, body.send_to)
     made = await users.make_link(body.subject, for_seconds=service.settings.reset_link_lifetime)
-    return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
+    return await _handed_over(service, "reset", made, body.send_to)
 
 
 @directory_router.post(
     "/invite",
     openapi_extra=BEARER_ONLY,
-    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 409, 413, 415, 422, 502, 503),
 )
 async def invite(
     request: Request,
     service: CurrentService,
     users: Users,
     _: RecentAdministrator,
-    body: schemas.SubjectRequest,
+    body: schemas.MakeLinkRequest,
 ) -> schemas.LinkResponse:
     """Add a user to the directory, and make a link by which the user sets the first password."""
     log_fields(request)["target"] = body.subject
+    if body.send_to is not None:
+        check_address(service.mail, body.send_to)
     made = await users.invite(body.subject, for_seconds=service.settings.invitation_lifetime)
-    return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
+    return await _handed_over(service, "invitation", made, body.send_to)
+
+
+async def _handed_over(
+    service: Service, kind: MailKind, made: OneTimeLink, to: str | None
+) -> schemas.LinkResponse:
+    if to is None:
+        return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
+    send = check_address(service.mail, to)
+    await asyncio.to_thread(send, mail_with(service.settings, kind, made, to))
+    return schemas.LinkResponse.sent(made, to)

@@ -47,6 +47,7 @@ _MEANINGS: Final = {
     422: "The body or the query has invalid or unknown fields; `fields` lists them. With"
     " `operation_mismatch`, the Idempotency-Key was used for another request.",
     429: "Too many attempts; wait as long as Retry-After says.",
+    502: "The mail server did not take the mail; the link was not sent. Repeat the request.",
     503: "The session store is unavailable; no session was ended. Retry after Retry-After seconds."
     " With `revocation_pending`, no replica has confirmed the revocation yet: if `retried` is"
     " true, it is in effect on this worker and is retried; otherwise repeat the request.",

@@ -1,8 +1,10 @@
-"""The addresses of one-time links, as users open them."""
+"""The addresses of one-time links, and how they reach their users."""
 
 from urllib.parse import urlencode
 
-from clusterpass.service.page.paths import LINK, Paths
+from clusterpass import OneTimeLink
+from clusterpass.service.mail import LinkMail, MailKind
+from clusterpass.service.settings.accounts import LINK_PATH
 from clusterpass.service.settings.service import Settings
 
 
@@ -12,4 +14,10 @@ def address_of_link(settings: Settings, token: str) -> str:
     It is at ``authz_portal`` or, where that is not set, at ``issuer`` and ``page_prefix``.
     """
     site = settings.authz_portal or f"{settings.issuer.rstrip('/')}{settings.page_prefix}"
-    return f"{site.rstrip('/')}{Paths().at(LINK)}?{urlencode({'token': token})}"
+    return f"{site.rstrip('/')}{LINK_PATH}?{urlencode({'token': token})}"
+
+
+def mail_with(settings: Settings, kind: MailKind, made: OneTimeLink, to: str) -> LinkMail:
+    """Return the mail that brings ``made`` to its user at the address ``to``."""
+    address = address_of_link(settings, made.token)
+    return LinkMail(kind, to, made.username, address, made.expires_at)

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Protocol, cast
 
 from clusterpass import (
@@ -11,11 +10,11 @@ from clusterpass import (
     AsyncSessionManager,
     AsyncUserDirectory,
     ClusterPassError,
-    ConfigurationError,
     InvalidCredentials,
     TokenPair,
     check_password,
 )
+from clusterpass.service.calls.named_function import load_function
 from clusterpass.service.settings.service import Settings
 
 Verdict = bool | str | None
@@ -209,18 +208,4 @@ class CustomAuthenticator:
 
 def load_check(path: str | None) -> PasswordCheck | None:
     """Return the function that ``module:function`` names; raise ConfigurationError if none."""
-    if path is None:
-        return None
-    module_name, _, names = path.partition(":")
-    try:
-        found: object = import_module(module_name)
-        for name in names.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            f"password_check: {path} cannot be imported ({type(error).__name__}: {error}); write"
-            " it as module:function, and add the directory of the module to PYTHONPATH"
-        ) from None
-    if not callable(found):
-        raise ConfigurationError(f"password_check: {path} is not callable; name a function")
-    return cast("PasswordCheck", found)
+    return None if path is None else load_function("password_check", path)

@@ -20,12 +20,12 @@ from pydantic_core import ErrorDetails
 from clusterpass import (
     Config,
     ConfigurationError,
-    PasswordPolicy,
     ThrottlePolicy,
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.browsers import BrowserSettings, PageSettings
+from clusterpass.service.settings.accounts import DOTTED_PATH, AccountSettings
+from clusterpass.service.settings.browsers import PageSettings
 from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
@@ -38,7 +38,6 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _GRPC_ADDRESS: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
-_DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _ALIKE: Final = 0.75
 """From which likeness on an unknown name is taken for a misspelt one."""
@@ -48,7 +47,7 @@ _OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"
 Network = IPv4Network | IPv6Network
 
 
-class Settings(BrowserSettings):
+class Settings(AccountSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(
@@ -80,26 +79,6 @@ class Settings(BrowserSettings):
         ge=1,
         le=64,
         description="Passwords that each worker hashes concurrently; each takes 46 MiB of memory.",
-    )
-    shortest_password: int = Field(
-        default=8,
-        ge=8,
-        le=64,
-        description="The fewest characters of a password that a user of the directory may choose."
-        " Passwords of before go on. NIST SP 800-63B-4 requires 15 where the password is the only"
-        " factor, and 8 where there is a second one.",
-    )
-    reset_link_lifetime: int = Field(
-        default=3600,
-        ge=60,
-        le=14 * DAY,
-        description="Seconds for which a link by which a user sets a new password may be used.",
-    )
-    invitation_lifetime: int = Field(
-        default=3 * DAY,
-        ge=60,
-        le=14 * DAY,
-        description="Seconds for which an invited user may set the first password.",
     )
     account_attempts: int = Field(
         default=10,
@@ -233,7 +212,7 @@ class Settings(BrowserSettings):
     @field_validator("password_check")
     @classmethod
     def _dotted(cls, value: str | None) -> str | None:
-        if value is not None and not _DOTTED_PATH.fullmatch(value):
+        if value is not None and not DOTTED_PATH.fullmatch(value):
             raise ValueError("write it as module:function, for example myapp.users:check")
         return value
 
@@ -288,6 +267,7 @@ class Settings(BrowserSettings):
                 "cookie_secure may be turned off only if host is a loopback address: session"
                 " cookies would be sent in plaintext"
             )
+        self.check_mail()
         self.check_portal(
             secure=self.cookie_secure,
             has_login=self.login_enabled,
@@ -299,10 +279,6 @@ class Settings(BrowserSettings):
         """Return the host and the port of ``authz_grpc_address``; no port where it is not set."""
         host, _, port = (self.authz_grpc_address or "").rpartition(":")
         return host.strip("[]"), int(port) if port else None
-
-    def passwords(self) -> PasswordPolicy:
-        """Return which passwords users of the directory may choose."""
-        return PasswordPolicy(shortest=self.shortest_password)
 
     def throttle(self) -> ThrottlePolicy:
         """Return the limits of the login throttle."""
