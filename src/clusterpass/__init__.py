@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from clusterpass.config import (
         Config as Config,
         Durability as Durability,
+        StoredAddresses as StoredAddresses,
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
@@ -218,6 +219,7 @@ _HOMES = {
     "StoreFailed": "model.errors",
     "StoreLocation": "store.location",
     "StoreUnavailable": "model.errors",
+    "StoredAddresses": "config",
     "SubjectBanned": "model.errors",
     "SyncStore": "store.drivers.sync",
     "ThrottlePolicy": "users.throttle",

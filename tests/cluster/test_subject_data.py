@@ -1,6 +1,7 @@
 """What the store holds of a subject is exported, and erased but for what keeps old tokens dead."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,18 @@ def test_an_erased_subject_begins_anew(manager, subject, pair):
     again = manager.login(subject, device="New")
     assert manager.verify(again.access_token).device == "New"
     assert [entry.kind for entry in manager.history(subject)] == ["login"]
+
+
+def test_little_is_kept_where_that_was_chosen(open_manager, config, engine, subject):
+    own = open_manager(replace(config, stored_addresses="network", stored_devices=False))
+    pair = own.login(subject, device="Sofa", device_type="phone", address="192.0.2.77")
+    own.refresh(pair.refresh_token, address="2001:db8:1:2::3")
+    own.elevate(own.verify(pair.access_token), "2", for_seconds=60, address="192.0.2.77")
+    own.logout(pair.access_token, address="192.0.2.77")
+    addresses = [entry.address for entry in own.history(subject)]
+    assert addresses == ["192.0.2.0", "192.0.2.0", "2001:db8:1::", "192.0.2.0"]
+    assert b"Sofa" not in b" ".join(fields_of(engine, subject).values())
+    assert own.history(subject)[-1].text == "phone"
 
 
 def test_erasing_nobody_is_no_error(manager, subject):

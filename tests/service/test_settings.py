@@ -235,6 +235,8 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "history_entries": 3,
         "generation_lifetime": 3700,
         "history_lifetime": 11,
+        "stored_addresses": "network",
+        "stored_devices": False,
         "index_online": False,
         "step_up_ends_older_tokens": True,
         "verification": "strict",

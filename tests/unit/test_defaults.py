@@ -68,6 +68,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "protected_subjects": frozenset(),
         "history_entries": 20,
         "history_lifetime": 0,
+        "stored_addresses": "full",
+        "stored_devices": True,
         "generation_lifetime": 3600,
         "index_online": True,
         "step_up_ends_older_tokens": False,

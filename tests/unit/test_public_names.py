@@ -93,6 +93,7 @@ PUBLIC = [
     "StoreFailed",
     "StoreLocation",
     "StoreUnavailable",
+    "StoredAddresses",
     "SubjectBanned",
     "SyncStore",
     "ThrottlePolicy",
@@ -141,6 +142,7 @@ ALIASES = {
     "ListenerScope",
     "Overflow",
     "ReuseClass",
+    "StoredAddresses",
     "RevocationReason",
     "VerificationMode",
 }

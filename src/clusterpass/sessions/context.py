@@ -10,6 +10,7 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.present import pack_address, reduce_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,10 @@ class Context:
     """Seconds after which the store gives up on a call."""
     memory: Memory
     minting: Minting
+
+    def stored_address(self, address: object) -> bytes:
+        """Return what the history keeps of an IP address; raise InvalidInput if it is no string."""
+        return reduce_address(pack_address(address), self.config.stored_addresses)
 
     @property
     def tombstone_seconds(self) -> int:

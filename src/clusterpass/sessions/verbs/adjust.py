@@ -17,7 +17,7 @@ from clusterpass.sessions.check_arguments import (
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_session, live_record, pack_address
+from clusterpass.sessions.present import describe_session, live_record
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 
@@ -28,6 +28,7 @@ class Adjust:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._minting = context.minting
         self._tell = context.tell
 
@@ -69,7 +70,7 @@ class Adjust:
             seconds=for_seconds,
             level=level,
             methods=methods,
-            address=pack_address(address),
+            address=self._stored_address(address),
             step_up=self._minting.new_step_up(),
             refresh_digest=token.digest,
             ends_older=password_changed or self._config.step_up_ends_older_tokens,

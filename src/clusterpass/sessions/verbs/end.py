@@ -14,7 +14,6 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import pack_address
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.revocations.end_all import EndAll
 from clusterpass.sessions.revocations.end_one import EndOne
@@ -50,7 +49,7 @@ class End:
         Raises InvalidToken or InvalidRefreshToken when the token is not genuine, and
         OperationMismatch when ``operation_id`` belongs to another request.
         """
-        packed_address = pack_address(address)
+        packed_address = self._context.stored_address(address)
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
         else:
