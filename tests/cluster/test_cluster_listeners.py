@@ -155,11 +155,14 @@ def test_what_another_process_does(
         with pytest.raises(RefreshTokenReused):
             other.refresh(pair.refresh_token, address="192.0.2.11")
         heard.wait_for(21)
-        eventually(lambda: len(told.events) >= 21)
+        fresh = other.verify(other.login("carol").access_token)
+        other.elevate(fresh, "1", for_seconds=60, address="192.0.2.12", password_changed=True)
+        heard.wait_for(23)
+        eventually(lambda: len(told.events) >= 23)
         assert [alike(event) for event in heard.events] == [alike(event) for event in told.events]
         assert set(told.kinds()) == {
             *("login", "refresh", "logged_out", "replaced", "revoked", "banned", "unbanned"),
-            *("reused", "elevated", "impersonated", "claims_changed"),
+            *("reused", "elevated", "password_changed", "impersonated", "claims_changed"),
         }
         for one, another in zip(heard.events, told.events, strict=True):
             assert abs(one.at - another.at) <= 2
