@@ -482,3 +482,18 @@ def test_under_gevent_it_is_refused(url: str) -> None:
         """,
         url,
     )
+
+
+def test_what_comes_after_a_subject_was_erased_is_told(
+    listening: Any, other: SessionManager
+) -> None:
+    heard = listen(listening)
+    for number in range(5):
+        other.login("alice", device=f"device {number}")
+    heard.wait_for(5)
+    other.erase("alice")
+    let_the_second_end()
+    other.login("alice", device="anew")
+    eventually(lambda: any(event.device == "anew" for event in heard.events))
+    assert [event.device for event in heard.events if event.kind == "login"][5:] == ["anew"]
+    assert {event.kind for event in heard.events} <= {"login", "revoked"}
