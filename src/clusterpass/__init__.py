@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         Config as Config,
         Durability as Durability,
         RefreshRetry as RefreshRetry,
+        StoredAddresses as StoredAddresses,
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
@@ -51,9 +52,12 @@ if TYPE_CHECKING:
         InvalidInput as InvalidInput,
         KeyRejected as KeyRejected,
         KeysUnavailable as KeysUnavailable,
+        LinkInvalid as LinkInvalid,
         LocalServerFailed as LocalServerFailed,
         LoginOvertaken as LoginOvertaken,
+        MailFailed as MailFailed,
         OperationMismatch as OperationMismatch,
+        PasswordRefused as PasswordRefused,
         RequestRefused as RequestRefused,
         RevocationPending as RevocationPending,
         ScopeMissing as ScopeMissing,
@@ -133,6 +137,8 @@ if TYPE_CHECKING:
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
     from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
+    from clusterpass.users.links import OneTimeLink as OneTimeLink
+    from clusterpass.users.password_policy import PasswordPolicy as PasswordPolicy
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
         check_password as check_password,
@@ -182,6 +188,7 @@ _HOMES = {
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "KeysUnavailable": "model.errors",
+    "LinkInvalid": "model.errors",
     "ListenerScope": "model.events",
     "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",
@@ -190,13 +197,17 @@ _HOMES = {
     "LoginThrottle": "users.sync.throttle",
     "ManagedKey": "tokens.managed_keys",
     "ManagedKeys": "tokens.managed_keys",
+    "MailFailed": "model.errors",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
+    "OneTimeLink": "users.links",
     "OnlineCount": "model.values",
     "OnlinePage": "model.values",
     "OperationMismatch": "model.errors",
     "Overflow": "model.policy",
     "PasswordHasher": "users.passwords",
+    "PasswordPolicy": "users.password_policy",
+    "PasswordRefused": "model.errors",
     "PendingStats": "model.statistics",
     "RefreshRetry": "config",
     "RefreshTokenReused": "model.authentication_errors",
@@ -225,6 +236,7 @@ _HOMES = {
     "StoreFailed": "model.errors",
     "StoreLocation": "store.location",
     "StoreUnavailable": "model.errors",
+    "StoredAddresses": "config",
     "SubjectBanned": "model.errors",
     "SyncStore": "store.drivers.sync",
     "ThrottlePolicy": "users.throttle",

@@ -25,6 +25,8 @@ Durability = Literal["replicated", "primary", "fsync"]
 _DURABILITIES: Final = frozenset(get_args(Durability))
 RefreshRetry = Literal["until_used", "grace"]
 _RETRIES: Final = frozenset(get_args(RefreshRetry))
+StoredAddresses = Literal["full", "network", "none"]
+_STORED_ADDRESSES: Final = get_args(StoredAddresses)
 
 
 def _name(name: str, value: object) -> None:
@@ -120,6 +122,11 @@ class Config:
     history_lifetime: int = 0
     """Seconds for which the history is kept after its last entry once the subject has no session
     (at most ten years)."""
+    stored_addresses: StoredAddresses = "full"
+    """What the history keeps of the addresses of clients: ``full``; ``network``, the first 24 bits
+    of IPv4 and 48 of IPv6; ``none``."""
+    stored_devices: bool = True
+    """Whether sessions and the history keep the names of devices; types of devices are kept."""
     generation_lifetime: int = 3600
     """Seconds for which the store remembers that all sessions of a subject were revoked (one hour
     to ten years): as long as the tokens of another library live while users move from it
@@ -293,7 +300,9 @@ class Config:
             isinstance(subject, str) for subject in protected
         ):
             raise ConfigurationError("protected_subjects must be a frozenset of subjects")
-        for name in ("index_online", "step_up_ends_older_tokens"):
+        if self.stored_addresses not in _STORED_ADDRESSES:
+            raise ConfigurationError("stored_addresses must be 'full', 'network' or 'none'")
+        for name in ("index_online", "step_up_ends_older_tokens", "stored_devices"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
 
@@ -337,6 +346,8 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("store_password_file", "store_server_name"),
     *("network_attempts", "network_window", "total_attempts", "total_window"),
     *("known_attempts", "known_window", "hosts", "cors_origins", "hsts_seconds", "hsts_always"),
-    *("header_timeout", "body_timeout", "slow_bodies", "max_connections"),
+    *("shortest_password", "reset_link_lifetime", "invitation_lifetime", "mail_sender"),
+    *("mail_from", "smtp_host", "smtp_port", "smtp_security", "smtp_ca_file", "smtp_username"),
+    *("smtp_password", "header_timeout", "body_timeout", "slow_bodies", "max_connections"),
 )
 """Settings that only the auth service reads, beside those above."""

@@ -46,6 +46,9 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
         manager.refresh(pair.refresh_token)
     manager.bans.add(subject, reason="fraud")
     manager.bans.lift(subject)
+    pair = manager.login(subject)
+    session = manager.verify(pair.access_token)
+    manager.elevate(session, "1", for_seconds=60, password_changed=True)
     return [
         "login",
         "elevated",
@@ -60,6 +63,8 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
         "reused",
         "banned",
         "unbanned",
+        "login",
+        "password_changed",
     ]
 
 

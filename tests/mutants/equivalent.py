@@ -44,6 +44,7 @@ READ_LITERALS = frozenset(
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",
+        "StoredAddresses",
         "TokenPlace",
         "VerificationMode",
     }

@@ -120,7 +120,7 @@ def test_users_from_adding_to_enabling(run, new_name):
     listed = json.loads(run("users", "list", "--json").stdout)
     assert [user["disabled"] for user in listed if user["name"] == name] == [True]
     assert run("users", "enable", name).returncode == 0
-    assert run("users", "passwd", name, "--password-stdin", text_in="12345678").returncode == 0
+    assert run("users", "passwd", name, "--password-stdin", text_in="87 moose").returncode == 0
     assert f"{name}\tenabled" in run("users", "list").stdout
     assert run("users", "disable", new_name()).returncode == 1
 

@@ -14,6 +14,7 @@ from clusterpass import (
     ConfigurationError,
     EmbeddedCluster,
     Hashing,
+    PasswordPolicy,
     SessionManager,
     SessionPolicy,
     ThrottlePolicy,
@@ -70,6 +71,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "protected_subjects": frozenset(),
         "history_entries": 20,
         "history_lifetime": 0,
+        "stored_addresses": "full",
+        "stored_devices": True,
         "generation_lifetime": 3600,
         "index_online": True,
         "step_up_ends_older_tokens": False,
@@ -81,6 +84,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "cache_bytes": 256 * MIB,
     },
     SessionPolicy: {"max_sessions": 50, "max_per_device": 0, "overflow": "oldest"},
+    PasswordPolicy: {"shortest": 8},
     ThrottlePolicy: {
         "account_attempts": 10,
         "account_window": 300,
@@ -230,7 +234,9 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("kind", [Config, SessionPolicy, ThrottlePolicy, WebSettings])
+@pytest.mark.parametrize(
+    "kind", [Config, PasswordPolicy, SessionPolicy, ThrottlePolicy, WebSettings]
+)
 def test_settings_are_given_by_name(kind: Any) -> None:
     """So that a release can add one anywhere."""
     with pytest.raises(TypeError, match="positional"):

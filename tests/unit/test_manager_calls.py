@@ -28,6 +28,8 @@ VERBS = [
     ("sessions", "subject.sessions"),
     ("get", "get.get"),
     ("history", "subject.history"),
+    ("export", "data.export"),
+    ("erase", "data.erase"),
     ("revoke", "end.revoke"),
     ("revoke_all", "end.revoke_all"),
     ("revoke_before", "end.revoke_before"),

@@ -4,6 +4,7 @@
     ├── ConfigurationError            configuration_invalid     500
     │   └── KeyRejected               key_rejected              500
     ├── InvalidInput                  invalid_input             400
+    │   └── PasswordRefused           password_refused          422
     ├── AuthenticationError           authentication_failed     401
     │   ├── InvalidCredentials        invalid_credentials       401
     │   ├── InvalidRefreshToken       invalid_refresh_token     401
@@ -31,12 +32,14 @@
     ├── ImpersonationRefused          impersonation_refused     403
     ├── SessionNotFound               session_not_found         404
     ├── UserNotFound                  user_not_found            404
+    ├── LinkInvalid                   link_invalid              404
     ├── UserExists                    user_exists               409
     ├── LoginOvertaken                login_overtaken           409
     ├── TooManySessions               too_many_sessions         409
     ├── TooManyBans                   too_many_bans             409
     ├── OperationMismatch             operation_mismatch        422
     ├── TooManyAttempts               too_many_attempts         429
+    ├── MailFailed                    mail_failed               502
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
     │   └── RevocationPending         revocation_pending        503
@@ -157,6 +160,17 @@ class InvalidInput(ClusterPassError, ValueError):
     status = 400
 
 
+class PasswordRefused(InvalidInput):
+    """The new password is too easy to guess.
+
+    ``reason`` is ``too_short``, ``too_common`` (it is on the list of common passwords) or
+    ``like_user_name`` (it is little more than the name of the user).
+    """
+
+    code = "password_refused"
+    status = 422
+
+
 class RequestRefused(ClusterPassError):
     """The request was refused because it appears to come from another site."""
 
@@ -250,6 +264,13 @@ class UserNotFound(ClusterPassError):
     """The user does not exist."""
 
     code = "user_not_found"
+    status = 404
+
+
+class LinkInvalid(ClusterPassError):
+    """The link is not valid any more; ask for a new one."""
+
+    code = "link_invalid"
     status = 404
 
 
@@ -399,6 +420,16 @@ class RevocationPending(StoreUnavailable):
             self.cause, self.tried = failure.cause, failure.tried
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
+
+
+class MailFailed(ClusterPassError):
+    """The mail could not be sent.
+
+    Only the service and its commands raise it. ``reason`` is the name of the failure.
+    """
+
+    code = "mail_failed"
+    status = 502
 
 
 class KeysUnavailable(ClusterPassError):

@@ -33,6 +33,7 @@ from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.mail import make_sender
 from clusterpass.service.managed_keys import FollowedKeys
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
@@ -79,6 +80,7 @@ class Application:
     ) -> None:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
         self._settings: Final = settings
+        self._mail: Final = make_sender(settings)
         self._logger: Final = logger or make_logger(settings.log_format)
         self._keys: Final = (
             None
@@ -139,7 +141,15 @@ class Application:
             )
             bodies = self._body_reader(gate)
             service = Service(
-                settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
+                settings,
+                manager,
+                authenticator,
+                jwks,
+                gate,
+                devices,
+                bodies,
+                self._mail,
+                proxy_cookies,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)

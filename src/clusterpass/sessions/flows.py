@@ -29,6 +29,7 @@ from clusterpass.sessions.verbs.old_tokens import OldTokens
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.sessions.verbs.subject import SubjectFlows
+from clusterpass.sessions.verbs.subject_data import SubjectData
 from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.tokens.keyring import KeyRing
 
@@ -106,6 +107,7 @@ class Flows:
         self.end: Final = End(context, self.refresh, confirm)
         self.adjust: Final = Adjust(context)
         self.subject: Final = SubjectFlows(context, confirm)
+        self.data: Final = SubjectData(context, self.subject, self.end)
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)

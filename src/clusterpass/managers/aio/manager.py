@@ -272,6 +272,16 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         """
         return await self._running.run(self._flows.subject.history(subject))
 
+    async def export(self, subject: str) -> dict[str, Any]:
+        """Return what the store holds of ``subject``, as plain JSON for the subject's own eyes.
+
+        The members: ``subject``, ``exported_at``, the live ``sessions``, ``ended_sessions`` of
+        which tokens may be around, ``history``, ``bans`` and ``claims``, in the form of
+        ``to_dict``. No token, key or digest is in it. Five round trips (``list_sessions.lua`` and
+        ``read_fields.lua``, twice each, and the revocation cutoff). Raises InvalidInput.
+        """
+        return await self._running.run(self._flows.data.export(subject))
+
     def on(
         self, *kinds: EventKind, scope: ListenerScope = "process"
     ) -> Callable[[AnyListener], AnyListener]:

@@ -5,6 +5,7 @@
 -- ARGV     1 see arguments   2 session id   3 seconds   4 level NUL methods   5 address
 --          6 line for the history   7 id of the step-up, 8 bytes   8 digest of its refresh token
 --          9 whether it ends the tokens that were issued before it: 1 or 0
+--          10 whether the user has changed the password in it: 1 or 0
 -- Returns  {status, the session as described}
 -- Status   OK            the step-up is in force
 --          IMPERSONATED  the session is an impersonation, which cannot step up
@@ -48,7 +49,8 @@ local function step_up()
     record.digest, record.rotation, record.refreshed = ARGV[8], elevation.first, now
     record.burst, record.burst_span = 0, 0
     put(session_id, pack_live(record))
-    note(ELEVATION, session_id, now, 1, ARGV[5], ARGV[6])
+    local event = ARGV[10] == '1' and PASSWORD_CHANGE or ELEVATION
+    note(event, session_id, now, 1, ARGV[5], ARGV[6])
 end
 
 local status = 'ENDED'

@@ -11,6 +11,7 @@ from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
+from clusterpass.service.mail import Sender
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.known_devices import KnownDevices
 
@@ -26,6 +27,8 @@ class Service:
     gate: PageGate
     devices: KnownDevices
     bodies: BodyReader
+    mail: Sender | None
+    """What sends one-time links; None where nothing does."""
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
 

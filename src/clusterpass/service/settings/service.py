@@ -24,7 +24,8 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.browsers import BrowserSettings, PageSettings
+from clusterpass.service.settings.accounts import DOTTED_PATH, AccountSettings
+from clusterpass.service.settings.browsers import PageSettings
 from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
@@ -37,7 +38,6 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _GRPC_ADDRESS: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
-_DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _ALIKE: Final = 0.75
 """From which likeness on an unknown name is taken for a misspelt one."""
@@ -47,7 +47,7 @@ _OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"
 Network = IPv4Network | IPv6Network
 
 
-class Settings(BrowserSettings):
+class Settings(AccountSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(
@@ -212,7 +212,7 @@ class Settings(BrowserSettings):
     @field_validator("password_check")
     @classmethod
     def _dotted(cls, value: str | None) -> str | None:
-        if value is not None and not _DOTTED_PATH.fullmatch(value):
+        if value is not None and not DOTTED_PATH.fullmatch(value):
             raise ValueError("write it as module:function, for example myapp.users:check")
         return value
 
@@ -267,6 +267,7 @@ class Settings(BrowserSettings):
                 "cookie_secure may be turned off only if host is a loopback address: session"
                 " cookies would be sent in plaintext"
             )
+        self.check_mail()
         self.check_portal(
             secure=self.cookie_secure,
             has_login=self.login_enabled,

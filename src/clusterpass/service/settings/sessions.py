@@ -20,6 +20,7 @@ from clusterpass import (
     RefreshRetry,
     SessionPolicy,
     SigningAlgorithm,
+    StoredAddresses,
     VerificationMode,
     check_subject,
     parse_store_url,
@@ -207,6 +208,17 @@ class SessionSettings(StoreAccess):
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."
     )
+    stored_addresses: StoredAddresses = Field(
+        default="full",
+        description="What the history keeps of the addresses of clients: `full`, `network` (the"
+        " first 24 bits of IPv4, 48 of IPv6), or `none`. The login throttle counts whole addresses,"
+        " for as long as its windows.",
+    )
+    stored_devices: bool = Field(
+        default=True,
+        description="Whether sessions and the history keep the names of devices. Types of devices"
+        " are kept.",
+    )
     generation_lifetime: int = Field(
         default=3600,
         ge=3600,
@@ -389,6 +401,8 @@ class SessionSettings(StoreAccess):
             "history_entries": self.history_entries,
             "generation_lifetime": self.generation_lifetime,
             "history_lifetime": self.history_lifetime,
+            "stored_addresses": self.stored_addresses,
+            "stored_devices": self.stored_devices,
             "index_online": self.index_online,
             "verification": self.verification,
             "staleness_bound": self.staleness_bound,

@@ -14,7 +14,6 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import pack_address
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.revocations.end_all import EndAll
 from clusterpass.sessions.revocations.end_one import EndOne
@@ -55,7 +54,7 @@ class End:
         Raises InvalidToken or InvalidRefreshToken when the token is not genuine, and
         OperationMismatch when ``operation_id`` belongs to another request.
         """
-        packed_address = pack_address(address)
+        packed_address = self._context.stored_address(address)
         signing = self._context.signing
         if signing is not None:
             yield from signing.ensure()

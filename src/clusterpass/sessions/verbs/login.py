@@ -44,7 +44,6 @@ from clusterpass.sessions.present import (
     describe_bans,
     describe_live,
     live_record,
-    pack_address,
 )
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
@@ -70,6 +69,7 @@ class Login:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._deadline = context.deadline
         self._random_bytes = context.random_bytes
         self._memory = context.memory
@@ -113,6 +113,9 @@ class Login:
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
         if "device" in options:
             options = {**options, "device": check_device(options["device"])}
+        told_device = options.get("device")
+        if not self._config.stored_devices:
+            options = {**options, "device": None}
         details, device, flags = self._describe(options)
         absolute, idle = self._lifetimes(options)
         address, replaced = options.get("address"), options.get("replace")
@@ -133,14 +136,14 @@ class Login:
             overflow=policy.overflow,
             replaced=b"" if replaced is None else check_session_to_replace(replaced),
             generation=None if generation is None else check_generation(generation),
-            address=b"" if address is None else pack_address(address),
+            address=b"" if address is None else self._stored_address(address),
             label=options.get("device") or options.get("device_type") or "",
         )
         event = SessionEvent(
             "login",
             subject,
             0,
-            device=options.get("device"),
+            device=told_device,
             device_type=options.get("device_type"),
             address=address,
         )

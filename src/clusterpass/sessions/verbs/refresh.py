@@ -21,7 +21,7 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
-from clusterpass.sessions.present import live_record, pack_address
+from clusterpass.sessions.present import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
@@ -37,6 +37,7 @@ class Refresh:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._deadline = context.deadline
         self._memory = context.memory
         self._minting = context.minting
@@ -51,7 +52,7 @@ class Refresh:
         not genuine or its session has ended.
         """
         self._minting.require_private_key()
-        packed_address = b"" if address is None else pack_address(address)
+        packed_address = b"" if address is None else self._stored_address(address)
         token = parse_refresh_token(refresh_token)
         tokens = yield from self._secrets.genuine(token)
         if tokens is None:
