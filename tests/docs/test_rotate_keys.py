@@ -60,8 +60,6 @@ def test_after_a_leak_there_is_a_new_key_alone(tmp_path: Path) -> None:
     KeyRing.generate().save(keys)
     before = KeyRing.load(keys)
     (block,) = blocks(section("If a key leaks"))
-    generate, revoke = block.splitlines()
-    run(generate, tmp_path)
+    run(block, tmp_path)
     assert len(KeyRing.load(keys)) == 1
     assert KeyRing.load(keys) != before
-    assert revoke.startswith("clusterpass sessions revoke-before")

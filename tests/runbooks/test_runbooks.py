@@ -106,6 +106,8 @@ def test_a_key_has_leaked(cluster_of, open_manager, command, keys_path, tmp_path
     after = open_manager(url, fresh)
     with pytest.raises(TokenKeyUnknown):
         after.verify(pair.access_token)
+    renewed = after.refresh(pair.refresh_token)
+    assert after.verify(renewed.access_token).session_id == pair.session_id, "nobody is logged out"
     forger = open_manager(url, write(tmp_path / "leaked.json", leaked))
     forged = forger.login("mallory")
     with pytest.raises(TokenKeyUnknown):

@@ -43,6 +43,7 @@ def test_the_key_that_signs_comes_first_and_retired_ones_not_at_all():
     assert [each.kid for each in schedule(*keys, now=NOW + LIFE).usable()] == ["d", "c", "b"]
     assert schedule().usable() == []
     assert schedule().active is None
+    assert schedule().described() == []
 
 
 def test_a_revoked_key_is_not_used_and_the_next_one_begins():

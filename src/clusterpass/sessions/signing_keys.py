@@ -67,14 +67,14 @@ class SigningKeys:
 
     def list(self) -> Flow[tuple[ManagedKey, ...]]:
         """Return all keys, the oldest first."""
-        yield from self._read(all_copies=True)
+        yield from self._read_all()
         self._known.use()
         return tuple(self._known.schedule().described())
 
     def rotate(self) -> Flow[tuple[ManagedKey, ...]]:
         """Make a key that signs after ``publish_before``, unless the next one is there already."""
         known = self._known
-        yield from self._read(all_copies=True)
+        yield from self._read_all()
         if not any(each.state == "next" for each in known.schedule().described()):
             yield from self._write(known.made(known.now() + known.how.publish_before))
         known.use()
@@ -83,7 +83,7 @@ class SigningKeys:
     def revoke(self, kid: str) -> Flow[tuple[ManagedKey, ...]]:
         """Let no token of a key be accepted any more; if it signs, another one does at once."""
         known = self._known
-        yield from self._read(all_copies=True)
+        yield from self._read_all()
         key = known.find(kid)
         if key is None:
             raise InvalidInput(f"there is no key {kid!r}; see: clusterpass keys list")
@@ -95,6 +95,11 @@ class SigningKeys:
             yield from self._write({KIND + kid: revoked.encode()}, always=True)
         known.use()
         return tuple(known.schedule().described())
+
+    def _read_all(self) -> Flow[None]:
+        """Know what every copy holds, and make the first or the next key when it is time."""
+        yield from self._read(all_copies=True)
+        yield from self._rotate_when_due()
 
     def _rotate_when_due(self) -> Flow[None]:
         known = self._known

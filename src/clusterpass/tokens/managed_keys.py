@@ -142,7 +142,7 @@ class KeySchedule:
         """All keys, the oldest first."""
         shown = []
         active = self.active
-        ends = [*self._begins()[1:], None]
+        ends = [*self._begins()[1:], None][: len(self._keys)]
         for each, ends_at, until in zip(self._keys, ends, self._verified_until(), strict=True):
             state: KeyState = "active" if each is active else "passive"
             if each is not active and each.signs_from > self._now:
