@@ -1,10 +1,11 @@
 """The dependencies of the verbs. Each verb takes the ones it needs when it is created."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
+from clusterpass.model.counters import Counters
 from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
@@ -27,6 +28,7 @@ class Context:
     """Seconds after which the store gives up on a call."""
     memory: Memory
     minting: Minting
+    counters: Counters = field(default_factory=Counters)
 
     @property
     def tombstone_seconds(self) -> int:

@@ -160,6 +160,12 @@ class TokenIndex:
             entry.is_doubtful = True
         self._packed.changed(key)
 
+    def is_leased(self, key: bytes, now: float) -> bool:
+        """Return whether a session of ``key`` that is held as an object has a running lease."""
+        found = self._by_key.get(key, ())
+        held = (found,) if isinstance(found, CachedToken) else found
+        return any(now < entry.lease.until for entry in held)
+
     def clear(self) -> None:
         """Drop all entries."""
         self.objects.clear()

@@ -57,12 +57,14 @@ class AsyncStore(StoreBase):
                     await asyncio.sleep(call.seconds)
                     call = flow.send(None)
                     continue
+                began = time.monotonic()
                 try:
                     answer = await self._perform(call)
                 except ClusterPassError as error:
                     self._tell(error)
                     call = flow.throw(error)
                 else:
+                    self.counters.answered(call.script.name, answer.node, time.monotonic() - began)
                     call = flow.send(answer)
         except StopIteration as stop:
             result: Result = stop.value

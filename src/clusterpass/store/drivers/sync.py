@@ -82,12 +82,14 @@ class SyncStore(StoreBase):
                     time.sleep(call.seconds)
                     call = flow.send(None)
                     continue
+                began = time.monotonic()
                 try:
                     answer = self._perform(call)
                 except ClusterPassError as error:
                     self._tell(error)
                     call = flow.throw(error)
                 else:
+                    self.counters.answered(call.script.name, answer.node, time.monotonic() - began)
                     call = flow.send(answer)
         except StopIteration as stop:
             result: Result = stop.value
