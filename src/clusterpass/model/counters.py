@@ -31,6 +31,11 @@ class Durations:
         self.seconds = 0.0
         """The sum of all durations."""
 
+    def add(self, other: "Durations") -> None:
+        """Count all that ``other`` has counted, too."""
+        self.counts[:] = map(sum, zip(self.counts, other.counts, strict=True))
+        self.seconds += other.seconds
+
     def clear(self) -> None:
         """Begin anew."""
         self.counts[:] = [0] * len(self.counts)

@@ -21,6 +21,7 @@ from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup
 from clusterpass.service.calls.page_gate import PageGate
@@ -29,6 +30,7 @@ from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
+from clusterpass.service.monitoring.setup import Monitoring
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
@@ -77,7 +79,15 @@ class Application:
         self._authorizing: Final = AuthzSetup.of(
             settings, self._config, self._logger, may_be_broken=is_successor
         )
-        self._door: Final = Door(self._route, settings, logger=self._logger, judges_itself=PREFIX)
+        self._monitoring: Final = Monitoring(settings, parent)
+        self._requests: Final = RequestCounts()
+        self._door: Final = Door(
+            self._route,
+            settings,
+            logger=self._logger,
+            requests=self._requests,
+            judges_itself=PREFIX,
+        )
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
@@ -114,7 +124,15 @@ class Application:
             )
             bodies = self._body_reader(gate)
             service = Service(
-                settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
+                settings,
+                manager,
+                authenticator,
+                jwks,
+                gate,
+                devices,
+                bodies,
+                proxy_cookies,
+                self._requests,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)
@@ -122,6 +140,7 @@ class Application:
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
+            tasks += self._monitoring.tasks(service, self._logger)
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
@@ -130,6 +149,7 @@ class Application:
             finally:
                 for task in tasks:
                     task.cancel()
+                await asyncio.wait(tasks)
                 if self._framework is not None:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework

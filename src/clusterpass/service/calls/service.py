@@ -1,12 +1,13 @@
 """What the calls work with; created when a worker starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clusterpass import (
     AsyncSessionManager,
 )
 from clusterpass.service.asgi.request_body import BodyReader
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -27,3 +28,4 @@ class Service:
     bodies: BodyReader
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
+    requests: RequestCounts = field(default_factory=RequestCounts)

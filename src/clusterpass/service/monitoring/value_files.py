@@ -1,0 +1,177 @@
+"""The files in which the workers of one service tell each other what they have counted.
+
+- A worker has a file for each type of metric, in the format of the multiprocess mode of
+  prometheus-client, and holds a lock while it lives.
+- What a dead worker has counted stays: a counter must not fall when a worker is replaced. Its
+  files are merged into one, and its gauges go.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from stat import S_ISDIR
+from typing import Any, Final
+
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from clusterpass import ConfigurationError
+from clusterpass.metrics.collecting import BOUND_TEXTS
+from clusterpass.metrics.families import Durations, Family, Sample
+
+_LOCK: Final = ".alive"
+_OF_THE_DEAD: Final = "ended"
+"""Stands in the place of a process id in the names of the files of all that have ended."""
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of our own in it, see below)
+Place = tuple[str, str]
+"""The beginning of a file's name, and the key in the file."""
+
+
+def folder_of(parent: int) -> Path:
+    """Return the folder for the workers of the process ``parent``, which only this user can enter.
+
+    Raises ConfigurationError where there is something else.
+    """
+    is_writable = _IN_MEMORY.is_dir() and os.access(_IN_MEMORY, os.W_OK)
+    base = _IN_MEMORY if is_writable else Path(tempfile.gettempdir())
+    # A process id may have belonged to another service, whose files were left.
+    folder = base / f"clusterpass-metrics-{os.geteuid()}-{parent}-{_started_at(parent)}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise ConfigurationError(f"metrics_address: {folder} is not a private folder; remove it")
+    return folder
+
+
+def _started_at(process: int) -> str:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text("latin-1")
+    except OSError:  # not Linux
+        return "0"
+    return stat.rpartition(")")[2].split()[19]
+
+
+class WorkerFiles:
+    """The files of one worker."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder``: that of all workers of the service."""
+        self._folder: Final = folder
+        self._pid: Final = os.getpid()
+        self._files: Final[dict[str, MmapedDict]] = {}
+        self._gauges: frozenset[Place] = frozenset()
+        self._keys: Final[dict[tuple[Any, ...], str]] = {}
+        self._lock: Final = (folder / f"{self._pid}{_LOCK}").open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def write(self, samples: Iterable[Sample]) -> None:
+        """Write the values of now."""
+        summed: dict[Place, float] = {}
+        for family, labels, value in samples:
+            for place, number in self._values(family, labels, value):
+                summed[place] = summed.get(place, 0.0) + number
+        gauges = frozenset(place for place in summed if place[0].startswith("gauge"))
+        if not self._gauges <= gauges:  # what is not there any more must not stay
+            for kind in {kind for kind, _ in self._gauges - gauges}:
+                self._files.pop(kind).close()
+        self._gauges = gauges
+        for kind in {kind for kind, _ in summed} - self._files.keys():
+            self._begin(
+                kind, {key: number for (other, key), number in summed.items() if other == kind}
+            )
+        for (kind, key), number in summed.items():
+            self._files[kind].write_value(key, number, 0.0)
+
+    def close(self) -> None:
+        """Leave the values to the others; the last worker removes the folder."""
+        for file in self._files.values():
+            file.close()
+        self._lock.close()
+        if not any(_is_held(lock) for lock in self._folder.glob(f"*{_LOCK}")):
+            for path in list(self._folder.iterdir()):
+                path.unlink(missing_ok=True)
+            try:
+                self._folder.rmdir()
+            except OSError:  # a new worker has come
+                return
+
+    def _begin(self, kind: str, values: dict[str, float]) -> None:
+        """Make a file that readers see only when it is whole."""
+        whole = self._folder / f"{kind}_{self._pid}.db"
+        unfinished = whole.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        file = self._files[kind] = MmapedDict(str(unfinished))
+        for key, number in values.items():
+            file.write_value(key, number, 0.0)
+        unfinished.replace(whole)
+
+    def _values(
+        self, family: Family, labels: tuple[str, ...], value: float | Durations
+    ) -> Iterable[tuple[Place, float]]:
+        if family.kind == "gauge":
+            assert not isinstance(value, Durations)
+            yield (f"gauge_{family.merge}", self._key(family, family.name, labels)), value
+        elif isinstance(value, Durations):
+            for bound, count in zip(BOUND_TEXTS, value.counts, strict=True):
+                key = self._key(family, f"{family.name}_bucket", labels, bound)
+                yield ("histogram", key), count
+            key = self._key(family, f"{family.name}_sum", labels)
+            yield ("histogram", key), value.seconds
+        else:
+            yield ("counter", self._key(family, family.name, labels)), value
+
+    def _key(
+        self, family: Family, name: str, labels: tuple[str, ...], bound: str | None = None
+    ) -> str:
+        wanted = (name, labels, bound)
+        key = self._keys.get(wanted)
+        if key is None:
+            names, values = list(family.labels), list(labels)
+            if bound is not None:
+                names, values = [*names, "le"], [*values, bound]
+            shown = family.name.removesuffix("_total")
+            key = self._keys[wanted] = str(mmap_key(shown, name, names, values, family.help))
+        return key
+
+
+def settle_the_dead(folder: Path) -> None:
+    """Merge what workers have counted that have ended. One process at a time may do so."""
+    for lock in list(folder.glob(f"*{_LOCK}")):
+        if _is_held(lock):
+            continue
+        pid = lock.name.removesuffix(_LOCK)
+        mark_process_dead(pid, str(folder))
+        for kind in ("counter", "histogram"):
+            _merge(folder, kind, pid)
+        lock.unlink()
+
+
+def _merge(folder: Path, kind: str, pid: str) -> None:
+    left, kept = folder / f"{kind}_{pid}.db", folder / f"{kind}_{_OF_THE_DEAD}.db"
+    files = [str(path) for path in (left, kept) if path.exists()]
+    whole = kept.with_suffix(".new")
+    whole.unlink(missing_ok=True)
+    merged = MmapedDict(str(whole))
+    for metric in MultiProcessCollector.merge(files, accumulate=False):
+        for name, labels, value, *_ in metric.samples:
+            key = json.dumps([metric.name, name, labels, metric.documentation], sort_keys=True)
+            merged.write_value(key, value, 0.0)
+    merged.close()
+    # Were this process to end between the two, a counter falls, which Prometheus takes for what
+    # it is; the other way round it would count what has not happened.
+    left.unlink(missing_ok=True)
+    whole.replace(kept)
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
