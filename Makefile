@@ -47,12 +47,12 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
 		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
 		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
-		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
-		echo "Installing redis-server, chromium, faketime, nginx, haproxy and apache2 ..."; \
+		|| ! command -v prometheus >/dev/null || ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
+		echo "Installing redis-server, chromium, faketime, nginx, haproxy, apache2 and prometheus ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy apache2 lua-socket >/dev/null; \
+			nginx-light haproxy apache2 lua-socket prometheus >/dev/null; \
 	fi && \
 	if ! command -v fail2ban-regex >/dev/null && ! [ -x $(BIN)/fail2ban-regex ]; then \
 		echo "Unpacking fail2ban into $(VENV), as it shall not run here ..."; \

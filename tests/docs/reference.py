@@ -12,6 +12,8 @@ from clusterpass import __version__
 from clusterpass.cli import COMMANDS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
+from clusterpass.metrics.families import FAMILIES
+from clusterpass.model.counters import BOUNDS
 from clusterpass.service.settings.service import PREFIX, Settings
 
 _MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"
@@ -40,6 +42,31 @@ def settings_page() -> str:
             default = default.get_secret_value()
         shown = "" if default in (None, "", ()) else f"`{default}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    lines = [
+        "# Metrics",
+        "",
+        "<!-- Made by: python -m tests.docs.reference -->",
+        "",
+        "[How to monitor](../howto/monitor.md) says how Prometheus gets them. The service adds up",
+        "the counters and histograms of all its workers, those that have ended included. The",
+        "column *workers* says what it makes of a gauge: the sum, the maximum or the minimum of",
+        "the workers that live. The buckets of histograms end at",
+        f"{', '.join(f'{bound:g}' for bound in BOUNDS)} seconds.",
+        "",
+        "| metric | type | labels | unit | workers | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for family in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        merge = family.merge.removeprefix("live") if family.kind == "gauge" else "sum"
+        meaning = f"{family.help} Of the service alone." if family.in_service else family.help
+        cells = (f"`{family.name}`", family.kind, labels, family.unit, merge, meaning)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +106,12 @@ def doctor_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "doctor.md": doctor_page}
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "doctor.md": doctor_page,
+    "metrics.md": metrics_page,
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -64,7 +64,7 @@ def test_the_links_of_a_document_lead_somewhere(path):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md"])
+@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md", "metrics.md"])
 def test_the_reference_is_that_of_the_code(page):
     from tests.docs.reference import FOLDER, PAGES
 

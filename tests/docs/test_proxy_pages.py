@@ -9,7 +9,8 @@ from tests.proxies.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-FOLDERS = sorted(path.name for path in DEPLOY.iterdir() if path.is_dir())
+MONITORING = {"grafana", "prometheus"}
+FOLDERS = sorted({path.name for path in DEPLOY.iterdir() if path.is_dir()} - MONITORING)
 PROXIES = sorted({*FOLDERS} - {"fail2ban"})
 GUIDE = "proxies"
 _QUOTE = re.compile(r"\[`deploy/([^`]+)`\]\(([^)]+)\):\n\n```\w*\n(.*?)^```$", re.M | re.S)
@@ -20,7 +21,7 @@ def page(name: str) -> Path:
     return ROOT / "docs" / "howto" / f"{name}.md"
 
 
-@pytest.mark.parametrize("name", [*FOLDERS, GUIDE])
+@pytest.mark.parametrize("name", [*FOLDERS, GUIDE, "monitor"])
 def test_what_a_page_shows_is_the_file(name):
     quotes = _QUOTE.findall(page(name).read_text("utf-8"))
     assert quotes

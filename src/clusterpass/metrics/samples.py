@@ -1,6 +1,7 @@
 """Reads what a manager has counted, as values of metrics. No round trip, no lock held for long."""
 
 from collections.abc import Iterator
+from typing import Final, get_args
 
 import clusterpass
 from clusterpass.managers.aio.manager import AsyncSessionManager
@@ -8,10 +9,15 @@ from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.metrics import families as of
 from clusterpass.metrics.families import Family, Sample
 from clusterpass.model.counters import Counters, Durations
+from clusterpass.model.events import EventKind
 from clusterpass.model.statistics import ManagerStats
+from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.drivers.base import StoreBase
 
 Manager = SessionManager | AsyncSessionManager
+# Whatever can be counted is there from the beginning, with 0: Prometheus sees no increase where a
+# series begins with 1.
+_KINDS: Final = tuple(kind for kind in get_args(EventKind) if kind not in {"expired", "idle"})
 
 
 def samples_of(manager: Manager) -> Iterator[Sample]:
@@ -43,8 +49,8 @@ def _of_sessions(stats: ManagerStats, counters: Counters) -> Iterator[Sample]:
     yield Sample(of.VERIFIES, ("ok", "grace"), stats.grace_accepted)
     for labels, count in list(counters.verifies.items()):
         yield Sample(of.VERIFIES, labels, count)
-    for kind, count in list(counters.events.items()):
-        yield Sample(of.EVENTS, (kind,), count)
+    for kind in _KINDS:
+        yield Sample(of.EVENTS, (kind,), counters.events[kind])
     for outcome in ("confirmed", "journaled", "pending"):
         yield Sample(of.ENDINGS, (outcome,), counters.endings[outcome])
     pending = stats.pending
@@ -85,8 +91,9 @@ def _of_store(manager: Manager, counters: Counters) -> Iterator[Sample]:
         yield Sample(of.STORE_CALLS, (script,), durations)
     for node, durations in list(counters.nodes.items()):
         yield Sample(of.NODE_CALLS, (str(node),), durations)
-    for cause, count in list(counters.store_errors.items()):
-        yield Sample(of.STORE_ERRORS, (cause,), count)
+    causes = dict.fromkeys((*get_args(StoreCause), *list(counters.store_errors)))
+    for cause in causes:
+        yield Sample(of.STORE_ERRORS, (cause,), counters.store_errors[cause])
 
 
 def _of_logins(counters: Counters) -> Iterator[Sample]:
