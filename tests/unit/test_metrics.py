@@ -101,7 +101,8 @@ async def test_both_faces_count_calls_of_the_store_that_fail(sessions: SessionMa
             metrics = exported(manager)
             assert raised.value.cause is not None
             errors = "clusterpass_store_errors_total"
-            assert number(metrics, errors, cause=raised.value.cause) == 1
+            # Work in the background asks, too.
+            assert number(metrics, errors, cause=raised.value.cause) >= 1
             assert number(metrics, errors, cause="tls") == 0
 
 

@@ -154,6 +154,8 @@ ON_DEMAND = (
     "grpc",
     "httpx",
     "litestar",
+    "opentelemetry",
+    "prometheus_client",
     "pydantic",
     "quart",
     "rest_framework",

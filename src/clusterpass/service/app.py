@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
     AsyncSessionManager,
@@ -35,6 +35,9 @@ from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
 from clusterpass.web.known_devices import KnownDevices
+
+if TYPE_CHECKING:
+    from clusterpass.service.monitoring.tracing import Tracing
 
 _FRAMEWORK: Final = "fastapi"
 
@@ -80,6 +83,7 @@ class Application:
             settings, self._config, self._logger, may_be_broken=is_successor
         )
         self._monitoring: Final = Monitoring(settings, parent)
+        self._tracing: Tracing | None = None
         self._requests: Final = RequestCounts()
         self._door: Final = Door(
             self._route,
@@ -96,12 +100,20 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            if self._door.is_open_to(scope):
+            if self._tracing is not None:
+                await self._tracing.serve(self._serve, scope, receive, send)
+            elif self._door.is_open_to(scope):
                 await self._handler_of(scope["path"])(scope, receive, send)
             else:
                 await self._door(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._door.is_open_to(scope):
+            await self._handler_of(scope["path"])(scope, receive, send)
+        else:
+            await self._door(scope, receive, send)
 
     @property
     def service(self) -> Service:
@@ -140,6 +152,7 @@ class Application:
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
+            self._tracing = self._monitoring.tracing(service)
             tasks += self._monitoring.tasks(service, self._logger)
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
@@ -155,6 +168,8 @@ class Application:
                         await self._framework
                     self._framework = None
                 await authenticator.close()
+                if self._tracing is not None:
+                    await self._tracing.close()
 
     def _body_reader(self, gate: PageGate) -> BodyReader:
         def client_of(scope: Scope) -> str:

@@ -60,6 +60,8 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # served below, including error responses
         redirect_slashes=False,
+        # Its own spans would tell paths and queries as they were sent, in which secrets may be.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.service = service
     for router in _ROUTERS:

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from clusterpass.metrics.families import Durations
@@ -24,6 +25,8 @@ class RequestCounts:
     """The requests of one worker."""
 
     def __init__(self) -> None:
+        self.on_note: Callable[[str, str], None] | None = None
+        """Called with the route and the method of each request that is timed; None: nobody is."""
         self.timed: Final[defaultdict[tuple[str, str, int], Durations]] = defaultdict(Durations)
         """The requests by route, method and status."""
         self.warm: Final[defaultdict[tuple[str, str], Warm]] = defaultdict(Warm)
@@ -38,3 +41,5 @@ class RequestCounts:
         """
         known = method if method in _METHODS or method == ANY_METHOD else "OTHER"
         self.timed[route, known, status].note(time.perf_counter() - started)
+        if self.on_note is not None:
+            self.on_note(route, known)

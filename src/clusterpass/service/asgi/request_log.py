@@ -21,6 +21,7 @@ from clusterpass import (
 from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send, first_header
 from clusterpass.service.asgi.problems import send_problem
 from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.asgi.trace_ids import TRACE_IDS
 from clusterpass.web.problems import Problem, of_error, of_status
 
 LOG_FIELDS: Final = "clusterpass.facts"
@@ -112,6 +113,7 @@ def log_request(logger: Any, method: str, line: Line, fields: Mapping[str, Any])
         status=line.status,
         milliseconds=int((time.perf_counter() - line.started) * 100_000) / 100,
         request_id=line.this_id.decode(),
+        **TRACE_IDS.get(),
         **fields,
     )
 

@@ -72,6 +72,9 @@ class StoreBase:
         """Called with each error by which a call ends because the store did not serve it."""
         self.counters = Counters()
         """Those of the manager, once it has said so by :meth:`count_in`."""
+        self.around: Callable[[Any], Any] | None = None
+        """Returns a function that carries out a call by the one that it is given, and traces it;
+        None: nobody does."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)
