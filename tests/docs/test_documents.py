@@ -20,6 +20,7 @@ DOCUMENTS = [
     "docs/howto/litestar.md",
     "docs/howto/migrate.md",
     "docs/howto/migrate-django.md",
+    "docs/howto/monitor.md",
     "docs/howto/quart.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",

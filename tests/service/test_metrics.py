@@ -1,6 +1,7 @@
 """The metrics of a service with two workers, as processes, at one address."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from clusterpass.metrics.families import FAMILIES
 from tests.ports import free_port
 from tests.service.conftest import PASSWORD, ServerProcess, bearer
 from tests.service.metrics_of import awaited, scraped, value
@@ -80,6 +82,8 @@ def test_what_both_workers_do_is_added(watched: Watched, alice: str) -> None:
     assert value(values, "clusterpass_node_leases") > 0
     assert value(values, "clusterpass_revocation_sight_seconds_count") == 1
     assert value(values, "clusterpass_cache_entries") >= 2
+    exported = {re.sub("_(bucket|sum|count)$", "", name) for name, _ in values}
+    assert exported == {family.name for family in FAMILIES}, "the reference is made of these"
 
 
 def test_no_label_has_what_a_client_has_chosen(watched: Watched) -> None:

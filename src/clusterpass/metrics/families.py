@@ -14,7 +14,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 Merge = Literal["livesum", "livemax", "livemin"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """A metric, of which there is one value for each combination of its labels."""
 

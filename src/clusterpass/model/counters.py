@@ -31,6 +31,11 @@ class Durations:
         self.seconds = 0.0
         """The sum of all durations."""
 
+    @property
+    def state(self) -> tuple[float, ...]:
+        """All numbers, to compare with those of another time."""
+        return (self.seconds, *self.counts)
+
     def add(self, other: "Durations") -> None:
         """Count all that ``other`` has counted, too."""
         self.counts[:] = map(sum, zip(self.counts, other.counts, strict=True))

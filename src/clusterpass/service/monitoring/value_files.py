@@ -26,8 +26,6 @@ _LOCK: Final = ".alive"
 _OF_THE_DEAD: Final = "ended"
 """Stands in the place of a process id in the names of the files of all that have ended."""
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of our own in it, see below)
-Place = tuple[str, str]
-"""The beginning of a file's name, and the key in the file."""
 
 
 def folder_of(parent: int) -> Path:
@@ -62,28 +60,34 @@ class WorkerFiles:
         self._folder: Final = folder
         self._pid: Final = os.getpid()
         self._files: Final[dict[str, MmapedDict]] = {}
-        self._gauges: frozenset[Place] = frozenset()
+        self._written: Final[dict[tuple[Family, tuple[str, ...]], object]] = {}
         self._keys: Final[dict[tuple[Any, ...], str]] = {}
         self._lock: Final = (folder / f"{self._pid}{_LOCK}").open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def write(self, samples: Iterable[Sample]) -> None:
-        """Write the values of now."""
-        summed: dict[Place, float] = {}
-        for family, labels, value in samples:
-            for place, number in self._values(family, labels, value):
-                summed[place] = summed.get(place, 0.0) + number
-        gauges = frozenset(place for place in summed if place[0].startswith("gauge"))
-        if not self._gauges <= gauges:  # what is not there any more must not stay
-            for kind in {kind for kind, _ in self._gauges - gauges}:
+        """Write the values of now: those that have changed."""
+        now = {(family, labels): value for family, labels, value in samples}
+        gone = {each for each in self._written if each[0].kind == "gauge"} - now.keys()
+        if gone:  # what is not there any more must not stay: the file is made anew
+            for kind in {_kind_of(family) for family, _ in gone}:
                 self._files.pop(kind).close()
-        self._gauges = gauges
-        for kind in {kind for kind, _ in summed} - self._files.keys():
-            self._begin(
-                kind, {key: number for (other, key), number in summed.items() if other == kind}
-            )
-        for (kind, key), number in summed.items():
-            self._files[kind].write_value(key, number, 0.0)
+                for known in [each for each in self._written if _kind_of(each[0]) == kind]:
+                    del self._written[known]
+        changed: dict[str, dict[str, float]] = {}
+        for (family, labels), value in now.items():
+            state = value.state if isinstance(value, Durations) else value
+            if self._written.get((family, labels)) != state:
+                self._written[family, labels] = state
+                values = changed.setdefault(_kind_of(family), {})
+                values.update(self._values(family, labels, value))
+        for kind, values in changed.items():
+            file = self._files.get(kind)
+            if file is None:
+                self._begin(kind, values)
+            else:
+                for key, number in values.items():
+                    file.write_value(key, number, 0.0)
 
     def close(self) -> None:
         """Leave the values to the others; the last worker removes the folder."""
@@ -110,18 +114,13 @@ class WorkerFiles:
 
     def _values(
         self, family: Family, labels: tuple[str, ...], value: float | Durations
-    ) -> Iterable[tuple[Place, float]]:
-        if family.kind == "gauge":
-            assert not isinstance(value, Durations)
-            yield (f"gauge_{family.merge}", self._key(family, family.name, labels)), value
-        elif isinstance(value, Durations):
+    ) -> Iterable[tuple[str, float]]:
+        if isinstance(value, Durations):
             for bound, count in zip(BOUND_TEXTS, value.counts, strict=True):
-                key = self._key(family, f"{family.name}_bucket", labels, bound)
-                yield ("histogram", key), count
-            key = self._key(family, f"{family.name}_sum", labels)
-            yield ("histogram", key), value.seconds
+                yield self._key(family, f"{family.name}_bucket", labels, bound), count
+            yield self._key(family, f"{family.name}_sum", labels), value.seconds
         else:
-            yield ("counter", self._key(family, family.name, labels)), value
+            yield self._key(family, family.name, labels), value
 
     def _key(
         self, family: Family, name: str, labels: tuple[str, ...], bound: str | None = None
@@ -135,6 +134,11 @@ class WorkerFiles:
             shown = family.name.removesuffix("_total")
             key = self._keys[wanted] = str(mmap_key(shown, name, names, values, family.help))
         return key
+
+
+def _kind_of(family: Family) -> str:
+    """The beginning of the name of the file that a metric is in."""
+    return f"gauge_{family.merge}" if family.kind == "gauge" else family.kind
 
 
 def settle_the_dead(folder: Path) -> None:
