@@ -42,6 +42,7 @@ READ_LITERALS = frozenset(
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",
+        "StoreCause",
         "TokenPlace",
         "VerificationMode",
     }

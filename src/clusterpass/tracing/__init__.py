@@ -6,7 +6,8 @@ An application that has configured a tracer provider says once, for each manager
 
     instrument(sessions)
 
-Without that call nothing of OpenTelemetry is imported. docs/howto/monitor.md describes the spans.
+Without that call ClusterPass imports nothing of OpenTelemetry. docs/howto/monitor.md describes the
+spans.
 """
 
 from typing import TYPE_CHECKING

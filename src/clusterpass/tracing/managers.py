@@ -23,9 +23,9 @@ def trace_manager(
     tracer = get_tracer("clusterpass", clusterpass.__version__, provider)
     is_async = isinstance(manager, AsyncSessionManager)
     if isinstance(manager, AsyncSessionManager):
-        manager.trace_verbs(_async_verbs(tracer))
+        manager._running.around = _async_verbs(tracer)
     else:
-        manager.trace_verbs(_verbs(tracer))
+        manager._running.around = _verbs(tracer)
     if isinstance(manager.store, StoreBase):
         manager.store.around = _async_calls(tracer) if is_async else _calls(tracer)
 

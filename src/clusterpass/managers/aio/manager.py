@@ -6,7 +6,7 @@ the attributes ``bans``, ``claims`` and ``online`` in ``groups``.
 
 import dataclasses
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,7 +29,6 @@ from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
-from clusterpass.protocol.script import Flow
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
@@ -274,16 +273,6 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             silent_nodes=self.store.silent_nodes(),
             listeners=self._hearing.stats(),
         )
-
-    def trace_verbs(
-        self,
-        around: Callable[[Flow[Any], Callable[[Flow[Any]], Awaitable[Any]]], Awaitable[Any]],
-    ) -> None:
-        """Have ``around`` run each verb from now on; ``clusterpass.tracing.instrument`` calls this.
-
-        ``around``: gets a flow and what runs it, and returns the result.
-        """
-        self._running.around = around
 
     async def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not. One round trip."""

@@ -30,7 +30,6 @@ from clusterpass.managers.sync.watching import Watching
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
-from clusterpass.protocol.script import Flow
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.protocol import Store
@@ -275,16 +274,6 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             silent_nodes=self.store.silent_nodes(),
             listeners=self._hearing.stats(),
         )
-
-    def trace_verbs(
-        self,
-        around: Callable[[Flow[Any], Callable[[Flow[Any]], Any]], Any],
-    ) -> None:
-        """Have ``around`` run each verb from now on; ``clusterpass.tracing.instrument`` calls this.
-
-        ``around``: gets a flow and what runs it, and returns the result.
-        """
-        self._running.around = around
 
     def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not. One round trip."""
