@@ -1,5 +1,7 @@
 """The files in which workers tell each other what they have counted."""
 
+import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -12,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from clusterpass import ConfigurationError
 from clusterpass.metrics import families as of
 from clusterpass.metrics.families import Durations, Sample
-from clusterpass.service.monitoring import value_files
-from clusterpass.service.monitoring.address import AllWorkers
+from clusterpass.service.monitoring import address, value_files
+from clusterpass.service.monitoring.address import AllWorkers, WorkerMetrics
 from clusterpass.service.monitoring.value_files import WorkerFiles, folder_of
 
 _WORKER = """
@@ -126,3 +128,34 @@ def test_what_others_may_have_made_is_refused(base: Path, spoil: Any) -> None:
     spoil(folder_of(os.getpid()))
     with pytest.raises(ConfigurationError, match="is not a private folder"):
         folder_of(os.getpid())
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, str]]] = []
+
+    def error(self, event: str, **fields: str) -> None:
+        self.lines.append((event, fields))
+
+
+async def test_without_room_for_files_the_log_says_so_once_and_it_is_tried_again(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = asyncio.Queue[None]()
+
+    def no_room(*_: object) -> None:
+        tries.put_nowait(None)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    monkeypatch.setattr(address, "_SECONDS", 0.01)
+    log = Log()
+    samples = [Sample(of.PROCESSES, (), 1)]
+    metrics = WorkerMetrics("127.0.0.1", 1, os.getpid(), lambda: samples, log)
+    task = asyncio.create_task(metrics.run())
+    for _ in range(3):
+        await asyncio.wait_for(tries.get(), 20)
+    task.cancel()
+    await asyncio.wait([task])
+    assert log.lines == [("metrics_unavailable", {"detail": "No space left on device"})]
+    assert not list(base.iterdir())

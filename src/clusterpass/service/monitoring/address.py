@@ -9,6 +9,7 @@ import asyncio
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,11 @@ from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from clusterpass.metrics.families import Sample
+from clusterpass.metrics.families import FAMILIES, Sample
 from clusterpass.service.monitoring.value_files import WorkerFiles, folder_of, settle_the_dead
 
 _SECONDS: Final = 1.0
+_HELP: Final = {family.name.removesuffix("_total"): family.help for family in FAMILIES}
 
 
 class WorkerMetrics:
@@ -43,12 +45,16 @@ class WorkerMetrics:
         """Write the values each second, and listen as soon as the address is free."""
         try:
             while True:
-                self._files.write(self._values())
-                if self._server is None:
-                    self._listen()
+                try:
+                    self._files.write(self._values())
+                    if self._server is None:
+                        self._listen()
+                except OSError as error:
+                    self._tell(error)
                 await asyncio.sleep(_SECONDS)
         finally:
-            self._files.write(self._values())
+            with suppress(OSError):
+                self._files.write(self._values())
             if self._server is not None:
                 await asyncio.shield(asyncio.to_thread(self._stop))
             self._files.close()
@@ -59,11 +65,14 @@ class WorkerMetrics:
         try:
             self._server, _ = start_http_server(self._port, self._host, registry)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE and not self._is_told:
-                self._is_told = True
-                self._logger.error(  # noqa: TRY400 (it is no logger of the standard library)
-                    "metrics_unavailable", detail=str(error.strerror)
-                )
+            if error.errno != errno.EADDRINUSE:  # then another worker has it
+                raise
+
+    def _tell(self, error: OSError) -> None:
+        """Log once why there are no metrics; it is tried again."""
+        if not self._is_told:
+            self._is_told = True
+            self._logger.error("metrics_unavailable", detail=str(error.strerror))
 
     def _stop(self) -> None:
         self._server.shutdown()
@@ -85,4 +94,6 @@ class AllWorkers(Collector):
         with self._lock:
             settle_the_dead(self._folder)
             found: list[Metric] = list(self._files.collect())
+        for metric in found:
+            metric.documentation = _HELP[metric.name]
         return iter(found)

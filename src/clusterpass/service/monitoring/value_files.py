@@ -25,7 +25,12 @@ from clusterpass.metrics.families import Durations, Family, Sample
 _LOCK: Final = ".alive"
 _OF_THE_DEAD: Final = "ended"
 """Stands in the place of a process id in the names of the files of all that have ended."""
+_BYTES: Final = 2**19
+"""The size of a file at first: more than what is usually in it."""
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of our own in it, see below)
+
+
+_Known = tuple[Family, tuple[str, ...]]
 
 
 def folder_of(parent: int) -> Path:
@@ -60,7 +65,7 @@ class WorkerFiles:
         self._folder: Final = folder
         self._pid: Final = os.getpid()
         self._files: Final[dict[str, MmapedDict]] = {}
-        self._written: Final[dict[tuple[Family, tuple[str, ...]], object]] = {}
+        self._written: Final[dict[_Known, object]] = {}
         self._keys: Final[dict[tuple[Any, ...], str]] = {}
         self._lock: Final = (folder / f"{self._pid}{_LOCK}").open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,10 +80,11 @@ class WorkerFiles:
                 for known in [each for each in self._written if _kind_of(each[0]) == kind]:
                     del self._written[known]
         changed: dict[str, dict[str, float]] = {}
+        states: dict[str, dict[_Known, object]] = {}
         for (family, labels), value in now.items():
             state = value.state if isinstance(value, Durations) else value
             if self._written.get((family, labels)) != state:
-                self._written[family, labels] = state
+                states.setdefault(_kind_of(family), {})[family, labels] = state
                 values = changed.setdefault(_kind_of(family), {})
                 values.update(self._values(family, labels, value))
         for kind, values in changed.items():
@@ -88,6 +94,7 @@ class WorkerFiles:
             else:
                 for key, number in values.items():
                     file.write_value(key, number, 0.0)
+            self._written.update(states[kind])
 
     def close(self) -> None:
         """Leave the values to the others; the last worker removes the folder."""
@@ -106,11 +113,11 @@ class WorkerFiles:
         """Make a file that readers see only when it is whole."""
         whole = self._folder / f"{kind}_{self._pid}.db"
         unfinished = whole.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        file = self._files[kind] = MmapedDict(str(unfinished))
+        file = _new_file(unfinished)
         for key, number in values.items():
             file.write_value(key, number, 0.0)
         unfinished.replace(whole)
+        self._files[kind] = file
 
     def _values(
         self, family: Family, labels: tuple[str, ...], value: float | Durations
@@ -132,7 +139,7 @@ class WorkerFiles:
             if bound is not None:
                 names, values = [*names, "le"], [*values, bound]
             shown = family.name.removesuffix("_total")
-            key = self._keys[wanted] = str(mmap_key(shown, name, names, values, family.help))
+            key = self._keys[wanted] = str(mmap_key(shown, name, names, values, ""))
         return key
 
 
@@ -157,8 +164,7 @@ def _merge(folder: Path, kind: str, pid: str) -> None:
     left, kept = folder / f"{kind}_{pid}.db", folder / f"{kind}_{_OF_THE_DEAD}.db"
     files = [str(path) for path in (left, kept) if path.exists()]
     whole = kept.with_suffix(".new")
-    whole.unlink(missing_ok=True)
-    merged = MmapedDict(str(whole))
+    merged = _new_file(whole)
     for metric in MultiProcessCollector.merge(files, accumulate=False):
         for name, labels, value, *_ in metric.samples:
             key = json.dumps([metric.name, name, labels, metric.documentation], sort_keys=True)
@@ -168,6 +174,18 @@ def _merge(folder: Path, kind: str, pid: str) -> None:
     # it is; the other way round it would count what has not happened.
     left.unlink(missing_ok=True)
     whole.replace(kept)
+
+
+def _new_file(path: Path) -> MmapedDict:
+    """Return an empty file. Raises OSError where there is no room for it.
+
+    Room is taken at once: a file that is mapped, and then finds none, ends the process (SIGBUS).
+    """
+    path.unlink(missing_ok=True)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _BYTES)
+    return MmapedDict(str(path))
 
 
 def _is_held(lock: Path) -> bool:
