@@ -14,7 +14,18 @@ from clusterpass.protocol.script import Answer, Flow, ScriptCall
 
 __all__ = ["describe", "span_of_call", "span_of_verb", "trace"]
 _SYSTEM: Final = "redis"
-_NAMES: Final = {"_open": "login"}
+_NAMES: Final = {
+    "_open": "login",
+    "bans": "bans.list",
+    "check_ban": "bans.check",
+    "ban": "bans.add",
+    "unban": "bans.lift",
+    "claims": "claims.get",
+    "set_claims": "claims.set",
+    "count": "online.count",
+    "page": "online.page",
+    "prune": "online.prune",
+}
 """The verbs whose flow is called otherwise."""
 
 
