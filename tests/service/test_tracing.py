@@ -140,29 +140,69 @@ def test_what_cannot_be_exported_to_is_refused(
         create_app(settings)
 
 
-@pytest.mark.parametrize(
-    "more", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true"}]
-)
-def test_nothing_is_imported_without_traces_and_metrics(
-    settings: Settings, more: dict[str, str]
-) -> None:
+def created(settings: Settings, before: str = "", **environment: str) -> Any:
+    """A process that makes an application, and prints the modules that it has loaded."""
     code = (
-        "import sys\nfrom clusterpass.service.app import create_app\n"
+        f"import sys\n{before}\nfrom clusterpass.service.app import create_app\n"
         "from clusterpass.service.settings.service import load_settings\n"
         "create_app(load_settings())\nprint(*sys.modules)"
     )
-    environment = {
+    own = {
         "CLUSTERPASS_STORE_URL": settings.store_url.get_secret_value(),
         "CLUSTERPASS_KEYS_FILE": str(settings.keys_file),
         "PYTHONPATH": ":".join(path for path in sys.path if path),
-        **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", **more} if more else {}),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**own, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "clusterpass.service.app" in done.stdout
-    assert "opentelemetry" not in done.stdout
-    assert "prometheus_client" not in done.stdout
+
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {**ENDPOINT, "OTEL_SDK_DISABLED": "true"},
+    ],
+)
+def test_nothing_is_imported_without_traces_and_metrics(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    modules = created(settings, **environment).stdout
+    assert "clusterpass.service.app" in modules
+    assert "opentelemetry" not in modules
+    assert "prometheus_client" not in modules
+
+
+def test_what_is_asked_for_is_loaded_before_workers_are_forked(settings: Settings) -> None:
+    address = {"CLUSTERPASS_METRICS_ADDRESS": "127.0.0.1:9464"}
+    modules = created(settings, **ENDPOINT, **address).stdout
+    assert "opentelemetry.sdk.trace" in modules
+    assert "prometheus_client" in modules
+
+
+@pytest.mark.parametrize(
+    ("package", "environment", "extra"),
+    [
+        ("prometheus_client", {"CLUSTERPASS_METRICS_ADDRESS": "127.0.0.1:9464"}, "metrics"),
+        ("opentelemetry", ENDPOINT, "otel"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_extra_that_brings_it(
+    settings: Settings, package: str, environment: dict[str, str], extra: str
+) -> None:
+    done = created(settings, f"sys.modules[{package!r}] = None", **environment)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "ConfigurationError: " in last
+    assert f'pip install "clusterpass[{extra}]"' in last
 
 
 class Exported:
