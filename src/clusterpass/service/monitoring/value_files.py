@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any, Final
@@ -68,7 +69,7 @@ class WorkerFiles:
         self._written: Final[dict[_Known, object]] = {}
         self._keys: Final[dict[tuple[Any, ...], str]] = {}
         self._lock: Final = (folder / f"{self._pid}{_LOCK}").open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # who looks whether it is held has it for a moment
 
     def write(self, samples: Iterable[Sample]) -> None:
         """Write the values of now: those that have changed."""
@@ -102,12 +103,10 @@ class WorkerFiles:
             file.close()
         self._lock.close()
         if not any(_is_held(lock) for lock in self._folder.glob(f"*{_LOCK}")):
-            for path in list(self._folder.iterdir()):
-                path.unlink(missing_ok=True)
-            try:
+            with suppress(OSError):  # another one does the same, or a new worker has come
+                for path in list(self._folder.iterdir()):
+                    path.unlink(missing_ok=True)
                 self._folder.rmdir()
-            except OSError:  # a new worker has come
-                return
 
     def _begin(self, kind: str, values: dict[str, float]) -> None:
         """Make a file that readers see only when it is whole."""
@@ -191,7 +190,7 @@ def _new_file(path: Path) -> MmapedDict:
 def _is_held(lock: Path) -> bool:
     try:
         with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:
