@@ -1,9 +1,11 @@
 """Traces: of a service as a process, which exports to a collector, and of managers."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
@@ -25,8 +27,9 @@ from clusterpass.service.app import create_app
 from clusterpass.service.settings.service import Settings
 from clusterpass.tracing import instrument, note_session
 from clusterpass.web.gate import Gate
+from tests.service.authz.grpc_calls import check, check_request, grpc_address, status_of
 from tests.service.conftest import PASSWORD, ServerProcess, bearer
-from tests.service.otlp import Collector, collecting
+from tests.service.otlp import Collector, Span, collecting
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -89,7 +92,7 @@ def test_a_trace_tells_the_session_and_no_secret(
     spans = collector.awaited(
         lambda found: (
             "clusterpass.verify" in found
-            and sum(span.name.endswith("/verify") for span in collector.spans()) >= 2
+            and sum(span.name == "GET /verify" for span in collector.spans()) >= 2
             and any("error.type" in span.attributes for span in collector.spans())
         )
     )
@@ -106,6 +109,31 @@ def test_a_trace_tells_the_session_and_no_secret(
         told = [span for span in collector.spans() if str(secret) in str(span)]
         assert not told
         assert str(secret).encode() not in exported
+
+
+async def test_what_envoy_asks_over_grpc_continues_the_trace_of_the_request(
+    start: Callable[[Settings], Any],
+    settings: Settings,
+    collector: Collector,
+    alice: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    update = {"authz_grpc_address": grpc_address(), "trusted_proxies": (ip_network("127.0.0.1"),)}
+    over_grpc = settings.model_copy(update=update)
+    service = await start(over_grpc)
+    tokens = await service.login(alice)
+    given = [("authorization", bearer(tokens)["Authorization"]), *TRACEPARENT.items()]
+    for _ in range(2):  # the second one from memory
+        assert status_of(await check(over_grpc, check_request("/x", headers=given))) == 200
+    name = "POST /envoy.service.auth.v3.Authorization/Check"
+
+    def calls() -> list[Span]:
+        return [span for span in collector.spans() if span.name == name]
+
+    await asyncio.to_thread(collector.awaited, lambda _: len(calls()) == 2)
+    assert {(span.trace, span.parent) for span in calls()} == {(TRACE, PARENT)}
 
 
 def test_a_line_of_the_log_has_no_trace_where_there_is_none(

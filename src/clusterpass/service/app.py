@@ -135,6 +135,7 @@ class Application:
                 config.keys, secure=settings.cookie_secure, path=settings.page_path
             )
             bodies = self._body_reader(gate)
+            self._tracing = self._monitoring.tracing(manager, self._requests)
             service = Service(
                 settings,
                 manager,
@@ -145,6 +146,7 @@ class Application:
                 bodies,
                 proxy_cookies,
                 self._requests,
+                self._tracing,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)
@@ -152,7 +154,6 @@ class Application:
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
-            self._tracing = self._monitoring.tracing(service)
             tasks += self._monitoring.tasks(service, self._logger)
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))

@@ -55,11 +55,18 @@ class Authorization:
         self._networks: Final = service.gate.settings.networks
         self._logger: Final = logger
         self._requests: Final = service.requests
+        self._traces: Final = service.traces
         self._warm_count: Final = service.requests.warm[_CALL, ANY_METHOD]
         self._warm: Final = WarmChecks(door.warm, door.identity, self._networks)
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (Envoy's name)
         """Return the CheckResponse to a CheckRequest."""
+        if self._traces is None:
+            return await self._check(request, context)
+        with self._traces.span("POST", _encoded(headers_in(request)), _CALL):
+            return await self._check(request, context)
+
+    async def _check(self, request: Any, context: Any) -> Any:
         response = self._warm.response(request, context.peer())
         if response is not None:
             self._warm_count.count += 1
@@ -90,6 +97,15 @@ class Authorization:
             return client_address(peer, seen, self._networks)
 
         return await self._door.judge(asked, policy_in(request), address, fields)
+
+
+def _encoded(headers: dict[str, list[str]]) -> list[tuple[bytes, bytes]]:
+    """Return ``headers`` as ASGI has them."""
+    return [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, values in headers.items()
+        for value in values
+    ]
 
 
 @asynccontextmanager

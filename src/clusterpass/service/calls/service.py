@@ -8,6 +8,7 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.asgi.trace_ids import Traces
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -29,3 +30,5 @@ class Service:
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
     requests: RequestCounts = field(default_factory=RequestCounts)
+    traces: Traces | None = None
+    """Makes spans of requests; None where nothing is traced."""

@@ -6,8 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
+    AsyncSessionManager,
     ConfigurationError,
 )
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.calls.service import Service
 from clusterpass.service.settings.service import Settings
 
@@ -54,13 +56,13 @@ class Monitoring:
                 ) from None
             check_exporter()
 
-    def tracing(self, service: Service) -> "Tracing | None":
+    def tracing(self, sessions: AsyncSessionManager, requests: RequestCounts) -> "Tracing | None":
         """Return what traces the requests of a worker; None where nothing does."""
         if not self._traces:
             return None
         from clusterpass.service.monitoring.tracing import Tracing  # noqa: PLC0415
 
-        return Tracing(service.sessions, service.requests)
+        return Tracing(sessions, requests)
 
     def tasks(self, service: Service, logger: Any) -> list[asyncio.Task[None]]:
         """Return what has to run while the worker does; cancelling it ends it."""

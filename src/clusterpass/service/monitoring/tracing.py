@@ -7,15 +7,17 @@ endpoint of OTLP, turns traces on; without them nothing of OpenTelemetry is impo
 import asyncio
 import os
 import threading
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from opentelemetry import propagate, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
 import clusterpass
 from clusterpass import (
@@ -33,18 +35,21 @@ _CLOSING_SECONDS: Final = 3.0
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
-class _Headers(Getter[Scope]):
+Carrier = Iterable[tuple[bytes, bytes]]
+
+
+class _Headers(Getter[Carrier]):
     """Reads the headers of a request."""
 
-    def get(self, carrier: Scope, key: str) -> list[str] | None:
+    def get(self, carrier: Carrier, key: str) -> list[str] | None:
         """Return the values of a header; None when there is none."""
         wanted = key.lower().encode("latin-1")
-        found = [value.decode("latin-1") for name, value in carrier["headers"] if name == wanted]
+        found = [value.decode("latin-1") for name, value in carrier if name == wanted]
         return found or None
 
-    def keys(self, carrier: Scope) -> list[str]:
+    def keys(self, carrier: Carrier) -> list[str]:
         """Return the names of all headers."""
-        return [name.decode("latin-1") for name, _ in carrier["headers"]]
+        return [name.decode("latin-1") for name, _ in carrier]
 
 
 _headers: Final = _Headers()
@@ -81,34 +86,39 @@ class Tracing:
         instrument(sessions, tracer_provider=self._provider)
 
     async def serve(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on within a span, which belongs to the trace that its headers name."""
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        began = propagate.extract(scope, getter=_headers)
-        with self._tracer.start_as_current_span(
-            method,
-            context=began,
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": method, "url.scheme": scope.get("scheme", "http")},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            context = span.get_span_context()
-            trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-            header = f"00-{trace_id}-{span_id}-{int(context.trace_flags):02x}".encode("ascii")
+        """Pass a request on within a span."""
+        with self.span(scope["method"], scope["headers"], _warm_route(scope["path"])) as span:
+            header = _trace_parent(span.get_span_context()).encode("ascii")
 
             async def traced(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    status: int = message["status"]
-                    span.set_attribute("http.response.status_code", status)
-                    if status >= 500:
-                        span.set_status(Status(StatusCode.ERROR))
+                    _note_status(span, message["status"])
                     headers = [*message["headers"], (b"traceresponse", header)]
                     message = {**message, "headers": headers}
                 await send(message)
 
-            token = TRACE_IDS.set({"trace_id": trace_id, "span_id": span_id})
+            await app(scope, receive, traced)
+
+    @contextmanager
+    def span(self, method: str, headers: Carrier, route: str | None = None) -> Iterator[Span]:
+        """Serve a request within a span, as :class:`Traces` describes."""
+        known = method if method in _METHODS else "_OTHER"
+        attributes = {"http.request.method": known}
+        if route is not None:
+            attributes["http.route"] = route
+        with self._tracer.start_as_current_span(
+            known if route is None else f"{known} {route}",
+            context=propagate.extract(headers, getter=_headers),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            context = span.get_span_context()
+            ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+            token = TRACE_IDS.set(ids)
             try:
-                await app(scope, receive, traced)
+                yield span
             finally:
                 TRACE_IDS.reset(token)
 
@@ -120,9 +130,28 @@ class Tracing:
         await asyncio.to_thread(closing.join, _CLOSING_SECONDS)
 
 
-def _name_span(route: str, method: str) -> None:
+def _warm_route(path: str) -> str | None:
+    """Return the route of what may be answered from memory, where nobody tells the route."""
+    if path == "/verify":
+        return path
+    return "/authz/*" if path.startswith("/authz/") else None
+
+
+def _trace_parent(context: SpanContext) -> str:
+    """Return the span as a W3C header names it."""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def _note_status(span: Span, status: int) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def _name_span(route: str, _: str) -> None:
     """Name the span of the request by its route, of which there are few."""
-    span: Any = trace.get_current_span()
-    if span.is_recording():
+    span = trace.get_current_span()
+    if isinstance(span, ReadableSpan) and span.is_recording():
+        method = span.name.partition(" ")[0]  # that of a count may stand for any
         span.update_name(f"{method} {route}")
         span.set_attribute("http.route", route)
