@@ -154,16 +154,17 @@ class Application:
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
             tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
-            tasks += self._monitoring.tasks(service, self._logger)
+            exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
                 async with self._authorizing.listening(front_door, service, self._logger):
                     yield
             finally:
-                for task in tasks:
+                for task in (*tasks, *exporting):
                     task.cancel()
-                await asyncio.wait(tasks)
+                if exporting:  # the files and the address are left in order
+                    await asyncio.wait(exporting)
                 if self._framework is not None:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework
