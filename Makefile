@@ -50,12 +50,13 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
 		|| ! command -v mandoc >/dev/null || ! command -v fish >/dev/null \
 		|| ! command -v zsh >/dev/null \
-		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ] || ! command -v softhsm2-util >/dev/null; then \
+		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ] || ! command -v softhsm2-util >/dev/null \
+		|| ! command -v prometheus >/dev/null; then \
 		echo "Installing servers, browsers and shells that the tests need ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy apache2 lua-socket mandoc fish zsh softhsm2 >/dev/null; \
+			nginx-light haproxy apache2 lua-socket mandoc fish zsh softhsm2 prometheus >/dev/null; \
 	fi && \
 	if ! command -v fail2ban-regex >/dev/null && ! [ -x $(BIN)/fail2ban-regex ]; then \
 		echo "Unpacking fail2ban into $(VENV), as it shall not run here ..."; \

@@ -3,6 +3,9 @@
 from contextlib import aclosing
 from typing import assert_type
 
+from opentelemetry.trace import get_tracer_provider
+from prometheus_client import REGISTRY
+
 from clusterpass import (
     AccessClaims,
     Applied,
@@ -35,6 +38,8 @@ from clusterpass import (
     TooManySessions,
     UserDirectory,
 )
+from clusterpass.metrics import collector
+from clusterpass.tracing import instrument, note_session
 
 config = Config(
     issuer="https://auth.example",
@@ -181,3 +186,10 @@ async def watched_awaited(sessions: AsyncSessionManager, session: Session) -> No
         assert_type(changes, AsyncSessionWatch)
         async for change in changes:
             assert_type(change, SessionChange)
+
+
+def monitored(sessions: SessionManager, awaited: AsyncSessionManager, session: Session) -> None:
+    REGISTRY.register(collector(sessions, awaited))
+    instrument(sessions, awaited)
+    instrument(awaited, tracer_provider=get_tracer_provider())
+    note_session(session)

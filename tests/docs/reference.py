@@ -13,6 +13,8 @@ from clusterpass.cli import COMMANDS
 from clusterpass.cli.exit_status import MEANINGS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
+from clusterpass.metrics.families import FAMILIES
+from clusterpass.model.counters import BOUNDS
 from clusterpass.service.settings.service import PREFIX, Settings
 from tests.docs.errors_page import errors_page
 
@@ -73,6 +75,31 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    lines = [
+        "# Metrics",
+        "",
+        "<!-- Made by: python -m tests.docs.reference -->",
+        "",
+        "[How to monitor](../howto/monitor.md) says how Prometheus gets them. The service adds up",
+        "the counters and histograms of all its workers, those that have ended included. The",
+        "column *workers* says what it makes of a gauge: the sum, the maximum or the minimum of",
+        "the workers that live. The buckets of histograms end at",
+        f"{', '.join(f'{bound:g}' for bound in BOUNDS)} seconds.",
+        "",
+        "| metric | type | labels | unit | workers | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for family in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        merge = family.merge.removeprefix("live") if family.kind == "gauge" else "sum"
+        meaning = f"{family.help} Of the service alone." if family.in_service else family.help
+        cells = (f"`{family.name}`", family.kind, labels, family.unit, merge, meaning)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def commands_page() -> str:
     """docs/reference/cli.md."""
     lines = [*_COMMAND_LINE.splitlines(), ""]
@@ -117,6 +144,7 @@ PAGES = {
     "cli.md": commands_page,
     "doctor.md": doctor_page,
     "errors.md": errors_page,
+    "metrics.md": metrics_page,
 }
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ DOCUMENTS = [
     "docs/howto/migrate.md",
     "docs/howto/migrate-django.md",
     "docs/howto/managed-services.md",
+    "docs/howto/monitor.md",
     "docs/howto/quart.md",
     "docs/howto/tls.md",
     "docs/tutorial/first-steps.md",
@@ -66,7 +67,7 @@ def test_the_links_of_a_document_lead_somewhere(path):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md", "errors.md"])
+@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md", "errors.md", "metrics.md"])
 def test_the_reference_is_that_of_the_code(page):
     from tests.docs.reference import FOLDER, PAGES
 

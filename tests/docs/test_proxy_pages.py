@@ -9,8 +9,8 @@ from tests.proxies.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-OTHERS = {"compose", "docker", "helm", "systemd"}
-"""Folders that configure no program in front of the service; tests/deploy tries them."""
+OTHERS = {"compose", "docker", "grafana", "helm", "prometheus", "systemd"}
+"""Folders that configure no program in front of the service; other tests try them."""
 FOLDERS = sorted({path.name for path in DEPLOY.iterdir() if path.is_dir()} - OTHERS)
 PROXIES = sorted({*FOLDERS} - {"fail2ban"})
 GUIDE = "proxies"
@@ -22,7 +22,7 @@ def page(name: str) -> Path:
     return ROOT / "docs" / "howto" / f"{name}.md"
 
 
-@pytest.mark.parametrize("name", [*FOLDERS, GUIDE])
+@pytest.mark.parametrize("name", [*FOLDERS, GUIDE, "monitor"])
 def test_what_a_page_shows_is_the_file(name):
     quotes = _QUOTE.findall(page(name).read_text("utf-8"))
     assert quotes

@@ -44,6 +44,7 @@ READ_LITERALS = frozenset(
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",
+        "StoreCause",
         "StoredAddresses",
         "TokenPlace",
         "VerificationMode",

@@ -76,6 +76,7 @@ LAYERS: dict[str, Layer] = {
         ("tests/integrations/test_pages.py", "tests/integrations/test_shops.py"),
     ),
     "migrate": Layer(("migrate",)),
+    "metrics": Layer(("metrics", "tracing")),
     "service": Layer(
         ("service",),
         ("tests/service/test_server.py", "tests/service/test_cli.py"),
@@ -132,6 +133,7 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/runbooks",
         "tests/service/test_page_browser.py",
         "tests/service/test_page_browser_admin.py",
+        "tests/service/test_prometheus.py",
         "tests/service/test_server.py",
         "tests/unit/test_managers_agree.py",
         "tests/unit/test_mutant_trials.py",

@@ -86,6 +86,7 @@ DEFAULTS = {
     "body_timeout": 10,
     "slow_bodies": 100,
     "max_connections": 4096,
+    "metrics_address": None,
     "log_warm_verifies": False,
     "log_format": "json",
 }
@@ -176,6 +177,8 @@ def test_settings_go_to_another_process(tmp_path):
         ("AUTHZ_IDENTITY_HEADERS", "remote,geheim", "authz_identity_headers"),
         ("AUTHZ_MOST_GRACE", "3601", "authz_most_grace"),
         ("AUTHZ_GRPC_ADDRESS", "geheim", "authz_grpc_address"),
+        ("METRICS_ADDRESS", "geheim", "metrics_address"),
+        ("METRICS_ADDRESS", "127.0.0.1:geheim", "metrics_address"),
         ("HOSTS", "https://auth.example", "hosts"),
         ("HOSTS", "*.example", "hosts"),
         ("CORS_ORIGINS", "*", "cors_origins"),
@@ -679,3 +682,16 @@ def test_secrets_may_be_in_a_file(monkeypatch, keys_file, tmp_path, name, settin
     monkeypatch.setenv(f"CLUSTERPASS_{setting.upper()}", str(path))
     config = load_settings(None, {"keys_file": keys_file}).session_config()
     assert getattr(config, name) == (path.read_text(),)
+
+
+@pytest.mark.parametrize("other", ["port", "authz_grpc_address"])
+def test_the_metrics_have_a_port_of_their_own(other: str) -> None:
+    taken = 9464 if other == "port" else "127.0.0.1:9464"
+    with pytest.raises(ConfigurationError, match="metrics_address needs a port of its own"):
+        load_settings(None, {"metrics_address": "[::1]:9464", other: taken})
+
+
+def test_the_address_of_the_metrics_is_a_host_and_a_port() -> None:
+    found = load_settings(None, {"metrics_address": "[::1]:9464"}).metrics_host_and_port()
+    assert found == ("::1", 9464)
+    assert load_settings(None, {}).metrics_host_and_port()[1] is None

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import pytest
 
 from clusterpass import AsyncHashing, ClusterPassError, ConfigurationError, Hashing, TooManyAttempts
+from clusterpass.model.counters import HashingCounters
 
 
 class Work:
@@ -144,3 +146,66 @@ def test_on_threads_nobody_is_refused_by_default():
             assert work.began.acquire(timeout=60)
         work.goes_on.set()
         assert {each.result(60) for each in running} == {"hashed"}
+
+
+def sizes(counters: HashingCounters) -> tuple[int, int]:
+    return len(counters.waiting), len(counters.running)
+
+
+def test_next_to_a_loop_it_is_counted_who_waits_and_how_long() -> None:
+    async def run() -> HashingCounters:
+        counters, work = HashingCounters(), Work()
+        hashing = AsyncHashing(concurrency=1, most_waiting=1, counters=counters)
+        running = asyncio.create_task(hashing.run(work))
+        assert await asyncio.to_thread(work.began.acquire, timeout=60)
+        waiting = asyncio.create_task(hashing.run(work))
+        await asyncio.sleep(0)
+        assert sizes(counters) == (1, 1)
+        with pytest.raises(TooManyAttempts):
+            await hashing.run(work)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert sizes(counters) == (0, 1)
+        work.goes_on.set()
+        assert await running == "hashed"
+        hashing.close()
+        with pytest.raises(ClusterPassError, match="closed"):
+            await hashing.run(work)
+        return counters
+
+    counters = asyncio.run(run())
+    assert sizes(counters) == (0, 0)
+    assert counters.refused == 1
+    assert sum(counters.waited.counts) == sum(counters.worked.counts) == 1
+    assert counters.worked.seconds > 0
+
+
+def test_on_threads_it_is_counted_who_waits_and_how_long() -> None:
+    counters, work = HashingCounters(), Work()
+    hashing = Hashing(concurrency=1, most_waiting=1, counters=counters)
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(hashing.run, work) for _ in range(2)]
+        assert work.began.acquire(timeout=60)
+        while sizes(counters) != (1, 1):
+            threading.Event().wait(0.01)
+        with pytest.raises(TooManyAttempts):
+            hashing.run(work)
+        work.goes_on.set()
+        assert [each.result(60) for each in running] == ["hashed"] * 2
+    assert sizes(counters) == (0, 0)
+    assert counters.refused == 1
+    assert sum(counters.waited.counts) == sum(counters.worked.counts) == 2
+
+
+def test_what_is_called_next_to_a_loop_belongs_to_the_request() -> None:
+    request: ContextVar[str] = ContextVar("request", default="none")
+
+    async def run() -> str:
+        hashing = AsyncHashing()
+        request.set("that of alice")
+        found = await hashing.run(request.get)
+        hashing.close()
+        return found
+
+    assert asyncio.run(run()) == "that of alice"

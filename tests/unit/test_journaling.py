@@ -62,6 +62,7 @@ def test_what_its_own_shard_confirms_is_in_no_journal(verb):
     assert not getattr(ended, "journaled", False)
     assert len(own.flows.memory.pending) == 0
     assert own.flows.memory.journal.ahead == {}
+    assert own.flows.counters.endings == {"confirmed": 1}
 
 
 @VERBS
@@ -75,6 +76,7 @@ def test_else_two_journals_hold_it_and_everybody_has_to_have_asked_again(verb, i
     assert first == second
     assert (first.verb, first.subject, first.operation) == (verb, "alice", OPERATION)
     assert store.names() == [verb, *appends(J1, J2), REST]
+    assert own.flows.counters.endings == {"journaled": 1}
     assert [known.make().arguments for known in own.flows.memory.journal.ahead[KEY]] == [
         first.call(KEYSPACE, own.flows.context.keeping()).arguments
     ]
@@ -166,6 +168,7 @@ def test_with_fewer_than_two_it_is_pending(verb, away):
     assert own.flows.memory.pending.stats().waiting == 1
     with pytest.raises(SessionRevoked):
         drive(own.verify(access_token()), stored(live()))
+    assert own.flows.counters.endings == {"pending": 1}
 
 
 def test_why_it_is_pending_is_what_its_own_shard_says():

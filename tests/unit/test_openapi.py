@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from clusterpass import __version__
 from clusterpass.service.api.openapi import openapi_document
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.framework import build_framework
 from clusterpass.service.settings.service import make_settings
 
@@ -141,7 +142,9 @@ LOGINS = {"POST /login", "POST /step-up", "POST /password", "POST /password/link
 
 
 def built(**given: Any) -> FastAPI:
-    service: Any = SimpleNamespace(settings=make_settings(given), bodies=None)
+    service: Any = SimpleNamespace(
+        settings=make_settings(given), bodies=None, requests=RequestCounts()
+    )
     return build_framework(service, None)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass import ConfigurationError, InvalidInput, StoreUnavailable, TooManyAttempts
+from clusterpass.model.counters import Counters
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
 from clusterpass.users.throttle import Throttle, ThrottlePolicy, canonical_name
@@ -123,3 +124,17 @@ def test_the_fewest_and_the_most_attempts_and_the_windows(layer: str) -> None:
         for value in (0, most + 1):
             with pytest.raises(ConfigurationError, match=f"1 to {most}"):
                 ThrottlePolicy(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("refused_by", "limit"), [(1, "address"), (2, "network"), (3, "total"), (4, "account")]
+)
+def test_the_limit_that_refuses_is_counted(refused_by: int, limit: str) -> None:
+    counters = Counters()
+    flow = Throttle(KEYSPACE, POLICY, counters).admit("alice", address="2001:db8::1")
+    with pytest.raises(TooManyAttempts):
+        counted(flow, *([0] * (refused_by - 1)), 9)
+    known = Throttle(KEYSPACE, POLICY, counters).admit("alice", address=None, known="device")
+    with pytest.raises(TooManyAttempts):
+        counted(known, 9)
+    assert counters.throttled == {limit: 1, "known": 1}

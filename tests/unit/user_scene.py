@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from clusterpass.model.counters import Counters
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.tokens.identifiers import encode_session_id
@@ -95,6 +96,7 @@ class Threads:
                 run=scene.answer,
                 scan_names=lambda pattern: iter(scene.note("scan", scene.keys)(pattern)),
             ),
+            counters=Counters(),
             generation=scene.note("generation", 7),
             login=scene.note("login", PAIR),
             revoke=scene.note("revoke"),
@@ -124,6 +126,7 @@ class Loop:
 
         return SimpleNamespace(
             store=SimpleNamespace(keyspace=KEYSPACE, run=run, scan_names=scan),
+            counters=Counters(),
             generation=scene.note_async("generation", 7),
             login=scene.note_async("login", PAIR),
             revoke=scene.note_async("revoke"),

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
     AsyncSessionManager,
@@ -23,6 +23,7 @@ from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup, check_keys
 from clusterpass.service.calls.page_gate import PageGate
@@ -35,10 +36,14 @@ from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.mail import make_sender
 from clusterpass.service.managed_keys import FollowedKeys
+from clusterpass.service.monitoring.setup import Monitoring
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
 from clusterpass.web.known_devices import KnownDevices
+
+if TYPE_CHECKING:
+    from clusterpass.service.monitoring.tracing import Tracing
 
 _FRAMEWORK: Final = "fastapi"
 
@@ -96,7 +101,16 @@ class Application:
         self._authorizing: Final = AuthzSetup.of(
             settings, self._config, self._logger, may_be_broken=is_successor
         )
-        self._door: Final = Door(self._route, settings, logger=self._logger, judges_itself=PREFIX)
+        self._monitoring: Final = Monitoring(settings, parent)
+        self._tracing: Tracing | None = None
+        self._requests: Final = RequestCounts()
+        self._door: Final = Door(
+            self._route,
+            settings,
+            logger=self._logger,
+            requests=self._requests,
+            judges_itself=PREFIX,
+        )
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
@@ -105,12 +119,20 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
-            if self._door.is_open_to(scope):
+            if self._tracing is not None:
+                await self._tracing.serve(self._serve, scope, receive, send)
+            elif self._door.is_open_to(scope):
                 await self._handler_of(scope["path"])(scope, receive, send)
             else:
                 await self._door(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._door.is_open_to(scope):
+            await self._handler_of(scope["path"])(scope, receive, send)
+        else:
+            await self._door(scope, receive, send)
 
     @property
     def service(self) -> Service:
@@ -140,6 +162,7 @@ class Application:
                 path=settings.page_path,
             )
             bodies = self._body_reader(gate)
+            self._tracing = self._monitoring.tracing(manager, self._requests)
             service = Service(
                 settings,
                 manager,
@@ -150,6 +173,8 @@ class Application:
                 bodies,
                 self._mail,
                 proxy_cookies,
+                self._requests,
+                self._tracing,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)
@@ -164,19 +189,24 @@ class Application:
                 asyncio.create_task(StoreState(manager, self._logger).watch()),
                 asyncio.create_task(keys.watch(self._replace_keys)),
             ]
+            exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
                 async with self._authorizing.listening(front_door, service, self._logger):
                     yield
             finally:
-                for task in tasks:
+                for task in (*tasks, *exporting):
                     task.cancel()
+                if exporting:  # the files and the address are left in order
+                    await asyncio.wait(exporting)
                 if self._framework is not None:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework
                     self._framework = None
                 await authenticator.close()
+                if self._tracing is not None:
+                    await self._tracing.close()
 
     def _replace_keys(self, keys: KeyRing) -> None:
         """Go on with ``keys``; raise ConfigurationError, and change nothing, if they are unfit."""

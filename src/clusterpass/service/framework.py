@@ -4,14 +4,14 @@ The hot paths (:mod:`clusterpass.service.hot`) stand in front of it, and pass on
 answer. Importing this module takes longer than all else that a worker needs to start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 
 import clusterpass
 from clusterpass import (
@@ -37,6 +37,14 @@ from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.routes import mount_page
 from clusterpass.web.problems import MEDIA_TYPE, Problem
 
+_ROUTERS: Final = (
+    token_routes.router,
+    verify.router,
+    sessions.router,
+    health_and_keys.router,
+    administration.router,
+    accounts.router,
+)
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
@@ -54,15 +62,13 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # served below, including error responses
         redirect_slashes=False,
+        # Its own spans would tell paths and queries as they were sent, in which secrets may be.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.service = service
-    app.include_router(token_routes.router)
-    app.include_router(verify.router)
-    app.include_router(sessions.router)
-    app.include_router(health_and_keys.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     has_directory = service.settings.password_check is None
-    app.include_router(administration.router)
-    app.include_router(accounts.router)
     if has_directory:
         app.include_router(accounts.directory_router)
     if service.settings.login_enabled:
@@ -76,9 +82,27 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
     form_paths = FormPaths(service.settings.page_prefix)
     app.add_middleware(BodyLimits, form_paths=form_paths, reader=service.bodies)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestLog, logger=logger)
+    app.add_middleware(
+        RequestLog, logger=logger, requests=service.requests, route_of=_route_finder(app)
+    )
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _route_finder(app: FastAPI) -> Callable[[str], str]:
+    """Return a function that returns the pattern that a path matches: there are few of them."""
+    routers = (app, *_ROUTERS, token_routes.login_router)
+    routes = [
+        (route.path_regex, route.path)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, Route)
+    ]
+
+    def find(path: str) -> str:
+        return next((shown for regex, shown in routes if regex.match(path)), "(none)")
+
+    return find
 
 
 def _add_openapi(app: FastAPI) -> None:

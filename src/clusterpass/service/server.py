@@ -56,6 +56,9 @@ def serve(
     if grpc_port is not None:
         # A worker shares the port with others, and would share it with a stranger.
         _free_address(grpc_host, grpc_port, "authz_grpc_address")
+    metrics_host, metrics_port = settings.metrics_host_and_port()
+    if metrics_port is not None:
+        _free_address(metrics_host, metrics_port, "metrics_address")
     succession = None
     if becomes_small and can_become_small and last_keys is not None:
         succession = Succession.begin(settings, address, settings.workers, last_keys)

@@ -1,10 +1,11 @@
 """The dependencies of the verbs. Each verb takes the ones it needs when it is created."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
+from clusterpass.model.counters import Counters
 from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
@@ -33,6 +34,7 @@ class Context:
     secrets: RefreshSecrets
     signing: SigningKeys | None = None
     """The signing keys, where the store has them; None: the configuration has them."""
+    counters: Counters = field(default_factory=Counters)
 
     def stored_address(self, address: object) -> bytes:
         """Return what the history keeps of an IP address; raise InvalidInput if it is no string."""

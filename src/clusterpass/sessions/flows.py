@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock, clock_in_use
+from clusterpass.model.counters import Counters
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import ManagerStats
@@ -67,6 +68,7 @@ class Flows:
                 f"refresh_grace ({config.refresh_grace} s) must be longer than the store's deadline"
                 f" ({deadline:g} s), or 0"
             )
+        self.counters: Final = Counters()
         self.memory: Final = Memory(
             config,
             keyspace,
@@ -82,12 +84,19 @@ class Flows:
         signing = (
             None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
         )
+        self.memory.near.counters = self.counters
+        count = self.counters.events
+
+        def counted(event: SessionEvent) -> None:
+            count[event.kind] += 1
+            tell(event)
+
         context = Context(
             config=config,
             keyspace=keyspace,
             clock=clock,
             random_bytes=random_bytes,
-            tell=tell,
+            tell=counted,
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
@@ -95,6 +104,7 @@ class Flows:
                 KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline, signing
             ),
             signing=signing,
+            counters=self.counters,
         )
         self.context: Final = context
         if self.known_keys is not None:

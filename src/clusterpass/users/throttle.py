@@ -23,6 +23,7 @@ from hashlib import sha256
 from typing import Final
 
 from clusterpass.model.addresses import counted_address, counted_site
+from clusterpass.model.counters import Counters
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable, TooManyAttempts
 from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import directory as directory_calls
@@ -77,10 +78,13 @@ class ThrottlePolicy(Value):
 class Throttle:
     """The flows that count and limit attempts."""
 
-    def __init__(self, keyspace: Keyspace, policy: ThrottlePolicy) -> None:
-        """``policy``: the limits."""
+    def __init__(
+        self, keyspace: Keyspace, policy: ThrottlePolicy, counters: Counters | None = None
+    ) -> None:
+        """``policy``: the limits. ``counters``: count the refusals; None: nobody does."""
         self._keyspace = keyspace
         self._policy = policy
+        self._refused = (counters or Counters()).throttled
 
     def admit(self, username: str, *, address: str | None, known: str | None = None) -> Flow[None]:
         """Count an attempt.
@@ -90,21 +94,21 @@ class Throttle:
         cannot be a subject.
         """
         check_subject(username)
-        policy, keyspace = self._policy, self._keyspace
+        keyspace = self._keyspace
         if known is not None:
             key = keyspace.attempts_by_known(canonical_name(username), _digest(known))
-            yield from self._count(key, policy.known_attempts, policy.known_window)
+            yield from self._count("known", key)
             return
         if address is not None:
             customer, site = counted_address(address), counted_site(address)
             key = keyspace.attempts_by_address(customer)
-            yield from self._count(key, policy.address_attempts, policy.address_window)
+            yield from self._count("address", key)
             if site is not None:
                 key = keyspace.attempts_by_address(site)
-                yield from self._count(key, policy.network_attempts, policy.network_window)
+                yield from self._count("network", key)
         yield from self._count_in_total()
         key = keyspace.attempts_by_account(canonical_name(username))
-        yield from self._count(key, policy.account_attempts, policy.account_window)
+        yield from self._count("account", key)
 
     def forget(self, username: str, *, known: str | None = None) -> Flow[None]:
         """Give the attempt back after a success.
@@ -120,19 +124,19 @@ class Throttle:
             yield directory_calls.return_attempt(self._keyspace.attempts_by_account(name))
 
     def _count_in_total(self) -> Flow[None]:
-        policy = self._policy
         try:
-            yield from self._count(
-                self._keyspace.attempts_in_total(), policy.total_attempts, policy.total_window
-            )
+            yield from self._count("total", self._keyspace.attempts_in_total())
         except StoreUnavailable:
             return
 
-    def _count(self, key: bytes, most: int, window_seconds: int) -> Flow[None]:
+    def _count(self, layer: str, key: bytes) -> Flow[None]:
         answer: Answer[int] = yield directory_calls.count_attempt(
-            key, most=most, window_seconds=window_seconds
+            key,
+            most=getattr(self._policy, f"{layer}_attempts"),
+            window_seconds=getattr(self._policy, f"{layer}_window"),
         )
         if answer.reply:
+            self._refused[layer] += 1
             raise TooManyAttempts(retry_after=answer.reply)
 
 

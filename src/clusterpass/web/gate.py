@@ -11,9 +11,9 @@
   cookies stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import (
@@ -90,6 +90,10 @@ class Visit:
 class Gate:
     """What one application asks of requests, by its configuration and settings."""
 
+    on_admitted: ClassVar[Callable[[Session], None] | None] = None
+    """Called with each session that a request is known to belong to, of whatever application in
+    this process; None: nobody is."""
+
     def __init__(self, config: Config, settings: WebSettings) -> None:
         """Raises ConfigurationError when CSRF tokens need a private key that there is not."""
         self.settings: Final = settings
@@ -138,6 +142,8 @@ class Gate:
             assert found.access_token is not None
             session = yield from self._verify(visit, found.access_token, needs)
         visit.session, visit.access_token = session, visit.presented
+        if Gate.on_admitted is not None:
+            Gate.on_admitted(session)
         needs.check(session)
         return session
 

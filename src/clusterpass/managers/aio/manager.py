@@ -67,6 +67,9 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             has_epochs=store.has_epochs,
         )
         super().__init__(store, flows)
+        self.counters: Final = flows.counters
+        if isinstance(store, AsyncStore):  # another driver need not count
+            store.count_in(flows.counters)
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"

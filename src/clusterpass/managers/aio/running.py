@@ -5,7 +5,7 @@ left of it then begins anew in the event loop of the next call, or a tenth of a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clusterpass.managers.workers.aio import AsyncTurns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
@@ -24,6 +24,11 @@ class AsyncRunning:
         self._turns = AsyncTurns()
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
+        self.around: (
+            Callable[[Flow[Any], Callable[[Flow[Any]], Awaitable[Any]]], Awaitable[Any]] | None
+        )
+        self.around = None
+        """Runs a flow by the function that it is given, and traces it; None: nobody does."""
 
     def close(self) -> None:
         """Refuse every call from now on."""
@@ -39,6 +44,9 @@ class AsyncRunning:
         if self._turns.is_next():
             for resume in self.resume:
                 resume()
+        if self.around is not None:
+            traced: Awaitable[Result] = self.around(flow, self._store.run)
+            return traced
         return self._store.run(flow)
 
     def ping(self) -> Awaitable[None]:

@@ -68,6 +68,9 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             has_epochs=store.has_epochs,
         )
         super().__init__(store, flows)
+        self.counters: Final = flows.counters
+        if isinstance(store, SyncStore):  # another driver need not count
+            store.count_in(flows.counters)
         self._remembered: Final = self._flows.memory.near.find
         self._has_memory: Final = config.verification != "strict"
         self._shares_loads: Final = config.verification == "cached"

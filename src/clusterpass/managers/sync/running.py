@@ -6,7 +6,7 @@ left of it then begins anew in the event loop of the next call, or a tenth of a 
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clusterpass.managers.workers.sync import Turns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
@@ -25,6 +25,9 @@ class Running:
         self._turns = Turns()
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
+        self.around: Callable[[Flow[Any], Callable[[Flow[Any]], Any]], Any] | None
+        self.around = None
+        """Runs a flow by the function that it is given, and traces it; None: nobody does."""
 
     def close(self) -> None:
         """Refuse every call from now on."""
@@ -40,6 +43,9 @@ class Running:
         if self._turns.is_next():
             for resume in self.resume:
                 resume()
+        if self.around is not None:
+            traced: Result = self.around(flow, self._store.run)
+            return traced
         return self._store.run(flow)
 
     def ping(self) -> None:

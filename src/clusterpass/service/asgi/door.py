@@ -27,12 +27,15 @@ from clusterpass.service.asgi.messages import (
     send_response,
 )
 from clusterpass.service.asgi.problems import send_problem
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.request_log import RequestLog
 from clusterpass.service.asgi.security_headers import SecurityHeaders
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem, of_status
 
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
+_ROUTE: Final = "(door)"
+"""What the requests count as that the door answers."""
 _CLOSE: Final = {"Connection": "close"}
 _PORT: Final = re.compile(r":[0-9]*$")
 _ENCODED_SLASH: Final = re.compile(rb"%2f|%5c|\\", re.IGNORECASE)
@@ -58,9 +61,16 @@ class Door:
     """ASGI middleware that stands in front of all else."""
 
     def __init__(
-        self, app: App, settings: Settings, *, logger: Any, judges_itself: str = "\0"
+        self,
+        app: App,
+        settings: Settings,
+        *,
+        logger: Any,
+        requests: RequestCounts | None = None,
+        judges_itself: str = "\0",
     ) -> None:
-        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`.
+        """``logger``, ``requests``: as for
+        :class:`clusterpass.service.asgi.request_log.RequestLog`.
 
         ``judges_itself``: how the paths begin of calls that take the path and the host of another
         request, and judge them on their own.
@@ -74,7 +84,9 @@ class Door:
         self._proxies: Final = settings.web().networks if settings.hsts_seconds else ()
         self._page: Final = settings.page_prefix
         self._has_more: Final = bool(self._origins or self._always_hsts or self._proxies)
-        self._answer: Final = SecurityHeaders(RequestLog(_answer, logger=logger))
+        self._answer: Final = SecurityHeaders(
+            RequestLog(_answer, logger=logger, requests=requests, route_of=lambda _: _ROUTE)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, answer a preflight, or pass the request on."""

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -20,6 +20,8 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send, first_header
 from clusterpass.service.asgi.problems import send_problem
+from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.asgi.trace_ids import TRACE_IDS
 from clusterpass.web.problems import Problem, of_error, of_status
 
 LOG_FIELDS: Final = "clusterpass.facts"
@@ -37,10 +39,23 @@ _MOST_FRAMES: Final = 12
 class RequestLog:
     """ASGI middleware that adds request ids, logs requests, and turns exceptions into a 500."""
 
-    def __init__(self, app: App, *, logger: Any) -> None:
-        """``logger``: as from :func:`clusterpass.service.asgi.log_lines.make_logger`."""
+    def __init__(
+        self,
+        app: App,
+        *,
+        logger: Any,
+        requests: RequestCounts | None = None,
+        route_of: Callable[[str], str] = str,
+    ) -> None:
+        """``logger``: as from :func:`clusterpass.service.asgi.log_lines.make_logger`.
+
+        ``requests``: counts the requests; None: nobody does. ``route_of``: returns the route of a
+        path, for that.
+        """
         self._app = app
         self._logger = logger
+        self._requests = requests
+        self._route_of = route_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and log the outcome."""
@@ -70,6 +85,8 @@ class RequestLog:
         finally:
             path = _loggable_path(scope["path"])
             method, line = scope["method"], Line(path, status, started, this_id)
+            if self._requests is not None:
+                self._requests.note(self._route_of(scope["path"]), method, status, started)
             log_request(self._logger, method, line, fields)
 
 
@@ -96,6 +113,7 @@ def log_request(logger: Any, method: str, line: Line, fields: Mapping[str, Any])
         status=line.status,
         milliseconds=int((time.perf_counter() - line.started) * 100_000) / 100,
         request_id=line.this_id.decode(),
+        **TRACE_IDS.get(),
         **fields,
     )
 

@@ -17,6 +17,7 @@ import grpc.aio
 from envoy.service.auth.v3.external_auth_pb2 import DESCRIPTOR
 from envoy.service.auth.v3.external_auth_pb2_grpc import add_AuthorizationServicer_to_server
 
+from clusterpass.service.asgi.request_counts import ANY_METHOD
 from clusterpass.service.asgi.request_log import REQUEST_ID, Line, log_request, request_id
 from clusterpass.service.authz.grpc_messages import (
     asked_in,
@@ -53,12 +54,22 @@ class Authorization:
         self._door: Final = door
         self._networks: Final = service.gate.settings.networks
         self._logger: Final = logger
+        self._requests: Final = service.requests
+        self._traces: Final = service.traces
+        self._warm_count: Final = service.requests.warm[_CALL, ANY_METHOD]
         self._warm: Final = WarmChecks(door.warm, door.identity, self._networks)
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (Envoy's name)
         """Return the CheckResponse to a CheckRequest."""
+        if self._traces is None:
+            return await self._check(request, context)
+        with self._traces.span("POST", _encoded(headers_in(request)), _CALL):
+            return await self._check(request, context)
+
+    async def _check(self, request: Any, context: Any) -> Any:
         response = self._warm.response(request, context.peer())
         if response is not None:
+            self._warm_count.count += 1
             return response
         started, fields = time.perf_counter(), dict[str, Any]()
         status, is_logged = 0, True
@@ -71,6 +82,7 @@ class Authorization:
             status, is_logged = answer.status, answer.is_logged
             return response_of(answer, this_id)
         finally:
+            self._requests.note(_CALL, ANY_METHOD, status, started)
             if is_logged:
                 log_request(self._logger, "POST", Line(_CALL, status, started, this_id), fields)
 
@@ -85,6 +97,15 @@ class Authorization:
             return client_address(peer, seen, self._networks)
 
         return await self._door.judge(asked, policy_in(request), address, fields)
+
+
+def _encoded(headers: dict[str, list[str]]) -> list[tuple[bytes, bytes]]:
+    """Return ``headers`` as ASGI has them."""
+    return [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, values in headers.items()
+        for value in values
+    ]
 
 
 @asynccontextmanager

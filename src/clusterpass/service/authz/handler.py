@@ -11,6 +11,7 @@ from clusterpass import (
     Session,
 )
 from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send, send_response
+from clusterpass.service.asgi.request_counts import ANY_METHOD
 from clusterpass.service.asgi.request_log import note_error
 from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
@@ -81,19 +82,25 @@ class FrontDoor:
             None if self._logs_all else Warm(service.sessions, policies, assertions, cookie)
         )
         """What allows requests from memory; None where all that is allowed is logged."""
+        self._warm_count: Final = service.requests.warm[PREFIX + "*", ANY_METHOD]
         self._warm_responses: Final = WarmResponses(self.warm, self.identity, self._networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to the proxy."""
         headers = self._warm_responses.headers(scope)
         if headers is not None:
+            self._warm_count.count += 1
             await send_response(send, 200, headers, b"")
             return
         started, fields = time.perf_counter(), dict[str, Any]()
         endpoint = find_endpoint(_raw_path(scope))
         shown = PREFIX if endpoint is None else endpoint.shown
+        # Whoever sends the request chooses the name of a policy: it is no part of a route.
+        route = "(none)" if endpoint is None else PREFIX + endpoint.proxy
         answering = self._answer(scope, endpoint, fields)
-        await self._responder.respond(scope, send, answering, fields, started, path=shown)
+        await self._responder.respond(
+            scope, send, answering, fields, started, path=shown, route=(route, ANY_METHOD)
+        )
 
     async def _answer(
         self, scope: Scope, endpoint: Endpoint | None, fields: dict[str, Any]

@@ -65,7 +65,7 @@ class AuthzSetup:
     def open(self, service: Service, logger: Any) -> FrontDoor:
         """Return the handler of a worker. ``logger``: as for the other paths."""
         current = None if self.policies is None else self.policies.current
-        return FrontDoor(service, Responder(logger), current, self.assertions)
+        return FrontDoor(service, Responder(logger, service.requests), current, self.assertions)
 
     @asynccontextmanager
     async def listening(

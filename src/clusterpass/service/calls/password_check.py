@@ -137,7 +137,11 @@ class CustomAuthenticator:
         """``check`` returns True, False, None or a subject; it may be a coroutine function."""
         self._sessions = sessions
         self._throttle = AsyncLoginThrottle(sessions, settings.throttle())
-        self._threads = AsyncHashing(concurrency=settings.hash_concurrency, most_waiting=64)
+        self._threads = AsyncHashing(
+            concurrency=settings.hash_concurrency,
+            most_waiting=64,
+            counters=sessions.counters.hashing,
+        )
         self._check = check
 
     async def login(

@@ -1,6 +1,6 @@
 """What the calls work with; created when a worker starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clusterpass import (
@@ -8,6 +8,8 @@ from clusterpass import (
     Config,
 )
 from clusterpass.service.asgi.request_body import BodyReader
+from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.asgi.trace_ids import Traces
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -31,6 +33,9 @@ class Service:
     """What sends one-time links; None where nothing does."""
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
+    requests: RequestCounts = field(default_factory=RequestCounts)
+    traces: Traces | None = None
+    """Makes spans of requests; None where nothing is traced."""
 
     def replace_keys(self, config: Config) -> None:
         """Go on with the keys of ``config``; all else in it is as before.

@@ -9,6 +9,7 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header, send_response
 from clusterpass.service.asgi.problems import problem_headers
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.request_log import (
     REQUEST_ID,
     Line,
@@ -58,9 +59,10 @@ def answer_problem(problem: Problem) -> Answer:
 class Responder:
     """Responds to the requests of the hot paths of one application."""
 
-    def __init__(self, logger: Any) -> None:
-        """``logger``: as for :class:`clusterpass.service.asgi.request_log.RequestLog`."""
+    def __init__(self, logger: Any, requests: RequestCounts) -> None:
+        """As for :class:`clusterpass.service.asgi.request_log.RequestLog`."""
         self._logger: Final = logger
+        self._requests: Final = requests
 
     async def respond(
         self,
@@ -71,12 +73,14 @@ class Responder:
         started: float | None = None,
         *,
         path: str | None = None,
+        route: tuple[str, str] | None = None,
     ) -> None:
         """Send the answer, or the error that ``answering`` raises, and log the request.
 
         ``answering``: returns None when the client has left. ``fields``: what it adds to the log
         line. ``started``: when the request arrived; None: now. ``path``: what the log says of the
-        path, where that is no constant.
+        path, where that is no constant. ``route``: what counts as route and method; None: those of
+        the request, whose path is a constant.
         """
         this_id = request_id(first_header(scope, REQUEST_ID))
         started = time.perf_counter() if started is None else started
@@ -89,6 +93,8 @@ class Responder:
         except Exception as error:  # noqa: BLE001 (the connection is of no use any more)
             fields.update(describe_exception(error))
         finally:
+            counted, method = route or (scope["path"], scope["method"])
+            self._requests.note(counted, method, status, started)
             if is_logged:
                 # The paths are constants, so nothing in them has to be cut.
                 line = Line(path or scope["path"], status, started, this_id)

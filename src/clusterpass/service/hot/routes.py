@@ -14,7 +14,7 @@ from clusterpass.service.hot.verify import Verify
 
 def hot_routes(service: Service, logger: Any, framework: App) -> Mapping[str, App]:
     """Return the handlers by path. ``framework``: answers what a handler passes on."""
-    responder, calls = Responder(logger), TokenCalls(service)
+    responder, calls = Responder(logger, service.requests), TokenCalls(service)
     routes: dict[str, App] = {
         "/verify": Verify(service, responder, framework),
         "/refresh": Post(

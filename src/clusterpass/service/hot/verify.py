@@ -35,6 +35,7 @@ class Verify:
         self._recall: Final = service.sessions.responses.recall
         self._responder: Final = responder
         self._framework: Final = framework
+        self._warm: Final = service.requests.warm["/verify", "GET"]
         self._logs_all: Final = service.settings.log_warm_verifies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +51,7 @@ class Verify:
                     given_id = value
             rendered = self._rendered(authorization)
             if rendered is not None:
+                self._warm.count += 1
                 headers, body = unpack_session(rendered)
                 headers += DEFAULTS
                 headers.append((REQUEST_ID, request_id(given_id)))

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
-from clusterpass.service.settings.door import DoorSettings
+from clusterpass.service.settings.monitoring import MonitoringSettings
 from clusterpass.service.settings.sessions import Names, split
 from clusterpass.web.cookies import Cookie, own_cookie, session_cookies
 from clusterpass.web.settings import WebSettings
@@ -105,7 +105,7 @@ class Portal:
         return cls(f"{scheme}://{authority}{path}", scheme, authority, found["host"], path)
 
 
-class BrowserSettings(DoorSettings):
+class BrowserSettings(MonitoringSettings):
     """Where the page is, and which browsers are led to it."""
 
     page_prefix: str = Field(

@@ -262,6 +262,10 @@ class Settings(AccountSettings):
             )
         if self.grpc_host_and_port()[1] == self.port:
             raise ValueError("authz_grpc_address needs a port of its own: port is the one for HTTP")
+        if self.metrics_host_and_port()[1] in {self.port, self.grpc_host_and_port()[1]} - {None}:
+            raise ValueError(
+                "metrics_address needs a port of its own: another setting has this one"
+            )
         if not self.cookie_secure and self.host not in _LOOPBACK:
             raise ValueError(
                 "cookie_secure may be turned off only if host is a loopback address: session"

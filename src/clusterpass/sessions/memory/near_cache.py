@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from clusterpass.model.counters import Counters
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
@@ -81,6 +82,7 @@ class NearCache(Following):
         self._misses = 0
         self._invalidations = Rate()
         self._flushed_at = -math.inf
+        self.counters = Counters()
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
         self.find: Final = self._finder()
@@ -330,6 +332,16 @@ class NearCache(Following):
             self._tokens.doubt(key)
             self.followers.changed(key)
 
+    def note_ending(self, key: bytes) -> None:
+        """Take note that sessions of ``key`` are about to be ended by this process.
+
+        How long it takes until the node pushes that is measured, where it is certain to do so.
+        """
+        with self._lock:
+            now = self._steady()
+            if self._tokens.is_leased(key, now):
+                self.counters.ending_sent(key, now)
+
     def unheard(self, key: bytes) -> None:
         """Take note that no node pushes when what was just read of ``key`` changes.
 
@@ -359,6 +371,7 @@ class NearCache(Following):
                 self.on_secrets()
             for key in keys or ():
                 self._invalidations.note(now)
+                self.counters.pushed(key, now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 elif key.startswith(self._secrets_prefix):

@@ -173,6 +173,12 @@ class TokenIndex:
         self.era += 1
         self.clear()
 
+    def is_leased(self, key: bytes, now: float) -> bool:
+        """Return whether a session of ``key`` that is held as an object has a running lease."""
+        found = self._by_key.get(key, ())
+        held = (found,) if isinstance(found, CachedToken) else found
+        return any(now < entry.lease.until for entry in held)
+
     def clear(self) -> None:
         """Drop all entries."""
         self.objects.clear()

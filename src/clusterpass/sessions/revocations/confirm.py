@@ -66,6 +66,7 @@ class Confirm:
         self._context: Final = context
         self._journaling: Final = Journaling(context)
         self._memory: Final = context.memory
+        self._endings: Final = context.counters.endings
         self._random_bytes: Final = context.random_bytes
         self._first_times: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()
         """The latest requests that this process has made, and when they were first carried out, in
@@ -87,6 +88,7 @@ class Confirm:
         if is_named:
             self._recall(revocation, operation)
         call = revocation.call(operation)
+        self._memory.near.note_ending(call.keys[0])
         reply: Any = None
         failure: StoreUnavailable | None = None
         try:
@@ -109,6 +111,7 @@ class Confirm:
                 revocation.enforce(operation, is_pending=False)
                 if is_named:
                     self._note_first_time(revocation, operation)
+                self._endings["confirmed"] += 1
                 return Outcome(reply, answer.durable)
         journaled = yield from self._journaling.record_once(revocation.entry(operation))
         if journaled is not None:
@@ -117,6 +120,7 @@ class Confirm:
                 revocation.leave(journaled)
             if is_named:
                 self._note_first_time(revocation, operation)
+            self._endings["journaled"] += 1
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason, failure) from failure
@@ -190,6 +194,7 @@ class Confirm:
         reason: str | None,
         failure: StoreUnavailable | None,
     ) -> RevocationPending:
+        self._endings["pending"] += 1
         revocation.enforce(operation, is_pending=True)
         is_retried = self._queue(revocation.kind, revocation, operation)
         if not is_retried:

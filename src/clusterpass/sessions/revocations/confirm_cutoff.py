@@ -21,6 +21,7 @@ class ConfirmCutoff:
     def __init__(self, context: Context, journaling: Journaling) -> None:
         self._context: Final = context
         self._memory: Final = context.memory
+        self._endings: Final = context.counters.endings
         self._journaling: Final = journaling
 
     def carry_out(self, revocation: RaiseCutoff) -> Flow[bool]:
@@ -33,6 +34,7 @@ class ConfirmCutoff:
         is_settled = yield from revocation.attempt(is_retry=self._journaling.is_possible)
         is_journaled = yield from self._record(revocation)
         if is_settled:
+            self._endings["confirmed"] += 1
             return is_journaled or revocation.is_durable
         memory = self._memory
         memory.pending_cutoffs += 1
@@ -47,6 +49,7 @@ class ConfirmCutoff:
             revocation.enforce()
         else:
             memory.pending_cutoffs -= 1
+        self._endings["journaled" if is_journaled else "pending"] += 1
         if is_journaled:
             return True
         failure = revocation.failure

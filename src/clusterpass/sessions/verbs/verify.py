@@ -11,7 +11,12 @@ from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
 from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired, TokenKeyUnknown
-from clusterpass.model.errors import InvalidInput, StoreDenied, StoreUnavailable
+from clusterpass.model.errors import (
+    ClusterPassError,
+    InvalidInput,
+    StoreDenied,
+    StoreUnavailable,
+)
 from clusterpass.model.values import Session
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import LiveRecord
@@ -65,6 +70,7 @@ class Verify:
         self._deadline = context.deadline
         self._memory = context.memory
         self._signing = context.signing
+        self._verifies = context.counters.verifies
         self._clocks = context.memory.clocks
         self._near = context.memory.near
         self._cutoff = context.memory.cutoff
@@ -121,10 +127,22 @@ class Verify:
         return (yield from self._judge(access_token, wanted))
 
     def _judge(self, access_token: str, wanted: _Wanted) -> Flow[Session]:
-        """Verify the token by itself, then its session."""
-        if wanted.mode == "stateless":
-            return self._by_token_alone(access_token, wanted)
-        entry = self._known(access_token)
+        """Verify the token by itself, then its session; count what came of it."""
+        decided_by = "token"
+        try:
+            if wanted.mode == "stateless":
+                session = self._by_token_alone(access_token, wanted)
+                self._verifies["ok", "token"] += 1
+                return session
+            entry = self._known(access_token)
+            decided_by = "store"
+            return (yield from self._of_entry(entry, wanted))
+        except ClusterPassError as error:
+            self._verifies[error.code, decided_by] += 1
+            raise
+
+    def _of_entry(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
+        """Return the session of a genuine token, from memory or from the store."""
         if wanted.mode == "cached" and self._near.is_served(entry):
             assert entry.session is not None and entry.loaded is not None
             try:
@@ -225,6 +243,7 @@ class Verify:
         finally:
             if loading is not None:
                 near.end(loading)
+        self._verifies["ok", "store"] += 1
         return session
 
     def _recalled(self, entry: CachedToken, wanted: _Wanted) -> Session | None:

@@ -50,6 +50,7 @@ class AsyncStore(StoreBase):
         An error in a call is thrown into the flow: StoreUnavailable when no answer comes before
         the deadline, StoreDenied or StoreFailed when a retry would not help.
         """
+        perform = self._perform if self.around is None else self.around(self._perform)
         try:
             call = next(flow)
             while True:
@@ -57,12 +58,14 @@ class AsyncStore(StoreBase):
                     await asyncio.sleep(call.seconds)
                     call = flow.send(None)
                     continue
+                began = time.monotonic()
                 try:
-                    answer = await self._perform(call)
+                    answer = await perform(call)
                 except ClusterPassError as error:
                     self._tell(error)
                     call = flow.throw(error)
                 else:
+                    self.counters.answered(call.script.name, answer.node, time.monotonic() - began)
                     call = flow.send(answer)
         except StopIteration as stop:
             result: Result = stop.value

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from clusterpass.config import Durability
 from clusterpass.model.clock import clock_in_use
+from clusterpass.model.counters import Counters
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
@@ -77,6 +78,11 @@ class StoreBase:
         have to be pushed."""
         self.on_unavailable: Callable[[StoreUnavailable], None] | None = None
         """Called with each error by which a call ends because the store did not serve it."""
+        self.counters = Counters()
+        """Those of the manager, once it has said so by :meth:`count_in`."""
+        self.around: Callable[[Any], Any] | None = None
+        """Returns a function that carries out a call by the one that it is given, and traces it;
+        None: nobody does."""
         self._observer: Observer | None = None
         self._bound = 0.0
         renew_in_child(self)
@@ -116,6 +122,10 @@ class StoreBase:
         book = observer.journal
         ahead = {} if book is None else book.ahead
         self._terms = replace(self._terms, doubts=observer.doubts, ahead=ahead)
+
+    def count_in(self, counters: Counters) -> None:
+        """Count calls in ``counters`` from now on."""
+        self.counters = counters
 
     def confirm_by(self, durability: Durability) -> None:
         """Make every write wait for ``durability`` from now on.
@@ -210,6 +220,8 @@ class StoreBase:
     def _tell(self, error: ClusterPassError) -> None:
         if isinstance(error, StoreUnavailable) and self._untold:
             error.tried = describe_tried(self._untold)
+        cause = error.cause if isinstance(error, StoreUnavailable) else None
+        self.counters.store_errors[cause or error.code] += 1
         if self.on_unavailable is not None and isinstance(error, StoreUnavailable):
             self.on_unavailable(error)
 

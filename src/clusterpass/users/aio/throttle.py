@@ -13,7 +13,9 @@ class AsyncLoginThrottle:
     def __init__(self, sessions: AsyncSessionManager, policy: ThrottlePolicy | None = None) -> None:
         """``policy``: the limits; by default those of ``ThrottlePolicy()``."""
         self._store: Final = sessions.store
-        self._throttle: Final = Throttle(sessions.store.keyspace, policy or ThrottlePolicy())
+        self._throttle: Final = Throttle(
+            sessions.store.keyspace, policy or ThrottlePolicy(), sessions.counters
+        )
 
     async def admit(
         self, username: str, *, address: str | None = None, known: str | None = None

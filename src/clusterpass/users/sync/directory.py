@@ -58,11 +58,15 @@ class UserDirectory:
         """
         self._sessions = sessions
         self._store = sessions.store
-        self._hashing = Hashing(concurrency=hash_concurrency, most_waiting=most_waiting)
+        self._hashing = Hashing(
+            concurrency=hash_concurrency,
+            most_waiting=most_waiting,
+            counters=sessions.counters.hashing,
+        )
         self._directory = Directory(
             self._store.keyspace,
             hasher or PasswordHasher(),
-            Throttle(self._store.keyspace, throttle or ThrottlePolicy()),
+            Throttle(self._store.keyspace, throttle or ThrottlePolicy(), sessions.counters),
             passwords or PasswordPolicy(),
             random_bytes=secrets.token_bytes,
         )

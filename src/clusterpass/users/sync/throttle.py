@@ -14,7 +14,9 @@ class LoginThrottle:
     def __init__(self, sessions: SessionManager, policy: ThrottlePolicy | None = None) -> None:
         """``policy``: the limits; by default those of ``ThrottlePolicy()``."""
         self._store: Final = sessions.store
-        self._throttle: Final = Throttle(sessions.store.keyspace, policy or ThrottlePolicy())
+        self._throttle: Final = Throttle(
+            sessions.store.keyspace, policy or ThrottlePolicy(), sessions.counters
+        )
 
     def admit(self, username: str, *, address: str | None = None, known: str | None = None) -> None:
         """Count an attempt; call this method before the password is checked.

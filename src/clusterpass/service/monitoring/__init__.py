@@ -1,0 +1,10 @@
+"""Metrics of all workers of a service, at one address.
+
+- ``worker_values``: what a worker has counted. ``value_files``: the files in which workers tell
+  each other, in the format of the multiprocess mode of prometheus-client.
+- ``address``: which worker listens, and what it answers.
+
+Every worker writes its values each second; nothing is written when a request is counted. The worker
+that gets the address listens there, and answers with what the files of all workers say. When it
+ends, another one takes its place within a second.
+"""

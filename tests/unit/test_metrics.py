@@ -1,0 +1,215 @@
+"""What a manager counts, as metrics in a registry of an application; no server is needed."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from clusterpass import (
+    AsyncSessionManager,
+    Config,
+    KeyRing,
+    SessionManager,
+    StoreUnavailable,
+    TokenMalformed,
+)
+from clusterpass.metrics import collector
+from clusterpass.metrics.families import FAMILIES, Family, Sample
+from clusterpass.metrics.samples import samples_of
+from clusterpass.model.counters import BOUNDS, Counters, Durations
+from clusterpass.model.events import SessionEvent
+from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.monitoring.worker_values import worker_values
+
+NOBODY = "redis+cluster://127.0.0.1:1?timeout=0.2&deadline=0.2&replica_wait=0.05"
+CONFIG = Config(keys=KeyRing.generate(), issuer="https://auth.example", audience="app")
+
+
+@pytest.fixture
+def sessions() -> Iterator[SessionManager]:
+    with SessionManager.from_url(NOBODY, CONFIG) as manager:
+        yield manager
+
+
+def exported(*managers: Any) -> dict[str, Any]:
+    registry = CollectorRegistry()
+    registry.register(collector(*managers))
+    text = generate_latest(registry).decode()
+    return {each.name: each for each in text_string_to_metric_families(text)}
+
+
+def number(metrics: dict[str, Any], metric: str, **labels: str) -> float:
+    """The sample ``metric`` with exactly these labels."""
+    name = re.sub(r"_(total|bucket|sum|count)$", "", metric)
+    (found,) = [
+        sample.value
+        for sample in metrics[name].samples
+        if (sample.name, sample.labels) == (metric, labels)
+    ]
+    return float(found)
+
+
+def filled(counters: Counters) -> None:
+    """Count something that has no value before it has happened."""
+    counters.answered("login", "127.0.0.1:7000", 0.003)
+
+
+def test_an_application_exports_every_metric_but_those_of_the_service(
+    sessions: SessionManager,
+) -> None:
+    filled(sessions.counters)
+    metrics = exported(sessions)
+    nodes = {"clusterpass_store_node_up", "clusterpass_node_leases"}
+    nodes |= {"clusterpass_node_push_connections", "clusterpass_node_beat_age_seconds"}
+    expected = {each.name: each for each in FAMILIES if not each.in_service}
+    assert metrics.keys() == {name.removesuffix("_total") for name in expected.keys() - nodes}
+    for family in expected.values():
+        if family.name not in nodes:
+            found = metrics[family.name.removesuffix("_total")]
+            assert (found.type, found.documentation) == (family.kind, family.help)
+            labels = set().union(*(sample.labels for sample in found.samples)) - {"le"}
+            assert labels == set(family.labels), family.name
+
+
+async def test_a_worker_has_those_of_the_service_too() -> None:
+    async with AsyncSessionManager.from_url(NOBODY, CONFIG) as manager:
+        requests = RequestCounts()
+        requests.note("/login", "POST", 200, 0.0)
+        requests.note("/login", "BREW", 405, 0.0)
+        requests.warm["/verify", "GET"].count += 3
+        samples = list(worker_values(manager, requests))
+    of_service = {sample.family.name for sample in samples if sample.family.in_service}
+    assert of_service == {family.name for family in FAMILIES if family.in_service}
+    counted = {s.labels: s.value for s in samples if s.family.name.endswith("http_requests_total")}
+    assert counted == {
+        ("/login", "POST", "200"): 1,
+        ("/login", "OTHER", "405"): 1,
+        ("/verify", "GET", "200"): 3,
+    }
+
+
+async def test_both_faces_count_calls_of_the_store_that_fail(sessions: SessionManager) -> None:
+    with pytest.raises(StoreUnavailable) as one:
+        sessions.login("alice")
+    async with AsyncSessionManager.from_url(NOBODY, CONFIG) as others:
+        with pytest.raises(StoreUnavailable) as other:
+            await others.login("alice")
+        for manager, raised in ((sessions, one), (others, other)):
+            metrics = exported(manager)
+            assert raised.value.cause is not None
+            errors = "clusterpass_store_errors_total"
+            # Work in the background asks, too.
+            assert number(metrics, errors, cause=raised.value.cause) >= 1
+            assert number(metrics, errors, cause="tls") == 0
+
+
+def test_a_verify_that_the_token_decides(sessions: SessionManager) -> None:
+    sessions.counters.verifies.clear()
+    flow = sessions._flows.verify.verify("no token")
+    with pytest.raises(TokenMalformed):
+        next(flow)
+    metrics = exported(sessions)
+    verifies = "clusterpass_verifies_total"
+    assert number(metrics, verifies, result="token_malformed", source="token") == 1
+    assert number(metrics, verifies, result="ok", source="memory") == 0
+
+
+def test_an_event_is_counted_whether_or_not_somebody_listens(sessions: SessionManager) -> None:
+    sessions._flows.context.tell(SessionEvent("reused", "alice", 0))
+    metrics = exported(sessions)
+    assert number(metrics, "clusterpass_events_total", kind="reused") == 1
+    assert number(metrics, "clusterpass_events_total", kind="login") == 0
+
+
+def test_several_managers_are_one(sessions: SessionManager) -> None:
+    with SessionManager.from_url(NOBODY, CONFIG) as other:
+        for manager, seconds in ((sessions, 0.002), (other, 0.2)):
+            manager.counters.answered("login", "127.0.0.1:7000", seconds)
+            manager.counters.endings["pending"] += 1
+        metrics = exported(sessions, other)
+    assert number(metrics, "clusterpass_endings_total", outcome="pending") == 2
+    name, script = "clusterpass_store_call_duration_seconds", {"script": "login"}
+    assert number(metrics, f"{name}_count", **script) == 2
+    assert number(metrics, f"{name}_sum", **script) == pytest.approx(0.202)
+    assert number(metrics, f"{name}_bucket", le="0.0025", **script) == 1
+    assert number(metrics, f"{name}_bucket", le="0.25", **script) == 2
+    info = metrics["clusterpass_info"].samples
+    assert [sample.value for sample in info] == [1]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_names_follow_the_conventions(family: Family) -> None:
+    assert re.fullmatch(r"clusterpass_[a-z_]+", family.name)
+    assert (family.kind == "counter") == family.name.endswith("_total")
+    assert (family.unit == "seconds") == ("_seconds" in family.name)
+    assert (family.unit == "bytes") == ("_bytes" in family.name)
+    assert family.help.endswith(".")
+
+
+def test_reading_makes_no_value_that_was_not_there(sessions: SessionManager) -> None:
+    def labels() -> list[tuple[str, tuple[str, ...]]]:
+        return [(sample.family.name, sample.labels) for sample in samples_of(sessions)]
+
+    assert labels() == labels()
+    assert not sessions.counters.events
+    assert not sessions.counters.store_errors
+
+
+def test_the_push_of_an_ending_is_timed_once() -> None:
+    counters = Counters()
+    counters.pushed(b"a", 1.0)
+    counters.ending_sent(b"a", 2.0)
+    counters.pushed(b"b", 2.0)
+    for _ in range(2):
+        counters.pushed(b"a", 2.02)
+    assert sum(counters.sights.counts) == 1
+    assert counters.sights.seconds == pytest.approx(0.02)
+
+
+def test_a_push_after_a_minute_is_about_something_else() -> None:
+    counters = Counters()
+    counters.ending_sent(b"a", 0.0)
+    counters.pushed(b"a", 60.0)
+    assert sum(counters.sights.counts) == 0
+
+
+def test_endings_that_are_never_pushed_do_not_pile_up() -> None:
+    counters = Counters()
+    for index in range(2000):
+        counters.ending_sent(b"%d" % index, 0.0)
+    counters.pushed(b"0", 0.0)
+    counters.pushed(b"1999", 0.0)
+    assert sum(counters.sights.counts) == 1
+    assert len(counters._endings) < 2000
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_bound_belongs_to_its_bucket(bound: float) -> None:
+    durations = Durations()
+    durations.note(bound)
+    durations.note(bound * 1.001)
+    index = BOUNDS.index(bound)
+    assert durations.counts[index : index + 2] == [1, 1]
+
+
+def test_a_child_begins_anew() -> None:
+    counters = Counters()
+    filled(counters)
+    counters.events["login"] += 1
+    counters.hashing.worked.note(1.0)
+    counters.hashing.waiting.add(object())
+    kept = counters.events
+    counters.begin_anew()
+    assert vars(counters)["events"] is kept
+    assert not any((counters.events, counters.calls, counters.nodes, counters.hashing.waiting))
+    assert sum(counters.hashing.worked.counts) == 0
+
+
+def test_samples_say_what_they_are_of(sessions: SessionManager) -> None:
+    for sample in samples_of(sessions):
+        assert isinstance(sample, Sample)
+        assert len(sample.labels) == len(sample.family.labels)
+        assert isinstance(sample.value, Durations) == (sample.family.kind == "histogram")
