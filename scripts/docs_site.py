@@ -22,6 +22,7 @@ from mkdocs.structure.pages import Page
 
 import clusterpass
 from clusterpass.service.api.openapi import openapi_document
+from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.framework import build_framework
 from clusterpass.service.settings.service import make_settings
 
@@ -124,7 +125,7 @@ def areas() -> dict[str, tuple[str, list[tuple[str, str]]]]:
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI document of a service with the default settings."""
-    service = SimpleNamespace(settings=make_settings({}), bodies=None)
+    service = SimpleNamespace(settings=make_settings({}), bodies=None, requests=RequestCounts())
     return openapi_document(build_framework(service, None))
 
 

@@ -60,6 +60,9 @@ SCRIPTS = [
     "never_promoted",
     "count_old_tokens",
     "read_old_tokens",
+    "read_secrets",
+    "add_secrets",
+    "take_lease",
 ]
 
 
@@ -69,6 +72,7 @@ READERS = {
     "read_fields",
     "read_not_before",
     "read_old_tokens",
+    "read_secrets",
     "online_count",
     "online_page",
     "user_find",

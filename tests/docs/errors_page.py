@@ -29,6 +29,20 @@ HELP: dict[str, tuple[str, str]] = {
         "An argument is out of range, of a wrong type, or too long.",
         "Correct the call; the message names the argument. A retry fails again.",
     ),
+    "PasswordRefused": (
+        "A new password is too short, too common, or little more than the name of its user;"
+        " `reason` says which.",
+        "Have another one chosen. The least length is the setting `shortest_password`.",
+    ),
+    "LinkInvalid": (
+        "A link of an invitation or a reset was used before, is too old, or was replaced.",
+        "Make a new one: `clusterpass users reset-link NAME`, or `invite`.",
+    ),
+    "MailFailed": (
+        "The mail server, or the function of `mail_sender`, did not take a mail; `reason` says"
+        " why. The link that was to be sent is valid nevertheless.",
+        "Look at the log and the settings `smtp_...`; or give the link to the user yourself.",
+    ),
     "AuthenticationError": (
         "Never raised itself; the base of whatever a login or another token repairs.",
         "Have the user log in.",

@@ -21,9 +21,16 @@ from tests.ports import free_port
 
 from .certificates import Authority, Files
 from .conftest import Opener
-from .servers import Servers
+from .servers import Servers, servers
 
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(params=["redis"])
+def started() -> Iterator[Servers]:
+    """Starts servers of the program that has TLS."""
+    with servers(REDIS_SERVER) as made:
+        yield made
 
 
 def refused(manager: Any, subject: str) -> StoreDenied:
@@ -57,7 +64,7 @@ def test_the_doctor_uses_the_server_name(named: str):
     assert examine(f"{named}&server_name=store.example").seen.nodes[0].answered
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["redis"])
 def by_ip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedCluster, str]]:
     """A cluster that announces IP addresses, with certificates for localhost alone, as those of
     managed services bear names; and the URL of a seed."""

@@ -1,7 +1,7 @@
 """Certificates that are replaced on disk are used by the next connection, in every face."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,24 @@ import pytest
 
 from clusterpass import ConfigurationError, StoreUnavailable
 from clusterpass.doctor import examine
+from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 
 from .certificates import Authority, Files
 from .conftest import Opener
-from .servers import Servers
+from .servers import Servers, servers
 
 pytestmark = pytest.mark.timeout(120)
 _HERE = "127.0.0.1"
 _PASSPHRASE = "not-for-the-log"
+
+
+@pytest.fixture(params=["redis"])
+def started() -> Iterator[Servers]:
+    """Starts servers of the program that has TLS."""
+    with servers(REDIS_SERVER) as made:
+        yield made
 
 
 class Secured:

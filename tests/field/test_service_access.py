@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -12,13 +12,21 @@ from clusterpass import ConfigurationError, KeyRing
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.settings.service import load_settings
+from tests.cluster.conftest import REDIS_SERVER
 from tests.ports import free_port
 
 from .certificates import Authority, Files
-from .servers import Servers
+from .servers import Servers, servers
 
 pytestmark = pytest.mark.timeout(120)
 _PASSPHRASE = "not-for-the-log"
+
+
+@pytest.fixture(params=["redis"])
+def started() -> Iterator[Servers]:
+    """Starts servers of the program that has TLS."""
+    with servers(REDIS_SERVER) as made:
+        yield made
 
 
 async def become(condition: Callable[[], object]) -> None:
@@ -31,7 +39,7 @@ async def test_a_password_that_changes_and_an_encrypted_key(
     started: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     keys, password, passphrase = (tmp_path / name for name in ("keys.json", "password", "phrase"))
-    keys.write_text(KeyRing.generate().private_jwks_text())
+    KeyRing.generate().save(keys)
     password.write_text("first-secret\n")
     passphrase.write_text(_PASSPHRASE)
     authority, port = Authority("authority"), free_port()

@@ -8,7 +8,7 @@ import click
 
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import json_option, print_json
-from clusterpass.cli.stored_keys import list_keys, revoke, rotate
+from clusterpass.cli.stored_keys import stored
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.key_encryption import new_encryption_key
@@ -142,5 +142,5 @@ def _tell_what_was_written(
         click.echo(f"wrote one{half} {key.algorithm} key to {output}, key id {key.kid}", err=True)
 
 
-for command in (list_keys, revoke, rotate):
+for command in stored.commands.values():
     keys.add_command(command)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from clusterpass import ManagedKey, SessionManager
 
 
-@click.command("list", epilog=examples("clusterpass keys list", "clusterpass keys list --json"))
+stored = click.Group()
+"""Holds the commands until ``clusterpass keys`` has them."""
+
+
+@stored.command("list", epilog=examples("clusterpass keys list", "clusterpass keys list --json"))
 @config_option
 @json_option
 def list_keys(config: Path | None, *, as_json: bool) -> None:
@@ -29,7 +33,7 @@ def list_keys(config: Path | None, *, as_json: bool) -> None:
         show_keys(sessions.keys.list(), as_json=as_json)
 
 
-@click.command(epilog=examples("clusterpass keys rotate"))
+@stored.command(epilog=examples("clusterpass keys rotate"))
 @config_option
 @json_option
 def rotate(config: Path | None, *, as_json: bool) -> None:
@@ -41,7 +45,7 @@ def rotate(config: Path | None, *, as_json: bool) -> None:
         show_keys(sessions.keys.rotate(), as_json=as_json)
 
 
-@click.command(epilog=examples("clusterpass keys revoke 2Yw7QnV8 --yes"))
+@stored.command(epilog=examples("clusterpass keys revoke 2Yw7QnV8 --yes"))
 @click.argument("kid")
 @config_option
 @json_option

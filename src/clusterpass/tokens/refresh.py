@@ -116,7 +116,7 @@ class RefreshTokens:
         ``exchanged``: the SHA-256 of the token of another issuer that is exchanged for the session.
         """
         return [
-            self._make(subject, session_id, 0, _digest(each.exchange, session_id + exchanged))
+            self._make(subject, session_id, 0, _digest(each.exchange, session_id + exchanged), each)
             for each in self._secrets
         ]
 
@@ -138,7 +138,9 @@ class RefreshTokens:
         """Return the successor of ``token`` that the secret number ``key`` derives."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
         secret = _digest(self._chains(token)[key], link)
-        return self._make(token.subject, token.session_id, token.rotation + 1, secret)
+        # The one that derived it makes the tag too: every server gives the same text.
+        by = self._secrets[key] if key < len(self._secrets) else None
+        return self._make(token.subject, token.session_id, token.rotation + 1, secret, by)
 
     def renumbered(self, token: RefreshToken, rotation: int) -> RefreshToken:
         """Return ``token`` with another rotation: the same secret, and so the same digest."""
@@ -179,8 +181,15 @@ class RefreshTokens:
                 digests.append(hashlib.sha256(secret).digest()[:DIGEST_BYTES])
         return first, b"".join(digests)
 
-    def _make(self, subject: str, session_id: bytes, rotation: int, secret: bytes) -> RefreshToken:
-        by = self._secrets[0]
+    def _make(
+        self,
+        subject: str,
+        session_id: bytes,
+        rotation: int,
+        secret: bytes,
+        by: RefreshSecret | None = None,
+    ) -> RefreshToken:
+        by = by or self._secrets[0]
         tag = self._tag(by, _LINK.pack(session_id, rotation, secret), subject)
         return RefreshToken(subject, session_id, rotation, secret, tag, by.id)
 

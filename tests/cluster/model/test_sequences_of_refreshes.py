@@ -8,10 +8,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from clusterpass import KeyRing
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.tokens.identifiers import decode_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 from ..stored import make_known
 from .refresh_chain import Chain, Place
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(0 if EXAMPLES else 180)
 
 
 class Chains(RuleBasedStateMachine):
-    """Presents any refresh token that ever was, to managers whose keys are in another order."""
+    """Presents any refresh token that ever was, to managers whose secrets are in another order."""
 
     def __init__(self, world: World, managers: list[Any], grace: int, until_used: bool) -> None:
         super().__init__()
@@ -113,13 +113,14 @@ class Chains(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(("grace", "retry"), [(0, "grace"), (300, "grace"), (300, "until_used")])
 def test_any_sequence_of_refreshes_does_what_the_model_says(
-    world: World, keys: KeyRing, grace: int, retry: Any
+    world: World, grace: int, retry: Any
 ) -> None:
-    other = KeyRing.generate()
-    rings = [KeyRing([*keys.all(), *other.all()]), KeyRing([*other.all(), *keys.all()])]
+    one, other = new_refresh_secret(), new_refresh_secret()
     configs = [
-        dataclasses.replace(world.config, keys=r, refresh_grace=grace, refresh_retry=retry)
-        for r in rings
+        dataclasses.replace(
+            world.config, refresh_secrets=order, refresh_grace=grace, refresh_retry=retry
+        )
+        for order in ((one, other), (other, one))
     ]
     managers = [world.open(config) for config in configs]
     try:
