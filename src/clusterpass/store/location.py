@@ -2,7 +2,10 @@
 
     redis+cluster://[user:password@]host:port[,host:port...][?option=value&...]
     redis://[user:password@]host[:port]           one server, no cluster
-    rediss+cluster://  rediss://                  the same over TLS
+    redis+sentinel://[user:password@]host[:26379][,host...]/service-name
+                                                  the primary that Sentinels name
+    rediss+cluster://  rediss://  rediss+sentinel://
+                                                  the same over TLS
     valkey+cluster://  valkey://                  the same as redis..., and valkeys... as rediss...
     unix://[user:password@]/path/to/socket        one server, through a Unix socket
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
@@ -10,31 +13,44 @@
 Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``deadline``
 (seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for its
 confirmation), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one
-node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer), and
-for TLS ``ca_file``, ``cert_file``, ``key_file``.
+node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer),
+``sentinel_username`` and ``sentinel_password`` (of the Sentinels; those before the hosts are the
+servers'), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
 
 Every value is checked when the URL is parsed. No message quotes a password.
 """
 
-import math
 import re
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
+from clusterpass.store.url_parts import (
+    read_credentials,
+    read_number,
+    read_options,
+    readable_files,
+    refuse_databases,
+    refuse_surplus,
+    split_service,
+)
 
 DEFAULT_PORT: Final = 6379
+SENTINEL_PORT: Final = 26_379
 _REPLICA_WAIT: Final = 0.25
 _DISK_WAIT: Final = 1.5
 _SCHEMES: Final = {
     **{name: name for name in ("redis+cluster", "rediss+cluster", "redis", "rediss")},
+    "redis+sentinel": "redis+sentinel",
+    "rediss+sentinel": "rediss+sentinel",
     "valkey+cluster": "redis+cluster",
     "valkeys+cluster": "rediss+cluster",
+    "valkey+sentinel": "redis+sentinel",
+    "valkeys+sentinel": "rediss+sentinel",
     "valkey": "redis",
     "valkeys": "rediss",
     "unix": "unix",
@@ -44,7 +60,7 @@ _SCHEMES: Final = {
 _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"} | {
     "max_waiting"
 }
-_COUNTS: Final = {"max_connections", "max_pending", "max_waiting"}
+_OF_SENTINELS: Final = {"sentinel_username", "sentinel_password"}
 _TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
 _SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -64,6 +80,12 @@ class Address(NamedTuple):
         if self.is_socket:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class SentinelAddress(Address):
+    """The host and port of a Sentinel, which has a user and a password of its own."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +151,22 @@ class StoreLocation:
     reached_at: Mapping[Address, Address] = field(default_factory=dict)
     """The addresses to connect to in place of those that the cluster names, where the client is
     behind port forwarding or address translation."""
+    service: str | None = None
+    """The name under which the seeds, which are Sentinels then, know the primary and its replicas;
+    None: there are no Sentinels."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether others tell who the primaries are: the nodes of a cluster, or Sentinels."""
+        return self.is_cluster or self.service is not None
+
+    def reaching(self, address: Address) -> "StoreLocation":
+        """The location with the user and the password that ``address`` takes."""
+        if not isinstance(address, SentinelAddress):
+            return self
+        return replace(self, username=self.sentinel_username, password=self.sentinel_password)
 
 
 def parse_store_url(url: str) -> StoreLocation:
@@ -139,8 +177,8 @@ def parse_store_url(url: str) -> StoreLocation:
     scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
     if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(
-            "the store URL must begin with redis+cluster://, rediss+cluster://, redis://,"
-            " rediss://, the same with valkey, unix:// or embedded://"
+            "the store URL must begin with redis+cluster://, redis+sentinel://, redis://, the same"
+            " with rediss, valkey or valkeys, unix:// or embedded://"
         )
     scheme = _SCHEMES[scheme]
     authority, _, query = rest.partition("?")
@@ -149,16 +187,17 @@ def parse_store_url(url: str) -> StoreLocation:
             "percent-encode the user, the password and the option values of the store URL:"
             " ? is %3F, @ is %40"
         )
-    options = _options(query)
+    options = read_options(query)
     location = authority.rpartition("@")[2]
-    username, password = _credentials(authority)
-    is_cluster = scheme not in {"redis", "rediss", "unix"}
+    username, password = read_credentials(authority)
+    has_sentinels = scheme.endswith("+sentinel")
+    is_cluster = not has_sentinels and scheme not in {"redis", "rediss", "unix"}
     keyspace = Keyspace(options.pop("namespace", DEFAULT_NAMESPACE))
     patience = _patience({name: options.pop(name) for name in _NUMBERS & options.keys()})
     if scheme == "embedded":
         if location.rstrip("/") or username or password:
             raise ConfigurationError("embedded:// takes neither an address nor a user")
-        _refuse_surplus(options.keys() - {"nodes", "data"})
+        refuse_surplus(options.keys() - {"nodes", "data"})
         return StoreLocation(
             seeds=(),
             is_cluster=True,
@@ -171,44 +210,28 @@ def parse_store_url(url: str) -> StoreLocation:
     has_tls = scheme.startswith("rediss")
     if tls_files and not has_tls:
         raise ConfigurationError("TLS files need a URL that begins with rediss")
+    service, of_sentinels = None, dict[str, str]()
     if scheme != "unix":
         location, _, database = location.partition("/")
-        _refuse_databases(database.rstrip("/"))
-    _refuse_databases(options.pop("db", ""))
-    _refuse_surplus(options.keys())
+        if has_sentinels:
+            service, database = split_service(database)
+            of_sentinels = {name: options.pop(name) for name in _OF_SENTINELS & options.keys()}
+        refuse_databases(database.rstrip("/"))
+    refuse_databases(options.pop("db", ""))
+    refuse_surplus(options.keys())
+    seeds = (_socket(location),) if scheme == "unix" else _seeds(location, scheme)
     return StoreLocation(
-        seeds=(_socket(location),) if scheme == "unix" else _seeds(location, several=is_cluster),
+        seeds=seeds,
         is_cluster=is_cluster,
+        service=service,
+        sentinel_username=of_sentinels.get("sentinel_username") or None,
+        sentinel_password=of_sentinels.get("sentinel_password") or None,
         username=username,
         password=password,
-        tls_files=_readable(tls_files) if has_tls else None,
+        tls_files=readable_files(tls_files) if has_tls else None,
         keyspace=keyspace,
         patience=patience,
     )
-
-
-def _options(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise ConfigurationError("the options of the store URL are not name=value pairs") from None
-    if len(dict(pairs)) != len(pairs):
-        raise ConfigurationError("an option of the store URL stands twice")
-    return dict(pairs)
-
-
-def _refuse_surplus(names: Set[str]) -> None:
-    if names:
-        raise ConfigurationError(f"the store URL has an unknown option {min(names)!r}")
-
-
-def _refuse_databases(text: str) -> None:
-    if text not in {"", "0"}:
-        raise ConfigurationError(
-            f"the store URL names the database {text!r}, but ClusterPass uses database 0, as"
-            " clusters have no other; give the applications of one server a namespace each:"
-            " ?namespace=NAME"
-        )
 
 
 def _socket(path: str) -> Address:
@@ -219,32 +242,27 @@ def _socket(path: str) -> Address:
     return Address(unquote(path), 0)
 
 
-def _credentials(authority: str) -> tuple[str | None, str | None]:
-    user_info, separator, _ = authority.rpartition("@")
-    if not separator:
-        return None, None
-    username, _, password = user_info.partition(":")
-    return unquote(username) or None, unquote(password) or None
-
-
-def _seeds(location: str, *, several: bool) -> tuple[Address, ...]:
+def _seeds(location: str, scheme: str) -> tuple[Address, ...]:
+    is_sentinel = scheme.endswith("+sentinel")
+    kind, default = (SentinelAddress, SENTINEL_PORT) if is_sentinel else (Address, DEFAULT_PORT)
     addresses = []
     for text in location.split(","):
         match = _SEED.fullmatch(text)
-        port = int(match["port"] or DEFAULT_PORT) if match else 0
+        port = int(match["port"] or default) if match else 0
         if match is None or not 1 <= port <= 65_535:
             raise ConfigurationError(f"{text!r} in the store URL is not host:port")
-        addresses.append(Address(match["host"].strip("[]"), port))
-    if len(addresses) > 1 and not several:
+        addresses.append(kind(match["host"].strip("[]"), port))
+    if len(addresses) > 1 and "+" not in scheme:
         raise ConfigurationError(
-            "several addresses need redis+cluster:// or rediss+cluster://; one server has one"
+            "several addresses need redis+cluster:// or rediss+cluster://, or redis+sentinel://;"
+            " one server has one"
         )
     return tuple(addresses)
 
 
 def _patience(texts: Mapping[str, str]) -> Patience:
     default = Patience()
-    numbers = {name: _number(name, text) for name, text in texts.items()}
+    numbers = {name: read_number(name, text) for name, text in texts.items()}
     patience = Patience(
         timeout=numbers.get("timeout", default.timeout),
         deadline=numbers.get("deadline", default.deadline),
@@ -268,39 +286,11 @@ def _patience(texts: Mapping[str, str]) -> Patience:
     return patience
 
 
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigurationError(f"{name} in the store URL must be a number, not {text!r}")
-    if name in _COUNTS and not number.is_integer():
-        raise ConfigurationError(f"{name} in the store URL must be a whole number, not {text!r}")
-    return number
-
-
-def _readable(tls_files: dict[str, str]) -> dict[str, str]:
-    for name, path in tls_files.items():
-        if not _is_file(path):
-            raise ConfigurationError(f"{name} of the store URL names no file: {path}")
-    if ("cert_file" in tls_files) != ("key_file" in tls_files):
-        raise ConfigurationError("cert_file and key_file of the store URL go together")
-    return tls_files
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # no right to enter the folder, or too long a name
-        return False
-
-
 def redact_store_url(url: str) -> str:
     """``url`` with ``***`` in place of the password, for messages and logs."""
     parts = urlsplit(url)
     user_info, separator, location = parts.netloc.rpartition("@")
     if separator:
         user_info = user_info.partition(":")[0] + ":***"
-    path = parts.path if parts.scheme == "unix" else ""
+    path = parts.path if parts.scheme == "unix" or parts.scheme.endswith("+sentinel") else ""
     return f"{parts.scheme}://{user_info}{separator}{location}{path}"

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.exchanges.unavailable import locate, placed
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import Address, SentinelAddress, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes
@@ -73,7 +73,9 @@ class Nodes:
         """
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = self._new_link(address, self.watch)
+            # A Sentinel has no sessions of which it could push changes.
+            watch = None if isinstance(address, SentinelAddress) else self.watch
+            link = self._links[address] = self._new_link(address, watch)
         return link
 
     def drop(self, address: Address) -> None:
@@ -209,7 +211,7 @@ class Nodes:
 
     async def look_up(self, wanted: LookUp, search: Search) -> None:
         """Look up the slots, or give up at ``wanted.until``. Raises StoreDenied, StoreFailed."""
-        if not self._location.is_cluster and not wanted.counts_replicas:
+        if not self._location.looks_up and not wanted.counts_replicas:
             return
         # One look-up at a time: a caller that has waited finds the slots looked up.
         try:
@@ -250,9 +252,9 @@ class Nodes:
     ) -> Link:
         if self._context is None:
             self._context = tls_context(self._location)
-        return Link(
-            self._location, address, self._context, listener, limit=limit, silent=self._note_silence
-        )
+        location = self._location.reaching(address)
+        silent = self._note_silence
+        return Link(location, address, self._context, listener, limit=limit, silent=silent)
 
     def _note_silence(self, address: Address, idle_since: float, sent_at: float) -> None:
         """Close what has idled as long as a connection to ``address`` over which no reply came."""

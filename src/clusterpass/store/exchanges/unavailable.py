@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from clusterpass.model.errors import CLOSED, StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreDenied, StoreUnavailable
 from clusterpass.model.store_causes import StoreCause
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import Address, SentinelAddress, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind
 
+SENTINEL_DENIED: Final = (
+    "A Sentinel denied access; check sentinel_username and sentinel_password of the store URL, and"
+    " the ACL of the Sentinels"
+)
+"""The message of the error for a Sentinel: its user and password are not those of the servers."""
 _CAUSES: Final[dict[FaultKind, StoreCause]] = {
     "timeout": "timed_out",
     "connection": "lost",
@@ -40,10 +45,11 @@ def unavailable(
     the node, whose cause is told.
     """
     told = behind or fault
+    asked = fault.node or (None if node is None else str(node))
     error = StoreUnavailable(
         CLOSED if fault.kind == "closed" else None,
         reason=reason or fault.kind,
-        node=None if node is None else str(node),
+        node=asked,
         cause=cause_of(told),
     )
     error.__cause__ = told.error
@@ -52,7 +58,7 @@ def unavailable(
 
 def locate(error: StoreUnavailable, location: StoreLocation, node: Address | None = None) -> None:
     """Complete ``error`` by ``node``, the one that was asked, and by where it is reached."""
-    if error.reason == "doubted" and not location.is_cluster:
+    if error.reason == "doubted" and not location.looks_up:
         error.cause = "read_only"  # a single server is doubted when it says that it is a replica
     if error.node is None and node is not None:
         error.node = str(node)
@@ -67,5 +73,9 @@ def placed(location: StoreLocation, node: Address) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
+        if isinstance(node, SentinelAddress) and isinstance(error, StoreDenied):
+            denied = StoreDenied(SENTINEL_DENIED, reason=error.reason, cause=error.cause)
+            locate(denied, location, node)
+            raise denied from error.__cause__
         locate(error, location, node)
         raise
