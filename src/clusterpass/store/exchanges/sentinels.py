@@ -163,12 +163,13 @@ class Sentinels:
                     SENTINEL_DENIED, reason=error.code.lower(), cause=cause, node=str(sentinel)
                 )
         for error in (value for value in needed if isinstance(value, ServerError)):
-            if _NOT_A_SENTINEL in error.message.lower():
+            said = f"{error.code} {error.message}"
+            if _NOT_A_SENTINEL in said.lower():
                 raise StoreFailed(
                     f"{sentinel} is not a Sentinel: redis+sentinel:// takes the addresses of"
                     " Sentinels, and redis:// that of a server"
                 )
-            raise StoreFailed(f"{sentinel} answered an error: {error.code} {error.message[:200]}")
+            raise StoreFailed(f"{sentinel} answered an error: {said[:200]}")
 
     def _note_others(self, others: Any) -> None:
         for each in others if isinstance(others, list) else ():
