@@ -9,7 +9,7 @@ from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, SessionMan
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import StoreLocation
-from tests.cluster.conftest import Facade
+from tests.cluster.conftest import Facade, tls_files  # noqa: F401 (a fixture)
 
 from .servers import Servers, servers
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import redis
 
+from clusterpass.embedded import TlsFiles
 from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.ports import free_port
@@ -29,13 +30,20 @@ class Process:
     """A server or a Sentinel."""
 
     port: int
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None"
     password: str | None = None
+    tls: TlsFiles | None = None
 
     def ask(self, *command: str | int) -> Any:
         """The reply to ``command``."""
         with redis.Redis(
-            port=self.port, password=self.password, decode_responses=True, protocol=2
+            host="127.0.0.1",
+            port=self.port,
+            password=self.password,
+            decode_responses=True,
+            protocol=2,
+            ssl=self.tls is not None,
+            ssl_ca_certs=None if self.tls is None else self.tls.ca_file,
         ) as client:
             return client.execute_command(*command)
 
@@ -45,16 +53,23 @@ class Process:
 
     def kill(self) -> None:
         """Kill it, as a crash does."""
+        assert self.process is not None
         self.process.kill()
         self.process.wait(HANGING)
 
     def stop(self) -> None:
         """Have it stand still, without closing its connections."""
+        assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Have it go on after :meth:`stop`."""
+        assert self.process is not None
         os.kill(self.process.pid, signal.SIGCONT)
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
 
 @dataclass
@@ -65,13 +80,14 @@ class Service:
     sentinels: list[Process]
     options: str = ""
     user: str = ""
+    scheme: str = "redis+sentinel"
     processes: list[Process] = field(default_factory=list)
 
     def url(self, *sentinels: Process, service: str = SERVICE, options: str = "") -> str:
         """The store URL, by default of all Sentinels."""
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in sentinels or self.sentinels)
         query = "&".join(part for part in (self.options, options) if part)
-        return f"redis+sentinel://{self.user}{hosts}/{service}{'?' if query else ''}{query}"
+        return f"{self.scheme}://{self.user}{hosts}/{service}{'?' if query else ''}{query}"
 
     def primary(self) -> Process:
         """The server that a majority of the living Sentinels names."""
@@ -82,7 +98,7 @@ class Service:
 
     def alive(self) -> list[Process]:
         """The Sentinels that run."""
-        return [each for each in self.sentinels if each.process.poll() is None]
+        return [each for each in self.sentinels if each.runs]
 
     def await_successor(self, former: Process) -> Process:
         """Wait until all living Sentinels name another server, which is a primary."""
@@ -112,7 +128,7 @@ class Service:
     def restart(self, server: Process, *options: str) -> None:
         """Start a server again that was killed, with the data that it has."""
         index = self.servers.index(server)
-        self.servers[index] = again = _start(server.port, *options, password=server.password)
+        self.servers[index] = again = _start(server, *options)
         self.processes.append(again)
 
 
@@ -121,49 +137,75 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *, has_passwords: bool = False) -> Iterator[Service]:
+def service(
+    folder: Path, *, has_passwords: bool = False, tls: TlsFiles | None = None
+) -> Iterator[Service]:
     """The service, ready for a failover; ``has_passwords``: servers and Sentinels have one each."""
     password = SERVER_PASSWORD if has_passwords else None
     own = ("--requirepass", SERVER_PASSWORD, "--masterauth", SERVER_PASSWORD)
     secured = own if has_passwords else ()
     made = Service([], [])
     try:
-        first = _start(free_port(), *secured, password=password)
-        made.processes.append(first)
-        made.servers.append(first)
-        for _ in range(2):
-            follows = ("--replicaof", f"127.0.0.1 {first.port}")
-            made.servers.append(_start(free_port(), *secured, *follows, password=password))
+        follows: tuple[str, ...] = ()
+        for _ in range(3):
+            made.servers.append(
+                _start(Process(free_port(), None, password, tls), *secured, *follows)
+            )
             made.processes.append(made.servers[-1])
+            follows = ("--replicaof", f"127.0.0.1 {made.servers[0].port}")
         for number in range(3):
             path = folder / f"sentinel-{number}.conf"
-            made.sentinels.append(_start_sentinel(path, first.port, has_passwords=has_passwords))
+            made.sentinels.append(
+                _start_sentinel(path, made.servers[0], has_passwords=has_passwords)
+            )
             made.processes.append(made.sentinels[-1])
+        if tls is not None:
+            made.scheme = "rediss+sentinel"
         if has_passwords:
             made.user = f":{SERVER_PASSWORD}@"
             made.options = f"sentinel_password={SENTINEL_PASSWORD}"
+        if tls is not None:
+            made.options = "&".join(filter(None, (made.options, f"ca_file={tls.ca_file}")))
         eventually(made.is_whole, seconds=HANGING)
         yield made
     finally:
         for each in made.processes:
-            each.process.kill()
-            each.process.wait(HANGING)
+            each.kill()
 
 
-def _start(port: int, *options: str, password: str | None) -> Process:
-    fixed = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+def _start(server: Process, *options: str) -> Process:
+    """Start what ``server`` describes."""
+    fixed = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
     quick = ("--repl-diskless-sync-delay", "0", "--loglevel", "warning")
-    return _await(Process(port, _run(*fixed, *quick, *options), password))
+    listens = [part for name, value in _listening(server) for part in (f"--{name}", value)]
+    running = _run(*listens, *fixed, *quick, *options)
+    return _await(Process(server.port, running, server.password, server.tls))
 
 
-def _start_sentinel(path: Path, primary: int, *, has_passwords: bool) -> Process:
-    port = free_port()
+def _listening(server: Process) -> list[tuple[str, str]]:
+    """The settings of the port, with TLS or without."""
+    if server.tls is None:
+        return [("port", str(server.port))]
+    return [
+        ("port", "0"),
+        ("tls-port", str(server.port)),
+        ("tls-ca-cert-file", str(server.tls.ca_file)),
+        ("tls-cert-file", str(server.tls.cert_file)),
+        ("tls-key-file", str(server.tls.key_file)),
+        ("tls-auth-clients", "no"),
+        ("tls-replication", "yes"),
+    ]
+
+
+def _start_sentinel(path: Path, primary: Process, *, has_passwords: bool) -> Process:
+    password = SENTINEL_PASSWORD if has_passwords else None
+    made = Process(free_port(), None, password, primary.tls)
     lines = [
-        f"port {port}",
+        *(f"{name} {value}" for name, value in _listening(made)),
         "bind 127.0.0.1",
         f"dir {path.parent}",
         f"logfile {path}.log",
-        f"sentinel monitor {SERVICE} 127.0.0.1 {primary} 2",
+        f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2",
         f"sentinel down-after-milliseconds {SERVICE} {_DOWN_AFTER}",
         f"sentinel failover-timeout {SERVICE} 5000",
     ]
@@ -174,8 +216,8 @@ def _start_sentinel(path: Path, primary: int, *, has_passwords: bool) -> Process
             f"sentinel sentinel-pass {SENTINEL_PASSWORD}",
         ]
     path.write_text("\n".join(lines) + "\n")
-    password = SENTINEL_PASSWORD if has_passwords else None
-    return _await(Process(port, _run(str(path), "--sentinel"), password))
+    made.process = _run(str(path), "--sentinel")
+    return _await(made)
 
 
 def _run(*arguments: str) -> "subprocess.Popen[bytes]":

@@ -1,6 +1,7 @@
 """Behind Sentinel: the primary is found, followed, and left once it is replaced."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from clusterpass import AuthenticationError, Config, SessionManager
+from clusterpass.doctor import examine
+from clusterpass.embedded import TlsFiles
 from clusterpass.model.errors import (
     RevocationPending,
     StoreDenied,
@@ -244,6 +247,51 @@ def test_passwords_of_servers_and_of_sentinels(opened: Opener, standing: Service
     manager.ping()
 
 
+def test_servers_and_sentinels_over_tls(
+    opened: Opener,
+    tls_files: TlsFiles,
+    tmp_path: Path,
+    subject: str,
+):
+    with service(tmp_path, has_passwords=True, tls=tls_files) as made:
+        manager = opened(made.url())
+        pair = durable_login(manager, subject)
+        for mode in MODES:
+            assert is_accepted(manager, pair.access_token, mode)
+        plain = opened(made.url().replace("rediss", "redis").split("?")[0])
+        with pytest.raises(StoreUnavailable):
+            plain.login(subject)
+        with pytest.raises(StoreDenied) as failure:
+            opened(made.url().replace(f"ca_file={tls_files.ca_file}", "")).login(subject)
+        assert failure.value.cause == "tls"
+
+
+def test_the_rights_of_the_guide_suffice_a_user_of_the_sentinels(
+    opened: Opener, standing: Service, subject: str
+):
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "sentinel.md").read_text("utf-8")
+    (rights,) = re.findall(r"^user sessions on (.*)$", text, re.M)
+    granted = [part for part in rights.split() if part[0] in "+-"]
+    try:
+        for each in standing.sentinels:
+            each.ask("ACL", "SETUSER", "sessions", "reset", "on", ">pass", *granted)
+        options = "sentinel_username=sessions&sentinel_password=pass"
+        url = standing.url().replace(standing.options, options)
+        manager = opened(url)
+        pair = durable_login(manager, subject)
+        assert is_accepted(manager, pair.access_token, "strict")
+        with pytest.raises(StoreFailed, match=f"they know '{SERVICE}'"):
+            opened(url.replace(SERVICE, "the-shed")).login(subject)
+        for each in standing.sentinels:
+            each.ask("ACL", "SETUSER", "sessions", "-sentinel|master")
+        with pytest.raises(StoreDenied) as failure:
+            opened(url).login(subject)
+        assert failure.value.cause == "rights"
+    finally:
+        for each in standing.sentinels:
+            each.ask("ACL", "DELUSER", "sessions")
+
+
 def test_one_sentinel_leads_to_the_others(opened: Opener, standing: Service, subject: str):
     assert durable_login(opened(standing.url(standing.sentinels[0])), subject)
 
@@ -254,6 +302,21 @@ def test_addresses_where_nobody_is_are_passed_over(opened: Opener, standing: Ser
     pair = durable_login(manager, subject)
     for _ in range(10):
         assert is_accepted(manager, pair.access_token, "strict")
+
+
+def test_the_doctor_looks_at_all_servers(standing: Service):
+    report = examine(standing.url())
+    seen = {each.address.port: each.role for each in report.seen.nodes}
+    primary = standing.primary().port
+    assert seen == {
+        each.port: "primary" if each.port == primary else "replica" for each in standing.servers
+    }
+    assert report.seen.sentinels == 3
+    assert "kind-of-deployment" not in {each.id for each in report.findings}
+    with pytest.raises(StoreDenied, match="sentinel_password"):
+        examine(standing.url().replace(standing.options, ""))
+    with pytest.raises(StoreFailed, match=SERVICE):
+        examine(standing.url(service="the-shed"))
 
 
 @pytest.mark.parametrize("options", ["", "sentinel_password=wrong", "sentinel_username=nobody"])

@@ -42,6 +42,8 @@ class Named:
     """The replicas that a majority of the Sentinels holds to be down."""
     asked_at: float = 0.0
     """When the first of the Sentinels was asked, in seconds of the caller's clock."""
+    sentinels: int = 0
+    """How many Sentinels there are, as far as they tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Sentinels:
                     if 2 * sum(opinion.replicas.get(each, False) for opinion in agreeing) > voices
                 )
                 epoch = max(opinion.epoch for opinion in agreeing)
-                return Named(primary, epoch, frozenset(known - failed), failed, began)
+                return Named(primary, epoch, frozenset(known - failed), failed, began, voices)
         return None
 
     def _tell_unknown(self, sentinel: Address) -> Exchange[None]:
