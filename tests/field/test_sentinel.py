@@ -262,7 +262,7 @@ def test_servers_and_sentinels_over_tls(
         with pytest.raises(StoreUnavailable):
             plain.login(subject)
         with pytest.raises(StoreDenied) as failure:
-            opened(made.url().replace(f"ca_file={tls_files.ca_file}", "")).login(subject)
+            opened(made.url().replace(f"&ca_file={tls_files.ca_file}", "")).login(subject)
         assert failure.value.cause == "tls"
 
 
