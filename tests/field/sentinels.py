@@ -82,6 +82,7 @@ class Service:
     user: str = ""
     scheme: str = "redis+sentinel"
     processes: list[Process] = field(default_factory=list)
+    folder: Path = Path()
 
     def url(self, *sentinels: Process, service: str = SERVICE, options: str = "") -> str:
         """The store URL, by default of all Sentinels."""
@@ -128,7 +129,7 @@ class Service:
     def restart(self, server: Process, *options: str) -> None:
         """Start a server again that was killed, with the data that it has."""
         index = self.servers.index(server)
-        self.servers[index] = again = _start(server, *options)
+        self.servers[index] = again = _start(server, self.folder, *options)
         self.processes.append(again)
 
 
@@ -144,12 +145,12 @@ def service(
     password = SERVER_PASSWORD if has_passwords else None
     own = ("--requirepass", SERVER_PASSWORD, "--masterauth", SERVER_PASSWORD)
     secured = own if has_passwords else ()
-    made = Service([], [])
+    made = Service([], [], folder=folder)
     try:
         follows: tuple[str, ...] = ()
         for _ in range(3):
             made.servers.append(
-                _start(Process(free_port(), None, password, tls), *secured, *follows)
+                _start(Process(free_port(), None, password, tls), folder, *secured, *follows)
             )
             made.processes.append(made.servers[-1])
             follows = ("--replicaof", f"127.0.0.1 {made.servers[0].port}")
@@ -173,9 +174,10 @@ def service(
             each.kill()
 
 
-def _start(server: Process, *options: str) -> Process:
-    """Start what ``server`` describes."""
-    fixed = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+def _start(server: Process, folder: Path, *options: str) -> Process:
+    """Start what ``server`` describes; what it writes, as for a replica, lies in ``folder``."""
+    own = ("--dir", str(folder), "--dbfilename", f"{server.port}.rdb")
+    fixed = (*own, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
     quick = ("--repl-diskless-sync-delay", "0", "--loglevel", "warning")
     listens = [part for name, value in _listening(server) for part in (f"--{name}", value)]
     running = _run(*listens, *fixed, *quick, *options)

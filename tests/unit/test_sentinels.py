@@ -294,3 +294,20 @@ def test_a_right_that_is_missing_for_one_question():
     with pytest.raises(StoreDenied) as failure:
         inquire({A: Limited("a", others=0)}, Sentinels("shop", [A]))
     assert failure.value.cause == "rights"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Sentinel("x", refusal=ServerError("NOAUTH", "Authentication required.")),
+        Sentinel("x", refusal=ServerError("ERR", "unknown command 'SENTINEL', with")),
+        Replies([StoreDenied(cause="authentication", node=str(A))]),
+    ],
+)
+def test_one_that_refuses_is_passed_over_where_the_others_suffice(refusal: Any):
+    nodes = {A: refusal, B: Sentinel("b"), C: Sentinel("c")}
+    for _ in range(10):
+        assert inquire(nodes)[0].primary == OLD
+    del nodes[C]
+    with pytest.raises((StoreDenied, StoreFailed)):
+        inquire(nodes)

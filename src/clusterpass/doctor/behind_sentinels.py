@@ -8,7 +8,7 @@ from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnecti
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Send
-from clusterpass.store.exchanges.unavailable import placed, unavailable
+from clusterpass.store.exchanges.unavailable import placed, refused_by_sentinel, unavailable
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.wire.faults import fault_of_connection
@@ -36,8 +36,11 @@ def find_servers(
             named = stop.value
             break
         assert isinstance(step, Send)
-        with placed(location, step.address):
-            outcome = _asked(location, step, context)
+        try:
+            with placed(location, step.address):
+                outcome = _asked(location, step, context)
+        except StoreDenied as error:
+            outcome = refused_by_sentinel(error, step.address)
     if named is None:
         raise unavailable(sentinels.blame("connection"), None)
     servers = (named.primary, *sorted(named.replicas | named.failed))

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
-from clusterpass.store.exchanges.unavailable import locate, placed
+from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
 from clusterpass.store.location import Address, SentinelAddress, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
@@ -123,8 +123,11 @@ class Nodes:
             link = self._links.get(send.address) or self.link(send.address)
             if send.fresh:
                 self._renew(link)
-            with placed(self._location, send.address):
-                return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            try:
+                with placed(self._location, send.address):
+                    return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            except StoreDenied as error:
+                return refused_by_sentinel(error, send.address)
         seconds = None if until is None else until - time.monotonic()
         with placed(self._location, send.address):
             commit = self.commit(send.address)

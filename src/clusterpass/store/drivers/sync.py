@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
@@ -22,7 +22,7 @@ from clusterpass.store.drivers.watch_thread import (
 )
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
-from clusterpass.store.exchanges.unavailable import locate, placed
+from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 from clusterpass.store.wire.idling import concerns_all_nodes
@@ -219,8 +219,11 @@ class SyncStore(StoreBase):
     def _carried(
         self, send: Send, until: float | None, read: ScriptCall[Any] | None
     ) -> Replies | Fault:
-        with placed(self.location, send.address):
-            return self._send(send, until) if read is None else self._read(send, read)
+        try:
+            with placed(self.location, send.address):
+                return self._send(send, until) if read is None else self._read(send, read)
+        except StoreDenied as error:
+            return refused_by_sentinel(error, send.address)
 
     def _read(self, send: Send, call: ScriptCall[Any]) -> Replies | Fault:
         """Send what ``call`` reads, over the connection on which the node pushes where it must.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreFailed
 from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.exchanges.look_up import ask
 from clusterpass.store.exchanges.server_errors import DENIED
@@ -90,14 +90,16 @@ class Sentinels:
         """Ask until a majority names one primary; None: no majority did.
 
         ``until``: the time, in seconds of ``clock``, after which nobody else is asked. Raises
-        StoreFailed where no Sentinel knows the service, or an address is not one of a Sentinel;
-        StoreDenied where a Sentinel does not accept the user or the password.
+        StoreFailed where no Sentinel knows the service; and, where there is no majority without
+        that one, StoreFailed if an address is not one of a Sentinel, and StoreDenied if a Sentinel
+        does not accept the user or the password.
         """
         began = clock()
         commands = self._questions(with_replicas=with_replicas)
         opinions: dict[bytes, _Opinion] = {}
         unknown_to: Address | None = None
         failure: Fault | None = None
+        refused: ClusterPassError | None = None
         asked: set[Address] = set()
         while (sentinel := self._next(asked, opinions)) is not None:
             if asked and clock() >= until:
@@ -109,8 +111,12 @@ class Sentinels:
                 cause, error = cause_of(outcome), outcome.error
                 failure = Fault(outcome.kind, cause=cause, error=error, node=str(sentinel))
                 continue
+            refusal = self._refusal(sentinel, outcome.values)
+            if refusal is not None:
+                self._silent.add(sentinel)
+                refused = refusal
+                continue
             self._silent.discard(sentinel)
-            self._refuse(sentinel, outcome.values)
             identifier, named, state, *more = outcome.values
             self._ids[sentinel] = identifier
             if not isinstance(named, list):
@@ -121,6 +127,8 @@ class Sentinels:
             if (found := self._agreed(opinions, began)) is not None:
                 self._failure = None
                 return found
+        if refused is not None:
+            raise refused
         if unknown_to is not None and not opinions:
             yield from self._tell_unknown(unknown_to)
         no_majority = Fault("cluster_down", cause="no_quorum")
@@ -154,24 +162,29 @@ class Sentinels:
         alike = [each for each in left if (each in self._silent, each not in self._seeds) == rank]
         return chance.choice(alike)
 
-    def _refuse(self, sentinel: Address, values: list[Any]) -> None:
-        """Raise StoreDenied or StoreFailed where a reply means that asking again is in vain."""
+    @staticmethod
+    def _refusal(sentinel: Address, values: list[Any]) -> ClusterPassError | None:
+        """The error that a reply means, if asking this Sentinel again is in vain."""
+        if isinstance(values[0], StoreDenied):
+            return values[0]  # instead of replies
         # Who does not know the service answers the later questions with errors.
         needed = values if isinstance(values[1], list) else values[:2]
-        for error in (value for value in values if isinstance(value, ServerError)):
-            if error.code in DENIED:
-                cause: StoreCause = "rights" if error.code == "NOPERM" else "authentication"
-                raise StoreDenied(
-                    SENTINEL_DENIED, reason=error.code.lower(), cause=cause, node=str(sentinel)
-                )
-        for error in (value for value in needed if isinstance(value, ServerError)):
-            said = f"{error.code} {error.message}"
-            if _NOT_A_SENTINEL in said.lower():
-                raise StoreFailed(
-                    f"{sentinel} is not a Sentinel: redis+sentinel:// takes the addresses of"
-                    " Sentinels, and redis:// that of a server"
-                )
-            raise StoreFailed(f"{sentinel} answered an error: {said[:200]}")
+        errors = [value for value in values if isinstance(value, ServerError)]
+        denied = next((error for error in errors if error.code in DENIED), None)
+        if denied is not None:
+            cause: StoreCause = "rights" if denied.code == "NOPERM" else "authentication"
+            reason = denied.code.lower()
+            return StoreDenied(SENTINEL_DENIED, reason=reason, cause=cause, node=str(sentinel))
+        error = next((value for value in needed if isinstance(value, ServerError)), None)
+        if error is None:
+            return None
+        said = f"{error.code} {error.message}"
+        if _NOT_A_SENTINEL in said.lower():
+            return StoreFailed(
+                f"{sentinel} is not a Sentinel: redis+sentinel:// takes the addresses of Sentinels,"
+                " and redis:// that of a server"
+            )
+        return StoreFailed(f"{sentinel} answered an error: {said[:200]}")
 
     def _note_others(self, others: Any) -> None:
         for each in others if isinstance(others, list) else ():

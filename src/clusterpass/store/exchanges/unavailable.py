@@ -10,7 +10,7 @@ from typing import Final
 from clusterpass.model.errors import CLOSED, StoreDenied, StoreUnavailable
 from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.location import Address, SentinelAddress, StoreLocation
-from clusterpass.store.outcomes import Fault, FaultKind
+from clusterpass.store.outcomes import Fault, FaultKind, Replies
 
 SENTINEL_DENIED: Final = (
     "A Sentinel denied access; check sentinel_username and sentinel_password of the store URL, and"
@@ -73,9 +73,24 @@ def placed(location: StoreLocation, node: Address) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        if isinstance(node, SentinelAddress) and isinstance(error, StoreDenied):
-            denied = StoreDenied(SENTINEL_DENIED, reason=error.reason, cause=error.cause)
-            locate(denied, location, node)
-            raise denied from error.__cause__
         locate(error, location, node)
         raise
+
+
+def refused_by_sentinel(error: StoreDenied, node: Address) -> Replies:
+    """``error`` in place of replies, if ``node`` is a Sentinel: others are asked then.
+
+    Raises ``error`` where it is not.
+    """
+    if not isinstance(node, SentinelAddress):
+        raise error
+    if error.cause == "tls":
+        return Replies([error])
+    told = StoreDenied(
+        SENTINEL_DENIED,
+        reason=error.reason,
+        cause=error.cause,
+        node=error.node,
+        address=error.address,
+    )
+    return Replies([told])
