@@ -179,18 +179,18 @@ class StoreBase:
         if self._observer is not None:
             self._observer.agreed(named.primary, sent_at, epoch=named.epoch)
 
-    def confirm_primary(self, observer: Observer) -> Exchange[bool]:
-        """Whether a majority of the Sentinels names the primary in use, or none is named now.
+    def confirm_primary(self, observer: Observer) -> Exchange[bool | None]:
+        """Whether a majority of the Sentinels names the primary in use; None: nobody is named now.
 
         The observer is told of an agreement.
         """
         sentinels, sent_at = self._sentinels, self._steady()
         if sentinels is None:
-            return True
+            return None
         until = time.monotonic() + self.location.patience.deadline
         named = yield from sentinels.inquire(time.monotonic, until)
         if named is None:
-            return True
+            return None
         if named.primary not in self.slots.primaries():
             return False
         observer.agreed(named.primary, sent_at, epoch=named.epoch)

@@ -7,11 +7,14 @@ counts only once a majority says so.
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+
+_NOBODY: Final = "no majority of the Sentinels names a primary"
 
 
 class Witnesses:
@@ -31,7 +34,9 @@ class Witnesses:
         self._observer = observer
         self._changed = changed
         self._fail = fail
-        self._task: asyncio.Task[bool] | None = None
+        self._task: asyncio.Task[bool | None] | None = None
+        self._refusal = ""
+        """What the observer was told; empty: nothing, or that it is over."""
 
     def ask(self, nodes: Nodes) -> None:
         """Begin an inquiry, where there are Sentinels and none is under way."""
@@ -45,12 +50,21 @@ class Witnesses:
         if self._task is not None:
             self._task.cancel()
 
-    def _answered(self, task: "asyncio.Task[bool]") -> None:
+    def _answered(self, task: "asyncio.Task[bool | None]") -> None:
         self._task = None
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            return
+        error = task.exception()
         if isinstance(error, ClusterPassError):
-            self._observer.refusal = str(error)
+            self._tell(str(error))
         elif error is not None:
             self._fail(error)
-        elif not task.cancelled() and not task.result():
+        elif task.result() is None:
+            self._tell(_NOBODY)
+        elif self._refusal and self._observer.refusal == self._refusal:
+            self._tell("")
+        if error is None and task.result() is False:
             self._changed()
+
+    def _tell(self, refusal: str) -> None:
+        self._refusal = self._observer.refusal = refusal
