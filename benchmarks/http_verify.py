@@ -60,7 +60,8 @@ def _candidates(
     cluster: EmbeddedCluster, single: EmbeddedCluster, folder: Path, stack: ExitStack
 ) -> dict[str, _Candidate]:
     config = make_config("EdDSA")
-    (folder / "keys.json").write_text(config.keys.private_jwks_text())
+    (folder / "keys.json").unlink(missing_ok=True)
+    config.keys.save(folder / "keys.json")
     sessions = stack.enter_context(SessionManager.from_url(cluster.url, config))
     token = sessions.login("alice", device="iPhone").access_token
     ours = {

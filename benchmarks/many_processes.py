@@ -33,7 +33,7 @@ def run(
     with EmbeddedCluster(nodes=6) as cluster, TemporaryDirectory() as folder:
         config = make_config("HS256")
         keys = Path(folder) / "keys.json"
-        keys.write_text(config.keys.private_jwks_text())
+        config.keys.save(keys)
         own, _ = asyncio.run(_measure(cluster, config, None, rounds, idle_seconds))
         rows.append(["none", f"{own.write:.0f}", "1", f"{own.idle:.3f}"])
         for count in counts:

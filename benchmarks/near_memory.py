@@ -25,7 +25,7 @@ def run(*, sizes: tuple[int, ...] = (100_000, 1_000_000)) -> Report:
     rows = []
     with EmbeddedCluster(nodes=3) as cluster, TemporaryDirectory() as folder:
         keys_file = Path(folder) / "keys.json"
-        keys_file.write_text(make_config("EdDSA").keys.private_jwks_text())
+        make_config("EdDSA").keys.save(keys_file)
         version = server_version(cluster)
         for size in sizes:
             done = subprocess.run(

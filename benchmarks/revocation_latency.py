@@ -26,7 +26,7 @@ def run(*, revocations: int = 300) -> Report:
     with EmbeddedCluster(nodes=6) as cluster, TemporaryDirectory() as folder:
         config = make_config("HS256")
         keys_file = Path(folder) / "keys.json"
-        keys_file.write_text(config.keys.private_jwks_text())
+        config.keys.save(keys_file)
         version = server_version(cluster)
         for what, most in (("idle", MOST_IDLE), ("under full load", BOUND)):
             taken = _measure(cluster.url, config, keys_file, what, revocations)

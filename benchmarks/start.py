@@ -49,7 +49,7 @@ def run(*, rounds: int = 20, verifies: int = 1000) -> Report:
     config = make_config("EdDSA")
     with EmbeddedCluster(nodes=6) as cluster, tempfile.TemporaryDirectory() as folder:
         keys_file = Path(folder) / "keys.json"
-        keys_file.write_text(config.keys.private_jwks_text())
+        config.keys.save(keys_file)
         environment = _environment() | {
             "CLUSTERPASS_STORE_URL": cluster.url,
             "CLUSTERPASS_KEYS_FILE": str(keys_file),

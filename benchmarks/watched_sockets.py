@@ -51,7 +51,7 @@ def run(*, sockets: int = 10_000, singles: int = 300, idle_seconds: float = 20.0
     config = make_config("HS256")
     with EmbeddedCluster(nodes=6) as cluster, TemporaryDirectory() as folder:
         keys_file = Path(folder) / "keys.json"
-        keys_file.write_text(config.keys.private_jwks_text())
+        config.keys.save(keys_file)
         port = next(iter(free_ports(1)))
         server = subprocess.Popen(
             [

@@ -122,6 +122,7 @@ FINGERPRINTS: Final[dict[str, bytes]] = {
     "end_all of a type": bytes.fromhex("7eb741947221236c"),
     "ban": bytes.fromhex("4e122adb07909f0c"),
     "unban": bytes.fromhex("1802d9f38abbbcaa"),
+    "erase": bytes.fromhex("35ae70523c6383f3"),
     "set_claims": bytes.fromhex("b53ef2d2ad66d720"),
 }
 """What other processes compare; the calls are in tests/unit/test_fingerprints.py."""

@@ -34,6 +34,8 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/clocks/test_promoted_clocks.py",
     "tests/cluster/test_races.py",
     "tests/cluster/durability/test_outages.py",
+    "tests/field/test_moved_addresses.py",
+    "tests/field/test_missing_commands.py",
     "tests/field/test_causes.py",
     "tests/field/test_urls.py",
     "tests/field/test_service_log.py",

@@ -11,6 +11,7 @@ from clusterpass import (
     AsyncUserDirectory,
     Ban,
     Config,
+    Credentials,
     EmbeddedCluster,
     Ended,
     EventKind,
@@ -40,6 +41,26 @@ config = Config(
     keys=KeyRing.generate("ES256"),
     policy=SessionPolicy(max_sessions=3),
 )
+
+
+async def token() -> Credentials:
+    return Credentials(username="app", password=str(config.issuer), expires_in=900)
+
+
+def password() -> tuple[str, str]:
+    return "app", "a password"
+
+
+def reach(address: tuple[str, int]) -> tuple[str, int]:
+    return "127.0.0.1", address[1]
+
+
+def with_credentials(url: str) -> None:
+    SessionManager.from_url(url, config, credentials=password, address_remap=reach)
+    AsyncSessionManager.from_url(url, config, credentials=token)
+    SessionManager.from_url(url, config, credentials="a password")  # type: ignore[arg-type]
+    SessionManager.from_url(url, config, address_remap={})  # type: ignore[arg-type]
+    Credentials("app", "a password")  # type: ignore[call-arg]
 
 
 def with_threads(url: str) -> None:

@@ -51,7 +51,7 @@ class Ours:
         self._cluster, self._stack = cluster, stack
         self._config = replace(make_config("EdDSA"), access_lifetime=_HOUR)
         self._keys_file = folder / "keys.json"
-        self._keys_file.write_text(self._config.keys.private_jwks_text())
+        self._config.keys.save(self._keys_file)
         self._store = Store(cluster, stack)
 
     def start(self, many: int) -> list[Candidate]:

@@ -83,7 +83,8 @@ def _start_ours(
     cluster: EmbeddedCluster, config: Config, folder: Path, stack: ExitStack
 ) -> Backend:
     keys_file = folder / "keys.json"
-    keys_file.write_text(config.keys.private_jwks_text())
+    keys_file.unlink(missing_ok=True)
+    config.keys.save(keys_file)
     port, grpc_port = free_port(), free_port()
     environment: Mapping[str, str] = {
         "CLUSTERPASS_STORE_URL": cluster.url,

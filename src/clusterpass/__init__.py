@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from clusterpass.config import (
         Config as Config,
         Durability as Durability,
+        RefreshRetry as RefreshRetry,
+        StoredAddresses as StoredAddresses,
         VerificationMode as VerificationMode,
     )
     from clusterpass.embedded import EmbeddedCluster as EmbeddedCluster, TlsFiles as TlsFiles
@@ -50,9 +52,12 @@ if TYPE_CHECKING:
         InvalidInput as InvalidInput,
         KeyRejected as KeyRejected,
         KeysUnavailable as KeysUnavailable,
+        LinkInvalid as LinkInvalid,
         LocalServerFailed as LocalServerFailed,
         LoginOvertaken as LoginOvertaken,
+        MailFailed as MailFailed,
         OperationMismatch as OperationMismatch,
+        PasswordRefused as PasswordRefused,
         RequestRefused as RequestRefused,
         RevocationPending as RevocationPending,
         ScopeMissing as ScopeMissing,
@@ -106,6 +111,7 @@ if TYPE_CHECKING:
         SessionOptions as SessionOptions,
     )
     from clusterpass.sessions.token_subject import subject_of_token as subject_of_token
+    from clusterpass.store.credentials import Credentials as Credentials
     from clusterpass.store.drivers.aio import AsyncStore as AsyncStore
     from clusterpass.store.drivers.sync import SyncStore as SyncStore
     from clusterpass.store.location import (
@@ -113,17 +119,26 @@ if TYPE_CHECKING:
         parse_store_url as parse_store_url,
     )
     from clusterpass.store.protocol import AwaitableStore as AwaitableStore, Store as Store
+    from clusterpass.tokens.algorithms import SigningAlgorithm as SigningAlgorithm
     from clusterpass.tokens.identifiers import (
         check_subject as check_subject,
         is_session_id as is_session_id,
     )
     from clusterpass.tokens.issuer import TokenIssuer as TokenIssuer
+    from clusterpass.tokens.key_file import KeyFile as KeyFile, KeyFileAccess as KeyFileAccess
     from clusterpass.tokens.keyring import KeyRing as KeyRing
+    from clusterpass.tokens.managed_keys import (
+        ManagedKey as ManagedKey,
+        ManagedKeys as ManagedKeys,
+    )
+    from clusterpass.tokens.signer import Signer as Signer
     from clusterpass.tokens.verifier import TokenVerifier as TokenVerifier
     from clusterpass.users.aio.directory import AsyncUserDirectory as AsyncUserDirectory
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
     from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
+    from clusterpass.users.links import OneTimeLink as OneTimeLink
+    from clusterpass.users.password_policy import PasswordPolicy as PasswordPolicy
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
         check_password as check_password,
@@ -155,6 +170,7 @@ _HOMES = {
     "ClusterPassError": "model.errors",
     "Config": "config",
     "ConfigurationError": "model.errors",
+    "Credentials": "store.credentials",
     "Durability": "config",
     "EmbeddedCluster": "embedded",
     "EmbeddedClusterError": "model.errors",
@@ -167,23 +183,33 @@ _HOMES = {
     "InvalidInput": "model.errors",
     "InvalidRefreshToken": "model.authentication_errors",
     "InvalidToken": "model.authentication_errors",
+    "KeyFile": "tokens.key_file",
+    "KeyFileAccess": "tokens.key_file",
     "KeyRejected": "model.errors",
     "KeyRing": "tokens.keyring",
     "KeysUnavailable": "model.errors",
+    "LinkInvalid": "model.errors",
     "ListenerScope": "model.events",
     "ListenerStats": "model.statistics",
     "LocalServerFailed": "model.errors",
     "LoginOptions": "sessions.options",
     "LoginOvertaken": "model.errors",
     "LoginThrottle": "users.sync.throttle",
+    "ManagedKey": "tokens.managed_keys",
+    "ManagedKeys": "tokens.managed_keys",
+    "MailFailed": "model.errors",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
+    "OneTimeLink": "users.links",
     "OnlineCount": "model.values",
     "OnlinePage": "model.values",
     "OperationMismatch": "model.errors",
     "Overflow": "model.policy",
     "PasswordHasher": "users.passwords",
+    "PasswordPolicy": "users.password_policy",
+    "PasswordRefused": "model.errors",
     "PendingStats": "model.statistics",
+    "RefreshRetry": "config",
     "RefreshTokenReused": "model.authentication_errors",
     "RequestRefused": "model.errors",
     "ReuseClass": "model.reasons",
@@ -202,12 +228,15 @@ _HOMES = {
     "SessionRevoked": "model.authentication_errors",
     "SessionUnknown": "model.authentication_errors",
     "SessionWatch": "managers.sync.session_watch",
+    "Signer": "tokens.signer",
+    "SigningAlgorithm": "tokens.algorithms",
     "StepUpRequired": "model.authentication_errors",
     "Store": "store.protocol",
     "StoreDenied": "model.errors",
     "StoreFailed": "model.errors",
     "StoreLocation": "store.location",
     "StoreUnavailable": "model.errors",
+    "StoredAddresses": "config",
     "SubjectBanned": "model.errors",
     "SyncStore": "store.drivers.sync",
     "ThrottlePolicy": "users.throttle",

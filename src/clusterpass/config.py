@@ -11,16 +11,22 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Self, get_args
 
 from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
-from clusterpass.model.environment import read_variables
+from clusterpass.model.environment import read_secret_file, read_variables
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
+from clusterpass.tokens.key_encryption import parse_encryption_keys
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh_secrets import parse_refresh_secrets
 
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
 _MODES: Final = frozenset(get_args(VerificationMode))
 Durability = Literal["replicated", "primary", "fsync"]
 _DURABILITIES: Final = frozenset(get_args(Durability))
+RefreshRetry = Literal["until_used", "grace"]
+_RETRIES: Final = frozenset(get_args(RefreshRetry))
+StoredAddresses = Literal["full", "network", "none"]
+_STORED_ADDRESSES: Final = get_args(StoredAddresses)
 
 
 def _name(name: str, value: object) -> None:
@@ -65,6 +71,14 @@ class Config:
     in itself. Nothing is decided by it, so it may be changed at any time."""
     keys: KeyRing = field(repr=False)
     """The key ring: the first private key signs, and all keys verify."""
+    refresh_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The secrets of refresh tokens: the first makes them, and all are accepted. Make one with
+    ``clusterpass keys refresh-secret``. None: the store holds them, and the first process makes
+    one."""
+    key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    """The keys under which secrets lie in the store (AES-256-GCM): the first wraps, and all unwrap.
+    Make one with ``clusterpass keys encryption-key``. None: secrets lie in the store as they are.
+    """
     access_lifetime: int = 15 * 60
     """Seconds for which an access token is valid (10 to one day)."""
     absolute_lifetime: int = 30 * DAY
@@ -83,6 +97,12 @@ class Config:
     refresh_grace: int = 30
     """Seconds during which a used refresh token may be presented again and gets the identical
     successor (5 to 300; 0: single use without exception)."""
+    refresh_retry: RefreshRetry | None = None
+    """How long the predecessor of the current refresh token may be presented again, and gets the
+    identical successor. ``until_used``: until a token of the exchange has been used, however long
+    that takes, so that a client whose answer was lost stays logged in; ``grace``: for
+    ``refresh_grace`` seconds. None: ``grace`` with ``verification="stateless"``, where the store
+    does not learn of the use of an access token, and ``until_used`` otherwise."""
     clock_leeway: int = 30
     """Seconds by which ``iat`` and ``nbf`` may lie in the future (0 to 300)."""
     expiry_leeway: int = 0
@@ -102,6 +122,11 @@ class Config:
     history_lifetime: int = 0
     """Seconds for which the history is kept after its last entry once the subject has no session
     (at most ten years)."""
+    stored_addresses: StoredAddresses = "full"
+    """What the history keeps of the addresses of clients: ``full``; ``network``, the first 24 bits
+    of IPv4 and 48 of IPv6; ``none``."""
+    stored_devices: bool = True
+    """Whether sessions and the history keep the names of devices; types of devices are kept."""
     generation_lifetime: int = 3600
     """Seconds for which the store remembers that all sessions of a subject were revoked (one hour
     to ten years): as long as the tokens of another library live while users move from it
@@ -137,8 +162,10 @@ class Config:
 
         Each setting has the variable of its name, ``CLUSTERPASS_ACCESS_LIFETIME`` for example;
         ``CLUSTERPASS_ISSUER`` is required. ``CLUSTERPASS_KEYS_FILE`` is the path of the key ring, a
-        JWK Set; ``CLUSTERPASS_KEYS`` may be the set itself instead. The policy has
+        JWK Set or PEM; ``CLUSTERPASS_KEYS`` may be a JWK Set itself instead. The policy has
         ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``.
+        ``CLUSTERPASS_REFRESH_SECRETS_FILE`` and ``CLUSTERPASS_KEY_ENCRYPTION_KEYS_FILE`` are paths
+        of files that hold those settings.
         The auth service reads the same variables. ``environ``: ``os.environ`` unless given.
         ``settings``: override the environment. Raises ConfigurationError, which names the variable,
         for a value that is not allowed, a misspelt name, and missing keys.
@@ -151,18 +178,29 @@ class Config:
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the configuration of ``settings``, whose names are those of :meth:`from_env`.
 
-        ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set; ``max_sessions``,
-        ``max_per_device`` and ``overflow`` make the policy. Raises ConfigurationError.
+        ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set, and is read as
+        ``keys_file_access``, ``keys_passphrase`` and ``keys_passphrase_file`` say (``KeyFile``);
+        ``max_sessions``, ``max_per_device`` and ``overflow`` make the policy. Raises
+        ConfigurationError.
         """
         found = dict(settings)
         policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
         if policy:
             found.setdefault("policy", SessionPolicy(**policy))
         file = found.pop("keys_file", None)
+        how = {name: found.pop(setting) for setting, name in _OF_THE_FILE if setting in found}
         if "keys" not in found and file is not None:
-            found["keys"] = KeyRing.load(file)
+            from clusterpass.tokens.key_file import KeyFile  # noqa: PLC0415 - for a file alone
+
+            found["keys"] = KeyFile(file, **how).load()
         elif "keys" in found and not isinstance(found["keys"], KeyRing):
             found["keys"] = KeyRing.from_jwks(found["keys"])
+        for name in _SECRETS:
+            path = found.pop(f"{name}_file", None)
+            if path is not None and name in found:
+                raise ConfigurationError(f"give {name} or {name}_file, not both")
+            if path is not None:
+                found[name] = read_secret_file(f"{name}_file", path)
         for name, variable in (("issuer", "ISSUER"), ("keys", "KEYS_FILE")):
             if name not in found:
                 raise ConfigurationError(f"{PREFIX}{variable} is not set")
@@ -178,6 +216,7 @@ class Config:
         _name("client_id", self.client_id)
         if not isinstance(self.keys, KeyRing):
             raise ConfigurationError("keys must be a KeyRing; make one with KeyRing.generate()")
+        self._check_secrets()
         if not isinstance(self.policy, SessionPolicy):
             raise ConfigurationError("policy must be a SessionPolicy")
         check_whole("access_lifetime", self.access_lifetime, 10, DAY)
@@ -193,6 +232,13 @@ class Config:
         check_whole("expiry_leeway", self.expiry_leeway, 0, 5)
         if self.refresh_grace != 0:
             check_whole("refresh_grace, unless it is 0,", self.refresh_grace, 5, 300)
+        if self.refresh_retry is not None and self.refresh_retry not in _RETRIES:
+            raise ConfigurationError("refresh_retry must be 'until_used', 'grace' or None")
+        if self.refresh_retry == "until_used" and not self.refresh_grace:
+            raise ConfigurationError(
+                "refresh_retry='until_used' needs a refresh_grace above 0, which means single use"
+                " without exception"
+            )
         for name in ("idle_lifetime", "remember_idle_lifetime"):
             if 0 < getattr(self, name) < self.access_lifetime:
                 raise ConfigurationError(
@@ -210,6 +256,34 @@ class Config:
         check_whole("cache_bytes", self.cache_bytes, 2**20, 2**40)
         self._check_names()
 
+    @property
+    def retries_until_used(self) -> bool:
+        """Whether a refresh token may be presented again until its successor was used."""
+        retry = self.refresh_retry
+        if retry is None:
+            return self.refresh_grace > 0 and self.verification != "stateless"
+        return retry == "until_used"
+
+    @property
+    def shared_secrets(self) -> tuple[str, ...]:
+        """The secrets from which forms and cookies are derived; none: the signing keys serve."""
+        if self.keys.managed is not None:
+            return self.refresh_secrets or self.key_encryption_keys
+        return self.refresh_secrets
+
+    def _check_secrets(self) -> None:
+        if self.keys.managed is not None and not self.key_encryption_keys:
+            raise ConfigurationError(
+                "keys in the store need key_encryption_keys, which wrap their private halves; make"
+                " one with: clusterpass keys encryption-key"
+            )
+        if self.refresh_secrets:
+            secrets = parse_refresh_secrets(self.refresh_secrets)
+            object.__setattr__(self, "refresh_secrets", secrets)
+        if self.key_encryption_keys:
+            keys = parse_encryption_keys(self.key_encryption_keys)
+            object.__setattr__(self, "key_encryption_keys", keys)
+
     def _check_names(self) -> None:
         levels = self.levels
         if (
@@ -226,14 +300,24 @@ class Config:
             isinstance(subject, str) for subject in protected
         ):
             raise ConfigurationError("protected_subjects must be a frozenset of subjects")
-        for name in ("index_online", "step_up_ends_older_tokens"):
+        if self.stored_addresses not in _STORED_ADDRESSES:
+            raise ConfigurationError("stored_addresses must be 'full', 'network' or 'none'")
+        for name in ("index_online", "step_up_ends_older_tokens", "stored_devices"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be True or False")
 
 
 PREFIX: Final = "CLUSTERPASS_"
 """What the variables of the environment begin with."""
+_OF_THE_FILE: Final = (
+    ("keys_file_access", "access"),
+    ("keys_passphrase", "passphrase"),
+    ("keys_passphrase_file", "passphrase_file"),
+)
+"""The settings about ``keys_file``, and the names of the arguments of KeyFile."""
 _OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
+_SECRETS: Final = ("refresh_secrets", "key_encryption_keys")
+"""Settings whose value may be in a file, which a setting of the name with ``_file`` names."""
 SETTINGS: Final[dict[str, type]] = {
     **{
         each.name: next((kind for kind in (int, float, bool) if each.type is kind), str)
@@ -241,8 +325,11 @@ SETTINGS: Final[dict[str, type]] = {
         if each.name != "policy"
     },
     "levels": tuple,
+    **dict.fromkeys(_SECRETS, tuple),
+    **{f"{name}_file": str for name in _SECRETS},
     "protected_subjects": frozenset,
     "keys_file": str,
+    **{setting: str for setting, _ in _OF_THE_FILE},
     "max_sessions": int,
     "max_per_device": int,
     "overflow": str,
@@ -255,8 +342,12 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
+    *("store_address_remap", "store_key_password", "store_key_password_file"),
+    *("store_password_file", "store_server_name"),
     *("network_attempts", "network_window", "total_attempts", "total_window"),
     *("known_attempts", "known_window", "hosts", "cors_origins", "hsts_seconds", "hsts_always"),
-    *("header_timeout", "body_timeout", "slow_bodies", "max_connections"),
+    *("shortest_password", "reset_link_lifetime", "invitation_lifetime", "mail_sender"),
+    *("mail_from", "smtp_host", "smtp_port", "smtp_security", "smtp_ca_file", "smtp_username"),
+    *("smtp_password", "header_timeout", "body_timeout", "slow_bodies", "max_connections"),
 )
 """Settings that only the auth service reads, beside those above."""

@@ -85,7 +85,8 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -
     plan = possible(plan, say)
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
-    keys.write_text(KeyRing.generate().private_jwks_text())
+    keys.unlink(missing_ok=True)  # of a run before
+    KeyRing.generate().save(keys)
     (folder / "meta.json").write_text(
         json.dumps({"bound": plan.bound, "seed": plan.seed, "refresh_grace": REFRESH_GRACE})
     )

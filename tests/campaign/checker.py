@@ -128,7 +128,11 @@ def _mixed_up(life: Lifeline) -> Iterator[Violation]:
 
 
 def _successors(history: History) -> Iterator[Violation]:
-    """A refresh token has at most one successor, and none once its grace is over."""
+    """A refresh token has at most one successor, and none once its grace is over and that was used.
+
+    Of the uses that end a token only the refresh of its successor is looked at: that an access
+    token was used is noted without asking a replica.
+    """
     first: dict[str, Operation] = {}
     clocks = ServerClocks(history.faults)
     for each in history.operations:
@@ -140,6 +144,8 @@ def _successors(history: History) -> Iterator[Violation]:
             yield Violation("two successors", each.session, each.subject, each, because)
             continue
         over = end_of(known) + history.refresh_grace + 1 + clocks.off(known.began, each.began)
-        if known.durable and each.began > over:
-            because = f"{known.process} had used it at {known.ended:.3f}"
+        later = first.get(known.successor or "")
+        is_used = later is not None and later.durable and each.began > end_of(later)
+        if known.durable and is_used and each.began > over:
+            because = f"{known.process} had used it at {known.ended:.3f}, and its successor"
             yield Violation("a used token was accepted", each.session, each.subject, each, because)

@@ -62,7 +62,8 @@ def soak(minutes: float, seed: int, folder: Path, say: Callable[[str], None]) ->
     """Live for so long; what has grown. The samples stay in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = folder / "keys.json"
-    keys.write_text(KeyRing.generate().private_jwks_text())
+    keys.unlink(missing_ok=True)  # of a run before
+    KeyRing.generate().save(keys)
     plan = Plan(seed=seed, soaks=True, mix=_MIX, kinds=_KINDS)
     series: Series = defaultdict(list)
     with EmbeddedCluster(nodes=6, node_timeout=plan.node_timeout, persistent=True) as cluster:

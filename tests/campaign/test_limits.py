@@ -127,7 +127,9 @@ def test_a_used_token() -> None:
     first = operation("refresh", 2.0, 2.1, presented="a", successor="b")
     assert not promises(opened, first, operation("refresh", 7.0, 7.1, presented="a", successor="b"))
     late = operation("refresh", 9.0, 9.1, presented="a", successor="b")
-    assert promises(opened, first, late) == ["a used token was accepted"]
+    assert not promises(opened, first, late), "its successor was not used"
+    after = operation("refresh", 8.0, 8.1, presented="b", successor="c")
+    assert promises(opened, first, after, late) == ["a used token was accepted"]
     refused = operation("refresh", 9.0, 9.1, presented="a", outcome="refresh_token_reused")
     assert not promises(opened, first, refused)
     assert not promises(opened, first, refused, seen("s", 9.2, outcome="session_revoked"))

@@ -65,8 +65,9 @@ def test_a_cutoff_may_be_off_by_the_tolerance() -> None:
 
 def test_a_used_token_may_be_accepted_for_longer() -> None:
     used = operation("refresh", 3.0, 3.1, presented="a", successor="b")
+    after = operation("refresh", 4.0, 4.1, presented="b", successor="c")
     again = operation("refresh", 13.0, 13.1, presented="a", successor="b")
     late = operation("refresh", 15.0, 15.1, presented="a", successor="b")
-    assert not promises(AHEAD, login("s", 1.0), used, again)
+    assert not promises(AHEAD, login("s", 1.0), used, after, again)
     for fault, each in ((AHEAD, late), (OTHER, again)):
-        assert promises(fault, login("s", 1.0), used, each) == ["a used token was accepted"]
+        assert promises(fault, login("s", 1.0), used, after, each) == ["a used token was accepted"]

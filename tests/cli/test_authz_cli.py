@@ -207,7 +207,7 @@ def test_all_that_is_explained_as_json(run):
 
 def test_what_a_token_is_worth(run, url, files):
     keys = KeyRing.generate()
-    (files / "no-keys.json").write_text(keys.private_jwks_text())
+    keys.save(files / "no-keys.json")
     config = Config(issuer="http://127.0.0.1:8000", keys=keys)
     with SessionManager.from_url(url, config) as manager:
 
@@ -239,7 +239,7 @@ def test_what_a_token_is_worth(run, url, files):
 
 def test_a_store_that_is_away_decides_nothing(run, files):
     keys = KeyRing.generate()
-    (files / "no-keys.json").write_text(keys.private_jwks_text())
+    keys.save(files / "no-keys.json")
     config = Config(issuer="http://127.0.0.1:8000", keys=keys)
     issuer = TokenIssuer(
         keys.signing_key, issuer=config.issuer, audience=config.issuer, random_bytes=bytes

@@ -1,9 +1,14 @@
 """``clusterpass doctor`` as a command: what it prints, and with which status it ends."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 
+from clusterpass import EmbeddedCluster
+
+from ..service.conftest import COMMAND, command_environment
 from .conftest import NOBODY_LISTENS
 
 HERE = ["password", "rights-too-wide", "hosts"]
@@ -68,3 +73,50 @@ def test_no_password_is_printed(run, url):
     for options in ([], ["--json"]):
         done = run("doctor", "--store", secret, *options)
         assert "very-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_prints_what_it_finds_once_and_ends_by_a_signal(url, tmp_path, number):
+    watching = subprocess.Popen(
+        [*COMMAND, "doctor", "--watch", "--interval", "0.1", "--json", "--only", "hosts"],
+        env=command_environment(url, tmp_path / "none"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert watching.stdout is not None
+    line = json.loads(watching.stdout.readline())
+    assert (line["event"], line["id"], line["severity"]) == ("found", "hosts", "note")
+    watching.send_signal(number)
+    more, errors = watching.communicate(timeout=30)
+    assert (watching.returncode, more, errors) == (0, "", "")
+
+
+def test_a_watch_notices_that_a_cluster_goes_and_comes(tmp_path):
+    with EmbeddedCluster(nodes=1, data_folder=tmp_path / "data") as cluster:
+        url = cluster.url
+        watching = subprocess.Popen(
+            [*COMMAND, "doctor", "--watch", "--interval", "0.1", "--json", "--only", "hosts"],
+            env=command_environment(f"{url}?timeout=0.3&deadline=0.5", tmp_path / "none"),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            assert watching.stdout is not None
+            cluster.pause(cluster.nodes[0])
+            while json.loads(watching.stdout.readline())["event"] != "unreachable":
+                pass
+            cluster.resume(cluster.nodes[0])
+            while json.loads(watching.stdout.readline())["event"] != "reachable":
+                pass
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.communicate(timeout=30)
+        assert watching.returncode in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "options", [["--store", "mysql://x"], ["--only", "hosts", "--interval", "0"]]
+)
+def test_a_watch_that_can_see_nothing_ends_at_once(run, options):
+    assert run("doctor", "--watch", *options).returncode == 2

@@ -68,3 +68,57 @@ def test_a_disabled_user_is_logged_out(run, manager):
     manager.login("alice")
     assert run("users", "disable", "alice").stdout == "disabled alice, ended 1 session\n"
     assert manager.sessions("alice") == []
+
+
+def test_a_user_is_deleted_and_erased_after_a_confirmation(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
+    manager.login("alice", device="Sofa")
+    kept = run("users", "delete", "alice", text_in="n\n")
+    assert (kept.returncode, kept.stdout) == (130, "")
+    assert "Delete alice?" in kept.stderr
+    exported = json.loads(run("users", "export", "alice").stdout)
+    assert exported["user"]["name"] == exported["subject"] == "alice"
+    assert [session["device"] for session in exported["sessions"]] == ["Sofa"]
+    deleted = run("users", "delete", "alice", "--erase", text_in="y\n")
+    assert deleted.stdout == "deleted alice, ended 1 session\n"
+    assert run("users", "list").stdout == ""
+    exported = json.loads(run("users", "export", "alice").stdout)
+    assert (exported["user"], exported["sessions"], exported["history"]) == (None, [], [])
+    assert run("users", "delete", "alice", "--yes").returncode == 1
+
+
+def test_a_user_who_is_deleted_keeps_a_history_and_bans(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
+    manager.login("alice", device="Sofa")
+    manager.bans.add("alice", scope="chat", reason="spam")
+    assert run("users", "delete", "alice", "--yes").stdout == "deleted alice, ended 1 session\n"
+    exported = json.loads(run("users", "export", "alice").stdout)
+    assert [entry["kind"] for entry in exported["history"]][::-1] == ["login", "banned", "revoked"]
+    assert [ban["reason"] for ban in exported["bans"]] == ["spam"]
+
+
+def test_a_password_that_is_easy_to_guess(run):
+    refused = run("users", "add", "alice", "--password-stdin", text_in="iloveyou\n")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "one of the most common ones" in refused.stderr
+    environment = {"CLUSTERPASS_SHORTEST_PASSWORD": "30"}
+    short = run("users", "add", "alice", "--password-stdin", text_in=PASSWORD, **environment)
+    assert "at least 30 characters" in short.stderr
+
+
+def test_links_are_printed_alone(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in=PASSWORD)
+    directory = UserDirectory(manager)
+    environment = {"CLUSTERPASS_ISSUER": "https://auth.example", "CLUSTERPASS_PAGE_PREFIX": "/in"}
+    for verb, name in (("reset-link", "alice"), ("invite", "bob")):
+        made = run("users", verb, name, **environment)
+        assert made.stderr.startswith(f"for {name}, once, until 20")
+        address, _, token = made.stdout.removesuffix("\n").partition("?token=")
+        assert address == "https://auth.example/in/page/link"
+        directory.use_link(token, "battery staple horse")
+        directory.authenticate(name, "battery staple horse")
+    again = json.loads(run("users", "reset-link", "bob", "--json").stdout)
+    assert (again["name"], 3500 < again["expires_at"] - time.time() < 3700) == ("bob", True)
+    assert "?token=cpl_" in again["link"]
+    for verb, name in (("reset-link", "nobody"), ("invite", "alice")):
+        assert run("users", verb, name).returncode == 1

@@ -35,7 +35,7 @@ class Facade:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def __getattr__(self, verb: str) -> Any:
-        if verb in {"bans", "claims", "online"}:
+        if verb in {"bans", "claims", "keys", "online"}:
             return _Group(self._run, getattr(self.manager, verb))
         method = getattr(self.manager, verb)
         if verb == "watch":

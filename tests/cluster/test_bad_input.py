@@ -46,8 +46,15 @@ def refresh_token(config):
     import secrets
 
     from clusterpass.tokens.refresh import RefreshTokens
+    from clusterpass.tokens.refresh_secrets import read_refresh_secrets
 
-    return RefreshTokens(config.keys, secrets.token_bytes).first("alice", b"s" * 16).encode()
+    made = RefreshTokens(
+        read_refresh_secrets(config.refresh_secrets),
+        secrets.token_bytes,
+        issuer=config.issuer,
+        audience=config.audience,
+    )
+    return made.first("alice", b"s" * 16).encode()
 
 
 def short(value: Any) -> str:

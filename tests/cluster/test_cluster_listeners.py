@@ -148,18 +148,21 @@ def test_what_another_process_does(
         heard.wait_for(18)
         pair = other.login("bob")
         heard.wait_for(19)
-        other.refresh(pair.refresh_token)
+        other.verify(other.refresh(pair.refresh_token).access_token)
         heard.wait_for(20)
         keyspace = Keyspace(url.rpartition("=")[2])
         rewrite((cluster, style), pair, keyspace, refreshed_at=int(time.time()) - 100)
         with pytest.raises(RefreshTokenReused):
             other.refresh(pair.refresh_token, address="192.0.2.11")
         heard.wait_for(21)
-        eventually(lambda: len(told.events) >= 21)
+        fresh = other.verify(other.login("carol").access_token)
+        other.elevate(fresh, "1", for_seconds=60, address="192.0.2.12", password_changed=True)
+        heard.wait_for(23)
+        eventually(lambda: len(told.events) >= 23)
         assert [alike(event) for event in heard.events] == [alike(event) for event in told.events]
         assert set(told.kinds()) == {
             *("login", "refresh", "logged_out", "replaced", "revoked", "banned", "unbanned"),
-            *("reused", "elevated", "impersonated", "claims_changed"),
+            *("reused", "elevated", "password_changed", "impersonated", "claims_changed"),
         }
         for one, another in zip(heard.events, told.events, strict=True):
             assert abs(one.at - another.at) <= 2
@@ -479,3 +482,18 @@ def test_under_gevent_it_is_refused(url: str) -> None:
         """,
         url,
     )
+
+
+def test_what_comes_after_a_subject_was_erased_is_told(
+    listening: Any, other: SessionManager
+) -> None:
+    heard = listen(listening)
+    for number in range(5):
+        other.login("alice", device=f"device {number}")
+    heard.wait_for(5)
+    other.erase("alice")
+    let_the_second_end()
+    other.login("alice", device="anew")
+    eventually(lambda: any(event.device == "anew" for event in heard.events))
+    assert [event.device for event in heard.events if event.kind == "login"][5:] == ["anew"]
+    assert {event.kind for event in heard.events} <= {"login", "revoked"}

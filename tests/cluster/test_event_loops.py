@@ -136,7 +136,7 @@ PROGRAM = """
 @pytest.fixture(scope="session")
 def keys_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keys.json"
-    path.write_text(KeyRing.generate("HS256").private_jwks_text())
+    KeyRing.generate("HS256").save(path)
     return path
 
 

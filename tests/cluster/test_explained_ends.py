@@ -49,7 +49,7 @@ def ban(manager, engine, pair):
 
 def reuse(manager, engine, pair):
     """The last but one token, long after it was exchanged."""
-    manager.refresh(pair.refresh_token)
+    manager.verify(manager.refresh(pair.refresh_token).access_token)
     rewrite(engine, pair, refreshed_at=int(time.time()) - 100)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(pair.refresh_token)

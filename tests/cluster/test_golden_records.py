@@ -281,6 +281,7 @@ def test_scripts_write_the_layout_that_is_golden(scene):
             step_up=b"step-up!",
             refresh_digest=b"r" * 16,
             ends_older=True,
+            password_changed=False,
         )
     )
     stored = scene.listed().sessions[golden.LIVE_1]
@@ -321,6 +322,7 @@ def test_a_repeated_step_up_changes_nothing(scene):
                 step_up=b"step-up!",
                 refresh_digest=b"r" * 16,
                 ends_older=False,
+                password_changed=False,
             )
         ).stored
 

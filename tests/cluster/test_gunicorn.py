@@ -64,7 +64,7 @@ def gunicorn(folder: Path, environment: dict[str, str], *options: str) -> Iterat
 
 def environment_of(cluster: EmbeddedCluster, keys: KeyRing, folder: Path, token: str) -> dict:
     keys_file = folder / "keys.json"
-    keys_file.write_text(keys.private_jwks_text())
+    keys.save(keys_file)
     return {
         "KEYS_FILE": str(keys_file),
         "STORE_URL": cluster.url,

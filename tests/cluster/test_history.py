@@ -40,12 +40,15 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
     pair = manager.login(subject, replace=pair.session_id)
     manager.logout(pair.access_token)
     pair = manager.login(subject)
-    manager.refresh(pair.refresh_token)
+    manager.verify(manager.refresh(pair.refresh_token).access_token)
     rewrite(engine, pair, refreshed_at=int(time.time()) - 100)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(pair.refresh_token)
     manager.bans.add(subject, reason="fraud")
     manager.bans.lift(subject)
+    pair = manager.login(subject)
+    session = manager.verify(pair.access_token)
+    manager.elevate(session, "1", for_seconds=60, password_changed=True)
     return [
         "login",
         "elevated",
@@ -60,6 +63,8 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
         "reused",
         "banned",
         "unbanned",
+        "login",
+        "password_changed",
     ]
 
 

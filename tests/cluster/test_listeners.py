@@ -71,6 +71,7 @@ def test_every_event_is_told_in_order(engine, own, new_subject):
         own.revoke_all(subject, keep=newer.session_id)
         own.login(subject, generation=0)
     newer_still = own.refresh(newer.refresh_token, address="192.0.2.9")
+    own.verify(newer_still.access_token)
     rewrite(engine, newer, refreshed_at=int(time.time()) - 100)
     with pytest.raises(RefreshTokenReused):
         own.refresh(newer.refresh_token, address="192.0.2.10")
@@ -82,11 +83,14 @@ def test_every_event_is_told_in_order(engine, own, new_subject):
         own.login(subject)
     own.bans.lift(subject)
     own.bans.add(subject, scope="comments", reason="spam")
+    fresh = own.verify(own.login(subject).access_token)
+    own.elevate(fresh, "1", for_seconds=60, address="192.0.2.12", password_changed=True)
     heard.wait_for(
         [
             *["login", "login", "elevated", "impersonated", "claims_changed", "revoked"],
             *["replaced", "login", "refused", "refused", "refresh", "reused"],
             *["login", "logged_out", "login", "login", "banned", "refused", "unbanned", "banned"],
+            *["login", "password_changed"],
         ]
     )
     # Ends by themselves are found out by whoever looks next: nobody does them.
@@ -103,6 +107,8 @@ def test_every_event_is_told_in_order(engine, own, new_subject):
     )
     assert told["elevated", "2"].session_ids == (pair.session_id,)
     assert told["elevated", "2"].address == "192.0.2.8"
+    assert told["password_changed", None].session_ids == (fresh.session_id,)
+    assert told["password_changed", None].address == "192.0.2.12"
     assert told["impersonated", "ticket"].actor == Actor(actor.subject, actor.session_id, "ticket")
     assert told["revoked", "enough"].session_ids == (acting.session_id,)
     replaced = told["replaced", None]

@@ -114,6 +114,20 @@ def test_a_client_that_lost_the_tokens_of_its_step_up_goes_on_with_its_own(
     assert level_of(manager, manager.refresh(newer.refresh_token)) == "1"
 
 
+def test_a_change_of_the_password_ends_every_token_from_before(manager, stolen):
+    session = manager.verify(stolen.access_token)
+    changed = manager.elevate(session, "1", for_seconds=600, password_changed=True)
+    with pytest.raises(TokenSuperseded):
+        manager.verify(stolen.access_token)
+    with pytest.raises(InvalidRefreshToken) as refused:
+        manager.refresh(stolen.refresh_token)
+    assert refused.value.reason == "superseded"
+    newer = manager.refresh(changed.refresh_token)
+    assert manager.verify(newer.access_token).session_id == stolen.session_id
+    kinds = [entry.kind for entry in manager.history(session.subject)]
+    assert kinds[-2:] == ["password_changed", "login"]
+
+
 def test_the_older_refresh_token_ends_that_of_the_step_up(engine, manager, stolen, stepped):
     let_step_up_age(engine, stolen, LONG_AGO)
     manager.refresh(stolen.refresh_token)

@@ -10,11 +10,38 @@ import click
 
 from clusterpass import __version__
 from clusterpass.cli import COMMANDS
+from clusterpass.cli.exit_status import MEANINGS
 from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
 from clusterpass.service.settings.service import PREFIX, Settings
+from tests.docs.errors_page import errors_page
 
 _MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"
+_COMMAND_LINE = """\
+# Command line
+
+<!-- Made by: python -m tests.docs.reference -->
+
+**For programs**, `--json` prints JSON on standard output, also where the answer is no. Errors are
+one sentence on standard error. `serve` and `dev`, which run until they are stopped, have no
+`--json`; `keys public` prints JSON anyway. [Exit statuses](#exit-status) are the same for all
+commands.
+
+**For people**, `clusterpass COMMAND --help` ends with examples, and a misspelt command is answered
+with those that are alike. Colours are used on a terminal only, and never if `NO_COLOR` is set.
+
+**Completion** of commands and options, in bash (with the package bash-completion), zsh and fish:
+
+```sh
+clusterpass completion bash --install
+clusterpass completion zsh --install      # prints a line for ~/.zshrc
+clusterpass completion fish --install
+```
+
+**Manual pages**: `make man` writes one for each command into `build/man`.
+`man -l build/man/clusterpass.1` shows the first, and
+`install -m 0644 build/man/*.1 /usr/local/share/man/man1/` installs them.
+"""
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -31,6 +58,9 @@ def settings_page() -> str:
         "with an invalid setting, and says which one it is. Neither does it with a misspelt one:",
         "`CLUSTERPASS_PROT` is refused with a hint at `CLUSTERPASS_PORT`. Durations are seconds.",
         "",
+        "`clusterpass config show` prints each setting with its value and where that comes from;",
+        "`clusterpass config check` says, without starting, whether the service would start.",
+        "",
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
@@ -45,7 +75,10 @@ def settings_page() -> str:
 
 def commands_page() -> str:
     """docs/reference/cli.md."""
-    lines = ["# Command line", "", "<!-- Made by: python -m tests.docs.reference -->", ""]
+    lines = [*_COMMAND_LINE.splitlines(), ""]
+    lines += ["## Exit status", "", "| status | meaning |", "|---|---|"]
+    lines += [f"| {int(status)} | {meaning} |" for status, meaning in MEANINGS.items()]
+    lines.append("")
     group = make_group(COMMANDS, version=__version__)
     _describe(group, "clusterpass", None, lines)
     return "\n".join(lines).rstrip() + "\n"
@@ -79,7 +112,12 @@ def doctor_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "doctor.md": doctor_page}
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "doctor.md": doctor_page,
+    "errors.md": errors_page,
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -20,7 +20,9 @@ DOCUMENTS = [
     "docs/howto/litestar.md",
     "docs/howto/migrate.md",
     "docs/howto/migrate-django.md",
+    "docs/howto/managed-services.md",
     "docs/howto/quart.md",
+    "docs/howto/tls.md",
     "docs/tutorial/first-steps.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",
@@ -64,7 +66,7 @@ def test_the_links_of_a_document_lead_somewhere(path):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md"])
+@pytest.mark.parametrize("page", ["settings.md", "cli.md", "doctor.md", "errors.md"])
 def test_the_reference_is_that_of_the_code(page):
     from tests.docs.reference import FOLDER, PAGES
 

@@ -9,7 +9,9 @@ from tests.proxies.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-FOLDERS = sorted(path.name for path in DEPLOY.iterdir() if path.is_dir())
+OTHERS = {"compose", "docker", "helm", "systemd"}
+"""Folders that configure no program in front of the service; tests/deploy tries them."""
+FOLDERS = sorted({path.name for path in DEPLOY.iterdir() if path.is_dir()} - OTHERS)
 PROXIES = sorted({*FOLDERS} - {"fail2ban"})
 GUIDE = "proxies"
 _QUOTE = re.compile(r"\[`deploy/([^`]+)`\]\(([^)]+)\):\n\n```\w*\n(.*?)^```$", re.M | re.S)

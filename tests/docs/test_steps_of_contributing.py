@@ -19,6 +19,7 @@ from clusterpass.protocol.calls import (
     adjust as adjust_calls,
     directory,
     end as end_calls,
+    links,
     namespace,
     session,
     subject,
@@ -37,6 +38,7 @@ from clusterpass.sessions.verbs import (
     online,
     refresh,
     subject as subject_verbs,
+    subject_data,
     verify,
 )
 from clusterpass.tokens.encoding import decode_base64url, decode_json_object
@@ -60,7 +62,7 @@ def text_of(*paths: str) -> str:
 
 def calls_about_a_subject() -> list[Any]:
     found = []
-    for module in (session, adjust_calls, end_calls, subject, directory):
+    for module in (session, adjust_calls, end_calls, subject, directory, links):
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 returned = get_type_hints(function).get("return")
@@ -128,7 +130,7 @@ def test_a_call_about_the_namespace_names_one_key():
 
 
 VERBS = {name for name in dir(SessionManager) if not name.startswith("_")}
-WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping"}
+WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping", "replace_keys"}
 GROUPS = {"bans": Bans, "claims": Claims, "online": OnlineSubjects}
 
 
@@ -155,6 +157,7 @@ def test_every_flow_is_a_verb_of_the_manager():
             (get, "Get"),
             (adjust, "Adjust"),
             (subject_verbs, "SubjectFlows"),
+            (subject_data, "SubjectData"),
             (online, "Online"),
         )
     ]
@@ -176,7 +179,9 @@ def test_every_verb_is_tried_on_every_engine(verb):
     assert re.search(rf"(manager|own|sessions|apart)\.{re.escape(verb)}\(", tests)
 
 
-NOT_IN_THE_MODEL = {"revoke_before", "generation", "count", "page", "prune", "watch"}
+NOT_IN_THE_MODEL = {
+    *("revoke_before", "generation", "count", "page", "prune", "watch", "export", "erase"),
+}
 """What is about the whole namespace, is no part of a session's life, or lasts."""
 
 

@@ -1,11 +1,11 @@
-"""A primary, two replicas and three Sentinels: real processes, of Debian's redis-server."""
+"""A primary, two replicas and three Sentinels: real processes."""
 
 import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ class Process:
     process: "subprocess.Popen[bytes] | None"
     password: str | None = None
     tls: TlsFiles | None = None
+    program: str = REDIS_SERVER
 
     def ask(self, *command: str | int) -> Any:
         """The reply to ``command``."""
@@ -139,9 +140,14 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def service(
-    folder: Path, *, has_passwords: bool = False, tls: TlsFiles | None = None
+    folder: Path,
+    *,
+    has_passwords: bool = False,
+    tls: TlsFiles | None = None,
+    program: str = REDIS_SERVER,
 ) -> Iterator[Service]:
-    """The service, ready for a failover; ``has_passwords``: servers and Sentinels have one each."""
+    """The service, ready for a failover; ``has_passwords``: servers and Sentinels have one each;
+    ``program``: what all of them run."""
     password = SERVER_PASSWORD if has_passwords else None
     own = ("--requirepass", SERVER_PASSWORD, "--masterauth", SERVER_PASSWORD)
     secured = own if has_passwords else ()
@@ -150,7 +156,9 @@ def service(
         follows: tuple[str, ...] = ()
         for _ in range(3):
             made.servers.append(
-                _start(Process(free_port(), None, password, tls), folder, *secured, *follows)
+                _start(
+                    Process(free_port(), None, password, tls, program), folder, *secured, *follows
+                )
             )
             made.processes.append(made.servers[-1])
             follows = ("--replicaof", f"127.0.0.1 {made.servers[0].port}")
@@ -180,8 +188,8 @@ def _start(server: Process, folder: Path, *options: str) -> Process:
     fixed = (*own, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
     quick = ("--repl-diskless-sync-delay", "0", "--loglevel", "warning")
     listens = [part for name, value in _listening(server) for part in (f"--{name}", value)]
-    running = _run(*listens, *fixed, *quick, *options)
-    return _await(Process(server.port, running, server.password, server.tls))
+    running = _run(server.program, *listens, *fixed, *quick, *options)
+    return _await(replace(server, process=running))
 
 
 def _listening(server: Process) -> list[tuple[str, str]]:
@@ -201,7 +209,7 @@ def _listening(server: Process) -> list[tuple[str, str]]:
 
 def _start_sentinel(path: Path, primary: Process, *, has_passwords: bool) -> Process:
     password = SENTINEL_PASSWORD if has_passwords else None
-    made = Process(free_port(), None, password, primary.tls)
+    made = Process(free_port(), None, password, primary.tls, primary.program)
     lines = [
         *(f"{name} {value}" for name, value in _listening(made)),
         "bind 127.0.0.1",
@@ -218,12 +226,12 @@ def _start_sentinel(path: Path, primary: Process, *, has_passwords: bool) -> Pro
             f"sentinel sentinel-pass {SENTINEL_PASSWORD}",
         ]
     path.write_text("\n".join(lines) + "\n")
-    made.process = _run(str(path), "--sentinel")
+    made.process = _run(made.program, str(path), "--sentinel")
     return _await(made)
 
 
 def _run(*arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([REDIS_SERVER, *arguments], stdout=subprocess.DEVNULL)
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
 
 
 def _await(started: Process) -> Process:

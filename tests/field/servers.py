@@ -1,4 +1,4 @@
-"""Single servers with options of their own, started from Debian's redis-server."""
+"""Single servers with options of their own."""
 
 import subprocess
 import tempfile
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import redis
 
-from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 
@@ -16,8 +15,9 @@ from tests.ports import free_port
 class Servers:
     """Starts servers; all of them end with the test."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, program: str) -> None:
         self._stack = stack
+        self._program = program
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, *options: str, port: int | None = None) -> int:
@@ -26,7 +26,7 @@ class Servers:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         fixed = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder)
         process = subprocess.Popen(
-            [REDIS_SERVER, *fixed, *options], stdout=subprocess.DEVNULL, cwd=Path(folder)
+            [self._program, *fixed, *options], stdout=subprocess.DEVNULL, cwd=Path(folder)
         )
         self._stack.callback(_end, process)
         self._processes[port] = process
@@ -39,7 +39,7 @@ class Servers:
 
     def ask(self, port: int, *command: str) -> object:
         """The reply of a server that needs no password."""
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, protocol=2) as client:
             return client.execute_command(*command)
 
     def replicas(self, port: int) -> int:
@@ -50,14 +50,15 @@ class Servers:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
+def servers(program: str) -> Iterator[Servers]:
+    """Starts servers that run ``program``."""
     with ExitStack() as stack:
-        yield Servers(stack)
+        yield Servers(stack, program)
 
 
 def _answers(port: int) -> bool:
     try:
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, protocol=2) as client:
             client.ping()
     except redis.AuthenticationError:
         return True

@@ -18,6 +18,7 @@ from clusterpass.model.errors import (
     StoreFailed,
     StoreUnavailable,
 )
+from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 
@@ -29,16 +30,17 @@ MODES = ("cached", "strict")
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def standing(tmp_path_factory: pytest.TempPathFactory, server_program: str) -> Iterator[Service]:
     """A service that stays as it is; its servers and its Sentinels have passwords."""
-    with service(tmp_path_factory.mktemp("standing"), has_passwords=True) as made:
+    folder = tmp_path_factory.mktemp("standing")
+    with service(folder, has_passwords=True, program=server_program) as made:
         yield made
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Service]:
+def shop(tmp_path: Path, server_program: str) -> Iterator[Service]:
     """A service of this test alone."""
-    with service(tmp_path) as made:
+    with service(tmp_path, program=server_program) as made:
         yield made
 
 
@@ -247,13 +249,11 @@ def test_passwords_of_servers_and_of_sentinels(opened: Opener, standing: Service
     manager.ping()
 
 
+@pytest.mark.parametrize("program", [pytest.param(REDIS_SERVER, id="redis")])
 def test_servers_and_sentinels_over_tls(
-    opened: Opener,
-    tls_files: TlsFiles,
-    tmp_path: Path,
-    subject: str,
+    opened: Opener, tls_files: TlsFiles, tmp_path: Path, subject: str, program: str
 ):
-    with service(tmp_path, has_passwords=True, tls=tls_files) as made:
+    with service(tmp_path, has_passwords=True, tls=tls_files, program=program) as made:
         manager = opened(made.url())
         pair = durable_login(manager, subject)
         for mode in MODES:

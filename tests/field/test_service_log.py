@@ -35,7 +35,7 @@ async def become(condition: Callable[[], bool]) -> None:
 
 async def test_each_change_of_the_store_is_logged_once(started: Servers, tmp_path: Path):
     keys = tmp_path / "keys.json"
-    keys.write_text(KeyRing.generate().private_jwks_text())
+    KeyRing.generate().save(keys)
     port, log = free_port(), io.StringIO()
     url = f"redis://127.0.0.1:{port}?deadline=0.5"
     settings = load_settings(None, {"store_url": url, "keys_file": keys})
@@ -65,7 +65,7 @@ async def test_each_change_of_the_store_is_logged_once(started: Servers, tmp_pat
 
 async def test_nothing_is_logged_of_a_store_that_answers(started: Servers, tmp_path: Path):
     keys = tmp_path / "keys.json"
-    keys.write_text(KeyRing.generate().private_jwks_text())
+    KeyRing.generate().save(keys)
     log, url = io.StringIO(), f"redis://127.0.0.1:{started.start()}"
     settings = load_settings(None, {"store_url": url, "keys_file": keys})
     app = create_app(settings, logger=make_logger("json", log))

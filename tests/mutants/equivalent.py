@@ -35,13 +35,16 @@ READ_LITERALS = frozenset(
     {
         "Durability",
         "EventKind",
+        "KeyFileAccess",
         "ListenerScope",
         "OldTokenKind",
         "Outcome",
         "Overflow",
+        "RefreshRetry",
         "RevocationReason",
         "SameSite",
         "SigningAlgorithm",
+        "StoredAddresses",
         "TokenPlace",
         "VerificationMode",
     }

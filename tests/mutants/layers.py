@@ -128,6 +128,8 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/cluster/model",
         "tests/cluster/test_nothing_leaks.py",
         "tests/cli/test_dev_and_demo.py",
+        "tests/deploy",
+        "tests/runbooks",
         "tests/service/test_page_browser.py",
         "tests/service/test_page_browser_admin.py",
         "tests/service/test_server.py",

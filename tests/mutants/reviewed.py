@@ -309,8 +309,8 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.ARGUMENT,
     ): "a key has one closing brace",
     (
-        "src/clusterpass/cli/keys.py",
-        'with os.fdopen(descriptor, "w", encoding="utf-8") as file:',
+        "src/clusterpass/tokens/write_secret.py",
+        'with os.fdopen(descriptor, "w", encoding="utf-8", newline="\\n") as file:',
         Kind.KEYWORD,
     ): "keys are written in ASCII",
     (

@@ -1,5 +1,6 @@
 """Key sets that cannot be read, are ambiguous or mix kinds of keys are refused."""
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_duplicate_kid() -> None:
 
 
 def test_duplicate_member_in_a_key_set() -> None:
-    text = json.dumps({"keys": [secret_jwk(bytes(range(32)))]})
+    text = json.dumps({"keys": [secret_jwk(hashlib.sha256(b"secret").digest())]})
     assert KeyRing.from_jwks(text)
     with pytest.raises(KeyRejected):
         KeyRing.from_jwks(text.replace('"kid"', '"kid": "other", "kid"'))
@@ -130,6 +131,7 @@ def test_a_file_with_keys_that_are_ignored_is_logged(
     path = tmp_path / "keys.json"
     ours = key_of("EdDSA").jwk(private=True)
     path.write_text(json.dumps({"keys": [ours, FOREIGN["post-quantum"]]}))
+    path.chmod(0o600)
     with caplog.at_level("WARNING", "clusterpass.keys"):
         assert KeyRing.load(path).can_sign
     assert [record.getMessage() for record in caplog.records] == [

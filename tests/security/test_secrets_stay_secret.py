@@ -198,7 +198,7 @@ def test_private_set_can_be_saved_and_loaded(tmp_path: Any) -> None:
     for algorithm in ALGORITHMS:
         ring = KeyRing([key_of(algorithm)])
         path = tmp_path / f"{algorithm}.json"
-        path.write_text(ring.private_jwks_text())
+        ring.save(path)
         loaded = KeyRing.load(path)
         assert loaded.can_sign
         verifier(*loaded.all()).verify(issue(ring))

@@ -56,7 +56,7 @@ def real_hashes(cheap_hashes: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keys.json"
-    path.write_text(KeyRing.generate().private_jwks_text())
+    KeyRing.generate().save(path)
     return path
 
 

@@ -285,6 +285,13 @@ async def test_the_description_is_complete(service):
     assert set(document["paths"]) == {
         "/admin/bans",
         "/admin/claims",
+        "/admin/erase",
+        "/admin/export",
+        "/admin/invite",
+        "/admin/reset-link",
+        "/password/link",
+        "/admin/users",
+        "/password",
         "/admin/history",
         "/admin/impersonate",
         "/admin/online",
@@ -341,7 +348,14 @@ async def test_every_call_but_few_says_that_it_needs_a_token(service):
         for operation in operations.values()
         if "security" not in operation
     }
-    assert without == {"/login", "/refresh", "/healthz", "/readyz", "/.well-known/jwks.json"}
+    assert without == {
+        "/login",
+        "/password/link",
+        "/refresh",
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+    }
 
 
 async def test_a_path_with_an_encoded_slash_reaches_no_session(service, alice, directory):

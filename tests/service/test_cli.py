@@ -7,6 +7,15 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from clusterpass import KeyRing
 
 from .conftest import COMMAND, PASSWORD, command_environment
 
@@ -58,6 +67,49 @@ def test_a_shared_secret_has_no_public_half(run):
     assert (outcome.returncode, outcome.stdout) == (1, "")
 
 
+def test_keys_in_pem_become_a_key_set(run, tmp_path):
+    hidden = BestAvailableEncryption(b"of a passphrase")
+    key, other = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
+    for name, text in (
+        ("own.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)),
+        ("other.pub", other.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)),
+        ("phrase", b"of a passphrase\n"),
+    ):
+        (tmp_path / name).write_bytes(text)
+        (tmp_path / name).chmod(0o600)
+    run("keys", "generate", "--output", "old.json")
+    old = KeyRing.load(tmp_path / "old.json").signing_key
+    refused = run("keys", "import", "own.pem")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "is encrypted" in refused.stderr
+    assert not (tmp_path / "keys.json").exists()
+    files = ("own.pem", "other.pub", "old.json")
+    done = run("keys", "import", *files, "--passphrase-file", "phrase")
+    assert done.returncode == 0, done.stderr
+    ring = KeyRing.load(tmp_path / "keys.json")
+    assert [(each.algorithm, each.is_private) for each in ring.all()] == [
+        ("ES256", True),
+        ("EdDSA", False),
+        ("EdDSA", True),
+    ]
+    assert ring.all()[2] == old
+    assert [line.split()[-1] for line in done.stderr.splitlines()] == [k.kid for k in ring.all()]
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    again = run("keys", "import", "old.json")
+    assert (again.returncode, KeyRing.load(tmp_path / "keys.json")) == (1, ring)
+    assert "is not overwritten" in again.stderr
+
+
+def test_a_key_file_that_others_can_read_is_refused(run, tmp_path):
+    run("keys", "generate")
+    (tmp_path / "keys.json").chmod(0o644)
+    for command in (("keys", "public", "keys.json"), ("keys", "import", "keys.json")):
+        outcome = run(*command)
+        assert (outcome.returncode, outcome.stdout, outcome.stderr.count("\n")) == (1, "", 1)
+        assert "run: chmod 600 keys.json" in outcome.stderr
+    assert run("keys", "public", "keys.json", "--access", "any").returncode == 0
+
+
 def test_users_from_adding_to_enabling(run, new_name):
     name = new_name()
     added = run("users", "add", name, "--password-stdin", text_in=PASSWORD + "\n")
@@ -68,7 +120,7 @@ def test_users_from_adding_to_enabling(run, new_name):
     listed = json.loads(run("users", "list", "--json").stdout)
     assert [user["disabled"] for user in listed if user["name"] == name] == [True]
     assert run("users", "enable", name).returncode == 0
-    assert run("users", "passwd", name, "--password-stdin", text_in="12345678").returncode == 0
+    assert run("users", "passwd", name, "--password-stdin", text_in="87 moose").returncode == 0
     assert f"{name}\tenabled" in run("users", "list").stdout
     assert run("users", "disable", new_name()).returncode == 1
 

@@ -9,6 +9,7 @@ from clusterpass import (
     InvalidInput,
     LoginOvertaken,
     LoginThrottle,
+    PasswordPolicy,
     SessionManager,
     SessionRevoked,
     ThrottlePolicy,
@@ -250,7 +251,11 @@ async def test_the_asynchronous_directory(cluster_url, directory, new_name):
 )
 def test_the_name_in_a_key(key, name):
     directory = Directory(
-        Keyspace(), CHEAP, Throttle(Keyspace(), ThrottlePolicy()), random_bytes=bytes
+        Keyspace(),
+        CHEAP,
+        Throttle(Keyspace(), ThrottlePolicy()),
+        PasswordPolicy(),
+        random_bytes=bytes,
     )
     assert directory.name_in_key(key) == name
 

@@ -54,7 +54,8 @@ def test_keys_are_rotated_under_a_verifier(serve, alice, tmp_path: Path, algorit
     file, steady = tmp_path / "keys.json", Clock()
 
     def start(ring: KeyRing, port: int | None = None):
-        file.write_text(ring.private_jwks_text())
+        file.unlink(missing_ok=True)
+        ring.save(file)
         return serve(port=port, CLUSTERPASS_KEYS_FILE=str(file))
 
     server = start(old)

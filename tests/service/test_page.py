@@ -32,7 +32,7 @@ async def test_without_cookies_there_is_a_login_form(browser):
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     for needed in ('<html lang="en">', '<label for="username">', '<label for="password">'):
         assert needed in answer.text
-    assert 'autocomplete="current-password"' in answer.text
+    assert 'type="password" autocomplete="current-password"' in answer.text
     assert "<script" not in answer.text
 
 

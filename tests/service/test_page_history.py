@@ -63,6 +63,10 @@ LOGIN = entry("login", "Firefox on Windows", session_id=SID)
             entry("elevated", "1", session_id=SID),
             "Password confirmed on Firefox on Windows",
         ),
+        (
+            entry("password_changed", session_id=SID),
+            "Password changed on Firefox on Windows",
+        ),
         (entry("impersonated", "root: help"), "Support logged in to this account: root: help"),
         (entry("claims_changed"), "Permissions were changed"),
         (entry("expired", session_id=SID), "The session on Firefox on Windows expired"),

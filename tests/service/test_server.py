@@ -138,18 +138,6 @@ def test_a_worker_that_dies_again_at_once_ends_the_service(serve):
     assert "crash loop" in server.log_file.read_text()
 
 
-def test_keys_that_are_gone_are_one_sentence_when_a_worker_is_replaced(serve, tmp_path, keys_file):
-    mine = tmp_path / "mine.json"
-    mine.write_text(keys_file.read_text())
-    server = serve(CLUSTERPASS_KEYS_FILE=str(mine))
-    mine.unlink()
-    (worker,) = server.children()
-    os.kill(worker, signal.SIGKILL)
-    assert server.process.wait(30) == 1
-    assert "Traceback" not in server.log_file.read_text()
-    assert "generate" in server.log_file.read_text().splitlines()[-1]
-
-
 def test_a_hangup_replaces_every_worker_while_the_service_answers(serve):
     server = serve("--workers", "2")
     before = set(server.children())

@@ -1,17 +1,41 @@
 """Where settings come from, and what is said about wrong ones."""
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
-from clusterpass import Config, ConfigurationError, KeyRing, ThrottlePolicy
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    Credentials,
+    KeyRing,
+    ThrottlePolicy,
+    parse_store_url,
+)
 from clusterpass.service.calls.password_check import load_check
 from clusterpass.service.settings.service import Settings, load_settings, make_settings
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 DAY, LONGEST = 86_400, 10 * 366 * 86_400
 DEFAULTS = {
     "keys_file": Path("keys.json"),
+    "keys_file_access": "private",
+    "keys_passphrase": None,
+    "keys_passphrase_file": None,
+    "store_password_file": None,
+    "store_key_password": None,
+    "store_key_password_file": None,
+    "store_server_name": "",
+    "store_address_remap": "",
     "issuer": "http://127.0.0.1:8000",
     "administrators": (),
     "host": "127.0.0.1",
@@ -20,6 +44,17 @@ DEFAULTS = {
     "login_enabled": True,
     "password_check": None,
     "hash_concurrency": 2,
+    "shortest_password": 8,
+    "reset_link_lifetime": 3600,
+    "invitation_lifetime": 259_200,
+    "mail_sender": None,
+    "mail_from": None,
+    "smtp_host": None,
+    "smtp_port": 587,
+    "smtp_security": "starttls",
+    "smtp_ca_file": None,
+    "smtp_username": None,
+    "smtp_password": None,
     "account_attempts": 10,
     "account_window": 300,
     "address_attempts": 100,
@@ -74,6 +109,10 @@ LIMITS = {
     "port": (1, 65_535),
     "workers": (1, 256),
     "hash_concurrency": (1, 64),
+    "shortest_password": (8, 64),
+    "reset_link_lifetime": (60, 1_209_600),
+    "invitation_lifetime": (60, 1_209_600),
+    "smtp_port": (1, 65_535),
     "account_attempts": (1, 1_000_000),
     "account_window": (1, DAY),
     "address_attempts": (1, 1_000_000),
@@ -217,9 +256,12 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "remember_idle_lifetime": 0,
         "activity_interval": 7,
         "refresh_grace": 5,
+        "refresh_retry": "grace",
         "history_entries": 3,
         "generation_lifetime": 3700,
         "history_lifetime": 11,
+        "stored_addresses": "network",
+        "stored_devices": False,
         "index_online": False,
         "step_up_ends_older_tokens": True,
         "verification": "strict",
@@ -242,6 +284,92 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     assert config.levels == ("low", "high")
     assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}
+
+
+def test_what_is_set_of_the_store_becomes_options_of_its_url(monkeypatch, tmp_path):
+    password = tmp_path / "a password&file"
+    password.write_text("geheim\n")
+    monkeypatch.setenv("CLUSTERPASS_STORE_URL", "rediss+cluster://app@h:1?timeout=1")
+    monkeypatch.setenv("CLUSTERPASS_STORE_PASSWORD_FILE", str(password))
+    monkeypatch.setenv("CLUSTERPASS_STORE_SERVER_NAME", "store.example")
+    monkeypatch.setenv(
+        "CLUSTERPASS_STORE_ADDRESS_REMAP", "10.0.0.1:7000=127.0.0.1:17000, [::1]:1=b:2"
+    )
+    location = parse_store_url(load_settings().full_store_url())
+    assert location.credential_source() == Credentials(username="app", password="geheim")
+    assert location.certificate_name(location.seeds[0]) == "store.example"
+    assert {str(name): str(at) for name, at in location.reached_at.items()} == {
+        "10.0.0.1:7000": "127.0.0.1:17000",
+        "[::1]:1": "b:2",
+    }
+    assert location.patience.timeout == 1
+    monkeypatch.delenv("CLUSTERPASS_STORE_URL")
+    monkeypatch.delenv("CLUSTERPASS_STORE_SERVER_NAME")
+    url = load_settings().full_store_url()
+    assert url.startswith("redis+cluster://127.0.0.1:7000?password_file=")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"store_password_file": "/missing"},
+            "password_file /missing cannot be used: No such file",
+        ),
+        ({"store_password_file": "/dev/null"}, "holds no text"),
+        ({"store_server_name": "x"}, "server_name need a URL that begins with rediss"),
+        ({"store_address_remap": "10.0.0.1=b:1"}, "'10.0.0.1=b:1' in address_remap is not"),
+        ({"store_key_password": "geheim"}, "key_password"),
+        ({"store_key_password_file": "/missing"}, "key_password_file"),
+        (
+            {"store_url": "rediss://h?server_name=a", "store_server_name": "b"},
+            "store_server_name is also an option of store_url",
+        ),
+        (
+            {"store_url": "redis://:geheim@h", "store_password_file": "/dev/null"},
+            "a password and a password_file",
+        ),
+        ({"store_url": "embedded://", "store_password_file": "/dev/null"}, "password_file"),
+    ],
+)
+def test_what_is_wrong_of_the_store_is_refused_at_the_start(settings, words):
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
+        load_settings(None, settings)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("refresh_secrets", new_refresh_secret), ("key_encryption_keys", new_encryption_key)],
+)
+def test_secrets_come_from_the_environment_or_a_file(monkeypatch, tmp_path, keys_file, name, make):
+    first, second = make(), make()
+    variable = f"CLUSTERPASS_{name.upper()}"
+    monkeypatch.setenv(variable, f"{first}, {second}")
+    settings = load_settings(None, {"keys_file": keys_file})
+    assert first not in repr(settings)
+    assert first not in repr(settings.session_config())
+    assert getattr(settings.session_config(), name) == (first, second)
+    file = tmp_path / "secrets"
+    file.write_text(f"{second}\n{first}\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    both = load_settings(None, {"keys_file": keys_file})
+    with pytest.raises(ConfigurationError, match="not both"):
+        both.session_config()
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE", str(keys_file))
+    of_service = load_settings(None, {"keys_file": keys_file}).session_config()
+    assert getattr(of_service, name) == getattr(Config.from_env(), name) == (second, first)
+    for content, complaint in ((" ", "is empty"), ("abc", "number 1 of")):
+        file.write_text(content)
+        for read in (Config.from_env, load_settings(None, {"keys_file": keys_file}).session_config):
+            with pytest.raises(ConfigurationError, match=complaint) as caught:
+                read()
+            assert content.strip() not in str(caught.value) or not content.strip()
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Config.from_env()
 
 
 @pytest.mark.parametrize(
@@ -504,3 +632,50 @@ def test_browsers_are_led_to_a_portal(given):
 def test_a_portal_that_would_be_unsafe_or_of_no_use_is_refused(given, words):
     with pytest.raises(ConfigurationError, match=words):
         load_settings(None, given)
+
+
+def test_how_the_key_file_is_read(monkeypatch, tmp_path):
+    pem, phrase = tmp_path / "keys.pem", tmp_path / "phrase"
+    key = Ed25519PrivateKey.generate()
+    hidden = BestAvailableEncryption(b"of a passphrase")
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+    pem.chmod(0o644)
+    phrase.write_text("of a passphrase\n")
+    given = {"keys_file": pem}
+    with pytest.raises(ConfigurationError, match="keys_passphrase_file"):
+        load_settings(None, given).session_config()
+    monkeypatch.setenv("CLUSTERPASS_KEYS_PASSPHRASE_FILE", str(phrase))
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        load_settings(None, given).session_config()
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE_ACCESS", "any")
+    kid = load_settings(None, given).session_config().keys.signing_key.kid
+    monkeypatch.setenv("CLUSTERPASS_KEYS_PASSPHRASE", "of a passphrase")
+    both = load_settings(None, given)
+    assert "of a passphrase" not in repr(both)
+    with pytest.raises(ConfigurationError, match="not both"):
+        both.session_config()
+    monkeypatch.delenv("CLUSTERPASS_KEYS_PASSPHRASE_FILE")
+    assert load_settings(None, given).session_config().keys.signing_key.kid == kid
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://a.example")
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE", str(pem))
+    assert Config.from_env().keys.signing_key.kid == kid
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE_ACCESS", "everybody")
+    for read in (load_settings, Config.from_env):
+        with pytest.raises(ConfigurationError, match=r"(?i)keys_file_access"):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "make"),
+    [
+        ("refresh_secrets", "refresh_secrets_file", new_refresh_secret),
+        ("key_encryption_keys", "key_encryption_keys_file", new_encryption_key),
+    ],
+)
+def test_secrets_may_be_in_a_file(monkeypatch, keys_file, tmp_path, name, setting, make):
+    path = tmp_path / "secrets"
+    path.write_text(make())
+    path.chmod(0o600)
+    monkeypatch.setenv(f"CLUSTERPASS_{setting.upper()}", str(path))
+    config = load_settings(None, {"keys_file": keys_file}).session_config()
+    assert getattr(config, name) == (path.read_text(),)

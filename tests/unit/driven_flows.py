@@ -20,6 +20,7 @@ from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshTokens, parse_refresh_token
+from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
 from clusterpass.tokens.verifier import TokenVerifier
 
 NOW = 1_800_000_000
@@ -35,9 +36,25 @@ def ring() -> KeyRing:
     return KeyRing.generate("EdDSA")
 
 
-def refresh_token(subject: str = "alice", rotation: int = 3, keys: KeyRing | None = None) -> str:
-    """The token of that rotation of a session, as this key ring makes it."""
-    made = RefreshTokens(keys or ring(), lambda count: SECRET[:count])
+REFRESH_SECRETS = (new_refresh_secret(),)
+"""Of the configuration, so that the store is not asked for them."""
+
+
+def refresh_tokens(secrets: tuple[str, ...] = REFRESH_SECRETS) -> RefreshTokens:
+    """What makes the tokens, with the one secret that is not random."""
+    return RefreshTokens(
+        read_refresh_secrets(secrets),
+        lambda count: SECRET[:count],
+        issuer=ISSUER,
+        audience=ISSUER,
+    )
+
+
+def refresh_token(
+    subject: str = "alice", rotation: int = 3, secrets: tuple[str, ...] = REFRESH_SECRETS
+) -> str:
+    """The token of that rotation of a session, as these secrets make it."""
+    made = refresh_tokens(secrets)
     token = made.first(subject, SESSION_ID)
     for _ in range(rotation):
         token = made.successor(token)
@@ -49,6 +66,7 @@ REFRESH = parse_refresh_token(refresh_token())
 
 def config(**values: Any) -> Config:
     base = {"issuer": ISSUER, "keys": ring(), "access_lifetime": 900, "idle_lifetime": 3600}
+    base["refresh_secrets"] = REFRESH_SECRETS
     return Config(**{**base, "absolute_lifetime": 86_400, **values})
 
 

@@ -43,6 +43,8 @@ class Node:
     """The mark with which the journal is filled."""
     is_silent: bool = False
     refusal: ServerError | None = None
+    journal_refusal: ServerError | None = None
+    """The answer to scripts alone."""
     fills: list[tuple[Any, ...]] = field(default_factory=list)
     """The arguments of each script that fills the journal."""
 
@@ -65,6 +67,8 @@ class Node:
     def _reply(self, command: tuple[Any, ...]) -> Any:
         if command == (b"CLUSTER", b"INFO"):
             return b"cluster_state:ok\r\ncluster_current_epoch:%d\r\n" % self.epoch
+        if self.journal_refusal is not None:
+            return self.journal_refusal
         text, arguments = command[1], command[4:]
         if b"Fill a journal" in text:
             return self._fill(arguments)

@@ -11,6 +11,7 @@ from clusterpass.protocol.calls import (
     end,
     fingerprints,
     journal,
+    links,
     namespace,
     old_tokens,
     session,
@@ -184,7 +185,7 @@ SENT: dict[str, Sent] = {
     "rotate": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS, b"1"),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,
@@ -192,11 +193,12 @@ SENT: dict[str, Sent] = {
         grace=30,
         chains=b"chains",
         address=ADDRESS,
+        until_used=True,
     ),
     "rotate without a grace period": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b""),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b"", b""),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,
@@ -204,7 +206,14 @@ SENT: dict[str, Sent] = {
     ),
     "touch": Sent(
         lambda: session.touch(KEYSPACE, KEEPING, "alice", session_id=ID),
-        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack())),
+        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack(), 0)),
+        confirm=False,
+        deadline=0.5,
+        slot=SLOT,
+    ),
+    "touch by a token of an exchange": Sent(
+        lambda: session.touch(KEYSPACE, KEEPING, "alice", session_id=ID, rotation=7),
+        *("touch", (SESSIONS, ACTIVITY), (ID, 60, TIME.pack(), 7)),
         confirm=False,
         deadline=0.5,
         slot=SLOT,
@@ -266,7 +275,7 @@ SENT: dict[str, Sent] = {
     "elevate": of_subject(
         adjust.elevate,
         *("elevate", first(), ID, 300, LONG.encode() + b"\0pwd otp", ADDRESS, LONG[:20].encode()),
-        *(b"s" * 8, DIGEST, 1),
+        *(b"s" * 8, DIGEST, 1, 0),
         session_id=ID,
         seconds=300,
         level=LONG,
@@ -275,10 +284,11 @@ SENT: dict[str, Sent] = {
         step_up=b"s" * 8,
         refresh_digest=DIGEST,
         ends_older=True,
+        password_changed=False,
     ),
     "elevate and leave older tokens": of_subject(
         adjust.elevate,
-        *("elevate", first(), ID, 300, b"2\0", b"", b"2", b"s" * 8, DIGEST, 0),
+        *("elevate", first(), ID, 300, b"2\0", b"", b"2", b"s" * 8, DIGEST, 0, 0),
         session_id=ID,
         seconds=300,
         level="2",
@@ -287,6 +297,20 @@ SENT: dict[str, Sent] = {
         step_up=b"s" * 8,
         refresh_digest=DIGEST,
         ends_older=False,
+        password_changed=False,
+    ),
+    "elevate after a change of the password": of_subject(
+        adjust.elevate,
+        *("elevate", first(), ID, 300, b"2\0", b"", b"", b"s" * 8, DIGEST, 1, 1),
+        session_id=ID,
+        seconds=300,
+        level="2",
+        methods=(),
+        address=b"",
+        step_up=b"s" * 8,
+        refresh_digest=DIGEST,
+        ends_older=True,
+        password_changed=True,
     ),
     "ban": of_subject(
         subject.ban,
@@ -317,6 +341,11 @@ SENT: dict[str, Sent] = {
         subject.set_claims,
         *("set_claims", first(OPERATION, CLAIMS), b'{"a":1}'),
         claims=b'{"a":1}',
+        operation=OPERATION,
+    ),
+    "erase": of_subject(
+        subject.erase,
+        *("erase", first(OPERATION, fingerprints.of_erase("alice"))),
         operation=OPERATION,
     ),
     "settle": of_subject(subject.settle, "settle", first()),
@@ -421,6 +450,22 @@ SENT: dict[str, Sent] = {
     "add_user": Sent(
         lambda: directory.add_user(KEYSPACE, "ann", password_hash="h", operation=OPERATION),
         *("user_add", (b"cp:{ann}:user",), (b"h", OPERATION)),
+    ),
+    "remove_user": Sent(
+        lambda: directory.remove_user(KEYSPACE, "ann", created_at=5),
+        *("user_remove", (b"cp:{ann}:user",), (5,)),
+    ),
+    "make_link": Sent(
+        lambda: links.make_link(KEYSPACE, "ann", digest=b"d" * 32, seconds=60),
+        *("link_make", (b"cp:{ann}:user",), (b"d" * 32, 60)),
+    ),
+    "find_link": Sent(
+        lambda: links.find_link(KEYSPACE, "ann", digest=b"d" * 32),
+        *("link_find", (b"cp:{ann}:user",), (b"d" * 32,)),
+    ),
+    "use_link": Sent(
+        lambda: links.use_link(KEYSPACE, "ann", digest=b"d" * 32, password_hash="hash"),
+        *("link_use", (b"cp:{ann}:user",), (b"d" * 32, b"hash")),
     ),
     "find_user": Sent(
         lambda: directory.find_user(KEYSPACE, "ann"), "user_find", (b"cp:{ann}:user",), ()

@@ -51,7 +51,7 @@ def test_a_step_up_hands_out_tokens_that_claim_it(ends_older: bool) -> None:
     pair, (call,) = drive(elevate(own), elevated(b"OK", live()), durable=False)
     token = parse_refresh_token(pair.refresh_token)
     assert call.arguments[1:6] == (SESSION_ID, 300, b"2\0pwd otp", b"\x7f\x00\x00\x01", b"2")
-    assert call.arguments[7:] == (token.digest, int(ends_older))
+    assert call.arguments[7:] == (token.digest, int(ends_older), 0)
     assert len(call.arguments[6]) == 8
     assert (token.subject, token.session_id, token.rotation) == ("alice", SESSION_ID, 7)
     assert (pair.acr, pair.session_id, pair.durable) == ("2", NAME, False)
@@ -62,6 +62,15 @@ def test_a_step_up_hands_out_tokens_that_claim_it(ends_older: bool) -> None:
     assert claims.step_up == encode_base64url(STEP_UP)
     assert own.told == [
         SessionEvent("elevated", "alice", NOW, session_ids=(NAME,), address="127.0.0.1", reason="2")
+    ]
+
+
+def test_a_change_of_the_password_ends_older_tokens_and_is_told_as_such() -> None:
+    own = life(step_up_ends_older_tokens=False)
+    _, (call,) = drive(elevate(own, password_changed=True), elevated(b"OK", live()))
+    assert (call.arguments[5], call.arguments[8:]) == (b"", (1, 1))
+    assert own.told == [
+        SessionEvent("password_changed", "alice", NOW, session_ids=(NAME,), address="127.0.0.1")
     ]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,7 +85,7 @@ class Terminal:
 
         for module in (bans, claims, sessions, users):
             monkeypatch.setattr(module, "open_sessions", opened)
-        monkeypatch.setattr(clusterpass, "UserDirectory", lambda given: given)
+        monkeypatch.setattr(clusterpass, "UserDirectory", lambda given, **_: nullcontext(given))
 
     def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:
         group = make_group(COMMANDS, version="1")

@@ -73,7 +73,7 @@ def test_limits_of_seconds_with_fractions(name: str, least: float, most: float) 
             config(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["index_online", "step_up_ends_older_tokens"])
+@pytest.mark.parametrize("name", ["index_online", "step_up_ends_older_tokens", "stored_devices"])
 @pytest.mark.parametrize("value", [0, 1, None, "yes"])
 def test_a_switch_is_on_or_off(name: str, value: Any) -> None:
     for allowed in (False, True):
@@ -136,6 +136,13 @@ def test_audience_and_client_are_the_issuer_unless_given() -> None:
     made = config()
     assert (made.audience, made.client_id) == (made.issuer, made.issuer)
     assert config(audience="api").client_id == made.issuer
+
+
+@pytest.mark.parametrize("kept", ["", "all", None, True, ["full"]])
+def test_what_is_kept_of_addresses_is_one_of_three(kept: Any) -> None:
+    with pytest.raises(ConfigurationError, match="'full', 'network' or 'none'"):
+        config(stored_addresses=kept)
+    assert config(stored_addresses="none").stored_addresses == "none"
 
 
 @pytest.mark.parametrize("keys", [None, [], {"keys": []}, "secret", RING.signing_key])

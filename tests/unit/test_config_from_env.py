@@ -17,7 +17,7 @@ LEAST = {"CLUSTERPASS_ISSUER": "https://a.example", "CLUSTERPASS_KEYS": KEYS.pri
 @pytest.fixture
 def keys_file(tmp_path: Path) -> Path:
     path = tmp_path / "keys.json"
-    path.write_text(KEYS.private_jwks_text())
+    KEYS.save(path)
     return path
 
 

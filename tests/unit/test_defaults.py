@@ -14,6 +14,7 @@ from clusterpass import (
     ConfigurationError,
     EmbeddedCluster,
     Hashing,
+    PasswordPolicy,
     SessionManager,
     SessionPolicy,
     ThrottlePolicy,
@@ -60,6 +61,9 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "remember_idle_lifetime": 30 * DAY,
         "activity_interval": 300,
         "refresh_grace": 30,
+        "refresh_retry": None,
+        "refresh_secrets": (),
+        "key_encryption_keys": (),
         "clock_leeway": 30,
         "expiry_leeway": 0,
         "policy": SessionPolicy(max_sessions=50, max_per_device=0, overflow="oldest"),
@@ -67,6 +71,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "protected_subjects": frozenset(),
         "history_entries": 20,
         "history_lifetime": 0,
+        "stored_addresses": "full",
+        "stored_devices": True,
         "generation_lifetime": 3600,
         "index_online": True,
         "step_up_ends_older_tokens": False,
@@ -78,6 +84,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "cache_bytes": 256 * MIB,
     },
     SessionPolicy: {"max_sessions": 50, "max_per_device": 0, "overflow": "oldest"},
+    PasswordPolicy: {"shortest": 8},
     ThrottlePolicy: {
         "account_attempts": 10,
         "account_window": 300,
@@ -96,6 +103,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "rollbacks": 0,
         "grace_accepted": 0,
         "silent_nodes": (),
+        "missing_commands": (),
         "listeners": ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0),
     },
     Actor: {"reason": ""},
@@ -152,7 +160,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     },
     EndedAll: {"status": "OK"},
     Rotated: {"key": 0},
-    LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0},
+    LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0, "used": 0},
     Tombstone: {"note": ""},
     Details: {"device": None, "level": None, "methods": (), "actor": None},
     Elevation: {"id": b"", "first_rotation": 2**32 - 1, "ends_older": False},
@@ -204,6 +212,8 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "service": None,
         "sentinel_username": None,
         "sentinel_password": None,
+        "address_remap": None,
+        "credential_source": None,
     },
     Patience: {
         "timeout": 0.5,
@@ -228,7 +238,9 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("kind", [Config, SessionPolicy, ThrottlePolicy, WebSettings])
+@pytest.mark.parametrize(
+    "kind", [Config, PasswordPolicy, SessionPolicy, ThrottlePolicy, WebSettings]
+)
 def test_settings_are_given_by_name(kind: Any) -> None:
     """So that a release can add one anywhere."""
     with pytest.raises(TypeError, match="positional"):

@@ -220,7 +220,14 @@ def test_the_live_sessions_of_a_list() -> None:
 
 @pytest.mark.parametrize(
     ("event", "kind"),
-    [(0, "login"), (1, "login"), (2, "refresh"), (13, "idle"), (14, "refused"), (15, "login")],
+    [
+        (0, "login"),
+        (1, "login"),
+        (2, "refresh"),
+        (13, "idle"),
+        (15, "password_changed"),
+        (16, "login"),
+    ],
 )
 def test_the_kind_of_a_line(event: int, kind: Any) -> None:
     line = HistoryLine(event, 5, 2, SESSION_ID, b"\x7f\x00\x00\x01", "Sofa")

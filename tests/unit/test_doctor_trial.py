@@ -152,6 +152,9 @@ def test_which_commands_a_user_of_the_connection_may_run() -> None:
     assert f"subscribe {KEYSPACE.channel().decode()}" in calls
     denied = Node(ServerError("NOPERM", "no"))
     assert collect._rights(denied, KEYSPACE, DoctorOptions()) == needed.keys() - {"eval"}
+    assert collect._rights(Node(None), KEYSPACE, DoctorOptions()) is None
+    lacking = Node(ServerError("ERR", "unknown command 'EVAL', with args beginning with: 'x'"))
+    assert collect._rights(lacking, KEYSPACE, DoctorOptions()) == needed.keys() - {"eval"}
     assert collect._rights(Node(REFUSED), KEYSPACE, DoctorOptions()) is None
 
 

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from clusterpass.model.errors import StoreFailed
+from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import (
@@ -301,8 +301,23 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
     error = ServerError("ERR", "WAITAOF cannot be used when numlocal is set but appendonly is off")
     with pytest.raises(StoreFailed, match="appendonly yes"):
         steps.send(Replies([b"value"], error))
-    refuse_wait((b"WAIT", 1, 250), "another matter")
-    refuse_wait(None, "another matter")
+    refuse_wait((b"WAIT", 1, 250), error)
+    refuse_wait((b"WAITAOF", 1, 1, 250), ServerError("READONLY", "a replica now"))
+    refuse_wait(None, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ServerError("ERR", "unknown command 'WAIT', with args beginning with: '1'"), StoreFailed),
+        (ServerError("NOPERM", "User a has no permissions to run the 'wait' command"), StoreDenied),
+    ],
+)
+def test_who_cannot_wait_for_replicas_is_told_what_to_do(error, kind):
+    steps = carry_out(call_of(WRITE), terms_of([REPLICATED], "replicated"))
+    next(steps)
+    with pytest.raises(kind, match=r"'replicated' needs the command WAIT.*durability='primary'"):
+        steps.send(Replies([b"value"], error))
 
 
 @pytest.mark.parametrize(

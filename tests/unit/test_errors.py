@@ -110,7 +110,7 @@ def test_codes_are_unique_and_plain() -> None:
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.__name__)
 def test_each_error_says_what_it_is(kind: type[ClusterPassError]) -> None:
     error = make(kind)
-    assert error.status in {400, 401, 403, 404, 409, 422, 429, 500, 503}
+    assert error.status in {400, 401, 403, 404, 409, 422, 429, 500, 502, 503}
     assert str(error) == error.message
     assert error.message.endswith((".", ").", "try again."))
     assert "\n" not in error.message

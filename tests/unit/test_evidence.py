@@ -2,6 +2,7 @@
 
 import pytest
 
+from clusterpass.model.errors import StoreDenied
 from clusterpass.store.exchanges.evidence import journal_nodes
 from clusterpass.store.outcomes import ServerError
 
@@ -62,6 +63,21 @@ def test_a_majority_and_two_filled_journals_of_the_epoch_are_needed(nodes, is_be
     cluster = Cluster(five(**nodes), primaries(5))
     assert cluster.about(A) is is_believed
     assert (cluster.inquiry.heads_at is not None) or not is_believed
+
+
+def test_a_journal_that_may_not_be_read_is_told_as_such():
+    """No majority would make up for it, ever."""
+    refusal = ServerError("NOPERM", "User a has no permissions to run the 'info' command")
+    cluster = Cluster(five(a=Node(journal_refusal=refusal)), primaries(5))
+    with pytest.raises(StoreDenied, match="may not run INFO") as caught:
+        cluster.about(A)
+    assert caught.value.node == str(A)
+
+
+@pytest.mark.parametrize("error", [ServerError("BUSY", "x"), ServerError("OOM", "x")])
+def test_a_journal_that_cannot_be_read_now_is_made_up_for(error):
+    cluster = Cluster(five(b=Node(journal_refusal=error)), primaries(5))
+    assert cluster.about(A) is True
 
 
 @pytest.mark.parametrize("node", [D, E])

@@ -24,19 +24,18 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory.denials import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
-from clusterpass.tokens.refresh import RefreshTokens, parse_refresh_token
+from clusterpass.tokens.refresh import parse_refresh_token
 
 from .driven_flows import (
     KEY,
     NOW,
-    SECRET,
     Life,
     drive,
     first_call,
     life,
     live,
     opened,
-    ring,
+    refresh_tokens,
     stored,
 )
 
@@ -52,9 +51,7 @@ OLD = OldToken(
 )
 NAMES = hashlib.sha256(b"exchange\0" + OLD.digest() + b"alice").digest()
 OWN_ID, OPERATION = NAMES[:16], NAMES[16:24]
-FIRST = RefreshTokens(ring(), lambda count: SECRET[:count]).first_of("alice", OWN_ID, OLD.digest())[
-    0
-]
+FIRST = refresh_tokens().first_of("alice", OWN_ID, OLD.digest())[0]
 BANNED = b'{"":{"l":2,"u":0,"r":"spam","a":5},"chat":{"l":1,"u":0,"r":"","a":6}}'
 MUTED = b'{"chat":{"l":1,"u":0,"r":"","a":6}}'
 
@@ -185,7 +182,7 @@ def test_what_this_process_has_seen_end_stays_ended_and_is_ended_again() -> None
 
 
 def test_it_is_presented_again_within_the_grace_of_a_refresh_token() -> None:
-    second = RefreshTokens(ring(), lambda count: SECRET[:count]).successor(FIRST)
+    second = refresh_tokens().successor(FIRST)
     grace = life().flows.context.config.refresh_grace
     for seconds, is_given in ((grace, True), (grace + 1, False)):
         own = life()
@@ -206,7 +203,7 @@ def test_the_first_token_is_given_as_long_as_it_is_the_current_one() -> None:
 
 @pytest.mark.parametrize(("steps", "is_given"), [(4, True), (5, False)])
 def test_how_many_refreshes_may_have_followed(steps: int, is_given: bool) -> None:
-    tokens = RefreshTokens(ring(), lambda count: SECRET[:count])
+    tokens = refresh_tokens()
     token = FIRST
     for _ in range(steps):
         token = tokens.successor(token)

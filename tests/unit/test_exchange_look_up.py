@@ -69,7 +69,19 @@ def test_a_look_up_at_a_single_server_says_so():
 
 
 def test_a_look_up_that_is_refused_says_so():
+    """All are asked, as an address of before may belong to somebody else by now."""
     steps = look_up([A, B], None, 1, lambda: 0.0, 1.0)
     next(steps)
+    assert steps.send(Replies([ServerError("NOPERM", "x"), b""])).address == B
     with pytest.raises(StoreDenied):
-        steps.send(Replies([ServerError("NOPERM", "x"), b""]))
+        steps.send(Fault("timeout"))
+
+
+def test_a_node_that_refuses_leaves_the_look_up_to_the_others():
+    steps = look_up([A, B], None, 1, lambda: 0.0, 1.0)
+    next(steps)
+    error = ServerError("ERR", "This instance has cluster support disabled")
+    assert steps.send(Replies([error, error])).address == B
+    with pytest.raises(StopIteration) as stop:
+        steps.send(Replies([[[0, 16383, [b"b", 1, b"b" * 40]]], b""]))
+    assert stop.value.value.primaries() == [Address("b", 1)]

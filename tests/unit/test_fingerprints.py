@@ -38,6 +38,7 @@ REQUESTS: dict[str, Request] = {
         {"scope": "chat", "level": 2, "seconds": 60, "reason": "n"},
     ),
     "unban": (subject_calls.unban, {"scope": "chat"}),
+    "erase": (subject_calls.erase, {}),
     "set_claims": (subject_calls.set_claims, {"claims": b'{"plan":"gold"}'}),
 }
 OTHERS: dict[str, dict[str, list[Any]]] = {

@@ -73,9 +73,9 @@ def location(address: Address = NODE, **values: Any) -> StoreLocation:
     ],
 )
 def test_what_a_node_is_greeted_with(values: Any, command: Any, plain: Any) -> None:
-    assert greeting(location(**values)) == command
+    assert greeting(location(**values).fixed_credentials) == command
     expected = (tuple(NAMED),) if plain is None else (plain, tuple(NAMED))
-    assert plain_greeting(location(**values)) == expected
+    assert plain_greeting(location(**values).fixed_credentials) == expected
 
 
 def test_what_makes_a_node_push() -> None:

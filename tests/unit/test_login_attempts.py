@@ -39,7 +39,7 @@ class Throttle:
 
 
 def attempts(**settings: Any) -> LoginAttempts:
-    return LoginAttempts(Gate(CONFIG, WebSettings(**settings)), KEYS)
+    return LoginAttempts(Gate(CONFIG, WebSettings(**settings)), CONFIG)
 
 
 def counted(visit: Visit, username: str = "alice", **settings: Any) -> dict[str, Any]:

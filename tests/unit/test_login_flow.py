@@ -226,3 +226,36 @@ def test_a_login_reads_the_cutoff_where_it_is_not_known_well_enough() -> None:
     cutoff = own.flows.context.memory.cutoff
     cutoff.learn(0, cutoff.now())
     assert next(own.login("alice")).script.name == "login"
+
+
+@pytest.mark.parametrize(
+    ("kept", "address", "stored"),
+    [
+        ("full", "192.0.2.77", bytes([192, 0, 2, 77])),
+        ("network", "192.0.2.77", bytes([192, 0, 2, 0])),
+        ("network", "2001:db8:1:2::3", bytes.fromhex("20010db80001") + bytes(10)),
+        ("network", None, b""),
+        ("network", "a socket", b""),
+        ("none", "192.0.2.77", b""),
+    ],
+)
+def test_of_an_address_is_stored_what_was_chosen(
+    kept: Any, address: str | None, stored: bytes
+) -> None:
+    own = life(stored_addresses=kept)
+    assert own.flows.context.stored_address(address) == stored
+    _, (call,) = drive(own.login("alice", address=address), opened(live()))
+    assert call.arguments[13] == stored
+    assert own.told[0].address == address, "the process itself is told"
+
+
+@pytest.mark.parametrize("name", ["Sofa", "a device whose name is too long for a record " * 2])
+def test_names_of_devices_are_stored_if_that_was_chosen(name: str) -> None:
+    for is_stored in (True, False):
+        own = life(stored_devices=is_stored)
+        options = {"device": name, "device_type": "phone"}
+        _, (call,) = drive(own.login("alice", **options), opened(live()))
+        sent = b" ".join(part for part in call.arguments if isinstance(part, bytes))
+        assert (name[:20].encode() in sent) == is_stored
+        assert b"phone" in sent
+        assert own.told[0].device == name

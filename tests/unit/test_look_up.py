@@ -59,6 +59,32 @@ def test_who_owns_slots_comes_first(store):
         assert sorted(order) == SEEDS
 
 
+def test_whoever_else_was_a_member_comes_after_the_seeds(store):
+    """All nodes may have other addresses by now but one that was no seed."""
+    others = {Address("10.0.1.1", 7000), Address("10.0.1.2", 7000)}
+    for _ in range(10):
+        store.breakers.silent.clear()
+        members = frozenset({*others, SEEDS[0]})
+        store.slots = SlotMap(owned_by(*SEEDS[:3]).shards, 3, members=members)
+        order = asked(store)
+        assert set(order[:3]) == set(SEEDS[:3])
+        assert set(order[3:6]) == set(SEEDS[3:])
+        assert set(order[6:]) == others
+
+
+def test_who_was_asked_in_vain_is_told_with_the_error_of_a_call(store):
+    asked(store)
+    error = StoreUnavailable(reason="connection")
+    store._tell(error)
+    assert error.tried == tuple(f"{node}: no answer in time" for node in SEEDS)
+    steps = store.search(LookUp(0, None, float("inf")))
+    next(steps)
+    ended_by(steps, Replies([SLOT_LIST, b""]))
+    error = StoreUnavailable(reason="connection")
+    store._tell(error)
+    assert error.tried == ()
+
+
 def test_who_is_silent_comes_last(store):
     store.slots = owned_by(*SEEDS[:3])
     for _ in range(30):
@@ -210,3 +236,31 @@ def test_replicas_are_counted_where_a_single_server_has_redirected():
     assert [counted.shard(slot).primary for slot in (6, 7)] == [A, B]
     assert {counted.shard(slot).replicas for slot in (6, 7)} == {1}
     assert counted.is_replicated
+
+
+class Counted:
+    """A single server that is asked how many replicas it has."""
+
+    def __init__(self) -> None:
+        self.store = SyncStore.from_url(f"redis://{A}")
+
+    def count(self, role, *info):
+        steps = self.store.search(LookUp(self.store.slots.version, None, float("inf")))
+        no_cluster = ServerError("ERR", "This instance has cluster support disabled")
+        ended(steps, Replies([role, no_cluster]), *(Replies([each]) for each in info))
+        shard = self.store.slots.shard(0)
+        assert shard is not None
+        return shard.replicas, self.store.missing_commands(), self.store.describe_durability()
+
+
+def test_replicas_are_counted_by_info_where_role_is_refused():
+    counted = Counted()
+    refusal = ServerError("NOPERM", "User a has no permissions to run the 'role' command")
+    replicas, missing, durability = counted.count(refusal, b"connected_slaves:2\r\n")
+    assert (replicas, durability) == (2, "replicated")
+    assert [text.partition(":")[0] for text in missing] == ["ROLE"]
+    replicas, missing, durability = counted.count(refusal, refusal)
+    assert (replicas, durability.partition(" (")[0]) == (0, "primary")
+    assert [text.partition(":")[0] for text in missing] == ["INFO", "ROLE"]
+    replicas, missing, durability = counted.count([b"master", 7, [[b"h", b"1", b"7"]]])
+    assert (replicas, missing, durability) == (1, (), "replicated")

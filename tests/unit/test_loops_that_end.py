@@ -43,6 +43,9 @@ class Store:
     def silent_nodes(self) -> tuple[str, ...]:
         return ()
 
+    def missing_commands(self) -> tuple[str, ...]:
+        return ("HELLO: nothing is pushed",)
+
     def owner_of(self, slot: int) -> str:
         return "node"
 

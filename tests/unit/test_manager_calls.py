@@ -28,6 +28,8 @@ VERBS = [
     ("sessions", "subject.sessions"),
     ("get", "get.get"),
     ("history", "subject.history"),
+    ("export", "data.export"),
+    ("erase", "data.erase"),
     ("revoke", "end.revoke"),
     ("revoke_all", "end.revoke_all"),
     ("revoke_before", "end.revoke_before"),
@@ -73,6 +75,9 @@ class Store:
 
     def silent_nodes(self) -> tuple[str, ...]:
         return ("10.0.0.1:7000",)
+
+    def missing_commands(self) -> tuple[str, ...]:
+        return ("HELLO: nothing is pushed",)
 
     def owner_of(self, slot: int) -> int:
         return slot
@@ -176,7 +181,7 @@ def test_every_verb_that_runs_a_flow_is_listed() -> None:
         for name, _ in inspect.getmembers(holder, inspect.ismethod)
         if not name.startswith("_")
     }
-    assert found - {"from_url", "on", "off", "recall", "stats"} == named
+    assert found - {"from_url", "on", "off", "recall", "replace_keys", "stats"} == named
 
 
 def test_a_check_of_a_ban_is_asked_with_its_scope_and_level(manager: Any) -> None:
@@ -215,6 +220,7 @@ def test_what_stats_add(manager: Any) -> None:
     told = manager.stats()
     assert told.durability == "as durable as this"
     assert told.silent_nodes == ("10.0.0.1:7000",)
+    assert told.missing_commands == ("HELLO: nothing is pushed",)
     assert (told.verification, told.staleness_bound) == ("cached", 0.4)
 
 

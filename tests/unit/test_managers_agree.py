@@ -30,7 +30,7 @@ PAIRS = [
     (Claims, AsyncClaims),
     (OnlineSubjects, AsyncOnlineSubjects),
 ]
-WAIT_FOR_NOTHING = {"from_url", "off", "on", "recall", "stats", "watch"}
+WAIT_FOR_NOTHING = {"from_url", "off", "on", "recall", "replace_keys", "stats", "watch"}
 
 
 def verbs(kind: type) -> set[str]:

@@ -445,3 +445,33 @@ def test_a_stateless_session_begins_without_a_response(scene):
     assert scene.cache.find_response("token") == b"response"
     scene.cache.keep_stateless(entry, scene.loaded().session)
     assert scene.cache.find_response("token") is None
+
+
+def test_a_key_that_is_removed_takes_the_entries_with_it(scene):
+    entry = scene.entry()
+    scene.keep(entry)
+    assert scene.cache.find("token") is entry.session
+    assert scene.cache.era == 0
+    scene.cache.forget_tokens()
+    assert scene.cache.find("token") is None
+    assert scene.cache.entry("token") is None, "nor is its signature good any more"
+    assert scene.cache.era == 1
+
+
+@pytest.mark.parametrize("way", ["loaded", "stateless"])
+def test_a_load_that_began_before_a_key_was_removed_is_not_kept(scene, way):
+    """Its signature was verified with the keys before."""
+    entry = scene.entry()
+    loading = scene.cache.begin(entry.key, entry.token)
+    scene.cache.forget_tokens()
+    if way == "loaded":
+        scene.cache.keep(entry, scene.loaded(), loading, NODE)
+    else:
+        scene.cache.keep_stateless(entry, scene.loaded().session)
+    scene.cache.end(loading)
+    assert scene.cache.find("token") is None
+    assert scene.cache.entry("token") is None
+    later = scene.entry()
+    later.era = scene.cache.era
+    scene.keep(later)
+    assert scene.cache.find("token") is later.session

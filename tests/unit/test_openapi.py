@@ -76,6 +76,36 @@ CALLS = {
         "",
         "ClaimsRequest",
     ),
+    "GET /admin/export": ("200 400 401 403 422 503", "administration", True, "subject!", ""),
+    "POST /admin/erase": (
+        "200 400 401 403 413 415 422 503",
+        "administration",
+        True,
+        "",
+        "SubjectRequest",
+    ),
+    "POST /admin/reset-link": (
+        "200 400 401 403 404 413 415 422 502 503",
+        "administration",
+        True,
+        "",
+        "MakeLinkRequest",
+    ),
+    "POST /admin/invite": (
+        "200 400 401 403 409 413 415 422 502 503",
+        "administration",
+        True,
+        "",
+        "MakeLinkRequest",
+    ),
+    "POST /password/link": ("204 400 404 413 415 422 503", "tokens", False, "", "LinkRequest"),
+    "DELETE /admin/users": (
+        "200 400 401 403 404 413 415 422 503",
+        "administration",
+        True,
+        "subject! erase",
+        "",
+    ),
     "POST /admin/impersonate": (
         "200 400 401 403 413 415 422 503",
         "administration",
@@ -98,9 +128,16 @@ CALLS = {
         "LoginRequest",
     ),
     "POST /step-up": ("200 400 401 403 413 415 422 429 503", "tokens", True, "", "StepUpRequest"),
+    "POST /password": (
+        "200 400 401 403 413 415 422 429 503",
+        "tokens",
+        True,
+        "",
+        "PasswordRequest",
+    ),
 }
 """The answers, the chapter, whether a token is needed, the parameters (! required), the body."""
-LOGINS = {"POST /login", "POST /step-up"}
+LOGINS = {"POST /login", "POST /step-up", "POST /password", "POST /password/link"}
 
 
 def built(**given: Any) -> FastAPI:

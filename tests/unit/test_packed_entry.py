@@ -57,11 +57,11 @@ def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
         raw = [b"raw", None, 5, [b"a", [1]]]
         entry.loaded = CachedSession(session, raw, 1.25, 2, 3, inf)
     entry.deadline, entry.asked_at, entry.used_at, entry.is_doubtful = 12.5, 11.25, 10.5, True
-    entry.response = b"rendered"
+    entry.response, entry.rotation = b"rendered", 7
     packed = pack_entry(entry)
     assert b"secret" not in packed.contents
     back = unpack_entry("secret", entry.key, packed, {7: lease}.get)
-    same = set(CachedToken.__slots__) - {"looked_at", "place", "size", "call"}
+    same = set(CachedToken.__slots__) - {"looked_at", "place", "size", "call", "era"}
     fresh = CachedToken("", "", SubjectKeys(b"", b"", 0), b"", 0)
     left_out = {name for name in same if getattr(entry, name) == getattr(fresh, name)}
     assert left_out <= {"session", "loaded", "lease"}, "what has its first value proves nothing"

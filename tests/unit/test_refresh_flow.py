@@ -15,8 +15,8 @@ from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.denials import Denial
 from clusterpass.tokens.identifiers import encode_session_id
-from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 from .driven_flows import (
     KEYSPACE,
@@ -101,7 +101,7 @@ def test_refresh_refuses_an_access_token_before_it_asks() -> None:
 
 
 def test_refresh_refuses_what_was_not_made_here_before_it_asks() -> None:
-    text = refresh_token(keys=KeyRing.generate("EdDSA"))
+    text = refresh_token(secrets=(new_refresh_secret(),))
     assert refuse_at_once(InvalidRefreshToken, life().refresh(text)).reason == "mismatch"
 
 

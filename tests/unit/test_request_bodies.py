@@ -87,9 +87,18 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "remember": {"default": False},
         "replace": {"default": None, "pattern": "^[A-Za-z0-9_-]{22}$"},
     },
+    "LinkRequest": {"token!": PASSWORD | {"maxLength": 512}, "new_password!": PASSWORD},
+    "MakeLinkRequest": {"subject!": SUBJECT, "send_to": {"default": None, "maxLength": 254}},
+    "PasswordRequest": {
+        "current_password!": PASSWORD,
+        "new_password!": PASSWORD,
+        "end_others": {"default": True},
+    },
     "RefreshRequest": {"refresh_token!": PASSWORD | {"maxLength": 4096}},
     "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1}},
     "ShortenRequest": {"lifetime": SECONDS, "idle_lifetime": SECONDS},
+    "SubjectRequest": {"subject!": SUBJECT},
+    "DeleteUserQuery": {"subject!": SUBJECT, "erase": {"default": False}},
     "StepUpRequest": {"password!": PASSWORD},
     "EndSessionsQuery": {
         "subject!": SUBJECT,

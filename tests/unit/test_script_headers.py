@@ -25,12 +25,23 @@ STATUSES = {
     "elevate": statuses.ElevateStatus,
     "ban": statuses.BanStatus,
     "set_claims": statuses.SetClaimsStatus,
+    "link_make": statuses.MakeLinkStatus,
     "user_add": statuses.AddUserStatus,
     "user_change": statuses.ChangeUserStatus,
     "journal_append": statuses.JournalAppendStatus,
     "journal_fill": statuses.JournalFillStatus,
 }
-NUMBERS = {"attempt", "forget_attempts", "never_promoted", "return_attempt", "touch", "unban"}
+NUMBERS = {
+    "attempt",
+    "forget_attempts",
+    "never_promoted",
+    "return_attempt",
+    "take_lease",
+    "unban",
+    "user_remove",
+    "link_find",
+    "link_use",
+}
 QUICK = {"login", "rotate"}
 """Scripts whose usual calls end before the functions of the others are made."""
 LABELS = ("KEYS", "ARGV", "Returns", "Status")

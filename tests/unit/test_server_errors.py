@@ -11,7 +11,12 @@ from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, ServerError, within
-from clusterpass.store.wire.redis_py import connection_options, fault_of, server_error
+from clusterpass.store.wire.redis_py import (
+    connection_options,
+    fault_of,
+    make_connection,
+    server_error,
+)
 from clusterpass.store.wire.resp import Decoder
 
 PASSING = {
@@ -106,6 +111,11 @@ def test_an_error_without_a_class_is_taken_apart() -> None:
     assert server_error(exceptions.ResponseError("BUSY")) == ServerError("BUSY", "")
 
 
+@pytest.mark.parametrize("text", ["unknown command 'WAIT'", "This instance has cluster support"])
+def test_an_error_that_begins_with_no_code_has_lost_err(text: str) -> None:
+    assert server_error(exceptions.ResponseError(text)) == ServerError("ERR", text)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "is_stale"),
     [
@@ -149,7 +159,8 @@ def test_a_refused_certificate_is_found_behind_other_errors(link: str) -> None:
 
 
 def options(url: str) -> dict[str, Any]:
-    made = connection_options(parse_store_url(url), Address("h", 7), Retry)
+    location = parse_store_url(url)
+    made = connection_options(location, Address("h", 7), Retry, location.fixed_credentials)
     assert made.pop("retry").get_retries() == 0
     assert made.pop("maint_notifications_config").enabled is False
     return made
@@ -173,22 +184,13 @@ def test_a_connection_has_short_timeouts_and_no_retries() -> None:
     assert options("redis://u:p@other?timeout=0.7") == {**PLAIN, **own}
 
 
-def test_tls_checks_the_certificate_and_the_name(tmp_path: Any) -> None:
-    files = {}
-    for name in ("ca_file", "cert_file", "key_file"):
-        files[name] = str(tmp_path / name)
-        (tmp_path / name).touch()
-    checks = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
-    none = {"ssl_ca_certs": None, "ssl_certfile": None, "ssl_keyfile": None}
-    assert options("rediss://other") == {**PLAIN, **checks, **none}
-    query = "&".join(f"{name}={path}" for name, path in files.items())
-    assert options(f"rediss://other?{query}") == {
-        **PLAIN,
-        **checks,
-        "ssl_ca_certs": files["ca_file"],
-        "ssl_certfile": files["cert_file"],
-        "ssl_keyfile": files["key_file"],
-    }
+def test_tls_checks_the_certificate_and_the_name() -> None:
+    url = "rediss+cluster://other:7"
+    for query, name in (("", "127.0.0.1"), ("?server_name=n", "n"), ("?verify_by=seed", "other")):
+        made: Any = make_connection(parse_store_url(url + query), Address("127.0.0.1", 7))
+        assert made._context.verify_mode is ssl.CERT_REQUIRED
+        assert made._context.check_hostname
+        assert (made.host, made._name) == ("127.0.0.1", name)
 
 
 @pytest.mark.parametrize(

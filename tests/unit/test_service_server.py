@@ -14,6 +14,7 @@ from granian.constants import HTTPModes, Interfaces
 
 from clusterpass import ConfigurationError
 from clusterpass.service import server
+from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.settings.service import make_settings
 from clusterpass.service.successor import Succession
 from clusterpass.service.supervisor import GRACE_SECONDS, Worker
@@ -87,7 +88,10 @@ def test_all_that_granian_is_told(apps: list[Any]) -> None:
     assert granian.hooks == [announced]
     assert granian.served.pop("target_loader")("any", name="any") is APP
     assert granian.served == {"wrap_loader": False}
-    assert apps == [(settings, {"parent": os.getpid()})]
+    ((given, options),) = apps
+    assert given is settings
+    assert options.keys() == {"parent", "last_keys"}
+    assert options["parent"] == os.getpid()
 
 
 def test_without_an_announcement_nothing_is_hooked(apps: list[Any]) -> None:
@@ -108,6 +112,7 @@ def test_a_small_supervisor_takes_over_where_that_can_be(
     if succession is not None:
         assert (succession.settings, succession.address) == (settings, "127.0.0.1")
         assert len(succession.workers) == 2
+        assert succession.last_keys is apps[0][1]["last_keys"]
         os.close(succession.file)
     monkeypatch.setattr(server, "MPServer", object)
     server.serve(settings, becomes_small=True)
@@ -126,14 +131,15 @@ def test_modules_of_the_working_directory_can_check_passwords(
 
 def test_workers_that_are_due_are_forked_again(apps: list[Any]) -> None:
     settings = make_settings({})
-    succession = Succession(settings, "127.0.0.1", 3, [Worker(5)])
+    succession = Succession(settings, "127.0.0.1", 3, [Worker(5)], LastKeys(4))
     server.serve_again(succession)
     (granian,) = Granian.made
     assert granian.options["succession"] is succession
     assert (granian.options["address"], granian.options["port"]) == ("127.0.0.1", 8000)
     assert granian.served.pop("target_loader")() is APP
     assert granian.served == {"wrap_loader": False}
-    assert apps == [(settings, {"parent": os.getpid(), "is_successor": True})]
+    options = {"is_successor": True, "last_keys": succession.last_keys}
+    assert apps == [(settings, {"parent": os.getpid(), **options})]
 
 
 def test_a_service_that_cannot_start_again_says_why(
@@ -144,7 +150,7 @@ def test_a_service_that_cannot_start_again_says_why(
 
     monkeypatch.setattr(server, "create_app", fail)
     with pytest.raises(SystemExit) as ended:
-        server.serve_again(Succession(make_settings({}), "127.0.0.1", 3, []))
+        server.serve_again(Succession(make_settings({}), "127.0.0.1", 3, [], LastKeys(4)))
     assert ended.value.code == "clusterpass: the keys are gone"
     assert Granian.made == []
 

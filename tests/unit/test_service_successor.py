@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clusterpass.service import successor
+from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.settings.service import make_settings
 from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import WAITED, Worker
@@ -17,7 +18,8 @@ from clusterpass.service.supervisor import WAITED, Worker
 
 def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings({"port": 81})
-    first = Succession.begin(settings, "10.0.0.1", 2)
+    keys = LastKeys.begin()
+    first = Succession.begin(settings, "10.0.0.1", 2, keys)
     assert first.is_first
     assert [(each.pid, each.is_due) for each in first.workers] == [(0, True), (0, True)]
     first.workers[0] = Worker(17, 2.5)
@@ -26,6 +28,7 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pickle.load(written) == sys.path
         again = Succession.read(written, first.file, [str(each) for each in first.workers])
     assert not os.get_inheritable(first.file)
+    assert again.last_keys.file == keys.file
     assert (again.settings, again.address, again.file) == (settings, "10.0.0.1", first.file)
     assert [(w.pid, w.replaced_at, w.is_due) for w in again.workers] == [
         (17, 2.5, False),
@@ -37,7 +40,9 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     again.hand_on()
     ((program, arguments),) = became
     assert os.get_inheritable(first.file)
+    assert os.get_inheritable(keys.file)
     os.close(first.file)
+    os.close(keys.file)
     assert program == sys.executable
     small, rest = arguments[:6], arguments[6:]
     assert small == [
@@ -86,7 +91,7 @@ def test_only_the_workers_that_are_due_are_started(
     )
     monkeypatch.setattr(successor, "gc", collector)
     workers = [Worker(1, 5.0), Worker(2, is_due=True), Worker(0, is_due=True)]
-    succession = Succession(None, "h", 3, list(workers), is_first)
+    succession = Succession(None, "h", 3, list(workers), LastKeys(4), is_first)
     made, spawned = starting(succession)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:

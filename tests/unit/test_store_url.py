@@ -1,5 +1,7 @@
 """Store URLs: what they say, and what is refused."""
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import example, given, strategies as st
 
@@ -345,3 +347,84 @@ def test_the_least_and_the_most_of_each_number(name, least, most, beyond):
     assert shortest.timeout == 0.01
     with pytest.raises(ConfigurationError):
         parse_store_url("redis://h?timeout=0.0099&replica_wait=0")
+
+
+def test_a_remap():
+    location = parse_store_url(
+        "redis+cluster://h?address_remap=10.0.0.1:7000=127.0.0.1:17000,%20[::1]:5=b.example:6,"
+    )
+    assert location.reach(Address("10.0.0.1", 7000)) == Address("127.0.0.1", 17_000)
+    assert location.reach(Address("::1", 5)) == Address("b.example", 6)
+    assert location.reach(Address("10.0.0.1", 7001)) == Address("10.0.0.1", 7001)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a:1",
+        "a:1=",
+        "=a:1",
+        "a=b:1",
+        "a:1=b",
+        "a:1=b:0",
+        "a:1=b:65536",
+        "a:1=b:1=c:1",
+        "[::1]=b:1",
+        "a:1=b:2,a:1=b:3",
+        "a b:1=c:2",
+    ],
+)
+def test_what_is_no_remap(text):
+    with pytest.raises(ConfigurationError, match="address_remap"):
+        parse_store_url(f"redis://h?address_remap={quote(text)}")
+
+
+@pytest.mark.parametrize(
+    ("query", "by_ip", "by_name"),
+    [
+        ("", "10.0.0.1", "node.example"),
+        ("?verify_by=node", "10.0.0.1", "node.example"),
+        ("?verify_by=seed", "seed.example", "node.example"),
+        ("?server_name=all.example", "all.example", "all.example"),
+    ],
+)
+def test_the_names_that_certificates_have_to_bear(query, by_ip, by_name):
+    location = parse_store_url(f"rediss+cluster://seed.example:1,seed.example:2{query}")
+    assert location.certificate_name(Address("10.0.0.1", 7)) == by_ip
+    assert location.certificate_name(Address("node.example", 7)) == by_name
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://h?server_name=a", "need a URL that begins with rediss"),
+        ("redis://h?verify_by=seed", "need a URL that begins with rediss"),
+        ("rediss://h?server_name=", "is no name"),
+        ("rediss://h?server_name=a%20b", "is no name"),
+        ("rediss://h?server_name=a&verify_by=seed", "exclude each other"),
+        ("rediss://h?verify_by=nobody", "is node .* or seed"),
+        ("rediss://10.0.0.1?verify_by=seed", "server_name"),
+        ("rediss+cluster://a,b?verify_by=seed", "server_name"),
+        ("rediss://h?key_password=x", "needs cert_file and key_file"),
+        ("rediss://h?key_password_file=/missing", "names no file"),
+        ("rediss://h?verify=none", "unknown option"),
+        ("rediss://h?ssl_cert_reqs=none", "unknown option"),
+        ("redis://:p@h?password_file=/x", "leave one out"),
+    ],
+)
+def test_what_would_be_unsafe_or_contradicts_itself_is_refused(url, words):
+    with pytest.raises(ConfigurationError, match=words):
+        parse_store_url(url)
+
+
+def test_no_secret_of_an_option_is_shown(tmp_path):
+    for name in ("cert_file", "key_file"):
+        (tmp_path / name).write_text("x")
+    files = f"cert_file={tmp_path}/cert_file&key_file={tmp_path}/key_file"
+    url = f"rediss://h?{files}&key_password={SECRET}"
+    location = parse_store_url(url)
+    assert location.tls_options.passphrase(location.tls_files) == SECRET
+    assert SECRET not in f"{location!r} {redact_store_url(url)}"
+    assert not parse_store_url("redis://h").has_password
+    assert parse_store_url("redis://u@h?password_file=/x").has_password

@@ -375,3 +375,25 @@ def test_a_response_that_is_used_often_becomes_that_of_an_object(scene):
         assert scene.cache.find_response("often") == b"often"
     assert (packed(scene, "often"), packed(scene, "once")) == (False, True)
     assert len(scene.cache._tokens.objects) == OBJECTS
+
+
+def test_a_removed_key_takes_packed_entries_along_and_rebuilt_ones_can_be_kept(scene):
+    scene.keep(scene.entry("mine"))
+    fill(scene, 20)
+    assert packed(scene, "mine")
+    scene.cache.forget_tokens()
+    assert scene.cache.entry("mine") is None
+    assert scene.cache.stats().entries == 0
+    entry = scene.entry("mine")
+    entry.era = scene.cache.era
+    scene.keep(entry)
+    for number in range(20):
+        other = scene.entry(f"later-{number}", "later")
+        other.era = scene.cache.era
+        scene.now += 0.0001
+        scene.keep(other)
+    assert packed(scene, "mine")
+    rebuilt = scene.cache.entry("mine")
+    assert rebuilt is not None
+    scene.keep(rebuilt)
+    assert scene.cache.find("mine") is rebuilt.session

@@ -1,6 +1,7 @@
 """What the user directory asks of the store and of the sessions, and what it makes of answers."""
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from clusterpass import (
     ClusterPassError,
     ConfigurationError,
+    ImpersonationRefused,
     InvalidCredentials,
     InvalidInput,
+    PasswordPolicy,
+    PasswordRefused,
     ThrottlePolicy,
     TooManyAttempts,
     User,
@@ -81,6 +85,38 @@ def test_a_bad_name_or_password_is_refused_before_the_store_is_asked(
     with pytest.raises(InvalidInput):
         face.run(getattr(opened(face, scene), verb)(name, password))
     assert scene.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        ("alice", "too short", "too_short"),
+        ("alice", "123456789123456789", "too_common"),
+        ("alice-and-bob", "alice-and-bob-1", "like_user_name"),
+    ],
+)
+def test_a_chosen_password_fits_the_policy(
+    face: Any, name: str, password: str, reason: str
+) -> None:
+    scene, session = Scene(), SimpleNamespace(subject=name, session_id=SESSION_ID, act=None)
+    directory = opened(face, scene, passwords=PasswordPolicy(shortest=12))
+    for act in (
+        lambda: directory.add(name, password),
+        lambda: directory.set_password(name, password),
+        lambda: directory.change_password(session, PASSWORD, password),
+    ):
+        with pytest.raises(PasswordRefused) as refused:
+            face.run(act())
+        assert refused.value.reason == reason
+    assert scene.asked == []
+
+
+def test_a_password_of_before_the_policy_still_opens_sessions_and_is_rehashed(face: Any) -> None:
+    old = PasswordHasher(memory_kib=16).hash("password")
+    scene = Scene(user_find=[[old.encode(), b"0", 1000]])
+    face.run(opened(face, scene).authenticate("alice", "password"))
+    ((_, rehashed, _),) = arguments_of(scene, "user_change")
+    assert LIGHT.verify(rehashed.decode(), "password")
 
 
 @pytest.mark.parametrize(
@@ -423,3 +459,119 @@ def test_a_hash_of_the_prepared_password_is_left_alone(face: Any) -> None:
 def test_the_form_of_a_name(spelt: str, kept: str) -> None:
     assert prepare_name(spelt) == kept
     assert prepare_name(kept) == kept
+
+
+SESSION = SimpleNamespace(subject="alice", session_id=SESSION_ID, act=None)
+NEW = "battery staple"
+
+
+def change(face: Any, scene: Scene, current: str = PASSWORD, new: str = NEW, **options: Any) -> Any:
+    return face.run(opened(face, scene).change_password(SESSION, current, new, **options))
+
+
+def test_a_user_changes_the_password_and_goes_on_with_new_tokens(face: Any) -> None:
+    scene = Scene()
+    assert change(face, scene, address="10.0.0.1", for_seconds=40) is PAIR
+    steps = ["attempt", "user_find", "user_change", "forget_attempts", "revoke_all", "elevate"]
+    assert scene.scripts() == steps
+    asked = {step[0]: step[1:] for step in scene.asked}
+    known = asked["attempt"][0]
+    assert known == asked["forget_attempts"][0] != (KEYSPACE.attempts_by_account("alice"),)
+    (field, new_hash, expected) = asked["user_change"][1]
+    assert (field, expected) == (b"password", HASH.encode())
+    assert LIGHT.verify(new_hash.decode(), NEW)
+    assert asked["revoke_all"] == (("alice",), {"keep": SESSION_ID})
+    options = {"for_seconds": 40, "amr": ("pwd",), "address": "10.0.0.1", "password_changed": True}
+    assert asked["elevate"] == ((SESSION, "1"), options)
+
+
+def test_other_sessions_go_on_where_the_user_says_so(face: Any) -> None:
+    scene = Scene()
+    change(face, scene, end_others=False)
+    assert scene.scripts()[-2:] == ["forget_attempts", "elevate"]
+
+
+@pytest.mark.parametrize("found", [ALICE, NOBODY, [HASH.encode(), b"1", 1000]])
+def test_a_wrong_current_password_changes_nothing_and_stays_counted(face: Any, found: Any) -> None:
+    scene = Scene(user_find=[found])
+    with pytest.raises(InvalidCredentials):
+        change(face, scene, "wrong" if found is ALICE else PASSWORD)
+    assert scene.scripts() == ["attempt", "user_find"]
+
+
+def test_a_bad_new_password_is_no_attempt(face: Any) -> None:
+    scene = Scene()
+    with pytest.raises(InvalidInput):
+        change(face, scene, new="7 chars")
+    assert scene.asked == []
+
+
+def test_no_attempt_is_left(face: Any) -> None:
+    scene = Scene(attempt=[17])
+    with pytest.raises(TooManyAttempts):
+        change(face, scene)
+    assert scene.scripts() == ["attempt"]
+
+
+def test_a_hash_that_a_login_replaced_meanwhile_is_tried_again(face: Any) -> None:
+    scene = Scene(user_find=[ALICE, [SAME_PASSWORD, b"0", 1000]], user_change=[b"CHANGED", b"OK"])
+    assert change(face, scene) is PAIR
+    first, second = arguments_of(scene, "user_change")
+    assert (first[1], second[2]) == (second[1], SAME_PASSWORD)
+
+
+def test_another_password_meanwhile_wins(face: Any) -> None:
+    scene = Scene(user_find=[ALICE, [OTHER_HASH, b"0", 1000]], user_change=[b"CHANGED"])
+    with pytest.raises(InvalidCredentials):
+        change(face, scene)
+    assert "elevate" not in scene.scripts()
+
+
+def test_an_entry_that_never_rests(face: Any) -> None:
+    scene = Scene(user_change=[b"CHANGED"])
+    with pytest.raises(InvalidCredentials):
+        change(face, scene)
+    assert scene.scripts().count("user_change") == 5
+
+
+def test_an_impersonation_changes_no_password(face: Any) -> None:
+    scene, acting = Scene(), SimpleNamespace(**vars(SESSION) | {"act": "root"})
+    with pytest.raises(ImpersonationRefused):
+        face.run(opened(face, scene).change_password(acting, PASSWORD, NEW))
+    assert scene.asked == []
+
+
+def test_a_user_is_disabled_logged_out_and_removed(face: Any) -> None:
+    scene = Scene()
+    assert face.run(opened(face, scene).delete("alice")) == "ended"
+    assert scene.scripts() == ["user_change", "revoke_all", "user_find", "user_remove"]
+    assert scene.asked[0][2] == (b"disabled", b"1", b"")
+    assert scene.asked[-1][1:] == ((KEYSPACE.user("alice"),), (1000,))
+
+
+def test_a_user_who_is_erased(face: Any) -> None:
+    scene = Scene()
+    assert face.run(opened(face, scene).delete("alice", erase=True)) == "erased"
+    assert scene.scripts() == ["user_change", "erase", "user_find", "user_remove"]
+
+
+def test_nobody_is_deleted(face: Any) -> None:
+    scene = Scene(user_change=[b"UNKNOWN"])
+    with pytest.raises(UserNotFound):
+        face.run(opened(face, scene).delete("alice"))
+    assert scene.scripts() == ["user_change"]
+
+
+def test_a_user_whom_another_administrator_removed_meanwhile(face: Any) -> None:
+    scene = Scene(user_find=[NOBODY])
+    assert face.run(opened(face, scene).delete("alice")) == "ended"
+    assert "user_remove" not in scene.scripts()
+
+
+@pytest.mark.parametrize(
+    ("found", "user"),
+    [(ALICE, {"name": "alice", "disabled": False, "created_at": 1000}), (NOBODY, None)],
+)
+def test_an_export_has_the_user_and_no_hash(face: Any, found: Any, user: Any) -> None:
+    exported = face.run(opened(face, Scene(user_find=[found])).export("alice"))
+    assert exported == {"user": user, "subject": "alice"}

@@ -24,6 +24,7 @@ from clusterpass import (
 )
 from clusterpass.model.bans import Ban
 from clusterpass.tokens.refresh import RefreshTokens
+from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import Ask, run
 from clusterpass.web.gate import Gate, Needs, Visit
@@ -37,7 +38,11 @@ CONFIG = Config(issuer="https://shop.example", keys=KeyRing.generate())
 GATE = Gate(CONFIG, WebSettings())
 COOKIES = GATE.settings.cookies
 SESSION_ID = bytes(16)
-REFRESH = RefreshTokens(CONFIG.keys, bytes).first("alice", SESSION_ID).encode()
+REFRESH = (
+    RefreshTokens(read_refresh_secrets((new_refresh_secret(),)), bytes)
+    .first("alice", SESSION_ID)
+    .encode()
+)
 SESSION_TEXT = "A" * 22
 SESSION = Session("alice", SESSION_TEXT, None, 1, 2, 3, claims={"scope": "orders:*"})
 PAIR = TokenPair("new access", "new refresh", 900, SESSION_TEXT, "alice", durable=True,
@@ -435,6 +440,12 @@ def test_without_csrf_the_same_site_may_log_in_and_no_other() -> None:
 def test_pages_survive_a_change_of_the_signing_key() -> None:
     old = KeyRing.generate()
     new = KeyRing([KeyRing.generate().signing_key, old.signing_key])
+    secret, newer = new_refresh_secret(), new_refresh_secret()
+    of_secret = CsrfTokens(old, (secret,)).make("s")
+    CsrfTokens(KeyRing.generate(), (newer, secret)).require("s", of_secret)
+    CsrfTokens(old, (secret,)).require("s", CsrfTokens(old).make("s"))
+    public = KeyRing.from_jwks(old.public_jwks())
+    CsrfTokens(public, (secret,)).require("s", of_secret)
     token = CsrfTokens(old).make("s")
     CsrfTokens(new).require("s", token)
     assert CsrfTokens(new).make("s") != token

@@ -37,6 +37,10 @@ class Scene:
             "user_find": [ALICE],
             "user_add": [b"OK"],
             "user_change": [b"OK"],
+            "user_remove": [1],
+            "link_make": [[b"OK", 5000]],
+            "link_find": [1],
+            "link_use": [1],
             **replies,
         }
         self.asked: list[Any] = []
@@ -76,6 +80,7 @@ class Scene:
 
 
 PAIR = SimpleNamespace(session_id=SESSION_ID)
+CONFIG = SimpleNamespace(levels=("1", "2"))
 
 
 class Threads:
@@ -94,6 +99,10 @@ class Threads:
             login=scene.note("login", PAIR),
             revoke=scene.note("revoke"),
             revoke_all=scene.note("revoke_all", "ended"),
+            elevate=scene.note("elevate", PAIR),
+            erase=scene.note("erase", "erased"),
+            export=scene.note("export", {"subject": "alice"}),
+            config=CONFIG,
         )
 
     def run(self, outcome: Any) -> Any:
@@ -119,6 +128,10 @@ class Loop:
             login=scene.note_async("login", PAIR),
             revoke=scene.note_async("revoke"),
             revoke_all=scene.note_async("revoke_all", "ended"),
+            elevate=scene.note_async("elevate", PAIR),
+            erase=scene.note_async("erase", "erased"),
+            export=scene.note_async("export", {"subject": "alice"}),
+            config=CONFIG,
         )
 
     def run(self, outcome: Any) -> Any:

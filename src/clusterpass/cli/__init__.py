@@ -2,10 +2,14 @@
 
 What is where:
 
-- ``__init__``: ``main``, the table of commands, and the exit status of every error.
+- ``__init__``: ``main``, the table of commands, and the exit status of every error. All exit
+  statuses are in ``exit_status``.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``authz``, ``bans``, ``claims``, ``cluster``, ``dev``, ``doctor``, ``keys``, ``migration``,
-  ``serve``, ``sessions``, ``users``: one module per command. ``demo`` is a package.
+- ``authz``, ``bans``, ``capacity``, ``claims``, ``cluster``, ``completion``, ``config``, ``dev``,
+  ``doctor``, ``keys``, ``migration``, ``serve``, ``sessions``, ``users``: one module per command.
+  ``demo`` is a package.
+- ``capacity_model``: what ``capacity`` reckons with.
+- ``doctor_watch``: ``clusterpass doctor --watch``.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
@@ -20,21 +24,32 @@ Rules of this package:
 """
 
 import io
+import os
 import sys
 from typing import Final, NoReturn
 
 from clusterpass import __version__
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.model.errors import ClusterPassError, RevocationPending
 
 COMMANDS: Final = {
     "authz": ("clusterpass.cli.authz", "Explain and test the access policy of proxies."),
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
+    "capacity": ("clusterpass.cli.capacity", "Reckon what a number of users needs."),
     "claims": ("clusterpass.cli.claims", "Show and replace the live claims of a subject."),
     "cluster": ("clusterpass.cli.cluster", "Start, inspect and stop a cluster on this machine."),
+    "completion": (
+        "clusterpass.cli.completion",
+        "Complete commands and options in bash, zsh and fish.",
+    ),
+    "config": ("clusterpass.cli.config", "Show and check the settings of the service."),
     "demo": ("clusterpass.cli.demo.command", "Watch sessions survive a crash and a failover."),
     "dev": ("clusterpass.cli.dev", "Run a local cluster and the auth service together."),
     "doctor": ("clusterpass.cli.doctor", "Check a deployment for problems and risks."),
-    "keys": ("clusterpass.cli.keys", "Generate signing keys and export their public part."),
+    "keys": (
+        "clusterpass.cli.keys",
+        "Generate and import signing keys, and export their public part.",
+    ),
     "migration": ("clusterpass.cli.migration", "Show what became of another library's tokens."),
     "serve": ("clusterpass.cli.serve", "Run the auth service."),
     "sessions": ("clusterpass.cli.sessions", "List, inspect and revoke sessions."),
@@ -47,8 +62,7 @@ _MISSING: Final = 'pip install "clusterpass[server]"'
 def main() -> None:
     """Run the command line and exit the process with the command's status.
 
-    The exit status is 1 for an expected error, 2 for wrong usage, 130 after Ctrl-C, and otherwise
-    the one that the command chose.
+    The exit status is one of :class:`~clusterpass.cli.exit_status.ExitStatus`.
     """
     try:
         import click  # noqa: PLC0415 - the library itself does not depend on click
@@ -57,15 +71,20 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        _fail(f"the command line needs the package click; install it with: {_MISSING}", 1)
+        _fail(
+            f"the command line needs the package click; install it with: {_MISSING}",
+            ExitStatus.FAILED,
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = make_group(COMMANDS, version=__version__).main(
-            prog_name="clusterpass", standalone_mode=False
+            prog_name="clusterpass",
+            standalone_mode=False,
+            color=False if os.environ.get("NO_COLOR") else None,  # https://no-color.org
         )
     except click.exceptions.Abort:
-        _fail("aborted", 130)
+        _fail("aborted", ExitStatus.INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -73,17 +92,20 @@ def main() -> None:
         _fail(
             "the revocation is not confirmed: no replica acknowledged it, or the store cannot be"
             " reached; run the command again",
-            1,
+            ExitStatus.FAILED,
         )
     except ClusterPassError as error:
-        _fail(error.message, 1)
+        _fail(error.message, ExitStatus.FAILED)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "clusterpass":
             raise
-        _fail(f"this command needs the package {error.name}; install it with: {_MISSING}", 1)
-    sys.exit(status if isinstance(status, int) else 0)
+        _fail(
+            f"this command needs the package {error.name}; install it with: {_MISSING}",
+            ExitStatus.FAILED,
+        )
+    sys.exit(int(status) if isinstance(status, int) else int(ExitStatus.DONE))
 
 
-def _fail(sentence: str, status: int) -> NoReturn:
+def _fail(sentence: str, status: ExitStatus) -> NoReturn:
     sys.stderr.write(f"clusterpass: {' '.join(sentence.split())}\n")
-    sys.exit(status)
+    sys.exit(int(status))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from clusterpass.service.authz.policy import Policies, Rule, Ruling
     from clusterpass.service.settings.service import Settings
 
-_NOT_ALLOWED: Final = 3
 _policy_option: Final = click.option(
     "--policy",
     "policy_file",
@@ -106,7 +106,7 @@ def explain(
     else:
         _print_explanation(facts, passed_over)
     if outcome != "allow":
-        sys.exit(_NOT_ALLOWED)
+        sys.exit(ExitStatus.NO)
 
 
 @authz.command(epilog=examples("clusterpass authz test cases.toml"))
@@ -151,7 +151,7 @@ def test(config: Path | None, *, policy_file: Path | None, file: Path, as_json: 
                 click.echo(printable(f"{case.name}: expected {wanted}, got {got}{because}"))
         click.echo(f"{counted(len(judged), 'case')}, {failed} failed")
     if failed:
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILED)
 
 
 def _load(config: Path | None, policy_file: Path | None) -> "tuple[Settings, Policies]":
@@ -188,7 +188,7 @@ async def _ask(
     )
 
     fields: dict[str, Any] = {}
-    url = settings.store_url.get_secret_value()
+    url = settings.full_store_url()
     async with AsyncSessionManager.from_url(url, settings.session_config()) as sessions:
         decision = await decide(
             sessions, ruling, original.method, lambda: token, grace=Grace(0, 0), fields=fields

@@ -3,10 +3,10 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Final
 
 import click
 
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import (
     confirmed,
@@ -14,14 +14,13 @@ from clusterpass.cli.output import (
     json_option,
     moment,
     print_json,
+    print_outcome,
     print_table,
     printable,
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_duration
 from clusterpass.model.errors import SubjectBanned
-
-_IS_BANNED: Final = 3
 
 
 @click.group()
@@ -60,6 +59,7 @@ def bans(context: click.Context, config: Path | None) -> None:
 @click.option(
     "--level", type=int, default=1, show_default=True, help="Severity of the ban, from 1 to 1000."
 )
+@json_option
 @click.pass_obj
 def add(
     config: Path | None,
@@ -69,6 +69,7 @@ def add(
     duration: str | None,
     scope: str,
     level: int,
+    as_json: bool,
 ) -> None:
     """Ban SUBJECT from everything, or from one scope.
 
@@ -80,9 +81,11 @@ def add(
         ended = manager.bans.add(
             subject, reason=reason, for_seconds=seconds, scope=scope, level=level
         )
-    click.echo(
+    print_outcome(
         f"banned {printable(subject)}{_from(scope)}, ended"
-        f" {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}"
+        f" {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}",
+        {"subject": subject, "scope": scope, "ended": ended.count, "durable": ended.durable},
+        as_json=as_json,
     )
 
 
@@ -93,16 +96,26 @@ def add(
     default="",
     help="The scope of the ban, exactly as it was given.  [default: the ban from everything]",
 )
+@json_option
 @click.pass_obj
-def lift(config: Path | None, subject: str, scope: str) -> None:
+def lift(config: Path | None, subject: str, scope: str, as_json: bool) -> None:
     """Lift the ban of SUBJECT from everything, or from one scope."""
     with open_sessions(config) as manager:
         lifted = manager.bans.lift(subject, scope=scope)
     ban = f"ban of {printable(subject)}{_from(scope)}"
+    sentence = f"there is no {ban}"
     if lifted.count:
-        click.echo(f"lifted the {ban}{confirmed(durable=lifted.durable)}")
-    else:
-        click.echo(f"there is no {ban}")
+        sentence = f"lifted the {ban}{confirmed(durable=lifted.durable)}"
+    print_outcome(
+        sentence,
+        {
+            "subject": subject,
+            "scope": scope,
+            "lifted": lifted.count > 0,
+            "durable": lifted.durable,
+        },
+        as_json=as_json,
+    )
 
 
 @bans.command("list")
@@ -146,8 +159,9 @@ def list_bans(config: Path | None, subject: str, as_json: bool) -> None:
     show_default=True,
     help="Ignore bans from the scope that are below this level.",
 )
+@json_option
 @click.pass_obj
-def check(config: Path | None, subject: str, scope: str, level: int) -> None:
+def check(config: Path | None, subject: str, scope: str, level: int, as_json: bool) -> None:
     """Check whether SUBJECT is banned.
 
     The exit status is 0 if SUBJECT is not banned, 3 if it is, and 1 if that cannot be determined.
@@ -156,9 +170,11 @@ def check(config: Path | None, subject: str, scope: str, level: int) -> None:
         try:
             manager.bans.check(subject, scope, level=level)
         except SubjectBanned as refusal:
-            click.echo(printable(refusal.message))
-            sys.exit(_IS_BANNED)
-    click.echo("not banned")
+            told = {"subject": subject, "banned": True, "message": refusal.message}
+            print_outcome(printable(refusal.message), told, as_json=as_json)
+            sys.exit(ExitStatus.NO)
+    told = {"subject": subject, "banned": False, "message": None}
+    print_outcome("not banned", told, as_json=as_json)
 
 
 def _from(scope: str) -> str:

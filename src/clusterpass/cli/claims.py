@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from clusterpass.cli.help_text import examples
-from clusterpass.cli.output import confirmed, counted, print_json, printable
+from clusterpass.cli.output import (
+    confirmed,
+    counted,
+    json_option,
+    print_json,
+    print_outcome,
+    printable,
+)
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import InvalidInput
 
@@ -26,6 +33,7 @@ def claims(context: click.Context, config: Path | None) -> None:
 
 @claims.command()
 @click.argument("subject")
+@click.option("--json", is_flag=True, expose_value=False, help="Print JSON, as always.")
 @click.pass_obj
 def get(config: Path | None, subject: str) -> None:
     """Print the live claims of SUBJECT as a JSON object."""
@@ -43,8 +51,9 @@ def get(config: Path | None, subject: str) -> None:
 )
 @click.argument("subject")
 @click.argument("text", metavar="JSON")
+@json_option
 @click.pass_obj
-def set_claims(config: Path | None, subject: str, text: str) -> None:
+def set_claims(config: Path | None, subject: str, text: str, as_json: bool) -> None:
     """Replace the live claims of SUBJECT.
 
     JSON is an object with the new claims, or - to read it from standard input. Claims that it does
@@ -58,9 +67,8 @@ def set_claims(config: Path | None, subject: str, text: str) -> None:
         raise InvalidInput('the claims must be a JSON object, such as {"plan": "pro"}')
     with open_sessions(config) as manager:
         applied = manager.claims.set(subject, members)
+    sentence = f"updated {counted(applied.count, 'session')}{confirmed(durable=applied.durable)}"
     if applied.count == 0 and members:
-        click.echo(f"{printable(subject)} has no live session, so nothing was stored")
-    else:
-        click.echo(
-            f"updated {counted(applied.count, 'session')}{confirmed(durable=applied.durable)}"
-        )
+        sentence = f"{printable(subject)} has no live session, so nothing was stored"
+    told = {"subject": subject, "updated": applied.count, "durable": applied.durable}
+    print_outcome(sentence, told, as_json=as_json)

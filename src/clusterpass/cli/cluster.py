@@ -5,7 +5,6 @@ Rules of this module
 - Exit status: 0 done or healthy, 1 not running, unhealthy or failed, 2 wrong usage.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,9 @@ from typing import Final
 
 import click
 
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import json_option, print_json, print_outcome
 from clusterpass.model.errors import ClusterPassError
 
 DEFAULT_FOLDER: Final = Path(".clusterpass/cluster")
@@ -61,7 +62,15 @@ def cluster() -> None:
     help="Silence after which the others treat a node as failed."
     "  [default: as in the data folder, else 2]",
 )
-def start(nodes: int | None, data: Path, server: str | None, node_timeout: float | None) -> None:
+@json_option
+def start(
+    nodes: int | None,
+    data: Path,
+    server: str | None,
+    node_timeout: float | None,
+    *,
+    as_json: bool,
+) -> None:
     """Start the cluster, and print its URL.
 
     If the data folder holds a cluster that was stopped, it is resumed with its data and its ports.
@@ -72,13 +81,16 @@ def start(nodes: int | None, data: Path, server: str | None, node_timeout: float
     with _plain_errors():
         state = start_detached(data, nodes=nodes, server=server, node_timeout=node_timeout)
     count = len(state.nodes)
-    click.echo(f"Started {count} node{'s' * (count > 1)} ({state.server.name}) in {data}.")
-    click.echo(state.url)
+    print_outcome(
+        f"Started {count} node{'s' * (count > 1)} ({state.server.name}) in {data}.\n{state.url}",
+        {"url": state.url, "nodes": count, "data": str(data)},
+        as_json=as_json,
+    )
 
 
 @cluster.command()
 @_data_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@json_option
 @click.pass_context
 def status(context: click.Context, data: Path, *, as_json: bool) -> None:
     """Show the state of every node.
@@ -95,10 +107,10 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
         report = None if state is None else report_on(state)
     if state is None or report is None:
         if as_json:
-            click.echo(json.dumps({"running": False, "healthy": False}))
+            print_json({"running": False, "healthy": False})
         else:
             click.echo(f"No cluster is running in {data}.", err=True)
-        context.exit(1)
+        context.exit(ExitStatus.FAILED)
     if as_json:
         facts = {
             "running": True,
@@ -108,7 +120,7 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
             "supervisor_pid": state.supervisor_pid,
             "nodes": [asdict(node) for node in report.nodes],
         }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         click.echo(redact_store_url(state.url))
         row = "{:<5}{:<7}{:<9}{:<12}{:<14}{:<9}{}"
@@ -122,19 +134,21 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
             )
             click.echo(line)
         click.echo("Healthy." if report.problem is None else f"Not healthy: {report.problem}.")
-    context.exit(0 if report.problem is None else 1)
+    context.exit(ExitStatus.DONE if report.problem is None else ExitStatus.FAILED)
 
 
 @cluster.command()
 @_data_option
-def stop(data: Path) -> None:
+@json_option
+def stop(data: Path, *, as_json: bool) -> None:
     """Stop the cluster, and keep its data for the next start."""
     from clusterpass.embedded import stop_detached  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         was_running = stop_detached(data)
     message = "Stopped the cluster" if was_running else "No cluster is running"
-    click.echo(f"{message} in {data}.")
+    told = {"was_running": was_running, "data": str(data)}
+    print_outcome(f"{message} in {data}.", told, as_json=as_json)
 
 
 @contextmanager

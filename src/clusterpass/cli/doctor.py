@@ -6,11 +6,14 @@ be inspected), 2 the deployment could not be inspected at all, or wrong usage.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
 import click
 
+from clusterpass.cli.doctor_watch import watch
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option
@@ -20,7 +23,6 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.service.settings.service import load_settings
 from clusterpass.store.location import redact_store_url
 
-_NOT_INSPECTED: Final = 2
 _FEW: Final = 4
 _MARKS: Final = {
     "problem": ("PROBLEM", "red"),
@@ -33,13 +35,14 @@ _a_check = click.Choice(sorted(CHECKS))
 
 
 class _CannotInspect(click.ClickException):
-    exit_code = _NOT_INSPECTED
+    exit_code = ExitStatus.USAGE
 
 
 @click.command(
     epilog=examples(
         "clusterpass doctor --store redis+cluster://10.0.0.1:6379 --write",
         "clusterpass doctor --strict --ignore hosts --ignore persistence",
+        "clusterpass doctor --watch --json --interval 30 >> doctor.log",
     )
 )
 @config_option
@@ -80,6 +83,21 @@ class _CannotInspect(click.ClickException):
     is_flag=True,
     help="Exit with status 1 also for a warning, or for something that could not be inspected.",
 )
+@click.option(
+    "--watch",
+    "is_watch",
+    is_flag=True,
+    help="Examine again and again and print what changes, until Ctrl-C. With --json, one object"
+    " per line.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long --watch waits between two examinations.",
+)
 @json_option
 @click.pass_context
 def doctor(
@@ -93,6 +111,8 @@ def doctor(
     only: tuple[str, ...],
     ignore: tuple[str, ...],
     strict: bool,
+    is_watch: bool,
+    interval: float,
     as_json: bool,
 ) -> None:
     """Check a deployment for anything that breaks a guarantee of ClusterPass.
@@ -101,7 +121,7 @@ def doctor(
     of --write. If the servers refuse a query, the report lists what could not be checked.
 
     The exit status is 0 if there is no problem, 1 if there is one, and 2 if no node could be
-    inspected.
+    inspected. Ctrl-C ends --watch with the status of the last examination.
 
     Other users of this machine can see a password in --store while the command runs. Set
     CLUSTERPASS_STORE_URL instead. docs/reference/doctor.md explains every check.
@@ -109,18 +129,27 @@ def doctor(
     try:
         if store is None or durability is None:
             settings = load_settings(config)
-            store = store or settings.store_url.get_secret_value()
+            store = store or settings.full_store_url()
             durability = durability or settings.durability
         options = DoctorOptions(durability=durability, write=write, user=user)
-        report = examine(store, options, only=only, ignore=ignore)
+        look = partial(examine, store, options, only=only, ignore=ignore)
+        status_of = partial(_status_of, strict=strict)
+        if is_watch:
+            context.exit(watch(look, status_of, interval=interval, as_json=as_json))
+        report = look()
     except ClusterPassError as error:
         raise _CannotInspect(error.message) from None
     if as_json:
         print_json(report.as_json())
     else:
         _print(report, store)
+    context.exit(status_of(report))
+
+
+def _status_of(report: Report, *, strict: bool) -> int:
     uncertain = report.count("warning") + report.count("unseen")
-    context.exit(0 if report.is_good and not (strict and uncertain) else 1)
+    is_good = report.is_good and not (strict and uncertain)
+    return ExitStatus.DONE if is_good else ExitStatus.FAILED
 
 
 def _print(report: Report, store: str) -> None:

@@ -5,7 +5,6 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from clusterpass.cli.keys import write_secret
 from clusterpass.tokens.keyring import KeyRing
 
 _PASSWORD_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # noqa: S105 - no look-alikes
@@ -28,4 +27,4 @@ def write_keys(path: Path) -> None:
     """Write a new signing key to ``path``, readable by its owner only, replacing the file there."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
-    write_secret(path, KeyRing.generate().private_jwks_text())
+    KeyRing.generate().save(path)

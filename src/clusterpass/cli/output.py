@@ -6,7 +6,7 @@
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -25,6 +25,14 @@ def json_option(command: Command) -> Command:
 def print_json(value: Any) -> None:
     """Print ``value`` as indented JSON in ASCII."""
     click.echo(json.dumps(value, indent=2))
+
+
+def print_outcome(sentence: str, members: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a command has done: ``sentence`` for people, ``members`` for programs."""
+    if as_json:
+        print_json(members)
+    else:
+        click.echo(sentence)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

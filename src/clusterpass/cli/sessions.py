@@ -15,6 +15,7 @@ from clusterpass.cli.output import (
     moment,
     print_facts,
     print_json,
+    print_outcome,
     print_table,
 )
 from clusterpass.cli.session_output import (
@@ -196,6 +197,7 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
 @click.option("--device-type", help="Revoke all sessions of SUBJECT on devices of this type.")
 @click.option("--all", "every", is_flag=True, help="Revoke all sessions of SUBJECT.")
 @click.option("--reason", default="", help="Text shown to the user.")
+@json_option
 @click.pass_obj
 def revoke(
     config: Path | None,
@@ -205,6 +207,7 @@ def revoke(
     device_type: str | None,
     every: bool,
     reason: str,
+    as_json: bool,
 ) -> None:
     """Revoke one session of SUBJECT, those on one type of device, or all of them.
 
@@ -217,7 +220,11 @@ def revoke(
             ended = manager.revoke(subject, session_id, reason=reason)
         else:
             ended = manager.revoke_all(subject, device_type=device_type, reason=reason)
-    click.echo(f"ended {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}")
+    print_outcome(
+        f"ended {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}",
+        {"subject": subject, "ended": ended.count, "durable": ended.durable},
+        as_json=as_json,
+    )
 
 
 @sessions.command(
@@ -229,8 +236,9 @@ def revoke(
 )
 @click.argument("when", metavar="[TIME]", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
 @click.pass_obj
-def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
+def revoke_before(config: Path | None, when: str | None, yes: bool, as_json: bool) -> None:
     """Revoke every session, of every subject, that was opened before TIME.
 
     TIME is in ISO 8601 (2026-11-25T10:00:00Z; UTC unless it has an offset) or a Unix time in
@@ -241,22 +249,29 @@ def revoke_before(config: Path | None, when: str | None, yes: bool) -> None:
     if not yes:
         now = int(time.time())
         shown = moment(now if timestamp is None else min(timestamp, now))
-        click.confirm(f"Revoke every session that was opened before {shown}?", abort=True)
+        # Not on standard output, where a program reads the outcome.
+        click.confirm(
+            f"Revoke every session that was opened before {shown}?", abort=True, err=as_json
+        )
     with open_sessions(config) as manager:
         revoked = manager.revoke_before(timestamp)
-    click.echo(
+    print_outcome(
         f"revoked every session that was opened before {moment(revoked.time)}"
-        f"{confirmed(durable=revoked.durable)}"
+        f"{confirmed(durable=revoked.durable)}",
+        {"before": revoked.time, "durable": revoked.durable},
+        as_json=as_json,
     )
 
 
 @sessions.command()
+@json_option
 @click.pass_obj
-def prune(config: Path | None) -> None:
+def prune(config: Path | None, as_json: bool) -> None:
     """Remove subjects without a live session from the list of who is online.
 
     Until then "sessions count" may include them, above all after "sessions revoke-before".
     """
     with open_sessions(config) as manager:
         remaining = manager.online.prune()
-    click.echo(f"{counted(remaining, 'subject')} online")
+    told = {"subjects": remaining}
+    print_outcome(f"{counted(remaining, 'subject')} online", told, as_json=as_json)

@@ -51,6 +51,6 @@ def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
 
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
-    store_url = settings.store_url.get_secret_value()
+    store_url = settings.full_store_url()
     with kind.from_url(store_url, with_throwaway_key) as sessions:
         yield sessions

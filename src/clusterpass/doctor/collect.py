@@ -28,6 +28,7 @@ from clusterpass.store.acl import (
     TOO_WIDE,
 )
 from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
 from clusterpass.store.topology.slots import named_host
@@ -53,6 +54,7 @@ SETTINGS: Final = (
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
 _JUDGE_RIGHTS: Final = b"""
+if not redis.acl_check_cmd then return false end
 local allowed = {}
 for index, call in ipairs(ARGV) do
   local words = {}
@@ -111,7 +113,7 @@ def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapsho
         is_cluster=bool(members),
         sentinels=sentinels,
         has_tls=location.tls_files is not None,
-        has_password=location.password is not None,
+        has_password=location.has_password,
         user=options.user or location.username or "default",
         namespace=location.keyspace.namespace,
         durability=options.durability,
@@ -169,7 +171,7 @@ def _query_node(
         if options.write and seen.role != "replica":
             trial = write_on_trial(location, address, context, seen)
             seen = replace(seen, trial=trial)
-        if location.password is not None:
+        if location.has_password:
             seen = replace(seen, is_open=_is_open(location, context, address))
     except CONNECTION_FAILURES as error:
         return NodeSnapshot(address=address, refusal=describe_failure(error))
@@ -265,8 +267,11 @@ def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) ->
         return {each for each, reply in zip(commands, replies, strict=True) if reply == b"OK"}
     answers = node.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
     if isinstance(answers, ServerError):
-        # A user that may not run EVAL lacks at least that permission.
-        return _needed(options).keys() - {"eval"} if answers.code == "NOPERM" else None
+        # Where EVAL is forbidden or missing, at least that is lacking.
+        lacks_eval = answers.code == "NOPERM" or refused_command(answers) == "EVAL"
+        return _needed(options).keys() - {"eval"} if lacks_eval else None
+    if not isinstance(answers, list):
+        return None  # older than Redis 7.0
     return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
 
 
@@ -289,7 +294,7 @@ def _expiry(node: NodeConnection) -> float | None:
 
 def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: Address) -> bool:
     """Whether the node also serves clients that give no password."""
-    nobody = replace(location, username=None, password=None)
+    nobody = replace(location, username=None, password=None, credential_source=None)
     try:
         with NodeConnection(nobody, address, context) as node:
             return not isinstance(node.ask("PING"), ServerError)

@@ -10,6 +10,7 @@ from clusterpass.doctor.collect import DoctorOptions, collect_snapshot
 from clusterpass.doctor.findings import SEVERITIES, Check, Finding, Severity
 from clusterpass.doctor.snapshot import Snapshot
 from clusterpass.model.errors import InvalidInput
+from clusterpass.store.located import located
 from clusterpass.store.location import parse_store_url
 
 CHECKS: Final[Mapping[str, Check]] = MappingProxyType({check.id: check for check in ALL_CHECKS})
@@ -68,11 +69,13 @@ def examine(
     ``only``: ids of the checks to run; empty for all. ``ignore``: ids of checks to skip. Blocks
     until the slowest node has answered: a few round trips, or the ``timeout`` of the store URL.
 
-    Raises ConfigurationError if the URL is invalid, InvalidInput if a check does not exist,
-    StoreUnavailable if no node answers, and StoreDenied if the servers refuse the user.
+    Raises ConfigurationError if the URL is invalid or a key of it does not open, InvalidInput if a
+    check does not exist, StoreUnavailable if no node answers, and StoreDenied if the servers refuse
+    the user.
     """
     _refuse_unknown({*only, *ignore})
-    return judge(collect_snapshot(parse_store_url(store_url), options), only=only, ignore=ignore)
+    location = located(parse_store_url(store_url))
+    return judge(collect_snapshot(location, options), only=only, ignore=ignore)
 
 
 def judge(seen: Snapshot, *, only: Collection[str] = (), ignore: Collection[str] = ()) -> Report:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.credentials import ask
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.handshake import (
@@ -73,7 +74,7 @@ class NodeConnection:
         self.close()
 
     def _connect(self) -> None:
-        target = self._location.reached_at.get(self._address, self._address)
+        target = self._location.reach(self._address)
         if target.is_socket:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(self._timeout)
@@ -82,14 +83,16 @@ class NodeConnection:
         self._socket = socket.create_connection((target.host, target.port), self._timeout)
         if self._context is not None:
             self._socket = self._context.wrap_socket(
-                self._socket, server_hostname=self._address.host
+                self._socket, server_hostname=self._location.certificate_name(self._address)
             )
 
     def _greet(self) -> None:
-        answer = judge_greeting(self.ask(*greeting(self._location)))
+        source = self._location.credential_source
+        login = self._location.fixed_credentials if source is None else ask(source)
+        answer = judge_greeting(self.ask(*greeting(login)))
         if isinstance(answer, ServerError):
             self._refusal = answer
-            answer = judge_plain_greeting(self.ask_together(*plain_greeting(self._location)))
+            answer = judge_plain_greeting(self.ask_together(*plain_greeting(login)))
         if answer is not None:
             raise StoreUnavailable(reason=answer.kind)
 

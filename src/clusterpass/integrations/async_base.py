@@ -49,7 +49,7 @@ class AsyncBase:
             settings |= {"issuer": sessions.config.issuer, "keys": sessions.config.keys}
         self._setup: Final[Setup] = set_up(settings)
         self.gate: Final = Gate(self._setup.config, self._setup.web)
-        self._attempts: Final = LoginAttempts(self.gate, self._setup.config.keys)
+        self._attempts: Final = LoginAttempts(self.gate, self._setup.config)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:

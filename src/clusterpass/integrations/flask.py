@@ -183,7 +183,7 @@ class _Extension:
         setup = set_up(values)
         self.owner: Final = owner
         self.gate: Final = Gate(setup.config, setup.web)
-        self.attempts: Final = LoginAttempts(self.gate, setup.config.keys)
+        self.attempts: Final = LoginAttempts(self.gate, setup.config)
         self._setup: Final = setup
         self._sessions = sessions
         self._lock: Final = Lock()

@@ -81,15 +81,9 @@ def _keys_in(folder: Path) -> KeyRing:
     path = folder / _KEYS
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own = folder / f"{_KEYS}.{os.getpid()}"
-        own.unlink(missing_ok=True)
-        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(KeyRing.generate().private_jwks_text())
         try:
-            os.link(own, path)  # complete at once, and never over that of another process
-        except FileExistsError:
-            return KeyRing.load(path)
-        finally:
-            own.unlink()
+            KeyRing.generate().save(path)  # complete at once, never over that of another process
+        except ConfigurationError:
+            if not path.exists():
+                raise
     return KeyRing.load(path)

@@ -7,6 +7,9 @@ from typing import Final, Protocol, TypeVar
 
 from clusterpass.managers.development import claim_throwaway
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
+from clusterpass.store.located import located
 from clusterpass.store.location import StoreLocation, parse_store_url
 
 _DEFAULT_NODES: Final = 6
@@ -22,16 +25,28 @@ class Driver(Protocol[Opened_co]):
         """Return a store at ``location``; ``on_close`` is called when the store is closed."""
 
 
-def open_store(url: str, driver: Driver[Opened_co]) -> Opened_co:
+def open_store(
+    url: str,
+    driver: Driver[Opened_co],
+    *,
+    credentials: CredentialSource | None = None,
+    address_remap: AddressRemap | None = None,
+) -> Opened_co:
     """Return the store at ``url``, created by ``driver``.
+
+    ``credentials``: asked for the user and the password of each new connection; ``address_remap``:
+    maps the addresses that the cluster announces to those that lead there.
 
     An ``embedded://`` URL blocks for some seconds while its cluster starts. The cluster is stopped
     when the store is closed; one in a data folder, when the last process closes it. Raises
-    ConfigurationError for an invalid URL, and EmbeddedClusterError when the cluster does not start.
+    ConfigurationError for an invalid URL, for a password and ``credentials``, and for either of
+    these arguments with ``embedded://``; EmbeddedClusterError when the cluster does not start.
     """
     location = parse_store_url(url)
     if not location.is_embedded:
-        return driver(location)
+        return driver(located(location, credentials, address_remap))
+    if credentials is not None or address_remap is not None:
+        raise ConfigurationError("embedded:// takes neither credentials nor an address_remap")
     cluster_url, on_close = _start(location)
     started = parse_store_url(cluster_url)
     return driver(

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from clusterpass.model.errors import ConfigurationError
@@ -64,3 +65,19 @@ def _convert(variable: str, text: str, kind: type) -> Any:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def read_secret_file(name: str, path: str | Path) -> str:
+    """Return the text of the file ``path`` without the blanks around it.
+
+    ``name``: of the setting whose value the file holds. Raises ConfigurationError, which names the
+    setting and the file, when the file cannot be read or is empty.
+    """
+    try:
+        text = Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise ConfigurationError(f"{name}: the file {path} cannot be read ({why})") from None
+    if not text:
+        raise ConfigurationError(f"{name}: the file {path} is empty")
+    return text

@@ -4,6 +4,7 @@
     ├── ConfigurationError            configuration_invalid     500
     │   └── KeyRejected               key_rejected              500
     ├── InvalidInput                  invalid_input             400
+    │   └── PasswordRefused           password_refused          422
     ├── AuthenticationError           authentication_failed     401
     │   ├── InvalidCredentials        invalid_credentials       401
     │   ├── InvalidRefreshToken       invalid_refresh_token     401
@@ -31,12 +32,14 @@
     ├── ImpersonationRefused          impersonation_refused     403
     ├── SessionNotFound               session_not_found         404
     ├── UserNotFound                  user_not_found            404
+    ├── LinkInvalid                   link_invalid              404
     ├── UserExists                    user_exists               409
     ├── LoginOvertaken                login_overtaken           409
     ├── TooManySessions               too_many_sessions         409
     ├── TooManyBans                   too_many_bans             409
     ├── OperationMismatch             operation_mismatch        422
     ├── TooManyAttempts               too_many_attempts         429
+    ├── MailFailed                    mail_failed               502
     ├── StoreUnavailable              store_unavailable         503
     │   ├── StoreDenied               store_denied              503
     │   └── RevocationPending         revocation_pending        503
@@ -157,6 +160,17 @@ class InvalidInput(ClusterPassError, ValueError):
     status = 400
 
 
+class PasswordRefused(InvalidInput):
+    """The new password is too easy to guess.
+
+    ``reason`` is ``too_short``, ``too_common`` (it is on the list of common passwords) or
+    ``like_user_name`` (it is little more than the name of the user).
+    """
+
+    code = "password_refused"
+    status = 422
+
+
 class RequestRefused(ClusterPassError):
     """The request was refused because it appears to come from another site."""
 
@@ -253,6 +267,13 @@ class UserNotFound(ClusterPassError):
     status = 404
 
 
+class LinkInvalid(ClusterPassError):
+    """The link is not valid any more; ask for a new one."""
+
+    code = "link_invalid"
+    status = 404
+
+
 class UserExists(ClusterPassError):
     """A user with this name already exists."""
 
@@ -303,13 +324,14 @@ class StoreUnavailable(ClusterPassError):
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
     majority of the primaries, or of the Sentinels, says that it was not), ``unconfirmed`` (a write
     was sent, and nothing came back before the deadline), ``clock`` (the clocks of a server and of
-    this machine are too far apart, and no majority of the primaries tells which of them is wrong)
-    or ``closed``.
+    this machine are too far apart, and no majority of the primaries tells which of them is wrong),
+    ``authentication`` (the source of the credentials failed) or ``closed``.
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its
-    own name. Each is None where it is not known. An error of the operating system, such as
-    ``ConnectionRefusedError``, is the ``__cause__``.
+    own name. Each is None where it is not known. ``tried`` lists the nodes that were asked in vain
+    who owns the slots, each with the reason; it is empty where one has told. An error of the
+    operating system, such as ``ConnectionRefusedError``, is the ``__cause__``.
     """
 
     code = "store_unavailable"
@@ -320,6 +342,7 @@ class StoreUnavailable(ClusterPassError):
         "node": as_it_is,
         "address": as_it_is,
         "cause": as_it_is,
+        "tried": tuple,
     }
 
     @rebuildable
@@ -332,6 +355,7 @@ class StoreUnavailable(ClusterPassError):
         node: str | None = None,
         address: str | None = None,
         cause: "StoreCause | None" = None,
+        tried: tuple[str, ...] = (),
     ) -> None:
         """``retry_after``: seconds after which the client should retry. The others are those of the
         class."""
@@ -340,13 +364,18 @@ class StoreUnavailable(ClusterPassError):
         self.node = node
         self.address = address
         self.cause = cause
+        self.tried = tried
 
     def describe(self) -> str:
         """Return what has happened where, for the log of an operator; never show it to users."""
         where = self.node or "the store"
         if self.address is not None and self.address != self.node:
             where = f"{where} (reached at {self.address})"
-        return f"{where}: {SENTENCES.get(self.cause or '', self.reason or self.code)}"
+        what = SENTENCES.get(self.cause or "", self.reason or self.code)
+        if self.cause == "rights":  # the message names the command
+            what = self.message
+        tried = f"; asked in vain who owns the slots: {', '.join(self.tried)}" if self.tried else ""
+        return f"{where}: {what}{tried}"
 
 
 class StoreDenied(StoreUnavailable):
@@ -388,9 +417,19 @@ class RevocationPending(StoreUnavailable):
         super().__init__(message, reason=reason, retry_after=retry_after)
         if failure is not None:
             self.node, self.address = failure.node, failure.address
-            self.cause = failure.cause
+            self.cause, self.tried = failure.cause, failure.tried
         self.operation_id: Final = operation_id
         self.is_retried: Final = is_retried
+
+
+class MailFailed(ClusterPassError):
+    """The mail could not be sent.
+
+    Only the service and its commands raise it. ``reason`` is the name of the failure.
+    """
+
+    code = "mail_failed"
+    status = 502
 
 
 class KeysUnavailable(ClusterPassError):

@@ -25,6 +25,7 @@ EventKind = Literal[
     "expired",
     "idle",
     "refused",
+    "password_changed",
 ]
 ListenerScope = Literal["process", "cluster"]
 

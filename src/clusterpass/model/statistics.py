@@ -117,4 +117,7 @@ class ManagerStats(Value):
     """Verifies answered from memory under ``outage_grace`` while the store was unavailable."""
     silent_nodes: tuple[str, ...] = ()
     """Nodes that did not answer the latest call to them."""
+    missing_commands: tuple[str, ...] = ()
+    """What the servers lack, or the user may not run, as ``COMMAND: what is left undone``. The log
+    told of each once."""
     listeners: ListenerStats = NOBODY_LISTENS

@@ -137,6 +137,18 @@ class Keyspace:
         """The prefix of every key of :meth:`not_before`."""
         return f"{self.namespace}:not-before:{{".encode()
 
+    def secrets(self, slot: int) -> bytes:
+        """The key of the copy in ``slot`` of the secrets of the namespace."""
+        return self.secrets_prefix() + slot_tags()[slot] + b"}"
+
+    def secrets_prefix(self) -> bytes:
+        """The prefix of every key of :meth:`secrets`."""
+        return f"{self.namespace}:secrets:{{".encode()
+
+    def key_lease(self, slot: int) -> bytes:
+        """The key, in ``slot``, of the lease of who makes the next signing key."""
+        return f"{self.namespace}:key-lease:{{".encode() + slot_tags()[slot] + b"}"
+
     def journal(self, slot: int) -> bytes:
         """The key of the journal in ``slot``: a hash, see ``scripts/_include/journal.lua``."""
         return f"{self.namespace}:journal:{{".encode() + slot_tags()[slot] + b"}"
@@ -174,7 +186,10 @@ class Keyspace:
         return f"{self.namespace}:probe:{{".encode() + slot_tags()[slot] + b"}"
 
     def channel(self) -> bytes:
-        """The pub/sub channel of connections that track changes. Nothing is published in it."""
+        """The pub/sub channel of connections that track changes.
+
+        The key of :meth:`secrets` is published in it when signing keys have changed, else nothing.
+        """
         return f"{self.namespace}:tracking".encode()
 
     def all_users_pattern(self) -> str:

@@ -35,6 +35,12 @@ BY_PASSWORD: Final = 2
 IMPERSONATED: Final = 4
 """Flag: the session was opened by another user who impersonates the subject."""
 _FLAGS: Final = 8
+OWN_USED: Final = 1
+"""Noted use: an access token of the exchange that made the record's refresh token."""
+OLDER_USED: Final = 2
+"""Noted use: an access token of the latest exchange of the tokens before a step-up."""
+SECONDS: Final = 2**32
+"""The scripts answer the second of the last use, plus what was used times this number."""
 LONGEST_RECORD: Final = 64
 """Bytes of the longest value that leaves the hash in its compact encoding."""
 _LIVE: Final = struct.Struct(">BB6sIIII16sBH")
@@ -85,6 +91,8 @@ class LiveRecord:
     """Seconds from the first refresh of the burst to ``refreshed_at``."""
     seen_at: int = 0
     """The second of the last use that was noted beside the record; 0: none."""
+    used: int = 0
+    """``OWN_USED`` and ``OLDER_USED``: whose latest tokens are noted as used."""
     active_at: int = field(init=False, repr=False, compare=False)
     """The second of the last refresh or of the last use that was noted, whichever is later."""
     ends_at: int = field(init=False, repr=False, compare=False)
@@ -159,7 +167,8 @@ class Tombstone:
 def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
     """The record or tombstone that ``value``, a field of a subject's hash, holds.
 
-    ``seen_at``: the second of the last use that was noted beside the record; 0: none. Raises
+    ``seen_at``: the second of the last use that was noted beside the record, 0: none, and what was
+    used times ``SECONDS``. Raises
     UnreadableRecord when a later release wrote ``value``, or something other than ClusterPass.
     """
     try:
@@ -187,7 +196,8 @@ def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
             flags,
             burst,
             span,
-            seen_at,
+            seen_at % SECONDS,
+            seen_at // SECONDS,
         )
     except (IndexError, struct.error, KeyError, UnicodeDecodeError):
         raise UnreadableRecord from None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.values import SESSION_ID_BYTES
-from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
+from clusterpass.protocol.records import SECONDS, LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")
 _BINDING: Final = struct.Struct(">BB8sI27x")
@@ -174,9 +174,12 @@ def read_stored(raw: list[Any]) -> Stored:
     )
 
 
-def used_at(raw: list[Any], second: int) -> list[Any]:
-    """A copy of ``raw``, as :func:`read_stored` takes it, with ``second`` as the last use."""
-    return [*raw[:-2], second, raw[-1]]
+def used_at(raw: list[Any], second: int, used: int) -> list[Any]:
+    """A copy of ``raw``, as :func:`read_stored` takes it, with ``second`` as the last use.
+
+    ``used``: what the note says is used, as ``LiveRecord.used``.
+    """
+    return [*raw[:-2], second + used * SECONDS, raw[-1]]
 
 
 def read_listed(raw: list[Any]) -> Listed:
@@ -187,7 +190,7 @@ def read_listed(raw: list[Any]) -> Listed:
     """
     now_milliseconds, flat, activity = raw
     fields = dict(_pairs(flat))
-    seen = {name: int.from_bytes(value, "big") for name, value in _pairs(activity)}
+    seen = {name: int.from_bytes(value[:4], "big") for name, value in _pairs(activity)}
     live_claims, bans = fields.get(b"c", b""), fields.get(b"b", b"")
     generation = fields.get(b"g", b"")
     sessions = {}

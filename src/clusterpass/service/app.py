@@ -9,11 +9,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
 from clusterpass import (
     AsyncSessionManager,
+    KeyRing,
 )
 from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
@@ -22,13 +24,17 @@ from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.authz.endpoints import PREFIX
-from clusterpass.service.authz.setup import AuthzSetup
+from clusterpass.service.authz.setup import AuthzSetup, check_keys
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.routes import hot_routes
+from clusterpass.service.key_reload import ReloadedKeys
+from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.mail import make_sender
+from clusterpass.service.managed_keys import FollowedKeys
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_state import StoreState
 from clusterpass.web.client_address import counted_address
@@ -43,16 +49,20 @@ def create_app(
     logger: Any = None,
     parent: int | None = None,
     is_successor: bool = False,
+    last_keys: LastKeys | None = None,
 ) -> "Application":
     """Return the application; raise ConfigurationError when the settings are unsafe or invalid.
 
     ``logger``: as from ``make_logger``; by default, one that writes to standard output. ``parent``:
     the id of the parent process; this process exits when the parent does. ``is_successor``: it
     replaces a worker of a running service, and starts although its policy file is broken by now.
+    ``last_keys``: the keys in force, with which it starts although its key file is broken by now.
     """
     if find_spec(_FRAMEWORK) is None:  # it is loaded later
         raise ModuleNotFoundError(f"No module named {_FRAMEWORK!r}", name=_FRAMEWORK)
-    return Application(settings, logger=logger, parent=parent, is_successor=is_successor)
+    return Application(
+        settings, logger=logger, parent=parent, is_successor=is_successor, last_keys=last_keys
+    )
 
 
 class Application:
@@ -66,12 +76,21 @@ class Application:
         parent: int | None = None,
         is_successor: bool = False,
         has_hot_paths: bool = True,
+        last_keys: LastKeys | None = None,
     ) -> None:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
         self._settings: Final = settings
-        self._config: Final = settings.session_config()
-        self._check: Final = load_check(settings.password_check)
+        self._mail: Final = make_sender(settings)
         self._logger: Final = logger or make_logger(settings.log_format)
+        self._keys: Final = (
+            None
+            if settings.managed_keys
+            else ReloadedKeys(
+                settings.key_file(), self._logger, last_keys, check=partial(check_keys, settings)
+            )
+        )
+        self._config: Final = settings.session_config(self._keys.ring if self._keys else None)
+        self._check: Final = load_check(settings.password_check)
         self._parent: Final = parent
         self._has_hot_paths: Final = has_hot_paths
         self._authorizing: Final = AuthzSetup.of(
@@ -103,25 +122,48 @@ class Application:
     async def running(self) -> AsyncIterator[None]:
         """Open the store, and close it at the end."""
         settings, config = self._settings, self._config
-        store_url = settings.store_url.get_secret_value()
+        store_url = settings.full_store_url()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
+            followed = None
+            if self._keys is None:
+                followed = FollowedKeys(manager, self._logger)
+                config = settings.session_config(await followed.begin())
+                self._authorizing.replace_keys(config.keys)
             authenticator = make_authenticator(settings, manager, self._check)
             proxy_cookies = ProxyCookies.of(settings, config)
             gate = PageGate(config, settings.web(), proxy_cookies)
             jwks = config.keys.public_jwks()
             devices = KnownDevices(
-                config.keys, secure=settings.cookie_secure, path=settings.page_path
+                config.keys,
+                config.shared_secrets,
+                secure=settings.cookie_secure,
+                path=settings.page_path,
             )
             bodies = self._body_reader(gate)
             service = Service(
-                settings, manager, authenticator, jwks, gate, devices, bodies, proxy_cookies
+                settings,
+                manager,
+                authenticator,
+                jwks,
+                gate,
+                devices,
+                bodies,
+                self._mail,
+                proxy_cookies,
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)
             self._authorize = front_door
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
-            tasks = [asyncio.create_task(StoreState(manager, self._logger).watch())]
+            if self._keys is not None:
+                self._keys.catch_up(self._replace_keys)
+            keys = self._keys or followed
+            assert keys is not None
+            tasks = [
+                asyncio.create_task(StoreState(manager, self._logger).watch()),
+                asyncio.create_task(keys.watch(self._replace_keys)),
+            ]
             if self._parent:
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
@@ -135,6 +177,12 @@ class Application:
                         await self._framework
                     self._framework = None
                 await authenticator.close()
+
+    def _replace_keys(self, keys: KeyRing) -> None:
+        """Go on with ``keys``; raise ConfigurationError, and change nothing, if they are unfit."""
+        config = self._settings.session_config(keys)
+        self._authorizing.replace_keys(keys)
+        self.service.replace_keys(config)
 
     def _body_reader(self, gate: PageGate) -> BodyReader:
         def client_of(scope: Scope) -> str:

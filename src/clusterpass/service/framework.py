@@ -18,6 +18,7 @@ from clusterpass import (
     ClusterPassError,
 )
 from clusterpass.service.api import (
+    accounts,
     administration,
     health_and_keys,
     sessions,
@@ -59,10 +60,16 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
     app.include_router(verify.router)
     app.include_router(sessions.router)
     app.include_router(health_and_keys.router)
+    has_directory = service.settings.password_check is None
     app.include_router(administration.router)
+    app.include_router(accounts.router)
+    if has_directory:
+        app.include_router(accounts.directory_router)
     if service.settings.login_enabled:
         app.include_router(token_routes.login_router)
-        mount_page(app, Paths(service.settings.page_prefix))
+        if has_directory:
+            app.include_router(token_routes.directory_router)
+        mount_page(app, Paths(service.settings.page_prefix), has_directory=has_directory)
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.

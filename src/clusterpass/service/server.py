@@ -24,6 +24,7 @@ from granian.server.mp import MPServer
 
 from clusterpass import ConfigurationError
 from clusterpass.service.app import create_app
+from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import GRACE_SECONDS
@@ -46,17 +47,18 @@ def serve(
     if settings.password_check:
         # As with `python -m`, modules in the working directory can be imported.
         sys.path.insert(0, str(Path.cwd()))
-    app = create_app(settings, parent=os.getpid())
+    # Granian has threads for workers where Python has no global lock.
+    can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
+    last_keys = LastKeys.begin() if sys.platform == "linux" else None
+    app = create_app(settings, parent=os.getpid(), last_keys=last_keys)
     address = _free_address(settings.host, settings.port, "--port")
     grpc_host, grpc_port = settings.grpc_host_and_port()
     if grpc_port is not None:
         # A worker shares the port with others, and would share it with a stranger.
         _free_address(grpc_host, grpc_port, "authz_grpc_address")
     succession = None
-    # Granian has threads for workers where Python has no global lock.
-    can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
-    if becomes_small and can_become_small:
-        succession = Succession.begin(settings, address, settings.workers)
+    if becomes_small and can_become_small and last_keys is not None:
+        succession = Succession.begin(settings, address, settings.workers, last_keys)
     server = _server(settings, address, succession)
     if announce is not None:
         server.on_startup(announce)
@@ -66,11 +68,13 @@ def serve(
 def serve_again(succession: Succession) -> None:
     """Fork the workers that are due, and become the supervisor again.
 
-    Exits with status 1 when the service cannot start any more, as when its keys are gone.
+    Exits with status 1 when the service cannot start any more, as when its password check is gone.
     """
     settings: Settings = succession.settings
     try:
-        app = create_app(settings, parent=os.getpid(), is_successor=True)
+        app = create_app(
+            settings, parent=os.getpid(), is_successor=True, last_keys=succession.last_keys
+        )
     except ConfigurationError as error:
         sys.exit(f"clusterpass: {error.message}")
     server = _server(settings, succession.address, succession)

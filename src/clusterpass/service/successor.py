@@ -2,7 +2,8 @@
 
 - A process keeps its id, its children and its blocked signals when it replaces its program.
 - Settings and the search path of modules go along in a file in memory, so that a worker that is
-  replaced later gets what the others have, whatever the environment and the files say by then.
+  replaced later gets what the others have, whatever the environment and the files say by then. The
+  keys go along in another one, in case their file is broken by then.
 """
 
 import gc
@@ -17,6 +18,7 @@ from typing import Any, Final, NoReturn, Self
 from granian.server.mp import MPServer
 
 from clusterpass.service import supervisor
+from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.supervisor import WAITED, Worker
 
 _OVERLAP_SECONDS: Final = 3.5
@@ -45,26 +47,30 @@ class Succession:
     """The descriptor of the file in memory."""
     workers: list[Worker]
     """The workers, in order."""
+    last_keys: LastKeys
+    """The keys in force."""
     is_first: bool = False
     """Whether no worker has run yet."""
 
     @classmethod
-    def begin(cls, settings: Any, address: str, workers: int) -> Self:
+    def begin(cls, settings: Any, address: str, workers: int, last_keys: LastKeys) -> Self:
         """A succession that begins with this program. ``workers``: how many are to run."""
         file = os.memfd_create("clusterpass-settings")
         with open(file, "wb", closefd=False) as written:
             pickle.dump(sys.path, written)
-            pickle.dump((settings, address), written)
+            pickle.dump((settings, address, last_keys.file), written)
         due = [Worker(0, is_due=True) for _ in range(workers)]
-        return cls(settings, address, file, due, is_first=True)
+        return cls(settings, address, file, due, last_keys, is_first=True)
 
     @classmethod
     def read(cls, written: Any, file: int, workers: list[str]) -> Self:
         """The succession in ``written``, the file of the descriptor ``file``, after the search
         path; ``workers``: as texts."""
         os.set_inheritable(file, False)
-        settings, address = pickle.load(written)  # noqa: S301 (this process wrote it)
-        return cls(settings, address, file, [Worker.parse(text) for text in workers])
+        settings, address, keys = pickle.load(written)  # noqa: S301 (this process wrote it)
+        os.set_inheritable(keys, False)
+        due = [Worker.parse(text) for text in workers]
+        return cls(settings, address, file, due, LastKeys(keys))
 
     def hand_on(self) -> NoReturn:
         """Become the supervisor of the workers. All signals that it waits for are blocked."""
@@ -74,6 +80,7 @@ class Succession:
         small = [sys.executable, "-I", "-S", supervisor.__file__]
         small += ["clusterpass serve", str(len(self.workers))]
         os.set_inheritable(self.file, True)
+        os.set_inheritable(self.last_keys.file, True)
         os.execv(sys.executable, [*small, *map(str, self.workers), *again])  # noqa: S606
 
 

@@ -10,6 +10,9 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.present import pack_address, reduce_address
+from clusterpass.sessions.read_secrets import RefreshSecrets
+from clusterpass.sessions.signing_keys import SigningKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,13 @@ class Context:
     """Seconds after which the store gives up on a call."""
     memory: Memory
     minting: Minting
+    secrets: RefreshSecrets
+    signing: SigningKeys | None = None
+    """The signing keys, where the store has them; None: the configuration has them."""
+
+    def stored_address(self, address: object) -> bytes:
+        """Return what the history keeps of an IP address; raise InvalidInput if it is no string."""
+        return reduce_address(pack_address(address), self.config.stored_addresses)
 
     @property
     def tombstone_seconds(self) -> int:

@@ -14,8 +14,12 @@ from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
+from clusterpass.sessions.memory.known_keys import KnownKeys
+from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.memory import Memory
+from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
+from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.exchange import Exchange
@@ -25,7 +29,9 @@ from clusterpass.sessions.verbs.old_tokens import OldTokens
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.sessions.verbs.subject import SubjectFlows
+from clusterpass.sessions.verbs.subject_data import SubjectData
 from clusterpass.sessions.verbs.verify import Verify
+from clusterpass.tokens.keyring import KeyRing
 
 _system_random: Final = secrets.SystemRandom()
 
@@ -70,6 +76,12 @@ class Flows:
             jitter=jitter,
             keeping=lambda: context.keeping(),  # noqa: PLW0108 (made below)
         )
+        self.known_keys: Final = (
+            None if config.keys.managed is None else KnownKeys(config, keyspace, clock)
+        )
+        signing = (
+            None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
+        )
         context = Context(
             config=config,
             keyspace=keyspace,
@@ -79,8 +91,14 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
+            secrets=RefreshSecrets(
+                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline, signing
+            ),
+            signing=signing,
         )
         self.context: Final = context
+        if self.known_keys is not None:
+            self.memory.near.on_secrets = self._forget_keys
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
@@ -89,9 +107,28 @@ class Flows:
         self.end: Final = End(context, self.refresh, confirm)
         self.adjust: Final = Adjust(context)
         self.subject: Final = SubjectFlows(context, confirm)
+        self.data: Final = SubjectData(context, self.subject, self.end)
         self.online: Final = Online(context)
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
+
+    def _forget_keys(self) -> None:
+        """Let no token be served from memory before the keys in the store were read anew."""
+        if self.known_keys is not None:
+            self.known_keys.changed()
+        self.memory.near.forget_tokens()
+
+    def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
+        """Go on with ``keys`` instead of those ``before``.
+
+        Tokens that a removed key has signed are no longer remembered as verified.
+        """
+        self.context.minting.replace_keys(keys)
+        self.context.secrets.replace_keys(keys)
+        self.verify.replace_keys(keys)
+        self.end.replace_keys(keys)
+        if any(keys.find(key.kid) != key for key in before.all()):
+            self.memory.near.forget_tokens()
 
     def stats(self) -> ManagerStats:
         """Return how sessions are verified, and the statistics of cache, leases and revocations."""

@@ -10,7 +10,8 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
 from clusterpass.sessions.authentication import authentications, name_of_step_up
 from clusterpass.tokens.issuer import TokenIssuer
-from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh import RefreshToken
 
 _JITTER: Final = 0.05
 _STEP_UP_BYTES: Final = 8
@@ -26,17 +27,15 @@ class Minting:
     def __init__(self, config: Config, random_bytes: Callable[[int], bytes]) -> None:
         """``random_bytes``: returns n unpredictable bytes."""
         self._config = config
+        self._keys = config.keys
         self._random_bytes = random_bytes
         self._spread = int(config.access_lifetime * _JITTER) + 1
         self._issuer: TokenIssuer | None = None
-        self._refresh_tokens: RefreshTokens | None = None
 
-    def require_private_key(self) -> RefreshTokens:
-        """Return the refresh tokens; raise ConfigurationError when there is no private key."""
-        if self._refresh_tokens is None:
+    def require_private_key(self) -> None:
+        """Raise ConfigurationError when there is no private key."""
+        if self._issuer is None:
             self._make()
-        assert self._refresh_tokens is not None
-        return self._refresh_tokens
 
     def make_pair(
         self,
@@ -84,6 +83,7 @@ class Minting:
             expires_at=expires_at,
             claims=claims,
             authentication=members,
+            rotation=token.rotation,
         )
         return TokenPair(
             text,
@@ -96,6 +96,12 @@ class Minting:
             shown.level,
         )
 
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign with the first private key in ``keys`` from now on, if there is one."""
+        self._keys = keys
+        if keys.can_sign:
+            self._make()
+
     def new_step_up(self) -> bytes:
         """Return a random id for a step-up."""
         return self._random_bytes(_STEP_UP_BYTES)
@@ -103,10 +109,9 @@ class Minting:
     def _make(self) -> None:
         config = self._config
         self._issuer = TokenIssuer(
-            config.keys.signing_key,
+            self._keys.signing_key,
             issuer=config.issuer,
             audience=config.audience,
             client_id=config.client_id,
             random_bytes=self._random_bytes,
         )
-        self._refresh_tokens = RefreshTokens(config.keys, self._random_bytes)

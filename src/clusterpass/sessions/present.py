@@ -5,7 +5,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final, get_args
 
-from clusterpass.config import Config
+from clusterpass.config import Config, StoredAddresses
 from clusterpass.model.authentication_errors import SessionExpired, SessionRevoked, SessionUnknown
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
@@ -158,6 +158,16 @@ def pack_address(address: object) -> bytes:
         raise InvalidInput("address must be a string")
     text = address.partition("%")[0]
     return _packed(text) if len(text) <= _LONGEST_ADDRESS else b""
+
+
+def reduce_address(packed: bytes, kept: StoredAddresses) -> bytes:
+    """Return what is kept of an address: all of it, its network, or nothing."""
+    if kept == "full" or not packed:
+        return packed
+    if kept == "none":
+        return b""
+    bits = 24 if len(packed) == 4 else 48
+    return packed[: bits // 8] + bytes(len(packed) - bits // 8)
 
 
 @lru_cache(1024)

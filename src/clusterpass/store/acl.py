@@ -57,6 +57,14 @@ FOR_SWITCHING: Final[Mapping[str, str]] = {"multi": "multi", "exec": "exec"}
 """Commands without which a process that begins to hear of all changes asks for everything anew."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
 """Commands that only ``durability="fsync"`` needs."""
+OF_CLUSTERS: Final = frozenset({"asking", "cluster|slots", "cluster|nodes", "cluster|info"})
+"""Commands that a single server may lack."""
+DEGRADING: Final = frozenset(
+    {"hello", "client|tracking", "client|setname", *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING}
+)
+"""Commands without which sessions are as safe, but cost more or are watched less."""
+DEGRADING_ALONE: Final = frozenset({*DEGRADING, "info"})
+"""The same for a single server: it has no journals, whose scripts call INFO."""
 TOO_WIDE: Final[Mapping[str, str]] = {
     "flushall": "flushall",
     "config|set": "config set timeout 0",

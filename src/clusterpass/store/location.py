@@ -14,33 +14,44 @@ Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``de
 (seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for its
 confirmation), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one
 node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer),
-``sentinel_username`` and ``sentinel_password`` (of the Sentinels; those before the hosts are the
-servers'), and for TLS ``ca_file``, ``cert_file``, ``key_file``.
+``password_file`` (read for each connection), ``sentinel_username`` and ``sentinel_password`` (of
+the Sentinels; those before the hosts are the servers'), ``address_remap``
+(``ANNOUNCED=REACHED,...``), and for TLS ``ca_file``, ``cert_file``, ``key_file``, ``key_password``,
+``key_password_file``, ``server_name`` (the name that every certificate bears), ``verify_by=seed``
+(nodes that are announced by IP address are verified by the name of the seed).
 
 Every value is checked when the URL is parsed. No message quotes a password.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
+from clusterpass.store.address import (
+    DEFAULT_PORT,
+    SENTINEL_PORT,
+    Address as Address,  # noqa: PLC0414 (others import it from here)
+    AddressRemap,
+    SentinelAddress as SentinelAddress,  # noqa: PLC0414 (the same)
+    reached_through,
+    read_address,
+    read_remap,
+)
+from clusterpass.store.credentials import Credentials, CredentialSource, PasswordFile
+from clusterpass.store.tls_options import TLS_OPTIONS, TlsOptions, read_tls_options
 from clusterpass.store.url_parts import (
     read_credentials,
     read_number,
     read_options,
-    readable_files,
     refuse_databases,
     refuse_surplus,
     split_service,
 )
 
-DEFAULT_PORT: Final = 6379
-SENTINEL_PORT: Final = 26_379
 _REPLICA_WAIT: Final = 0.25
 _DISK_WAIT: Final = 1.5
 _SCHEMES: Final = {
@@ -61,31 +72,6 @@ _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "ma
     "max_waiting"
 }
 _OF_SENTINELS: Final = {"sentinel_username", "sentinel_password"}
-_TLS_FILES: Final = {"ca_file", "cert_file", "key_file"}
-_SEED: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
-
-
-class Address(NamedTuple):
-    """The host and port of a server. A tuple, as every call looks one up in a dictionary."""
-
-    host: str
-    port: int
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether the server is reached through a Unix socket, whose path is the host."""
-        return self.host.startswith("/")
-
-    def __str__(self) -> str:
-        if self.is_socket:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class SentinelAddress(Address):
-    """The host and port of a Sentinel, which has a user and a password of its own."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +131,19 @@ class StoreLocation:
     password: str | None = field(default=None, repr=False)
     tls_files: Mapping[str, str] | None = None
     """TLS files by option name; empty: the system's certificate authorities; None: no TLS."""
+    tls_options: TlsOptions = field(default_factory=TlsOptions)
+    """The passphrase of the client's key, and the names that certificates have to bear."""
     keyspace: Keyspace = field(default_factory=Keyspace)
     patience: Patience = Patience()
     embedded_options: Mapping[str, str] = field(default_factory=dict)
     reached_at: Mapping[Address, Address] = field(default_factory=dict)
     """The addresses to connect to in place of those that the cluster names, where the client is
     behind port forwarding or address translation."""
+    address_remap: AddressRemap | None = None
+    """Maps what ``reached_at`` does not."""
+    credential_source: CredentialSource | None = field(default=None, repr=False)
+    """Asked for the user and the password of each new connection; None: ``username`` and
+    ``password`` are fixed."""
     service: str | None = None
     """The name under which the seeds, which are Sentinels then, know the primary and its replicas;
     None: there are no Sentinels."""
@@ -163,10 +156,54 @@ class StoreLocation:
         return self.is_cluster or self.service is not None
 
     def reaching(self, address: Address) -> "StoreLocation":
-        """The location with the user and the password that ``address`` takes."""
+        """The location with the user and the password that ``address`` takes.
+
+        A Sentinel gets those of the Sentinels alone, never what the servers' source returns.
+        """
         if not isinstance(address, SentinelAddress):
             return self
-        return replace(self, username=self.sentinel_username, password=self.sentinel_password)
+        return replace(
+            self,
+            username=self.sentinel_username,
+            password=self.sentinel_password,
+            credential_source=None,
+        )
+
+    def reach(self, address: Address) -> Address:
+        """Where the node at ``address`` is reached. Raises StoreFailed where the remap fails."""
+        return reached_through(address, self.reached_at, self.address_remap)
+
+    def certificate_name(self, address: Address) -> str:
+        """The name or the IP address that the certificate of the node at ``address`` must bear."""
+        return self.tls_options.name_of(address)
+
+    @property
+    def fixed_credentials(self) -> Credentials | None:
+        """The user and the password of the URL; None: a connection stays that of the default user.
+
+        A user may have no password (``nopass``): a server then accepts any.
+        """
+        if self.username is None and self.password is None:
+            return None
+        return Credentials(username=self.username, password=self.password or "")
+
+    @property
+    def has_password(self) -> bool:
+        """Whether connections log in with a password."""
+        return self.password is not None or self.credential_source is not None
+
+    def check_files(self) -> None:
+        """Raise ConfigurationError where an encrypted key cannot be opened, or a password file
+        cannot be read."""
+        self.tls_options.check_key(self.tls_files or {})
+        if isinstance(self.credential_source, PasswordFile):
+            try:
+                self.credential_source()
+            except (OSError, ValueError) as error:
+                raise ConfigurationError(
+                    f"password_file {self.credential_source.path} cannot be used:"
+                    f" {getattr(error, 'strerror', None) or 'it holds no text'}"
+                ) from None
 
 
 def parse_store_url(url: str) -> StoreLocation:
@@ -206,10 +243,14 @@ def parse_store_url(url: str) -> StoreLocation:
             patience=patience,
             embedded_options=options,
         )
-    tls_files = {name: options.pop(name) for name in _TLS_FILES & options.keys()}
+    tls = {name: options.pop(name) for name in TLS_OPTIONS & options.keys()}
     has_tls = scheme.startswith("rediss")
-    if tls_files and not has_tls:
-        raise ConfigurationError("TLS files need a URL that begins with rediss")
+    if tls and not has_tls:
+        raise ConfigurationError(f"TLS files and {min(tls)} need a URL that begins with rediss")
+    password_file = options.pop("password_file", None)
+    if password_file is not None and password is not None:
+        raise ConfigurationError("the store URL has a password and a password_file: leave one out")
+    remap = options.pop("address_remap", None)
     service, of_sentinels = None, dict[str, str]()
     if scheme != "unix":
         location, _, database = location.partition("/")
@@ -220,6 +261,7 @@ def parse_store_url(url: str) -> StoreLocation:
     refuse_databases(options.pop("db", ""))
     refuse_surplus(options.keys())
     seeds = (_socket(location),) if scheme == "unix" else _seeds(location, scheme)
+    tls_files, tls_options = read_tls_options(tls, seeds)
     return StoreLocation(
         seeds=seeds,
         is_cluster=is_cluster,
@@ -228,9 +270,12 @@ def parse_store_url(url: str) -> StoreLocation:
         sentinel_password=of_sentinels.get("sentinel_password") or None,
         username=username,
         password=password,
-        tls_files=readable_files(tls_files) if has_tls else None,
+        tls_files=tls_files if has_tls else None,
+        tls_options=tls_options,
         keyspace=keyspace,
         patience=patience,
+        reached_at={} if remap is None else read_remap(remap),
+        credential_source=None if password_file is None else PasswordFile(password_file, username),
     )
 
 
@@ -247,11 +292,10 @@ def _seeds(location: str, scheme: str) -> tuple[Address, ...]:
     kind, default = (SentinelAddress, SENTINEL_PORT) if is_sentinel else (Address, DEFAULT_PORT)
     addresses = []
     for text in location.split(","):
-        match = _SEED.fullmatch(text)
-        port = int(match["port"] or default) if match else 0
-        if match is None or not 1 <= port <= 65_535:
+        address = read_address(text, default)
+        if address is None:
             raise ConfigurationError(f"{text!r} in the store URL is not host:port")
-        addresses.append(kind(match["host"].strip("[]"), port))
+        addresses.append(kind(*address))
     if len(addresses) > 1 and "+" not in scheme:
         raise ConfigurationError(
             "several addresses need redis+cluster:// or rediss+cluster://, or redis+sentinel://;"

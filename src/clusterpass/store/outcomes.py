@@ -74,6 +74,18 @@ def read_attached(role: Any) -> Attached | None:
     return ()
 
 
+_CONNECTED: Final = b"connected_slaves:"
+
+
+def read_connected(info: Any) -> int | None:
+    """The number of replicas in a reply to INFO replication; None where it tells none."""
+    if not isinstance(info, bytes):
+        return None
+    _, named, rest = info.partition(_CONNECTED)
+    digits = rest.split(b"\r", 1)[0]
+    return int(digits) if named and digits.isdigit() else None
+
+
 def confirmed_replies(values: list[Any]) -> Replies:
     """The replies of a node to commands that a :data:`Wait` and ROLE have followed."""
     return Replies(values[:-2], values[-2], read_attached(values[-1]))

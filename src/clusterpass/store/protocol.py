@@ -55,6 +55,9 @@ class StoreBehaviour(Protocol):
     def silent_nodes(self) -> tuple[str, ...]:
         """The nodes, as ``host:port``, that did not answer the latest request to them."""
 
+    def missing_commands(self) -> tuple[str, ...]:
+        """What the servers lack, or the user may not run, as ``COMMAND: what is left undone``."""
+
 
 class Store(StoreBehaviour, Protocol):
     """A store whose calls block the calling thread. Threads may share one store."""

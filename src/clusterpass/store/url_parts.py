@@ -1,11 +1,10 @@
-"""The parts of a store URL that are text alone: options, users, numbers, files.
+"""The parts of a store URL that are text alone: options, users, numbers, names.
 
 Each function raises ConfigurationError that names what is wrong, and never quotes a password.
 """
 
 import math
 from collections.abc import Set
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -35,9 +34,9 @@ def refuse_databases(text: str) -> None:
     """Refuse any database but 0; ``text``: the number as it is written."""
     if text not in {"", "0"}:
         raise ConfigurationError(
-            f"the store URL names the database {text!r}, but ClusterPass uses database 0, as"
-            " clusters have no other; give the applications of one server a namespace each:"
-            " ?namespace=NAME"
+            f"the store URL names the database {text!r}, but ClusterPass uses database 0 alone,"
+            " also of a cluster that has others (Valkey 9); give the applications of one store a"
+            " namespace each: ?namespace=NAME"
         )
 
 
@@ -63,16 +62,6 @@ def read_number(name: str, text: str) -> float:
     return number
 
 
-def readable_files(tls_files: dict[str, str]) -> dict[str, str]:
-    """``tls_files`` themselves, if each of them exists."""
-    for name, path in tls_files.items():
-        if not _is_file(path):
-            raise ConfigurationError(f"{name} of the store URL names no file: {path}")
-    if ("cert_file" in tls_files) != ("key_file" in tls_files):
-        raise ConfigurationError("cert_file and key_file of the store URL go together")
-    return tls_files
-
-
 def split_service(path: str) -> tuple[str, str]:
     """The name of a Sentinel service in ``path``, what follows the hosts; and the database."""
     name, _, database = path.partition("/")
@@ -82,10 +71,3 @@ def split_service(path: str) -> tuple[str, str]:
             " name that stands behind `sentinel monitor`"
         )
     return unquote(name), database
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # no right to enter the folder, or too long a name
-        return False

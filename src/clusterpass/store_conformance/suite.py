@@ -67,6 +67,7 @@ class StoreConformance:
         assert opened.store.has_epochs is True
         assert opened.store.describe_durability()
         assert opened.store.silent_nodes() == ()
+        assert opened.store.missing_commands() == ()
 
     def test_a_flow_may_rest(self, opened: Opened) -> None:
         """The store waits for that long, and says nothing."""

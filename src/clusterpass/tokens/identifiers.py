@@ -12,6 +12,7 @@ from clusterpass.model.values import AccessClaims
 # 16 bytes in base64url without padding. Only two bits of the last character carry data; if the
 # others could be set, one session id would have several encodings.
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
+_ROTATION: Final = re.compile("[1-9][0-9]{0,9}")
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _PLAIN: Final = re.compile(r"[ -~]{1,128}")
@@ -69,6 +70,15 @@ def session_of(claims: AccessClaims) -> bytes:
     if session_id is None:
         raise SessionUnknown
     return session_id
+
+
+def rotation_of(claims: AccessClaims) -> int:
+    """Return how many exchanges of refresh tokens came before a verified token was issued.
+
+    0 also for tokens that do not tell.
+    """
+    number = claims.token_id.partition(".")[0]
+    return int(number) if _ROTATION.fullmatch(number) else 0
 
 
 def is_session_id(text: object) -> bool:

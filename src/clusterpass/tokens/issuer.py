@@ -83,13 +83,18 @@ class TokenIssuer:
         expires_at: int,
         claims: Mapping[str, Any],
         authentication: Mapping[str, Any] = MappingProxyType({}),
+        rotation: int = 0,
     ) -> str:
         """Return a signed access token as a compact JWS (RFC 7515 section 7.1).
 
         ``issued_at`` and ``expires_at`` are seconds since the epoch. ``claims`` must have passed
         :func:`check_claims`. ``authentication`` holds ``auth_time``, ``acr``, ``amr`` (RFC 9068
-        section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``.
+        section 2.2.1), ``act`` (RFC 8693 section 4.1) and ``step_up``. ``rotation``: that of the
+        refresh token beside it, with which ``jti`` begins unless it is 0.
         """
+        token_id = encode_base64url(self._random_bytes(16))
+        if rotation:
+            token_id = f"{rotation}.{token_id}"
         if claims and not _OWN_CLAIMS.isdisjoint(claims):
             claims = {name: value for name, value in claims.items() if name not in _OWN_CLAIMS}
         given = (
@@ -97,7 +102,7 @@ class TokenIssuer:
         )
         payload = (
             f"{{{given}{self._issuer}{encode_text(subject)}{self._audience}{expires_at}"
-            f',"iat":{issued_at},"jti":"{encode_base64url(self._random_bytes(16))}"'
+            f',"iat":{issued_at},"jti":"{token_id}"'
             f',"sid":{encode_text(session_id)}}}'
         )
         signing_input = self._header + encode_base64url(payload.encode("ascii"))

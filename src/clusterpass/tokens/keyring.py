@@ -6,7 +6,6 @@
 """
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,11 @@ from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_json_object
 
 if TYPE_CHECKING:
+    from clusterpass.tokens.key_file import KeyFileAccess
     from clusterpass.tokens.keys import SigningKey
+    from clusterpass.tokens.managed_keys import ManagedKeys
+    from clusterpass.tokens.signer import Signer
 
-logger: Final = logging.getLogger("clusterpass.keys")
 _MOST_KEYS: Final = 100
 _LONGEST_WHY: Final = 300
 _PRIVATE: Final = frozenset({"d", "k", "priv"})
@@ -29,13 +30,23 @@ _UNSUPPORTED: Final = "unsupported"
 class KeyRing:
     """An immutable set of keys that are looked up by ``kid``."""
 
-    __slots__ = ("_keys", "ignored")
+    __slots__ = ("_keys", "_waits", "ignored", "managed")
 
     ignored: tuple[str, ...]
     """Why members of the JWK Set are not in the ring, one text for each; without key material."""
 
-    def __init__(self, keys: "Iterable[SigningKey]", *, ignored: Iterable[str] = ()) -> None:
-        """``keys``: at most 100, in order; the first private key signs. ``ignored``: see there.
+    managed: "ManagedKeys | None"
+    """How the keys in the store are rotated; None: the keys are those of this ring alone."""
+
+    def __init__(
+        self,
+        keys: "Iterable[SigningKey]",
+        *,
+        ignored: Iterable[str] = (),
+        managed: "ManagedKeys | None" = None,
+    ) -> None:
+        """``keys``: at most 100, in order; the first private key signs. ``ignored``, ``managed``:
+        see there.
 
         Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
         twice, and when symmetric and asymmetric keys are mixed.
@@ -53,6 +64,8 @@ class KeyRing:
             raise KeyRejected("a key set must not mix symmetric (HS256) and public keys")
         self._keys: Final[Mapping[str, SigningKey]] = ring
         self.ignored = tuple(ignored)
+        self.managed = managed
+        self._waits = False
 
     def __repr__(self) -> str:
         return f"KeyRing({list(self._keys.values())!r})"
@@ -77,7 +90,9 @@ class KeyRing:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the ring with its private keys, for processes of one's own; keep it secret."""
-        return partial(type(self), ignored=self.ignored), (self.all(),)
+        if self._waits:
+            return type(self).in_store, (self.managed,)
+        return partial(type(self), ignored=self.ignored, managed=self.managed), (self.all(),)
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -123,23 +138,63 @@ class KeyRing:
         return cls(fit, ignored=[error.message[:_LONGEST_WHY] for error in refusals])
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Return the ring of a file that holds a JWK Set.
+    def in_store(cls, managed: "ManagedKeys | None" = None) -> Self:
+        """Return a ring that stands for the keys that the store holds.
 
-        Raises KeyRejected when the file cannot be read, is not a JWK Set, or holds an unfit key.
+        A manager reads them before it issues or verifies anything, makes the first one, and follows
+        their rotation; ``manager.keys`` lists, rotates and revokes them. They need
+        ``Config.key_encryption_keys``. ``managed``: when keys are rotated; by default after 90
+        days, published a day before. Until then the ring has a key that nobody accepts.
         """
-        try:
-            text = Path(path).read_bytes()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "no such name"
-            raise KeyRejected(
-                f"the key file {path} cannot be read ({why});"
-                " make one with: clusterpass keys generate"
-            ) from None
-        ring = cls.from_jwks(text)
-        for why in ring.ignored:
-            logger.warning("ignored in %s: %s", path, why)
+        from clusterpass.tokens.managed_keys import ManagedKeys  # noqa: PLC0415 (it loads this)
+
+        how = managed if managed is not None else ManagedKeys()
+        ring = cls([_signing_key().generate(how.algorithm)], managed=how)
+        ring._waits = True
         return ring
+
+    @classmethod
+    def with_signer(
+        cls, jwk: Mapping[str, Any], signer: "Signer", *, others: "KeyRing | None" = None
+    ) -> Self:
+        """Return a ring whose signing key is in a KMS, an HSM or an agent.
+
+        ``jwk``: the public half of that key (RFC 7517), with a ``kid``. ``signer``: signs with the
+        private half; it is tried once. ``others``: keys that verify as well, such as the last one.
+        With such a key alone, forms and cookies need ``Config.refresh_secrets``. Raises KeyRejected
+        when the JWK is unfit, and when what the signer makes is not a signature of this key.
+        """
+        return cls([_signing_key().with_signer(jwk, signer), *(others.all() if others else ())])
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        access: "KeyFileAccess" = "private",
+        passphrase: str | None = None,
+    ) -> Self:
+        """Return the ring of a file that holds a JWK Set, or keys in PEM.
+
+        ``access``: ``private`` refuses a file with private keys that other users of the machine can
+        read, or that belongs to another user than this one or root; ``any`` does not look.
+        ``passphrase``: of encrypted PEM keys. In PEM, a key's ``kid`` is its thumbprint (RFC 7638).
+        Raises KeyRejected when the file cannot be read, and when it holds an unfit key.
+        """
+        from clusterpass.tokens.key_file import KeyFile  # noqa: PLC0415 (it loads this module)
+
+        ring = KeyFile(path, access=access, passphrase=passphrase).load()
+        return cls(ring.all(), ignored=ring.ignored)
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole set to a new file that only its owner can read, private keys included.
+
+        Raises ConfigurationError when the file exists already or cannot be written; nothing is
+        left of it then.
+        """
+        from clusterpass.tokens.write_secret import write_secret  # noqa: PLC0415 - seldom used
+
+        write_secret(Path(path), self.private_jwks_text())
 
     @property
     def signing_key(self) -> "SigningKey":
@@ -163,7 +218,12 @@ class KeyRing:
         return tuple(self._keys.values())
 
     def public_jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the JWK Set to publish, without private members and symmetric keys."""
+        """Return the JWK Set to publish, without private members and symmetric keys.
+
+        Empty while a manager has not read the keys from the store yet.
+        """
+        if self._waits:
+            return {"keys": []}
         return {
             "keys": [key.jwk(private=False) for key in self._keys.values() if not key.is_symmetric]
         }

@@ -1,25 +1,25 @@
 """One key with exactly one algorithm (RFC 8725 section 3.1), and the checks it must pass.
 
 joserfc does the cryptography and parses JWKs. This module checks what joserfc leaves to its users:
-key lengths, the curve, ``use`` and ``key_ops``, and that no encoded public key serves as a secret.
+key lengths, the curve, ``use`` and ``key_ops``, that no encoded public key serves as a secret, and
+what ``key_strength`` and ``secret_strength`` find.
 """
 
-import base64
 import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hmac import compare_digest
 from typing import Any, Final, Self, cast, get_args
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from joserfc.errors import JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
@@ -28,6 +28,9 @@ from joserfc.jws import JWSRegistry
 from clusterpass.model.errors import ConfigurationError, KeyRejected
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url
+from clusterpass.tokens.key_strength import ed25519_fault, p256_fault, rsa_fault
+from clusterpass.tokens.secret_strength import check_secret
+from clusterpass.tokens.signer import Signer, in_jws_form
 
 _ALGORITHMS_BY_KEY_TYPE: Final[Mapping[str, tuple[SigningAlgorithm, ...]]] = {
     "OKP": ("EdDSA", "Ed25519"),
@@ -42,15 +45,18 @@ _MEMBERS: Final = {
     "RSA": ("n", "e", "d", "p", "q", "dp", "dq", "qi"),
     "oct": ("k",),
 }
+_PUBLIC_MEMBERS: Final = frozenset({"crv", "x", "y", "n", "e"})
 _CURVES: Final = {"OKP": "Ed25519", "EC": "P-256"}
 UNSUPPORTED: Final = "unsupported"  # as in keyring.py, which loads this module late
 """The reason of a KeyRejected for a key that is sound, but not for us."""
+_ANOTHER: Final = "replace it by one made with: clusterpass keys generate"
+_OTHER_HALF: Final = (
+    "its private half is malformed or does not match its public half; take both from the same key"
+)
 _KID: Final = re.compile(r"[A-Za-z0-9._~+=:-]{1,128}")
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
-_SMALLEST_SECRET_BYTES: Final = 32
-_SMALLEST_SECRET_VARIETY: Final = 12
-_PUBLIC_KEY_TEXT: Final = re.compile(rb"-----? ?BEGIN |ssh-(rsa|dss|ed25519) |ecdsa-sha2-")
+_TRIAL: Final = b"clusterpass tries a signer"
 
 
 class SigningKey:
@@ -59,7 +65,7 @@ class SigningKey:
     :meth:`from_jwk` and :meth:`generate` create keys and check them.
     """
 
-    __slots__ = ("_key", "_model", "_sign", "_verify", "algorithm", "is_private", "kid")
+    __slots__ = ("_key", "_model", "_sign", "_signer", "_verify", "algorithm", "is_private", "kid")
 
     kid: str
     """The id of the key, which tokens name in their header."""
@@ -74,6 +80,7 @@ class SigningKey:
         self._key = key
         self._model: JWSAlgModel = JWSRegistry.algorithms[algorithm]
         self._sign: Callable[[bytes], bytes] | None = None
+        self._signer: Signer | None = None
         self._verify: Callable[[bytes, bytes], None] | None = None
         if isinstance(key, OKPKey):
             # joserfc looks up the key and what it may do with each signature.
@@ -94,6 +101,8 @@ class SigningKey:
         """Whether ``other`` is the same key, with the same half, id and algorithm."""
         if not isinstance(other, SigningKey):
             return NotImplemented
+        if self.is_private != other.is_private:
+            return False
         return compare_digest(*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))
 
     def __hash__(self) -> int:
@@ -107,10 +116,12 @@ class SigningKey:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        if self._signer is not None:
+            return type(self).with_signer, (self._whole(), self._signer)
         return type(self).from_jwk, (self._whole(),)
 
     def _whole(self) -> dict[str, Any]:
-        return self.jwk(private=self.is_private)
+        return self.jwk(private=self.can_derive)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
@@ -131,8 +142,27 @@ class SigningKey:
         key = _import_key(jwk, kid)
         _check_strength(key, jwk, kid)
         if isinstance(key, OKPKey) and OKPKey.import_key(key.public_key).get("x") != jwk.get("x"):
-            raise KeyRejected(f"key {kid!r} has a private and a public half that do not match")
+            raise KeyRejected(f"key {kid!r}: {_OTHER_HALF}")
         return cls(key, kid, algorithm)
+
+    @classmethod
+    def with_signer(cls, jwk: Mapping[str, Any], signer: Signer) -> Self:
+        """Return the key whose private half ``signer`` uses.
+
+        ``jwk``: the public half (RFC 7517), with a ``kid``. The signer is tried once. Raises
+        KeyRejected when the JWK is private, symmetric or weak, and when what the signer makes is
+        not a signature of this key.
+        """
+        key = cls.from_jwk(jwk)
+        if key.is_private:
+            raise KeyRejected(
+                f"key {key.kid!r} has its private half in the JWK; a signer needs the public one"
+            )
+        key._signer, key.is_private = signer, True
+        key._sign = lambda message: in_jws_form(signer.sign(message), key.algorithm)
+        if not key.verify(_TRIAL, key.sign(_TRIAL)):
+            raise KeyRejected(f"the signer of key {key.kid!r} signs with another key or algorithm")
+        return key
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -159,6 +189,11 @@ class SigningKey:
         )
 
     @property
+    def can_derive(self) -> bool:
+        """Whether the private half is here, so that secrets can be derived from it."""
+        return self.is_private and self._signer is None
+
+    @property
     def is_symmetric(self) -> bool:
         """Whether the key is a shared secret (HS256), so that whoever verifies can also sign."""
         return isinstance(self._key, OctKey)
@@ -171,6 +206,10 @@ class SigningKey:
         """
         if self.is_symmetric and not private:
             raise ConfigurationError(f"key {self.kid!r} is symmetric and has no public half")
+        if private and self._signer is not None:
+            raise ConfigurationError(
+                f"the private half of key {self.kid!r} is not here, but with its signer"
+            )
         members = dict(self._key.as_dict(private=private))
         members.pop("key_ops", None)
         return {**members, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
@@ -197,9 +236,10 @@ class SigningKey:
         Every server that holds the key derives the same bytes. Raises ConfigurationError when the
         key is public.
         """
-        if not self.is_private:
+        if not self.can_derive:
             raise ConfigurationError(
-                f"key {self.kid!r} is public, so no secret can be derived from it"
+                f"the private half of key {self.kid!r} is not here, so no secret can be derived"
+                " from it; give refresh_secrets"
             )
         secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
         info = b"clusterpass " + purpose.encode()
@@ -236,13 +276,31 @@ def _check_use(jwk: Mapping[str, Any], kid: str) -> None:
 
 def _import_key(jwk: Mapping[str, Any], kid: str) -> OctKey | RSAKey | ECKey | OKPKey:
     members = {name: jwk[name] for name in _MEMBERS[jwk["kty"]] if name in jwk}
+    key = _imported({**members, "kty": jwk["kty"]})
+    if key is None:
+        raise KeyRejected(f"key {kid!r}{_why_not_imported(members, jwk['kty'])}")
+    return key
+
+
+def _imported(members: Mapping[str, Any]) -> OctKey | RSAKey | ECKey | OKPKey | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the caller rejects what joserfc warns about
-            return JWKRegistry.import_key({**members, "kty": jwk["kty"]})
+            return JWKRegistry.import_key(dict(members))
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         # The library's message may quote key material, so it is not passed on.
-        raise KeyRejected(f"key {kid!r} is not a valid JWK of type {jwk['kty']}") from None
+        return None
+
+
+def _why_not_imported(members: Mapping[str, Any], kind: str) -> str:
+    public = {name: value for name, value in members.items() if name in _PUBLIC_MEMBERS}
+    if len(public) < len(members) and _imported({**public, "kty": kind}) is not None:
+        return f": {_OTHER_HALF}"
+    fault = None
+    if members.get("crv") == _CURVES["EC"]:
+        with suppress(ValueError, TypeError, AttributeError, KeyError):
+            fault = p256_fault(*(decode_base64url(members[name]) for name in "xy"))
+    return f" is not a valid JWK of type {kind}" if fault is None else f": {fault}; {_ANOTHER}"
 
 
 def _check_strength(
@@ -262,32 +320,15 @@ def _check_strength(
             )
         if key.public_key.public_numbers().e < 65_537:
             raise KeyRejected(f"key {kid!r} has a small public exponent; use 65537")
+        fault = rsa_fault(key.public_key.public_numbers().n)
+        if fault is not None:
+            raise KeyRejected(f"key {kid!r} is weak: {fault}; {_ANOTHER}")
+    if isinstance(key, OKPKey) and isinstance(key.public_key, Ed25519PublicKey):
+        fault = ed25519_fault(key.public_key.public_bytes_raw())
+        if fault is not None:
+            raise KeyRejected(f"key {kid!r} is weak: {fault}; {_ANOTHER}")
     if isinstance(key, OctKey):
-        _check_secret(key.raw_value, kid)
-
-
-def _check_secret(secret: bytes, kid: str) -> None:
-    if len(secret) < _SMALLEST_SECRET_BYTES:
-        raise KeyRejected(
-            f"key {kid!r} has {len(secret)} bytes; HS256 needs {_SMALLEST_SECRET_BYTES} random ones"
-            " (RFC 7518 section 3.2)"
-        )
-    # A public key used as an HMAC secret is the classic algorithm confusion (RFC 8725 section 2.1).
-    if _is_public_key_text(secret):
-        raise KeyRejected(f"key {kid!r} looks like an encoded public key, not a secret")
-    if len(set(secret)) < _SMALLEST_SECRET_VARIETY:
-        raise KeyRejected(f"key {kid!r} has too few distinct bytes; use random bytes")
-
-
-def _is_public_key_text(secret: bytes) -> bool:
-    # joserfc has refused what its loaders can parse: PEM, DER, SSH, certificates.
-    if _PUBLIC_KEY_TEXT.search(secret) or b'"kty"' in secret:
-        return True
-    try:
-        load_der_public_key(base64.b64decode(secret, validate=True))
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True
+        check_secret(key.raw_value, kid)
 
 
 def _thumbprint(key: OctKey | RSAKey | ECKey | OKPKey) -> str:

@@ -75,6 +75,17 @@ class TokenVerifier:
         self._clock = clock
         self._standard_headers = {standard_header(key): key for key in keys.all()}
 
+    def with_keys(self, keys: KeyRing) -> "TokenVerifier":
+        """Return a verifier that differs from this one by its ``keys`` alone."""
+        return TokenVerifier(
+            keys,
+            issuer=self._issuer,
+            audience=self._audience,
+            clock_leeway=self._clock_leeway,
+            expiry_leeway=self._expiry_leeway,
+            clock=self._clock,
+        )
+
     @classmethod
     def from_jwks_url(
         cls,

@@ -11,7 +11,7 @@ the synchronous one on the caller's thread, the asynchronous one with hashing on
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import unquote
 
 from clusterpass.model.authentication_errors import InvalidCredentials
@@ -22,11 +22,15 @@ from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
+from clusterpass.users.links import Links, OneTimeLink, read_token
 from clusterpass.users.names import prepare_name
-from clusterpass.users.passwords import PasswordHasher, check_new_password, check_password
+from clusterpass.users.password_policy import PasswordPolicy
+from clusterpass.users.passwords import PasswordHasher, check_password
 from clusterpass.users.throttle import Throttle
 
 Result = TypeVar("Result")
+_MOST_REPLACEMENTS: Final = 5
+"""How often a hash may change while a password is being replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +75,22 @@ class Directory:
         keyspace: Keyspace,
         hasher: PasswordHasher,
         throttle: Throttle,
+        policy: PasswordPolicy,
         *,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         """``random_bytes``: returns n unpredictable bytes."""
+        self._policy = policy
         self._keyspace = keyspace
         self._hasher = hasher
         self._throttle = throttle
         self._random_bytes = random_bytes
+        self._links = Links(keyspace, random_bytes)
 
     def add(self, username: str, password: str) -> Procedure[None]:
-        """Add a user; raise UserExists when the name is taken, InvalidInput for a bad password."""
+        """Add a user; raise UserExists when the name is taken, PasswordRefused by the policy."""
         check_subject(username)
-        password_hash = yield from self._hash(password)
+        password_hash = yield from self._hash_chosen(username, password)
         name = check_subject(prepare_name(username))
         if name != username and (yield from self._find(username)) is not None:
             raise UserExists
@@ -143,16 +150,84 @@ class Directory:
         # A different hash may be of the same password, rehashed by this login or a concurrent one.
         return (yield from self._fits(entry, password))
 
-    def set_password(self, username: str, password: str) -> Procedure[None]:
-        """Replace a password; raise UserNotFound, or InvalidInput for a bad password."""
+    def change_password(
+        self, username: str, current: str, new: str, *, address: str | None, known: str
+    ) -> Procedure[None]:
+        """Replace the password of a user who knows it.
+
+        ``known``: the id of the user's live session, where a wrong ``current`` is counted. Raises
+        InvalidCredentials, TooManyAttempts, and PasswordRefused by the policy.
+        """
         check_subject(username)
-        password_hash = yield from self._hash(password)
+        check_password(current)
+        self._policy.check(new, username)
+        yield self._throttle.admit(username, address=address, known=known)
+        new_hash = None
+        for _ in range(_MOST_REPLACEMENTS):
+            entry = yield from self._find(username)
+            if not (yield from self._fits(entry, current)) or entry is None or entry.disabled:
+                raise InvalidCredentials
+            new_hash = new_hash or (yield from self._hash(new))
+            status = yield from _ask(
+                directory_calls.change_user(
+                    self._keyspace,
+                    username,
+                    field_name="password",
+                    value=new_hash,
+                    expected=entry.password_hash,
+                )
+            )
+            if status == "OK":
+                yield self._throttle.forget(username, known=known)
+                return
+            # Another hash, perhaps of the same password: a login may have replaced it meanwhile.
+        raise InvalidCredentials
+
+    def set_password(self, username: str, password: str) -> Procedure[None]:
+        """Replace a password; raise UserNotFound, or PasswordRefused by the policy."""
+        check_subject(username)
+        password_hash = yield from self._hash_chosen(username, password)
         yield from self._change(username, "password", password_hash)
 
     def set_disabled(self, username: str, *, disabled: bool) -> Procedure[None]:
         """Disable or enable a user; raise UserNotFound when there is no such user."""
         check_subject(username)
         yield from self._change(username, "disabled", "1" if disabled else "0")
+
+    def remove(self, username: str) -> Procedure[None]:
+        """Remove a user whose sessions have been ended; nothing happens when there is none."""
+        entry = yield from self._find(username)
+        if entry is not None:
+            yield from _ask(
+                directory_calls.remove_user(self._keyspace, username, created_at=entry.created_at)
+            )
+
+    def invite(self, username: str) -> Procedure[str]:
+        """Add a user with a password that nobody knows; return the name that is kept."""
+        yield from self.add(username, self._random_bytes(32).hex())
+        return check_subject(prepare_name(username))
+
+    def make_link(self, username: str, *, for_seconds: int) -> Procedure[OneTimeLink]:
+        """Make a one-time link for a user; raise UserNotFound when there is no such user."""
+        link: OneTimeLink = yield self._links.make(username, for_seconds=for_seconds)
+        return link
+
+    def open_link(self, token: str) -> Procedure[str]:
+        """Return the user of a link that can be used, and leave it; raise LinkInvalid."""
+        read = read_token(token)
+        yield self._links.find(read)
+        return read.username
+
+    def use_link(self, token: str, password: str) -> Procedure[str]:
+        """Set the password of a link's user, and end the link; return the name of the user.
+
+        Raises LinkInvalid, before anything is hashed, and PasswordRefused by the policy.
+        """
+        read = read_token(token)
+        yield self._links.find(read)
+        password_hash = yield from self._hash_chosen(read.username, password)
+        yield self._links.use(read, password_hash)
+        return read.username
 
     def describe(self, username: str) -> Procedure[User | None]:
         """Return a user, or None when there is no such user."""
@@ -183,8 +258,11 @@ class Directory:
             return self._hasher.needs_rehash(known)
         return bool((yield PasswordWork(lambda: self._hasher.is_as_typed(known, password))))
 
+    def _hash_chosen(self, username: str, password: str) -> Procedure[str]:
+        self._policy.check(password, username)
+        return (yield from self._hash(password))
+
     def _hash(self, password: str) -> Procedure[str]:
-        check_new_password(password)
         return str((yield PasswordWork(lambda: self._hasher.hash(password))))
 
     def _rehash(self, username: str, entry: StoredUser, password: str) -> Procedure[None]:

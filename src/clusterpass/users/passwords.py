@@ -16,6 +16,7 @@ from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidInput,
+    PasswordRefused,
     StoreFailed,
 )
 
@@ -135,14 +136,16 @@ def check_password(password: object) -> bytes:
     return data
 
 
-def check_new_password(password: object) -> bytes:
-    """Return the UTF-8 bytes of a new password if it has at least 8 characters.
+def check_new_password(password: object, shortest: int = SHORTEST_NEW_PASSWORD) -> bytes:
+    """Return the UTF-8 bytes of a new password if it has at least ``shortest`` characters.
 
-    Raises InvalidInput otherwise, and for more than 1024 bytes.
+    Raises PasswordRefused otherwise, and InvalidInput for more than 1024 bytes.
     """
     data = check_password(password)
-    if len(data.decode("utf-8")) < SHORTEST_NEW_PASSWORD:
-        raise InvalidInput(f"password must have at least {SHORTEST_NEW_PASSWORD} characters")
+    if len(data.decode("utf-8")) < shortest:
+        raise PasswordRefused(
+            f"password must have at least {shortest} characters", reason="too_short"
+        )
     return data
 
 

@@ -10,6 +10,7 @@ say with a session manager of either face (``flow``), and turns the answer into 
 - ``cookies``: the names and attributes of the session cookies.
 - ``credentials``: which tokens a request carries, and where.
 - ``csrf``: the same-origin check and the tokens against cross-site request forgery.
+- ``derived_secrets``: secrets for one purpose, which every server derives alike.
 - ``device``: the name and the type of a device, from its User-Agent header.
 - ``endpoints``: what a login, a refresh, a logout, a list of devices and an error answer.
 - ``flow``: calls of a session manager, written once for both faces.

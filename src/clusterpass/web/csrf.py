@@ -14,6 +14,7 @@ from typing import Final
 
 from clusterpass.model.errors import RequestRefused
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.web.derived_secrets import derived_secrets
 
 _PURPOSE: Final = "page form token"
 _CROSS_SITE: Final = "The form was submitted from another site. Nothing was changed."
@@ -51,12 +52,15 @@ def require_same_origin(
 class CsrfTokens:
     """The CSRF tokens of one deployment."""
 
-    def __init__(self, keys: KeyRing) -> None:
-        """``keys``: the signing key makes the tokens; those of every private key are accepted, so
-        pages survive a change of the signing key. Raises ConfigurationError when all are public."""
-        signing = keys.signing_key
-        others = [key for key in keys.all() if key.is_private and key.kid != signing.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
+    def __init__(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
+        """``keys`` and ``refresh_secrets``: of the configuration. The first secret, or else the
+        signing key, makes the tokens; those of every one are accepted, so pages survive a change.
+        Raises ConfigurationError when there is no secret and all keys are public."""
+        self.replace_keys(keys, refresh_secrets)
+
+    def replace_keys(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
+        """Make and accept tokens by these from now on. Raises ConfigurationError as above."""
+        self._secrets = derived_secrets(keys, refresh_secrets, _PURPOSE)
 
     def make(self, session_id: str) -> str:
         """Return the token for the forms and scripts on the pages of a session."""

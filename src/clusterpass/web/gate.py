@@ -94,7 +94,7 @@ class Gate:
         """Raises ConfigurationError when CSRF tokens need a private key that there is not."""
         self.settings: Final = settings
         uses_csrf = settings.csrf and "cookie" in settings.token_places
-        self.csrf: Final = CsrfTokens(config.keys) if uses_csrf else None
+        self.csrf: Final = CsrfTokens(config.keys, config.shared_secrets) if uses_csrf else None
         """The CSRF tokens; None where they are off."""
 
     def address(self, request: WebRequest) -> str | None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.web.cookies import SameSite, own_cookie
+from clusterpass.web.derived_secrets import derived_secrets
 
 LIFETIME: Final = 90 * 86_400
 """Seconds for which a device is known after a login."""
@@ -30,6 +31,7 @@ class KnownDevices:
     def __init__(
         self,
         keys: KeyRing,
+        refresh_secrets: tuple[str, ...] = (),
         *,
         secure: bool,
         path: str = "/",
@@ -37,10 +39,13 @@ class KnownDevices:
     ) -> None:
         """``secure``: whether browsers reach the site over HTTPS. ``path``, ``same_site``: of the
         cookie."""
-        others = [key for key in keys.all() if key.is_private and key.kid != keys.signing_key.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (keys.signing_key, *others)]
+        self.replace_keys(keys, refresh_secrets)
         self.cookie: Final = own_cookie("device", secure=secure, path=path, same_site=same_site)
         """The cookie that carries the token of a browser."""
+
+    def replace_keys(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
+        """Make and accept tokens by these from now on."""
+        self._secrets = derived_secrets(keys, refresh_secrets, _PURPOSE)
 
     def make(self, username: str, known: str | None = None) -> str:
         """Return the token for the device of a user who has just logged in.

@@ -12,9 +12,9 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Final
 
+from clusterpass.config import Config
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
-from clusterpass.tokens.keyring import KeyRing
 from clusterpass.web.endpoints import gives_cookies
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.gate import Attempt, Gate, Visit
@@ -28,17 +28,18 @@ logger: Final = logging.getLogger("clusterpass.web")
 class LoginAttempts:
     """The attempts to log in to one application. Flows are run with a login throttle."""
 
-    def __init__(self, gate: Gate, keys: KeyRing) -> None:
-        """``keys``: those that sign tokens."""
+    def __init__(self, gate: Gate, config: Config) -> None:
+        """``config``: that of the manager."""
         self._gate: Final = gate
-        self._keys: Final = keys
+        self._config: Final = config
         self._has_warned = False
 
     @cached_property
     def _devices(self) -> KnownDevices:
         settings = self._gate.settings
         return KnownDevices(
-            self._keys,
+            self._config.keys,
+            self._config.shared_secrets,
             secure=settings.cookie_secure,
             same_site="none" if settings.cookie_same_site == "none" else "strict",
         )

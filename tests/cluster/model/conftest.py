@@ -21,6 +21,7 @@ def world(
         keys=keys,
         access_lifetime=DAY,
         refresh_grace=300,
+        refresh_retry="grace",  # test_sequences_of_refreshes has the other policy too
         activity_interval=300,
         protected_subjects=frozenset(f"protected-{number}" for number in range(MOST_RUNS)),
     )

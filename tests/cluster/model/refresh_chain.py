@@ -30,8 +30,10 @@ class Place:
 class Chain:
     """The refresh tokens of one session, presented in any order, also after a rollback."""
 
-    def __init__(self, grace: int, token: str, now: int) -> None:
-        self.grace = grace
+    def __init__(self, grace: int, token: str, now: int, *, until_used: bool = False) -> None:
+        self.grace, self.until_used = grace, until_used
+        self.is_used = False
+        """Whether an access token of the last exchange was used."""
         self.place = Place(Link(token, 0), now, now)
         self.links = {token: self.place.newest}
         self.reuse: str | None = None
@@ -46,6 +48,9 @@ class Chain:
         is_fresh = now - place.refreshed <= self.grace
         if steps > 1:
             is_fresh = steps <= place.burst and now - place.began <= self.grace
+        elif path and not is_fresh and self.until_used and not self.is_used:
+            self.place = Place(place.newest, now, now, 1)
+            return path[0].token
         if path and is_fresh:
             return path[0].token
         if link is place.newest or steps < 0:  # ahead: the store has lost an exchange
@@ -55,6 +60,11 @@ class Chain:
         else:
             self.reuse = "recent" if steps == 1 else "stale"
         raise Refused("RefreshTokenReused", self.reuse)
+
+    def use(self, rotation: int) -> None:
+        """An access token that was issued with a refresh token of this rotation is used."""
+        if 0 < rotation == self.place.newest.rotation:
+            self.is_used = True
 
     def _path_from(self, link: Link) -> list[Link]:
         """The tokens from behind ``link`` to the newest, if one key can tell that they are."""
@@ -84,4 +94,5 @@ class Chain:
             successor = known or Link(made, link.rotation + 1, link, key if self.grace else None)
             self.links[made] = successor
             self.place = Place(successor, now, began, burst + lost + 1)
+            self.is_used = False
         return made

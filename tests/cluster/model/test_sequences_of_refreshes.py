@@ -24,9 +24,10 @@ pytestmark = pytest.mark.timeout(0 if EXAMPLES else 180)
 class Chains(RuleBasedStateMachine):
     """Presents any refresh token that ever was, to managers whose keys are in another order."""
 
-    def __init__(self, world: World, managers: list[Any], grace: int) -> None:
+    def __init__(self, world: World, managers: list[Any], grace: int, until_used: bool) -> None:
         super().__init__()
         self.world, self.managers, self.grace = world, managers, grace
+        self.until_used = until_used
         self.subject = f"chain-{next(numbers)}"
         self.age = 0
         self.tokens: list[tuple[Chain, str]] = []
@@ -47,7 +48,8 @@ class Chains(RuleBasedStateMachine):
         pair = self.managers[0].login(self.subject)
         self.session_id = decode_session_id(pair.session_id)
         self.access_token = pair.access_token
-        self.chain = Chain(self.grace, pair.refresh_token, self.now())
+        self.chain = Chain(self.grace, pair.refresh_token, self.now(), until_used=self.until_used)
+        self.newest_pair = pair
         self.tokens.append((self.chain, pair.refresh_token))
         self.before: list[tuple[Place, int, bytes]] = []
 
@@ -62,6 +64,8 @@ class Chains(RuleBasedStateMachine):
         seen = (kind, made) if made else (kind, result[:3])
         expected = outcome(lambda: chain.present(token, which, self.now(), made))
         assert seen == (expected if made else (expected[0], expected[1][:3]))
+        if made and chain is self.chain:
+            self.newest_pair = result
         if made and (chain, made) not in self.tokens:
             self.tokens.append((chain, made))
         self.compare()
@@ -82,6 +86,13 @@ class Chains(RuleBasedStateMachine):
             assert isinstance(record, LiveRecord)
             assert (record.rotation, record.refresh_digest) == (newest.rotation, newest.digest)
 
+    @rule(which=st.sampled_from([0, 1]))
+    def use(self, which: int) -> None:
+        """The access token that was issued last."""
+        kind, _ = outcome(lambda: self.managers[which].verify(self.newest_pair.access_token))
+        assert kind == "done"
+        self.chain.use(parse_refresh_token(self.newest_pair.refresh_token).rotation)
+
     @rule(seconds=st.sampled_from([120, 120, 600]))
     def time_passes(self, seconds: int) -> None:
         self.world.age(self.subject, seconds)
@@ -100,16 +111,19 @@ class Chains(RuleBasedStateMachine):
         self.compare()
 
 
-@pytest.mark.parametrize("grace", [0, 300])
+@pytest.mark.parametrize(("grace", "retry"), [(0, "grace"), (300, "grace"), (300, "until_used")])
 def test_any_sequence_of_refreshes_does_what_the_model_says(
-    world: World, keys: KeyRing, grace: int
+    world: World, keys: KeyRing, grace: int, retry: Any
 ) -> None:
     other = KeyRing.generate()
     rings = [KeyRing([*keys.all(), *other.all()]), KeyRing([*other.all(), *keys.all()])]
-    configs = [dataclasses.replace(world.config, keys=r, refresh_grace=grace) for r in rings]
+    configs = [
+        dataclasses.replace(world.config, keys=r, refresh_grace=grace, refresh_retry=retry)
+        for r in rings
+    ]
     managers = [world.open(config) for config in configs]
     try:
-        run(lambda: Chains(world, managers, grace), examples=20, steps=40)
+        run(lambda: Chains(world, managers, grace, retry == "until_used"), examples=20, steps=40)
     finally:
         for manager in managers:
             manager.close()

@@ -8,6 +8,10 @@ ACTS = [
     ("DELETE", "/admin/bans?subject=bob", None),
     ("PUT", "/admin/claims", {"subject": "bob", "claims": {}}),
     ("POST", "/admin/impersonate", {"subject": "bob", "reason": "Ticket 7"}),
+    ("POST", "/admin/erase", {"subject": "bob"}),
+    ("DELETE", "/admin/users?subject=bob", None),
+    ("POST", "/admin/reset-link", {"subject": "bob"}),
+    ("POST", "/admin/invite", {"subject": "bob"}),
     ("POST", "/admin/revoke-before", {"time": 1}),
 ]
 READS = [
@@ -17,6 +21,7 @@ READS = [
     ("GET", "/admin/history?subject=bob", None),
     ("GET", "/admin/bans?subject=bob", None),
     ("GET", "/admin/claims?subject=bob", None),
+    ("GET", "/admin/export?subject=bob", None),
 ]
 
 

@@ -126,7 +126,7 @@ def test_what_cannot_work_does_not_start(make, policy, tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read"):
         create_app(make(authz_policy=tmp_path / "none.toml"))
     secret = tmp_path / "secret.json"
-    secret.write_text(KeyRing.generate("HS256").private_jwks_text())
+    KeyRing.generate("HS256").save(secret)
     with pytest.raises(ConfigurationError, match="authz_assertion"):
         create_app(make(keys_file=secret, authz_assertion=True))
 

@@ -10,6 +10,7 @@ import click
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.demo.scenario import Scenario, Step
+from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.local_service import ServerProcess
 from clusterpass.cli.local_setup import free_port, generate_password, write_keys
 
@@ -45,7 +46,7 @@ def demo(as_json: bool) -> None:
             else "At least one step was NOT answered as expected."
         )
         click.secho(f"\n{verdict}", fg="green" if held else "red", bold=True)
-    sys.exit(0 if held else 1)
+    sys.exit(ExitStatus.DONE if held else ExitStatus.FAILED)
 
 
 def _run(folder: Path, *, quiet: bool) -> list[Step]:

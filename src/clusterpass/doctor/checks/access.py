@@ -5,7 +5,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
-from clusterpass.store.acl import FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
+from clusterpass.store.acl import DEGRADING, DEGRADING_ALONE, FOR_FSYNC, FOR_LIMITS, OF_CLUSTERS
 
 _DAY: Final = 86_400
 _SOON, _VERY_SOON = 30 * _DAY, 7 * _DAY
@@ -17,13 +17,17 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
     on a replica shows only after a failover. [The library reference](library.md) lists the
     permissions."""
     missing: dict[tuple[str, ...], list[NodeSnapshot]] = {}
+    is_alone = not (seen.asked_for_cluster or seen.is_cluster)
+    degrading = DEGRADING_ALONE if is_alone else DEGRADING
+    degrading |= {"wait"} if seen.durability == "primary" else frozenset()
     for node in seen.answering:
         # WAITAOF is also missing on servers that are too old for it: the check "fsync" covers it.
-        denied = tuple(each for each in node.denied or () if each not in FOR_FSYNC)
+        left_out = FOR_FSYNC.keys() | (OF_CLUSTERS if is_alone else frozenset())
+        denied = tuple(each for each in node.denied or () if each not in left_out)
         if denied:
             missing.setdefault(denied, []).append(node)
     for denied, nodes in missing.items():
-        degrades = set(denied) <= {*FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING}
+        degrades = set(denied) <= degrading
         severity: Severity = "warning" if degrades else "problem"
         rules = " ".join(f"+{command}" for command in denied)
         unlimited = ""
@@ -36,10 +40,11 @@ def rights(seen: Snapshot) -> Iterator[Finding]:
             )
         yield Finding(
             severity=severity,
-            found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*:"
-            f" {', '.join(denied)}.{unlimited}",
+            found=f"The user {seen.user!r} may not run these commands on keys {seen.namespace}:*,"
+            f" or the server lacks them: {', '.join(denied)}.{unlimited}",
             remedy=f"Run ACL SETUSER {seen.user} ~{seen.namespace}:* {rules} on every node; then"
-            " ACL SAVE, or change the configuration file.",
+            " ACL SAVE, or change the configuration file. docs/reference/stores.md says what"
+            " happens without each.",
             nodes=names(nodes),
         )
 

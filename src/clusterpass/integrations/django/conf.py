@@ -53,7 +53,7 @@ class Installed:
         if "login_url" not in setup.chosen and settings.is_overridden("LOGIN_URL"):
             web = replace(web, login_url=resolve_url(settings.LOGIN_URL))
         self.gate: Final = Gate(setup.config, web)
-        self.attempts: Final = LoginAttempts(self.gate, setup.config.keys)
+        self.attempts: Final = LoginAttempts(self.gate, setup.config)
         self._setup: Final = setup
         self._sessions: SessionManager | None = None
         self._async_sessions: AsyncSessionManager | None = None

@@ -79,6 +79,18 @@ class AsyncEndingVerbs(AsyncVerbs):
             )
         )
 
+    async def erase(self, subject: str) -> Ended:
+        """End every session of ``subject``, and erase what the store knows of it.
+
+        That is its history, its live claims, the devices and addresses of its sessions, and what
+        was noted at their ends. Bans stay in force. So do, until the tokens would have expired, the
+        ids of the sessions with the times of their ends: without them a revoked token might be
+        accepted again. Counters of login attempts expire by themselves. Two round trips
+        (``end_all.lua``, ``erase.lua``). Raises InvalidInput, and RevocationPending when the end of
+        the sessions is not confirmed: nothing was erased, and the call can be repeated.
+        """
+        return await self._running.run(self._flows.data.erase(subject))
+
     async def revoke_before(self, time: int | None = None) -> RevokedBefore:
         """End every session of all subjects of the namespace that was opened before ``time``.
 

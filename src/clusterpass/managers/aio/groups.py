@@ -1,13 +1,16 @@
-"""The groups of verbs of a manager: its attributes ``bans``, ``claims`` and ``online``."""
+"""The groups of verbs of a manager: ``bans``, ``claims``, ``keys`` and ``online``."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.model.bans import Ban
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Applied, Ended, OnlineCount, OnlinePage
+from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.subject import SubjectFlows
+from clusterpass.tokens.managed_keys import ManagedKey
 
 
 class AsyncBans:
@@ -139,3 +142,44 @@ class AsyncOnlineSubjects:
         round trip for each subject (``settle.lua``). Raises InvalidInput.
         """
         return await self._running.run(self._flows.prune())
+
+
+class AsyncKeys:
+    """The signing keys that the store holds, where ``Config.keys`` is ``KeyRing.in_store()``."""
+
+    def __init__(self, running: AsyncRunning, signing: SigningKeys | None) -> None:
+        self._running = running
+        self._signing = signing
+
+    async def list(self) -> tuple[ManagedKey, ...]:
+        """Return all keys, the oldest first, as they are now; the manager goes on with these.
+
+        Three round trips (``read_secrets.lua``). Raises ConfigurationError when the keys are not
+        in the store, or one does not open with ``Config.key_encryption_keys``.
+        """
+        return await self._running.run(self._in_store().list())
+
+    async def rotate(self) -> tuple[ManagedKey, ...]:
+        """Make the next key, unless there is one; return all keys.
+
+        The next key signs after ``ManagedKeys.publish_before``. Up to six round trips
+        (``read_secrets.lua``, ``add_secrets.lua``). Raises ConfigurationError as :meth:`list`.
+        """
+        return await self._running.run(self._in_store().rotate())
+
+    async def revoke(self, kid: str) -> tuple[ManagedKey, ...]:
+        """Accept no token of the key ``kid`` any more, such as after a leak; return all keys.
+
+        If it signs, a new key signs at once. Nobody is logged out: refresh tokens do not depend on
+        the key, so clients get new access tokens by them. Processes that watch the store know it
+        within milliseconds, others with their next call a second later. Up to nine round trips.
+        Raises InvalidInput for an unknown key, and ConfigurationError as :meth:`list`.
+        """
+        return await self._running.run(self._in_store().revoke(kid))
+
+    def _in_store(self) -> SigningKeys:
+        if self._signing is None:
+            raise ConfigurationError(
+                "the signing keys are not in the store; make the Config with KeyRing.in_store()"
+            )
+        return self._signing

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.ending import AsyncEndingVerbs
-from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, AsyncOnlineSubjects
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.issuing import AsyncIssuingVerbs
 from clusterpass.managers.aio.listeners import AsyncListeners
@@ -26,12 +26,16 @@ from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.protocol import AwaitableStore
+from clusterpass.tokens.keyring import KeyRing
 
 
 class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
@@ -51,7 +55,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         Raises ConfigurationError for ``verification="cached"`` under gevent or eventlet, and when
         ``Config.refresh_grace`` is not longer than the store's deadline.
         """
-        self.config: Final = config
+        self.config = config
+        self._replacing: Final = threading.Lock()
         self._listeners = AsyncListeners()
         flows = Flows(
             config,
@@ -73,6 +78,9 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
         self.bans: Final = AsyncBans(self._running, self._flows.subject)
         self.claims: Final = AsyncClaims(self._running, self._flows.subject)
+        self.keys: Final = AsyncKeys(self._running, self._flows.context.signing)
+        if self._flows.known_keys is not None:
+            self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)
         self.responses: Final = CachedResponses(self._flows.memory.near)
         parts = (self._confirming, self._listeners, self._hearing, self._watching)
@@ -80,7 +88,14 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._closing: Final = AsyncClosing(self._close)
 
     @classmethod
-    def from_url(cls, url: str, config: Config | None = None) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        config: Config | None = None,
+        *,
+        credentials: CredentialSource | None = None,
+        address_remap: AddressRemap | None = None,
+    ) -> Self:
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
@@ -89,12 +104,17 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         local cluster, blocks until it is ready, and stops it when the manager is closed;
         ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
         the last one stops it. ``config``: required, except with ``embedded://``, which generates
-        keys for development and warns. Raises ConfigurationError for an invalid URL or without a
-        required ``config``, and EmbeddedClusterError when the cluster does not start.
+        keys for development and warns. ``credentials``: a function that returns the user and the
+        password of each new connection, as :class:`Credentials` or a tuple, for passwords that
+        change; ``address_remap``: a function that takes the ``(host, port)`` of a node and returns
+        those that lead there, for clusters whose own addresses do not. Raises ConfigurationError
+        for an invalid URL or without a required ``config``, and EmbeddedClusterError when the
+        cluster does not start.
         """
         if config is None:
             config = development_config(url)
-        return cls(open_store(url, AsyncStore), config)
+        store = open_store(url, AsyncStore, credentials=credentials, address_remap=address_remap)
+        return cls(store, config)
 
     async def __aenter__(self) -> Self:
         self._hearing.resume()
@@ -127,6 +147,26 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         finally:
             self._running.close()
             await self.store.close()
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign and verify with ``keys`` from now on, without closing anything.
+
+        Calls that are under way end as they began. Access tokens of a key that is no longer there
+        are refused at once, also those in memory; refresh tokens do not depend on the keys, except
+        those of earlier releases. ``config.keys`` is ``keys`` afterwards. The method is not a
+        coroutine in either manager, and makes no round trip. Gates and login attempts of web
+        integrations keep the keys that they were made with. Raises ConfigurationError when ``keys``
+        can sign and those before could not, or the other way round.
+        """
+        with self._replacing:
+            before = self.config.keys
+            if keys.can_sign != before.can_sign:
+                raise ConfigurationError(
+                    "keys can be replaced by others that can sign if these can, and only then;"
+                    " open another manager"
+                )
+            self.config = dataclasses.replace(self.config, keys=keys)
+            self._flows.replace_keys(before, keys)
 
     async def verify(
         self,
@@ -233,6 +273,16 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         """
         return await self._running.run(self._flows.subject.history(subject))
 
+    async def export(self, subject: str) -> dict[str, Any]:
+        """Return what the store holds of ``subject``, as plain JSON for the subject's own eyes.
+
+        The members: ``subject``, ``exported_at``, the live ``sessions``, ``ended_sessions`` of
+        which tokens may be around, ``history``, ``bans`` and ``claims``, in the form of
+        ``to_dict``. No token, key or digest is in it. Five round trips (``list_sessions.lua`` and
+        ``read_fields.lua``, twice each, and the revocation cutoff). Raises InvalidInput.
+        """
+        return await self._running.run(self._flows.data.export(subject))
+
     def on(
         self, *kinds: EventKind, scope: ListenerScope = "process"
     ) -> Callable[[AnyListener], AnyListener]:
@@ -269,6 +319,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             self._flows.stats(),
             durability=self.store.describe_durability(),
             silent_nodes=self.store.silent_nodes(),
+            missing_commands=self.store.missing_commands(),
             listeners=self._hearing.stats(),
         )
 

@@ -43,8 +43,9 @@ class IssuingVerbs(Verbs):
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
 
-        A token that is presented again within ``Config.refresh_grace`` gets the same successor;
-        after that its session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
+        A token that is presented again within ``Config.refresh_grace``, or before a token of its
+        exchange was used (``Config.refresh_retry``), gets the same successor; after that its
+        session is ended (RFC 9700 section 4.14.2). ``address``: the client's IP
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
@@ -58,6 +59,7 @@ class IssuingVerbs(Verbs):
         for_seconds: int,
         amr: Sequence[str] = (),
         address: str | None = None,
+        password_changed: bool = False,
     ) -> TokenPair:
         """Record that the user of ``session`` has just authenticated again, at ``level``.
 
@@ -67,13 +69,19 @@ class IssuingVerbs(Verbs):
         do: they keep those of the login, or end with ``Config.step_up_ends_older_tokens``. The
         client replaces both of its tokens: of the old and the new refresh token, the first to be
         exchanged after ``Config.refresh_grace`` ends the other. ``address``: the client's IP
-        address, for the history. One round trip (``elevate.lua``). Raises InvalidInput,
-        ImpersonationRefused for an impersonation, and SessionUnknown, SessionExpired or
-        SessionRevoked when the session is not live.
+        address, for the history. ``password_changed``: the user has changed the password, too: the
+        history says so, and all tokens of the session that were issued before end. One round trip
+        (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
         return self._running.run(
             self._flows.adjust.elevate(
-                session, level, for_seconds=for_seconds, amr=amr, address=address
+                session,
+                level,
+                for_seconds=for_seconds,
+                amr=amr,
+                address=address,
+                password_changed=password_changed,
             )
         )
 

@@ -56,17 +56,18 @@ def elevate(
     step_up: bytes,
     refresh_digest: bytes,
     ends_older: bool,
+    password_changed: bool,
 ) -> ScriptCall[Elevated]:
     """Note that the user of a session was authenticated again, more strongly.
 
     ``seconds``: for how long the step-up is in force; ``level`` and ``methods``: what it proved;
     ``address``: the packed IP address, for the history; ``step_up``: the id of the step-up, 8
     random bytes; ``refresh_digest``: the digest of the refresh token that it issues;
-    ``ends_older``: whether it ends the tokens that were issued before it. The script is
-    ``scripts/elevate.lua``.
+    ``ends_older``: whether it ends the tokens that were issued before it; ``password_changed``:
+    whether the user has changed the password in it. The script is ``scripts/elevate.lua``.
     """
     proved = f"{level}\0{' '.join(methods)}".encode()
-    line = shorten_text(level, LONGEST_LINE)
+    line = b"" if password_changed else shorten_text(level, LONGEST_LINE)
     return change(
         keyspace,
         keeping,
@@ -81,6 +82,7 @@ def elevate(
             step_up,
             refresh_digest,
             int(ends_older),
+            int(password_changed),
         ),
         read=lambda raw: Elevated(cast("ElevateStatus", raw[0].decode()), read_stored(raw[1])),
     )

@@ -62,6 +62,14 @@ def change_user(
     )
 
 
+def remove_user(keyspace: Keyspace, username: str, *, created_at: int) -> ScriptCall[int]:
+    """Remove the user who was added in the second ``created_at``; the reply is 1, or 0: none was.
+
+    The script is ``scripts/user_remove.lua``.
+    """
+    return ScriptCall(load_script("user_remove"), (keyspace.user(username),), (created_at,), int)
+
+
 def count_attempt(key: bytes, *, most: int, window_seconds: int) -> ScriptCall[int]:
     """Count an attempt at ``key``; the reply is 0, or the seconds to wait for the next window.
 

@@ -54,6 +54,11 @@ def of_end_all(
     return fingerprint("end_all", subject, keep or None, reason, device_type, note)
 
 
+def of_erase(subject: str) -> bytes:
+    """The fingerprint of a call that erases what is known of a subject."""
+    return fingerprint("erase", subject)
+
+
 def of_ban(subject: str, *, scope: str, level: int, seconds: int, reason: str) -> bytes:
     """The fingerprint of a call that bans a subject."""
     return fingerprint("ban", subject, scope, level, seconds, reason)

@@ -185,13 +185,15 @@ def rotate(
     grace: int = 0,
     chains: bytes = b"",
     address: bytes = b"",
+    until_used: bool = False,
 ) -> ScriptCall[Rotated]:
     """Exchange a refresh token for its successor; reading the reply may raise UnreadableRecord.
 
     ``rotation``: how many exchanges came before the presented token. ``grace``: seconds in which
     the token may be presented again. ``chains``: the digests of the tokens that may have come after
-    it, empty without a grace period. ``address``: the packed IP address, for the history. The
-    script is ``scripts/rotate.lua``.
+    it, empty without a grace period. ``address``: the packed IP address, for the history.
+    ``until_used``: whether the token before the current one may be presented again until a token of
+    its exchange was used. The script is ``scripts/rotate.lua``.
     """
     keys = keyspace.keys_of(subject)
     return ScriptCall(
@@ -206,6 +208,7 @@ def rotate(
             grace,
             chains,
             address,
+            b"1" if until_used else b"",
         ),
         _read_rotated,
         slot=keys.slot,
@@ -213,18 +216,25 @@ def rotate(
 
 
 def touch(
-    keyspace: Keyspace, keeping: Housekeeping, subject: str, *, session_id: bytes
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    session_id: bytes,
+    rotation: int = 0,
 ) -> ScriptCall[int]:
-    """Note that a session is in use; the reply is 1, or 0 when nothing was noted.
+    """Note that a session is in use.
 
-    No replica is asked to confirm the write: after a failover the next use writes it again. The
-    script is ``scripts/touch.lua``.
+    The reply is 0 when nothing was noted, and otherwise 1 plus ``LiveRecord.used``.
+    ``rotation``: how many exchanges came before the access token that was used; 0: none, or not
+    told. No replica is asked to confirm the write: after a failover the next use writes it again.
+    The script is ``scripts/touch.lua``.
     """
     sessions, activity, slot = keyspace.keys_of(subject)
     return ScriptCall(
         load_script("touch"),
         (sessions, activity),
-        (session_id, keeping.tombstone_seconds, keeping.time.pack()),
+        (session_id, keeping.tombstone_seconds, keeping.time.pack(), rotation),
         int,
         confirm=False,
         deadline=_TOUCH_DEADLINE,

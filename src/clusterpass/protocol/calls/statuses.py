@@ -30,6 +30,8 @@ AddUserStatus = Literal["OK", "EXISTS"]
 """``scripts/user_add.lua``: the user was added, or another operation had added the user before."""
 ChangeUserStatus = Literal["OK", "UNKNOWN", "CHANGED"]
 """``scripts/user_change.lua``: changed, no such user, or the field holds an unexpected value."""
+MakeLinkStatus = Literal["OK", "UNKNOWN"]
+"""``scripts/link_make.lua``: the link is there, or there is no such user."""
 JournalAppendStatus = Literal["OK", "MISMATCH", "FULL"]
 """``scripts/journal_append.lua``: written; another request has the id; or no room is left."""
 JournalFillStatus = Literal["OK", "CHANGED"]

@@ -159,6 +159,28 @@ def set_claims(
     )
 
 
+def erase(
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    operation: bytes = NO_OPERATION,
+) -> ScriptCall[int]:
+    """Erase what is known of a subject beside live sessions; the reply is the number of those.
+
+    ``operation``: the same for each repetition of a call. The script is ``scripts/erase.lua``.
+    """
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "erase",
+        read=int,
+        operation=operation,
+        fingerprint=fingerprints.of_erase(subject),
+    )
+
+
 def read_claims(keyspace: Keyspace, subject: str) -> ScriptCall[dict[str, Any]]:
     """Read the live claims of a subject; empty: none. The script is ``scripts/read_fields.lua``."""
     return _read(keyspace, subject, b"c", lambda raw: read_object(raw[1]) if raw[1] else {})

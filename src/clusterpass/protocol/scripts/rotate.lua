@@ -7,9 +7,12 @@
 --          7 digests of the four tokens after the presented one, 16 bytes each, for each key that
 --            may have derived them (empty without a grace)
 --          8 address
+--          9 '1': the token before the record's may be presented again until its successor was
+--            used, however long that takes
 -- Returns  {status, the session as described, key}
 -- Status   OK          the record now holds the successor
---          AGAIN       the token was exchanged a moment ago; ``key`` (from 0) derived its successor
+--          AGAIN       the token was exchanged a moment ago, or its successor was not used yet;
+--                      ``key`` (from 0) derived its successor
 --          UNKNOWN     there is no such session
 --          ENDED       the record is a tombstone
 --          REUSED      the token was exchanged before: the session was ended just now
@@ -95,7 +98,9 @@ end
 -- All other refreshes.
 --@include subject
 --@include elevation
+--@include use
 
+local used = used_in(ACTIVITY and redis.call('HGET', ACTIVITY, session_id))
 load()
 
 -- The key (from 0) under which the line's token descends from the presented one; nil: none.
@@ -114,12 +119,36 @@ local function descent(line)
 end
 
 -- Whether the presented token was exchanged no longer ago than the grace.
-local function is_fresh(line)
+local function is_recent(line)
     if line.rotation - rotation == 1 then
         return now - line.refreshed <= grace
     end
     return line.rotation - rotation <= line.burst
         and now - (line.refreshed - line.burst_span) <= grace
+end
+
+-- Whether nobody has used a token of the last exchange, which was of the presented token.
+local function is_unused(line, elevation)
+    if ARGV[9] ~= '1' or not ACTIVITY or line.rotation - rotation ~= 1 then
+        return false
+    elseif elevation and line == elevation.older then
+        return not has_used(used, OLDER_USED) and not elevation.older_used
+    end
+    return not has_used(used, OWN_USED)
+end
+
+-- The answer to the last exchange of ``line`` was lost, so it counts as made now.
+local function exchange_late(record, elevation, line)
+    line.refreshed, line.burst, line.burst_span = now, 1, 0
+    if line == record then
+        put(session_id, pack_live(record))
+    else
+        put_elevation(session_id, elevation)
+        activity[session_id] = now
+        redis.call('HSET', ACTIVITY, session_id, pack_use(now, used % OLDER_USED))
+    end
+    note(REFRESH, session_id, now, 1, ARGV[8], '')
+    settle()
 end
 
 local function class_of_reuse(line, key)
@@ -136,12 +165,16 @@ local function keep(record, elevation, line)
     local is_decided = elevation and elevation.older
         and (grace == 0 or now - elevation.at > grace)
     if line ~= record and not is_decided then
+        elevation.older_used = false
         put_elevation(session_id, elevation)
         if ACTIVITY then
             activity[session_id] = now
-            redis.call('HSET', ACTIVITY, session_id, struct.pack('>I4', now))
+            redis.call('HSET', ACTIVITY, session_id, pack_use(now, used % OLDER_USED))
         end
         return
+    elseif elevation and elevation.older and not is_decided and has_used(used, OLDER_USED) then
+        elevation.older_used = true -- the note goes with this exchange
+        put_elevation(session_id, elevation)
     end
     if line ~= record then
         record.digest, record.rotation, record.refreshed = line.digest, line.rotation, now
@@ -176,8 +209,11 @@ if grace == 0 and line.digest == successor and line.rotation == rotation + 1 the
     return answer('OK')
 end
 local key = descent(line)
-if key and is_fresh(line) then
+if key and is_recent(line) then
     put(session_id, value)
+    return answer('AGAIN', key)
+elseif key and is_unused(line, elevation) then
+    exchange_late(record, elevation, line)
     return answer('AGAIN', key)
 end
 -- The token of a step-up that the older one has ended is not ahead of the record.

@@ -5,7 +5,7 @@
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates)
 -- ARGV     1 session id
 -- Returns  {now in milliseconds, record, details, elevation, live claims, bans, second of its last
---           use, generation}; '' and 0: none
+--           use plus 2^32 times what was used (see use), generation}; '' and 0: none
 
 local id = ARGV[1]
 local time = redis.call('TIME')
@@ -13,7 +13,9 @@ local found = redis.call('HMGET', KEYS[1], id, id .. 'd', id .. 'e', 'c', 'b', '
 local record, seen = found[1], 0
 if record and KEYS[2] then
     local noted = redis.call('HGET', KEYS[2], id)
-    seen = noted and struct.unpack('>I4', noted) or 0
+    if noted then
+        seen = struct.unpack('>I4', noted) + (string.byte(noted, 5) or 0) * 4294967296
+    end
 elseif record and string.byte(record, 1) <= 2 then
     -- The record alone may say that the session was idle for too long, while its activity is on the
     -- other node of a migration: the client then retries.

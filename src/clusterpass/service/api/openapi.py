@@ -39,7 +39,7 @@ _MEANINGS: Final = {
     400: "The request is malformed.",
     401: "The caller could not be authenticated; `error` and `reason` say why.",
     403: "The caller is not allowed to do this; `error` says why, and `ban` describes a ban.",
-    404: "The session does not exist.",
+    404: "The session, the user or the link does not exist.",
     409: "The request conflicts with the current state. With `too_many_sessions`, `sessions` lists"
     " the live sessions.",
     413: "The body is larger than 64 KiB.",
@@ -47,6 +47,7 @@ _MEANINGS: Final = {
     422: "The body or the query has invalid or unknown fields; `fields` lists them. With"
     " `operation_mismatch`, the Idempotency-Key was used for another request.",
     429: "Too many attempts; wait as long as Retry-After says.",
+    502: "The mail server did not take the mail; the link was not sent. Repeat the request.",
     503: "The session store is unavailable; no session was ended. Retry after Retry-After seconds."
     " With `revocation_pending`, no replica has confirmed the revocation yet: if `retried` is"
     " true, it is in effect on this worker and is retried; otherwise repeat the request.",

@@ -22,6 +22,8 @@ from clusterpass.service.calls import tokens as calls
 
 router: Final = APIRouter(tags=["tokens"])
 login_router: Final = APIRouter(tags=["tokens"])
+directory_router: Final = APIRouter(tags=["tokens"])
+"""What needs the user directory."""
 
 
 @login_router.post("/login", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
@@ -59,6 +61,36 @@ async def step_up(
     the login.
     """
     return responses.TokenResponse.of(await calls.step_up(service, session, body, address))
+
+
+@directory_router.post(
+    "/password",
+    openapi_extra=BEARER_ONLY,
+    responses=problems(400, 401, 403, 413, 415, 422, 429, 503),
+)
+async def change_password(
+    service: CurrentService, session: FreshSession, address: Address, body: requests.PasswordRequest
+) -> responses.TokenResponse:
+    """Replace the caller's password; the other sessions end, unless `end_others` is false.
+
+    The response contains new tokens for the same session, as that of a step-up does; all tokens
+    that were issued before end. Each session has a count of attempts of its own.
+    """
+    return responses.TokenResponse.of(await calls.change_password(service, session, body, address))
+
+
+@directory_router.post(
+    "/password/link",
+    status_code=204,
+    response_class=Response,
+    responses=problems(400, 404, 413, 415, 422, 503),
+)
+async def use_link(
+    request: Request, service: CurrentService, body: requests.LinkRequest
+) -> Response:
+    """Set a password by a one-time link, which ends, as do all sessions of its user."""
+    await calls.use_link(service, body, log_fields(request))
+    return Response(status_code=204)
 
 
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))

@@ -38,17 +38,22 @@ class Assertions:
 
         Raises ConfigurationError when the signing key is a shared secret, which no JWKS publishes.
         """
-        self._key: Final = keys.signing_key
-        if self._key.is_symmetric:
+        self._issuer: Final = issuer
+        self._clock: Final = clock
+        self._kept: OrderedDict[tuple[Any, ...], tuple[float, str]] = OrderedDict()
+        self.replace_keys(keys)
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign with the first private key in ``keys`` from now on; errors as above."""
+        key = keys.signing_key
+        if key.is_symmetric:
             raise ConfigurationError(
                 "authz_assertion: no upstream can check what a shared secret (HS256) signs; make"
                 " an EdDSA key with clusterpass keys generate, or turn the setting off"
             )
-        self._issuer: Final = issuer
-        self._clock: Final = clock
-        header = {"alg": self._key.algorithm, "kid": self._key.kid, "typ": ASSERTION_TYPE}
-        self._header: Final = _encoded(header)
-        self._kept: OrderedDict[tuple[Any, ...], tuple[float, str]] = OrderedDict()
+        self._key = key
+        self._header = _encoded({"alg": key.algorithm, "kid": key.kid, "typ": ASSERTION_TYPE})
+        self._kept.clear()
 
     def of(self, session: Session, host: str) -> str:
         """Return an assertion about ``session`` for the upstream of ``host``."""

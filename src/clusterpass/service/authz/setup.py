@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from clusterpass import (
     Config,
     ConfigurationError,
+    KeyRing,
 )
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.reload import ReloadedPolicies
@@ -56,6 +57,11 @@ class AuthzSetup:
             assertions = Assertions(config.keys, config.issuer)
         return cls(policies, assertions, settings.authz_grpc_address)
 
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Sign assertions with ``keys``; raise ConfigurationError where these are unfit for it."""
+        if self.assertions is not None:
+            self.assertions.replace_keys(keys)
+
     def open(self, service: Service, logger: Any) -> FrontDoor:
         """Return the handler of a worker. ``logger``: as for the other paths."""
         current = None if self.policies is None else self.policies.current
@@ -73,6 +79,15 @@ class AuthzSetup:
 
         async with serving(Authorization(door, service, logger), self.grpc_address):
             yield
+
+
+def check_keys(settings: Settings, keys: KeyRing) -> None:
+    """Return if the service can work with ``keys``; raise ConfigurationError if not."""
+    config = settings.session_config(keys)
+    if settings.authz_assertion:
+        from clusterpass.service.authz.assertion import Assertions  # noqa: PLC0415 (as above)
+
+        Assertions(config.keys, config.issuer)
 
 
 def _require_grpc() -> None:

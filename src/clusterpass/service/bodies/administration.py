@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from clusterpass import (
     Applied,
+    OneTimeLink,
     OnlineCount,
     OnlinePage,
     RevokedBefore,
@@ -25,6 +26,7 @@ from clusterpass.service.bodies.responses import BanResponse, SessionResponse
 
 _MOST_SUBJECTS_ON_A_PAGE = 200
 _LONGEST_SCOPE = 255
+_LONGEST_MAIL_ADDRESS = 254
 
 Subject = Annotated[
     str,
@@ -57,6 +59,62 @@ class SubjectQuery(QueryParameters):
     """Which subject."""
 
     subject: Subject
+
+
+class SubjectRequest(RequestBody):
+    """Which subject."""
+
+    subject: Subject
+
+
+class MakeLinkRequest(SubjectRequest):
+    """Whose one-time link, and where to send it."""
+
+    send_to: str | None = Field(
+        default=None,
+        max_length=_LONGEST_MAIL_ADDRESS,
+        description="The mail address to which the link is sent; without it, it is in the"
+        " response.",
+        examples=["alice@example.org"],
+    )
+
+
+class LinkResponse(BaseModel):
+    """A one-time link by which a user sets a password."""
+
+    subject: str
+    link: str | None = Field(
+        description="The address of the page, for the user alone; null if it was sent to them."
+    )
+    token: str | None = Field(description="The `token` in it, for POST /password/link.")
+    sent_to: str | None
+    expires_at: int
+
+    @classmethod
+    def of(cls, made: OneTimeLink, address: str) -> Self:
+        """Return the body for a caller who brings the link to the user, ``address`` the page."""
+        return cls(
+            subject=made.username,
+            link=address,
+            token=made.token,
+            sent_to=None,
+            expires_at=made.expires_at,
+        )
+
+    @classmethod
+    def sent(cls, made: OneTimeLink, to: str) -> Self:
+        """Return the body after the link was sent to the address ``to``; it is not told again."""
+        return cls(
+            subject=made.username, link=None, token=None, sent_to=to, expires_at=made.expires_at
+        )
+
+
+class DeleteUserQuery(SubjectQuery):
+    """Which user, and whether to erase what is known of them."""
+
+    erase: bool = Field(
+        default=False, description="Whether the history and all else that is known is erased, too."
+    )
 
 
 class EndSessionsQuery(SubjectQuery):

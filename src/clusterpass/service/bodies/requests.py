@@ -13,6 +13,7 @@ from clusterpass.limits import (
 )
 
 _LONGEST_REFRESH_TOKEN = 4096
+_LONGEST_LINK_TOKEN = 512
 _MOST_CONDITIONS = 32
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_PASSWORD_BYTES)]
@@ -66,6 +67,23 @@ class StepUpRequest(RequestBody):
     """The password of the logged-in user."""
 
     password: Password
+
+
+class PasswordRequest(RequestBody):
+    """The password of the logged-in user, and the one that replaces it."""
+
+    current_password: Password
+    new_password: Password
+    end_others: bool = Field(
+        default=True, description="Whether the user's other sessions end, as they should."
+    )
+
+
+class LinkRequest(RequestBody):
+    """The token of a one-time link, and the password that its user chooses."""
+
+    token: SecretStr = Field(min_length=1, max_length=_LONGEST_LINK_TOKEN)
+    new_password: Password
 
 
 class RefreshRequest(RequestBody):

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Protocol, cast
 
 from clusterpass import (
@@ -11,11 +10,11 @@ from clusterpass import (
     AsyncSessionManager,
     AsyncUserDirectory,
     ClusterPassError,
-    ConfigurationError,
     InvalidCredentials,
     TokenPair,
     check_password,
 )
+from clusterpass.service.calls.named_function import load_function
 from clusterpass.service.settings.service import Settings
 
 Verdict = bool | str | None
@@ -59,6 +58,11 @@ class Authenticator(Protocol):
         """
         ...
 
+    @property
+    def users(self) -> AsyncUserDirectory | None:
+        """The user directory; None where a function of the operator's checks passwords."""
+        ...
+
     async def close(self) -> None:
         """Release the threads."""
         ...
@@ -78,7 +82,10 @@ class DirectoryAuthenticator:
 
     def __init__(self, settings: Settings, sessions: AsyncSessionManager) -> None:
         self._users = AsyncUserDirectory(
-            sessions, hash_concurrency=settings.hash_concurrency, throttle=settings.throttle()
+            sessions,
+            hash_concurrency=settings.hash_concurrency,
+            throttle=settings.throttle(),
+            passwords=settings.passwords(),
         )
 
     async def login(
@@ -110,6 +117,11 @@ class DirectoryAuthenticator:
     ) -> None:
         """Check the password."""
         await self._users.authenticate(subject, password, address=address, known=known)
+
+    @property
+    def users(self) -> AsyncUserDirectory:
+        """The user directory."""
+        return self._users
 
     async def close(self) -> None:
         """Release the threads."""
@@ -169,6 +181,11 @@ class CustomAuthenticator:
             raise InvalidCredentials
         await self._throttle.forget(subject, known=known)
 
+    @property
+    def users(self) -> None:
+        """None: the users are the operator's."""
+        return
+
     async def close(self) -> None:
         """Release the threads."""
         self._threads.close()
@@ -191,18 +208,4 @@ class CustomAuthenticator:
 
 def load_check(path: str | None) -> PasswordCheck | None:
     """Return the function that ``module:function`` names; raise ConfigurationError if none."""
-    if path is None:
-        return None
-    module_name, _, names = path.partition(":")
-    try:
-        found: object = import_module(module_name)
-        for name in names.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            f"password_check: {path} cannot be imported ({type(error).__name__}: {error}); write"
-            " it as module:function, and add the directory of the module to PYTHONPATH"
-        ) from None
-    if not callable(found):
-        raise ConfigurationError(f"password_check: {path} is not callable; name a function")
-    return cast("PasswordCheck", found)
+    return None if path is None else load_function("password_check", path)

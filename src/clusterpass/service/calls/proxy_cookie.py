@@ -29,6 +29,7 @@ from clusterpass import (
 from clusterpass.service.settings.browsers import Portal
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.cookies import own_cookie
+from clusterpass.web.derived_secrets import derived_secrets
 
 _PURPOSE: Final = "proxy cookie"
 _VALUE: Final = re.compile(
@@ -79,19 +80,7 @@ class ProxyCookies:
         self._clock: Final = clock
         self._period: Final = config.access_lifetime
         self._slack: Final = self._period + config.activity_interval + _MINUTE
-        signing = config.keys.signing_key
-        others = [key for key in config.keys.all() if key.is_private and key.kid != signing.kid]
-        self._secrets: Final = [key.derive_secret(_PURPOSE) for key in (signing, *others)]
-        self._issuer: Final = TokenIssuer(
-            signing,
-            issuer=config.issuer,
-            audience=config.audience,
-            random_bytes=secrets.token_bytes,
-        )
-        self._verifier: Final = TokenVerifier(
-            config.keys, issuer=config.issuer, audience=config.audience, clock=clock
-        )
-        self._tokens: OrderedDict[tuple[str, str, str | None], tuple[int, str]] = OrderedDict()
+        self.replace_keys(config)
 
     @classmethod
     def of(cls, settings: Settings, config: Config) -> Self | None:
@@ -100,6 +89,20 @@ class ProxyCookies:
             return None
         domain = settings.authz_cookie_domain
         return cls(config, settings.portal, domain, secure=settings.cookie_secure)
+
+    def replace_keys(self, config: Config) -> None:
+        """Make and accept cookies by the keys and secrets of ``config`` from now on."""
+        self._secrets = derived_secrets(config.keys, config.shared_secrets, _PURPOSE)
+        self._issuer = TokenIssuer(
+            config.keys.signing_key,
+            issuer=config.issuer,
+            audience=config.audience,
+            random_bytes=secrets.token_bytes,
+        )
+        self._verifier = TokenVerifier(
+            config.keys, issuer=config.issuer, audience=config.audience, clock=self._clock
+        )
+        self._tokens: OrderedDict[tuple[str, str, str | None], tuple[int, str]] = OrderedDict()
 
     def is_sent_to(self, host: str | None) -> bool:
         """Return whether browsers send the cookie to ``host``, in lower case, without a port."""

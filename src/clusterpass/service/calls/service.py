@@ -5,11 +5,13 @@ from typing import Any
 
 from clusterpass import (
     AsyncSessionManager,
+    Config,
 )
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
+from clusterpass.service.mail import Sender
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.known_devices import KnownDevices
 
@@ -25,5 +27,21 @@ class Service:
     gate: PageGate
     devices: KnownDevices
     bodies: BodyReader
+    mail: Sender | None
+    """What sends one-time links; None where nothing does."""
     proxy_cookies: ProxyCookies | None = None
     """The cookies of browsers behind proxies; None where no browser is led to the page."""
+
+    def replace_keys(self, config: Config) -> None:
+        """Go on with the keys of ``config``; all else in it is as before.
+
+        Raises ConfigurationError, and has changed nothing then.
+        """
+        keys = config.keys
+        self.sessions.replace_keys(keys)
+        if self.gate.csrf is not None:
+            self.gate.csrf.replace_keys(keys, config.shared_secrets)
+        self.devices.replace_keys(keys, config.shared_secrets)
+        if self.proxy_cookies is not None:
+            self.proxy_cookies.replace_keys(config)
+        self.jwks["keys"] = keys.public_jwks()["keys"]

@@ -10,7 +10,13 @@ from clusterpass import (
     TooManyAttempts,
 )
 from clusterpass.service.asgi.messages import Scope, header_values
-from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
+from clusterpass.service.bodies.requests import (
+    LinkRequest,
+    LoginRequest,
+    PasswordRequest,
+    RefreshRequest,
+    StepUpRequest,
+)
 from clusterpass.service.calls.requests import log_attempt, operation_id_of
 from clusterpass.service.calls.service import Service
 from clusterpass.web.known_devices import DEVICE_HEADER
@@ -67,6 +73,31 @@ async def step_up(
         amr=("pwd",),
         address=address,
     )
+
+
+async def change_password(
+    service: Service, session: Session, body: PasswordRequest, address: str | None
+) -> TokenPair:
+    """Replace the password of the user of ``session``, which was verified with the store."""
+    users = service.authenticator.users
+    assert users is not None  # the call is offered with a directory alone
+    return await users.change_password(
+        session,
+        body.current_password.get_secret_value(),
+        body.new_password.get_secret_value(),
+        address=address,
+        end_others=body.end_others,
+        for_seconds=service.settings.step_up_seconds,
+    )
+
+
+async def use_link(service: Service, body: LinkRequest, fields: dict[str, Any]) -> None:
+    """Set a password by a one-time link. ``fields``: of the log line."""
+    users = service.authenticator.users
+    assert users is not None  # the call is offered with a directory alone
+    token = body.token.get_secret_value()
+    fields["subject"] = await users.user_of_link(token)
+    await users.use_link(token, body.new_password.get_secret_value())
 
 
 async def refresh(

@@ -10,7 +10,7 @@ from clusterpass import InvalidInput
 
 _MOST_FIELDS: Final = 8
 _FORM_PATH: Final = (
-    r"/page/(login|logout|confirm|step-up|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
+    r"/page/(login|logout|confirm|step-up|password|link|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
     r"|subject/(revoke|revoke-all|ban|lift|impersonate))"
 )
 

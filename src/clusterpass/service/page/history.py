@@ -25,6 +25,7 @@ _SENTENCES: Final = {
     "unbanned": "Ban lifted",
     "reused": "{devices} {were} logged out because a session token was used twice",
     "elevated": "Password confirmed on {device}",
+    "password_changed": "Password changed on {device}",
     "impersonated": "Support logged in to this account",
     "claims_changed": "Permissions were changed",
     "expired": "The session on {device} expired",

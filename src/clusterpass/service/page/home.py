@@ -45,6 +45,7 @@ async def show_home(visit: Visit) -> Response:
         activity=describe_history(await sessions.history(session.subject), found),
         shown_at_once=_SHOWN_AT_ONCE,
         is_administrator=visit.is_administrator(session),
+        may_change_password=session.act is None and visit.service.authenticator.users is not None,
         form_token=visit.csrf.make(session.session_id),
         notice=notice(visit.take_notice()),
     )

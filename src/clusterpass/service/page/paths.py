@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from clusterpass.service.settings.accounts import LINK_PATH
+
 HOME: Final = "/"
 LOGIN: Final = "/page/login"
 LOGOUT: Final = "/page/logout"
 CONFIRM: Final = "/page/confirm"
+PASSWORD: Final = "/page/password"  # noqa: S105 (a path)
+LINK: Final = LINK_PATH
 STEP_UP: Final = "/page/step-up"
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"

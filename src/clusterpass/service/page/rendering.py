@@ -51,6 +51,9 @@ _HEADERS: Final = {
 _NOTICES: Final = {
     "out": "You have been logged out.",
     "outpending": "You have been logged out. The logout is still being copied to a second server.",
+    "password": "Your password was changed, and your other devices were logged out.",
+    "passwordkept": "Your password was changed. Your other devices are still logged in.",
+    "linkused": "Your password was set. Log in with it.",
     "stopped": "You have stopped impersonating. Log in again with your own account.",
     "ended": "The device was logged out.",
     "gone": "That device had already been logged out.",
@@ -60,7 +63,9 @@ _NOTICES: Final = {
     "lifted": "The ban was lifted.",
     "unbanned": "That ban had already ended.",
 }
-_GOOD: Final = frozenset({"out", "outpending", "ended", "banned", "lifted"})
+_GOOD: Final = frozenset(
+    {"out", "outpending", "ended", "banned", "lifted", "password", "passwordkept", "linkused"}
+)
 _COUNTS: Final = {
     "others": ("One other device was logged out.", "{} other devices were logged out."),
     "all": ("One device was logged out.", "{} devices were logged out."),

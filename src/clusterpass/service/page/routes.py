@@ -19,13 +19,17 @@ from clusterpass.service.page.handlers import (
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
+from clusterpass.service.page.link import open_link, use_link
 from clusterpass.service.page.login import log_in, open_login
+from clusterpass.service.page.password import change_password, open_password
 from clusterpass.service.page.paths import (
     CONFIRM,
     HOME,
+    LINK,
     LOGIN,
     LOGOUT,
     ONLINE,
+    PASSWORD,
     STEP_UP,
     STYLE as STYLE_PATH,
     SUBJECT,
@@ -39,8 +43,11 @@ from clusterpass.service.page.visit import Visit
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
-def mount_page(app: FastAPI, paths: Paths) -> None:
-    """Add the page, the targets of its forms, and its style sheet to ``app``, at ``paths``."""
+def mount_page(app: FastAPI, paths: Paths, *, has_directory: bool) -> None:
+    """Add the page, the targets of its forms, and its style sheet to ``app``, at ``paths``.
+
+    ``has_directory``: whether users have a password that they can change here.
+    """
     handlers: list[tuple[str, str, Handler]] = [
         ("GET", HOME, show_home),
         ("GET", STYLE_PATH, _style),
@@ -56,6 +63,13 @@ def mount_page(app: FastAPI, paths: Paths) -> None:
         ("GET", SUBJECT, administrator_view(show_subject)),
         ("POST", CONFIRM, form_handler(confirmation(ACTIONS), for_administrators=True)),
     ]
+    if has_directory:
+        handlers += [
+            ("GET", PASSWORD, open_password),
+            ("POST", PASSWORD, form_handler(change_password)),
+            ("GET", LINK, open_link),
+            ("POST", LINK, use_link),
+        ]
     for name, action in ACTIONS.items():
         guarded = requiring_recent_login(name, action)
         handler = form_handler(guarded, for_administrators=True)

@@ -34,6 +34,7 @@ _TAKEN: Final = frozenset(
         "logout",
         "openapi.json",
         "page",
+        "password",
         "readyz",
         "refresh",
         "sessions",

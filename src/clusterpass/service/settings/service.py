@@ -24,7 +24,8 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.browsers import BrowserSettings, PageSettings
+from clusterpass.service.settings.accounts import DOTTED_PATH, AccountSettings
+from clusterpass.service.settings.browsers import PageSettings
 from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
@@ -37,7 +38,6 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _GRPC_ADDRESS: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
-_DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _ALIKE: Final = 0.75
 """From which likeness on an unknown name is taken for a misspelt one."""
@@ -47,7 +47,7 @@ _OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"
 Network = IPv4Network | IPv6Network
 
 
-class Settings(BrowserSettings):
+class Settings(AccountSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(
@@ -212,7 +212,7 @@ class Settings(BrowserSettings):
     @field_validator("password_check")
     @classmethod
     def _dotted(cls, value: str | None) -> str | None:
-        if value is not None and not _DOTTED_PATH.fullmatch(value):
+        if value is not None and not DOTTED_PATH.fullmatch(value):
             raise ValueError("write it as module:function, for example myapp.users:check")
         return value
 
@@ -267,6 +267,7 @@ class Settings(BrowserSettings):
                 "cookie_secure may be turned off only if host is a loopback address: session"
                 " cookies would be sent in plaintext"
             )
+        self.check_mail()
         self.check_portal(
             secure=self.cookie_secure,
             has_login=self.login_enabled,
@@ -314,8 +315,7 @@ def load_settings(
     ``config_file``: the path of a TOML file, by default that in ``CLUSTERPASS_CONFIG``, if set.
     Raises ConfigurationError.
     """
-    path = config_file or os.environ.get(CONFIG_VARIABLE)
-    return make_settings(overrides or {}, _from_file(Path(path)) if path else {})
+    return make_settings(overrides or {}, settings_in_file(config_file))
 
 
 def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None = None) -> Settings:
@@ -323,7 +323,7 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
 
     ``file``: what a file says; by default, none is read. Raises ConfigurationError.
     """
-    given = {**(file or {}), **_from_environment()}
+    given = {**(file or {}), **settings_in_environment()}
     given.update((name, value) for name, value in overrides.items() if value is not None)
     try:
         return Settings(**given)
@@ -331,8 +331,8 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
         raise ConfigurationError(_describe(error.errors(include_input=False)[0])) from None
 
 
-def _from_environment() -> dict[str, Any]:
-    """The settings in the environment, as texts. A variable's name may be in any case.
+def settings_in_environment() -> dict[str, Any]:
+    """Return the settings in the environment, as texts. A variable's name may be in any case.
 
     Raises ConfigurationError for a misspelt name. Others may be there: Kubernetes sets variables
     for a Service that is named clusterpass, and an application may have its own.
@@ -357,7 +357,16 @@ def _nearest(name: str) -> str | None:
     return next(iter(get_close_matches(name, Settings.model_fields, 1, _ALIKE)), None)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
+    """Return what the file says, unchecked; nothing where there is none.
+
+    ``config_file``: by default that in ``CLUSTERPASS_CONFIG``. Raises ConfigurationError when it
+    cannot be read.
+    """
+    named = config_file or os.environ.get(CONFIG_VARIABLE)
+    if not named:
+        return {}
+    path = Path(named)
     if not path.is_file():
         raise ConfigurationError(
             f"the configuration file {path} does not exist; check the path in"

@@ -4,17 +4,23 @@ The ranges are those of ``Config``, declared here again so that an error names t
 """
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
     Config,
     ConfigurationError,
     Durability,
+    KeyFile,
+    KeyFileAccess,
     KeyRing,
+    ManagedKeys,
     Overflow,
+    RefreshRetry,
     SessionPolicy,
+    SigningAlgorithm,
+    StoredAddresses,
     VerificationMode,
     check_subject,
     parse_store_url,
@@ -25,6 +31,7 @@ from clusterpass.limits import (
     LONGEST_GRACE,
     LONGEST_LIFETIME,
 )
+from clusterpass.service.settings.store import StoreAccess, with_options
 
 Names = tuple[str, ...]
 _DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
@@ -32,7 +39,7 @@ _MOST_LEVELS: Final = 16
 _SHORTEST_GRACE: Final = 5
 
 
-class SessionSettings(BaseModel):
+class SessionSettings(StoreAccess):
     """Where sessions are stored, how long they last, and how they are verified."""
 
     model_config = ConfigDict(
@@ -47,8 +54,60 @@ class SessionSettings(BaseModel):
     )
     keys_file: Path = Field(
         default=Path("keys.json"),
-        description="The path of a JWK Set with private keys: the first key signs, all of them"
-        " verify. Create it with: clusterpass keys generate",
+        description="The path of a JWK Set with private keys, or of keys in PEM: the first key"
+        " signs, all of them verify. Create it with: clusterpass keys generate. A changed file is"
+        " read again.",
+    )
+    keys_file_access: KeyFileAccess = Field(
+        default="private",
+        description="`private`: a keys_file that other users of the machine can read is refused, as"
+        " is one that belongs to another user; a group may read a file of root. `any`: it is taken"
+        " as it is.",
+    )
+    keys_passphrase: SecretStr | None = Field(
+        default=None, description="The passphrase of encrypted keys in PEM."
+    )
+    keys_passphrase_file: Path | None = Field(
+        default=None,
+        description="The path of a file with the passphrase, instead of keys_passphrase.",
+    )
+    managed_keys: bool = Field(
+        default=False,
+        description="Whether the store holds the signing keys, wrapped by key_encryption_keys, and"
+        " rotates them; keys_file is not read then. See: clusterpass keys list",
+    )
+    key_algorithm: SigningAlgorithm = Field(
+        default="EdDSA", description="The algorithm of the keys that are made in the store."
+    )
+    key_rotate_after: int = Field(
+        default=90 * DAY,
+        ge=3600,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which a key in the store signs.",
+    )
+    key_publish_before: int = Field(
+        default=DAY,
+        ge=60,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which a key in the store is published before it signs.",
+    )
+    refresh_secrets: SecretStr = Field(
+        default=SecretStr(""),
+        description="The secrets of refresh tokens, separated by commas: the first makes tokens,"
+        " all are accepted. Create one with: clusterpass keys refresh-secret. Empty: the store"
+        " holds them, and the first process makes one.",
+    )
+    refresh_secrets_file: Path | None = Field(
+        default=None, description="A file that holds refresh_secrets."
+    )
+    key_encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="The keys under which secrets lie in the store (AES-256-GCM), separated by"
+        " commas: the first wraps, all unwrap. Create one with: clusterpass keys encryption-key."
+        " Empty: secrets lie in the store as they are.",
+    )
+    key_encryption_keys_file: Path | None = Field(
+        default=None, description="A file that holds key_encryption_keys."
     )
     issuer: str = Field(
         default="http://127.0.0.1:8000",
@@ -111,6 +170,13 @@ class SessionSettings(BaseModel):
         description="Seconds in which a used refresh token may be presented again and yields the"
         " same new token, for clients that lost the response: 5 to 300; 0: strictly single use.",
     )
+    refresh_retry: RefreshRetry | None = Field(
+        default=None,
+        description="How long the refresh token before the current one may be presented again:"
+        " `until_used`: until a token of the response has been used, so that clients that lost it"
+        " stay logged in; `grace`: for refresh_grace seconds. By default `grace` with stateless"
+        " verification, and `until_used` otherwise.",
+    )
     max_sessions: int = Field(
         default=50,
         ge=1,
@@ -142,6 +208,17 @@ class SessionSettings(BaseModel):
     )
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."
+    )
+    stored_addresses: StoredAddresses = Field(
+        default="full",
+        description="What the history keeps of the addresses of clients: `full`, `network` (the"
+        " first 24 bits of IPv4, 48 of IPv6), or `none`. The login throttle counts whole addresses,"
+        " for as long as its windows.",
+    )
+    stored_devices: bool = Field(
+        default=True,
+        description="Whether sessions and the history keep the names of devices. Types of devices"
+        " are kept.",
     )
     generation_lifetime: int = Field(
         default=3600,
@@ -215,6 +292,18 @@ class SessionSettings(BaseModel):
         parse_store_url(value.get_secret_value())
         return value
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        parse_store_url(self.full_store_url()).check_files()
+        return self
+
+    def full_store_url(self) -> str:
+        """Return ``store_url`` with what other settings say of the store as its options.
+
+        The URL may hold a password and a passphrase.
+        """
+        return with_options(self.store_url.get_secret_value(), self.store_options())
+
     @field_validator("levels", "administrators", "protected_subjects", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
@@ -254,49 +343,80 @@ class SessionSettings(BaseModel):
                 raise ValueError(f"{name} must not be shorter than access_lifetime")
         return self
 
+    def key_file(self) -> KeyFile:
+        """Return the file with the keys, which is not read yet. Raises ConfigurationError."""
+        secret = self.keys_passphrase
+        return KeyFile(
+            self.keys_file,
+            access=self.keys_file_access,
+            passphrase=None if secret is None else secret.get_secret_value(),
+            passphrase_file=self.keys_passphrase_file,
+        )
+
+    def key_ring(self) -> KeyRing:
+        """Return the keys: those of the file, or a ring that stands for those in the store."""
+        if not self.managed_keys:
+            return self.key_file().load()
+        return KeyRing.in_store(
+            ManagedKeys(
+                algorithm=self.key_algorithm,
+                rotate_after=self.key_rotate_after,
+                publish_before=self.key_publish_before,
+            )
+        )
+
     def session_config(self, keys: KeyRing | None = None) -> Config:
         """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
         Raises ConfigurationError.
         """
         if keys is None:
-            keys = KeyRing.load(self.keys_file)
+            keys = self.key_ring()
         if not keys.can_sign:
             raise ConfigurationError(
                 f"keys_file: {self.keys_file} contains only public keys; the service needs a"
                 " private key. Create one with: clusterpass keys generate"
             )
-        return Config(
-            issuer=self.issuer,
-            audience=self.audience,
-            client_id=self.client_id,
-            keys=keys,
-            access_lifetime=self.access_lifetime,
-            absolute_lifetime=self.absolute_lifetime,
-            idle_lifetime=self.idle_lifetime,
-            remember_lifetime=self.remember_lifetime,
-            remember_idle_lifetime=self.remember_idle_lifetime,
-            activity_interval=self.activity_interval,
-            refresh_grace=self.refresh_grace,
-            policy=SessionPolicy(
+        settings: dict[str, Any] = {
+            "issuer": self.issuer,
+            "audience": self.audience,
+            "client_id": self.client_id,
+            "keys": keys,
+            "access_lifetime": self.access_lifetime,
+            "absolute_lifetime": self.absolute_lifetime,
+            "idle_lifetime": self.idle_lifetime,
+            "remember_lifetime": self.remember_lifetime,
+            "remember_idle_lifetime": self.remember_idle_lifetime,
+            "activity_interval": self.activity_interval,
+            "refresh_grace": self.refresh_grace,
+            "refresh_retry": self.refresh_retry,
+            "policy": SessionPolicy(
                 max_sessions=self.max_sessions,
                 max_per_device=self.max_per_device,
                 overflow=self.overflow,
             ),
-            levels=self.levels,
-            step_up_ends_older_tokens=self.step_up_ends_older_tokens,
-            protected_subjects=frozenset(self.administrators) | frozenset(self.protected_subjects),
-            history_entries=self.history_entries,
-            generation_lifetime=self.generation_lifetime,
-            history_lifetime=self.history_lifetime,
-            index_online=self.index_online,
-            verification=self.verification,
-            staleness_bound=self.staleness_bound,
-            durability=self.durability,
-            outage_grace=self.outage_grace,
-            cache_entries=self.cache_entries,
-            cache_bytes=self.cache_bytes,
-        )
+            "levels": self.levels,
+            "step_up_ends_older_tokens": self.step_up_ends_older_tokens,
+            "protected_subjects": frozenset(self.administrators)
+            | frozenset(self.protected_subjects),
+            "history_entries": self.history_entries,
+            "generation_lifetime": self.generation_lifetime,
+            "history_lifetime": self.history_lifetime,
+            "stored_addresses": self.stored_addresses,
+            "stored_devices": self.stored_devices,
+            "index_online": self.index_online,
+            "verification": self.verification,
+            "staleness_bound": self.staleness_bound,
+            "durability": self.durability,
+            "outage_grace": self.outage_grace,
+            "cache_entries": self.cache_entries,
+            "cache_bytes": self.cache_bytes,
+        }
+        for name in ("refresh_secrets", "key_encryption_keys"):
+            value, path = getattr(self, name).get_secret_value(), getattr(self, f"{name}_file")
+            settings |= {name: split(value)} if value else {}
+            settings |= {f"{name}_file": path} if path is not None else {}
+        return Config.from_settings(settings)
 
 
 def split(value: object) -> object:

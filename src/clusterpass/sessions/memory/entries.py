@@ -35,6 +35,7 @@ class CachedToken:
         "asked_at",
         "call",
         "deadline",
+        "era",
         "expires_at",
         "is_doubtful",
         "key",
@@ -44,6 +45,7 @@ class CachedToken:
         "looked_at",
         "place",
         "response",
+        "rotation",
         "session",
         "session_id",
         "session_text",
@@ -64,8 +66,11 @@ class CachedToken:
         *,
         session_text: str = "",
         step_up: str | None = None,
+        era: int = 0,
     ) -> None:
         self.token: Final = token
+        self.era = era
+        """How often keys had been removed when the signature was verified."""
         self.subject: Final = subject
         self.keys: Final = keys
         """The keys of the subject."""
@@ -78,6 +83,8 @@ class CachedToken:
         """The step-up that the token was issued after; None: there was none."""
         self.expires_at: Final = expires_at
         """``exp`` plus its leeway, in seconds since the epoch."""
+        self.rotation = 0
+        """How many exchanges came before the token; 0: none, or the token does not tell."""
         self.call: ScriptCall[list[Any]] | None = None
         """The call that reads the session, kept in ``strict`` mode; None: not built yet."""
         self.lease: Lease = NEVER

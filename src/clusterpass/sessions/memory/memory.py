@@ -52,6 +52,7 @@ class Memory:
             self.cutoff,
             key_prefix=keyspace.sessions_prefix(),
             cutoff_prefix=keyspace.not_before_prefix(),
+            secrets_prefix=keyspace.secrets_prefix(),
             most_entries=config.cache_entries,
             most_bytes=config.cache_bytes,
             steady=clock.steady,

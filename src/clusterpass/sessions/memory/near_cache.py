@@ -41,6 +41,7 @@ class NearCache(Following):
         *,
         key_prefix: bytes,
         cutoff_prefix: bytes,
+        secrets_prefix: bytes = b"\0",
         most_entries: int,
         most_bytes: int,
         steady: Callable[[], float],
@@ -48,7 +49,8 @@ class NearCache(Following):
         lock: Callable[[], AbstractContextManager[Any]],
         serves: bool = True,
     ) -> None:
-        """``key_prefix``, ``cutoff_prefix``: the prefixes of session keys and of cutoff copies.
+        """``key_prefix``, ``cutoff_prefix``, ``secrets_prefix``: the prefixes of session keys, of
+        cutoff copies, and of the secrets of the namespace.
 
         ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
         seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
@@ -62,6 +64,9 @@ class NearCache(Following):
             serves=serves,
         )
         self._cutoff_prefix = cutoff_prefix
+        self._secrets_prefix = secrets_prefix
+        self.on_secrets: Callable[[], None] = _nothing
+        """Called when the secrets have changed, or may have."""
         self._clock = clock
         self._loading: Final = PendingLoads()
         self._tokens = TokenIndex(
@@ -136,6 +141,11 @@ class NearCache(Following):
     def entry(self, token: str) -> CachedToken | None:
         """Return the entry of ``token``, whose signature was verified; None when there is none."""
         return self._tokens.objects.get(token) or self._rebuilt(token)
+
+    @property
+    def era(self) -> int:
+        """How often tokens were forgotten; an entry is only kept in the era that it began in."""
+        return self._tokens.era
 
     def _rebuilt(self, token: str) -> CachedToken | None:
         if self._tokens.is_packed(token):
@@ -346,10 +356,13 @@ class NearCache(Following):
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
+                self.on_secrets()
             for key in keys or ():
                 self._invalidations.note(now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
+                elif key.startswith(self._secrets_prefix):
+                    self.on_secrets()
                 else:
                     self.changed(key)
             if has_cutoff:
@@ -358,6 +371,19 @@ class NearCache(Following):
         if keys and self.on_pushed is not None:
             self.on_pushed(keys)
         return has_cutoff
+
+    def lost(self, node: Hashable) -> None:
+        """End the generation of ``node``, which may have told of other secrets meanwhile."""
+        super().lost(node)
+        self.on_secrets()
+
+    def forget_tokens(self) -> None:
+        """Forget that signatures were verified, as a key that has signed tokens is trusted no more.
+
+        A verify that is under way still gets its answer, which is not kept.
+        """
+        with self._lock:
+            self._tokens.begin_era()
 
     def begin_anew(self) -> None:
         """Empty the cache and replace the lock; called in a forked child."""
@@ -374,3 +400,7 @@ class NearCache(Following):
         with self._lock:
             self.leases.end_all()
             self.followers.all_changed()
+
+
+def _nothing() -> None:
+    """Nobody uses the secrets in the store."""

@@ -53,6 +53,7 @@ def pack_entry(entry: CachedToken) -> Packed:
             entry.session_id,
             entry.session_text,
             entry.step_up,
+            entry.rotation,
             entry.expires_at,
             entry.asked_at,
             entry.is_doubtful,
@@ -90,6 +91,7 @@ def unpack_entry(
         session_id,
         session_text,
         step_up,
+        rotation,
         expires_at,
         asked_at,
         is_doubtful,
@@ -106,7 +108,7 @@ def unpack_entry(
         step_up=step_up,
     )
     entry.deadline, entry.used_at = packed.deadline, packed.used_at
-    entry.asked_at, entry.is_doubtful = asked_at, is_doubtful
+    entry.asked_at, entry.is_doubtful, entry.rotation = asked_at, is_doubtful, rotation
     entry.response = packed.response or None
     if session is not None:
         entry.session = _unpack_session(session)

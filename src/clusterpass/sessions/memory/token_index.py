@@ -82,6 +82,8 @@ class TokenIndex:
         self._object_bytes = 0
         self._responses = 0
         """How many responses packed entries have given."""
+        self.era = 0
+        """How often the entries of removed keys were dropped."""
         self.evictions = 0
         """The number of entries that left before their tokens expired."""
 
@@ -109,6 +111,7 @@ class TokenIndex:
         if taken.is_changed:
             entry.lease = NEVER
             entry.is_doubtful = True
+        entry.era = self.era
         self._add(entry)
         self._trim()
         return entry
@@ -137,7 +140,12 @@ class TokenIndex:
             self._trim()
 
     def put(self, entry: CachedToken) -> None:
-        """Put ``entry`` in, in place of any other of its token; evict others if need be."""
+        """Put ``entry`` in, in place of any other of its token; evict others if need be.
+
+        An entry of an earlier era is left out: the key that signed its token may be gone.
+        """
+        if entry.era != self.era:
+            return
         known = self.objects.get(entry.token)
         if known is not entry:
             if known is not None:
@@ -159,6 +167,11 @@ class TokenIndex:
             entry.lease = NEVER
             entry.is_doubtful = True
         self._packed.changed(key)
+
+    def begin_era(self) -> None:
+        """Drop all entries, also those that are being loaded: a key was removed."""
+        self.era += 1
+        self.clear()
 
     def clear(self) -> None:
         """Drop all entries."""

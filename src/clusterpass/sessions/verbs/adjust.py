@@ -17,7 +17,7 @@ from clusterpass.sessions.check_arguments import (
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_session, live_record, pack_address
+from clusterpass.sessions.present import describe_session, live_record
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 
@@ -28,7 +28,9 @@ class Adjust:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
 
     def elevate(
@@ -39,15 +41,17 @@ class Adjust:
         for_seconds: int,
         amr: Sequence[str],
         address: str | None,
+        password_changed: bool = False,
     ) -> Flow[TokenPair]:
         """Record a new authentication of the user; return tokens that claim it.
 
         The step-up applies to these tokens and to those of their refreshes. ``for_seconds``: how
-        long the step-up lasts, 1 second to one day. Raises InvalidInput, ImpersonationRefused for
-        an impersonation, ConfigurationError without a private key, and SessionUnknown,
-        SessionExpired or SessionRevoked when the session is not live.
+        long the step-up lasts, 1 second to one day. ``password_changed``: the user has changed the
+        password; this ends the tokens that were issued before. Raises InvalidInput,
+        ImpersonationRefused for an impersonation, ConfigurationError without a private key, and
+        SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify returns it")
         check_level(self._config.levels, level)
@@ -57,6 +61,7 @@ class Adjust:
         session_id = decode_session_id(session.session_id)
         if session_id is None:
             raise SessionUnknown
+        tokens = yield from self._secrets.tokens()
         # The script decides the rotation, of which the digest is independent.
         token = tokens.first(session.subject, session_id)
         answer: Answer[adjust_calls.Elevated] = yield adjust_calls.elevate(
@@ -67,10 +72,11 @@ class Adjust:
             seconds=for_seconds,
             level=level,
             methods=methods,
-            address=pack_address(address),
+            address=self._stored_address(address),
             step_up=self._minting.new_step_up(),
             refresh_digest=token.digest,
-            ends_older=self._config.step_up_ends_older_tokens,
+            ends_older=password_changed or self._config.step_up_ends_older_tokens,
+            password_changed=password_changed,
         )
         stored = answer.reply.stored
         record = live_record(stored)
@@ -80,12 +86,12 @@ class Adjust:
             )
         self._tell(
             SessionEvent(
-                "elevated",
+                "password_changed" if password_changed else "elevated",
                 session.subject,
                 stored.now,
                 session_ids=(session.session_id,),
                 address=address,
-                reason=level,
+                reason=None if password_changed else level,
             )
         )
         assert stored.elevation is not None

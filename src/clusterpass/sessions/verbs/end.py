@@ -14,13 +14,13 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_device_type, check_reason
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import pack_address
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.revocations.end_all import EndAll
 from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
 from clusterpass.sessions.verbs.refresh import Refresh
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, session_of
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import looks_like_refresh_token, parse_refresh_token
 from clusterpass.tokens.verifier import TokenVerifier
 
@@ -42,6 +42,10 @@ class End:
             clock=context.clock.wall,
         )
 
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept the access tokens that ``keys`` verify from now on."""
+        self._verifier = self._verifier.with_keys(keys)
+
     def logout(
         self, token: str, *, address: str | None = None, operation_id: str | None = None
     ) -> Flow[Ended]:
@@ -50,7 +54,10 @@ class End:
         Raises InvalidToken or InvalidRefreshToken when the token is not genuine, and
         OperationMismatch when ``operation_id`` belongs to another request.
         """
-        packed_address = pack_address(address)
+        packed_address = self._context.stored_address(address)
+        signing = self._context.signing
+        if signing is not None:
+            yield from signing.ensure()
         if isinstance(token, str) and looks_like_refresh_token(token):
             subject, session_id = yield from self._session_of_refresh_token(token)
         else:
@@ -141,7 +148,7 @@ class End:
     def _session_of_refresh_token(self, refresh_token: str) -> Flow[tuple[str, bytes]]:
         context = self._context
         if context.config.keys.can_sign:
-            token = self._refresh.genuine(refresh_token)
+            token = yield from self._refresh.genuine(refresh_token)
             return token.subject, token.session_id
         # Without a private key only the stored digest of the secret can authenticate the token.
         token = parse_refresh_token(refresh_token)

@@ -55,6 +55,7 @@ class Exchange:
         self._wall = context.clock.wall
         self._memory = context.memory
         self._minting = context.minting
+        self._secrets = context.secrets
         self._login = login
         self._confirm = confirm
 
@@ -65,7 +66,8 @@ class Exchange:
         expired, was exchanged or logged out before, or belongs to what has been revoked since,
         SubjectBanned and TooManySessions.
         """
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
+        tokens = yield from self._secrets.tokens()
         wanted, event = self._login.prepare(subject, options)
         wanted.session_id, wanted.operation = _names(old, subject)
         candidates = tokens.first_of(subject, wanted.session_id, old.digest())
@@ -100,8 +102,9 @@ class Exchange:
         Returns a refresh token of the session that ``old`` was exchanged for, by which that session
         can be ended; None: there is none. Raises StoreUnavailable when a failover could undo it.
         """
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         check_subject(subject)
+        tokens = yield from self._secrets.tokens()
         session_id, operation = _names(old, subject)
         wanted = session_calls.NewSession(
             session_id=session_id,

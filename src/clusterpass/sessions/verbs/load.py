@@ -15,7 +15,7 @@ from clusterpass.model.authentication_errors import (
     TokenExpired,
     TokenSuperseded,
 )
-from clusterpass.protocol.records import LiveRecord
+from clusterpass.protocol.records import OLDER_USED, OWN_USED, LiveRecord
 from clusterpass.protocol.replies import Stored, read_stored
 from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
@@ -84,6 +84,8 @@ class Loads:
         )
         if not entry.token:  # nobody has presented one, so no step-up applies
             stored = replace(stored, elevation=None)
+        elevation, rotation = stored.elevation, entry.rotation
+        is_older = elevation is not None and rotation < elevation.first_rotation
         try:
             stored = as_token_sees(stored, entry.step_up)
         except TokenSuperseded:
@@ -100,8 +102,21 @@ class Loads:
             ahead=stored.now_milliseconds / 1000 - sent_at,
             created_milliseconds=record.created_milliseconds,
             fresh_until=means_the_same_until(stored, record),
-            note_at=record.active_at + interval,
+            note_at=(
+                0 if self._is_first_use(entry, record, is_older) else record.active_at + interval
+            ),
         )
+
+    def _is_first_use(self, entry: CachedToken, record: LiveRecord, is_older: bool) -> bool:
+        """Return whether the store must learn that the latest exchange has reached its client.
+
+        ``is_older``: whether the token was issued before a step-up of its session.
+        """
+        if not entry.rotation or not self._config.retries_until_used:
+            return False
+        if is_older:
+            return not record.used & OLDER_USED
+        return entry.rotation == record.rotation and not record.used & OWN_USED
 
     def live(
         self,

@@ -44,7 +44,6 @@ from clusterpass.sessions.present import (
     describe_bans,
     describe_live,
     live_record,
-    pack_address,
 )
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
@@ -70,11 +69,13 @@ class Login:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._deadline = context.deadline
         self._random_bytes = context.random_bytes
         self._memory = context.memory
         self._cutoff = context.memory.cutoff
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
 
     def login(self, subject: str, options: LoginOptions) -> Flow[TokenPair]:
@@ -112,6 +113,9 @@ class Login:
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
         if "device" in options:
             options = {**options, "device": check_device(options["device"])}
+        told_device = options.get("device")
+        if not self._config.stored_devices:
+            options = {**options, "device": None}
         details, device, flags = self._describe(options)
         absolute, idle = self._lifetimes(options)
         address, replaced = options.get("address"), options.get("replace")
@@ -132,14 +136,14 @@ class Login:
             overflow=policy.overflow,
             replaced=b"" if replaced is None else check_session_to_replace(replaced),
             generation=None if generation is None else check_generation(generation),
-            address=b"" if address is None else pack_address(address),
+            address=b"" if address is None else self._stored_address(address),
             label=options.get("device") or options.get("device_type") or "",
         )
         event = SessionEvent(
             "login",
             subject,
             0,
-            device=options.get("device"),
+            device=told_device,
             device_type=options.get("device_type"),
             address=address,
         )
@@ -205,13 +209,14 @@ class Login:
     ) -> Flow[TokenPair]:
         """Open the session that ``options`` ask for, or the one that is ``prepared``."""
         wanted, event = prepared or self.prepare(subject, options)
-        tokens = self._minting.require_private_key()
+        self._minting.require_private_key()
         keys = self._keyspace.keys_of(subject)
         pending = self._memory.denials.pending_bans(keys.sessions)
         if pending:
             self._refuse_pending_ban(pending, event)
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
+        tokens = yield from self._secrets.tokens()
         for _ in range(_MOST_TRIES):
             token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest

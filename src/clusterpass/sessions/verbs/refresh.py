@@ -2,8 +2,9 @@
 
 - A token that this service did not issue is rejected at once, and cannot end a session.
 - Within the grace the same token gets the same successor, so a lost response or a second browser
-  tab does not end the session.
-- After the grace a reused token ends the session, as one of its two holders may be a thief.
+  tab does not end the session. The predecessor of the current token gets it also later, until a
+  token of the exchange has been used (``Config.refresh_retry``).
+- After that a reused token ends the session, as one of its two holders may be a thief.
 - A token from before a step-up leads to tokens of the login's level (``elevation.lua``).
 """
 
@@ -20,7 +21,7 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denials import Denial
-from clusterpass.sessions.present import live_record, pack_address
+from clusterpass.sessions.present import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
@@ -36,9 +37,11 @@ class Refresh:
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
+        self._stored_address = context.stored_address
         self._deadline = context.deadline
         self._memory = context.memory
         self._minting = context.minting
+        self._secrets = context.secrets
         self._tell = context.tell
         self._confirm = confirm
 
@@ -48,10 +51,11 @@ class Refresh:
         Raises RefreshTokenReused when the token was used before, and InvalidRefreshToken when it is
         not genuine or its session has ended.
         """
-        tokens = self._minting.require_private_key()
-        packed_address = b"" if address is None else pack_address(address)
+        self._minting.require_private_key()
+        packed_address = b"" if address is None else self._stored_address(address)
         token = parse_refresh_token(refresh_token)
-        if not tokens.is_genuine(token):
+        tokens = yield from self._secrets.genuine(token)
+        if tokens is None:
             raise InvalidRefreshToken(reason="mismatch")
         known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
@@ -76,6 +80,7 @@ class Refresh:
             grace=grace,
             chains=chains,
             address=packed_address,
+            until_used=self._config.retries_until_used,
         )
         answer: Answer[session_calls.Rotated] = yield call
         rotated, key = answer.reply, call.keys[0]
@@ -106,13 +111,13 @@ class Refresh:
             successor, session_id, stored, record, durable=answer.durable
         )
 
-    def genuine(self, refresh_token: str) -> RefreshToken:
+    def genuine(self, refresh_token: str) -> Flow[RefreshToken]:
         """Return the fields of a refresh token that this service issued.
 
         Raises InvalidRefreshToken with the reason ``malformed`` or ``mismatch`` otherwise.
         """
         token = parse_refresh_token(refresh_token)
-        if not self._minting.require_private_key().is_genuine(token):
+        if (yield from self._secrets.genuine(token)) is None:
             raise InvalidRefreshToken(reason="mismatch")
         return token
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import VerificationMode, check_grace, check_mode
-from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired
+from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired, TokenKeyUnknown
 from clusterpass.model.errors import InvalidInput, StoreDenied, StoreUnavailable
 from clusterpass.model.values import Session
 from clusterpass.protocol.calls import session as session_calls
@@ -31,7 +31,8 @@ from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
-from clusterpass.tokens.identifiers import session_of
+from clusterpass.tokens.identifiers import rotation_of, session_of
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05
@@ -63,6 +64,7 @@ class Verify:
         self._clock = context.clock
         self._deadline = context.deadline
         self._memory = context.memory
+        self._signing = context.signing
         self._clocks = context.memory.clocks
         self._near = context.memory.near
         self._cutoff = context.memory.cutoff
@@ -76,6 +78,10 @@ class Verify:
             expiry_leeway=config.expiry_leeway,
             clock=context.clock.wall,
         )
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept the access tokens that ``keys`` verify from now on."""
+        self._verifier = self._verifier.with_keys(keys)
 
     @property
     def is_cold(self) -> bool:
@@ -104,6 +110,18 @@ class Verify:
         wanted = self._wanted(level, max_auth_age, verification, outage_grace)
         if is_late:
             wanted = replace(wanted, seconds=wanted.seconds * _LATE)
+        if self._signing is None:
+            return (yield from self._judge(access_token, wanted))
+        yield from self._signing.prepare(asks=wanted.mode != "stateless")
+        try:
+            return (yield from self._judge(access_token, wanted))
+        except TokenKeyUnknown:
+            if not (yield from self._signing.search()):
+                raise
+        return (yield from self._judge(access_token, wanted))
+
+    def _judge(self, access_token: str, wanted: _Wanted) -> Flow[Session]:
+        """Verify the token by itself, then its session."""
         if wanted.mode == "stateless":
             return self._by_token_alone(access_token, wanted)
         entry = self._known(access_token)
@@ -152,11 +170,12 @@ class Verify:
             if self._clock.wall() >= entry.expires_at:
                 raise TokenExpired
             return entry
+        era = self._near.era  # before the signature is verified, by keys that may be replaced
         claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
         keys = self._keyspace.keys_of(claims.subject)
         expires_at = claims.expires_at + self._config.expiry_leeway
-        return CachedToken(
+        entry = CachedToken(
             access_token,
             claims.subject,
             keys,
@@ -164,7 +183,10 @@ class Verify:
             expires_at,
             session_text=claims.session_id,
             step_up=claims.step_up,
+            era=era,
         )
+        entry.rotation = rotation_of(claims)
+        return entry
 
     def _ask(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
         """Ask the store; when it is unavailable, answer from memory if that is allowed."""
@@ -186,9 +208,11 @@ class Verify:
                 yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
                 self._check(entry, loaded, now, wanted)
-            if now >= loaded.note_at and (yield from self._note_use(entry)):
-                reply = used_at(reply, now)
-                loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
+            if now >= loaded.note_at:
+                noted = yield from self._note_use(entry)
+                if noted:
+                    reply = used_at(reply, now, noted - 1)
+                    loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
             if loading is not None or loaded is not entry.loaded:
                 near.keep(entry, loaded, None if session.act else loading, answer.node)
         except StoreDenied:
@@ -252,20 +276,24 @@ class Verify:
             entry.call = call
         return call
 
-    def _note_use(self, entry: CachedToken) -> Flow[bool]:
-        """Return whether the store recorded the use; a failure does not end the session."""
+    def _note_use(self, entry: CachedToken) -> Flow[int]:
+        """Return what ``touch`` answered; 0, too, for a failure, which does not end the session."""
         call = session_calls.touch(
-            self._keyspace, self._keeping(), entry.subject, session_id=entry.session_id
+            self._keyspace,
+            self._keeping(),
+            entry.subject,
+            session_id=entry.session_id,
+            rotation=entry.rotation,
         )
         try:
             answer: Answer[int] = yield call
         except StoreUnavailable:
-            return False
-        return bool(answer.reply)
+            return 0
+        return answer.reply
 
     def _by_token_alone(self, access_token: str, wanted: _Wanted) -> Session:
         """Return the session that the token describes by itself, without asking the store."""
-        config = self._config
+        config, era = self._config, self._near.era
         claims = self._verifier.verify(access_token)
         session_id = session_of(claims)
         denial = self._memory.denials.of_session(session_id)
@@ -280,7 +308,7 @@ class Verify:
         if config.verification == "stateless" and session.act is None:
             keys = self._keyspace.keys_of(claims.subject)
             expires_at = claims.expires_at + config.expiry_leeway
-            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at)
+            entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at, era=era)
             self._near.keep_stateless(entry, session)
         return session
 

@@ -11,6 +11,8 @@ from clusterpass.model.clock import clock_in_use
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.address import AddressRemap
+from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
@@ -23,8 +25,10 @@ from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.exchanges.unavailable import unavailable
+from clusterpass.store.exchanges.unavailable import describe_tried, unavailable
+from clusterpass.store.located import located
 from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.missing import Missing
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.slots import SlotMap
@@ -65,6 +69,10 @@ class StoreBase:
         self._waits_long = False
         """Whether a write may wait for longer than an ordinary attempt takes."""
         self._closed = False
+        self.missing = Missing()
+        """The commands that nodes lack, without which something is left undone."""
+        self._untold: dict[Address, Fault] = {}
+        """The nodes that the latest look-up has asked in vain; empty: one has told the slots."""
         self._disagreed_at: dict[Address, float] = {}
         """When others were last asked about a node, and did not agree with it."""
         self.pushing_all: set[Address] = set()
@@ -80,16 +88,22 @@ class StoreBase:
         renew_in_child(self)
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        credentials: CredentialSource | None = None,
+        address_remap: AddressRemap | None = None,
+    ) -> Self:
         """The store at ``url``. No connection is opened before the first call.
 
-        Raises ConfigurationError for a URL that cannot be parsed, and for ``embedded://``: only a
-        session manager starts servers.
+        ``credentials``, ``address_remap``: as for a session manager. Raises ConfigurationError for
+        a URL that cannot be parsed, and for ``embedded://``: only a session manager starts servers.
         """
         location = parse_store_url(url)
         if location.is_embedded:
             raise ConfigurationError("embedded:// is opened by a session manager")
-        return cls(location)
+        return cls(located(location, credentials, address_remap))
 
     @property
     def deadline(self) -> float:
@@ -124,6 +138,8 @@ class StoreBase:
 
     def describe_durability(self) -> str:
         """The durability that writes get in fact, as text for an operator."""
+        if self.missing.lacks_count:
+            return "primary (the server does not tell how many replicas it has)"
         return effective(self.durability, self.slots, self.location.patience)
 
     def owner_of(self, slot: int) -> Hashable:
@@ -135,9 +151,14 @@ class StoreBase:
         """The nodes, as ``host:port``, that did not answer the latest request to them."""
         return tuple(sorted(str(node) for node in list(self.breakers.silent)))
 
+    def missing_commands(self) -> tuple[str, ...]:
+        """What nodes lack, as ``COMMAND: what is left undone``."""
+        return self.missing.told()
+
     def begin_anew(self) -> None:
         """Forget what the parent process knew of silent nodes, in the child of a fork."""
         self.breakers.silent.clear()
+        self._untold = {}
         self._disagreed_at.clear()
         self.pushing_all.clear()
 
@@ -154,17 +175,23 @@ class StoreBase:
             yield from self._search_service(self._sentinels, wanted)
             return
         if not self.location.is_cluster:
-            counted = yield from count_replicas(self.location.seeds[0], self.slots, time.monotonic)
+            counted = yield from count_replicas(
+                self.location.seeds[0], self.slots, time.monotonic, self.missing
+            )
             self.slots = counted or self.slots
             return
-        slots = yield from look_up(
-            self._candidates(),
-            wanted.suspect,
-            wanted.seen + 1,
-            time.monotonic,
-            wanted.until,
-            unanswered=self._note_silence(set()),
-        )
+        slots, untold = None, dict[Address, Fault]()
+        try:
+            slots = yield from look_up(
+                self._candidates(),
+                wanted.suspect,
+                wanted.seen + 1,
+                time.monotonic,
+                wanted.until,
+                unanswered=self._note_silence(untold),
+            )
+        finally:
+            self._untold = {} if slots is not None else untold
         if slots is not None:
             self.slots = slots
             self.breakers.keep_only({*slots.primaries()})
@@ -196,11 +223,16 @@ class StoreBase:
         observer.agreed(named.primary, sent_at, epoch=named.epoch)
         return True
 
-    def _note_silence(self, silent: set[Hashable]) -> Callable[[Address], None]:
-        """Return what a look-up is to call with each node that does not answer it."""
+    def _note_silence(self, untold: dict[Address, Fault]) -> Callable[[Address, Fault], None]:
+        """Return what a look-up is to call with each node that does not tell the slots, which
+        ``untold`` gets."""
         began = time.monotonic()
+        silent: set[Hashable] = set()
 
-        def note(node: Address) -> None:
+        def note(node: Address, fault: Fault) -> None:
+            untold[node] = fault
+            if fault.kind not in {"timeout", "connection"}:
+                return
             silent.add(node)
             primaries = self.slots.primaries()
             if primaries and {*primaries} <= {*silent, *list(self.breakers.silent)}:
@@ -214,21 +246,26 @@ class StoreBase:
         return probe(wanted, self._current, self.breakers, self.keyspace, until)
 
     def _tell(self, error: ClusterPassError) -> None:
+        if isinstance(error, StoreUnavailable) and self._untold:
+            error.tried = describe_tried(self._untold)
         if self.on_unavailable is not None and isinstance(error, StoreUnavailable):
             self.on_unavailable(error)
 
     def _candidates(self) -> list[Address]:
-        """The nodes to ask for the slots: primaries first, then seeds; silent nodes last.
+        """The nodes to ask for the slots: primaries first, then seeds, then replicas; silent nodes
+        last.
 
         A seed that hangs would cost the caller a timeout with each look-up, and a node stays a seed
-        after a failover has replaced it.
+        after a failover has replaced it. All nodes may have got other addresses by now, one after
+        the other: whichever is reached under an old one knows those of the others.
         """
         primaries = self.slots.primaries()
-        others = list(set(self.location.seeds) - set(primaries))
-        chance.shuffle(primaries)
-        chance.shuffle(others)
+        seeds = list(set(self.location.seeds) - set(primaries))
+        others = list(self.slots.members - {*primaries, *seeds})
+        for each in (primaries, seeds, others):
+            chance.shuffle(each)
         silent = self.breakers.silent
-        return sorted([*primaries, *others], key=lambda node: node in silent)
+        return sorted([*primaries, *seeds, *others], key=lambda node: node in silent)
 
     def _carry_out(
         self, call: ScriptCall[Any], began: float | None = None

@@ -5,10 +5,10 @@ that a replica has to confirm.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
@@ -56,7 +56,6 @@ class Nodes:
         self._location = location
         self.watch: Final = watch
         self._write_timeout = write_timeout
-        self._context: ssl.SSLContext | None = None
         self._links: dict[Address, Link] = {}
         self._commits: dict[Address, GroupCommit] = {}
         self._lock = asyncio.Lock()
@@ -67,10 +66,7 @@ class Nodes:
         self._closed = False
 
     def link(self, address: Address) -> Link:
-        """The link to ``address`` that reads and pushes share, opened with the first request.
-
-        Raises StoreDenied for unusable TLS files.
-        """
+        """The link to ``address`` that reads and pushes share, opened with the first request."""
         link = self._links.get(address)
         if link is None:
             # A Sentinel has no sessions of which it could push changes.
@@ -134,10 +130,7 @@ class Nodes:
             return await commit.ask(packed, len(send.commands), send.wait, seconds)
 
     def commit(self, address: Address) -> GroupCommit:
-        """The group commit of the writes to ``address`` that a replica has to confirm.
-
-        Raises StoreDenied for unusable TLS files.
-        """
+        """The group commit of the writes to ``address`` that a replica has to confirm."""
         commit = self._commits.get(address)
         if commit is None:
             links = [
@@ -253,11 +246,17 @@ class Nodes:
     def _new_link(
         self, address: Address, listener: LinkListener | None, limit: float | None = None
     ) -> Link:
-        if self._context is None:
-            self._context = tls_context(self._location)
-        location = self._location.reaching(address)
-        silent = self._note_silence
-        return Link(location, address, self._context, listener, limit=limit, silent=silent)
+        location = self._location
+        # A Sentinel takes another user, but the context of all.
+        context = None if location.tls_files is None else partial(tls_context, location)
+        return Link(
+            location.reaching(address),
+            address,
+            context,
+            listener,
+            limit=limit,
+            silent=self._note_silence,
+        )
 
     def _note_silence(self, address: Address, idle_since: float, sent_at: float) -> None:
         """Close what has idled as long as a connection to ``address`` over which no reply came."""

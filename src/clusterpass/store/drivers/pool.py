@@ -22,6 +22,7 @@ from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
     fault_of,
     make_connection,
+    renew_login,
     server_error,
 )
 
@@ -78,6 +79,8 @@ class Pool:
         try:
             if idle_since is None:
                 connection.connect()
+            else:
+                renew_login(connection)
             # Packed together, a write and its WAIT leave in one packet.
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             if limit is None:

@@ -10,8 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ConfigurationError,
+    StoreDenied,
+    StoreUnavailable,
+)
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.store.credentials import is_asynchronous
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
@@ -44,6 +50,10 @@ class SyncStore(StoreBase):
         from clusterpass.store.drivers.pool import make_pool  # noqa: PLC0415
 
         super().__init__(location, on_close)
+        if location.credential_source is not None and is_asynchronous(location.credential_source):
+            raise ConfigurationError(
+                "credentials is an asynchronous function, which only an asynchronous manager awaits"
+            )
         self._make_pool: Final = make_pool
         self._pools: dict[Address, Pool]
         self._lock: threading.Lock

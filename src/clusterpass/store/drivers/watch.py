@@ -34,6 +34,7 @@ from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.drivers.witnesses import Witnesses
 from clusterpass.store.location import Address
+from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import Pushes
 from clusterpass.store.wire.multiplexed import Outcome
@@ -100,6 +101,8 @@ class Watch:
         if self._has_ended:
             return
         self._refusal = self._observer.refusal = ""
+        if pushes != "nothing":
+            self._store.missing.settle(address, *NEEDED_FOR_PUSHES)
         self._pushing.meet(address, pushes)
         self._is_urgent.set()
 
@@ -110,13 +113,18 @@ class Watch:
         """
         if self._has_ended:
             return
-        self._refuse(address, f"{error.code} {error.message}")
+        self._refuse(address, f"{error.code} {error.message}", error)
         self._pushing.meet_refusing(address)
         self._is_urgent.set()
 
     def pushed(self, address: Address, message: list[Any]) -> None:
-        """Report an invalidation to the observer. Pushes of other kinds are ignored."""
-        if message[0] == b"invalidate" and self._observer.pushed(address, message[1]):
+        """Report the keys that have changed to the observer. Other pushes are ignored."""
+        keys = message[1]
+        if message[0] == b"message":  # in the one channel that is subscribed to
+            keys = [message[2]]
+        elif message[0] != b"invalidate":
+            return
+        if self._observer.pushed(address, keys):
             self._is_urgent.set()
 
     def lost(self, address: Address) -> None:
@@ -310,6 +318,7 @@ class Watch:
             return  # the link reports a lost connection itself
         pulse = read_pulse(heartbeat, outcome.values)
         if not isinstance(pulse, ServerError):
+            self._store.missing.settle(address, *NEEDED_FOR_HEARTBEATS)
             observer, told = self._observer, pulse.told
             observer.time_told(address, number, pulse.milliseconds)
             own = pulse.own_epoch
@@ -320,7 +329,7 @@ class Watch:
             if told is not None and not observer.knows(address, told):
                 self._journals.read(nodes, address)
         elif pulse.code in {"NOPERM", "ERR"}:
-            self._refuse(address, f"{pulse.code} {pulse.message}")
+            self._refuse(address, f"{pulse.code} {pulse.message}", pulse)
             self._observer.unjudged(address)
         else:
             # The node owns its slots no more, or is a replica: a new connection finds out who is.
@@ -343,9 +352,10 @@ class Watch:
         except ClusterPassError as error:
             self._refuse(address, str(error))
 
-    def _refuse(self, address: Address, why: str) -> None:
+    def _refuse(self, address: Address, why: str, error: ServerError | None = None) -> None:
         self._pushing.forget(address)
         self._observer.lost(address)
-        if not self._refusal:
+        is_told = error is not None and self._store.missing.note(address, error)
+        if not self._refusal and not is_told:
             logger.warning("nothing is served from memory: %s: %s", address, why[:200])
         self._refusal = self._observer.refusal = f"{address}: {why[:200]}"

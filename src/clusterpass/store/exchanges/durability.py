@@ -8,11 +8,12 @@ replicas has nothing to wait for: its writes are as durable as they can be.
 from typing import Any, Final
 
 from clusterpass.config import Durability
-from clusterpass.model.errors import StoreFailed
+from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import Patience
-from clusterpass.store.outcomes import Replies, Wait
+from clusterpass.store.missing import refused_command
+from clusterpass.store.outcomes import Replies, ServerError, Wait
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 _WAIT: Final = b"WAIT"
@@ -21,6 +22,14 @@ _NEEDS: Final = (
     "durability='fsync' needs servers that have WAITAOF (Redis 7.2 or Valkey) and append to a file"
     " (appendonly yes); they answered: "
 )
+_NEEDS_WAIT: Final = (
+    "durability='replicated' needs the command WAIT, which the session store lacks or its user may"
+    " not run: the write was carried out, and nothing confirms it; grant +wait, or set"
+    " durability='primary'"
+)
+_REFUSED: Final = frozenset({"ERR", "NOPERM", "WAITAOF"})
+"""The codes of errors that no retry cures; "WAITAOF cannot be used" may have lost its ERR."""
+_SHOWN: Final = 200
 
 
 def wait_of(
@@ -88,10 +97,23 @@ def has_to_be_durable(
     return durability == "fsync"
 
 
-def refuse_wait(wait: Wait | None, message: str) -> None:
-    """Raise StoreFailed where ``wait``, which the server answered by an error, is WAITAOF."""
-    if wait is not None and wait[0] == _WAIT_FOR_DISK:
-        raise StoreFailed(_NEEDS + message[:200])
+def refuse_wait(wait: Wait | None, error: ServerError) -> None:
+    """Raise where ``error``, the answer to ``wait``, says that nothing will ever be confirmed.
+
+    StoreDenied where the user lacks the right, StoreFailed where the server lacks the command, or
+    appends to no file. The write itself was carried out.
+    """
+    if wait is None:
+        return
+    if wait[0] == _WAIT and refused_command(error) == "WAIT":
+        message = _NEEDS_WAIT
+    elif wait[0] == _WAIT_FOR_DISK and error.code in _REFUSED:
+        message = f"{_NEEDS}{error.code} {error.message[:_SHOWN]}"
+    else:
+        return
+    if error.code == "NOPERM":
+        raise StoreDenied(message, reason="noperm", cause="rights")
+    raise StoreFailed(message)
 
 
 def effective(durability: Durability, slots: SlotMap, patience: Patience) -> str:

@@ -12,10 +12,12 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Protocol
 
+from clusterpass.model.errors import StoreDenied, StoreUnavailable
 from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, fill_journal, read_journal
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.commands import command_of
+from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.exchanges.steps import Exchange, Send
 from clusterpass.store.exchanges.terms import Ahead
 from clusterpass.store.location import Address
@@ -192,11 +194,25 @@ class Inquiry:
             if epoch is None:
                 return
             self._epochs[node] = epoch
-            if asked is None or isinstance(outcome.values[1], ServerError):
+            if asked is None:
+                return
+            if isinstance(outcome.values[1], ServerError):
+                self._judge(node, outcome.values[1])
                 return
             asked = self._take(node, asked, outcome.values[1], sent_at)
             if asked is None:
                 return
+
+    @staticmethod
+    def _judge(node: Address, error: ServerError) -> None:
+        """Raise StoreDenied or StoreFailed where the journal of ``node`` can never be read."""
+        try:
+            judge(error)
+        except StoreDenied as refusal:
+            refusal.node = str(node)
+            raise
+        except StoreUnavailable:
+            pass  # the node has other troubles, which pass
 
     def _take(self, node: Address, asked: ReadFrom, reply: Any, sent_at: float) -> ReadFrom | None:
         assert self._book is not None

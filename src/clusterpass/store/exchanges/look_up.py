@@ -7,17 +7,19 @@ about the node.
 from collections.abc import Callable
 from typing import Any
 
-from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, StoreFailed, StoreUnavailable
 from clusterpass.store.exchanges.server_errors import judge, not_a_single_server
 from clusterpass.store.exchanges.steps import Drop, Exchange, Send
 from clusterpass.store.exchanges.unavailable import unavailable
 from clusterpass.store.location import Address
+from clusterpass.store.missing import REPLICAS_UNKNOWN, Missing
 from clusterpass.store.outcomes import (
     Command,
     Fault,
     Replies,
     ServerError,
     read_attached,
+    read_connected,
 )
 from clusterpass.store.topology.epoch import read_size
 from clusterpass.store.topology.slots import SlotMap
@@ -30,42 +32,56 @@ def look_up(
     clock: Callable[[], float],
     until: float,
     *,
-    unanswered: Callable[[Address], None] = lambda _: None,
+    unanswered: Callable[[Address, Fault], None] = lambda *_: None,
 ) -> Exchange[SlotMap | None]:
     """Ask ``candidates`` for the slots, one after the other and ``suspect`` last.
 
     ``version``: the version of the new map; ``until``: the time, in seconds of ``clock``, after
-    which no further node is asked; ``unanswered``: called with each that does not answer. The
-    exchange returns None when no node has answered with slots. It raises StoreFailed where a server
-    has no cluster support, and what :func:`judge` raises.
+    which no further node is asked; ``unanswered``: called with each that does not tell, and why.
+    The exchange returns None when no node has answered with slots. It raises StoreFailed where a
+    server has no cluster support, and what :func:`judge` raises, unless another node answers: an
+    address of before may belong to somebody else by now.
     """
+    failure: ClusterPassError | None = None
     for address in sorted(candidates, key=lambda candidate: candidate == suspect):
         if clock() >= until:
-            return None
+            break
         asked_at = clock()
         outcome = yield from ask(address, ((b"CLUSTER", b"SLOTS"), (b"CLUSTER", b"NODES")))
         if isinstance(outcome, Fault):
-            if outcome.kind in {"timeout", "connection"}:
-                unanswered(address)
+            unanswered(address, outcome)
             continue
         slots, nodes = outcome.values
         reply = next((v for v in outcome.values if isinstance(v, ServerError)), None)
-        if reply is not None:
-            if "cluster support disabled" in reply.message:
-                raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
-            _judged(reply, address)
-        elif slots:
+        if reply is None and slots:
             return SlotMap.parse(slots, nodes, address, version, clock(), asked_at=asked_at)
+        try:
+            unanswered(address, _told_no_slots(reply, address))
+        except ClusterPassError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
     return None
 
 
+def _told_no_slots(reply: ServerError | None, address: Address) -> Fault:
+    """The fault of a node that knows of no slots, or answers ``reply``; raises as the caller."""
+    if reply is None:
+        return Fault("cluster_down")
+    if "cluster support disabled" in reply.message:
+        raise StoreFailed(f"{address} is a single server: use redis:// or rediss://")
+    return _judged(reply, address)
+
+
 def count_replicas(
-    address: Address, slots: SlotMap, clock: Callable[[], float]
+    address: Address, slots: SlotMap, clock: Callable[[], float], missing: Missing
 ) -> Exchange[SlotMap | None]:
     """The map of a single server with the replicas that ROLE reports; None for no reply.
 
-    Raises StoreFailed where the server is one of several shards of a cluster: it would redirect
-    most calls, and a single server is watched and believed by other rules.
+    Where the server refuses ROLE, INFO reports them. One that refuses both counts as one without
+    replicas, which ``missing`` takes note of. Raises StoreFailed where the server is one of several
+    shards of a cluster: it would redirect most calls, and a single server is watched and believed
+    by other rules.
     """
     outcome = yield from ask(address, ((b"ROLE",), (b"CLUSTER", b"INFO")))
     if isinstance(outcome, Fault):
@@ -73,8 +89,19 @@ def count_replicas(
     role, info = outcome.values
     if read_size(info) > 1:
         raise StoreFailed(not_a_single_server(address))
-    # A server that refuses ROLE answers with an error, and counts as one without replicas.
-    return slots.with_replicas(len(read_attached(role) or ()), clock())
+    if not isinstance(role, ServerError):
+        missing.settle(address, "ROLE", "INFO")
+        return slots.with_replicas(len(read_attached(role) or ()), clock())
+    outcome = yield from ask(address, ((b"INFO", b"replication"),))
+    if isinstance(outcome, Fault):
+        return None
+    counted = read_connected(outcome.values[0])
+    if counted is None:
+        missing.tell(address, "INFO", REPLICAS_UNKNOWN)
+    else:
+        missing.note(address, role)
+        missing.settle(address, "INFO")
+    return slots.with_replicas(counted or 0, clock())
 
 
 def reach_primary(

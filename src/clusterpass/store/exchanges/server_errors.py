@@ -8,13 +8,14 @@ from typing import Final
 from clusterpass.model.clock import clocks_differ
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.model.store_causes import StoreCause
+from clusterpass.store.missing import describe_refusal
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments before AUTH
 DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 """The codes of errors by which a server refuses a user, or what the user may not do."""
-_DENIED_IN_SCRIPT: Final = "ACL failure"
+_DENIED_IN_SCRIPT: Final = ("ACL failure", "The user executing the script can't")
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
     "CLUSTERDOWN": "cluster_down",
@@ -51,13 +52,15 @@ def judge(error: ServerError) -> Fault:
     """The passing fault that ``error`` stands for.
 
     Raises StoreDenied for missing rights, StoreUnavailable when the server is out of memory
-    or its clock is in doubt, and
-    StoreFailed for any other error that a retry does not cure.
+    or its clock is in doubt, and StoreFailed for any other error that a retry does not cure, such
+    as a command that the server lacks. The messages name the command.
     """
     if error.code in DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
         is_unknown = error.code in {"NOAUTH", "WRONGPASS"}
         raise StoreDenied(
-            reason=error.code.lower(), cause="authentication" if is_unknown else "rights"
+            describe_refusal(error, is_denied=True),
+            reason=error.code.lower(),
+            cause="authentication" if is_unknown else "rights",
         )
     if _LONG_BEFORE_LOGIN in error.message:
         raise StoreDenied(reason="noauth", cause="authentication")
@@ -69,6 +72,7 @@ def judge(error: ServerError) -> Fault:
         return Fault("moving")
     if error.code not in _PASSING:
         raise StoreFailed(
-            f"The session store answered an error: {error.code} {error.message[:200]}"
+            describe_refusal(error, is_denied=False)
+            or f"The session store answered an error: {error.code} {error.message[:200]}"
         )
     return Fault(_PASSING[error.code], cause=_CAUSES.get(error.code))

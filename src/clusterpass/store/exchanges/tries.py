@@ -243,11 +243,9 @@ class Tries:
             # A replica now: the connections to it lead nowhere, and a name may lead elsewhere.
             yield Drop(address)
         try:
-            fault = judge(error)
-        except StoreFailed:
             if outcome.confirmed is error:
-                refuse_wait(wait, f"{error.code} {error.message}")
-            raise
+                refuse_wait(wait, error)
+            fault = judge(error)
         except StoreUnavailable as unavailable_now:
             unavailable_now.node = str(address)
             raise

@@ -3,12 +3,13 @@
 Operators read the cause, so that they need not guess; nothing in it is secret.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from clusterpass.model.errors import CLOSED, StoreDenied, StoreUnavailable
-from clusterpass.model.store_causes import StoreCause
+from clusterpass.model.errors import CLOSED, StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.model.store_causes import SENTENCES, StoreCause
+from clusterpass.store.address import read_address
 from clusterpass.store.location import Address, SentinelAddress, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 
@@ -34,6 +35,14 @@ _CAUSES: Final[dict[FaultKind, StoreCause]] = {
 def cause_of(fault: Fault) -> StoreCause | None:
     """What operators are told of ``fault``; None for an open breaker, which tells nothing."""
     return fault.cause or _CAUSES.get(fault.kind)
+
+
+def describe_tried(untold: Mapping[Address, Fault]) -> tuple[str, ...]:
+    """The nodes that were asked in vain who owns the slots, each with the reason, for operators."""
+    return tuple(
+        f"{node}: {SENTENCES.get(cause_of(fault) or '', fault.kind)}"
+        for node, fault in sorted(untold.items())
+    )
 
 
 def unavailable(
@@ -63,8 +72,9 @@ def locate(error: StoreUnavailable, location: StoreLocation, node: Address | Non
     if error.node is None and node is not None:
         error.node = str(node)
     if error.node is not None and error.address is None:
-        reached = {str(name): str(at) for name, at in location.reached_at.items()}
-        error.address = reached.get(error.node, error.node)
+        named = Address(error.node, 0) if error.node.startswith("/") else read_address(error.node)
+        with suppress(StoreFailed):  # that of the remap
+            error.address = str(location.reach(named)) if named is not None else error.node
 
 
 @contextmanager

@@ -25,7 +25,8 @@ def fault_of_connection(error: BaseException, *, reused: bool) -> Fault:
     told = said_by_the_system(error)
     if isinstance(told, ssl.SSLCertVerificationError):
         raise StoreDenied(
-            "The session store's TLS certificate is not accepted; check ca_file and the host name",
+            "The session store's TLS certificate is not accepted; check ca_file and the host name"
+            " (server_name and verify_by tell of another name)",
             reason="certificate",
             cause="tls",
         ) from told

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import StoreLocation
+from clusterpass.store.credentials import Credentials
 from clusterpass.store.outcomes import Command, Fault, ServerError
 
 Pushes = Literal["nothing", "read", "all"]
@@ -21,30 +21,19 @@ _UNKNOWN: Final = frozenset({"ERR", "NOPERM"})
 """The codes by which a node refuses a command that it does not know, or that the user lacks."""
 
 
-def greeting(location: StoreLocation) -> Command:
-    """HELLO 3 with the user and the password of ``location``, if any, and the client's name."""
+def greeting(credentials: Credentials | None) -> Command:
+    """HELLO 3 with ``credentials``, if any, and the client's name."""
     command: Command = (b"HELLO", 3)
-    if (credentials := _credentials(location)) is not None:
-        command = (*command, b"AUTH", *credentials)
+    if credentials is not None:
+        command = (*command, b"AUTH", *credentials.pair())
     return (*command, b"SETNAME", _CLIENT_NAME)
 
 
-def plain_greeting(location: StoreLocation) -> tuple[Command, ...]:
-    """The commands that greet a node over RESP2, where it refuses HELLO: AUTH if there is a
-    user or a password, and the client's name."""
+def plain_greeting(credentials: Credentials | None) -> tuple[Command, ...]:
+    """The commands that greet a node over RESP2, where it refuses HELLO: AUTH if there are
+    ``credentials``, and the client's name."""
     named: Command = (b"CLIENT", b"SETNAME", _CLIENT_NAME)
-    credentials = _credentials(location)
-    return (named,) if credentials is None else ((b"AUTH", *credentials), named)
-
-
-def _credentials(location: StoreLocation) -> tuple[bytes, bytes] | None:
-    """The user and the password; None: the connection stays that of the default user.
-
-    A user may have no password (``nopass``): a server then accepts any.
-    """
-    if location.username is None and location.password is None:
-        return None
-    return (location.username or "default").encode(), (location.password or "").encode()
+    return (named,) if credentials is None else ((b"AUTH", *credentials.pair()), named)
 
 
 def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:

@@ -14,9 +14,11 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.credentials import Credentials
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
+from clusterpass.store.wire.ask_in_loop import ask_in_loop
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,
@@ -29,6 +31,7 @@ from clusterpass.store.wire.handshake import (
 from clusterpass.store.wire.idling import LONGEST_IDLE
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.open_transport import open_transport
+from clusterpass.store.wire.reauthentication import Reauthentication
 from clusterpass.store.wire.resp import pack
 
 _FIRST_PAUSE: Final = 0.02
@@ -67,14 +70,15 @@ class Link:
         self,
         location: StoreLocation,
         address: Address,
-        context: ssl.SSLContext | None,
+        context: Callable[[], ssl.SSLContext | None] | None,
         listener: LinkListener | None = None,
         *,
         limit: float | None = None,
         silent: Callable[[Address, float, float], None] | None = None,
     ) -> None:
-        """``context``: None for no TLS; ``listener``: gets what the node pushes; None: the node is
-        not asked to push. ``limit``: seconds for a reply; None: the timeout of the store URL.
+        """``context``: makes that of the next connection; None for no TLS. ``listener``: gets
+        what the node pushes; None: the node is not asked to push. ``limit``: seconds for a reply;
+        None: the timeout of the store URL.
         ``silent``: called when no reply came over a connection that had worked, with the address,
         since when the connection had idled, and when the request was sent."""
         self.address: Final = address
@@ -82,6 +86,9 @@ class Link:
         self._context = context
         self._listener = listener
         self._silent = silent
+        self._login: Credentials | None = None
+        """What the connection opened last has logged in with."""
+        self._renewal: Reauthentication | None = None
         self._limit = location.patience.timeout if limit is None else limit
         self.connection: MultiplexedConnection | None = None
         """The connection opened last, which may be lost by now; None before the first."""
@@ -165,9 +172,15 @@ class Link:
             self.connection.end(why)
 
     async def _open(self) -> Fault | None:
+        source, patience = self._location.credential_source, self._location.patience
+        self._login = (
+            self._location.fixed_credentials
+            if source is None
+            else await ask_in_loop(source, patience.deadline)
+        )
         connection = self._new_connection()
         try:
-            async with asyncio.timeout(self._location.patience.timeout):
+            async with asyncio.timeout(patience.timeout):
                 await self._connect(connection)
                 answer = await self._greet(connection)
                 if isinstance(answer, ServerError):
@@ -188,7 +201,18 @@ class Link:
             connection.end()
             return answer or Fault(self._why)
         self.connection = connection
+        self._keep_authenticated(connection)
         return None
+
+    def _keep_authenticated(self, connection: MultiplexedConnection) -> None:
+        """Have ``connection`` authenticate again before what it has used expires, if it does."""
+        if self._renewal is not None:
+            self._renewal.stop()
+        self._renewal = None
+        source, used = self._location.credential_source, self._login
+        if source is not None and used is not None and used.expires_in is not None:
+            seconds = self._location.patience.deadline
+            self._renewal = Reauthentication(connection, self.address, source, used, seconds)
 
     def _new_connection(self) -> MultiplexedConnection:
         patience = self._location.patience
@@ -203,15 +227,17 @@ class Link:
         )
 
     async def _connect(self, connection: MultiplexedConnection) -> None:
+        context = None if self._context is None else self._context()
+
         def reached() -> None:
-            self._is_in_handshake = self._context is not None
+            self._is_in_handshake = context is not None
 
         self._is_in_handshake = False
+        name = self._location.certificate_name(self.address)
         await open_transport(
             connection,
-            self._location.reached_at.get(self.address, self.address),
-            # The certificate names the host as the cluster does.
-            tls=None if self._context is None else (self._context, self.address.host),
+            self._location.reach(self.address),
+            tls=None if context is None else (context, name),
             seconds=self._location.patience.timeout,
             reached=reached,
         )
@@ -220,7 +246,7 @@ class Link:
     async def _greet(self, connection: MultiplexedConnection) -> Fault | ServerError | None:
         """Greet the node over RESP3. A ServerError: the node refuses RESP3."""
         listener = self._listener
-        commands = [greeting(self._location)]
+        commands = [greeting(self._login)]
         asked: Pushes = "nothing" if listener is None else listener.pushes
         if listener is not None:
             commands.extend(following(asked, listener.prefixes, self._location.keyspace))
@@ -239,7 +265,7 @@ class Link:
     ) -> Fault | None:
         """Greet the node over RESP2; ``refusal``: why it refuses RESP3."""
         connection.is_plain = True
-        commands = plain_greeting(self._location)
+        commands = plain_greeting(self._login)
         outcome = await connection.ask(pack(commands), len(commands))
         if isinstance(outcome, Fault):
             return outcome
@@ -268,6 +294,9 @@ class Link:
         self._listener.pushed(self.address, message)
 
     def _ended(self, connection: MultiplexedConnection) -> None:
+        if self._renewal is not None and self._renewal.connection is connection:
+            self._renewal.stop()
+            self._renewal = None
         if self._listener is not None and self.connection in {connection, None}:
             self._listener.lost(self.address)
 

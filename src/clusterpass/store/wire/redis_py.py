@@ -2,7 +2,11 @@
 
 import asyncio
 import builtins
+import logging
+import math
 import socket
+import ssl
+import time
 from typing import Any, Final
 
 from redis.backoff import NoBackoff
@@ -32,7 +36,13 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from clusterpass.model.errors import StoreDenied
+from clusterpass.model.errors import StoreDenied, StoreUnavailable
+from clusterpass.store.credentials import (
+    Credentials,
+    CredentialSource,
+    ask,
+    pause_after_failure,
+)
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.dial import dial
@@ -42,7 +52,9 @@ from clusterpass.store.wire.faults import (
     fault_of_connection,
     said_by_the_system,
 )
+from clusterpass.store.wire.tls import tls_context
 
+logger: Final = logging.getLogger("clusterpass.store")
 CONNECTION_ERRORS: Final = (
     ConnectionError,
     TimeoutError,
@@ -65,7 +77,28 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
 )
 
 
-class _Connection(Connection):
+class _Login:
+    """What a connection knows of its login: where that expires, when to do so again."""
+
+    source: CredentialSource | None = None
+    renewal: float = math.inf
+    """When to authenticate again, in seconds of the monotonic clock."""
+    end: float = math.inf
+    has_failed: bool = False
+    """Whether that was tried in vain, and logged."""
+
+    def note(self, source: CredentialSource, used: Credentials) -> None:
+        """Note that ``used``, what ``source`` has returned just now, was or will be sent."""
+        now = time.monotonic()
+        self.source, self.renewal, self.end = source, used.renewal(now), used.end(now)
+        self.has_failed = False
+
+
+class _SocketConnection(_Login, UnixDomainSocketConnection):
+    """A connection through a Unix socket."""
+
+
+class _Connection(_Login, Connection):
     """A connection that tries all addresses of its host, rather than the first one alone."""
 
     def _connect(self) -> socket.socket:
@@ -76,24 +109,69 @@ class _Connection(Connection):
 
 
 class _SecureConnection(SSLConnection, _Connection):
-    """Such a connection over TLS."""
+    """Such a connection over TLS, with the context of the store."""
+
+    def __init__(self, context: ssl.SSLContext, name: str, **options: Any) -> None:
+        """``name``: what the certificate has to bear."""
+        super().__init__(**options)
+        self._context = context
+        self._name = name
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:
         try:
-            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+            return self._context.wrap_socket(sock, server_hostname=self._name)
         except builtins.TimeoutError:
             raise HandshakeTimeoutError("no answer to the TLS handshake") from None
 
 
 def make_connection(location: StoreLocation, address: Address) -> AbstractConnection:
-    """A connection to the node at ``address``, which is not open yet."""
-    kind = _Connection if location.tls_files is None else _SecureConnection
-    target = location.reached_at.get(address, address)
+    """A connection to the node at ``address``, which is not open yet.
+
+    Raises StoreUnavailable where the source of the credentials fails, StoreFailed where the remap
+    of addresses does, and StoreDenied for unusable TLS files.
+    """
+    source, target = location.credential_source, location.reach(address)
+    used = location.fixed_credentials if source is None else ask(source)
+    options = connection_options(location, target, Retry, used)
+    made: _SocketConnection | _Connection
     if target.is_socket:
-        options = connection_options(location, target, Retry)
         del options["host"], options["port"]
-        return UnixDomainSocketConnection(path=target.host, **options)  # type: ignore[abstract]
-    return kind(**connection_options(location, target, Retry))
+        made = _SocketConnection(path=target.host, **options)  # type: ignore[abstract, no-untyped-call]
+    elif (context := tls_context(location)) is not None:
+        name = location.certificate_name(address)
+        made = _SecureConnection(context, name, **options)
+    else:
+        made = _Connection(**options)  # type: ignore[no-untyped-call]
+    if source is not None and used is not None:
+        made.note(source, used)
+    return made
+
+
+def renew_login(connection: AbstractConnection) -> None:
+    """Authenticate again over an open ``connection``, where its credentials expire soon.
+
+    While those of before are good, a failure is logged, and passes. Raises StoreUnavailable, and
+    what redis-py raises.
+    """
+    now = time.monotonic()
+    if not isinstance(connection, _Login) or now < connection.renewal:
+        return
+    assert connection.source is not None
+    try:
+        used = ask(connection.source)
+        # redis-py is typed in parts only.
+        connection.send_command("AUTH", *used.pair(), check_health=False)  # type: ignore[no-untyped-call]
+        connection.read_response()
+    except (StoreUnavailable, ResponseError, AuthenticationError) as error:
+        if now >= connection.end:
+            raise
+        failure = error.message if isinstance(error, StoreUnavailable) else "AUTH is refused"
+        if not connection.has_failed:
+            logger.warning("a connection to the store keeps its old login: %s", failure)
+        connection.has_failed = True
+        connection.renewal = now + pause_after_failure(now, connection.end)
+    else:
+        connection.note(connection.source, used)
 
 
 def server_error(error: ResponseError) -> ServerError:
@@ -103,20 +181,23 @@ def server_error(error: ResponseError) -> ServerError:
         if isinstance(error, kind):
             return ServerError(code, text.removeprefix(f"{code} "))
     code, _, message = text.partition(" ")
-    return ServerError(code, message)
+    # ERR is cut off as well: what is left begins with a code only if it has another one.
+    return ServerError(code, message) if code.isupper() else ServerError("ERR", text)
 
 
-def connection_options(location: StoreLocation, address: Address, retry: Any) -> dict[str, Any]:
+def connection_options(
+    location: StoreLocation, address: Address, retry: Any, used: Credentials | None
+) -> dict[str, Any]:
     """The options of a redis-py connection to ``address``: short timeouts and no retries.
 
     Retries are the work of an exchange, which knows when to look up the slots again. ``retry``:
-    redis-py's class ``Retry``.
+    redis-py's class ``Retry``. ``used``: what the connection logs in with.
     """
-    options: dict[str, Any] = {
+    return {
         "host": address.host,
         "port": address.port,
-        "username": location.username,
-        "password": location.password,
+        "username": None if used is None else used.username,
+        "password": None if used is None else used.password,
         "socket_timeout": location.patience.timeout,
         "socket_connect_timeout": location.patience.timeout,
         "protocol": 2,
@@ -124,16 +205,6 @@ def connection_options(location: StoreLocation, address: Address, retry: Any) ->
         "driver_info": None,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
-    if location.tls_files is not None:
-        files = location.tls_files
-        options |= {
-            "ssl_cert_reqs": "required",
-            "ssl_check_hostname": True,
-            "ssl_ca_certs": files.get("ca_file"),
-            "ssl_certfile": files.get("cert_file"),
-            "ssl_keyfile": files.get("key_file"),
-        }
-    return options
 
 
 def fault_of(error: BaseException, *, reused: bool) -> Fault:

@@ -11,13 +11,16 @@ import secrets
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from clusterpass.limits import DAY
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import ClusterPassError
-from clusterpass.model.values import Ended, TokenPair
+from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
+from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
 from clusterpass.users.hashing import Hashing
+from clusterpass.users.links import OneTimeLink
+from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
@@ -43,14 +46,15 @@ class UserDirectory:
         most_waiting: int = 64,
         hasher: PasswordHasher | None = None,
         throttle: ThrottlePolicy | None = None,
+        passwords: PasswordPolicy | None = None,
     ) -> None:
         """``sessions``: its store holds the users, and stays open when the directory is closed.
 
         ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 for an
         event loop, no limit for threads). ``most_waiting``: logins that may wait for the hasher.
         ``hasher``: by default argon2id with the parameters that OWASP recommends. ``throttle``: the
-        limits of attempts. Raises ConfigurationError for a value out of range, and when argon2-cffi
-        is not installed.
+        limits of attempts. ``passwords``: which new ones are accepted. Raises
+        ConfigurationError for a value out of range, and when argon2-cffi is not installed.
         """
         self._sessions = sessions
         self._store = sessions.store
@@ -59,6 +63,7 @@ class UserDirectory:
             self._store.keyspace,
             hasher or PasswordHasher(),
             Throttle(self._store.keyspace, throttle or ThrottlePolicy()),
+            passwords or PasswordPolicy(),
             random_bytes=secrets.token_bytes,
         )
 
@@ -80,8 +85,8 @@ class UserDirectory:
     def add(self, username: str, password: str) -> None:
         """Add a user, under the name that :meth:`name_of` returns.
 
-        Raises UserExists when the name is taken, and InvalidInput for a password of fewer than 8
-        characters.
+        Raises UserExists when the name is taken, and PasswordRefused for a password that is too
+        short, too common, or little more than the name.
         """
         self._run(self._directory.add(username, password))
 
@@ -140,14 +145,94 @@ class UserDirectory:
             raise InvalidCredentials
         return pair
 
+    def change_password(
+        self,
+        session: Session,
+        current: str,
+        new: str,
+        *,
+        address: str | None = None,
+        end_others: bool = True,
+        for_seconds: int = 300,
+    ) -> TokenPair:
+        """Replace the password of the user of ``session``, who gives the ``current`` one.
+
+        Returns new tokens of the same session, those of a step-up of ``for_seconds`` (1 second to
+        one day); all tokens that were issued for it before end. The user's other sessions end,
+        unless ``end_others`` is False. ``session``: as ``SessionManager.verify`` returns it.
+        ``address``: the client's IP address, for the history. A wrong ``current`` password is
+        counted as a wrong password of a login is, in the session.
+
+        Raises InvalidCredentials, TooManyAttempts, PasswordRefused as :meth:`add` does, and
+        ImpersonationRefused in an impersonation: nothing was changed. Raises
+        RevocationPending when the password is replaced but the end of the other sessions is not
+        confirmed, and what ``SessionManager.elevate`` raises: the session then keeps its tokens.
+        """
+        if session.act is not None:
+            raise ImpersonationRefused(
+                "The password cannot be changed in an impersonation.", reason="impersonated"
+            )
+        self._run(
+            self._directory.change_password(
+                session.subject, current, new, address=address, known=session.session_id
+            )
+        )
+        if end_others:
+            self._sessions.revoke_all(session.subject, keep=session.session_id)
+        return self._sessions.elevate(
+            session,
+            self._sessions.config.levels[0],
+            for_seconds=for_seconds,
+            amr=("pwd",),
+            address=address,
+            password_changed=True,
+        )
+
     def set_password(self, username: str, password: str) -> Ended:
         """Replace a password and end all sessions of the user.
 
-        Raises UserNotFound, InvalidInput for a password of fewer than 8 characters, and
+        Raises UserNotFound, PasswordRefused as :meth:`add` does, and
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
         username = self.name_of(username)
         self._run(self._directory.set_password(username, password))
+        return self._sessions.revoke_all(username)
+
+    def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
+        """Add a user who has no password yet, and make a link by which the user sets one.
+
+        ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
+        makes another. Raises UserExists and InvalidInput.
+        """
+        name = self._run(self._directory.invite(username))
+        return self._run(self._directory.make_link(name, for_seconds=for_seconds))
+
+    def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
+        """Make a link by which a user sets a new password, once; an older link of the user ends.
+
+        Its ``token`` has to reach the user alone, and is kept nowhere. The password that the user
+        has goes on until then; if it is changed otherwise, or replaced by a better hash at a login,
+        the link ends. ``for_seconds``: how long the link may be used, 60 seconds to 14 days. Raises
+        UserNotFound and InvalidInput.
+        """
+        username = self.name_of(username)
+        return self._run(self._directory.make_link(username, for_seconds=for_seconds))
+
+    def user_of_link(self, token: str) -> str:
+        """Return the name of the user of a link that can be used; the link stays.
+
+        Raises LinkInvalid for any other ``token``.
+        """
+        return self._run(self._directory.open_link(token))
+
+    def use_link(self, token: str, password: str) -> Ended:
+        """Set the password of the user of a link, and end the link and all sessions of the user.
+
+        Raises LinkInvalid for a ``token`` that cannot be used, PasswordRefused as :meth:`add` does
+        (the link stays), and RevocationPending when the password is set but the end of the sessions
+        is not confirmed.
+        """
+        username = self._run(self._directory.use_link(token, password))
         return self._sessions.revoke_all(username)
 
     def disable(self, username: str) -> Ended:
@@ -164,6 +249,33 @@ class UserDirectory:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         username = self.name_of(username)
         self._run(self._directory.set_disabled(username, disabled=False))
+
+    def delete(self, username: str, *, erase: bool = False) -> Ended:
+        """Remove a user, and end all of the user's sessions.
+
+        ``erase``: what the store knows of the user is erased, too, as ``SessionManager.erase``
+        describes; otherwise the history stays until it expires. Bans of the name stay in force in
+        both cases: they hold for a user who is added under it again. Raises UserNotFound, and
+        RevocationPending when the end of the sessions is not confirmed: the user is then disabled,
+        and the call can be repeated.
+        """
+        username = self.name_of(username)
+        self._run(self._directory.set_disabled(username, disabled=True))
+        end = self._sessions.erase if erase else self._sessions.revoke_all
+        ended = end(username)
+        self._run(self._directory.remove(username))
+        return ended
+
+    def export(self, username: str) -> dict[str, Any]:
+        """Return what the store holds of a user, as plain JSON for the user's own eyes.
+
+        The members are those of ``SessionManager.export``, and ``user`` with ``name``, ``disabled``
+        and ``created_at``; None when the directory has no such user. No password hash is in it.
+        """
+        username = self.name_of(username)
+        user = self._run(self._directory.describe(username))
+        held = self._sessions.export(username)
+        return {"user": None if user is None else user.to_dict(), **held}
 
     def list(self) -> builtins.list[User]:
         """Return every user, sorted by name.

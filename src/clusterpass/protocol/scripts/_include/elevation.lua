@@ -18,7 +18,7 @@
 --@include record
 
 local ELEVATION_FORMAT, ELEVATION_BYTES = '>I4I4BBc8I4I4c16I4BI2', 49
-local KEEPS_OLDER, ENDS_OLDER = 1, 2
+local KEEPS_OLDER, ENDS_OLDER, OLDER_WAS_USED = 1, 2, 4
 local NOTHING_OLDER = {
     rotation = 0, digest = string.rep('\0', 16), refreshed = 0, burst = 0, burst_span = 0,
 }
@@ -27,7 +27,9 @@ local LAST_ROTATION = 4294967294
 
 -- The latest step-up of a session; nil: there is none that binds tokens. ``older``: the refresh
 -- token before it, with the members that a record has for its own; nil: not exchangeable.
--- ``ends_older``: whether the step-up ended the tokens that were issued before it.
+-- ``ends_older``: whether the step-up ended the tokens that were issued before it. ``older_used``:
+-- whether an access token of the last exchange before it was used, as far as was known at the last
+-- exchange of the record's own token (see use).
 local function read_elevation(session_id)
     local value = fields[elevation_field(session_id)]
     if not value or string.byte(value, 9) ~= 0 then
@@ -38,7 +40,8 @@ local function read_elevation(session_id)
     found.at, found.ends_at, _, flags, found.id, found.first, older.rotation, older.digest,
         older.refreshed, older.burst, older.burst_span = struct.unpack(ELEVATION_FORMAT, value)
     found.proved = string.sub(value, ELEVATION_BYTES + 1)
-    found.ends_older = flags >= ENDS_OLDER
+    found.ends_older = flags % OLDER_WAS_USED >= ENDS_OLDER
+    found.older_used = flags >= OLDER_WAS_USED
     if flags % ENDS_OLDER == KEEPS_OLDER then
         found.older = older
     end
@@ -48,6 +51,7 @@ end
 local function put_elevation(session_id, elevation)
     local older = elevation.older or NOTHING_OLDER
     local flags = (elevation.older and KEEPS_OLDER or 0) + (elevation.ends_older and ENDS_OLDER or 0)
+        + (elevation.older_used and OLDER_WAS_USED or 0)
     put(elevation_field(session_id), struct.pack(ELEVATION_FORMAT, elevation.at, elevation.ends_at,
         0, flags, elevation.id, elevation.first, older.rotation, older.digest, older.refreshed,
         older.burst, older.burst_span) .. elevation.proved)

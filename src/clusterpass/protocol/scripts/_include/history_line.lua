@@ -8,6 +8,7 @@
 
 local LOGIN, REFRESH, LOGOUT, REPLACEMENT, REVOCATION, BAN, UNBAN, REUSE = 1, 2, 3, 4, 5, 6, 7, 8
 local ELEVATION, IMPERSONATION, CLAIMS_CHANGE, EXPIRY, IDLENESS = 9, 10, 11, 12, 13
+local PASSWORD_CHANGE = 15
 local LONGEST_ENTRY = 64
 
 -- The field of line number ``index`` of the ring.

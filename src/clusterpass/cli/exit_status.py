@@ -1,0 +1,27 @@
+"""The exit statuses of every command, in one table."""
+
+from enum import IntEnum
+from typing import Final
+
+
+class ExitStatus(IntEnum):
+    """How a command ended. The numbers are stable."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO = 3
+    INTERRUPTED = 130
+
+
+MEANINGS: Final = {
+    ExitStatus.DONE: "done; what was checked is in order",
+    ExitStatus.FAILED: "an error, which standard error says in a sentence; or what was checked is"
+    " not in order (`doctor`, `config check`, `authz test`, `cluster status`, `demo`)",
+    ExitStatus.USAGE: "wrong usage: an unknown command, option or value; also the deployment"
+    " cannot be inspected (`doctor`)",
+    ExitStatus.NO: "the answer is no: the request is not allowed (`authz explain`), the subject"
+    " is banned (`bans check`)",
+    ExitStatus.INTERRUPTED: "Ctrl-C, or a question answered with no",
+}
+"""What each status says, for the documentation."""

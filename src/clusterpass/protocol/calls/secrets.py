@@ -1,0 +1,74 @@
+"""The calls that read and change the secrets of the namespace, of which there are three copies."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.script import ScriptCall, load_script
+
+COPIES: Final = len(SLOTS_WITH_CUTOFF)
+"""How many copies there are, on as many primaries where the cluster has them."""
+When = Literal["", "first", "always"]
+"""When a secret is added: if its name is new; if there is none of its kind, which the first two
+bytes of the name are; always, in place of another."""
+
+
+def read_secrets(
+    keyspace: Keyspace, copy: int, *, deadline: float | None = None
+) -> ScriptCall[dict[str, bytes]]:
+    """Read the copy of a number: the values by name. The script is ``scripts/read_secrets.lua``.
+
+    ``deadline``: seconds after which the call is given up; None: the store's own deadline.
+    """
+    slot = SLOTS_WITH_CUTOFF[copy % COPIES]
+    return ScriptCall(
+        load_script("read_secrets"),
+        (keyspace.secrets(slot),),
+        (),
+        _read_values,
+        deadline=deadline,
+    )
+
+
+def add_secrets(
+    keyspace: Keyspace,
+    copy: int,
+    secrets: Mapping[str, bytes],
+    *,
+    when: When = "",
+    tells: bool = False,
+    deadline: float | None = None,
+) -> ScriptCall[dict[str, bytes]]:
+    """Add values to the copy of a number; the reply is all of its values by name.
+
+    ``tells``: whether all processes that watch the store are told to ask again. ``deadline``: as
+    for :func:`read_secrets`. The script is ``scripts/add_secrets.lua``.
+    """
+    slot = SLOTS_WITH_CUTOFF[copy % COPIES]
+    channel = keyspace.channel() if tells else b""
+    pairs = [part for name, value in secrets.items() for part in (name.encode(), value)]
+    return ScriptCall(
+        load_script("add_secrets"),
+        (keyspace.secrets(slot),),
+        (when.encode(), channel, *pairs),
+        _read_values,
+        deadline=deadline,
+    )
+
+
+def take_lease(keyspace: Keyspace, *, owner: bytes, seconds: int) -> ScriptCall[bool]:
+    """Take the lease of whoever makes the next signing key; the reply is whether ``owner`` has it.
+
+    ``seconds``: how long it lasts. The script is ``scripts/take_lease.lua``.
+    """
+    return ScriptCall(
+        load_script("take_lease"),
+        (keyspace.key_lease(SLOTS_WITH_CUTOFF[0]),),
+        (owner, seconds),
+        bool,
+        confirm=False,
+    )
+
+
+def _read_values(raw: list[Any]) -> dict[str, bytes]:
+    return {name.decode(): value for name, value in zip(raw[::2], raw[1::2], strict=True)}

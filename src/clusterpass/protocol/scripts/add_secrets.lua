@@ -1,0 +1,35 @@
+#!lua
+-- Add secrets to one copy of those of the namespace. What is there stays as it is, unless it has to
+-- be replaced.
+--
+-- KEYS     1 one copy
+-- ARGV     1 when: '' where the name is new, 'first' where there is no name of its kind, 'always'
+--          2 channel in which the key is published, so that every process that watches the store
+--            asks again ('': nobody is told; nor where the user may not publish)
+--          3 name   4 value   5 name   6 value ...
+--          The first two bytes of a name are its kind.
+-- Returns  all names and values in turn
+
+local when = ARGV[1]
+
+local function has_kind(kind)
+    local flat = redis.call('HGETALL', KEYS[1])
+    for index = 1, #flat, 2 do
+        if string.sub(flat[index], 1, 2) == kind then
+            return true
+        end
+    end
+    return false
+end
+
+for index = 3, #ARGV, 2 do
+    local name, value = ARGV[index], ARGV[index + 1]
+    if when == 'always' or (when == 'first' and not has_kind(string.sub(name, 1, 2)))
+        or (when == '' and not redis.call('HGET', KEYS[1], name)) then
+        redis.call('HSET', KEYS[1], name, value)
+    end
+end
+if ARGV[2] ~= '' then
+    redis.pcall('PUBLISH', ARGV[2], KEYS[1])
+end
+return redis.call('HGETALL', KEYS[1])

@@ -1,0 +1,23 @@
+"""The addresses of one-time links, and how they reach their users."""
+
+from urllib.parse import urlencode
+
+from clusterpass import OneTimeLink
+from clusterpass.service.mail import LinkMail, MailKind
+from clusterpass.service.settings.accounts import LINK_PATH
+from clusterpass.service.settings.service import Settings
+
+
+def address_of_link(settings: Settings, token: str) -> str:
+    """Return the URL at which the user of a link sets a password.
+
+    It is at ``authz_portal`` or, where that is not set, at ``issuer`` and ``page_prefix``.
+    """
+    site = settings.authz_portal or f"{settings.issuer.rstrip('/')}{settings.page_prefix}"
+    return f"{site.rstrip('/')}{LINK_PATH}?{urlencode({'token': token})}"
+
+
+def mail_with(settings: Settings, kind: MailKind, made: OneTimeLink, to: str) -> LinkMail:
+    """Return the mail that brings ``made`` to its user at the address ``to``."""
+    address = address_of_link(settings, made.token)
+    return LinkMail(kind, to, made.username, address, made.expires_at)

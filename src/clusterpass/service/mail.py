@@ -1,0 +1,135 @@
+"""Mails with one-time links: by a mail server, or by a function of the operator's.
+
+A sender is called on a thread of its own and blocks until the mail is handed over. A link that
+could not be sent is worth nothing to anybody, as its token is kept nowhere.
+"""
+
+import asyncio
+import inspect
+import smtplib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any, Final, Literal
+
+from clusterpass import ClusterPassError, InvalidInput, MailFailed
+from clusterpass.service.calls.named_function import load_function
+from clusterpass.service.settings.accounts import ADDRESS, AccountSettings
+
+_TIMEOUT: Final = 10.0
+"""Seconds for the connection, and for each answer of the mail server."""
+_SUBJECTS: Final = {"invitation": "Set your password", "reset": "Set a new password"}
+_REASONS: Final = {
+    "invitation": "an account was made for you. Set your password here:",
+    "reset": "a new password was requested for your account. Set it here:",
+}
+
+
+MailKind = Literal["invitation", "reset"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMail:
+    """What is to be sent: a one-time link, to one address."""
+
+    kind: MailKind
+    """What the link is for."""
+    to: str
+    """The address of the user, as the administrator gave it."""
+    username: str
+    """The name of the user."""
+    link: str = field(repr=False)
+    """The URL; whoever has it can set the password."""
+    expires_at: int
+    """Until when it may be used, in seconds since the epoch."""
+
+
+Sender = Callable[[LinkMail], None]
+
+
+def make_sender(settings: AccountSettings) -> Sender | None:
+    """Return what sends mails; None where nothing does.
+
+    Raises ConfigurationError when ``mail_sender`` names no function.
+    """
+    if settings.mail_sender is not None:
+        return _CustomSender(load_function("mail_sender", settings.mail_sender))
+    return SmtpSender(settings) if settings.smtp_host is not None else None
+
+
+def check_address(sender: Sender | None, to: str) -> Sender:
+    """Return ``sender`` if a mail can be sent to ``to``; raise InvalidInput if not."""
+    if sender is None:
+        raise InvalidInput("no mails are sent here: set smtp_host or mail_sender")
+    if not ADDRESS.fullmatch(to) or not to.isprintable():
+        raise InvalidInput("send_to must be a mail address, such as alice@example.org")
+    return sender
+
+
+class SmtpSender:
+    """Hands mails over to a mail server."""
+
+    def __init__(self, settings: AccountSettings) -> None:
+        self._settings: Final = settings
+
+    def __call__(self, mail: LinkMail) -> None:
+        """Send ``mail``; raise MailFailed when the server does not take it."""
+        try:
+            with self._connected() as server:
+                server.send_message(self._message(mail))
+        except (OSError, ValueError, smtplib.SMTPException) as error:
+            raise MailFailed(reason=type(error).__name__) from error
+
+    def _connected(self) -> smtplib.SMTP:
+        settings = self._settings
+        host, port = settings.smtp_host or "", settings.smtp_port
+        context = ssl.create_default_context(cafile=settings.smtp_ca_file)
+        if settings.smtp_security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
+        else:
+            server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
+        try:
+            if settings.smtp_security == "starttls":
+                server.starttls(context=context)
+            if settings.smtp_username is not None and settings.smtp_password is not None:
+                server.login(settings.smtp_username, settings.smtp_password.get_secret_value())
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _message(self, mail: LinkMail) -> EmailMessage:
+        sent_from = self._settings.mail_from or ""
+        message = EmailMessage()
+        message["From"], message["To"] = sent_from, mail.to
+        message["Subject"] = _SUBJECTS[mail.kind]
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=sent_from.partition("@")[2])
+        message["Auto-Submitted"] = "auto-generated"
+        until = datetime.fromtimestamp(mail.expires_at, UTC)
+        message.set_content(
+            f"Hello {mail.username},\n\n{_REASONS[mail.kind]}\n\n{mail.link}\n\n"
+            f"The link can be used once, until {until:%Y-%m-%d %H:%M} UTC. If you did not expect"
+            " this mail, ignore it: nothing changes.\n"
+        )
+        return message
+
+
+class _CustomSender:
+    """Calls a function of the operator's."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function: Final = function
+
+    def __call__(self, mail: LinkMail) -> None:
+        try:
+            outcome = self._function(mail)
+            if inspect.iscoroutine(outcome):
+                asyncio.run(outcome)
+        except ClusterPassError:
+            raise
+        except Exception as error:
+            raise MailFailed(reason=type(error).__name__) from error

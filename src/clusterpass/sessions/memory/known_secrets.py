@@ -1,0 +1,195 @@
+"""The refresh secrets that this process knows: those of its configuration, or those of the store.
+
+The store holds three copies of a hash, on as many primaries: a name for each secret, and JSON.
+
+    "r:" + id    {"secret": 32 bytes in base64url, "created": milliseconds}
+                 {"wrapped": as key_encryption.py says, "created": milliseconds}
+                 {"retired": milliseconds}
+
+What is in one copy and not in another is put there by who notices. So names are never removed: a
+secret that is given up leaves its name, or who knows it would bring it back.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from clusterpass.config import Config
+from clusterpass.model.clock import Clock
+from clusterpass.model.errors import ConfigurationError, StoreFailed
+from clusterpass.protocol.calls.secrets import COPIES
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.tokens.encoding import decode_base64url, encode_base64url
+from clusterpass.tokens.key_encryption import KeyEncryptionKeys
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh import RefreshTokens
+from clusterpass.tokens.refresh_secrets import (
+    RefreshSecret,
+    read_refresh_secrets,
+    refresh_secret,
+)
+
+KIND: Final = "r:"
+_READ_AGAIN_AFTER: Final = 60.0
+_READ_THE_FIRST_TIMES_AFTER: Final = 1.0
+"""Seconds until the next copy is read, until this process has seen each one: who finds one empty
+fills it."""
+_PUT_OFF: Final = 5.0
+_SEARCH_AGAIN_AFTER: Final = 1.0
+_PUBLISHED_FOR: Final = 5_000
+"""Milliseconds for which a secret is known before it makes tokens, unless there is no other."""
+
+
+class KnownSecrets:
+    """Makes and accepts refresh tokens with the secrets that are known at the moment."""
+
+    def __init__(
+        self,
+        config: Config,
+        keyspace: Keyspace,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """``random_bytes``: returns n unpredictable bytes."""
+        self._config, self._clock, self._random_bytes = config, clock, random_bytes
+        self._keys = config.keys
+        self._purpose = f"clusterpass refresh secret {keyspace.namespace}".encode()
+        self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
+        self._stored: dict[str, bytes] = {}
+        self._read: dict[str, tuple[int, RefreshSecret]] = {}
+        self._tokens: RefreshTokens | None = None
+        self._due_at = -math.inf
+        self._searched_at = -math.inf
+        self._reads = 0
+        self.copy = 0
+        """The number of the copy that is read next."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the configuration has the secrets, so that the store is not asked."""
+        return bool(self._config.refresh_secrets)
+
+    @property
+    def latest(self) -> RefreshTokens | None:
+        """What makes and accepts tokens; None: no secret is known yet."""
+        if self._tokens is None and self.is_configured:
+            self._tokens = self._tokens_of(read_refresh_secrets(self._config.refresh_secrets))
+        return self._tokens
+
+    @property
+    def fresh(self) -> RefreshTokens | None:
+        """What makes and accepts tokens; None: the store has to be asked first."""
+        return self.latest if self.is_configured or self._clock.steady() < self._due_at else None
+
+    def replace_keys(self, keys: KeyRing) -> None:
+        """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
+        self._keys = keys
+        if self._read:
+            self._tokens = self._tokens_of(self._in_order())
+        elif self._tokens is not None:
+            self._tokens = self._tokens_of(read_refresh_secrets(self._config.refresh_secrets))
+
+    def may_search(self) -> bool:
+        """Whether all copies may be read for a secret that a token names and nobody here knows.
+
+        At most once a second: whoever sends made-up tokens must not make work for the store.
+        """
+        now = self._clock.steady()
+        if self.is_configured or now < self._searched_at + _SEARCH_AGAIN_AFTER:
+            return False
+        self._searched_at = now
+        return True
+
+    def put_off(self) -> None:
+        """Go on with what is known, and ask again soon: the store was unavailable."""
+        self._due_at = self._clock.steady() + _PUT_OFF
+
+    def proposal(self) -> dict[str, bytes]:
+        """A new secret, by its name, for a store that has none."""
+        secret = refresh_secret(self._random_bytes(32))
+        return {_name_of(secret): self._entry(secret.value, int(self._clock.wall() * 1000))}
+
+    def learn(self, values: Mapping[str, bytes]) -> None:
+        """Take note of a copy.
+
+        Raises ConfigurationError when a secret is wrapped by a key that is not configured, and
+        StoreFailed when one cannot be read.
+        """
+        for name, value in values.items():
+            if name.startswith(KIND) and not _is_retired(self._stored.get(name, b"")):
+                self._learn_one(name, value)
+        self._reads += 1
+        is_early = self._reads < COPIES
+        seconds = _READ_THE_FIRST_TIMES_AFTER if is_early else _READ_AGAIN_AFTER
+        self._due_at = self._clock.steady() + seconds
+        if self._read:
+            self._tokens = self._tokens_of(self._in_order())
+
+    def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
+        """What is known here and not in the copy that ``values`` are."""
+        return {name: value for name, value in self._stored.items() if name not in values}
+
+    def unwrapped(self) -> dict[str, bytes]:
+        """The secrets that are stored otherwise than the configuration asks for, as it does."""
+        if not self._wrapping:
+            return {}
+        return {
+            name: self._entry(secret.value, created)
+            for name, (created, secret) in self._read.items()
+            if json.loads(self._stored[name]).get("wrapped", "").partition(".")[0]
+            != self._wrapping.first
+        }
+
+    def _learn_one(self, name: str, value: bytes) -> None:
+        if self._stored.get(name) == value:
+            return
+        try:
+            entry = json.loads(value)
+            if "retired" in entry:
+                self._read.pop(name, None)
+            else:
+                self._read[name] = int(entry["created"]), refresh_secret(self._open(name, entry))
+        except ConfigurationError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise StoreFailed(f"the refresh secret {name!r} in the store cannot be read") from None
+        self._stored[name] = value
+
+    def _open(self, name: str, entry: Mapping[str, Any]) -> bytes:
+        if "wrapped" in entry:
+            return self._wrapping.unwrap(entry["wrapped"], self._purpose)
+        return decode_base64url(entry["secret"])
+
+    def _entry(self, secret: bytes, created: int) -> bytes:
+        if self._wrapping:
+            members: dict[str, Any] = {"wrapped": self._wrapping.wrap(secret, self._purpose)}
+        else:
+            members = {"secret": encode_base64url(secret)}
+        return json.dumps({**members, "created": created}).encode()
+
+    def _in_order(self) -> tuple[RefreshSecret, ...]:
+        """The newest first, of those that every process has had the time to read."""
+        settled = int(self._clock.wall() * 1000) - _PUBLISHED_FOR
+        by_age = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]))
+        young = [each for _, (created, each) in by_age if created > settled]
+        old = [each for _, (created, each) in by_age if created <= settled]
+        return (*reversed(old), *young)
+
+    def _tokens_of(self, secrets: tuple[RefreshSecret, ...]) -> RefreshTokens:
+        config = self._config
+        return RefreshTokens(
+            secrets,
+            self._random_bytes,
+            issuer=config.issuer,
+            audience=config.audience,
+            older_keys=[key for key in self._keys.all() if key.can_derive],
+        )
+
+
+def _name_of(secret: RefreshSecret) -> str:
+    return KIND + encode_base64url(secret.id)
+
+
+def _is_retired(value: bytes) -> bool:
+    return b'"retired"' in value

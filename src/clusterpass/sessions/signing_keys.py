@@ -1,0 +1,175 @@
+"""Reads the signing keys from the store, makes the next one when it is time, and revokes one."""
+
+import secrets
+from dataclasses import replace
+from typing import Final
+
+from clusterpass.model.errors import InvalidInput, StoreUnavailable
+from clusterpass.protocol.calls.secrets import (
+    COPIES,
+    When,
+    add_secrets,
+    read_secrets,
+    take_lease,
+)
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
+from clusterpass.tokens.managed_keys import ManagedKey
+
+_SHARE_OF_A_COPY: Final = 0.3
+_LEASE_SECONDS: Final = 10
+
+
+class SigningKeys:
+    """The keys of the store, for the verbs of one manager."""
+
+    def __init__(self, known: KnownKeys, keyspace: Keyspace, deadline: float) -> None:
+        """``deadline``: seconds after which the store gives up on a call."""
+        self._known = known
+        self._keyspace = keyspace
+        self._deadline = deadline
+        self._owner = secrets.token_bytes(8)
+
+    def ensure(self) -> Flow[None]:
+        """Know the keys as they are now; make the first or the next one when it is time.
+
+        At most one round trip a second. Raises StoreUnavailable when no key is known and no copy
+        can be read, ConfigurationError when a private half does not open.
+        """
+        known = self._known
+        if not known.is_due:
+            return
+        try:
+            asks_all, known.asks_all = known.asks_all, False
+            yield from self._read(all_copies=asks_all)
+            yield from self._rotate_when_due()
+        except StoreUnavailable:
+            if not known.is_known:
+                raise
+        known.use()
+
+    def search(self) -> Flow[bool]:
+        """Ask for a key that nobody here knows; return whether the store was asked.
+
+        At most once a second: whoever sends made-up tokens must not make work for the store.
+        """
+        if not self._known.may_search():
+            return False
+        yield from self._read(all_copies=True)
+        self._known.use()
+        return True
+
+    def prepare(self, *, asks: bool) -> Flow[None]:
+        """Know the keys before a token is verified; ``asks``: as they are now, not as they were."""
+        if asks or not self._known.is_known:
+            yield from self.ensure()
+
+    def list(self) -> Flow[tuple[ManagedKey, ...]]:
+        """Return all keys, the oldest first."""
+        yield from self._read(all_copies=True)
+        self._known.use()
+        return tuple(self._known.schedule().described())
+
+    def rotate(self) -> Flow[tuple[ManagedKey, ...]]:
+        """Make a key that signs after ``publish_before``, unless the next one is there already."""
+        known = self._known
+        yield from self._read(all_copies=True)
+        if not any(each.state == "next" for each in known.schedule().described()):
+            yield from self._write(known.made(known.now() + known.how.publish_before))
+        known.use()
+        return tuple(known.schedule().described())
+
+    def revoke(self, kid: str) -> Flow[tuple[ManagedKey, ...]]:
+        """Let no token of a key be accepted any more; if it signs, another one does at once."""
+        known = self._known
+        yield from self._read(all_copies=True)
+        key = known.find(kid)
+        if key is None:
+            raise InvalidInput(f"there is no key {kid!r}; see: clusterpass keys list")
+        if not key.revoked:
+            active = known.schedule().active
+            if active is not None and active.kid == kid:
+                yield from self._write(known.made(known.now()))
+            revoked = replace(key, revoked=known.now())
+            yield from self._write({KIND + kid: revoked.encode()}, always=True)
+        known.use()
+        return tuple(known.schedule().described())
+
+    def _rotate_when_due(self) -> Flow[None]:
+        known = self._known
+        begins = known.schedule().next_begins(known.how)
+        if begins is None:
+            return
+        if known.schedule().active is not None:
+            answer: Answer[bool] = yield take_lease(
+                self._keyspace, owner=self._owner, seconds=_LEASE_SECONDS
+            )
+            if not answer.reply:
+                return
+            yield from self._read(all_copies=True)  # the one that had the lease before
+            begins = known.schedule().next_begins(known.how)
+            if begins is None:
+                return
+            yield from self._write(known.made(begins))
+        else:  # nobody is waited for: of several first keys, one is taken by all
+            yield from self._write(known.made(begins), first=True)
+
+    def _read(self, *, all_copies: bool) -> Flow[None]:
+        known, start = self._known, self._known.copy
+        failure: StoreUnavailable | None = None
+        answered = 0
+        for copy in range(start, start + COPIES):
+            is_last = copy == start + COPIES - 1 and not answered
+            deadline = None if is_last else self._deadline * _SHARE_OF_A_COPY
+            try:
+                answer: Answer[dict[str, bytes]] = yield read_secrets(
+                    self._keyspace, copy, deadline=deadline
+                )
+                known.learn(answer.reply)
+                yield from self._complete(copy, answer.reply)
+            except StoreUnavailable as error:
+                failure = error
+                continue
+            answered += 1
+            known.copy = (copy + 1) % COPIES
+            if not all_copies:
+                break
+        if not answered:
+            assert failure is not None
+            raise failure
+
+    def _complete(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
+        """Put into a copy what it lacks, and what another key from outside wraps there."""
+        lacking = self._known.lacking(values) | self._known.rewrapped()
+        if lacking:
+            answer: Answer[dict[str, bytes]] = yield add_secrets(
+                self._keyspace, copy, lacking, when="always", tells=True
+            )
+            self._known.learn(answer.reply)
+
+    def _write(
+        self, values: dict[str, bytes], *, always: bool = False, first: bool = False
+    ) -> Flow[None]:
+        """Write to every copy that can be reached; raise StoreUnavailable when none can."""
+        failure: StoreUnavailable | None = None
+        written = 0
+        for copy in range(COPIES):
+            when: When = "always" if always else "first" if first and not written else ""
+            try:
+                answer: Answer[dict[str, bytes]] = yield add_secrets(
+                    self._keyspace, copy, values, when=when, tells=True
+                )
+            except StoreUnavailable as error:
+                failure = error
+                continue
+            written += 1
+            self._known.learn(answer.reply)
+            if first:
+                # Another process may have been first: its key is the one.
+                values = {
+                    name: value for name, value in answer.reply.items() if name.startswith(KIND)
+                }
+        if not written:
+            assert failure is not None
+            raise failure

@@ -1,0 +1,218 @@
+"""Signing keys that the store holds: what is stored of one, and which is used for what at a time.
+
+A key is published before it signs, signs until the next one does, and verifies until its last token
+has expired. Its private half is wrapped by a key from outside (``key_encryption_keys``).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Self, get_args
+
+from clusterpass.model.errors import ConfigurationError, StoreFailed
+from clusterpass.model.json_form import Value
+from clusterpass.tokens.algorithms import SigningAlgorithm
+from clusterpass.tokens.encoding import encode_json
+from clusterpass.tokens.key_encryption import KeyEncryptionKeys
+from clusterpass.tokens.keyring import KeyRing
+
+KeyState = Literal["next", "active", "passive", "retired", "revoked"]
+_MARGIN: Final = 300
+"""Seconds for which a key verifies beyond the lifetime of its last token, as clocks differ."""
+_DAY: Final = 86_400
+_TEN_YEARS: Final = 3660 * _DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedKeys:
+    """How the keys in the store are made and rotated. All processes of a store need the same."""
+
+    algorithm: SigningAlgorithm = "EdDSA"
+    """The algorithm of new keys; none that is symmetric."""
+    rotate_after: int = 90 * _DAY
+    """Seconds for which a key signs (at least an hour)."""
+    publish_before: int = _DAY
+    """Seconds for which a key is published before it signs, so that resource servers that keep the
+    key set know it (at least a minute, and less than ``rotate_after``)."""
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in get_args(SigningAlgorithm) or self.algorithm == "HS256":
+            raise ConfigurationError(
+                f"keys in the store cannot have the algorithm {self.algorithm!r}; use EdDSA,"
+                " Ed25519, ES256 or RS256"
+            )
+        for name, least in (("rotate_after", 3600), ("publish_before", 60)):
+            value = getattr(self, name)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int)
+                or not (least <= value <= _TEN_YEARS)
+            ):
+                raise ConfigurationError(f"{name} must be at least {least} seconds")
+        if self.publish_before >= self.rotate_after:
+            raise ConfigurationError("publish_before must be shorter than rotate_after")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key as the store holds it; times are seconds since the epoch."""
+
+    kid: str
+    """The id of the key."""
+    public: Mapping[str, Any]
+    """The public half as a JWK."""
+    wrapped: str
+    """The private half as a JWK, wrapped."""
+    created: int
+    """When the key was made."""
+    signs_from: int
+    """From when on it signs."""
+    revoked: int = 0
+    """When it was revoked; 0: it was not."""
+
+    def encode(self) -> bytes:
+        """The key as stored."""
+        members = {name: getattr(self, name) for name in self.__slots__ if name != "kid"}
+        return encode_json(members)
+
+    @classmethod
+    def decode(cls, kid: str, value: bytes) -> Self:
+        """Return the key that :meth:`encode` wrote; raises StoreFailed when it cannot be read."""
+        try:
+            members = json.loads(value)
+            found = cls(kid, **members)
+            is_whole = found.public["kid"] == kid and isinstance(found.signs_from, int)
+        except (ValueError, TypeError, KeyError):
+            is_whole = False
+        if not is_whole:
+            raise StoreFailed(f"the key {kid!r} in the store cannot be read")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedKey(Value):
+    """One key in the store, as an operator sees it; times are seconds since the epoch."""
+
+    kid: str
+    """The id of the key."""
+    algorithm: str
+    """Its algorithm."""
+    state: KeyState
+    """``next``: published, does not sign yet; ``active``: signs; ``passive``: verifies until its
+    last token has expired; ``retired``: that has happened; ``revoked``: none of its tokens is
+    accepted."""
+    created: int
+    """When the key was made."""
+    signs_from: int
+    """From when on it signs."""
+    signs_until: int | None
+    """When the next key signs; None: that is not made yet, or the key never signs."""
+    verifies_until: int | None
+    """When its last token will have expired; None: it still signs, or will."""
+
+
+class KeySchedule:
+    """Which of the stored keys is used for what."""
+
+    def __init__(self, keys: Iterable[StoredKey], now: float, token_seconds: int) -> None:
+        """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
+        self._now, self._after = now, token_seconds + _MARGIN
+        everything = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
+        self._revoked: Final = [each for each in everything if each.revoked]
+        self._keys: Final = [each for each in everything if not each.revoked]
+
+    @property
+    def active(self) -> StoredKey | None:
+        """The key that signs; None: there is none."""
+        begun = [each for each in self._keys if each.signs_from <= self._now]
+        # Where none has begun, all that were there are revoked: the first one begins at once.
+        return begun[-1] if begun else next(iter(self._keys), None)
+
+    def usable(self) -> list[StoredKey]:
+        """The keys that verify, the one that signs first."""
+        active = self.active
+        others = [
+            each
+            for each, until in zip(self._keys, self._verified_until(), strict=True)
+            if each is not active and (until is None or until > self._now)
+        ]
+        return [] if active is None else [active, *reversed(others)]
+
+    def described(self) -> list[ManagedKey]:
+        """All keys, the oldest first."""
+        shown = []
+        active = self.active
+        ends = [*self._begins()[1:], None]
+        for each, ends_at, until in zip(self._keys, ends, self._verified_until(), strict=True):
+            state: KeyState = "active" if each is active else "passive"
+            if each is not active and each.signs_from > self._now:
+                state = "next"
+            elif until is not None and until <= self._now:
+                state = "retired"
+            shown.append(_described(each, state, ends_at, until))
+        shown += [_described(each, "revoked", None, each.revoked) for each in self._revoked]
+        return sorted(shown, key=lambda each: (each.created, each.signs_from, each.kid))
+
+    def next_begins(self, how: ManagedKeys) -> int | None:
+        """When a key that is made now is to sign; None: no key has to be made now."""
+        active, begins = self.active, self._begins()
+        if active is None:
+            return int(self._now)
+        if any(each > self._now for each in begins):
+            return None
+        due = active.signs_from + how.rotate_after
+        if self._now < due - how.publish_before:
+            return None
+        return int(max(due, self._now + how.publish_before))
+
+    def _begins(self) -> list[int]:
+        return [each.signs_from for each in self._keys]
+
+    def _verified_until(self) -> list[int | None]:
+        return [
+            None if following is None else following + self._after
+            for following in [*self._begins()[1:], None][: len(self._keys)]
+        ]
+
+
+def _described(key: StoredKey, state: KeyState, ends: int | None, until: int | None) -> ManagedKey:
+    algorithm = str(key.public.get("alg", ""))
+    return ManagedKey(key.kid, algorithm, state, key.created, key.signs_from, ends, until)
+
+
+def make_key(
+    how: ManagedKeys, wrapping: KeyEncryptionKeys, purpose: bytes, *, now: int, signs_from: int
+) -> StoredKey:
+    """Return a new key that signs from ``signs_from`` on."""
+    from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
+
+    key = SigningKey.generate(how.algorithm)
+    wrapped = wrapping.wrap(encode_json(key.jwk(private=True)), purpose + key.kid.encode())
+    return StoredKey(key.kid, key.jwk(private=False), wrapped, now, signs_from)
+
+
+def ring_of(
+    keys: Iterable[StoredKey], wrapping: KeyEncryptionKeys, purpose: bytes, how: ManagedKeys
+) -> KeyRing:
+    """Return the ring of ``keys``, the first of which signs.
+
+    Raises ConfigurationError when the private half of one does not open.
+    """
+    from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
+
+    found = []
+    for number, each in enumerate(keys):
+        if number == 0:
+            opened = wrapping.unwrap(each.wrapped, purpose + each.kid.encode())
+            found.append(SigningKey.from_jwk(json.loads(opened)))
+        else:
+            found.append(SigningKey.from_jwk(each.public))
+    return KeyRing(found, managed=how)
+
+
+def rewrapped(key: StoredKey, wrapping: KeyEncryptionKeys, purpose: bytes) -> StoredKey | None:
+    """Return ``key`` wrapped by the first of the keys from outside; None: it is already."""
+    if key.wrapped.partition(".")[0] == wrapping.first:
+        return None
+    place = purpose + key.kid.encode()
+    return replace(key, wrapped=wrapping.wrap(wrapping.unwrap(key.wrapped, place), place))

@@ -1,0 +1,210 @@
+"""Signing keys in the store: made, published, rotated, revoked, and followed by every process."""
+
+import dataclasses
+import time
+
+import pytest
+
+from clusterpass import (
+    ConfigurationError,
+    InvalidInput,
+    KeyRing,
+    ManagedKeys,
+    StoreUnavailable,
+    TokenKeyUnknown,
+    TokenVerifier,
+)
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.managed_keys import StoredKey
+
+from .stored import home_of, new_namespace, opened_apart
+
+HOW = ManagedKeys(rotate_after=86_400, publish_before=3600)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return new_namespace()
+
+
+@pytest.fixture
+def in_store(config):
+    return dataclasses.replace(
+        config, keys=KeyRing.in_store(HOW), key_encryption_keys=(new_encryption_key(),)
+    )
+
+
+def states(keys) -> list[str]:
+    return [key.state for key in keys]
+
+
+def copies(engine, namespace: str) -> list[dict[bytes, bytes]]:
+    found = []
+    for slot in SLOTS_WITH_CUTOFF:
+        key = Keyspace(namespace).secrets(slot)
+        with home_of(engine, key) as client:
+            held = client.hgetall(key)
+            found.append({name: held[name] for name in held if name.startswith(b"k:")})
+    return found
+
+
+def shift(engine, namespace: str, seconds: int) -> None:
+    """Let every key in the store be that much older."""
+    for slot in SLOTS_WITH_CUTOFF:
+        name = Keyspace(namespace).secrets(slot)
+        with home_of(engine, name) as client:
+            for kid, value in client.hgetall(name).items():
+                if kid.startswith(b"k:"):
+                    key = StoredKey.decode(kid[2:].decode(), value)
+                    older = dataclasses.replace(
+                        key, created=key.created - seconds, signs_from=key.signs_from - seconds
+                    )
+                    client.hset(name, kid, older.encode())
+
+
+def test_the_first_process_makes_a_key_and_all_use_it(engine, in_store, namespace):
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+    ):
+        assert in_store.keys.public_jwks() == {"keys": []}, "nobody accepts the key of before"
+        pair = one.login("alice")
+        assert two.verify(pair.access_token).subject == "alice"
+        assert two.refresh(pair.refresh_token).session_id == pair.session_id
+        (key,) = one.keys.list()
+        assert (key.state, key.algorithm) == ("active", "EdDSA")
+        assert [each["kid"] for each in one.config.keys.public_jwks()["keys"]] == [key.kid]
+    first, *others = copies(engine, namespace)
+    assert others == [first, first]
+    (value,) = first.values()
+    assert b'"d"' not in value
+
+
+def test_a_key_is_published_before_it_signs_and_verifies_after(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        old = manager.login("alice")
+    shift(engine, namespace, HOW.rotate_after - HOW.publish_before)
+    with opened_apart(engine, in_store, namespace) as manager:
+        manager.login("bob")
+        keys = manager.keys.list()
+        assert states(keys) == ["active", "next"]
+        assert abs(keys[1].signs_from - time.time() - HOW.publish_before) < 60
+        outside = TokenVerifier(
+            KeyRing.from_jwks(manager.config.keys.public_jwks()),
+            issuer=in_store.issuer,
+            audience=in_store.audience,
+        )
+    shift(engine, namespace, HOW.publish_before)
+    with opened_apart(engine, in_store, namespace) as manager:
+        pair = manager.login("carol")
+        assert states(manager.keys.list()) == ["passive", "active"]
+        assert outside.verify(pair.access_token).subject == "carol", "who kept the set knows it"
+        assert manager.verify(old.access_token).subject == "alice"
+        assert manager.keys.list()[0].verifies_until is not None
+    shift(engine, namespace, in_store.access_lifetime + 600)
+    with opened_apart(engine, in_store, namespace) as manager:
+        assert states(manager.keys.list()) == ["retired", "active"]
+        assert len(manager.config.keys) == 1
+        assert manager.refresh(old.refresh_token).subject == "alice"
+
+
+def test_processes_make_one_next_key(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        manager.login("alice")
+    shift(engine, namespace, HOW.rotate_after)
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+        opened_apart(engine, in_store, namespace) as three,
+    ):
+        for manager in (one, two, three):
+            manager.login("bob")
+        for manager in (one, two, three):
+            assert states(manager.keys.list()) == ["active", "next"]
+
+
+def test_a_revoked_key_is_refused_everywhere_and_nobody_is_logged_out(engine, in_store, namespace):
+    strict = dataclasses.replace(in_store, verification="strict")
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+        opened_apart(engine, strict, namespace) as third,
+    ):
+        pair = one.login("alice")
+        one.keys.rotate()
+        for manager in (two, third):
+            for _ in range(3):
+                assert manager.verify(pair.access_token).subject == "alice"
+        leaked = one.config.keys.signing_key.kid
+        revoked = one.keys.revoke(leaked)
+        assert sorted(states(revoked)) == ["active", "next", "revoked"]
+        assert next(key.kid for key in revoked if key.state == "revoked") == leaked
+        for manager in (one, two, third):
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    manager.verify(pair.access_token)
+                except TokenKeyUnknown:
+                    break
+                assert time.monotonic() < deadline
+        newer = two.refresh(pair.refresh_token)
+        assert one.verify(newer.access_token).session_id == pair.session_id
+        assert one.keys.revoke(leaked) == revoked, "again"
+        with pytest.raises(InvalidInput, match="there is no key"):
+            one.keys.revoke("unknown")
+
+
+def test_copies_are_filled_and_wrapped_anew(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        manager.login("alice")
+        before = copies(engine, namespace)[0]
+        for number in (0, 2):
+            key = Keyspace(namespace).secrets(SLOTS_WITH_CUTOFF[number])
+            with home_of(engine, key) as client:
+                client.delete(key)
+        manager.keys.list()
+        assert copies(engine, namespace) == [before] * 3
+    newer = new_encryption_key()
+    both = dataclasses.replace(in_store, key_encryption_keys=(newer, *in_store.key_encryption_keys))
+    with opened_apart(engine, both, namespace) as manager:
+        manager.keys.list()
+        for _ in range(3):  # a second later each
+            manager._flows.context.secrets._known._due_at = 0.0
+            manager.login("alice")
+    assert copies(engine, namespace)[0] != before
+    alone = dataclasses.replace(in_store, key_encryption_keys=(newer,))
+    with opened_apart(engine, alone, namespace) as manager:
+        assert manager.login("bob").subject == "bob"
+    with (
+        opened_apart(engine, in_store, namespace) as manager,
+        pytest.raises(ConfigurationError, match="key encryption key"),
+    ):
+        manager.login("carol")
+
+
+def test_what_is_missing_is_said(engine, config, in_store, open_manager):
+    with pytest.raises(ConfigurationError, match="key_encryption_keys"):
+        dataclasses.replace(config, keys=KeyRing.in_store())
+    with pytest.raises(ConfigurationError, match=r"KeyRing.in_store"):
+        open_manager(config).keys.list()
+    for wrong in (
+        {"algorithm": "HS256"},
+        {"algorithm": "none"},
+        {"rotate_after": 60},
+        {"publish_before": 1},
+        {"rotate_after": 3600, "publish_before": 3600},
+    ):
+        with pytest.raises(ConfigurationError):
+            ManagedKeys(**wrong)
+
+
+def test_without_a_store_nothing_is_signed(in_store):
+    from clusterpass import SessionManager
+
+    with SessionManager.from_url(
+        "redis://127.0.0.1:1?deadline=0.3&timeout=0.2&replica_wait=0.1", in_store
+    ) as lone:
+        for act in (lambda: lone.login("alice"), lambda: lone.verify("a.b.c"), lone.keys.list):
+            with pytest.raises(StoreUnavailable):
+                act()

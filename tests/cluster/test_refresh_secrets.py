@@ -1,0 +1,180 @@
+"""Refresh tokens outlive signing keys: their secrets lie in the store or in the configuration."""
+
+import dataclasses
+import json
+import threading
+
+import pytest
+
+from clusterpass import ConfigurationError, InvalidRefreshToken, KeyRing, SessionManager
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
+
+from .stored import home_of, new_namespace, opened_apart
+
+
+@pytest.fixture
+def namespace() -> str:
+    return new_namespace()
+
+
+def copies(engine, namespace: str) -> list[dict[bytes, bytes]]:
+    found = []
+    for slot in SLOTS_WITH_CUTOFF:
+        key = Keyspace(namespace).secrets(slot)
+        with home_of(engine, key) as client:
+            found.append(client.hgetall(key))
+    return found
+
+
+def lose(engine, namespace: str, *numbers: int) -> None:
+    for number in numbers:
+        key = Keyspace(namespace).secrets(SLOTS_WITH_CUTOFF[number])
+        with home_of(engine, key) as client:
+            client.delete(key)
+
+
+def with_new_key(config):
+    return dataclasses.replace(config, keys=KeyRing.generate())
+
+
+def test_nobody_is_logged_out_when_the_signing_key_is_dropped(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+    with opened_apart(engine, with_new_key(config), namespace) as manager:
+        newer = manager.refresh(pair.refresh_token)
+        assert newer.session_id == pair.session_id
+        assert manager.refresh(pair.refresh_token).refresh_token == newer.refresh_token
+        assert manager.verify(newer.access_token).subject == "alice"
+        manager.logout(newer.refresh_token)
+
+
+def test_the_store_has_three_copies_and_one_is_enough(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+    assert len(copies(engine, namespace)[0]) == 1
+    assert copies(engine, namespace) == copies(engine, namespace)[:1] * 3
+    for lost in ((0, 1), (1, 2), (0, 2)):
+        lose(engine, namespace, *lost)
+        with opened_apart(engine, config, namespace) as manager:
+            for _ in range(3):
+                pair = manager.refresh(pair.refresh_token)
+                manager._flows.context.secrets._known._due_at = 0.0  # a second, or a minute, later
+
+
+def test_whoever_notices_fills_the_copies(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+        before = copies(engine, namespace)
+        lose(engine, namespace, 0)
+        with opened_apart(engine, config, namespace) as other:
+            other.refresh(pair.refresh_token)
+        assert copies(engine, namespace) == before
+        lose(engine, namespace, 0, 1, 2)
+        manager._flows.context.secrets._known._due_at = 0.0  # a second, or a minute, later
+        manager.login("alice")
+        assert copies(engine, namespace) == before, "of what it knew"
+
+
+def test_processes_that_begin_at_once_agree(engine, config, namespace):
+    if engine[1] != "sync":
+        pytest.skip("threads of the synchronous face are enough")
+    url = f"{engine[0].url}?namespace={namespace}"
+    managers = [SessionManager.from_url(url, config) for _ in range(4)]
+    pairs: dict[int, str] = {}
+    start = threading.Barrier(4)
+
+    def log_in(number: int) -> None:
+        start.wait()
+        pairs[number] = managers[number].login(f"user-{number}").refresh_token
+
+    threads = [threading.Thread(target=log_in, args=(number,)) for number in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    for made in pairs.values():
+        token = made
+        for manager in managers:
+            token = manager.refresh(token).refresh_token
+    for manager in managers:
+        manager.close()
+
+
+def test_secrets_of_the_configuration_stay_out_of_the_store(engine, config, namespace):
+    old, new = new_refresh_secret(), new_refresh_secret()
+    with opened_apart(
+        engine, dataclasses.replace(config, refresh_secrets=(old,)), namespace
+    ) as manager:
+        pair = manager.login("alice")
+    assert copies(engine, namespace) == [{}, {}, {}]
+    both = dataclasses.replace(with_new_key(config), refresh_secrets=(new, old))
+    with opened_apart(engine, both, namespace) as manager:
+        pair = manager.refresh(pair.refresh_token)
+    only_new = dataclasses.replace(both, refresh_secrets=(new,))
+    with opened_apart(engine, only_new, namespace) as manager:
+        pair = manager.refresh(pair.refresh_token)
+    only_old = dataclasses.replace(both, refresh_secrets=(old,))
+    with (
+        opened_apart(engine, only_old, namespace) as manager,
+        pytest.raises(InvalidRefreshToken) as refusal,
+    ):
+        manager.refresh(pair.refresh_token)
+    assert refusal.value.reason == "mismatch"
+
+
+def test_another_audience_is_refused_and_ends_nothing(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+        for change in ({"audience": "blog"}, {"issuer": "https://other.example"}):
+            other = dataclasses.replace(config, **change)
+            with (
+                opened_apart(engine, other, namespace) as elsewhere,
+                pytest.raises(InvalidRefreshToken) as refusal,
+            ):
+                elsewhere.refresh(pair.refresh_token)
+            assert refusal.value.reason == "mismatch"
+        assert manager.refresh(pair.refresh_token).session_id == pair.session_id
+
+
+def test_secrets_are_wrapped_once_there_is_a_key(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+    (value,) = copies(engine, namespace)[0].values()
+    assert "secret" in json.loads(value)
+    key, newer = new_encryption_key(), new_encryption_key()
+    for keys in ((key,), (newer, key), (newer,)):
+        sealed = dataclasses.replace(config, key_encryption_keys=keys)
+        for copy in range(3):
+            with opened_apart(engine, sealed, namespace) as manager:
+                manager._flows.context.secrets._known.copy = copy
+                pair = manager.refresh(pair.refresh_token)
+        for stored in copies(engine, namespace):
+            (value,) = stored.values()
+            assert json.loads(value).keys() == {"wrapped", "created"}
+    with (
+        opened_apart(engine, config, namespace) as manager,
+        pytest.raises(ConfigurationError, match="key encryption key"),
+    ):
+        manager.refresh(pair.refresh_token)
+
+
+def test_a_token_of_a_new_secret_is_looked_up(engine, config, namespace):
+    with (
+        opened_apart(engine, config, namespace) as manager,
+        opened_apart(engine, config, namespace) as other,
+    ):
+        manager.login("alice")
+        known = other._flows.context.secrets._known
+        other.login("bob")
+        fresh = known.proposal()
+        for slot in SLOTS_WITH_CUTOFF:
+            key = Keyspace(namespace).secrets(slot)
+            with home_of(engine, key) as client:
+                client.hset(key, mapping=fresh)
+        known.learn(fresh)
+        known._read = {name: known._read[name] for name in fresh}
+        known.learn({})
+        token = other.login("carol").refresh_token
+        assert manager.refresh(token).subject == "carol"

@@ -1,0 +1,134 @@
+"""The composition: its file against the specification, its nodes and its commands as processes."""
+
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clusterpass.doctor import DoctorOptions, examine
+from clusterpass.embedded.binary import find_server
+from tests.ports import free_port
+
+from .programs import DEPLOY, program, run, said
+
+FOLDER = DEPLOY / "compose"
+COMPOSE = FOLDER / "compose.yaml"
+PASSWORD = "letters0and1digits"
+SERVICES = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
+NODES = [name for name in SERVICES if name.startswith("valkey-")]
+
+
+def test_it_follows_the_specification_of_compose(tmp_path):
+    done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
+    assert done.returncode == 0, said(done)
+    broken = tmp_path / "compose.yaml"
+    broken.write_text(COMPOSE.read_text("utf-8").replace("cap_drop", "cap_dropped"))
+    assert run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", broken).returncode
+
+
+def test_its_style_is_that_of_the_linter():
+    done = run("yamllint", "--strict", "-c", DEPLOY / ".yamllint.yaml", COMPOSE)
+    assert done.returncode == 0, said(done)
+
+
+def test_every_variable_is_in_the_example_of_the_environment():
+    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", COMPOSE.read_text("utf-8")))
+    example = (FOLDER / ".env.example").read_text("utf-8")
+    assert asked == set(re.findall(r"^(\w+)=", example, re.M))
+
+
+def test_every_node_has_a_volume_and_an_address_of_its_own():
+    assert len(NODES) == 6
+    volumes = {SERVICES[name]["volumes"][1] for name in NODES}
+    addresses = {SERVICES[name]["networks"]["cluster"]["ipv4_address"] for name in NODES}
+    assert len(volumes) == len(addresses) == 6
+    (form,) = [text for text in SERVICES["form"]["command"] if "--cluster create" in text]
+    assert set(re.findall(r"([\d.]+):6379", form)) == addresses
+
+
+def test_the_service_is_stopped_as_slowly_as_it_stops():
+    from clusterpass.service.supervisor import GRACE_SECONDS
+
+    for name in ("auth-1", "auth-2"):
+        assert int(SERVICES[name]["stop_grace_period"].rstrip("s")) > GRACE_SECONDS
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[dict[str, int]]:
+    """The six nodes, started by their own commands: their addresses and their ports here."""
+    running: list[subprocess.Popen[bytes]] = []
+    ports = {}
+    environment = {"VALKEY_PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
+    try:
+        for name in NODES:
+            port, folder = free_port(), tmp_path / name
+            folder.mkdir()
+            ports[SERVICES[name]["networks"]["cluster"]["ipv4_address"]] = port
+            command = SERVICES[name]["command"][-1].replace("$$", "$")
+            here = folder / "valkey.conf"
+            lines = (FOLDER / "valkey.conf").read_text("utf-8")
+            here.write_text(f"{lines}\nport {port}\ndir {folder}\nbind 127.0.0.1\n")
+            was = "valkey-server /etc/valkey/valkey.conf -"
+            assert was in command
+            with (folder / "log").open("wb") as log:
+                running.append(
+                    subprocess.Popen(
+                        ["sh", "-c", command.replace(was, f"{find_server()} {here} -")],
+                        env=environment,
+                        stdout=log,
+                        stderr=log,
+                    )
+                )
+        yield ports
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def await_health(port: int, environment: dict[str, str]) -> None:
+    """Wait until the health check of a node succeeds, as Compose does."""
+    health = SERVICES["valkey-1"]["healthcheck"]["test"][1].replace("$$", "$")
+    command = health.replace("valkey-cli", f"{program('redis-cli')} -p {port}")
+    give_up_at = time.monotonic() + 30
+    while subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, check=False
+    ).returncode:
+        assert time.monotonic() < give_up_at, f"the node on port {port} is not healthy"
+        time.sleep(0.05)
+
+
+def test_the_nodes_form_a_cluster_without_a_problem(nodes):
+    cli = program("redis-cli")
+    form = SERVICES["form"]["command"][-1].replace("$$", "$").replace("valkey-cli", cli)
+    for address, port in nodes.items():
+        form = form.replace(f"{address}:6379", f"127.0.0.1:{port}")
+        form = form.replace(f"-h {address}", f"-p {port}")
+    environment = {"VALKEY_PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
+    for port in nodes.values():
+        await_health(port, environment)
+    for attempt in ("forms it", "finds it there"):
+        done = subprocess.run(
+            ["sh", "-c", form], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{attempt}: {said(done)}"
+    first = next(iter(nodes.values()))
+    url = f"redis+cluster://:{PASSWORD}@127.0.0.1:{first}"
+    give_up_at = time.monotonic() + 30
+    while True:  # replicas load their first copy
+        report = examine(url, DoctorOptions(write=True))
+        problems = [each for each in report.findings if each.severity == "problem"]
+        if not problems:
+            break
+        assert time.monotonic() < give_up_at, problems
+        time.sleep(0.1)
+    assert Counter(node.role for node in report.seen.nodes) == {"primary": 3, "replica": 3}
+    # One machine, of course; nothing of the configuration is to be improved.
+    assert {each.id for each in report.findings if each.severity == "warning"} <= {"hosts", "tls"}

@@ -1,0 +1,76 @@
+"""Which of the keys in the store is used for what, and when the next one is made."""
+
+from typing import Any
+
+import pytest
+
+from clusterpass.model.errors import StoreFailed
+from clusterpass.tokens.managed_keys import KeySchedule, ManagedKeys, StoredKey
+
+NOW, LIFE = 1_800_000_000, 900
+HOW = ManagedKeys(rotate_after=100_000, publish_before=10_000)
+
+
+def key(kid: str, signs_from: int, **more: Any) -> StoredKey:
+    return StoredKey(
+        kid, {"kid": kid, "alg": "EdDSA"}, "wrapped", signs_from - 5, signs_from, **more
+    )
+
+
+def schedule(*keys: StoredKey, now: float = NOW) -> KeySchedule:
+    return KeySchedule(keys, now, LIFE)
+
+
+def test_states_follow_each_other():
+    keys = (key("a", NOW), key("b", NOW + 100))
+    shown = {
+        after: [each.state for each in schedule(*keys, now=NOW + after).described()]
+        for after in (-1, 0, 99, 100, 100 + LIFE + 299, 100 + LIFE + 300)
+    }
+    assert shown == {
+        -1: ["active", "next"],  # the first key begins at once
+        0: ["active", "next"],
+        99: ["active", "next"],
+        100: ["passive", "active"],
+        100 + LIFE + 299: ["passive", "active"],
+        100 + LIFE + 300: ["retired", "active"],
+    }
+
+
+def test_the_key_that_signs_comes_first_and_retired_ones_not_at_all():
+    keys = (key("a", NOW - 9000), key("b", NOW - 500), key("c", NOW - 10), key("d", NOW + 50))
+    assert [each.kid for each in schedule(*keys).usable()] == ["c", "d", "b", "a"]
+    assert [each.kid for each in schedule(*keys, now=NOW + LIFE).usable()] == ["d", "c", "b"]
+    assert schedule().usable() == []
+    assert schedule().active is None
+
+
+def test_a_revoked_key_is_not_used_and_the_next_one_begins():
+    revoked, following = key("a", NOW - 50, revoked=NOW - 1), key("b", NOW + 500)
+    found = schedule(revoked, following)
+    assert [each.kid for each in found.usable()] == ["b"]
+    assert [each.state for each in found.described()] == ["revoked", "active"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "begins"),
+    [
+        ((), NOW),
+        ((key("a", NOW - 100),), None),
+        ((key("a", NOW - 90_000 + 1),), None),
+        ((key("a", NOW - 90_000),), NOW + 10_000),
+        ((key("a", NOW - 200_000),), NOW + 10_000),
+        ((key("a", NOW - 200_000), key("b", NOW + 1)), None),
+        ((key("a", NOW - 100, revoked=NOW),), NOW),
+    ],
+)
+def test_when_the_next_key_is_made(keys, begins):
+    assert schedule(*keys).next_begins(HOW) == begins
+
+
+def test_a_key_comes_back_as_it_was_stored():
+    one = key("a", NOW, revoked=NOW + 3)
+    assert StoredKey.decode("a", one.encode()) == one
+    for value in (b"", b"{}", b"[]", b'{"public": {}}', one.encode().replace(b'"a"', b'"b"')):
+        with pytest.raises(StoreFailed, match="'a' in the store cannot be read"):
+            StoredKey.decode("a", value)
