@@ -1,7 +1,7 @@
 """The shapes of stores that ClusterPass runs on, each of which can lose its primary.
 
-The library knows nothing of Sentinel: it is told a name, which somebody else keeps leading to the
-primary. Here that is a thread that asks a real Sentinel.
+Behind Sentinel the library is told a name, which somebody else keeps leading to the primary: here
+that is a thread that asks a real Sentinel. Or it is told the address of the Sentinel.
 """
 
 import contextlib
@@ -100,8 +100,16 @@ class _Cluster:
 class _Sentinel:
     """Three servers under one name; a Sentinel makes a replica the primary when that fails."""
 
-    def __init__(self, servers: tuple[EmbeddedCluster, ...], name: MovingName, port: int) -> None:
-        self.url = name.url
+    def __init__(
+        self,
+        servers: tuple[EmbeddedCluster, ...],
+        name: MovingName,
+        port: int,
+        *,
+        is_asked: bool = False,
+    ) -> None:
+        """``is_asked``: whether the library asks the Sentinel, rather than to go by the name."""
+        self.url = f"redis+sentinel://127.0.0.1:{port}/{_GROUP}" if is_asked else name.url
         self._servers = {address_of(server): server for server in servers}
         self._name = name
         self._sentinel = redis.Redis(port=port, protocol=2, decode_responses=True, socket_timeout=5)
@@ -171,7 +179,7 @@ def is_in_sync(server: EmbeddedCluster) -> bool:
 
 
 @contextlib.contextmanager
-def _behind_sentinel(folder: Path) -> Iterator[Shape]:
+def _behind_sentinel(folder: Path, *, is_asked: bool = False) -> Iterator[Shape]:
     with contextlib.ExitStack() as opened:
         # A primary that was replaced takes no writes, as nobody follows it any more.
         settings = {"min-replicas-to-write": "1"}
@@ -185,7 +193,12 @@ def _behind_sentinel(folder: Path) -> Iterator[Shape]:
         for server in others:
             await_that(lambda server=server: is_in_sync(server), "the replica has the data")
         port = opened.enter_context(_sentinel_of(address_of(first), folder))
-        yield opened.enter_context(_Sentinel((first, *others), name, port))
+        servers = (first, *others)
+        yield opened.enter_context(_Sentinel(servers, name, port, is_asked=is_asked))
+
+
+def _asking_sentinel(folder: Path) -> AbstractContextManager[Shape]:
+    return _behind_sentinel(folder, is_asked=True)
 
 
 @contextlib.contextmanager
@@ -227,6 +240,7 @@ def _three_with(replicas: int) -> Callable[[Path], AbstractContextManager[Shape]
 SHAPES: Final[dict[str, Callable[[Path], AbstractContextManager[Shape]]]] = {
     "one server": _one_server,
     "Sentinel": _behind_sentinel,
+    "redis+sentinel": _asking_sentinel,
     "3+0": _three_with(0),
     "3+3": _three_with(1),
     "3+6": _three_with(2),

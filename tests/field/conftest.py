@@ -11,7 +11,7 @@ from clusterpass.embedded.binary import find_server
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.location import StoreLocation
-from tests.cluster.conftest import REDIS_SERVER, Facade
+from tests.cluster.conftest import REDIS_SERVER, Facade, tls_files  # noqa: F401 (a fixture)
 
 from .servers import Servers, servers
 

@@ -124,3 +124,29 @@ def test_on_one_machine_less_is_demanded() -> None:
     partly = dataclasses.replace(local, nodes=(mixed, *nodes[1:]))
     severities = {(each.id, each.severity) for each in judge(partly, only=checked).findings}
     assert severities >= {("memory", "warning"), ("password", "problem"), ("tls", "warning")}
+
+
+@pytest.mark.parametrize(
+    ("sentinels", "nodes", "said"),
+    [
+        (3, 3, []),
+        (1, 3, ["no more than 1 Sentinel:"]),
+        (2, 2, ["no more than 2 Sentinels:"]),
+        (3, 1, ["without replicas"]),
+        (2, 1, ["no more than 2 Sentinels:", "without replicas"]),
+    ],
+)
+def test_behind_sentinels(sentinels: int, nodes: int, said: list[str]) -> None:
+    seen = sound()
+    seen = dataclasses.replace(
+        seen,
+        nodes=seen.nodes[:nodes],
+        is_cluster=False,
+        asked_for_cluster=False,
+        members=(),
+        sentinels=sentinels,
+    )
+    told = found(seen, "kind-of-deployment")
+    assert [each.severity for each in told] == ["warning"] * len(said)
+    for finding, part in zip(told, said, strict=True):
+        assert part in finding.found

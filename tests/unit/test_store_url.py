@@ -9,7 +9,13 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, Patience, parse_store_url, redact_store_url
+from clusterpass.store.location import (
+    Address,
+    Patience,
+    SentinelAddress,
+    parse_store_url,
+    redact_store_url,
+)
 
 SECRET = "s3cr3t"
 
@@ -62,6 +68,31 @@ def test_a_socket():
     assert location.tls_files is None
     assert not Address("h", 1).is_socket
     assert redact_store_url(f"unix://u:{SECRET}@/run/s.sock") == "unix://u:***@/run/s.sock"
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey", "rediss", "valkeys"])
+def test_sentinels(scheme):
+    location = parse_store_url(
+        f"{scheme}+sentinel://app:{SECRET}@a,[::1]:2/the%20shop/0?sentinel_password=of%26them"
+        "&sentinel_username=client&namespace=n"
+    )
+    assert location.seeds == (SentinelAddress("a", 26379), SentinelAddress("::1", 2))
+    assert (location.service, location.looks_up, location.is_cluster) == ("the shop", True, False)
+    assert (location.username, location.password) == ("app", SECRET)
+    assert (location.tls_files is not None) is (scheme in {"rediss", "valkeys"})
+    of_sentinel = location.reaching(location.seeds[0])
+    assert (of_sentinel.username, of_sentinel.password) == ("client", "of&them")
+    assert location.reaching(Address("a", 26379)) is location
+    assert "of&them" not in repr(location)
+
+
+def test_sentinels_without_a_password():
+    location = parse_store_url(f"redis+sentinel://:{SECRET}@a/shop/")
+    assert location == parse_store_url(f"valkey+sentinel://:{SECRET}@a:26379/shop?db=0")
+    of_sentinel = location.reaching(location.seeds[0])
+    assert (of_sentinel.username, of_sentinel.password) == (None, None)
+    url = f"redis+sentinel://u:{SECRET}@a,b:1/shop?sentinel_password={SECRET}"
+    assert redact_store_url(url) == "redis+sentinel://u:***@a,b:1/shop"
 
 
 def test_embedded():
@@ -158,6 +189,12 @@ def test_the_password_is_not_shown():
         ("redis+cluster://u:s3cr3t@h:1,,i:2", "''"),
         ("redis+cluster://u:s3cr3t@h:1,i j:2", "'i j:2'"),
         ("redis://u:s3cr3t@h:1,i:2", "several addresses"),
+        ("redis+sentinel://u:s3cr3t@h,i", "names no service"),
+        ("redis+sentinel://u:s3cr3t@h/", "names no service"),
+        ("redis+sentinel://u:s3cr3t@h/shop/1", "database '1'"),
+        ("redis+sentinel://u:s3cr3t@h//0", "names no service"),
+        ("redis+sentinel://u:s3cr3t@h/shop?ca_file=x", "TLS files"),
+        ("redis://h?sentinel_password=s3cr3t", "'sentinel_password'"),
         ("redis://u:s3cr3t@h?color=red", "'color'"),
         ("redis://u:s3cr3t@h?timeout", "name=value"),
         ("redis://u:s3cr3t@h?timeout=1&timeout=1", "twice"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clusterpass.config import Durability
+from clusterpass.doctor.behind_sentinels import find_servers
 from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
 from clusterpass.doctor.trial_write import write_on_trial
@@ -88,6 +89,7 @@ def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapsho
             "embedded:// starts a cluster of its own; give the URL of the cluster to inspect"
         )
     context = tls_context(location)
+    location, sentinels = find_servers(location, context)
     asked, members, slots = _first_answer(location, context)
     addresses = {
         member.id: slots.get(member.id, Address(named_host(member.host, asked), member.port))
@@ -109,6 +111,7 @@ def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapsho
         addresses=addresses,
         asked_for_cluster=location.is_cluster,
         is_cluster=bool(members),
+        sentinels=sentinels,
         has_tls=location.tls_files is not None,
         has_password=location.has_password,
         user=options.user or location.username or "default",

@@ -113,7 +113,8 @@ class Snapshot:
     """Everything that the nodes of one deployment told."""
 
     nodes: tuple[NodeSnapshot, ...]
-    """Every member of the cluster that has an address, or the single server."""
+    """Every member of the cluster that has an address, or the single server, or the primary and
+    the replicas that Sentinels look after."""
     members: tuple[Member, ...] = ()
     """The cluster as the first seed that answered sees it; empty outside a cluster."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
@@ -122,6 +123,8 @@ class Snapshot:
     """Whether the store URL is one for a cluster."""
     is_cluster: bool = True
     """Whether the servers form a cluster."""
+    sentinels: int = 0
+    """How many Sentinels look after the servers; 0 where the store URL names none."""
     has_tls: bool = False
     has_password: bool = False
     user: str = "default"

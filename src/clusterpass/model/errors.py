@@ -322,10 +322,10 @@ class StoreUnavailable(ClusterPassError):
     ``reason`` names the kind of failure: ``timeout``, ``connection``, ``cluster_down``,
     ``loading``, ``moving``, ``busy``, ``full``, ``circuit_open`` (the node has not answered for so
     long that calls to it now fail at once), ``doubted`` (the node may have been replaced, and no
-    majority of the primaries says that it was not), ``unconfirmed`` (a write was sent, and nothing
-    came back before the deadline), ``clock`` (the clocks of a server and of this machine are too
-    far apart, and no majority of the primaries tells which of them is wrong), ``authentication``
-    (the source of the credentials failed) or ``closed``.
+    majority of the primaries, or of the Sentinels, says that it was not), ``unconfirmed`` (a write
+    was sent, and nothing came back before the deadline), ``clock`` (the clocks of a server and of
+    this machine are too far apart, and no majority of the primaries tells which of them is wrong),
+    ``authentication`` (the source of the credentials failed) or ``closed``.
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its

@@ -33,7 +33,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "authentication": "the user or the password is wrong",
     "rights": "the user lacks a right",
     "read_only": "the server is a replica, which takes no writes",
-    "no_quorum": "no majority of the primaries answers for it",
+    "no_quorum": "no majority of the primaries, or of the Sentinels, answers for it",
     "loading": "the server is loading its data",
     "moving": "the slot of the key is moving, or has another owner",
     "busy": "too much waits for the server, or it takes no more connections",

@@ -1,5 +1,6 @@
 """Addresses of servers, and the remap of those that a cluster announces."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -7,6 +8,7 @@ from typing import Final, NamedTuple
 from clusterpass.model.errors import ConfigurationError, StoreFailed
 
 DEFAULT_PORT: Final = 6379
+SENTINEL_PORT: Final = 26_379
 _WRITTEN: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -32,6 +34,12 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class SentinelAddress(Address):
+    """The host and port of a Sentinel, which has a user and a password of its own."""
+
+    __slots__ = ()
+
+
 def read_address(text: str, default_port: int = DEFAULT_PORT) -> Address | None:
     """The address written as ``host``, ``host:port`` or ``[IPv6]:port``; None: there is none."""
     match = _WRITTEN.fullmatch(text)
@@ -39,6 +47,15 @@ def read_address(text: str, default_port: int = DEFAULT_PORT) -> Address | None:
     if match is None or not 1 <= port <= _HIGHEST_PORT:
         return None
     return Address(match["host"].strip("[]"), port)
+
+
+def is_literal(host: str) -> bool:
+    """Whether ``host`` is an IP address, which needs no look-up and has no alternatives."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def read_remap(text: str) -> dict[Address, Address]:

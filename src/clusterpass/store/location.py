@@ -2,7 +2,10 @@
 
     redis+cluster://[user:password@]host:port[,host:port...][?option=value&...]
     redis://[user:password@]host[:port]           one server, no cluster
-    rediss+cluster://  rediss://                  the same over TLS
+    redis+sentinel://[user:password@]host[:26379][,host...]/service-name
+                                                  the primary that Sentinels name
+    rediss+cluster://  rediss://  rediss+sentinel://
+                                                  the same over TLS
     valkey+cluster://  valkey://                  the same as redis..., and valkeys... as rediss...
     unix://[user:password@]/path/to/socket        one server, through a Unix socket
     embedded://[?nodes=6&data=FOLDER]             starts a local cluster
@@ -11,39 +14,54 @@ Options: ``namespace`` (key prefix), ``timeout`` (seconds for one attempt), ``de
 (seconds for a call with all its retries), ``replica_wait`` (seconds that a write waits for its
 confirmation), ``max_connections`` (per node, for threads), ``max_pending`` (calls in flight to one
 node, for an event loop), ``max_waiting`` (calls that wait for one node that does not answer),
-``password_file`` (read for each connection), ``address_remap`` (``ANNOUNCED=REACHED,...``), and for
-TLS ``ca_file``, ``cert_file``, ``key_file``, ``key_password``, ``key_password_file``,
-``server_name`` (the name that every certificate bears), ``verify_by=seed`` (nodes that are
-announced by IP address are verified by the name of the seed).
+``password_file`` (read for each connection), ``sentinel_username`` and ``sentinel_password`` (of
+the Sentinels; those before the hosts are the servers'), ``address_remap``
+(``ANNOUNCED=REACHED,...``), and for TLS ``ca_file``, ``cert_file``, ``key_file``, ``key_password``,
+``key_password_file``, ``server_name`` (the name that every certificate bears), ``verify_by=seed``
+(nodes that are announced by IP address are verified by the name of the seed).
 
 Every value is checked when the URL is parsed. No message quotes a password.
 """
 
-import math
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from clusterpass.config import Durability
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
 from clusterpass.store.address import (
+    DEFAULT_PORT,
+    SENTINEL_PORT,
     Address as Address,  # noqa: PLC0414 (others import it from here)
     AddressRemap,
+    SentinelAddress as SentinelAddress,  # noqa: PLC0414 (the same)
     reached_through,
     read_address,
     read_remap,
 )
 from clusterpass.store.credentials import Credentials, CredentialSource, PasswordFile
 from clusterpass.store.tls_options import TLS_OPTIONS, TlsOptions, read_tls_options
+from clusterpass.store.url_parts import (
+    read_credentials,
+    read_number,
+    read_options,
+    refuse_databases,
+    refuse_surplus,
+    split_service,
+)
 
 _REPLICA_WAIT: Final = 0.25
 _DISK_WAIT: Final = 1.5
 _SCHEMES: Final = {
     **{name: name for name in ("redis+cluster", "rediss+cluster", "redis", "rediss")},
+    "redis+sentinel": "redis+sentinel",
+    "rediss+sentinel": "rediss+sentinel",
     "valkey+cluster": "redis+cluster",
     "valkeys+cluster": "rediss+cluster",
+    "valkey+sentinel": "redis+sentinel",
+    "valkeys+sentinel": "rediss+sentinel",
     "valkey": "redis",
     "valkeys": "rediss",
     "unix": "unix",
@@ -53,7 +71,7 @@ _SCHEMES: Final = {
 _NUMBERS: Final = {"timeout", "deadline", "replica_wait", "max_connections", "max_pending"} | {
     "max_waiting"
 }
-_COUNTS: Final = {"max_connections", "max_pending", "max_waiting"}
+_OF_SENTINELS: Final = {"sentinel_username", "sentinel_password"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +144,30 @@ class StoreLocation:
     credential_source: CredentialSource | None = field(default=None, repr=False)
     """Asked for the user and the password of each new connection; None: ``username`` and
     ``password`` are fixed."""
+    service: str | None = None
+    """The name under which the seeds, which are Sentinels then, know the primary and its replicas;
+    None: there are no Sentinels."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether others tell who the primaries are: the nodes of a cluster, or Sentinels."""
+        return self.is_cluster or self.service is not None
+
+    def reaching(self, address: Address) -> "StoreLocation":
+        """The location with the user and the password that ``address`` takes.
+
+        A Sentinel gets those of the Sentinels alone, never what the servers' source returns.
+        """
+        if not isinstance(address, SentinelAddress):
+            return self
+        return replace(
+            self,
+            username=self.sentinel_username,
+            password=self.sentinel_password,
+            credential_source=None,
+        )
 
     def reach(self, address: Address) -> Address:
         """Where the node at ``address`` is reached. Raises StoreFailed where the remap fails."""
@@ -172,8 +214,8 @@ def parse_store_url(url: str) -> StoreLocation:
     scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
     if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(
-            "the store URL must begin with redis+cluster://, rediss+cluster://, redis://,"
-            " rediss://, the same with valkey, unix:// or embedded://"
+            "the store URL must begin with redis+cluster://, redis+sentinel://, redis://, the same"
+            " with rediss, valkey or valkeys, unix:// or embedded://"
         )
     scheme = _SCHEMES[scheme]
     authority, _, query = rest.partition("?")
@@ -182,16 +224,17 @@ def parse_store_url(url: str) -> StoreLocation:
             "percent-encode the user, the password and the option values of the store URL:"
             " ? is %3F, @ is %40"
         )
-    options = _options(query)
+    options = read_options(query)
     location = authority.rpartition("@")[2]
-    username, password = _credentials(authority)
-    is_cluster = scheme not in {"redis", "rediss", "unix"}
+    username, password = read_credentials(authority)
+    has_sentinels = scheme.endswith("+sentinel")
+    is_cluster = not has_sentinels and scheme not in {"redis", "rediss", "unix"}
     keyspace = Keyspace(options.pop("namespace", DEFAULT_NAMESPACE))
     patience = _patience({name: options.pop(name) for name in _NUMBERS & options.keys()})
     if scheme == "embedded":
         if location.rstrip("/") or username or password:
             raise ConfigurationError("embedded:// takes neither an address nor a user")
-        _refuse_surplus(options.keys() - {"nodes", "data"})
+        refuse_surplus(options.keys() - {"nodes", "data"})
         return StoreLocation(
             seeds=(),
             is_cluster=True,
@@ -208,16 +251,23 @@ def parse_store_url(url: str) -> StoreLocation:
     if password_file is not None and password is not None:
         raise ConfigurationError("the store URL has a password and a password_file: leave one out")
     remap = options.pop("address_remap", None)
+    service, of_sentinels = None, dict[str, str]()
     if scheme != "unix":
         location, _, database = location.partition("/")
-        _refuse_databases(database.rstrip("/"))
-    _refuse_databases(options.pop("db", ""))
-    _refuse_surplus(options.keys())
-    seeds = (_socket(location),) if scheme == "unix" else _seeds(location, several=is_cluster)
+        if has_sentinels:
+            service, database = split_service(database)
+            of_sentinels = {name: options.pop(name) for name in _OF_SENTINELS & options.keys()}
+        refuse_databases(database.rstrip("/"))
+    refuse_databases(options.pop("db", ""))
+    refuse_surplus(options.keys())
+    seeds = (_socket(location),) if scheme == "unix" else _seeds(location, scheme)
     tls_files, tls_options = read_tls_options(tls, seeds)
     return StoreLocation(
         seeds=seeds,
         is_cluster=is_cluster,
+        service=service,
+        sentinel_username=of_sentinels.get("sentinel_username") or None,
+        sentinel_password=of_sentinels.get("sentinel_password") or None,
         username=username,
         password=password,
         tls_files=tls_files if has_tls else None,
@@ -229,30 +279,6 @@ def parse_store_url(url: str) -> StoreLocation:
     )
 
 
-def _options(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise ConfigurationError("the options of the store URL are not name=value pairs") from None
-    if len(dict(pairs)) != len(pairs):
-        raise ConfigurationError("an option of the store URL stands twice")
-    return dict(pairs)
-
-
-def _refuse_surplus(names: Set[str]) -> None:
-    if names:
-        raise ConfigurationError(f"the store URL has an unknown option {min(names)!r}")
-
-
-def _refuse_databases(text: str) -> None:
-    if text not in {"", "0"}:
-        raise ConfigurationError(
-            f"the store URL names the database {text!r}, but ClusterPass uses database 0 alone,"
-            " also of a cluster that has others (Valkey 9); give the applications of one store a"
-            " namespace each: ?namespace=NAME"
-        )
-
-
 def _socket(path: str) -> Address:
     if not path.startswith("/") or path.endswith("/"):
         raise ConfigurationError(
@@ -261,31 +287,26 @@ def _socket(path: str) -> Address:
     return Address(unquote(path), 0)
 
 
-def _credentials(authority: str) -> tuple[str | None, str | None]:
-    user_info, separator, _ = authority.rpartition("@")
-    if not separator:
-        return None, None
-    username, _, password = user_info.partition(":")
-    return unquote(username) or None, unquote(password) or None
-
-
-def _seeds(location: str, *, several: bool) -> tuple[Address, ...]:
+def _seeds(location: str, scheme: str) -> tuple[Address, ...]:
+    is_sentinel = scheme.endswith("+sentinel")
+    kind, default = (SentinelAddress, SENTINEL_PORT) if is_sentinel else (Address, DEFAULT_PORT)
     addresses = []
     for text in location.split(","):
-        address = read_address(text)
+        address = read_address(text, default)
         if address is None:
             raise ConfigurationError(f"{text!r} in the store URL is not host:port")
-        addresses.append(address)
-    if len(addresses) > 1 and not several:
+        addresses.append(kind(*address))
+    if len(addresses) > 1 and "+" not in scheme:
         raise ConfigurationError(
-            "several addresses need redis+cluster:// or rediss+cluster://; one server has one"
+            "several addresses need redis+cluster:// or rediss+cluster://, or redis+sentinel://;"
+            " one server has one"
         )
     return tuple(addresses)
 
 
 def _patience(texts: Mapping[str, str]) -> Patience:
     default = Patience()
-    numbers = {name: _number(name, text) for name, text in texts.items()}
+    numbers = {name: read_number(name, text) for name, text in texts.items()}
     patience = Patience(
         timeout=numbers.get("timeout", default.timeout),
         deadline=numbers.get("deadline", default.deadline),
@@ -309,23 +330,11 @@ def _patience(texts: Mapping[str, str]) -> Patience:
     return patience
 
 
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigurationError(f"{name} in the store URL must be a number, not {text!r}")
-    if name in _COUNTS and not number.is_integer():
-        raise ConfigurationError(f"{name} in the store URL must be a whole number, not {text!r}")
-    return number
-
-
 def redact_store_url(url: str) -> str:
     """``url`` with ``***`` in place of the password, for messages and logs."""
     parts = urlsplit(url)
     user_info, separator, location = parts.netloc.rpartition("@")
     if separator:
         user_info = user_info.partition(":")[0] + ":***"
-    path = parts.path if parts.scheme == "unix" else ""
+    path = parts.path if parts.scheme == "unix" or parts.scheme.endswith("+sentinel") else ""
     return f"{parts.scheme}://{user_info}{separator}{location}{path}"

@@ -105,6 +105,8 @@ class Fault:
     """What operators are told; None: what follows from the kind."""
     error: OSError | None = field(default=None, compare=False, repr=False)
     """What the operating system said, if anything."""
+    node: str | None = field(default=None, compare=False)
+    """Who was asked, as ``host:port``, where it is not whom the call is for."""
 
 
 def within(wait: Wait, seconds: float) -> Wait:

@@ -1,6 +1,5 @@
 """What a store URL says of TLS: files, the passphrase of the key, names that certificates bear."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.store.address import Address
+from clusterpass.store.address import Address, is_literal
 from clusterpass.store.credentials import read_secret
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class TlsOptions:
         """The name or the IP address that the certificate of the node at ``address`` must bear."""
         if self.server_name is not None:
             return self.server_name
-        if self.seed_name is not None and _is_ip(address.host):
+        if self.seed_name is not None and is_literal(address.host):
             return self.seed_name
         return address.host
 
@@ -131,20 +130,12 @@ def _seed_name(by: str, seeds: tuple[Address, ...]) -> str | None:
     if by == "node":
         return None
     names = {seed.host for seed in seeds}
-    if len(names) != 1 or _is_ip(name := names.pop()):
+    if len(names) != 1 or is_literal(name := names.pop()):
         raise ConfigurationError(
             "verify_by=seed needs a store URL whose seeds all have the same host name; otherwise"
             " give the name that every certificate bears in server_name"
         )
     return name
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _is_file(path: str) -> bool:

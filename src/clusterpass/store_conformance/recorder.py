@@ -74,7 +74,10 @@ class Recorder:
         """Keep whether ``node`` pushes."""
         (self.pushing.add if pushes else self.pushing.discard)(node)
 
-    def agreed(self, node: Hashable, sent_at: float) -> None:
+    def rely_on_agreements(self) -> None:
+        """Nobody is asked, as no node is ever doubted."""
+
+    def agreed(self, node: Hashable, sent_at: float, *, epoch: int = 0) -> None:
         """Nobody is asked, as no node is ever doubted."""
 
     def unjudged(self, node: Hashable) -> None:

@@ -10,6 +10,7 @@ from clusterpass.store.topology.members import Member
 from clusterpass.store.topology.slots import SLOTS
 
 _FEWEST_PRIMARIES: Final = 3
+_FEWEST_SENTINELS: Final = 3
 _SKEW: Final = 2.0
 _FEW_KEYS: Final = 10_000
 
@@ -18,7 +19,8 @@ _FEW_KEYS: Final = 10_000
 def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
     """A store URL for a single server reaches only some of the slots of a cluster, and a store URL
     for a cluster finds no slots on a single server. A single server is a single point of failure:
-    while it is down, nobody can log in, and if its data is lost, everybody is logged out."""
+    while it is down, nobody can log in, and if its data is lost, everybody is logged out. Sentinels
+    let a replica take over, as long as a majority of them is there."""
     if seen.asked_for_cluster and not seen.is_cluster:
         yield Finding(
             severity="problem",
@@ -34,6 +36,8 @@ def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
             " subjects are on other nodes.",
             remedy="Use redis+cluster:// or rediss+cluster:// in the store URL.",
         )
+    elif seen.sentinels:
+        yield from _behind_sentinels(seen)
     elif not seen.is_cluster:
         replicas = seen.nodes[0].number("connected_slaves") or 0
         copies = f"with {shown(replicas, 'replica')}" if replicas else "without replicas"
@@ -41,8 +45,25 @@ def kind_of_deployment(seen: Snapshot) -> Iterator[Finding]:
             severity="warning",
             found=f"This is a single server {copies}. If it fails, nothing takes over, and nobody"
             " can log in until it is back.",
-            remedy="Run a cluster of three primaries with a replica each. A single server is fine"
-            " for development.",
+            remedy="Run a cluster of three primaries with a replica each, or Sentinels. A single"
+            " server is fine for development.",
+            nodes=names(seen.nodes),
+        )
+
+
+def _behind_sentinels(seen: Snapshot) -> Iterator[Finding]:
+    if seen.sentinels < _FEWEST_SENTINELS:
+        yield Finding(
+            severity="warning",
+            found=f"The servers have no more than {shown(seen.sentinels, 'Sentinel')}: when one"
+            " fails, no primary is believed, and none is replaced.",
+            remedy="Run three Sentinels, on hosts of their own.",
+        )
+    if len(seen.nodes) == 1:
+        yield Finding(
+            severity="warning",
+            found="Sentinels look after a primary without replicas: nothing can take over.",
+            remedy="Run two replicas: then writes stay durable while one of them is down.",
             nodes=names(seen.nodes),
         )
 

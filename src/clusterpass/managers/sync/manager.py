@@ -103,8 +103,9 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         """Return a manager for the store at ``url``. Nothing is sent before the first verb.
 
         ``url``: ``redis+cluster://host:port,host:port`` (a cluster), ``redis://host:port`` (a
-        single server), either with ``rediss`` for TLS, or ``embedded://``. An ``embedded://`` URL
-        starts a local cluster, blocks until it is ready, and stops it when the manager is closed;
+        single server), ``redis+sentinel://host:port,host:port/service`` (the primary that Sentinels
+        name), each with ``rediss`` for TLS, or ``embedded://``. An ``embedded://`` URL starts a
+        local cluster, blocks until it is ready, and stops it when the manager is closed;
         ``embedded://?data=FOLDER`` keeps its data, and is joined by other processes that open it:
         the last one stops it. ``config``: required, except with ``embedded://``, which generates
         keys for development and warns. ``credentials``: a function that returns the user and the

@@ -49,7 +49,8 @@ class SessionSettings(StoreAccess):
     store_url: SecretStr = Field(
         default=SecretStr(_DEFAULT_STORE),
         description="The URL of the session store: redis+cluster://host:port[,host:port...],"
-        " rediss+cluster:// for TLS, redis:// for a single server, embedded:// for a trial.",
+        " redis+sentinel://host[:26379],.../service, redis:// for a single server, rediss... for"
+        " TLS, embedded:// for a trial.",
     )
     keys_file: Path = Field(
         default=Path("keys.json"),

@@ -208,10 +208,19 @@ class Beliefs:
         """Return as what ``epoch`` counts: a known primary may have taken it for itself."""
         return self.leases.epochs.effective(epoch)
 
-    def agreed(self, node: Hashable, sent_at: float) -> None:
-        """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch."""
+    def rely_on_agreements(self) -> None:
+        """Believe a single server while the Sentinels that look after it agree, and not because of
+        what it says of itself."""
         with self._lock:
-            self.leases.agreed(node, sent_at)
+            self.leases.rely_on_agreements()
+
+    def agreed(self, node: Hashable, sent_at: float, *, epoch: int = 0) -> None:
+        """Believe ``node`` for a while: a majority, asked from ``sent_at`` on, told its epoch.
+
+        ``epoch``: that of the service, where the majority is one of Sentinels.
+        """
+        with self._lock:
+            self.leases.agreed(node, sent_at, epoch=epoch, now=self._steady())
 
     def unjudged(self, node: Hashable) -> None:
         """Believe ``node``, which refuses to tell what a judgement needs."""

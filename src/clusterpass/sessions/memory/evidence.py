@@ -8,6 +8,9 @@ Nothing here reads a clock or sends anything: events come in with their times on
 - An ending that journals hold is acknowledged L after they have confirmed it: whoever has not heard
   of it then asks again.
 - A single server is believed while it said less than T ago that it is a primary.
+- Where Sentinels look after a single server, what it says does not suffice: a majority of them must
+  have named it less than L ago. An ending is acknowledged L after a majority has first named the
+  primary that confirmed it: nobody believes the one before any more.
 """
 
 from collections.abc import Hashable, Set
@@ -43,6 +46,12 @@ class Evidence:
         """When a journal was asked by which, with another one, all entries are known."""
         self._agreed_at: dict[Hashable, float] = {}
         """When others were last asked about a node, and agreed that it was not replaced."""
+        self._relies_on_agreements = False
+        """Whether a single server is believed by agreements alone."""
+        self._reign: tuple[Hashable, int] | None = None
+        """The primary that Sentinels named last, and the epoch under which they did."""
+        self._reign_since = -inf
+        """When they had first done so, as far as this process knows."""
         self._unjudged: set[Hashable] = set()
         """Nodes that refuse to tell what a judgement needs."""
         self._nodes: dict[Hashable, NodeState] = {}
@@ -55,13 +64,26 @@ class Evidence:
         self.evidence_bound = seconds
         self._evidence = min(self.bound, seconds) if self._has_epochs else self.bound
 
+    def rely_on_agreements(self) -> None:
+        """Take note that Sentinels look after a single server: it is believed while they agree."""
+        self._relies_on_agreements = True
+        self._evidence = min(self.bound, EVIDENCE_SECONDS)
+
     def unjudged(self, node: Hashable) -> None:
         """Take note that ``node`` refuses to tell its epoch or role: nothing speaks against it."""
         self._unjudged.add(node)
 
-    def agreed(self, node: Hashable, sent_at: float) -> None:
-        """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``."""
-        self._agreed_at[node] = sent_at
+    def agreed(
+        self, node: Hashable, sent_at: float, *, epoch: int = 0, now: float | None = None
+    ) -> None:
+        """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``.
+
+        ``epoch``: that of the service, where the majority is one of Sentinels; ``now``: when the
+        last of them had answered, by default when they were asked.
+        """
+        self._agreed_at[node] = max(sent_at, self._agreed_at.get(node, -inf))
+        if self._reign != (node, epoch):
+            self._reign, self._reign_since = (node, epoch), sent_at if now is None else now
 
     def met(self, node: Hashable, now: float) -> None:
         """Take note that ``node`` answers as a primary under the present epoch, since ``now``."""
@@ -85,12 +107,12 @@ class Evidence:
             return True
         if is_durable or now < self._agreed_at.get(node, -inf) + self._evidence:
             return False
+        state = self._nodes.get(node)
         if not self._has_epochs:
-            state = self._nodes.get(node)
-            return state is None or state.previous is None or now >= state.previous + self.bound
+            told_at = None if state is None or self._relies_on_agreements else state.previous
+            return told_at is None or now >= told_at + self.bound
         if node in self.outdated or node not in self._primaries:
             return True
-        state = self._nodes.get(node)
         told_at = self.majority_until - self.bound
         if state is not None and state.epoch is not None:
             told_at = min(told_at, state.majority_at)
@@ -102,6 +124,10 @@ class Evidence:
         0 once this process has met the node L ago. Until then a confirmation of the node and its
         replicas does not suffice for an acknowledgement.
         """
+        if self._relies_on_agreements:
+            if self._reign is None or self._reign[0] != node:
+                return self.evidence_bound
+            return max(0.0, self._reign_since + self.evidence_bound - now)
         if not self._has_epochs:
             return 0.0
         state = self._nodes.get(node)

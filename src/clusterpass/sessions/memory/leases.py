@@ -113,6 +113,23 @@ class Leases(Evidence):
             self._heads_agreed_at = max(self._heads_agreed_at, sent_at)
             self._renew()
 
+    def agreed(
+        self, node: Hashable, sent_at: float, *, epoch: int = 0, now: float | None = None
+    ) -> None:
+        """Take note that a majority, asked from ``sent_at`` on, told the epoch of ``node``.
+
+        ``epoch``: that of the service, where the majority is one of Sentinels; ``now``: when the
+        last of them had answered, by default when they were asked.
+        """
+        super().agreed(node, sent_at, epoch=epoch, now=now)
+        if self._relies_on_agreements:
+            self._renew()
+
+    def rely_on_agreements(self) -> None:
+        """Take note that Sentinels look after a single server: it is believed while they agree."""
+        super().rely_on_agreements()
+        self._renew()
+
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``: its connection is lost, or it does not own its slots."""
         state = self._nodes.get(node)
@@ -229,6 +246,7 @@ class Leases(Evidence):
         for state in self._nodes.values():
             self._generations.retire(state)
         self._agreed_at.clear()
+        self._reign = None
         self._heads_agreed_at = -inf
         self._unjudged.clear()
         self._nodes, self._primaries, self.epoch = {}, frozenset(), 0
@@ -337,7 +355,7 @@ class Leases(Evidence):
     def _majority_up_to(self, epoch: int | None) -> float:
         """Return when a majority was last asked that had voted for no epoch above ``epoch``."""
         if not self._has_epochs:
-            return inf
+            return self._named_at()
         if epoch is None:
             return -inf
         return self._of_majority(
@@ -348,12 +366,18 @@ class Leases(Evidence):
 
     def _majority_until(self) -> float:
         if not self._has_epochs:
-            return inf
+            return self._named_at() + self.bound
         return self.bound + self._of_majority(
             state.epoch_sent_at
             for node in self._primaries
             if (state := self._nodes.get(node)) is not None and self._effective(state) == self.epoch
         )
+
+    def _named_at(self) -> float:
+        """Return when Sentinels were last asked who named the single server there is."""
+        if not self._relies_on_agreements:
+            return inf
+        return max((self._agreed_at.get(each, -inf) for each in self._primaries), default=-inf)
 
     def _of_majority(self, times: Iterable[float]) -> float:
         told = sorted(times, reverse=True)

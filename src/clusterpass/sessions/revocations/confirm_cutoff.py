@@ -8,7 +8,7 @@ from typing import Final
 from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.script import Flow, Rest
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.raise_cutoff import RaiseCutoff
@@ -33,10 +33,15 @@ class ConfirmCutoff:
         """
         is_settled = yield from revocation.attempt(is_retry=self._journaling.is_possible)
         is_journaled = yield from self._record(revocation)
+        memory = self._memory
         if is_settled:
             self._endings["confirmed"] += 1
+            if revocation.is_durable and not self._journaling.is_possible:
+                # Somebody may still believe the primary that one of these has replaced.
+                unsettled = map(memory.near.seconds_unsettled, revocation.nodes)
+                if (seconds := max(unsettled, default=0.0)) > 0:
+                    yield Rest(seconds)
             return is_journaled or revocation.is_durable
-        memory = self._memory
         memory.pending_cutoffs += 1
 
         def attempt() -> Flow[bool]:

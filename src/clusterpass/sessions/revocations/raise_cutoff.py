@@ -5,6 +5,7 @@
 - When no copy was reached at first, the time that most clocks agree on is that of the cutoff.
 """
 
+from collections.abc import Hashable
 from typing import Final
 
 from clusterpass.limits import MOST_CLOCKS_APART
@@ -36,6 +37,8 @@ class RaiseCutoff:
         """When it was asked for, by the time that most clocks agree on; None: none is agreed on."""
         self._left = list(SLOTS_WITH_CUTOFF)
         self._durable = True
+        self.nodes: set[Hashable] = set()
+        """The primaries that have confirmed a copy."""
         self.failure: StoreUnavailable | None = None
         """Why the latest attempt could not reach a copy; None when it reached every copy."""
 
@@ -69,6 +72,7 @@ class RaiseCutoff:
             cutoff.learn(answer.reply, began)
             if answer.is_confirmed:
                 self._left.remove(slot)
+                self.nodes.add(answer.node)
                 self._durable = self._durable and answer.durable
         return not self._left
 

@@ -20,8 +20,10 @@ from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.evidence import Inquiry, journal_nodes
 from clusterpass.store.exchanges.look_up import count_replicas, look_up, reach_primary
+from clusterpass.store.exchanges.look_up_service import look_up_service
 from clusterpass.store.exchanges.primary_role import is_primary
 from clusterpass.store.exchanges.probe import probe
+from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.unavailable import describe_tried, unavailable
@@ -41,10 +43,13 @@ class StoreBase:
         self.location = location
         self.keyspace = location.keyspace
         self._on_close = on_close
-        self.slots = SlotMap.unknown() if location.is_cluster else SlotMap.single(location.seeds[0])
+        self.slots = SlotMap.unknown() if location.looks_up else SlotMap.single(location.seeds[0])
         """The owners of the slots, as of the latest look-up or redirect."""
         self.durability: Durability = "replicated"
         """What writes wait for. :meth:`confirm_by` sets it before the first call."""
+        self._sentinels = (
+            None if location.service is None else Sentinels(location.service, location.seeds)
+        )
         patience = location.patience
         self.breakers = CircuitBreakers(
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
@@ -59,6 +64,7 @@ class StoreBase:
             self.breakers,
             self.durability,
             is_cluster=location.is_cluster,
+            blame=Fault if self._sentinels is None else self._sentinels.blame,
             steady=self._steady,
         )
         self._waits_long = False
@@ -122,6 +128,8 @@ class StoreBase:
         book = observer.journal
         ahead = {} if book is None else book.ahead
         self._terms = replace(self._terms, doubts=observer.doubts, ahead=ahead)
+        if self._sentinels is not None:
+            observer.rely_on_agreements()
 
     def count_in(self, counters: Counters) -> None:
         """Count calls in ``counters`` from now on."""
@@ -173,6 +181,9 @@ class StoreBase:
             raise unavailable(Fault("closed"), None)
         if self.slots.version != wanted.seen:
             return
+        if self._sentinels is not None:
+            yield from self._search_service(self._sentinels, wanted)
+            return
         if not self.location.is_cluster:
             counted = yield from count_replicas(
                 self.location.seeds[0], self.slots, time.monotonic, self.missing
@@ -194,6 +205,33 @@ class StoreBase:
         if slots is not None:
             self.slots = slots
             self.breakers.keep_only({*slots.primaries()})
+
+    def _search_service(self, sentinels: Sentinels, wanted: LookUp) -> Exchange[None]:
+        sent_at = self._steady()
+        found = yield from look_up_service(sentinels, wanted.seen + 1, time.monotonic, wanted.until)
+        if found is None:
+            return
+        self.slots, named = found
+        self.breakers.keep_only({named.primary})
+        if self._observer is not None:
+            self._observer.agreed(named.primary, sent_at, epoch=named.epoch)
+
+    def confirm_primary(self, observer: Observer) -> Exchange[bool | None]:
+        """Whether a majority of the Sentinels names the primary in use; None: nobody is named now.
+
+        The observer is told of an agreement.
+        """
+        sentinels, sent_at = self._sentinels, self._steady()
+        if sentinels is None:
+            return None
+        until = time.monotonic() + self.location.patience.deadline
+        named = yield from sentinels.inquire(time.monotonic, until)
+        if named is None:
+            return None
+        if named.primary not in self.slots.primaries():
+            return False
+        observer.agreed(named.primary, sent_at, epoch=named.epoch)
+        return True
 
     def _note_silence(self, untold: dict[Address, Fault]) -> Callable[[Address, Fault], None]:
         """Return what a look-up is to call with each node that does not tell the slots, which
@@ -265,7 +303,10 @@ class StoreBase:
         until = time.monotonic() + self.location.patience.deadline
         if not self.slots.version:
             yield LookUp(0, None, until)
-        addresses = self.slots.primaries() or list(self.location.seeds)
+        addresses = self.slots.primaries()
+        if not addresses and self._sentinels is not None:
+            raise unavailable(self._sentinels.blame("connection"), None)
+        addresses = addresses or list(self.location.seeds)
         yield from reach_primary(addresses, time.monotonic, until)
 
     def _current(self) -> SlotMap:
@@ -296,11 +337,22 @@ class StoreBase:
                 observer.heads_agreed(inquiry.heads_at, inquiry.epoch)
         else:
             is_believed = yield from is_primary(node)
+        if is_believed and self._sentinels is not None:
+            return (yield from self._agree_with(self._sentinels, wanted, sent_at))
         if is_believed:
             observer.agreed(node, sent_at)
         else:
             self._disagreed_at[node] = sent_at
         return is_believed
+
+    def _agree_with(self, sentinels: Sentinels, wanted: Agree, sent_at: float) -> Exchange[bool]:
+        """Whether a majority of the Sentinels names the node that is in doubt."""
+        named = yield from sentinels.inquire(time.monotonic, wanted.until)
+        if named is None or named.primary != wanted.node or self._observer is None:
+            self._disagreed_at[wanted.node] = sent_at
+            return False
+        self._observer.agreed(wanted.node, sent_at, epoch=named.epoch)
+        return True
 
     def read_journal(self, observer: Observer, node: Address) -> Exchange[None]:
         """Read what the journal of ``node`` holds beyond what the observer knows."""

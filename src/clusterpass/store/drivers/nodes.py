@@ -11,10 +11,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
-from clusterpass.store.exchanges.unavailable import locate, placed
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
+from clusterpass.store.location import Address, SentinelAddress, StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes
@@ -69,7 +69,9 @@ class Nodes:
         """The link to ``address`` that reads and pushes share, opened with the first request."""
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = self._new_link(address, self.watch)
+            # A Sentinel has no sessions of which it could push changes.
+            watch = None if isinstance(address, SentinelAddress) else self.watch
+            link = self._links[address] = self._new_link(address, watch)
         return link
 
     def drop(self, address: Address) -> None:
@@ -117,8 +119,11 @@ class Nodes:
             link = self._links.get(send.address) or self.link(send.address)
             if send.fresh:
                 self._renew(link)
-            with placed(self._location, send.address):
-                return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            try:
+                with placed(self._location, send.address):
+                    return await link.ask(packed, len(send.commands), urgent=send.urgent)
+            except StoreDenied as error:
+                return refused_by_sentinel(error, send.address)
         seconds = None if until is None else until - time.monotonic()
         with placed(self._location, send.address):
             commit = self.commit(send.address)
@@ -202,7 +207,7 @@ class Nodes:
 
     async def look_up(self, wanted: LookUp, search: Search) -> None:
         """Look up the slots, or give up at ``wanted.until``. Raises StoreDenied, StoreFailed."""
-        if not self._location.is_cluster and not wanted.counts_replicas:
+        if not self._location.looks_up and not wanted.counts_replicas:
             return
         # One look-up at a time: a caller that has waited finds the slots looked up.
         try:
@@ -242,8 +247,16 @@ class Nodes:
         self, address: Address, listener: LinkListener | None, limit: float | None = None
     ) -> Link:
         location = self._location
+        # A Sentinel takes another user, but the context of all.
         context = None if location.tls_files is None else partial(tls_context, location)
-        return Link(location, address, context, listener, limit=limit, silent=self._note_silence)
+        return Link(
+            location.reaching(address),
+            address,
+            context,
+            listener,
+            limit=limit,
+            silent=self._note_silence,
+        )
 
     def _note_silence(self, address: Address, idle_since: float, sent_at: float) -> None:
         """Close what has idled as long as a connection to ``address`` over which no reply came."""

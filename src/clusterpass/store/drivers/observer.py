@@ -128,10 +128,15 @@ class Observer(Protocol):
     def effective_epoch(self, epoch: int) -> int:
         """As what ``epoch`` counts: a primary may have taken it without a vote."""
 
-    def agreed(self, node: Hashable, sent_at: float) -> None:
+    def rely_on_agreements(self) -> None:
+        """Note that Sentinels look after a single server: what it says of itself does not suffice,
+        and it is believed while they agree."""
+
+    def agreed(self, node: Hashable, sent_at: float, *, epoch: int = 0) -> None:
         """Note that a majority, asked from ``sent_at`` on, agreed that ``node`` was not replaced.
 
-        ``sent_at``: seconds of ``clusterpass.model.clock.steady_seconds``.
+        ``sent_at``: seconds of ``clusterpass.model.clock.steady_seconds``; ``epoch``: that of the
+        service, where the majority is one of Sentinels.
         """
 
     def unjudged(self, node: Hashable) -> None:

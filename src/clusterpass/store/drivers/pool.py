@@ -148,7 +148,7 @@ class Pool:
 
 def make_pool(location: StoreLocation, address: Address) -> Pool:
     """The connections to the node at ``address``, as ``location`` says. None is opened yet."""
-    patience = location.patience
+    patience, location = location.patience, location.reaching(address)
     return Pool(
         lambda: make_connection(location, address), patience.max_connections, patience.timeout
     )

@@ -69,7 +69,7 @@ class SlotLookUps:
     def _looked_up(self, nodes: Nodes, task: "asyncio.Task[None]") -> None:
         self._task = None
         slots = self._store.slots
-        is_older = self._store.location.is_cluster and slots.asked_at < self._looked_up_at
+        is_older = self._store.location.looks_up and slots.asked_at < self._looked_up_at
         if is_older or not slots.version:
             # No node has answered, or the map is that of another caller, who had asked before.
             self.is_wanted = True

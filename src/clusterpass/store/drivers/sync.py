@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ConfigurationError,
+    StoreDenied,
+    StoreUnavailable,
+)
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.credentials import is_asynchronous
 from clusterpass.store.drivers.base import StoreBase
@@ -23,7 +28,7 @@ from clusterpass.store.drivers.watch_thread import (
 )
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
-from clusterpass.store.exchanges.unavailable import locate
+from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
 from clusterpass.store.location import Address, StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 from clusterpass.store.wire.idling import concerns_all_nodes
@@ -228,10 +233,10 @@ class SyncStore(StoreBase):
         self, send: Send, until: float | None, read: ScriptCall[Any] | None
     ) -> Replies | Fault:
         try:
-            return self._send(send, until) if read is None else self._read(send, read)
-        except StoreUnavailable as error:
-            locate(error, self.location, send.address)
-            raise
+            with placed(self.location, send.address):
+                return self._send(send, until) if read is None else self._read(send, read)
+        except StoreDenied as error:
+            return refused_by_sentinel(error, send.address)
 
     def _read(self, send: Send, call: ScriptCall[Any]) -> Replies | Fault:
         """Send what ``call`` reads, over the connection on which the node pushes where it must.
@@ -318,7 +323,7 @@ class SyncStore(StoreBase):
             pool.close()
 
     def _look_up(self, wanted: LookUp) -> None:
-        if not self.location.is_cluster and not wanted.counts_replicas:
+        if not self.location.looks_up and not wanted.counts_replicas:
             return
         # One look-up at a time: a caller that has waited finds the slots looked up.
         if not self._look_up_lock.acquire(timeout=max(0.0, wanted.until - time.monotonic())):

@@ -32,6 +32,7 @@ from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
+from clusterpass.store.drivers.witnesses import Witnesses
 from clusterpass.store.location import Address
 from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError
@@ -76,6 +77,9 @@ class Watch:
         self._activity = -1
         self._active_at = 0.0
         self._journals: Final = JournalReaders(store, observer, self._fail)
+        self._witnesses: Final = Witnesses(
+            store, observer, changed=self._want_look_up, fail=self._fail
+        )
         self._look_ups: Final = SlotLookUps(
             store, observer, taken=self._take_look_up, take_end=self._take_end
         )
@@ -129,6 +133,9 @@ class Watch:
             return
         self._pushing.forget(address)
         self._observer.lost(address)
+        self._want_look_up()
+
+    def _want_look_up(self) -> None:
         self._look_ups.is_wanted = True
         self._is_urgent.set()
 
@@ -183,6 +190,7 @@ class Watch:
             for task in self._opening.values():
                 task.cancel()
             self._journals.cancel()
+            self._witnesses.cancel()
             for address in self._heartbeats:
                 self._store.pushing_all.discard(address)
                 self._observer.lost(address)
@@ -235,6 +243,8 @@ class Watch:
             self._take(nodes)  # two callers may have looked up maps of one version
         now = time.monotonic()
         self._look_ups.begin_if_due(nodes, now)
+        if self._heartbeats:
+            self._witnesses.ask(nodes)
         for address, heartbeat in self._heartbeats.items():
             connection = nodes.connection(address)
             if connection is None:
@@ -315,8 +325,7 @@ class Watch:
             if observer.beat_answered(
                 address, number, pulse.epoch, pulse.cutoff, told, own_epoch=own
             ):
-                self._look_ups.is_wanted = True
-                self._is_urgent.set()
+                self._want_look_up()
             if told is not None and not observer.knows(address, told):
                 self._journals.read(nodes, address)
         elif pulse.code in {"NOPERM", "ERR"}:

@@ -13,7 +13,8 @@ from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments before AUTH
-_DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
+DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
+"""The codes of errors by which a server refuses a user, or what the user may not do."""
 _DENIED_IN_SCRIPT: Final = ("ACL failure", "The user executing the script can't")
 _PASSING: Final[dict[str, FaultKind]] = {
     "TRYAGAIN": "moving",
@@ -54,7 +55,7 @@ def judge(error: ServerError) -> Fault:
     or its clock is in doubt, and StoreFailed for any other error that a retry does not cure, such
     as a command that the server lacks. The messages name the command.
     """
-    if error.code in _DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
+    if error.code in DENIED or error.message.startswith(_DENIED_IN_SCRIPT):
         is_unknown = error.code in {"NOAUTH", "WRONGPASS"}
         raise StoreDenied(
             describe_refusal(error, is_denied=True),

@@ -12,7 +12,7 @@ from clusterpass.model.clock import steady_seconds
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.location import Address, Patience
-from clusterpass.store.outcomes import Wait
+from clusterpass.store.outcomes import Fault, FaultKind, Wait
 from clusterpass.store.topology.attached import AttachedReplicas
 from clusterpass.store.topology.slots import SlotMap
 
@@ -59,6 +59,8 @@ class Terms:
     ahead: Mapping[bytes, tuple[Ahead, ...]] = field(default_factory=dict)
     """What has to be carried out ahead of every call about a subject, by the key of its sessions;
     changes as entries of the journals become known."""
+    blame: Callable[[FaultKind], Fault] = Fault
+    """Makes a fault of a kind that may have its reason in who was asked about the primaries."""
     steady: Callable[[], float] = steady_seconds
     """The clock of beliefs, in seconds; goes on while the machine sleeps."""
     attached: AttachedReplicas = field(default_factory=AttachedReplicas)

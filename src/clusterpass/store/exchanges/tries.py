@@ -83,7 +83,7 @@ class Tries:
         ahead = () if self._was_bare else self._terms.ahead.get(self._call.keys[0], ())
         self._was_bare = False
         if address is None:
-            return Fault("cluster_down" if slots.version else "connection")
+            return self._terms.blame("cluster_down" if slots.version else "connection")
         terms, call = self._terms, self._call
         was_sent = self._was_sent
         verdict = "go" if was_sent else terms.breakers.admit(address, terms.patience.timeout)
@@ -173,7 +173,7 @@ class Tries:
                 now = terms.steady()
                 agreed = yield Agree(address, now, until, now - age, durable)
                 if not agreed:
-                    return Fault("doubted")
+                    return terms.blame("doubted")
             for each, reply in zip(ahead, _replies_ahead(outcome, asking), strict=True):
                 if isinstance(reply, list) and _MISMATCH in reply:
                     each.refuse()

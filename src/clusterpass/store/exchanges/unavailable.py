@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from clusterpass.model.errors import CLOSED, StoreFailed, StoreUnavailable
+from clusterpass.model.errors import CLOSED, StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.model.store_causes import SENTENCES, StoreCause
 from clusterpass.store.address import read_address
-from clusterpass.store.location import Address, StoreLocation
-from clusterpass.store.outcomes import Fault, FaultKind
+from clusterpass.store.location import Address, SentinelAddress, StoreLocation
+from clusterpass.store.outcomes import Fault, FaultKind, Replies
 
+SENTINEL_DENIED: Final = (
+    "A Sentinel denied access; check sentinel_username and sentinel_password of the store URL, and"
+    " the ACL of the Sentinels"
+)
+"""The message of the error for a Sentinel: its user and password are not those of the servers."""
 _CAUSES: Final[dict[FaultKind, StoreCause]] = {
     "timeout": "timed_out",
     "connection": "lost",
@@ -49,10 +54,11 @@ def unavailable(
     the node, whose cause is told.
     """
     told = behind or fault
+    asked = fault.node or (None if node is None else str(node))
     error = StoreUnavailable(
         CLOSED if fault.kind == "closed" else None,
         reason=reason or fault.kind,
-        node=None if node is None else str(node),
+        node=asked,
         cause=cause_of(told),
     )
     error.__cause__ = told.error
@@ -61,7 +67,7 @@ def unavailable(
 
 def locate(error: StoreUnavailable, location: StoreLocation, node: Address | None = None) -> None:
     """Complete ``error`` by ``node``, the one that was asked, and by where it is reached."""
-    if error.reason == "doubted" and not location.is_cluster:
+    if error.reason == "doubted" and not location.looks_up:
         error.cause = "read_only"  # a single server is doubted when it says that it is a replica
     if error.node is None and node is not None:
         error.node = str(node)
@@ -79,3 +85,22 @@ def placed(location: StoreLocation, node: Address) -> Iterator[None]:
     except StoreUnavailable as error:
         locate(error, location, node)
         raise
+
+
+def refused_by_sentinel(error: StoreDenied, node: Address) -> Replies:
+    """``error`` in place of replies, if ``node`` is a Sentinel: others are asked then.
+
+    Raises ``error`` where it is not.
+    """
+    if not isinstance(node, SentinelAddress):
+        raise error
+    if error.cause == "tls":
+        return Replies([error])
+    told = StoreDenied(
+        SENTINEL_DENIED,
+        reason=error.reason,
+        cause=error.cause,
+        node=error.node,
+        address=error.address,
+    )
+    return Replies([told])

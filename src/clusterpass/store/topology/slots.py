@@ -90,6 +90,37 @@ class SlotMap:
         )
 
     @classmethod
+    def of_service(
+        cls,
+        primary: Address,
+        replicas: frozenset[Address],
+        count: int,
+        *,
+        failed: frozenset[Address],
+        version: int,
+        taken_at: float,
+        asked_at: float,
+    ) -> "SlotMap":
+        """The map of a service that Sentinels look after: ``primary`` owns every slot.
+
+        ``replicas``: those that have to confirm a write, and ``count``: how many they are, as one
+        may have two names; ``failed``: those that Sentinels hold to
+        be down, which leave the shard whole as long as there is another one: of the replicas that
+        are up, Sentinels promote one that has all writes which were confirmed. ``taken_at``,
+        ``asked_at``: as for :meth:`parse`.
+        """
+        shard = Shard(primary, count, is_whole=count > 0, at=replicas)
+        return cls(
+            [shard] * SLOTS,
+            version,
+            taken_at,
+            is_replicated=bool(count or failed),
+            has_failed=bool(failed),
+            members=frozenset({primary, *replicas, *failed}),
+            asked_at=asked_at,
+        )
+
+    @classmethod
     def unknown(cls) -> "SlotMap":
         """The map before the first look-up: version 0, and no slot has an owner."""
         return cls([None] * SLOTS, 0)

@@ -6,7 +6,6 @@ first that succeeds is used, and the others are closed.
 
 import asyncio
 import errno
-import ipaddress
 import itertools
 import os
 import selectors
@@ -33,15 +32,6 @@ def keep_alive(connected: Any) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def is_literal(host: str) -> bool:
-    """Whether ``host`` is an IP address, which needs no look-up and has no alternatives."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def dial(host: str, port: int, seconds: float) -> socket.socket:
