@@ -336,6 +336,7 @@ SETTINGS: Final[dict[str, type]] = {
 }
 """The settings of :meth:`Config.from_env`, and what their variables may hold."""
 _VARIABLES_OF_THE_SERVICE: Final = (
+    *("managed_keys", "key_algorithm", "key_rotate_after", "key_publish_before"),
     *("account_attempts", "account_window", "address_attempts", "address_window"),
     *("administration_max_age", "administrators", "authz_assertion", "authz_cookie_domain"),
     *("authz_grpc_address", "authz_hosts", "authz_identity_headers", "authz_most_grace"),

@@ -23,7 +23,8 @@ def store() -> Iterator[str]:
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    found = re.findall(rf"^( *)```{kind}\n(.*?)^\1```$", PAGE.read_text("utf-8"), re.M | re.S)
+    return [re.sub(r"^ +", "", block, flags=re.M) if indent else block for indent, block in found]
 
 
 def test_the_commands(store: str, tmp_path: Path) -> None:

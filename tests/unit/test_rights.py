@@ -10,6 +10,7 @@ from clusterpass.store.acl import (
     FOR_FSYNC,
     FOR_LIMITS,
     FOR_SWITCHING,
+    FOR_TELLING,
     FOR_USERS,
     TOO_WIDE,
 )
@@ -22,7 +23,9 @@ def test_the_documented_rights_are_those_that_are_looked_at():
     block = re.search(r"^```acl\n(.*?)^```", text, re.M | re.S)
     assert block
     documented = [word.removeprefix("+") for word in block[1].split() if word.startswith("+")]
-    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING])
+    assert sorted(documented) == sorted(
+        [*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_TELLING, *FOR_SWITCHING]
+    )
     assert "&cp:*" in block[1].split()
     assert Keyspace().channel().startswith(b"cp:")
     for command in FOR_FSYNC:
@@ -43,10 +46,20 @@ def test_what_scripts_call_is_among_them():
 
 
 def test_nothing_that_is_needed_is_called_too_wide():
-    assert not TOO_WIDE.keys() & {*(*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING, *FOR_FSYNC)}
+    assert not TOO_WIDE.keys() & {
+        *(*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_TELLING, *FOR_SWITCHING, *FOR_FSYNC)
+    }
 
 
 def test_a_sample_is_a_call_of_its_command():
-    for commands in (ALWAYS, FOR_USERS, FOR_LIMITS, FOR_SWITCHING, FOR_FSYNC, TOO_WIDE):
+    for commands in (
+        ALWAYS,
+        FOR_USERS,
+        FOR_LIMITS,
+        FOR_TELLING,
+        FOR_SWITCHING,
+        FOR_FSYNC,
+        TOO_WIDE,
+    ):
         for name, sample in commands.items():
             assert f"{sample} ".startswith(f"{name.replace('|', ' ')} ")

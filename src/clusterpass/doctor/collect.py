@@ -24,6 +24,7 @@ from clusterpass.store.acl import (
     FOR_FSYNC,
     FOR_LIMITS,
     FOR_SWITCHING,
+    FOR_TELLING,
     FOR_USERS,
     TOO_WIDE,
 )
@@ -246,7 +247,7 @@ def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
 
 
 def _needed(options: DoctorOptions) -> dict[str, str]:
-    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_SWITCHING}
+    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING}
     return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
 
 

@@ -12,7 +12,8 @@ from clusterpass.model.values import SESSION_ID_BYTES
 from clusterpass.protocol.records import SECONDS, LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")
-_BINDING: Final = struct.Struct(">BB8sI27x")
+_BINDING: Final = struct.Struct(">BB8sII23x")
+_KEEPS_OLDER: Final = 1
 _ENDS_OLDER: Final = 2
 _ENTRY: Final = struct.Struct(">BIH16s")
 
@@ -69,6 +70,9 @@ class Elevation:
     """The rotation of the refresh token that the step-up issued; older tokens have lower ones."""
     ends_older: bool = False
     """Whether the step-up ended the tokens that were issued before it."""
+    older_rotation: int | None = None
+    """The rotation of the refresh token before the step-up while that can be exchanged beside it;
+    None: one of the two was exchanged, and the other can be no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +244,10 @@ def _read_binding(value: bytes) -> tuple[tuple[Any, ...], bytes]:
     """The members of a step-up that bind tokens to it, and the bytes of its level and methods."""
     if value[:1] != b"\0":
         return (), value
-    _, flags, step_up, first_rotation = _BINDING.unpack_from(value)
-    return (step_up, first_rotation, bool(flags & _ENDS_OLDER)), value[_BINDING.size :]
+    _, flags, step_up, first_rotation, older = _BINDING.unpack_from(value)
+    older_rotation = older if flags & _KEEPS_OLDER else None
+    ends_older = bool(flags & _ENDS_OLDER)
+    return (step_up, first_rotation, ends_older, older_rotation), value[_BINDING.size :]
 
 
 def read_bans(value: bytes) -> tuple[StoredBan, ...]:

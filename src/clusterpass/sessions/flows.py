@@ -1,9 +1,9 @@
 """All flows of a manager, with the dependencies that they share."""
 
 import os
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from secrets import SystemRandom
 from typing import Any, Final
 
 from clusterpass.config import Config
@@ -34,7 +34,7 @@ from clusterpass.sessions.verbs.subject_data import SubjectData
 from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.tokens.keyring import KeyRing
 
-_system_random: Final = secrets.SystemRandom()
+_system_random: Final = SystemRandom()
 
 
 class Flows:
@@ -79,8 +79,9 @@ class Flows:
             keeping=lambda: context.keeping(),  # noqa: PLW0108 (made below)
         )
         self.known_keys: Final = (
-            None if config.keys.managed is None else KnownKeys(config, keyspace, clock)
+            None if config.keys.managed is None else KnownKeys(config, keyspace, clock, lock=lock)
         )
+        known_secrets = KnownSecrets(config, keyspace, clock, random_bytes, lock=lock)
         signing = (
             None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
         )
@@ -100,9 +101,7 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
-            secrets=RefreshSecrets(
-                KnownSecrets(config, keyspace, clock, random_bytes), keyspace, deadline, signing
-            ),
+            secrets=RefreshSecrets(known_secrets, keyspace, deadline, signing),
             signing=signing,
             counters=self.counters,
         )
@@ -122,11 +121,13 @@ class Flows:
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
 
-    def _forget_keys(self) -> None:
-        """Let no token be served from memory before the keys in the store were read anew."""
+    def _forget_keys(self, is_certain: bool) -> None:
+        """Have the keys in the store read anew; if they have certainly changed, before any token is
+        served from memory."""
         if self.known_keys is not None:
             self.known_keys.changed()
-        self.memory.near.forget_tokens()
+        if is_certain:
+            self.memory.near.forget_tokens()
 
     def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
         """Go on with ``keys`` instead of those ``before``.

@@ -7,6 +7,7 @@ from clusterpass.protocol.calls.secrets import COPIES, add_secrets, read_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
+from clusterpass.sessions.search import search
 from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
@@ -65,9 +66,14 @@ class RefreshSecrets:
         """
         tokens = None if self._signing else self._known.fresh
         tokens = tokens or (yield from self.tokens())
-        if not tokens.knows(token) and self._known.may_search():
-            yield from self._read(all_copies=True)
+        if not tokens.knows(token):
+            yield from search(
+                self._known.searches,
+                lambda: self._latest().knows(token),
+                lambda: self._read(all_copies=True),
+            )
             tokens = self._latest()
+            self._known.require_open(token.secret_id)
         return tokens if tokens.is_genuine(token) else None
 
     def _latest(self) -> RefreshTokens:
@@ -92,7 +98,8 @@ class RefreshSecrets:
                     empty.append(copy)
                     continue
                 known.learn(answer.reply)
-                yield from self._complete(copy, answer.reply)
+                if not known.is_configured:
+                    yield from self._complete(copy, answer.reply)
             except StoreUnavailable as error:
                 failure = error
                 continue
@@ -103,7 +110,8 @@ class RefreshSecrets:
         if not is_found and not empty:
             assert failure is not None
             raise failure
-        yield from self._fill(empty, is_new=not is_found)
+        if not known.is_configured:
+            yield from self._fill(empty, is_new=not is_found)
 
     def _complete(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
         """Put into a copy what it lacks, and wrap what lies open in it."""

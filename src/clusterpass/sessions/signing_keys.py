@@ -15,6 +15,7 @@ from clusterpass.protocol.calls.secrets import (
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
+from clusterpass.sessions.search import search
 from clusterpass.tokens.managed_keys import ManagedKey
 
 _SHARE_OF_A_COPY: Final = 0.3
@@ -34,35 +35,43 @@ class SigningKeys:
     def ensure(self) -> Flow[None]:
         """Know the keys as they are now; make the first or the next one when it is time.
 
-        At most one round trip a second. Raises StoreUnavailable when no key is known and no copy
-        can be read, ConfigurationError when a private half does not open.
+        At most one round trip a second, of one caller. Raises StoreUnavailable when no key is known
+        and no copy can be read, ConfigurationError when a private half does not open.
         """
         known = self._known
         if not known.is_due:
             return
+        changes, asks_all = known.changes, known.asks_all
+        if known.is_known:
+            known.settled(changes)  # the others go on with what is known
+        known.asks_all = False
         try:
-            asks_all, known.asks_all = known.asks_all, False
             yield from self._read(all_copies=asks_all)
             yield from self._rotate_when_due()
         except StoreUnavailable:
+            known.asks_all = known.asks_all or asks_all
             if not known.is_known:
                 raise
+        known.settled(changes)
         known.use()
 
-    def search(self) -> Flow[bool]:
-        """Ask for a key that nobody here knows; return whether the store was asked.
+    def search(self) -> Flow[None]:
+        """Ask for a key that nobody here knows, once for all who ask within a second."""
+        known, used = self._known, self._known.used
 
-        At most once a second: whoever sends made-up tokens must not make work for the store.
-        """
-        if not self._known.may_search():
-            return False
-        yield from self._read(all_copies=True)
-        self._known.use()
-        return True
+        def read() -> Flow[None]:
+            yield from self._read(all_copies=True)
+            known.use()
+
+        yield from search(known.searches, lambda: known.used is not used, read)
 
     def prepare(self, *, asks: bool) -> Flow[None]:
-        """Know the keys before a token is verified; ``asks``: as they are now, not as they were."""
-        if asks or not self._known.is_known:
+        """Know the keys before a token is verified.
+
+        ``asks``: as they are now; otherwise as they were a minute ago at most, unless the store is
+        unavailable.
+        """
+        if asks or not self._known.is_known or self._known.is_old:
             yield from self.ensure()
 
     def list(self) -> Flow[tuple[ManagedKey, ...]]:
@@ -136,8 +145,9 @@ class SigningKeys:
             except StoreUnavailable as error:
                 failure = error
                 continue
+            finally:
+                known.copy = (copy + 1) % COPIES
             answered += 1
-            known.copy = (copy + 1) % COPIES
             if not all_copies:
                 break
         if not answered:
@@ -146,12 +156,16 @@ class SigningKeys:
 
     def _complete(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
         """Put into a copy what it lacks, and what another key from outside wraps there."""
-        lacking = self._known.lacking(values) | self._known.rewrapped()
+        lacking = self._known.lacking(values)
         if lacking:
             answer: Answer[dict[str, bytes]] = yield add_secrets(
                 self._keyspace, copy, lacking, when="always", tells=True
             )
             self._known.learn(answer.reply)
+        for name, newer in self._known.rewrapped().items():
+            # The same key: nobody has to be told.
+            for each in range(COPIES):
+                yield add_secrets(self._keyspace, each, {name: newer}, when="always")
 
     def _write(
         self, values: dict[str, bytes], *, always: bool = False, first: bool = False

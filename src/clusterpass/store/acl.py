@@ -53,6 +53,8 @@ FOR_USERS: Final[Mapping[str, str]] = {"scan": "scan 0"}
 """Commands that only a listing of the user directory needs."""
 FOR_LIMITS: Final[Mapping[str, str]] = {"subscribe": "subscribe {channel}"}
 """Commands that put connections with CLIENT TRACKING under the servers' limit for pubsub."""
+FOR_TELLING: Final[Mapping[str, str]] = {"publish": "publish {channel} x"}
+"""Commands by which processes hear at once that signing keys in the store have changed."""
 FOR_SWITCHING: Final[Mapping[str, str]] = {"multi": "multi", "exec": "exec"}
 """Commands without which a process that begins to hear of all changes asks for everything anew."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
@@ -60,7 +62,15 @@ FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
 OF_CLUSTERS: Final = frozenset({"asking", "cluster|slots", "cluster|nodes", "cluster|info"})
 """Commands that a single server may lack."""
 DEGRADING: Final = frozenset(
-    {"hello", "client|tracking", "client|setname", *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING}
+    {
+        "hello",
+        "client|tracking",
+        "client|setname",
+        *FOR_USERS,
+        *FOR_LIMITS,
+        *FOR_TELLING,
+        *FOR_SWITCHING,
+    }
 )
 """Commands without which sessions are as safe, but cost more or are watched less."""
 DEGRADING_ALONE: Final = frozenset({*DEGRADING, "info"})

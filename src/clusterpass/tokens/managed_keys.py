@@ -7,7 +7,7 @@ has expired. Its private half is wrapped by a key from outside (``key_encryption
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.model.json_form import Value
@@ -15,6 +15,9 @@ from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
+
+if TYPE_CHECKING:
+    from clusterpass.tokens.keys import SigningKey
 
 KeyState = Literal["next", "active", "passive", "retired", "revoked"]
 _MARGIN: Final = 300
@@ -80,7 +83,8 @@ class StoredKey:
         """Return the key that :meth:`encode` wrote; raises StoreFailed when it cannot be read."""
         try:
             members = json.loads(value)
-            found = cls(kid, **members)
+            known = {name: members[name] for name in cls.__slots__ if name in members}
+            found = cls(kid, **{name: known[name] for name in known if name != "kid"})
             is_whole = found.public["kid"] == kid and isinstance(found.signs_from, int)
         except (ValueError, TypeError, KeyError):
             is_whole = False
@@ -116,63 +120,65 @@ class KeySchedule:
 
     def __init__(self, keys: Iterable[StoredKey], now: float, token_seconds: int) -> None:
         """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
-        self._now, self._after = now, token_seconds + _MARGIN
-        everything = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
-        self._revoked: Final = [each for each in everything if each.revoked]
-        self._keys: Final = [each for each in everything if not each.revoked]
+        self._now = now
+        in_order = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
+        begins = [each.signs_from for each in in_order]
+        ends: list[int | None] = [*begins[1:], None][: len(in_order)]
+        # Also a key that was revoked has ended the one before it.
+        self._all: Final = [
+            (each, end, None if end is None else end + token_seconds + _MARGIN)
+            for each, end in zip(in_order, ends, strict=True)
+        ]
 
     @property
     def active(self) -> StoredKey | None:
         """The key that signs; None: there is none."""
-        begun = [each for each in self._keys if each.signs_from <= self._now]
+        left = [
+            each
+            for each, _, until in self._all
+            if not each.revoked and (until is None or until > self._now)
+        ]
+        begun = [each for each in left if each.signs_from <= self._now]
         # Where none has begun, all that were there are revoked: the first one begins at once.
-        return begun[-1] if begun else next(iter(self._keys), None)
+        return begun[-1] if begun else next(iter(left), None)
 
     def usable(self) -> list[StoredKey]:
         """The keys that verify, the one that signs first."""
         active = self.active
         others = [
             each
-            for each, until in zip(self._keys, self._verified_until(), strict=True)
-            if each is not active and (until is None or until > self._now)
+            for each, _, until in self._all
+            if not each.revoked and each is not active and (until is None or until > self._now)
         ]
         return [] if active is None else [active, *reversed(others)]
 
     def described(self) -> list[ManagedKey]:
         """All keys, the oldest first."""
-        shown = []
         active = self.active
-        ends = [*self._begins()[1:], None][: len(self._keys)]
-        for each, ends_at, until in zip(self._keys, ends, self._verified_until(), strict=True):
+        shown = []
+        for each, end, until in self._all:
             state: KeyState = "active" if each is active else "passive"
+            if each.revoked:
+                shown.append(_described(each, "revoked", None, each.revoked))
+                continue
             if each is not active and each.signs_from > self._now:
                 state = "next"
             elif until is not None and until <= self._now:
                 state = "retired"
-            shown.append(_described(each, state, ends_at, until))
-        shown += [_described(each, "revoked", None, each.revoked) for each in self._revoked]
+            shown.append(_described(each, state, end, until))
         return sorted(shown, key=lambda each: (each.created, each.signs_from, each.kid))
 
     def next_begins(self, how: ManagedKeys) -> int | None:
         """When a key that is made now is to sign; None: no key has to be made now."""
-        active, begins = self.active, self._begins()
+        active = self.active
         if active is None:
             return int(self._now)
-        if any(each > self._now for each in begins):
+        if any(each.signs_from > self._now for each, _, _ in self._all if not each.revoked):
             return None
         due = active.signs_from + how.rotate_after
         if self._now < due - how.publish_before:
             return None
         return int(max(due, self._now + how.publish_before))
-
-    def _begins(self) -> list[int]:
-        return [each.signs_from for each in self._keys]
-
-    def _verified_until(self) -> list[int | None]:
-        return [
-            None if following is None else following + self._after
-            for following in [*self._begins()[1:], None][: len(self._keys)]
-        ]
 
 
 def _described(key: StoredKey, state: KeyState, ends: int | None, until: int | None) -> ManagedKey:
@@ -191,23 +197,26 @@ def make_key(
     return StoredKey(key.kid, key.jwk(private=False), wrapped, now, signs_from)
 
 
-def ring_of(
-    keys: Iterable[StoredKey], wrapping: KeyEncryptionKeys, purpose: bytes, how: ManagedKeys
-) -> KeyRing:
-    """Return the ring of ``keys``, the first of which signs.
+class OpenedKeys:
+    """Makes rings of stored keys. What was opened once need not be opened again."""
 
-    Raises ConfigurationError when the private half of one does not open.
-    """
-    from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
+    def __init__(self, wrapping: KeyEncryptionKeys, purpose: bytes, how: ManagedKeys) -> None:
+        self._wrapping, self._purpose, self._how = wrapping, purpose, how
+        self._keys: dict[str, SigningKey] = {}
 
-    found = []
-    for number, each in enumerate(keys):
-        if number == 0:
-            opened = wrapping.unwrap(each.wrapped, purpose + each.kid.encode())
-            found.append(SigningKey.from_jwk(json.loads(opened)))
-        else:
-            found.append(SigningKey.from_jwk(each.public))
-    return KeyRing(found, managed=how)
+    def ring(self, keys: Iterable[StoredKey]) -> KeyRing:
+        """Return the ring of ``keys``, the first of which signs.
+
+        Raises ConfigurationError when the private half of that one does not open.
+        """
+        from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
+
+        first, *others = keys
+        if first.kid not in self._keys:
+            opened = self._wrapping.unwrap(first.wrapped, self._purpose + first.kid.encode())
+            self._keys = {first.kid: SigningKey.from_jwk(json.loads(opened))}
+        public = [SigningKey.from_jwk(each.public) for each in others]
+        return KeyRing([self._keys[first.kid], *public], managed=self._how)
 
 
 def rewrapped(key: StoredKey, wrapping: KeyEncryptionKeys, purpose: bytes) -> StoredKey | None:

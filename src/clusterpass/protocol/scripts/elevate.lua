@@ -14,6 +14,7 @@
 -- A repeated call (same id) changes nothing: the answer is OK.
 --@include subject
 --@include elevation
+--@include forgotten_use
 --@include use
 
 local session_id, id = ARGV[2], ARGV[7]
@@ -49,6 +50,7 @@ local function step_up()
     record.digest, record.rotation, record.refreshed = ARGV[8], elevation.first, now
     record.burst, record.burst_span = 0, 0
     put(session_id, pack_live(record))
+    forget_use(session_id)
     local event = ARGV[10] == '1' and PASSWORD_CHANGE or ELEVATION
     note(event, session_id, now, 1, ARGV[5], ARGV[6])
 end

@@ -26,6 +26,7 @@
 -- suffices.
 --@include arguments
 --@include described
+--@include forgotten_use
 --@include glance
 --@include record
 
@@ -84,10 +85,7 @@ if known and is_live(known) then
             note_at_a_glance(changes, name,
                 pack_line(REFRESH, now, (before or 0) + 1, session_id, ARGV[8], ''))
         end
-        if activity[session_id] then
-            activity[session_id] = nil
-            redis.call('HDEL', ACTIVITY, session_id)
-        end
+        forget_use(session_id)
         seen.latest_ms = math.max(seen.latest_ms, now * 1000)
         seen.online_until = math.max(seen.online_until, last_end(record))
         settle_at_a_glance(seen, changes)
@@ -137,11 +135,21 @@ local function is_unused(line, elevation)
     return not has_used(used, OWN_USED)
 end
 
+-- The note of uses goes with an exchange of the record's own line; what it says of the other stays.
+local function keep_note_of_older(elevation)
+    if elevation and elevation.older and has_used(used, OLDER_USED) then
+        elevation.older_used = true
+        put_elevation(session_id, elevation)
+    end
+end
+
 -- The answer to the last exchange of ``line`` was lost, so it counts as made now.
 local function exchange_late(record, elevation, line)
     line.refreshed, line.burst, line.burst_span = now, 1, 0
     if line == record then
+        keep_note_of_older(elevation)
         put(session_id, pack_live(record))
+        forget_use(session_id)
     else
         put_elevation(session_id, elevation)
         activity[session_id] = now
@@ -172,19 +180,19 @@ local function keep(record, elevation, line)
             redis.call('HSET', ACTIVITY, session_id, pack_use(now, used % OLDER_USED))
         end
         return
-    elseif elevation and elevation.older and not is_decided and has_used(used, OLDER_USED) then
-        elevation.older_used = true -- the note goes with this exchange
-        put_elevation(session_id, elevation)
     end
     if line ~= record then
         record.digest, record.rotation, record.refreshed = line.digest, line.rotation, now
         record.burst, record.burst_span = line.burst, line.burst_span
     end
     if is_decided then
-        elevation.older = nil
+        elevation.older, elevation.older_used = nil, false
         put_elevation(session_id, elevation)
+    else
+        keep_note_of_older(elevation)
     end
     put(session_id, pack_live(record))
+    forget_use(session_id)
 end
 
 local value = fields[session_id]

@@ -35,8 +35,8 @@ local rotation = tonumber(ARGV[4])
 local function line_of_token()
     local elevation = redis.call('HGET', KEYS[1], elevation_field(id))
     if elevation and string.byte(elevation, 9) == 0 then
-        local first, older = struct.unpack('>I4I4', elevation, 19)
-        if rotation < first then
+        local flags, _, first, older = struct.unpack('>Bc8I4I4', elevation, 10)
+        if flags % 2 == 1 and rotation < first then
             return OLDER_USED, older
         end
     end

@@ -1,71 +1,98 @@
 """The signing keys of the store that this process knows, and when the store is asked again."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
+from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.searches import Searches
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.managed_keys import (
     KeySchedule,
     ManagedKeys,
+    OpenedKeys,
     StoredKey,
     make_key,
     rewrapped,
-    ring_of,
 )
 
+logger: Final = logging.getLogger("clusterpass.keys")
 KIND: Final = "k:"
 _ASK_AGAIN_AFTER: Final = 1.0
-_SEARCH_AGAIN_AFTER: Final = 1.0
+_OLD_AFTER: Final = 60.0
 
 
 class KnownKeys:
-    """Keeps what copies hold, and makes the ring of it."""
+    """Keeps what copies hold, and makes the ring of it. Any thread may call it."""
 
-    def __init__(self, config: Config, keyspace: Keyspace, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        keyspace: Keyspace,
+        clock: Clock,
+        *,
+        lock: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        """``lock``: creates a reentrant lock."""
         self.how: Final = config.keys.managed or ManagedKeys()
         self._clock = clock
         self._purpose: Final = f"clusterpass signing key {keyspace.namespace} ".encode()
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
+        self._opened: Final = OpenedKeys(self._wrapping, self._purpose, self.how)
         self._token_seconds = config.access_lifetime + config.expiry_leeway
+        self._lock = lock()
         self._stored: dict[str, StoredKey] = {}
-        self._used: tuple[StoredKey, ...] = ()
-        self.asks_all = True
-        """Whether all copies are to be read: who was told of a change does not know which copy has
-        it already."""
-        self._due_at = self._searched_at = -math.inf
+        self.used: tuple[StoredKey, ...] = ()
+        """The keys that are in use, the one that signs first."""
+        self._due_at = self._learned_at = -math.inf
+        self._told: set[str] = set()
+        self._has_rewrapped: set[str] = set()
+        self.changes = 0
+        """How often somebody was said to have changed the keys."""
+        self.searches: Final = Searches(clock.steady)
         self.adopt: Callable[[KeyRing], None] = _nowhere
         """Takes the ring when it has changed."""
         self.copy = 0
         """The number of the copy that is read next."""
+        self.asks_all = True
+        """Whether all copies are to be read: who was told of a change does not know which copy has
+        it already."""
 
     @property
     def is_known(self) -> bool:
         """Whether there is a key to sign with."""
-        return bool(self._used)
+        return bool(self.used)
 
     @property
     def is_due(self) -> bool:
         """Whether the store has to be asked, or another key begins to sign."""
         if self._clock.steady() >= self._due_at:
             return True
-        return tuple(self.schedule().usable()) != self._used
+        return tuple(self.schedule().usable()) != self.used
 
-    def may_search(self) -> bool:
-        """Whether the store may be asked for a key that a token names: at most once a second."""
-        now = self._clock.steady()
-        if now < self._searched_at + _SEARCH_AGAIN_AFTER:
-            return False
-        self._searched_at = now
-        return True
+    @property
+    def is_old(self) -> bool:
+        """Whether nothing was read for a minute."""
+        return self._clock.steady() >= self._learned_at + _OLD_AFTER
 
     def changed(self) -> None:
-        """Ask again with the next call: somebody has changed the keys."""
-        self._due_at, self.asks_all = -math.inf, True
+        """Ask again with the next call: somebody has changed the keys, or may have."""
+        with self._lock:
+            self.changes += 1
+            self._due_at, self.asks_all = -math.inf, True
+
+    def settled(self, changes: int) -> None:
+        """Ask again in a second, unless somebody has changed the keys since there were
+        ``changes``."""
+        with self._lock:
+            if self.changes == changes:
+                self._due_at = self._clock.steady() + _ASK_AGAIN_AFTER
 
     def now(self) -> int:
         """Seconds since the epoch."""
@@ -73,34 +100,61 @@ class KnownKeys:
 
     def schedule(self) -> KeySchedule:
         """Which key is used for what now."""
-        return KeySchedule(self._stored.values(), self._clock.wall(), self._token_seconds)
+        with self._lock:
+            keys = list(self._stored.values())
+        return KeySchedule(keys, self._clock.wall(), self._token_seconds)
 
     def learn(self, values: Mapping[str, bytes]) -> None:
-        """Take note of a copy. Raises StoreFailed when a key in it cannot be read."""
-        for name, value in values.items():
-            if name.startswith(KIND):
-                key = StoredKey.decode(name.removeprefix(KIND), value)
+        """Take note of a copy. A key that cannot be read is left out, and the log says so once.
+
+        Raises StoreFailed when there is no other.
+        """
+        failure: StoreFailed | None = None
+        with self._lock:
+            self._learned_at = self._clock.steady()
+            for name, value in values.items():
+                if not name.startswith(KIND):
+                    continue
+                try:
+                    key = StoredKey.decode(name.removeprefix(KIND), value)
+                except StoreFailed as error:
+                    failure = error
+                    self._tell(name, str(error))
+                    continue
                 known = self._stored.get(name)
                 if known is None or not known.revoked:
                     self._stored[name] = key
-        self._due_at = self._clock.steady() + _ASK_AGAIN_AFTER
+            if failure is not None and not self._stored:
+                raise failure
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """What is known here and not in the copy that ``values`` are, or revoked only here."""
         found = {}
-        for name, key in self._stored.items():
-            value = values.get(name)
-            if value is None or (key.revoked and not StoredKey.decode(key.kid, value).revoked):
-                found[name] = key.encode()
+        with self._lock:
+            for name, key in self._stored.items():
+                value = values.get(name)
+                if value is None or (key.revoked and not _is_revoked(key.kid, value)):
+                    found[name] = key.encode()
         return found
 
     def rewrapped(self) -> dict[str, bytes]:
-        """The keys that another key from outside than the first one wraps, wrapped by that."""
+        """The keys that another key from outside than the first one wraps, wrapped by that.
+
+        Each once: a process that has these keys in another order would wrap it back.
+        """
         found = {}
-        for name, key in self._stored.items():
-            newer = None if key.revoked else rewrapped(key, self._wrapping, self._purpose)
-            if newer is not None:
-                found[name] = newer.encode()
+        with self._lock:
+            for name, key in self._stored.items():
+                if key.revoked or name in self._has_rewrapped:
+                    continue
+                self._has_rewrapped.add(name)
+                try:
+                    newer = rewrapped(key, self._wrapping, self._purpose)
+                except ConfigurationError as error:
+                    self._tell(name, str(error))
+                    continue
+                if newer is not None:
+                    found[name] = newer.encode()
         return found
 
     def made(self, signs_from: int) -> dict[str, bytes]:
@@ -117,12 +171,35 @@ class KnownKeys:
     def use(self) -> None:
         """Sign and verify with what is known now.
 
-        Raises ConfigurationError when the private half of the key that signs does not open.
+        A key that was opened once stays open, whatever wraps it now. Raises ConfigurationError when
+        the private half of the key that signs does not open, and no other signs here so far.
         """
-        usable = tuple(self.schedule().usable())
-        if usable and usable != self._used:
-            self.adopt(ring_of(usable, self._wrapping, self._purpose, self.how))
-            self._used = usable
+        with self._lock:
+            usable = tuple(self.schedule().usable())
+            if not usable or usable == self.used:
+                return
+            try:
+                ring = self._opened.ring(usable)
+            except ConfigurationError as error:
+                if not self.used:
+                    raise
+                self._tell(usable[0].kid, str(error))
+                return
+            if [key.kid for key in usable] != [key.kid for key in self.used]:
+                self.adopt(ring)
+            self.used = usable
+
+    def _tell(self, name: str, why: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            logger.error("a signing key in the store cannot be used: %s", why)
+
+
+def _is_revoked(kid: str, value: bytes) -> bool:
+    try:
+        return bool(StoredKey.decode(kid, value).revoked)
+    except StoreFailed:
+        return True  # of a later release, which is left alone
 
 
 def _nowhere(ring: KeyRing) -> None:

@@ -11,15 +11,18 @@ secret that is given up leaves its name, or who knows it would bring it back.
 """
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
-from clusterpass.model.errors import ConfigurationError, StoreFailed
+from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreFailed
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.searches import Searches
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
@@ -30,13 +33,13 @@ from clusterpass.tokens.refresh_secrets import (
     refresh_secret,
 )
 
+logger: Final = logging.getLogger("clusterpass.keys")
 KIND: Final = "r:"
 _READ_AGAIN_AFTER: Final = 60.0
 _READ_THE_FIRST_TIMES_AFTER: Final = 1.0
 """Seconds until the next copy is read, until this process has seen each one: who finds one empty
 fills it."""
 _PUT_OFF: Final = 5.0
-_SEARCH_AGAIN_AFTER: Final = 1.0
 _PUBLISHED_FOR: Final = 5_000
 """Milliseconds for which a secret is known before it makes tokens, unless there is no other."""
 
@@ -50,8 +53,10 @@ class KnownSecrets:
         keyspace: Keyspace,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        *,
+        lock: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
-        """``random_bytes``: returns n unpredictable bytes."""
+        """``random_bytes``: returns n unpredictable bytes. ``lock``: creates a reentrant lock."""
         self._config, self._clock, self._random_bytes = config, clock, random_bytes
         self._keys = config.keys
         self._purpose = f"clusterpass refresh secret {keyspace.namespace}".encode()
@@ -60,7 +65,10 @@ class KnownSecrets:
         self._read: dict[str, tuple[int, RefreshSecret]] = {}
         self._tokens: RefreshTokens | None = None
         self._due_at = -math.inf
-        self._searched_at = -math.inf
+        self._lock = lock()
+        self._told: set[str] = set()
+        self._has_wrapped: set[str] = set()
+        self.searches: Final = Searches(clock.steady)
         self._reads = 0
         self.copy = 0
         """The number of the copy that is read next."""
@@ -74,7 +82,7 @@ class KnownSecrets:
     def latest(self) -> RefreshTokens | None:
         """What makes and accepts tokens; None: no secret is known yet."""
         if self._tokens is None and self.is_configured:
-            self._tokens = self._tokens_of(read_refresh_secrets(self._config.refresh_secrets))
+            self._tokens = self._tokens_of(self._in_order())
         return self._tokens
 
     @property
@@ -85,21 +93,18 @@ class KnownSecrets:
     def replace_keys(self, keys: KeyRing) -> None:
         """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
         self._keys = keys
-        if self._read:
-            self._tokens = self._tokens_of(self._in_order())
-        elif self._tokens is not None:
-            self._tokens = self._tokens_of(read_refresh_secrets(self._config.refresh_secrets))
+        with self._lock:
+            if self._tokens is not None:
+                self._tokens = self._tokens_of(self._in_order())
 
-    def may_search(self) -> bool:
-        """Whether all copies may be read for a secret that a token names and nobody here knows.
-
-        At most once a second: whoever sends made-up tokens must not make work for the store.
-        """
-        now = self._clock.steady()
-        if self.is_configured or now < self._searched_at + _SEARCH_AGAIN_AFTER:
-            return False
-        self._searched_at = now
-        return True
+    def require_open(self, secret_id: bytes) -> None:
+        """Raise ConfigurationError where the store has a secret of this id that does not open: a
+        token of it is no forgery."""
+        name = KIND + encode_base64url(secret_id)
+        if name in self._told and name not in self._read:
+            raise ConfigurationError(
+                f"the refresh secret {name!r} in the store cannot be used; see the log"
+            )
 
     def put_off(self) -> None:
         """Go on with what is known, and ask again soon: the store was unavailable."""
@@ -113,33 +118,54 @@ class KnownSecrets:
     def learn(self, values: Mapping[str, bytes]) -> None:
         """Take note of a copy.
 
-        Raises ConfigurationError when a secret is wrapped by a key that is not configured, and
-        StoreFailed when one cannot be read.
+        A secret that was opened once stays open, whatever wraps it now. Raises ConfigurationError
+        when a secret is wrapped by a key that is not configured, and StoreFailed when one cannot be
+        read, unless there are others: then the log says so, once for each.
         """
-        for name, value in values.items():
-            if name.startswith(KIND) and not _is_retired(self._stored.get(name, b"")):
-                self._learn_one(name, value)
-        self._reads += 1
-        is_early = self._reads < COPIES
-        seconds = _READ_THE_FIRST_TIMES_AFTER if is_early else _READ_AGAIN_AFTER
-        self._due_at = self._clock.steady() + seconds
-        if self._read:
-            self._tokens = self._tokens_of(self._in_order())
+        with self._lock:
+            failure: ClusterPassError | None = None
+            for name, value in values.items():
+                if not name.startswith(KIND) or _is_retired(self._stored.get(name, b"")):
+                    continue
+                try:
+                    self._learn_one(name, value)
+                except (ConfigurationError, StoreFailed) as error:
+                    failure = None if name in self._read else error
+                    if name not in self._told:
+                        self._told.add(name)
+                        why = str(error)
+                        logger.warning("a refresh secret in the store cannot be used: %s", why)
+            if failure is not None and not self._read and not self.is_configured:
+                raise failure
+            self._reads += 1
+            is_early = self._reads < COPIES
+            seconds = _READ_THE_FIRST_TIMES_AFTER if is_early else _READ_AGAIN_AFTER
+            self._due_at = self._clock.steady() + seconds
+            if self._read:
+                self._tokens = self._tokens_of(self._in_order())
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """What is known here and not in the copy that ``values`` are."""
-        return {name: value for name, value in self._stored.items() if name not in values}
+        with self._lock:
+            return {name: value for name, value in self._stored.items() if name not in values}
 
     def unwrapped(self) -> dict[str, bytes]:
-        """The secrets that are stored otherwise than the configuration asks for, as it does."""
+        """The secrets that are stored otherwise than the configuration asks for, as it does.
+
+        Each once: a process that has the keys in another order would wrap it back.
+        """
         if not self._wrapping:
             return {}
-        return {
-            name: self._entry(secret.value, created)
-            for name, (created, secret) in self._read.items()
-            if json.loads(self._stored[name]).get("wrapped", "").partition(".")[0]
-            != self._wrapping.first
-        }
+        found = {}
+        with self._lock:
+            for name, (created, secret) in self._read.items():
+                if name in self._has_wrapped or name in self._told:
+                    continue
+                self._has_wrapped.add(name)
+                wrapped = json.loads(self._stored[name]).get("wrapped", "")
+                if wrapped.partition(".")[0] != self._wrapping.first:
+                    found[name] = self._entry(secret.value, created)
+        return found
 
     def _learn_one(self, name: str, value: bytes) -> None:
         if self._stored.get(name) == value:
@@ -149,7 +175,8 @@ class KnownSecrets:
             if "retired" in entry:
                 self._read.pop(name, None)
             else:
-                self._read[name] = int(entry["created"]), refresh_secret(self._open(name, entry))
+                created, opened = int(entry["created"]), self._open(name, entry)
+                self._read[name] = created, refresh_secret(opened)
         except ConfigurationError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -169,12 +196,18 @@ class KnownSecrets:
         return json.dumps({**members, "created": created}).encode()
 
     def _in_order(self) -> tuple[RefreshSecret, ...]:
-        """The newest first, of those that every process has had the time to read."""
+        """Those of the configuration; then, the newest first, those of the store that every process
+        has had the time to read.
+
+        With secrets in the configuration those of the store only accept, while users move from one
+        to the other.
+        """
+        configured = read_refresh_secrets(self._config.refresh_secrets)
         settled = int(self._clock.wall() * 1000) - _PUBLISHED_FOR
         by_age = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]))
         young = [each for _, (created, each) in by_age if created > settled]
         old = [each for _, (created, each) in by_age if created <= settled]
-        return (*reversed(old), *young)
+        return (*configured, *reversed(old), *young)
 
     def _tokens_of(self, secrets: tuple[RefreshSecret, ...]) -> RefreshTokens:
         config = self._config

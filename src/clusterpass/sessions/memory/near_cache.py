@@ -66,8 +66,8 @@ class NearCache(Following):
         )
         self._cutoff_prefix = cutoff_prefix
         self._secrets_prefix = secrets_prefix
-        self.on_secrets: Callable[[], None] = _nothing
-        """Called when the secrets have changed, or may have."""
+        self.on_secrets: Callable[[bool], None] = _nothing
+        """Called with True when the secrets have changed, with False when they may have."""
         self._clock = clock
         self._loading: Final = PendingLoads()
         self._tokens = TokenIndex(
@@ -368,14 +368,14 @@ class NearCache(Following):
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
-                self.on_secrets()
+                self.on_secrets(False)
             for key in keys or ():
                 self._invalidations.note(now)
                 self.counters.pushed(key, now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 elif key.startswith(self._secrets_prefix):
-                    self.on_secrets()
+                    self.on_secrets(True)
                 else:
                     self.changed(key)
             if has_cutoff:
@@ -388,7 +388,7 @@ class NearCache(Following):
     def lost(self, node: Hashable) -> None:
         """End the generation of ``node``, which may have told of other secrets meanwhile."""
         super().lost(node)
-        self.on_secrets()
+        self.on_secrets(False)
 
     def forget_tokens(self) -> None:
         """Forget that signatures were verified, as a key that has signed tokens is trusted no more.
@@ -415,5 +415,5 @@ class NearCache(Following):
             self.followers.all_changed()
 
 
-def _nothing() -> None:
+def _nothing(is_certain: bool) -> None:
     """Nobody uses the secrets in the store."""

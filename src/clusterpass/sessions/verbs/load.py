@@ -84,8 +84,9 @@ class Loads:
         )
         if not entry.token:  # nobody has presented one, so no step-up applies
             stored = replace(stored, elevation=None)
-        elevation, rotation = stored.elevation, entry.rotation
-        is_older = elevation is not None and rotation < elevation.first_rotation
+        elevation, older_rotation = stored.elevation, None
+        if elevation is not None and entry.rotation < elevation.first_rotation:
+            older_rotation = elevation.older_rotation
         try:
             stored = as_token_sees(stored, entry.step_up)
         except TokenSuperseded:
@@ -103,19 +104,24 @@ class Loads:
             created_milliseconds=record.created_milliseconds,
             fresh_until=means_the_same_until(stored, record),
             note_at=(
-                0 if self._is_first_use(entry, record, is_older) else record.active_at + interval
+                0
+                if self._is_first_use(entry, record, older_rotation)
+                else record.active_at + interval
             ),
         )
 
-    def _is_first_use(self, entry: CachedToken, record: LiveRecord, is_older: bool) -> bool:
+    def _is_first_use(
+        self, entry: CachedToken, record: LiveRecord, older_rotation: int | None
+    ) -> bool:
         """Return whether the store must learn that the latest exchange has reached its client.
 
-        ``is_older``: whether the token was issued before a step-up of its session.
+        ``older_rotation``: that of the refresh token before a step-up, if the token was issued
+        before it and that can still be exchanged.
         """
         if not entry.rotation or not self._config.retries_until_used:
             return False
-        if is_older:
-            return not record.used & OLDER_USED
+        if older_rotation is not None:
+            return entry.rotation == older_rotation and not record.used & OLDER_USED
         return entry.rotation == record.rotation and not record.used & OWN_USED
 
     def live(

@@ -122,8 +122,7 @@ class Verify:
         try:
             return (yield from self._judge(access_token, wanted))
         except TokenKeyUnknown:
-            if not (yield from self._signing.search()):
-                raise
+            yield from self._signing.search()
         return (yield from self._judge(access_token, wanted))
 
     def _judge(self, access_token: str, wanted: _Wanted) -> Flow[Session]:

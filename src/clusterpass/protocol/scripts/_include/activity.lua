@@ -14,7 +14,7 @@ local function settle_activity()
     local latest = 0
     for session_id, seen in pairs(activity) do
         local value = fields[session_id]
-        if value and is_live(value) and read_live(session_id).refreshed < seen then
+        if value and is_live(value) and read_live(session_id).refreshed <= seen then
             latest = math.max(latest, live_ends_at(read_live(session_id)))
         else
             activity[session_id] = nil
