@@ -73,7 +73,7 @@ ELEVATION_BOUND: Final = (
     + b"2\x00pwd otp"
 )
 ELEVATION_BOUND_PARSED: Final = Elevation(
-    1_750_000_010, FAR, "2", ("pwd", "otp"), bytes(range(1, 9)), 65_539
+    1_750_000_010, FAR, "2", ("pwd", "otp"), bytes(range(1, 9)), 65_539, older_rotation=3
 )
 BANS: Final = (
     b'{"":{"l":2,"u":4026531840,"r":"spam","a":1750000011},'

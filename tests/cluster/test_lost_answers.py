@@ -39,6 +39,16 @@ def older_exchange(engine, pair, seconds: int) -> None:
         client.hset(key, name, value)
 
 
+def step_up_was(engine, pair, seconds: int) -> None:
+    """Let the step-up have been that long ago."""
+    name = decode_session_id(pair.session_id) + b"e"
+    value = fields_of(engine, pair.subject)[name]
+    earlier = (int(time.time()) - seconds).to_bytes(4, "big")
+    key = KEYS.sessions(pair.subject)
+    with home_of(engine, key) as client:
+        client.hset(key, name, earlier + value[4:])
+
+
 def noted(engine, pair) -> LiveRecord:
     """The record, with what is noted beside it."""
     session_id = decode_session_id(pair.session_id)
@@ -162,6 +172,38 @@ def test_a_use_before_the_step_up_is_not_forgotten(engine, manager, subject):
     older_exchange(engine, first, LONG_AGO)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(first.refresh_token)
+
+
+def test_a_step_up_that_was_given_up_leaves_the_session_as_any_other(engine, manager, subject):
+    """Its answer was lost: the client goes on with the tokens that it has."""
+    first = manager.login(subject)
+    second = manager.refresh(first.refresh_token)
+    manager.elevate(manager.verify(second.access_token), "2", for_seconds=600)
+    step_up_was(engine, first, LONG_AGO)
+    third = manager.refresh(second.refresh_token)
+    assert noted(engine, first).used == 0
+    manager.verify(third.access_token)
+    assert noted(engine, first).used == 1
+    noted_at = noted(engine, first).seen_at
+    manager.verify(third.access_token)
+    assert noted(engine, first).seen_at == noted_at, "once is enough"
+    age(engine, first)
+    with pytest.raises(RefreshTokenReused):
+        manager.refresh(second.refresh_token)
+
+
+def test_a_note_in_the_second_of_the_exchange_outlives_what_settles_the_subject(
+    engine, manager, subject
+):
+    other = manager.login(subject)
+    old = manager.login(subject)
+    pair = manager.refresh(old.refresh_token)
+    manager.verify(pair.access_token)
+    manager.logout(other.access_token)
+    assert noted(engine, old).used == 1
+    age(engine, old)
+    with pytest.raises(RefreshTokenReused):
+        manager.refresh(old.refresh_token)
 
 
 def test_with_the_policy_of_seconds_time_alone_counts(engine, open_manager, config, subject):

@@ -208,3 +208,52 @@ def test_without_a_store_nothing_is_signed(in_store):
         for act in (lambda: lone.login("alice"), lambda: lone.verify("a.b.c"), lone.keys.list):
             with pytest.raises(StoreUnavailable):
                 act()
+
+
+def test_servers_may_get_another_encryption_key_one_after_the_other(engine, in_store, namespace):
+    """A server that runs without the new key goes on, with keys and refresh secrets."""
+    newer = new_encryption_key()
+    behind = dataclasses.replace(
+        in_store, key_encryption_keys=(*in_store.key_encryption_keys, newer)
+    )
+    before = dataclasses.replace(behind, key_encryption_keys=behind.key_encryption_keys[::-1])
+    with opened_apart(engine, in_store, namespace) as old:
+        pair = old.login("alice")
+        for config in (behind, before):
+            with opened_apart(engine, config, namespace) as newest:
+                for _ in range(3):
+                    newest._flows.context.secrets._known._due_at = 0.0
+                    newest.login("bob")
+                newest.keys.list()
+        old._flows.context.secrets._known._due_at = 0.0
+        old._flows.known_keys.changed()
+        assert old.verify(pair.access_token).subject == "alice"
+        pair = old.refresh(pair.refresh_token)
+        assert old.verify(pair.access_token, verification="strict").subject == "alice"
+        before_all = copies(engine, namespace)
+        with (
+            opened_apart(engine, behind, namespace) as one,
+            opened_apart(engine, before, namespace) as two,
+        ):
+            for _ in range(20):
+                for manager in (one, two):
+                    manager._flows.known_keys.changed()
+                    manager.verify(pair.access_token, verification="strict")
+            after = copies(engine, namespace)
+            for manager in (one, two):
+                manager._flows.known_keys.changed()
+                manager.verify(pair.access_token, verification="strict")
+            assert copies(engine, namespace) == after, "nobody wraps it back and forth"
+        assert before_all[0].keys() == after[0].keys()
+
+
+def test_an_unreadable_key_in_one_copy_stops_nothing(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        pair = manager.login("alice")
+        for slot in SLOTS_WITH_CUTOFF[:2]:
+            name = Keyspace(namespace).secrets(slot)
+            with home_of(engine, name) as client:
+                client.hset(name, b"k:broken", b"what is that")
+        for _ in range(6):
+            manager._flows.known_keys.changed()
+            assert manager.verify(pair.access_token, verification="strict").subject == "alice"

@@ -44,6 +44,9 @@ def root(in_store):
 
 async def kids(service) -> list[str]:
     answer = await service.client.get("/.well-known/jwks.json")
+    if answer.status_code == 503:
+        assert "public" not in answer.headers.get("cache-control", "")
+        return []
     return [key["kid"] for key in answer.json()["keys"]]
 
 

@@ -26,6 +26,7 @@ WITHOUT_JSON = {
     "clusterpass keys encryption-key",  # prints one value
     "clusterpass keys public",  # prints JSON anyway
     "clusterpass keys refresh-secret",  # prints one value
+    "clusterpass users export",  # prints JSON anyway
     "clusterpass serve",  # runs until it is stopped
 }
 

@@ -163,7 +163,12 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0, "used": 0},
     Tombstone: {"note": ""},
     Details: {"device": None, "level": None, "methods": (), "actor": None},
-    Elevation: {"id": b"", "first_rotation": 2**32 - 1, "ends_older": False},
+    Elevation: {
+        "id": b"",
+        "first_rotation": 2**32 - 1,
+        "ends_older": False,
+        "older_rotation": None,
+    },
     Stored: {"details": NO_DETAILS, "elevation": None, "bans": (), "generation": 0},
     ReadFrom: {"cursor": b"0", "began_at": 0},
     JournalEntry: {"milliseconds": None},

@@ -1,5 +1,7 @@
 """What a logout asks the store, by which of the tokens."""
 
+from dataclasses import replace
+
 import pytest
 
 from clusterpass.model.authentication_errors import (
@@ -14,7 +16,6 @@ from clusterpass.model.values import Ended
 from clusterpass.sessions.revocations import confirm
 from clusterpass.sessions.token_subject import subject_of_token
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
 from .driven_flows import (
     NOW,
@@ -67,7 +68,7 @@ def test_logout_by_refresh_token() -> None:
 
 
 def test_logout_by_a_refresh_token_that_was_not_made_here() -> None:
-    text = refresh_token(secrets=(new_refresh_secret(),))
+    text = replace(REFRESH, tag=bytes(16)).encode()
     assert refuse_at_once(InvalidRefreshToken, life().logout(text)).reason == "mismatch"
 
 

@@ -40,7 +40,7 @@ CALLS = {
     ),
     "GET /history": ("200 400 401 503", "sessions", True, "", ""),
     "GET /hello": ("200 400 401 503", "sessions", True, "", ""),
-    "GET /.well-known/jwks.json": ("200", "keys", False, "", ""),
+    "GET /.well-known/jwks.json": ("200 503", "keys", False, "", ""),
     "GET /healthz": ("200", "health", False, "", ""),
     "GET /readyz": ("200 503", "health", False, "", ""),
     "GET /admin/online": ("200 400 401 403 422 503", "administration", True, "cursor limit", ""),

@@ -10,6 +10,7 @@ from clusterpass.protocol.records import (
     LONGEST_NOTE,
     LONGEST_SHORT_DEVICE,
     REASON_NUMBERS,
+    SECONDS,
     LiveRecord,
     Tombstone,
     UnreadableRecord,
@@ -55,8 +56,9 @@ def test_round_trip(record: LiveRecord | Tombstone) -> None:
     assert (packed[0] >= 128) == isinstance(record, Tombstone)
     assert parse_record(packed) == record
     if isinstance(record, LiveRecord):
-        seen = parse_record(packed, record.refreshed_at + 7)
-        assert seen.active_at == record.refreshed_at + 7
+        seen_at = min(record.refreshed_at + 7, 2**32 - 1)
+        seen = parse_record(packed, seen_at + 3 * SECONDS)
+        assert (seen.active_at, seen.used) == (seen_at, 3)
         assert seen.pack() == packed
 
 

@@ -1,6 +1,7 @@
 """What a refresh asks the store, and what it makes of the answers."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,8 +102,20 @@ def test_refresh_refuses_an_access_token_before_it_asks() -> None:
 
 
 def test_refresh_refuses_what_was_not_made_here_before_it_asks() -> None:
-    text = refresh_token(secrets=(new_refresh_secret(),))
+    text = replace(REFRESH, tag=bytes(16)).encode()
     assert refuse_at_once(InvalidRefreshToken, life().refresh(text)).reason == "mismatch"
+
+
+def test_a_token_of_an_unknown_secret_is_refused_once_no_copy_has_that() -> None:
+    """The store may have it, from before the configuration did."""
+    flow = life().refresh(refresh_token(secrets=(new_refresh_secret(),)))
+    call = next(flow)
+    for _ in range(2):
+        assert call.script.name == "read_secrets"
+        call = flow.send(Answer(call.read([]), False))
+    with pytest.raises(InvalidRefreshToken) as caught:
+        flow.send(Answer(call.read([]), False))
+    assert caught.value.reason == "mismatch"
 
 
 def test_last_rotation_number_ends_in_a_refusal_not_in_a_crash() -> None:

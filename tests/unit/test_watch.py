@@ -189,9 +189,12 @@ async def test_who_refuses_to_push_is_said_and_met_all_the_same(
     assert scene.observer.refusal == ""
 
 
-async def test_invalidations_are_reported_and_nothing_else() -> None:
+async def test_changed_keys_are_reported_and_nothing_else() -> None:
     scene = Scene()
-    scene.watch.pushed(A, [b"message", b"channel", b"text"])
+    scene.watch.pushed(A, [b"unsubscribe", b"channel", 0])
+    scene.watch.pushed(A, [b"message", b"channel", b"cp:secrets:{a}"])
+    assert scene.observer.told == [("pushed", A, [b"cp:secrets:{a}"])]
+    scene.observer.told.clear()
     scene.watch.pushed(A, [b"invalidate", [b"key"]])
     scene.watch.pushed(A, [b"invalidate", None])
     assert scene.observer.told == [("pushed", A, [b"key"]), ("pushed", A, None)]

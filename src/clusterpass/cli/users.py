@@ -172,8 +172,9 @@ def invite(config: Path | None, *, name: str, send_to: str | None, as_json: bool
     "--erase", is_flag=True, help="Erase what the store knows of the user, too: the history."
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
 @click.pass_obj
-def delete(config: Path | None, *, name: str, erase: bool, yes: bool) -> None:
+def delete(config: Path | None, *, name: str, erase: bool, yes: bool, as_json: bool) -> None:
     """Remove user NAME, and end the user's sessions. This cannot be undone.
 
     Bans of NAME stay in force, also for a user who is added under that name again: lift them with
@@ -183,7 +184,11 @@ def delete(config: Path | None, *, name: str, erase: bool, yes: bool) -> None:
         click.confirm(f"Delete {printable(name)}?", abort=True, err=True)
     with _directory(config) as directory:
         ended = directory.delete(name, erase=erase)
-    click.echo(f"deleted {printable(name)}, ended {counted(ended.count, 'session')}")
+    print_outcome(
+        f"deleted {printable(name)}, ended {counted(ended.count, 'session')}",
+        {"name": name, "erased": erase, "ended_sessions": ended.count},
+        as_json=as_json,
+    )
 
 
 @users.command(epilog=examples("clusterpass users export alice > alice.json"))

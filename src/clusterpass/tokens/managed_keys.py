@@ -27,7 +27,7 @@ _TEN_YEARS: Final = 3660 * _DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManagedKeys:
+class ManagedKeys(Value):
     """How the keys in the store are made and rotated. All processes of a store need the same."""
 
     algorithm: SigningAlgorithm = "EdDSA"

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from clusterpass import StoreUnavailable
 from clusterpass.service.api.dependencies import CurrentService
 from clusterpass.service.api.openapi import problems
 from clusterpass.service.bodies import responses
@@ -12,9 +13,11 @@ from clusterpass.service.bodies import responses
 router: Final = APIRouter()
 
 
-@router.get("/.well-known/jwks.json", tags=["keys"])
+@router.get("/.well-known/jwks.json", tags=["keys"], responses=problems(503))
 async def jwks(service: CurrentService) -> JSONResponse:
     """Return the public keys that verify access tokens (RFC 7517); an empty set for HS256."""
+    if not service.jwks["keys"] and service.settings.managed_keys:
+        raise StoreUnavailable("The keys in the store are not known yet", reason="unconfirmed")
     return JSONResponse(service.jwks, headers={"Cache-Control": "public, max-age=300"})
 
 
