@@ -178,3 +178,39 @@ def test_a_token_of_a_new_secret_is_looked_up(engine, config, namespace):
         known.learn({})
         token = other.login("carol").refresh_token
         assert manager.refresh(token).subject == "carol"
+
+
+def test_a_secret_is_rotated_and_others_are_retired(engine, config, namespace):
+    with (
+        opened_apart(engine, config, namespace) as manager,
+        opened_apart(engine, config, namespace) as other,
+    ):
+        pair, kept = manager.login("alice"), manager.login("bob")
+        other.refresh(kept.refresh_token)
+        made = manager.keys.rotate_refresh_secret()
+        assert b"r:" + made.encode() in copies(engine, namespace)[1]
+        pair = other.refresh(pair.refresh_token)
+        manager.keys.rotate_refresh_secret(retire_others=True)
+        other._flows.context.secrets._known._due_at = 0.0  # a minute later
+        for one in (manager, other):
+            with pytest.raises(InvalidRefreshToken) as refusal:
+                one.refresh(pair.refresh_token)
+            assert refusal.value.reason == "mismatch"
+        assert manager.refresh(other.login("carol").refresh_token).subject == "carol"
+        assert copies(engine, namespace)[0] == copies(engine, namespace)[2]
+    own = dataclasses.replace(config, refresh_secrets=(new_refresh_secret(),))
+    with (
+        opened_apart(engine, own, namespace) as manager,
+        pytest.raises(ConfigurationError, match="those of the configuration"),
+    ):
+        manager.keys.rotate_refresh_secret()
+
+
+def test_secrets_may_move_from_the_store_to_the_configuration(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        pair = manager.login("alice")
+    own = dataclasses.replace(config, refresh_secrets=(new_refresh_secret(),))
+    with opened_apart(engine, own, namespace) as manager:
+        newer = manager.refresh(pair.refresh_token)
+        assert newer.session_id == pair.session_id
+        assert manager.refresh(newer.refresh_token).session_id == pair.session_id

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterpass.cli.help_text import examples
-from clusterpass.cli.output import json_option, moment, print_json, print_table
-from clusterpass.cli.store_connection import config_option
+from clusterpass.cli.output import (
+    json_option,
+    moment,
+    print_json,
+    print_outcome,
+    print_table,
+)
+from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,6 +66,40 @@ def revoke(kid: str, config: Path | None, *, as_json: bool, yes: bool) -> None:
         click.confirm(f"Refuse every access token of the key {kid} from now on?", abort=True)
     with open_with_keys(config) as sessions:
         show_keys(sessions.keys.revoke(kid), as_json=as_json)
+
+
+@stored.command(
+    "rotate-refresh-secret",
+    epilog=examples(
+        "clusterpass keys rotate-refresh-secret",
+        "clusterpass keys rotate-refresh-secret --retire-others --yes",
+    ),
+)
+@config_option
+@click.option(
+    "--retire-others",
+    is_flag=True,
+    help="Refuse refresh tokens of the secrets before: everybody logs in again.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
+def rotate_refresh_secret(
+    config: Path | None, *, retire_others: bool, yes: bool, as_json: bool
+) -> None:
+    """Make a new secret of refresh tokens in the store.
+
+    It makes tokens within a minute; those of the secrets before are still accepted, so nobody is
+    logged out. After a leak of the store give --retire-others.
+    """
+    if retire_others and not yes:
+        click.confirm("Refuse every refresh token of before?", abort=True, err=True)
+    with open_sessions(config) as sessions:
+        made = sessions.keys.rotate_refresh_secret(retire_others=retire_others)
+    print_outcome(
+        f"made the refresh secret {made}",
+        {"id": made, "others_retired": retire_others},
+        as_json=as_json,
+    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from clusterpass.model.errors import StoreUnavailable
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.protocol.calls.secrets import COPIES, add_secrets, read_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
@@ -75,6 +75,30 @@ class RefreshSecrets:
             tokens = self._latest()
             self._known.require_open(token.secret_id)
         return tokens if tokens.is_genuine(token) else None
+
+    def rotate(self, *, retires_others: bool) -> Flow[str]:
+        """Make a new secret in the store; return its id.
+
+        ``retires_others``: accept no token of the others any more, which ends their sessions'
+        refreshes. Raises ConfigurationError where the secrets are configured, and StoreUnavailable
+        unless each copy was written.
+        """
+        known = self._known
+        if known.is_configured:
+            raise ConfigurationError(
+                "the refresh secrets are those of the configuration; change them there"
+            )
+        yield from self._read(all_copies=True)
+        values = known.proposal()
+        (name,) = values
+        if retires_others:
+            values |= known.retirement()
+        for copy in range(COPIES):
+            answer: Answer[dict[str, bytes]] = yield add_secrets(
+                self._keyspace, copy, values, when="always"
+            )
+            known.learn(answer.reply)
+        return name.removeprefix(KIND)
 
     def _latest(self) -> RefreshTokens:
         latest = self._known.latest

@@ -7,6 +7,7 @@ from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Applied, Ended, OnlineCount, OnlinePage
+from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.subject import SubjectFlows
@@ -145,11 +146,27 @@ class AsyncOnlineSubjects:
 
 
 class AsyncKeys:
-    """The signing keys that the store holds, where ``Config.keys`` is ``KeyRing.in_store()``."""
+    """The signing keys that the store holds, where ``Config.keys`` is ``KeyRing.in_store()``, and
+    the secrets of refresh tokens, where ``Config.refresh_secrets`` has none.
+    """
 
-    def __init__(self, running: AsyncRunning, signing: SigningKeys | None) -> None:
+    def __init__(
+        self, running: AsyncRunning, signing: SigningKeys | None, secrets: RefreshSecrets
+    ) -> None:
         self._running = running
         self._signing = signing
+        self._secrets = secrets
+
+    async def rotate_refresh_secret(self, *, retire_others: bool = False) -> str:
+        """Make a new secret of refresh tokens in the store; return its id.
+
+        It makes tokens within a minute, and the others are still accepted. ``retire_others``: not
+        so, after a leak of the store: then refresh tokens of before are refused, within a minute
+        by every process, and their users log in again. Seven round trips (``read_secrets.lua``,
+        ``add_secrets.lua``). Raises ConfigurationError where ``Config.refresh_secrets`` has the
+        secrets, and StoreUnavailable unless each copy was written; call it again then.
+        """
+        return await self._running.run(self._secrets.rotate(retires_others=retire_others))
 
     async def list(self) -> tuple[ManagedKey, ...]:
         """Return all keys, the oldest first, as they are now; the manager goes on with these.

@@ -81,7 +81,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
         self.bans: Final = AsyncBans(self._running, self._flows.subject)
         self.claims: Final = AsyncClaims(self._running, self._flows.subject)
-        self.keys: Final = AsyncKeys(self._running, self._flows.context.signing)
+        context = self._flows.context
+        self.keys: Final = AsyncKeys(self._running, context.signing, context.secrets)
         if self._flows.known_keys is not None:
             self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)

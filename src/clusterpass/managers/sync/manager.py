@@ -82,7 +82,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._hearing: Final = Hearing(store, self._flows, self._listeners)
         self.bans: Final = Bans(self._running, self._flows.subject)
         self.claims: Final = Claims(self._running, self._flows.subject)
-        self.keys: Final = Keys(self._running, self._flows.context.signing)
+        context = self._flows.context
+        self.keys: Final = Keys(self._running, context.signing, context.secrets)
         if self._flows.known_keys is not None:
             self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = OnlineSubjects(self._running, self._flows.online)

@@ -115,6 +115,12 @@ class KnownSecrets:
         secret = refresh_secret(self._random_bytes(32))
         return {_name_of(secret): self._entry(secret.value, int(self._clock.wall() * 1000))}
 
+    def retirement(self) -> dict[str, bytes]:
+        """What takes the place of every secret that is known in the store."""
+        retired = json.dumps({"retired": int(self._clock.wall() * 1000)}).encode()
+        with self._lock:
+            return dict.fromkeys(self._read, retired)
+
     def learn(self, values: Mapping[str, bytes]) -> None:
         """Take note of a copy.
 
