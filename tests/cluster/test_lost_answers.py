@@ -9,6 +9,10 @@ from clusterpass import InvalidRefreshToken, RefreshTokenReused
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.tokens.identifiers import decode_session_id
+from clusterpass.web.flow import run
+from clusterpass.web.gate import Gate, Needs, Visit
+from clusterpass.web.settings import WebSettings
+from tests.unit.web_request import FakeRequest
 
 from .stored import OLDER_REFRESHED, activity_of, fields_of, home_of, rewrite
 
@@ -204,6 +208,41 @@ def test_a_note_in_the_second_of_the_exchange_outlives_what_settles_the_subject(
     age(engine, old)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(old.refresh_token)
+
+
+def sent_by_browser(refresh_token: str, access_token: str = "") -> Visit:
+    """A request of a browser that has these tokens in cookies."""
+    names = WebSettings().cookies
+    cookies = {names.refresh.name: refresh_token}
+    if access_token:
+        cookies[names.access.name] = access_token
+    return Visit(FakeRequest(cookies=cookies))
+
+
+@pytest.mark.parametrize("mode", ["cached", "strict"])
+@pytest.mark.parametrize("needs", [Needs(), Needs(strict=True)], ids=["plain", "strict"])
+def test_a_browser_may_lose_the_answer_that_renews_it(
+    engine, open_manager, config, subject, mode, needs
+):
+    """The request that renews its tokens is no use of them, but the next one is."""
+    manager = open_manager(dataclasses.replace(config, verification=mode))
+    gate, lost = Gate(manager.config, WebSettings()), manager.login(subject)
+    for _ in range(3):
+        visit = sent_by_browser(lost.refresh_token)
+        for _ in range(2):  # by a middleware and by the view
+            assert run(manager, gate.admit(visit, needs)).session_id == lost.session_id
+        assert noted(engine, lost).used == 0
+        age(engine, lost)
+        pair = visit.renewed
+    visit = sent_by_browser(lost.refresh_token)
+    run(manager, gate.admit(visit, needs))
+    assert visit.renewed.refresh_token == pair.refresh_token
+    pair = visit.renewed
+    run(manager, gate.admit(sent_by_browser(pair.refresh_token, pair.access_token), needs))
+    assert noted(engine, lost).used == 1
+    age(engine, lost)
+    with pytest.raises(RefreshTokenReused):
+        run(manager, gate.admit(sent_by_browser(lost.refresh_token), needs))
 
 
 def test_with_the_policy_of_seconds_time_alone_counts(engine, open_manager, config, subject):

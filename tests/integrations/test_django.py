@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -13,10 +14,12 @@ from django.core.management import CommandError, call_command
 from django.test import AsyncClient, Client, override_settings
 from django.utils import translation
 
-from clusterpass import ConfigurationError, StoreUnavailable
+from clusterpass import Config, ConfigurationError, KeyRing, SessionManager, StoreUnavailable
 from clusterpass.cli.local_setup import write_keys
 from clusterpass.integrations.django import conf, session_required, sessions, subject_of
 from clusterpass.integrations.django.checks import check_middleware, check_settings
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
+from clusterpass.web.csrf import CsrfTokens
 
 from .django_site import MIDDLEWARE, OURS, configure
 
@@ -461,6 +464,47 @@ def test_a_test_client_is_logged_in_and_the_clock_moves_it(
         assert client.get("/who").content.decode() == user.username
         cp_clock.advance(minutes=16)
         assert client.get("/who").content.decode() == (user.username if cookies else "nobody")
+
+
+@pytest.mark.parametrize("path", ["/who", "/orders", "/api/orders"])
+def test_a_browser_comes_back_after_the_answer_that_renewed_it_was_lost(
+    user: Any, cp_settings: dict[str, Any], cp_login_as: Any, cp_clock: Any, path: str
+) -> None:
+    """Though several parts of Django ask who it is in that request."""
+    with override_settings(CLUSTERPASS={**cp_settings, "SUBJECT_FIELD": "username"}):
+        pair = cp_login_as(Client(), user.username, cookies=True, claims={"scope": "orders:read"})
+
+        def ask(refresh_token: str, access_token: str = "") -> Client:
+            client = Client(enforce_csrf_checks=True)
+            client.cookies["clusterpass-refresh"] = refresh_token
+            if access_token:
+                client.cookies["clusterpass-access"] = access_token
+            client.get(path)
+            return client
+
+        for _ in range(3):
+            renewed = ask(pair.refresh_token).cookies
+            assert renewed["clusterpass-refresh"].value.startswith("cpr_")
+            cp_clock.advance(hours=1)  # nothing of the answer arrived
+        renewed = ask(pair.refresh_token).cookies
+        ask(renewed["clusterpass-refresh"].value, renewed["clusterpass-access"].value)
+        cp_clock.advance(hours=1)
+        assert live(user) == 1
+        assert not kept(ask(pair.refresh_token)) & COOKIES
+        assert live(user) == 0
+
+
+def test_the_secrets_are_those_of_the_manager_that_is_opened(user: Any) -> None:
+    secret = new_refresh_secret()
+
+    def open_sessions(url: str, config: Config) -> SessionManager:
+        return SessionManager.from_url(url, replace(config, refresh_secrets=(secret,)))
+
+    with override_settings(CLUSTERPASS={**settings.CLUSTERPASS, "OPEN_SESSIONS": open_sessions}):
+        client = logged_in(user)
+        session_id = sessions().verify(client.cookies["clusterpass-access"].value).session_id
+        expected = CsrfTokens(KeyRing.generate(), (secret,)).make(session_id)
+        assert client.cookies["clusterpass-csrf"].value == expected
 
 
 def test_an_outage_met_by_other_middleware_is_an_outage(user: Any) -> None:

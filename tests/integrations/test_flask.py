@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from clusterpass import ConfigurationError, SessionManager
+from clusterpass import Config, ConfigurationError, KeyRing, SessionManager
 from clusterpass.cli.local_setup import write_keys
 from clusterpass.integrations.flask import ClusterPass, current_session, session_required
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
+from clusterpass.web.settings import WebSettings
 
 
 @pytest.fixture
@@ -45,6 +49,56 @@ def test_a_browser_comes_back_to_where_the_application_is_mounted(app: Flask) ->
 
 def test_there_is_no_session_where_none_was_required(app: Flask) -> None:
     assert app.test_client().get("/anybody").json == {"known": False}
+
+
+def test_a_browser_comes_back_after_the_answer_that_renewed_it_was_lost(
+    app: Flask, cp_sessions: SessionManager, cp_clock: Any
+) -> None:
+    pair, client = cp_sessions.login("alice"), app.test_client(use_cookies=False)
+    cookies = WebSettings().cookies
+
+    def ask(refresh_token: str, access_token: str = "") -> tuple[Any, dict[str, str]]:
+        sent = f"{cookies.refresh.name}={refresh_token}; {cookies.access.name}={access_token}"
+        answer = client.get("/orders", headers={"Cookie": sent})
+        kept = [each.partition(";")[0] for each in answer.headers.getlist("Set-Cookie")]
+        return answer, dict(each.split("=", 1) for each in kept)
+
+    for _ in range(3):
+        answer, renewed = ask(pair.refresh_token)
+        assert (answer.status_code, answer.json) == (200, {"of": "alice"})
+        cp_clock.advance(hours=1)  # nothing of the answer arrived
+    answer, renewed = ask(pair.refresh_token)
+    assert ask(renewed[cookies.refresh.name], renewed[cookies.access.name])[0].status_code == 200
+    cp_clock.advance(hours=1)
+    answer, kept = ask(pair.refresh_token)
+    assert (answer.status_code, answer.json["reason"]) == (401, "recent")
+    assert kept[cookies.refresh.name] == ""
+    assert cp_sessions.sessions("alice") == []
+
+
+@pytest.mark.parametrize("secrets", [(), (new_refresh_secret(),)], ids=["wrapping", "own"])
+def test_a_manager_whose_keys_are_in_the_store(
+    cp_url: str, cp_config: Config, secrets: tuple[str, ...]
+) -> None:
+    """Settings name no secret, as the manager has them."""
+    config = replace(
+        cp_config,
+        keys=KeyRing.in_store(),
+        key_encryption_keys=(new_encryption_key(),),
+        refresh_secrets=secrets,
+    )
+    app, cp = Flask(__name__), ClusterPass(cookie_secure=False)
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    with SessionManager.from_url(cp_url, config) as manager:
+        cp.init_app(app, manager)
+        app.add_url_rule("/in", "in", lambda: cp.log_in("alice"), methods=["POST"])
+        app.register_blueprint(cp.blueprint(), url_prefix="/auth")
+        browser = app.test_client()
+        answer = browser.post("/in", headers=headers)
+        token = {"X-CSRF-Token": answer.json["csrf_token"]}
+        assert browser.post("/auth/logout-all", headers=headers).status_code == 403
+        assert browser.post("/auth/refresh", headers=headers | token).status_code == 200
+        assert browser.post("/auth/logout-all", headers=headers | token).json == {"ended": 1}
 
 
 def test_an_application_without_the_extension_is_told_so() -> None:

@@ -3,11 +3,15 @@
 import pytest
 
 from clusterpass.service.settings.service import load_settings
+from tests.cluster.stored import activity_of
 
-from .conftest import bearer
-from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, expired, words
+from .conftest import PASSWORD, bearer
+from .page_browser import ACCESS, ADDRESS, REFRESH, Browser, expired, forms_of, words
 
 AWAY = "redis+cluster://127.0.0.1:1?timeout=0.3&deadline=0.3"
+
+NO_USE = bytes(4)
+"""What is noted beside a session: the second of its last use, and more where a token was used."""
 
 
 @pytest.fixture
@@ -71,6 +75,36 @@ async def test_two_tabs_that_refresh_at_once_both_go_on(browser, alice, service)
     assert (await service.client.get("/verify", headers=bearer(other))).status_code == 401
     browser.set_tokens(access=first[ACCESS], refresh=first[REFRESH])
     assert f"Logged in as {alice}" in await browser.text()
+
+
+@pytest.mark.parametrize("acts", [False, True], ids=["page", "form"])
+async def test_a_page_that_renews_tokens_is_no_use_of_them(
+    start, settings, alice, directory, new_name, cluster, acts
+):
+    """Its answer may be lost on the way: then the browser comes back with its old tokens."""
+    root = new_name()
+    directory.add(root, PASSWORD)
+    service = await start(settings.model_copy(update={"administrators": (root,)}), ADDRESS)
+    browser, action = Browser(service), "/page/subject/revoke-all"
+    await service.login(alice)
+    await browser.login(root)
+    forms = forms_of(await browser.get(f"/page/subject?name={alice}"))
+    fields = next(fields for found, fields in forms if found == action)
+    browser.set_tokens(access="")
+    if acts:  # whether the login is recent is asked apart from who it is
+        assert (await browser.post(action, fields)).status_code == 303
+    else:
+        assert f"Logged in as {root}" in await browser.text()
+    assert ACCESS in browser.tokens
+    assert uses(cluster, root) == 0
+    assert f"Logged in as {root}" in await browser.text()
+    assert uses(cluster, root) == 1
+
+
+def uses(cluster, subject: str) -> int:
+    """How many sessions of the subject have a note that a token of their exchange was used."""
+    noted = activity_of((cluster, "async"), subject).values()
+    return sum(len(each) > len(NO_USE) for each in noted)
 
 
 async def test_a_refresh_token_that_comes_back_late_ends_the_session(start, settings, alice):

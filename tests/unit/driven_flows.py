@@ -216,6 +216,7 @@ def access_token(
     expires_at: int = NOW + 900,
     claims: Mapping[str, Any] | None = None,
     keys: KeyRing | None = None,
+    rotation: int = 0,
 ) -> str:
     maker = TokenIssuer(
         (keys or ring()).signing_key, issuer=ISSUER, audience=ISSUER, random_bytes=Counter()
@@ -226,4 +227,5 @@ def access_token(
         issued_at=issued_at,
         expires_at=expires_at,
         claims=claims or {},
+        rotation=rotation,
     )

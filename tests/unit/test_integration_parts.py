@@ -8,15 +8,27 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 
-from clusterpass import AsyncSessionManager, ConfigurationError, KeyRing, TokenMissing
+from clusterpass import (
+    AsyncSessionManager,
+    Config,
+    ConfigurationError,
+    KeyRing,
+    TokenMissing,
+)
 from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
+from clusterpass.integrations.flask import ClusterPass
 from clusterpass.integrations.grants import ask_application
 from clusterpass.integrations.litestar_requests import visit_of
 from clusterpass.integrations.server_sent_events import HEADERS, KEEP_ALIVE, MEDIA_TYPE
 from clusterpass.integrations.streams import StreamEnd
+from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.refresh_secrets import new_refresh_secret
+from clusterpass.web.csrf import CsrfTokens
+from clusterpass.web.known_devices import KnownDevices
 from clusterpass.web.messages import WebAnswer
 
 from .web_request import FakeRequest
@@ -66,6 +78,9 @@ class Manager:
     async def close(self) -> None:
         self.closed += 1
 
+    def recall(self, _: str) -> None:
+        return None
+
 
 def test_a_manager_is_opened_once_and_closed_unless_it_is_the_application_s(
     monkeypatch: pytest.MonkeyPatch,
@@ -85,7 +100,7 @@ def test_a_manager_is_opened_once_and_closed_unless_it_is_the_application_s(
     assert first.closed == 1
     assert base.open() is not first
     assert opened == [("redis://127.0.0.1", "https://shop.example")] * 2
-    config = SimpleNamespace(issuer="https://own.example", keys=SETTINGS["keys"])
+    config = Config(issuer="https://own.example", keys=SETTINGS["keys"])
     own: Any = Manager()
     own.config = config
     base = AsyncBase(own)
@@ -93,6 +108,46 @@ def test_a_manager_is_opened_once_and_closed_unless_it_is_the_application_s(
     asyncio.run(base.close())
     assert own.closed == 0
     assert base._setup.config.issuer == "https://own.example"
+
+
+def test_csrf_tokens_are_made_of_the_secrets_of_the_manager_that_is_given() -> None:
+    private, secret = SETTINGS["keys"].signing_key, new_refresh_secret()
+    wrapping = new_encryption_key()
+    apart = KeyRing.with_signer(private.jwk(private=False), private)
+    for keys, secrets in (
+        (KeyRing.in_store(), {"key_encryption_keys": (wrapping,)}),
+        (KeyRing.in_store(), {"key_encryption_keys": (wrapping,), "refresh_secrets": (secret,)}),
+        (apart, {"refresh_secrets": (secret,)}),
+        (SETTINGS["keys"], {"refresh_secrets": (secret,)}),
+    ):
+        own: Any = Manager()
+        own.config = Config(issuer="https://own.example", keys=keys, **secrets)
+        base, app = AsyncBase(own), Flask("shop")
+        ClusterPass().init_app(app, own)
+        extension = app.extensions["clusterpass"]
+        shared = secrets.get("refresh_secrets") or secrets["key_encryption_keys"]
+        expected = CsrfTokens(KeyRing.generate(), shared).make("session")
+        for gate, attempts in (
+            (base.gate, base._attempts),
+            (extension.gate, extension.attempts),
+        ):
+            assert gate.csrf is not None
+            assert gate.csrf.make("session") == expected
+            token = attempts._devices.make("alice")
+            devices = KnownDevices(KeyRing.generate(), shared, secure=True)
+            assert devices.known(token, "alice")
+
+
+def test_no_setting_comes_before_the_manager_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTERPASS_KEYS_FILE", "/nowhere/keys.json")
+    monkeypatch.setenv("CLUSTERPASS_COOKIE_SECURE", "false")
+    own: Any = Manager()
+    own.config = Config(issuer="https://own.example", keys=SETTINGS["keys"])
+    base = AsyncBase(own)
+    assert base._setup.config is own.config
+    assert not base.gate.settings.cookie_secure
+    with pytest.raises(ConfigurationError, match="COOKIE_SECURE"):
+        AsyncBase(own, cookie_secur=False)
 
 
 def test_settings_come_from_the_environment_unless_they_are_given(

@@ -14,6 +14,7 @@ from clusterpass import (
 )
 from clusterpass.service.calls.proxy_cookie import ProxyCookies, Ticket
 from clusterpass.service.settings.browsers import Portal
+from clusterpass.tokens.identifiers import rotation_of
 
 NOW = 1_800_000_000
 KEYS = KeyRing.generate()
@@ -76,6 +77,7 @@ def test_what_a_cookie_says(subject: str, step_up: str | None) -> None:
     verifier = TokenVerifier(KEYS, issuer=ISSUER, audience=ISSUER, clock=clock)
     claims = verifier.verify(token)
     assert (claims.subject, claims.session_id, claims.step_up) == (subject, SESSION_ID, step_up)
+    assert rotation_of(claims) == 0, "to verify it is no use of an exchange"
 
 
 @pytest.mark.parametrize(

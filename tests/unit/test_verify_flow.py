@@ -19,11 +19,18 @@ from clusterpass.model.authentication_errors import (
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session
-from clusterpass.protocol.records import HAS_DETAILS, LiveRecord, Tombstone, UnreadableRecord
+from clusterpass.protocol.records import (
+    HAS_DETAILS,
+    OWN_USED,
+    LiveRecord,
+    Tombstone,
+    UnreadableRecord,
+)
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.undelivered import UndeliveredToken
 
 from .driven_flows import (
     KEYSPACE,
@@ -266,6 +273,42 @@ def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
     assert entry is not None
     assert entry.loaded is not None
     assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
+
+
+@pytest.mark.parametrize("mode", ["cached", "strict"])
+def test_the_request_that_made_a_token_leaves_its_first_use_to_the_next_one(mode: Any) -> None:
+    own = life(verification=mode)
+    near, token = own.flows.memory.near, access_token(rotation=1)
+    near.set_primaries(frozenset({"node"}))
+    near.connected("node")
+    for _ in range(3):
+        near.beat_answered("node", near.beat_sent("node"), 0, 0)
+    called: list[str] = []
+
+    def verify(presented: str) -> Session:
+        called.clear()
+        flow = own.verify(presented)
+        try:
+            call = next(flow)
+            while True:
+                called.append(call.script.name)
+                reply = {"verify": stored(live(rotation=1)), "touch": 1 + OWN_USED}
+                answer = call.read(reply.get(call.script.name, 0))
+                call = flow.send(Answer(answer, False, "node"))
+        except StopIteration as end:
+            session: Session = end.value
+            return session
+
+    for _ in range(2):
+        assert verify(UndeliveredToken(token)).subject == "alice"
+        assert "touch" not in called
+        assert near.find(token) is None, "who presents it has to be noted"
+    entry = near.entry(token)
+    assert entry is not None
+    assert type(entry.token) is str
+    verify(token)
+    assert called[-2:] == ["verify", "touch"]
+    assert (near.find(token) is None) is (mode == "strict")
 
 
 def test_what_is_remembered_is_not_asked_about_once_the_token_has_expired() -> None:

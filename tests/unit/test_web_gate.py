@@ -25,6 +25,7 @@ from clusterpass import (
 from clusterpass.model.bans import Ban
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
+from clusterpass.tokens.undelivered import UndeliveredToken
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import Ask, run
 from clusterpass.web.gate import Gate, Needs, Visit
@@ -476,6 +477,8 @@ def test_a_refresh_token_is_exchanged_once_in_a_request() -> None:
         ("verify", "new access"),
         ("verify", "new access"),
     ]
+    told = [isinstance(each[1], UndeliveredToken) for each in manager.asked]
+    assert told == [False, False, True, True], "the answer that brings the new token may be lost"
     assert manager.asked[-1][-1] == {"level": "2"}, "the token is verified as the second one needs"
     assert visit.access_token == "new access"
     assert "new" not in repr(visit.renewed)

@@ -44,10 +44,8 @@ class AsyncBase:
         """
         self._own: Final = sessions
         self._opened: AsyncSessionManager | None = None
-        if sessions is not None:
-            settings.setdefault("store_url", "redis://127.0.0.1")
-            settings |= {"issuer": sessions.config.issuer, "keys": sessions.config.keys}
-        self._setup: Final[Setup] = set_up(settings)
+        config = None if sessions is None else sessions.config
+        self._setup: Final[Setup] = set_up(settings, config=config)
         self.gate: Final = Gate(self._setup.config, self._setup.web)
         self._attempts: Final = LoginAttempts(self.gate, self._setup.config)
 

@@ -83,9 +83,6 @@ class ClusterPass:
             if name.startswith(_PREFIX)
         }
         values |= {name.upper(): value for name, value in self._settings.items()}
-        if sessions is not None:
-            values.setdefault("STORE_URL", "redis://127.0.0.1")
-            values |= {"ISSUER": sessions.config.issuer, "KEYS": sessions.config.keys}
         app.extensions[_EXTENSION] = _Extension(self, values, sessions)
         app.register_error_handler(ClusterPassError, _refuse)
         # Flask goes through them backwards: no other function has the last word on caches.
@@ -180,7 +177,7 @@ class _Extension:
     def __init__(
         self, owner: ClusterPass, values: dict[str, Any], sessions: SessionManager | None
     ) -> None:
-        setup = set_up(values)
+        setup = set_up(values, config=None if sessions is None else sessions.config)
         self.owner: Final = owner
         self.gate: Final = Gate(setup.config, setup.web)
         self.attempts: Final = LoginAttempts(self.gate, setup.config)

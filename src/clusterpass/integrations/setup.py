@@ -22,6 +22,8 @@ from clusterpass.users.throttle import ThrottlePolicy
 from clusterpass.web.settings import WebSettings
 
 _STORE_URL: Final = "store_url"
+_OWN_STORE: Final = ""
+"""Nobody opens the store of a manager that is the application's own."""
 _WEB: Final[dict[str, type]] = {
     **{each.name: bool if each.type is bool else str for each in fields(WebSettings) if each.init},
     "token_places": tuple,
@@ -60,12 +62,18 @@ class Setup:
         return self.config
 
 
-def set_up(values: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Setup:
+def set_up(
+    values: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    config: Config | None = None,
+) -> Setup:
     """Return the settings of an integration.
 
     ``values``: the framework's settings by their names, in any case and without a prefix; None
     counts as absent, except for ``login_url`` and ``step_up_url``. ``environ``: ``os.environ``
-    unless given. With an ``embedded://`` store, an issuer and keys are made for development. Raises
+    unless given. With an ``embedded://`` store, an issuer and keys are made for development.
+    ``config``: that of a manager of the application's own, in whose place no setting comes. Raises
     ConfigurationError, which names the setting.
     """
     found = read_variables(os.environ if environ is None else environ, PREFIX, _NAMES)
@@ -77,11 +85,13 @@ def set_up(values: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
             raise ConfigurationError(f"{name} is no setting of ClusterPass{hint}")
         if value is not None:
             found[key] = value
-    store_url = found.get(_STORE_URL)
+    store_url = found.get(_STORE_URL, None if config is None else _OWN_STORE)
     if not isinstance(store_url, str):
         raise ConfigurationError(f"{PREFIX}STORE_URL is not set: where are sessions stored?")
     web = WebSettings(**{name: _tupled(found[name]) for name in _WEB if name in found})
     throttle = ThrottlePolicy(**{name: found[name] for name in _THROTTLE if name in found})
+    if config is not None:
+        return Setup(store_url, config, web, frozenset(found), throttle)
     of_config = {name: value for name, value in found.items() if name not in _ELSEWHERE}
     if parse_store_url(store_url).is_embedded and not _NEEDS_KEYS & of_config.keys():
         made = development_config(store_url)

@@ -13,7 +13,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import (
@@ -26,6 +26,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import RequestRefused
 from clusterpass.model.values import Session, TokenPair
+from clusterpass.tokens.undelivered import UndeliveredToken
 from clusterpass.web.client_address import client_address
 from clusterpass.web.credentials import Credentials, find_credentials, session_of_refresh_token
 from clusterpass.web.csrf import CsrfTokens, require_same_origin
@@ -69,6 +70,8 @@ class Visit:
     renewed: TokenPair | None = field(default=None, repr=False)
     """The tokens for which the refresh token that was sent has been exchanged. They count in its
     place from then on: one request exchanges it once, however often it is judged."""
+    undelivered: str | None = field(default=None, repr=False)
+    """The access token that the response is to give to the browser, which has not used it yet."""
     is_genuine: bool = False
     """Whether the framework has established that no other site made the browser send the request,
     by a check of its own."""
@@ -147,6 +150,18 @@ class Gate:
         needs.check(session)
         return session
 
+    def verify(self, visit: Visit, access_token: str, **options: Any) -> WebFlow[Session]:
+        """Return the session of a token that the request has brought, or that replaces it.
+
+        ``options``: as for ``SessionManager.verify``, whose errors are raised. A token that the
+        response is yet to deliver is not used by that: should the response be lost, the browser
+        comes back with its old refresh token.
+        """
+        if access_token == visit.undelivered:
+            access_token = UndeliveredToken(access_token)
+        session: Session = yield Ask("verify", access_token, **options)
+        return session
+
     def require_own_site(self, request: WebRequest) -> None:
         """Return if the browser says that a page of this site sent ``request``.
 
@@ -220,6 +235,7 @@ class Gate:
 
     def keep(self, visit: Visit, pair: TokenPair) -> None:
         """Have the response give ``pair`` to the browser."""
+        visit.undelivered = pair.access_token
         token = None
         if self.csrf is not None and self.settings.csrf_cookie:
             token = self.csrf.make(pair.session_id)
@@ -291,8 +307,7 @@ class Gate:
 
     def _verify(self, visit: Visit, access_token: str, needs: Needs) -> WebFlow[Session]:
         visit.presented = access_token
-        session: Session = yield Ask("verify", access_token, **needs.options)
-        return session
+        return (yield from self.verify(visit, access_token, **needs.options))
 
 
 __all__ = ["ENDED", "NO_NEEDS", "Attempt", "Gate", "Needs", "Visit"]

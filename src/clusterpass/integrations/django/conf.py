@@ -11,6 +11,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from threading import Lock, Thread
 from typing import Any, Final, cast
 
@@ -52,12 +53,29 @@ class Installed:
         web = setup.web
         if "login_url" not in setup.chosen and settings.is_overridden("LOGIN_URL"):
             web = replace(web, login_url=resolve_url(settings.LOGIN_URL))
-        self.gate: Final = Gate(setup.config, web)
-        self.attempts: Final = LoginAttempts(self.gate, setup.config)
+        self._web: Final = web
+        self._opens_itself: Final = self._open == SessionManager.from_url
         self._setup: Final = setup
         self._sessions: SessionManager | None = None
         self._async_sessions: AsyncSessionManager | None = None
         self._lock: Final = Lock()
+        if self._opens_itself:
+            _ = self.gate  # which finds unsafe settings
+
+    @cached_property
+    def gate(self) -> Gate:
+        """What the application asks of requests."""
+        return Gate(self._config, self._web)
+
+    @cached_property
+    def attempts(self) -> LoginAttempts:
+        """The attempts to log in."""
+        return LoginAttempts(self.gate, self._config)
+
+    @property
+    def _config(self) -> Config:
+        """The configuration of the manager, whose secrets OPEN_SESSIONS may have chosen."""
+        return self._setup.config if self._opens_itself else self.sessions.config
 
     @property
     def sessions(self) -> SessionManager:

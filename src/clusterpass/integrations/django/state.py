@@ -87,7 +87,7 @@ class RequestState:
             gate.require_no_forgery_by(visit, found, token)
         elif visit.is_by_cookie:
             gate.require_no_forgery(visit, visit.session.session_id, token)
-        session = sessions.verify(visit.access_token, **needs.options)
+        session = run(sessions, gate.verify(visit, visit.access_token, **needs.options))
         needs.check(session)
         return session
 
@@ -179,7 +179,8 @@ class RequestState:
         self.visit.credentials = Credentials("cookie", pair.access_token, pair.refresh_token)
         self.visit.renewed = None
         self.visit.access_token = pair.access_token
-        self.visit.session = self.installed.sessions.verify(pair.access_token)
+        taken = gate.verify(self.visit, pair.access_token)
+        self.visit.session = run(self.installed.sessions, taken)
         self._set_lazily()
 
     def end(self, user: Any = None) -> None:

@@ -38,6 +38,7 @@ class PageGate(Gate):
 
         ``remember``: whether the browser keeps it when it is closed; None: as before.
         """
+        visit.undelivered = pair.access_token
         noted = self._noted(visit)
         if remember is None:
             remember = noted == _YES

@@ -91,7 +91,7 @@ def requiring_recent_login(name: str, action: Action) -> Action:
 
     async def guarded(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
         try:
-            await visit.service.sessions.verify(
+            await visit.verify(
                 visitor.access_token,
                 max_auth_age=visit.service.settings.administration_max_age,
                 verification=STRICT,

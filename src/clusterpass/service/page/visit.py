@@ -124,6 +124,11 @@ class Visit:
         assert self.web.access_token is not None
         return Visitor(session, self.web.access_token)
 
+    async def verify(self, access_token: str, **options: Any) -> Session:
+        """Return the session of a visitor's token; takes and raises what the manager does."""
+        flow = self.service.gate.verify(self.web, access_token, **options)
+        return await run_async(self.service.sessions, flow)
+
     async def end_session_of_browser(self) -> None:
         """End the sessions that the browser sent tokens of, on a best-effort basis."""
         found = find_credentials(self.web.request, self.service.gate.settings)

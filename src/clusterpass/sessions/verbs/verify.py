@@ -38,6 +38,7 @@ from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import rotation_of, session_of
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.undelivered import UndeliveredToken
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05
@@ -56,6 +57,8 @@ class _Wanted:
     outage_grace: float
     seconds: float
     """How long the store may take to answer."""
+    notes_use: bool = True
+    """Whether the store is told that the session is in use, and the token."""
 
 
 class Verify:
@@ -111,9 +114,13 @@ class Verify:
         """Return the live session of ``access_token``.
 
         Takes and raises what ``SessionManager.verify`` documents. ``is_late``: whether the caller
-        has waited for the answer to another one, and has little time left.
+        has waited for the answer to another one, and has little time left. The first use of an
+        :class:`UndeliveredToken` stays to be noted by the next verify.
         """
         wanted = self._wanted(level, max_auth_age, verification, outage_grace)
+        if isinstance(access_token, UndeliveredToken):
+            access_token = str(access_token)  # what is kept of it is used by its client
+            wanted = replace(wanted, notes_use=False)
         if is_late:
             wanted = replace(wanted, seconds=wanted.seconds * _LATE)
         if self._signing is None:
@@ -225,7 +232,7 @@ class Verify:
                 yield from self._actors.require_actor(session.act, known_cutoff)
             if wanted.level is not None or wanted.max_auth_age is not None:
                 self._check(entry, loaded, now, wanted)
-            if now >= loaded.note_at:
+            if wanted.notes_use and now >= loaded.note_at:
                 noted = yield from self._note_use(entry)
                 if noted:
                     reply = used_at(reply, now, noted - 1)

@@ -1,0 +1,15 @@
+"""Access tokens that are verified by the very request that made them."""
+
+
+class UndeliveredToken(str):
+    """An access token that its client has not received yet; the answer may still be lost.
+
+    Verified as every other token, but that is no use of it: the refresh token before it may be
+    presented again (``Config.refresh_retry``). It stands for a string, so that a manager with a
+    ``verify`` of its own is asked as ever.
+    """
+
+    __slots__ = ()
+
+
+__all__ = ["UndeliveredToken"]
