@@ -81,6 +81,7 @@ def settings(cluster: EmbeddedCluster, config: Config) -> dict[str, Any]:
     return {
         "store_url": cluster.url,
         "issuer": config.issuer,
+        "audience": config.audience,
         "keys": config.keys,
         "cookie_secure": False,
     }
