@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 from .conftest import Opener
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.sampled(2)]
 _HOST = "node-{}.invalid"
 
 

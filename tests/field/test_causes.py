@@ -15,7 +15,7 @@ from tests.ports import free_port
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 _SECRET = "not-for-the-log"
 
 

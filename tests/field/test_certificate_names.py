@@ -23,7 +23,7 @@ from .certificates import Authority, Files
 from .conftest import Opener
 from .servers import Servers, servers
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.sampled(2)]
 
 
 @pytest.fixture(params=["redis"])

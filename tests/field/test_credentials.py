@@ -20,7 +20,7 @@ from tests.cluster.stored import eventually
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 _SECRET = "not-for-the-log"
 _RIGHTS = ("~*", "&*", "+@all")
 

@@ -13,7 +13,7 @@ from tests.cluster.stored import eventually
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 
 
 @pytest.mark.parametrize("is_watched", [True, False])

@@ -14,7 +14,7 @@ from clusterpass.store.location import Address, parse_store_url
 from .conftest import Opener
 from .nat import Nat, nats
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.sampled(2)]
 _CALLERS = 12
 
 

@@ -1,5 +1,6 @@
 """Servers that lack commands, and users who may not run them: as those of managed services."""
 
+import contextlib
 import dataclasses
 import itertools
 import logging
@@ -8,17 +9,26 @@ from typing import Any, Final
 
 import pytest
 
-from clusterpass import Config, EmbeddedCluster, SessionManager, SessionRevoked, UserDirectory
+from clusterpass import (
+    Config,
+    EmbeddedCluster,
+    KeyRing,
+    SessionManager,
+    SessionRevoked,
+    TokenKeyUnknown,
+    UserDirectory,
+)
 from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.tokens.key_encryption import new_encryption_key
 from tests.cluster.stored import eventually
 from tests.cluster.test_outdated_primaries import FACES
 
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 _names = itertools.count()
 SECRET: Final = "a-secret"
 MANAGED: Final = {
@@ -40,17 +50,26 @@ MANAGED_SERVERS: Final = {
 NOT_USED: Final = (
     *("config", "acl", "function", "fcall", "script", "psync", "sync", "replconf", "command"),
     *("cluster|shards", "client|list", "client|kill", "client|no-evict", "debug", "monitor"),
-    *("keys", "flushall", "flushdb", "select", "latency", "memory", "slowlog", "publish"),
+    *("keys", "flushall", "flushdb", "select", "latency", "memory", "slowlog"),
     *("unsubscribe", "psubscribe", "module", "swapdb", "object", "auth", "readonly"),
 )
 """Commands of which ClusterPass needs none."""
 RENAMED: Final = (
     *("CONFIG", "ACL", "FUNCTION", "FCALL", "SCRIPT", "COMMAND", "DEBUG", "MONITOR", "KEYS"),
     *("FLUSHALL", "FLUSHDB", "LATENCY", "MEMORY", "SLOWLOG", "MODULE", "SAVE", "BGSAVE"),
-    *("SHUTDOWN", "REPLICAOF", "SLAVEOF", "MIGRATE", "PUBLISH", "CLUSTER"),
+    *("SHUTDOWN", "REPLICAOF", "SLAVEOF", "MIGRATE", "CLUSTER"),
 )
 """What a server may lack; CLUSTER, as it is no cluster."""
-SILENT: Final = ("subscribe", "multi", "exec", "client|setname", "asking", "ping", "scan")
+SILENT: Final = (
+    "subscribe",
+    "publish",
+    "multi",
+    "exec",
+    "client|setname",
+    "asking",
+    "ping",
+    "scan",
+)
 """Commands without which sessions work, and of which only the doctor tells."""
 
 
@@ -131,6 +150,29 @@ def test_what_is_not_used_may_be_missing(opened: Opener, started: Servers, subje
     found = {finding.id for finding in examine(url, DoctorOptions(write=True)).findings}
     assert "unseen" in found
     assert "rights" not in found
+
+
+def test_without_publish_keys_in_the_store_are_followed_by_asking(
+    config: Config, started: Servers, subject: str
+):
+    url = f"redis://127.0.0.1:{started.start('--rename-command', 'PUBLISH', '')}"
+    own = dataclasses.replace(
+        config, keys=KeyRing.in_store(), key_encryption_keys=(new_encryption_key(),)
+    )
+    strict = dataclasses.replace(own, verification="strict")
+    with SessionManager.from_url(url, own) as one, SessionManager.from_url(url, strict) as two:
+        pair = one.login(subject)
+        assert two.verify(pair.access_token).subject == subject
+        one.keys.revoke(one.keys.list()[0].kid)
+
+        def is_refused() -> bool:
+            with contextlib.suppress(TokenKeyUnknown):
+                two.verify(pair.access_token)
+                return False
+            return True
+
+        eventually(is_refused)
+        assert one.refresh(pair.refresh_token).session_id == pair.session_id
 
 
 # What is left undone without a command: it is told once, by the statistics, and by the doctor.

@@ -16,7 +16,7 @@ from tests.cluster.test_outdated_primaries import FACES
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 
 
 @pytest.fixture(scope="module")

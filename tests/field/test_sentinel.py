@@ -25,7 +25,7 @@ from tests.ports import free_port
 from .conftest import Opener
 from .sentinels import SENTINEL_PASSWORD, SERVICE, Service, service
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.sampled(2)]
 MODES = ("cached", "strict")
 
 
@@ -214,7 +214,9 @@ def test_who_returns_as_a_replica_has_to_confirm_again(opened: Opener, shop: Ser
     replicas = {each.port for each in shop.servers if each.port != present.port}
 
     def are_attached() -> bool:
-        return {int(port) for _, port, _ in present.ask("ROLE")[2]} == replicas
+        role = present.ask("ROLE")
+        is_primary = role[0] in {b"master", "master"}
+        return is_primary and {int(port) for _, port, _ in role[2]} == replicas
 
     eventually(are_attached, seconds=60)
     eventually(lambda: at_last(lambda: manager.login(subject)).durable, seconds=30)

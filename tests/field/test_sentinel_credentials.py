@@ -14,7 +14,7 @@ from .conftest import Opener
 from .recording_proxy import RecordingProxy, proxies
 from .sentinels import SENTINEL_PASSWORD, SERVER_PASSWORD, SERVICE, Process, Service, service
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.sampled(2)]
 
 
 class Overheard:
@@ -69,11 +69,16 @@ def overheard(standing: Service) -> Iterator[Overheard]:
         yield Overheard(standing, by_port)
 
 
+def is_watched(manager: Any) -> bool:
+    nodes = manager.stats().nodes
+    return bool(nodes) and nodes[0].is_connected
+
+
 def use(manager: Any, subject: str) -> None:
     """Write, read, and have a node push."""
     token = manager.login(subject).access_token
     assert manager.verify(token, verification="strict")
-    eventually(lambda: manager.verify(token) and manager.stats().nodes[0].is_connected)
+    eventually(lambda: manager.verify(token) and is_watched(manager))
 
 
 def test_a_sentinel_is_never_sent_the_credentials_of_the_servers(

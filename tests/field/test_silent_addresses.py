@@ -16,7 +16,7 @@ from tests.ports import free_port
 
 from .conftest import Opener
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 _SILENT = "127.0.0.9"
 _NAME = "store.example"
 

@@ -15,7 +15,7 @@ from clusterpass.store.location import parse_store_url
 from .conftest import Opener
 from .servers import Servers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.sampled(2)]
 
 
 def is_used(manager: Any, subject: str) -> bool:
