@@ -131,9 +131,11 @@ def _successors(history: History) -> Iterator[Violation]:
     """A refresh token has at most one successor, and none once its grace is over and that was used.
 
     Of the uses that end a token only the refresh of its successor is looked at: that an access
-    token was used is noted without asking a replica.
+    token was used is noted without asking a replica. A retry after the grace counts as the exchange
+    made anew.
     """
     first: dict[str, Operation] = {}
+    made: dict[str, float] = {}
     clocks = ServerClocks(history.faults)
     for each in history.operations:
         if each.verb != "refresh" or each.outcome != "ok":
@@ -143,9 +145,12 @@ def _successors(history: History) -> Iterator[Violation]:
             because = f"{known.process} got another successor at {known.ended:.3f}"
             yield Violation("two successors", each.session, each.subject, each, because)
             continue
-        over = end_of(known) + history.refresh_grace + 1 + clocks.off(known.began, each.began)
+        made_at = made.setdefault(each.presented, end_of(known))
+        over = made_at + history.refresh_grace + 1 + clocks.off(known.began, each.began)
         later = first.get(known.successor or "")
         is_used = later is not None and later.durable and each.began > end_of(later)
         if known.durable and is_used and each.began > over:
             because = f"{known.process} had used it at {known.ended:.3f}, and its successor"
             yield Violation("a used token was accepted", each.session, each.subject, each, because)
+        elif not is_used and each.began > made_at + history.refresh_grace - 1:
+            made[each.presented] = end_of(each)

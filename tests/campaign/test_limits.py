@@ -130,6 +130,10 @@ def test_a_used_token() -> None:
     assert not promises(opened, first, late), "its successor was not used"
     after = operation("refresh", 8.0, 8.1, presented="b", successor="c")
     assert promises(opened, first, after, late) == ["a used token was accepted"]
+    anew = operation("refresh", 7.5, 7.6, presented="a", successor="b")
+    assert not promises(opened, first, anew, after, late), "the grace began again"
+    too_late = operation("refresh", 14.0, 14.1, presented="a", successor="b")
+    assert promises(opened, first, anew, after, too_late) == ["a used token was accepted"]
     refused = operation("refresh", 9.0, 9.1, presented="a", outcome="refresh_token_reused")
     assert not promises(opened, first, refused)
     assert not promises(opened, first, refused, seen("s", 9.2, outcome="session_revoked"))
