@@ -12,7 +12,7 @@ from .moving_cluster import MovingCluster, moving_cluster
 
 pytestmark = [
     pytest.mark.timeout(240),
-    pytest.mark.sampled(2),
+    pytest.mark.sampled(1),
     pytest.mark.parametrize("face", FACES),
 ]
 NAME = "store.example"
