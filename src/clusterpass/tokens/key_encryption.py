@@ -4,20 +4,15 @@ The first key wraps, all unwrap. A wrapped text names its key by an id that tell
 """
 
 import hashlib
-import re
 import secrets as system
 from collections.abc import Iterable
 from typing import Final
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
+from clusterpass.tokens.secret_texts import SecretKind, value_of
 
-KEY_PREFIX: Final = "cpk_"
-MOST_KEYS: Final = 16
-_BYTES, _NONCE_BYTES, _ID_BYTES = 32, 12, 6
-_TEXT: Final = re.compile(r"cpk_[A-Za-z0-9_-]{43}")
-_FEWEST_DIFFERENT: Final = 12
-_HOW: Final = "clusterpass keys encryption-key"
+_NONCE_BYTES, _ID_BYTES = 12, 6
 
 
 class KeyEncryptionKeys:
@@ -27,7 +22,7 @@ class KeyEncryptionKeys:
         """``texts``: keys that :func:`parse_encryption_keys` has accepted; none: nothing is
         wrapped.
         """
-        keys = [decode_base64url(each.removeprefix(KEY_PREFIX)) for each in texts]
+        keys = [value_of(each) for each in texts]
         self._keys: Final = {_id_of(each): each for each in keys}
 
     def __bool__(self) -> bool:
@@ -75,41 +70,17 @@ class KeyEncryptionKeys:
             ) from None
 
 
+_KIND: Final = SecretKind("cpk_", "key_encryption_keys", "key", "clusterpass keys encryption-key")
+
+
 def new_encryption_key() -> str:
     """Return a new key, as ``Config.key_encryption_keys`` takes it."""
-    return KEY_PREFIX + encode_base64url(system.token_bytes(_BYTES))
+    return _KIND.new()
 
 
 def parse_encryption_keys(texts: object) -> tuple[str, ...]:
-    """Return ``texts`` as a tuple, if each is a key and none is there twice.
-
-    ``texts``: an iterable of texts, or one text in which blanks or commas separate them. Raises
-    ConfigurationError, which never shows a key.
-    """
-    if isinstance(texts, str):
-        texts = [each for each in re.split(r"[\s,]+", texts) if each]
-    if not isinstance(texts, Iterable):
-        raise ConfigurationError("key_encryption_keys must be texts; make one with: " + _HOW)
-    found = tuple(texts)
-    for number, text in enumerate(found, 1):
-        if not isinstance(text, str) or not _TEXT.fullmatch(text) or not _is_random(text):
-            raise ConfigurationError(
-                f"number {number} of key_encryption_keys is none: a key is cpk_ and 43 random"
-                f" characters; make one with: {_HOW}"
-            )
-    if len(set(found)) < len(found):
-        raise ConfigurationError("key_encryption_keys has the same key twice")
-    if len(found) > MOST_KEYS:
-        raise ConfigurationError(f"key_encryption_keys must hold at most {MOST_KEYS} keys")
-    return found
-
-
-def _is_random(text: str) -> bool:
-    try:
-        value = decode_base64url(text.removeprefix(KEY_PREFIX))
-    except ValueError:
-        return False
-    return len(value) == _BYTES and len(set(value)) >= _FEWEST_DIFFERENT
+    """Return ``texts`` as a tuple of keys; takes and raises what ``SecretKind.parse`` does."""
+    return _KIND.parse(texts)
 
 
 def _id_of(key: bytes) -> str:

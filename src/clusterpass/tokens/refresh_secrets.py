@@ -7,20 +7,13 @@ is put before the others, and the last one goes when no token of it is left.
 
 import hashlib
 import hmac
-import re
-import secrets as system
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from clusterpass.model.errors import ConfigurationError
-from clusterpass.tokens.encoding import decode_base64url, encode_base64url
+from clusterpass.tokens.secret_texts import SecretKind, value_of
 
-SECRET_PREFIX: Final = "cps_"  # noqa: S105 (what each secret begins with)
 ID_BYTES: Final = 4
-_BYTES: Final = 32
-_TEXT: Final = re.compile(r"cps_[A-Za-z0-9_-]{43}")
-_FEWEST_DIFFERENT: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +30,6 @@ class RefreshSecret:
     """Derives the secret of a successor."""
     exchange: hmac.HMAC = field(repr=False)
     """Derives the first secret of a session that another issuer opened."""
-
-    @property
-    def text(self) -> str:
-        """The secret as settings hold it."""
-        return SECRET_PREFIX + encode_base64url(self.value)
 
 
 def refresh_secret(value: bytes) -> RefreshSecret:
@@ -64,52 +52,19 @@ def derive_from(value: bytes, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), 32, None, info).derive(value)
 
 
+_KIND: Final = SecretKind("cps_", "refresh_secrets", "secret", "clusterpass keys refresh-secret")
+
+
 def new_refresh_secret() -> str:
     """Return a new secret, as ``Config.refresh_secrets`` takes it."""
-    return SECRET_PREFIX + encode_base64url(system.token_bytes(_BYTES))
+    return _KIND.new()
 
 
 def parse_refresh_secrets(texts: object) -> tuple[str, ...]:
-    """Return ``texts`` as a tuple, if each is a secret and none is there twice.
-
-    ``texts``: an iterable of texts, or one text in which blanks or commas separate them. Raises
-    ConfigurationError, which never shows a secret.
-    """
-    if isinstance(texts, str):
-        texts = [each for each in re.split(r"[\s,]+", texts) if each]
-    if not isinstance(texts, Iterable):
-        raise ConfigurationError("refresh_secrets must be texts; make one with: " + _HOW)
-    found = tuple(texts)
-    for number, text in enumerate(found, 1):
-        if not isinstance(text, str) or not _TEXT.fullmatch(text) or not _is_random(text):
-            raise ConfigurationError(
-                f"number {number} of refresh_secrets is none: a secret is cps_ and 43 random"
-                f" characters; make one with: {_HOW}"
-            )
-    if len(set(found)) < len(found):
-        raise ConfigurationError("refresh_secrets has the same secret twice")
-    if len(found) > MOST_SECRETS:
-        raise ConfigurationError(f"refresh_secrets must hold at most {MOST_SECRETS} secrets")
-    return found
+    """Return ``texts`` as a tuple of secrets; takes and raises what ``SecretKind.parse`` does."""
+    return _KIND.parse(texts)
 
 
 def read_refresh_secrets(texts: Iterable[str]) -> tuple[RefreshSecret, ...]:
     """Return the secrets of texts that :func:`parse_refresh_secrets` has accepted."""
     return tuple(refresh_secret(value_of(each)) for each in texts)
-
-
-def value_of(text: str) -> bytes:
-    """Return the 32 bytes of a secret, or of a key encryption key, that was accepted before."""
-    return decode_base64url(text[len(SECRET_PREFIX) :])
-
-
-MOST_SECRETS: Final = 16
-_HOW: Final = "clusterpass keys refresh-secret"
-
-
-def _is_random(text: str) -> bool:
-    try:
-        value = decode_base64url(text.removeprefix(SECRET_PREFIX))
-    except ValueError:
-        return False
-    return len(value) == _BYTES and len(set(value)) >= _FEWEST_DIFFERENT

@@ -2,7 +2,8 @@
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.refresh_secrets import derive_from, value_of
+from clusterpass.tokens.refresh_secrets import derive_from
+from clusterpass.tokens.secret_texts import value_of
 
 
 def derived_secrets(
