@@ -160,6 +160,17 @@ def test_secrets_are_wrapped_once_there_is_a_key(engine, config, namespace):
         manager.refresh(pair.refresh_token)
 
 
+def test_one_process_wraps_every_copy(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        manager.login("alice")
+    sealed = dataclasses.replace(config, key_encryption_keys=(new_encryption_key(),))
+    with opened_apart(engine, sealed, namespace) as manager:
+        manager.login("alice")
+    for stored in copies(engine, namespace):
+        (value,) = stored.values()
+        assert json.loads(value).keys() == {"wrapped", "created"}
+
+
 def test_a_token_of_a_new_secret_is_looked_up(engine, config, namespace):
     with (
         opened_apart(engine, config, namespace) as manager,

@@ -143,10 +143,11 @@ class RefreshSecrets:
         if lacking:
             yield add_secrets(self._keyspace, copy, lacking)
         if open_ones:
-            answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, copy, open_ones, when="always"
-            )
-            self._known.learn(answer.reply)
+            for each in range(COPIES):
+                answer: Answer[dict[str, bytes]] = yield add_secrets(
+                    self._keyspace, each, open_ones, when="always"
+                )
+                self._known.learn(answer.reply)
 
     def _fill(self, empty: list[int], *, is_new: bool) -> Flow[None]:
         """Put what is known into the copies that have nothing, or a new secret where nothing is."""
