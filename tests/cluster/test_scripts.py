@@ -24,6 +24,8 @@ from clusterpass.store.drivers import slot_look_ups
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 
 SCRIPTS = [
+    "audit_append",
+    "audit_read",
     "login",
     "verify",
     "rotate",
@@ -67,6 +69,7 @@ SCRIPTS = [
 
 
 READERS = {
+    "audit_read",
     "verify",
     "list_sessions",
     "read_fields",

@@ -4,6 +4,7 @@ These commands neither issue nor verify tokens. They use a throwaway signing key
 keys file of the service.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,11 +47,25 @@ def open_sessions(config: Path | None) -> "Iterator[SessionManager]":
 @contextmanager
 def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
     """Open a session manager of ``kind``, as :func:`open_sessions` does."""
-    from clusterpass import KeyRing  # noqa: PLC0415 - quick --help
+    from clusterpass import KeyRing, acting  # noqa: PLC0415 - quick --help
     from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
     store_url = settings.full_store_url()
-    with kind.from_url(store_url, with_throwaway_key) as sessions:
+    with (
+        acting(f"os:{_who_is_logged_in()}", via="command"),
+        kind.from_url(store_url, with_throwaway_key) as sessions,
+    ):
         yield sessions
+
+
+def _who_is_logged_in() -> str:
+    """The user of this machine who runs the command, also behind sudo; for the audit trail."""
+    import getpass  # noqa: PLC0415 - quick --help
+
+    told = os.environ.get("SUDO_USER")
+    try:
+        return told or getpass.getuser()
+    except (KeyError, OSError):  # no name belongs to the number
+        return str(os.getuid())

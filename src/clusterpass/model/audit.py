@@ -24,7 +24,7 @@ class AuditPolicy:
     """Seconds for which entries are kept (one hour to ten years)."""
     most_entries: int = 1_000_000
     """The most entries that are kept (1,000 to 100 million); the oldest go first. An entry takes
-    about 400 bytes of the store's memory."""
+    about 300 bytes of the store's memory."""
 
     def __post_init__(self) -> None:
         for name, at_least, at_most in (

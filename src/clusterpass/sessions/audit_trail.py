@@ -24,6 +24,8 @@ from clusterpass.model.errors import (
     ConfigurationError,
     InvalidInput,
     RevocationPending,
+    StoreDenied,
+    StoreFailed,
     StoreUnavailable,
 )
 from clusterpass.model.values import Applied, Ended, RevokedBefore, Session, TokenPair
@@ -40,6 +42,8 @@ Entry = tuple[bytes, str]
 
 NOTHING_DONE: Final = (InvalidInput, ConfigurationError, TypeError)
 """Errors of which nothing is noted."""
+_WILL_NOT_HEAL: Final = (StoreDenied, StoreFailed)
+"""Errors of which another try would bring no other."""
 FREQUENT: Final = frozenset({"login", "logout", "refresh", "step_up"})
 """What everybody does."""
 MOST_WAITING: Final = 10_000
@@ -171,6 +175,8 @@ class AuditTrail:
             return
         try:
             yield from self._append((entry,), deadline=_DEADLINE)
+        except _WILL_NOT_HEAL:
+            self.log(entry)
         except ClusterPassError:
             self._failed += 1
             self.put(entry)
@@ -196,7 +202,8 @@ class AuditTrail:
     def write(self) -> Flow[None]:
         """Write what waits, at most 100 entries.
 
-        Raises StoreUnavailable, StoreDenied or StoreFailed: the entries go on waiting.
+        Raises StoreUnavailable, and the entries go on waiting; or StoreDenied or StoreFailed, when
+        no other try could be better, and the log has them.
         """
         batch: list[Entry] = []
         while self._waiting and len(batch) < MOST_AT_ONCE:
@@ -206,6 +213,10 @@ class AuditTrail:
         self._under_way += 1
         try:
             yield from self._append(tuple(batch))
+        except _WILL_NOT_HEAL:
+            for entry in batch:
+                self.log(entry)
+            raise
         except BaseException:
             # Where the answer was lost they are written twice, which readers see by their numbers.
             self._waiting.extendleft(reversed(batch))

@@ -77,9 +77,11 @@ DEGRADING: Final = frozenset(
         *FOR_LIMITS,
         *FOR_TELLING,
         *FOR_SWITCHING,
+        *FOR_AUDIT,
     }
 )
-"""Commands without which sessions are as safe, but cost more or are watched less."""
+"""Commands without which sessions are as safe, but cost more or are watched less, or are not in the
+audit trail."""
 DEGRADING_ALONE: Final = frozenset({*DEGRADING, "info"})
 """The same for a single server: it has no journals, whose scripts call INFO."""
 TOO_WIDE: Final[Mapping[str, str]] = {

@@ -1,7 +1,8 @@
 """How passwords are checked: by the user directory, or by a function of the operator's."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
 from clusterpass import (
@@ -12,6 +13,8 @@ from clusterpass import (
     ClusterPassError,
     InvalidCredentials,
     TokenPair,
+    TooManyAttempts,
+    acting,
     check_password,
 )
 from clusterpass.service.calls.named_function import load_function
@@ -143,6 +146,7 @@ class CustomAuthenticator:
             counters=sessions.counters.hashing,
         )
         self._check = check
+        self._is_audited = settings.audit
 
     async def login(
         self,
@@ -158,9 +162,10 @@ class CustomAuthenticator:
     ) -> TokenPair:
         """Call the function and open a session."""
         check_password(password)
-        await self._throttle.admit(username, address=address, known=known)
-        generation = await self._sessions.generation(username)
-        subject = await self._subject(username, password)
+        async with self._noting("login", username, address):
+            await self._throttle.admit(username, address=address, known=known)
+            generation = await self._sessions.generation(username)
+            subject = await self._subject(username, password)
         pair = await self._sessions.login(
             subject,
             device=device,
@@ -180,9 +185,10 @@ class CustomAuthenticator:
     ) -> None:
         """Call the function with the subject as the user name; it must return that subject."""
         check_password(password)
-        await self._throttle.admit(subject, address=address, known=known)
-        if await self._subject(subject, password) != subject:
-            raise InvalidCredentials
+        async with self._noting("authenticate", subject, address):
+            await self._throttle.admit(subject, address=address, known=known)
+            if await self._subject(subject, password) != subject:
+                raise InvalidCredentials
         await self._throttle.forget(subject, known=known)
 
     @property
@@ -193,6 +199,19 @@ class CustomAuthenticator:
     async def close(self) -> None:
         """Release the threads."""
         self._threads.close()
+
+    @asynccontextmanager
+    async def _noting(self, action: str, username: str, address: str | None) -> AsyncIterator[None]:
+        """Note in the audit trail that the block has refused a password."""
+        try:
+            yield
+        except (InvalidCredentials, TooManyAttempts) as error:
+            if self._is_audited:
+                with acting(address=address):
+                    await self._sessions.audit.note(
+                        action, subject=username, outcome="refused", error=error.code
+                    )
+            raise
 
     async def _subject(self, username: str, password: str) -> str:
         verdict = await self._call(username, password)

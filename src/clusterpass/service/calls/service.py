@@ -5,6 +5,7 @@ from typing import Any
 
 from clusterpass import (
     AsyncSessionManager,
+    ClusterPassError,
     Config,
 )
 from clusterpass.service.asgi.request_body import BodyReader
@@ -36,6 +37,22 @@ class Service:
     requests: RequestCounts = field(default_factory=RequestCounts)
     traces: Traces | None = None
     """Makes spans of requests; None where nothing is traced."""
+
+    async def note_refusal(
+        self, action: str, error: ClusterPassError, *, subject: str | None = None, **details: str
+    ) -> None:
+        """Note in the audit trail that ``action`` was refused with ``error``.
+
+        ``subject``: to whom it was to be done. Does nothing where no trail is kept.
+        """
+        if self.settings.audit:
+            await self.sessions.audit.note(
+                action,
+                subject=subject,
+                outcome="refused",
+                error=error.code,
+                details=details or None,
+            )
 
     def replace_keys(self, config: Config) -> None:
         """Go on with the keys of ``config``; all else in it is as before.
