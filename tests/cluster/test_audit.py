@@ -33,7 +33,7 @@ def namespace(subject: str) -> str:
 @pytest.fixture
 def audited(engine, config, namespace):
     """A manager that notes what it does, in a namespace of its own."""
-    own = dataclasses.replace(config, audit=POLICY, refresh_grace=5, refresh_retry="grace")
+    own = dataclasses.replace(config, audit=POLICY, refresh_grace=0)
     with opened_apart(engine, own, namespace) as manager:
         yield manager
 
@@ -131,10 +131,9 @@ def test_what_is_refused(audited, subject):
     ]
 
 
-def test_a_stolen_token_is_noted_and_nonsense_is_not(audited, config, subject):
+def test_a_stolen_token_is_noted_and_nonsense_is_not(audited, subject):
     pair = audited.login(subject)
-    following = audited.refresh(audited.refresh(pair.refresh_token).refresh_token)
-    audited.verify(following.access_token, verification="strict")
+    audited.refresh(pair.refresh_token)
     with pytest.raises(RefreshTokenReused):
         audited.refresh(pair.refresh_token)
     for token in ("", "x.y.z", "cpr_nothing"):
@@ -312,7 +311,8 @@ def test_closing_writes_what_waits(engine, config, namespace, stream):
 
 def test_the_worker_writes_what_nobody_waits_for(audited, subject, stream):
     audited.login(subject)
-    eventually(lambda: stream("XLEN") == 1)
+    eventually(lambda: audited.stats().audit.written == 1)
+    assert stream("XLEN") == 1
     stats = audited.stats().audit
     assert (stats.written, stats.waiting, stats.logged) == (1, 0, 0)
 

@@ -24,6 +24,7 @@ from clusterpass.store.drivers import slot_look_ups
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 
 SCRIPTS = [
+    "note_refusal",
     "audit_append",
     "audit_read",
     "login",

@@ -23,6 +23,7 @@ from clusterpass.model.errors import (
     ClusterPassError,
     ConfigurationError,
     InvalidInput,
+    LinkInvalid,
     RevocationPending,
     StoreDenied,
     StoreFailed,
@@ -40,8 +41,8 @@ Result = TypeVar("Result")
 Entry = tuple[bytes, str]
 """The text of an entry, and its SHA-256 in hexadecimal digits."""
 
-NOTHING_DONE: Final = (InvalidInput, ConfigurationError, TypeError)
-"""Errors of which nothing is noted."""
+NOTHING_DONE: Final = (InvalidInput, ConfigurationError, LinkInvalid, TypeError)
+"""Errors of which nothing is noted: anybody could fill the trail with them."""
 _WILL_NOT_HEAL: Final = (StoreDenied, StoreFailed)
 """Errors of which another try would bring no other."""
 FREQUENT: Final = frozenset({"login", "logout", "refresh", "step_up"})
@@ -151,6 +152,20 @@ class AuditTrail:
         """Note that the caller of a verb did not wait for what became of it."""
         if action != "refresh":
             self.put(self._entry(action, "unknown", None, self._told(about)))
+
+    def login_failed(
+        self, flow: Flow[None], *, subject: str, error: str, address: str | None
+    ) -> Flow[None]:
+        """Note that a login was refused with ``error``, whatever becomes of ``flow``."""
+        about = {"subject": subject, "address": address}
+        try:
+            yield from flow
+        except NOTHING_DONE:
+            raise
+        except ClusterPassError:
+            yield from self._note("login", "refused", error, about)
+            raise
+        yield from self._note("login", "refused", error, about)
 
     def note(self, action: str, outcome: AuditOutcome, **about: Any) -> Flow[None]:
         """Note what was done elsewhere. ``about``: as for :meth:`around`, and ``error``."""

@@ -134,8 +134,8 @@ def describe_live(
     ]
 
 
-def describe_line(line: HistoryLine) -> HistoryEntry:
-    """Return the history entry that a stored line describes."""
+def describe_line(line: HistoryLine, subject: str) -> HistoryEntry:
+    """Return the history entry that a stored line of ``subject`` describes."""
     return HistoryEntry(
         kind=_KINDS[line.event - 1] if 1 <= line.event <= len(_KINDS) else "login",
         at=line.at,
@@ -143,6 +143,7 @@ def describe_line(line: HistoryLine) -> HistoryEntry:
         session_id=encode_session_id(line.session_id) if any(line.session_id) else None,
         address=unpack_address(line.address),
         text=line.text,
+        by=subject if line.by == "" else line.by,
     )
 
 

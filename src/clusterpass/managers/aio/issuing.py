@@ -44,6 +44,24 @@ class AsyncIssuingVerbs(AsyncVerbs):
             address=options.get("address"),
         )
 
+    async def login_failed(
+        self, subject: str, *, error: str = "invalid_credentials", address: str | None = None
+    ) -> None:
+        """Note that somebody could not log in as ``subject``, whom the application refused.
+
+        The history of the subject tells its user, if there is one; listeners to ``refused`` and the
+        audit trail are told whether there is one or not. A user directory calls this method by
+        itself. ``subject``: as it was typed. ``error``: the code of the error, of 1 to 64 lowercase
+        letters, digits or any of ``_.-``; with ``too_many_attempts`` the history is left alone.
+        ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
+        InvalidInput.
+        """
+        flow = self._flows.subject.login_failed(subject, error=error, address=address)
+        trail = self._running.trail
+        if trail is not None:
+            flow = trail.login_failed(flow, subject=subject, error=error, address=address)
+        await self._running.run(flow)
+
     async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
 

@@ -79,8 +79,9 @@ class Audit:
     def flush(self) -> None:
         """Write the entries of this manager that wait; does nothing when none does.
 
-        One round trip for each 100 entries (``audit_append.lua``). Raises StoreUnavailable,
-        StoreDenied or StoreFailed when the store does not take them: they go on waiting.
+        One round trip for each 100 entries (``audit_append.lua``). Raises StoreUnavailable when the
+        store does not take them, and they go on waiting; StoreDenied or StoreFailed when it never
+        will, and the log has them.
         """
         if self._auditing is not None:
             self._auditing.flush()

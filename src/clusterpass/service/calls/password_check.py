@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol, cast
 
 from clusterpass import (
@@ -12,9 +12,9 @@ from clusterpass import (
     AsyncUserDirectory,
     ClusterPassError,
     InvalidCredentials,
+    StoreUnavailable,
     TokenPair,
     TooManyAttempts,
-    acting,
     check_password,
 )
 from clusterpass.service.calls.named_function import load_function
@@ -146,7 +146,6 @@ class CustomAuthenticator:
             counters=sessions.counters.hashing,
         )
         self._check = check
-        self._is_audited = settings.audit
 
     async def login(
         self,
@@ -162,7 +161,7 @@ class CustomAuthenticator:
     ) -> TokenPair:
         """Call the function and open a session."""
         check_password(password)
-        async with self._noting("login", username, address):
+        async with self._noting(username, address):
             await self._throttle.admit(username, address=address, known=known)
             generation = await self._sessions.generation(username)
             subject = await self._subject(username, password)
@@ -185,10 +184,9 @@ class CustomAuthenticator:
     ) -> None:
         """Call the function with the subject as the user name; it must return that subject."""
         check_password(password)
-        async with self._noting("authenticate", subject, address):
-            await self._throttle.admit(subject, address=address, known=known)
-            if await self._subject(subject, password) != subject:
-                raise InvalidCredentials
+        await self._throttle.admit(subject, address=address, known=known)
+        if await self._subject(subject, password) != subject:
+            raise InvalidCredentials
         await self._throttle.forget(subject, known=known)
 
     @property
@@ -201,16 +199,13 @@ class CustomAuthenticator:
         self._threads.close()
 
     @asynccontextmanager
-    async def _noting(self, action: str, username: str, address: str | None) -> AsyncIterator[None]:
-        """Note in the audit trail that the block has refused a password."""
+    async def _noting(self, username: str, address: str | None) -> AsyncIterator[None]:
+        """Note that the block has refused a login."""
         try:
             yield
         except (InvalidCredentials, TooManyAttempts) as error:
-            if self._is_audited:
-                with acting(address=address):
-                    await self._sessions.audit.note(
-                        action, subject=username, outcome="refused", error=error.code
-                    )
+            with suppress(StoreUnavailable):  # what the client is told does not depend on it
+                await self._sessions.login_failed(username, error=error.code, address=address)
             raise
 
     async def _subject(self, username: str, password: str) -> str:

@@ -12,7 +12,7 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.audit_check import AuditCheck
 from clusterpass.sessions.audit_entry import LARGEST_DETAILS_BYTES, decode_entry
 from clusterpass.sessions.audit_trail import AuditTrail
-from clusterpass.sessions.check_arguments import check_reason
+from clusterpass.sessions.check_arguments import check_code, check_reason
 from clusterpass.sessions.context import Context
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.identifiers import check_subject
@@ -20,7 +20,6 @@ from clusterpass.tokens.identifiers import check_subject
 MOST_IN_A_PAGE: Final = 1000
 _CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _HEAD: Final = re.compile(r"[1-9][0-9]{0,18}:[0-9a-f]{40}")
-_ACTION: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _OUTCOMES: Final = get_args(AuditOutcome)
 
 
@@ -46,13 +45,9 @@ class AuditFlows:
         """Add an entry of the application's. Raises InvalidInput, and ConfigurationError."""
         if self._trail is None:
             raise ConfigurationError("the manager writes no audit trail; set Config.audit")
-        if not isinstance(action, str) or not _ACTION.fullmatch(action):
-            raise InvalidInput(
-                "action must be 1 to 64 lowercase letters, digits or any of _.- and begin with a"
-                " letter"
-            )
-        if error is not None and (not isinstance(error, str) or not _ACTION.fullmatch(error)):
-            raise InvalidInput("error must be the code of an error, or None")
+        check_code("action", action)
+        if error is not None:
+            check_code("error", error)
         if subject is not None:
             check_subject(subject)
         if outcome not in _OUTCOMES:

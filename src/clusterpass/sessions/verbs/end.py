@@ -5,6 +5,7 @@ Every flow raises RevocationPending when the store has not confirmed the revocat
 
 from typing import Final
 
+from clusterpass.model.acting import who_acts
 from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Ended, RevokedBefore
@@ -92,6 +93,7 @@ class End:
             subject=subject,
             event="revoked",
             note=reason,
+            actor=who_acts().actor,
             session_id=wanted,
             reason="revoked",
             must_exist=True,
@@ -126,6 +128,7 @@ class End:
             subject=subject,
             event="revoked",
             note=reason,
+            actor=who_acts().actor,
             keep=kept,
             device_type=device_type,
         )

@@ -7,19 +7,25 @@
 
 import builtins
 import secrets
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from clusterpass.limits import DAY
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ImpersonationRefused,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.audited import audited
 from clusterpass.users.directory import Directory, PasswordWork, Procedure, Proven, Step, User
 from clusterpass.users.hashing import AsyncHashing
-from clusterpass.users.links import OneTimeLink
+from clusterpass.users.links import OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
@@ -119,7 +125,13 @@ class AsyncUserDirectory:
         ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
         password, after the same time. Raises TooManyAttempts when a limit is exceeded.
         """
-        await self._proof("authenticate", username, password, address, known)
+        await self._audited(
+            "authenticate",
+            self._directory.authenticate(username, password, address=address, known=known),
+            username,
+            success=False,
+            address=address,
+        )
 
     async def login(
         self,
@@ -141,7 +153,7 @@ class AsyncUserDirectory:
         address = options.get("address")
         username = await self.name_of(username)
         generation = await self._sessions.generation(username)
-        proven = await self._proof("login", username, password, address, known)
+        proven = await self._proof(username, password, address, known)
         pair = await self._sessions.login(username, **options, amr=("pwd",), generation=generation)
         if not await self._run(self._directory.confirm(proven, password)):
             await self._sessions.revoke(proven.username, pair.session_id)
@@ -244,7 +256,7 @@ class AsyncUserDirectory:
         (the link stays), and RevocationPending when the password is set but the end of the sessions
         is not confirmed.
         """
-        username = await self._run(self._directory.open_link(token))
+        username = read_token(token).username
         await self._audited(
             "use_link", self._directory.use_link(token, password), username, actor=username
         )
@@ -316,11 +328,16 @@ class AsyncUserDirectory:
         return found
 
     async def _proof(
-        self, action: str, username: str, password: str, address: str | None, known: str | None
+        self, username: str, password: str, address: str | None, known: str | None
     ) -> Proven:
-        """Check a password; only a failure is noted, as a success is a part of something else."""
+        """Check the password of a login, and note a failure."""
         procedure = self._directory.authenticate(username, password, address=address, known=known)
-        return await self._audited(action, procedure, username, success=False, address=address)
+        try:
+            return await self._run(procedure)
+        except (InvalidCredentials, TooManyAttempts) as error:
+            with suppress(StoreUnavailable):  # what the caller is told does not depend on it
+                await self._sessions.login_failed(username, error=error.code, address=address)
+            raise
 
     async def _audited(
         self, action: str, procedure: Procedure[Result], subject: str, **about: Any
