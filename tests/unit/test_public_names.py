@@ -153,6 +153,8 @@ def test_names_are_pinned() -> None:
 
 
 ALIASES = {
+    "AuditFaultKind",
+    "AuditOutcome",
     "ChangeKind",
     "Durability",
     "EventKind",
