@@ -343,3 +343,17 @@ def test_nothing_is_kept_of_a_name_that_nobody_has(engine, manager, subject):
 def test_what_is_no_code_of_an_error(manager, subject, error):
     with pytest.raises(InvalidInput):
         manager.login_failed(subject, error=error)
+
+
+def test_a_call_may_be_repeated_by_somebody_else(manager, subject):
+    pair = manager.login(subject)
+    again = {"operation_id": "00000000000000aa", "reason": "lost"}
+    with acting("root"):
+        assert manager.revoke(subject, pair.session_id, **again).count == 1
+    assert manager.revoke(subject, pair.session_id, **again).count == 1
+    other = manager.login(subject)
+    every = {"operation_id": "00000000000000bb"}
+    assert manager.revoke_all(subject, **every).count == 1
+    with acting("root"):
+        assert manager.revoke_all(subject, **every).count == 1
+    assert other.session_id != pair.session_id
