@@ -229,7 +229,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "only the order of the numbers counts",
     (
-        "src/clusterpass/sessions/memory/near_cache.py",
+        "src/clusterpass/sessions/memory/cached_reads.py",
         "return None if now.used_at < self._flushed_at else self._steady() - now.used_at",
         Kind.BOUNDARY,
     ): _CLOCK,
