@@ -37,7 +37,7 @@ from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.memory.denials import Denial, Sweep
+from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.sessions.revocations.confirm import Outcome
 from clusterpass.store.drivers.heartbeat import Heartbeat, Pulse
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send

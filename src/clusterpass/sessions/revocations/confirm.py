@@ -28,7 +28,7 @@ from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.sessions.revocations.confirm_cutoff import ConfirmCutoff
 from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.journaling import Journaling

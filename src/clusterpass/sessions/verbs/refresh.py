@@ -20,7 +20,7 @@ from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.sessions.present import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
