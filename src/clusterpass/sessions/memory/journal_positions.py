@@ -40,7 +40,10 @@ class JournalCopy:
 
 
 class JournalPositions:
-    """The positions in the journals of all nodes. Callers must serialise what changes them."""
+    """The positions in the journals of all nodes.
+
+    Callers must serialise what changes them, except :meth:`forget`.
+    """
 
     def __init__(self) -> None:
         self._copies: dict[Hashable, JournalCopy] = {}
