@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clusterpass import EmbeddedCluster
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.address import Address
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.dial import dial, dial_in_loop
 from tests.ports import free_port
 

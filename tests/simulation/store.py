@@ -12,14 +12,15 @@ from typing import Any
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.drivers import base, slot_look_ups, watch
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.randomness import chance
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.link import LinkListener
 
 from .clock import Clock, Future, Lock

@@ -6,8 +6,10 @@ from typing import Any, cast
 import pytest
 
 from clusterpass.model.errors import ClusterPassError, StoreDenied
-from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault
+from clusterpass.store.patience import Patience
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack
 

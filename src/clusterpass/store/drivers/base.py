@@ -12,7 +12,7 @@ from clusterpass.model.counters import Counters
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.address import AddressRemap
+from clusterpass.store.address import Address, AddressRemap
 from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.carry_out import carry_out
@@ -28,10 +28,11 @@ from clusterpass.store.exchanges.steps import Agree, Exchange, LookUp, Probe
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.unavailable import describe_tried, unavailable
 from clusterpass.store.located import located
-from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.missing import Missing
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SlotMap
 
 

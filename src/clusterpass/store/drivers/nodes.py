@@ -12,9 +12,10 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
+from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
-from clusterpass.store.location import Address, SentinelAddress, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, Final, NoReturn
 
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
 from clusterpass.store.drivers.journal_readers import JournalReaders
@@ -33,7 +34,6 @@ from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.drivers.witnesses import Witnesses
-from clusterpass.store.location import Address
 from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import Pushes

@@ -10,6 +10,7 @@ from typing import Any, Final
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.commands import commands_of
 from clusterpass.store.exchanges.durability import (
     has_to_be_durable,
@@ -29,7 +30,6 @@ from clusterpass.store.exchanges.steps import (
 )
 from clusterpass.store.exchanges.terms import Ahead, Terms
 from clusterpass.store.exchanges.unavailable import unavailable
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap, named_host
 

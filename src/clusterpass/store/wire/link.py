@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import Credentials
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.wire.ask_in_loop import ask_in_loop
