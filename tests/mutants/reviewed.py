@@ -164,13 +164,13 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "the answer is computed anew, and the same",
     (
-        "src/clusterpass/store/wire/link.py",
+        "src/clusterpass/store/wire/backoff.py",
         "pause = chance.uniform(self._pause / 2, self._pause)",
         Kind.NUMBER,
     ): _AT_LEAST,
     (
         "src/clusterpass/store/wire/link.py",
-        "if loop.time() < self._not_before:",
+        "if loop.time() < self._backoff.not_before:",
         Kind.BOUNDARY,
     ): _CLOCK,
     (

@@ -21,7 +21,7 @@ from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pro
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.randomness import chance
 from clusterpass.store.store_url import parse_store_url
-from clusterpass.store.wire.link import LinkListener
+from clusterpass.store.wire.link_listener import LinkListener
 
 from .clock import Clock, Future, Lock
 from .cluster import Cluster

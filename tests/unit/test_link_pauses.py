@@ -46,7 +46,7 @@ def ended(link: Link, **values: Any) -> float:
     """Seconds for which nobody tries again."""
     values = {"at": 50.0, "result": Fault("timeout")} | values
     link._opened(cast("Any", Tried(**values)))
-    return link._not_before - 50.0
+    return link._backoff.not_before - 50.0
 
 
 def link_to(address: Address = NODE) -> Link:

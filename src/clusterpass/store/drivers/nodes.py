@@ -19,7 +19,8 @@ from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes
-from clusterpass.store.wire.link import Link, LinkListener
+from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.link_listener import LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack
 from clusterpass.store.wire.tls import tls_context
