@@ -386,8 +386,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "only the order of the numbers counts",
 }
 _OWN_KEYS = {
-    "litestar_requests": ("OWNER: owner", "CONNECTION: connection", "VISIT: visit"),
-    "litestar": ("_REFUSAL: refusal",),
+    "litestar_requests": (
+        "OWNER: owner",
+        "CONNECTION: connection",
+        "VISIT: visit",
+        "REFUSAL: refusal",
+    ),
     "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "JUDGED: judged"),
 }
 for _module, _keys in _OWN_KEYS.items():
