@@ -1,7 +1,8 @@
 """The parent of all server processes; run by file path, as ``python -I -S supervisor.py``.
 
 Rules of this program
-- Standard library only, one thread, no import of the package around it.
+- Standard library only, one thread, and one file, as ``-I`` leaves out the folder of the program:
+  nothing of the package around it can be imported, and a user's files cannot take its place.
 - The supervisor holds an exclusive lock on ``<folder>/lock`` for its whole life. Whoever can take
   that lock knows that no cluster is running there.
 - An attached supervisor lives as long as its parent: when its standard input closes, or its parent
