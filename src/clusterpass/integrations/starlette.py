@@ -57,7 +57,7 @@ class SessionUser(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """True."""
+        """Whether somebody is logged in: True."""
         return True
 
     @property

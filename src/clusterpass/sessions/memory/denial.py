@@ -21,7 +21,7 @@ class Denial:
     note: str = ""
     """The reason that was given for the revocation, or the device that replaced the session."""
     is_pending: bool = False
-    """Whether the store may not know of it yet, so that a contradiction proves no lost writes."""
+    """Whether the store may not know of the end yet: a contradiction then proves no lost writes."""
     known_at: float = -math.inf
     """When this process learnt of the end, in seconds of the steady clock."""
     requests: frozenset[bytes] = frozenset()

@@ -50,9 +50,9 @@ class Outcome:
     reply: Any
     """The reply of the subject's own shard; None: the shard could not be asked."""
     durable: bool
-    """Whether it is durable; False where nothing could confirm it."""
+    """Whether the revocation is durable; False where nothing could confirm it."""
     is_journaled: bool = False
-    """Whether journals hold it, as its own shard could not confirm it."""
+    """Whether journals hold the revocation, as its own shard could not confirm it."""
 
     def count(self, ended: int) -> Ended:
         """The outcome as a caller gets it, with the number of sessions that ended."""

@@ -75,7 +75,7 @@ class StoreState:
         self.on_unavailable: Callable[[StoreUnavailable], None] | None = None
         """Called with each error by which a call ends because the store did not serve it."""
         self.counters = Counters()
-        """Those of the manager, once it has said so by :meth:`count_in`."""
+        """The counters of the calls; those of the manager after :meth:`count_in`."""
         self.around: Callable[[Any], Any] | None = None
         """Returns a function that carries out a call by the one that it is given, and traces it;
         None: nobody does."""
