@@ -70,24 +70,9 @@ def parse_store_url(url: str) -> StoreLocation:
 
     Raises ConfigurationError that names the part that is wrong, and never quotes the password.
     """
-    scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
-    if not separator or scheme not in _SCHEMES:
-        raise ConfigurationError(
-            "the store URL must begin with redis+cluster://, redis+sentinel://, redis://, the same"
-            " with rediss, valkey or valkeys, unix:// or embedded://"
-        )
-    scheme = _SCHEMES[scheme]
-    authority, _, query = rest.partition("?")
-    if "@" in query:  # most likely a "?" in the password: the message quotes nothing of it
-        raise ConfigurationError(
-            "percent-encode the user, the password and the option values of the store URL:"
-            " ? is %3F, @ is %40"
-        )
-    options = read_options(query)
+    scheme, authority, options = _split(url)
     location = authority.rpartition("@")[2]
     username, password = read_credentials(authority)
-    has_sentinels = scheme.endswith("+sentinel")
-    is_cluster = not has_sentinels and scheme not in {"redis", "rediss", "unix"}
     keyspace = Keyspace(options.pop("namespace", DEFAULT_NAMESPACE))
     patience = read_patience({name: options.pop(name) for name in NUMBERS & options.keys()})
     if scheme == "embedded":
@@ -113,7 +98,7 @@ def parse_store_url(url: str) -> StoreLocation:
     service, of_sentinels = None, dict[str, str]()
     if scheme != "unix":
         location, _, database = location.partition("/")
-        if has_sentinels:
+        if scheme.endswith("+sentinel"):
             service, database = split_service(database)
             of_sentinels = {name: options.pop(name) for name in _OF_SENTINELS & options.keys()}
         refuse_databases(database.rstrip("/"))
@@ -123,7 +108,7 @@ def parse_store_url(url: str) -> StoreLocation:
     tls_files, tls_options = read_tls_options(tls, seeds)
     return StoreLocation(
         seeds=seeds,
-        is_cluster=is_cluster,
+        is_cluster=scheme.endswith("+cluster"),
         service=service,
         sentinel_username=of_sentinels.get("sentinel_username") or None,
         sentinel_password=of_sentinels.get("sentinel_password") or None,
@@ -136,6 +121,23 @@ def parse_store_url(url: str) -> StoreLocation:
         reached_at={} if remap is None else read_remap(remap),
         credential_source=None if password_file is None else PasswordFile(password_file, username),
     )
+
+
+def _split(url: str) -> tuple[str, str, dict[str, str]]:
+    """Return the scheme, as it is named here, the part with the addresses, and the options."""
+    scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigurationError(
+            "the store URL must begin with redis+cluster://, redis+sentinel://, redis://, the same"
+            " with rediss, valkey or valkeys, unix:// or embedded://"
+        )
+    authority, _, query = rest.partition("?")
+    if "@" in query:  # most likely a "?" in the password: the message quotes nothing of it
+        raise ConfigurationError(
+            "percent-encode the user, the password and the option values of the store URL:"
+            " ? is %3F, @ is %40"
+        )
+    return _SCHEMES[scheme], authority, read_options(query)
 
 
 def _socket(path: str) -> Address:

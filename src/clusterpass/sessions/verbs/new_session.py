@@ -43,19 +43,7 @@ class NewSessions:
         """
         check_subject(subject)
         if not options:
-            config = self._config
-            usual = config.policy
-            wanted = session_calls.NewSession(
-                session_id=self._random_bytes(SESSION_ID_BYTES),
-                refresh_digest=b"",
-                absolute_seconds=config.absolute_lifetime,
-                idle_seconds=config.idle_lifetime,
-                details=NO_DETAILS,
-                most_sessions=usual.max_sessions,
-                most_per_device=usual.max_per_device,
-                overflow=usual.overflow,
-            )
-            return wanted, SessionEvent("login", subject, 0)
+            return self._usual(), SessionEvent("login", subject, 0)
         if not options.keys() <= _OPTIONS:
             name = min(options.keys() - _OPTIONS)
             raise TypeError(f"login() got an unexpected keyword argument {name!r}")
@@ -96,6 +84,20 @@ class NewSessions:
             address=address,
         )
         return wanted, event
+
+    def _usual(self) -> session_calls.NewSession:
+        """Return the session that a login without options asks for."""
+        config, usual = self._config, self._config.policy
+        return session_calls.NewSession(
+            session_id=self._random_bytes(SESSION_ID_BYTES),
+            refresh_digest=b"",
+            absolute_seconds=config.absolute_lifetime,
+            idle_seconds=config.idle_lifetime,
+            details=NO_DETAILS,
+            most_sessions=usual.max_sessions,
+            most_per_device=usual.max_per_device,
+            overflow=usual.overflow,
+        )
 
     def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
         """Return the details, the device as the record holds it, and the record's flags."""
