@@ -38,7 +38,7 @@ from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
 from clusterpass.protocol.script import Answer, ScriptCall
 from clusterpass.sessions.memory.denial import Denial, Sweep
-from clusterpass.sessions.revocations.confirm import Outcome
+from clusterpass.sessions.revocations.outcome import Outcome
 from clusterpass.store.drivers.heartbeat import Heartbeat, Pulse
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
 from clusterpass.store.exchanges.terms import Terms

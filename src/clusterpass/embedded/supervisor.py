@@ -111,11 +111,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Answer requests until told to stop; then stop all servers."""
-        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.on_stop_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.catch_signals()
         control = self.open_control()
         self.answer({"id": 0, "ok": True, "pid": os.getpid()})
         buffer = b""
@@ -134,11 +130,7 @@ class Supervisor:
                     chunk = os.read(0, 65536)
                     if not chunk:
                         return
-                    *lines, buffer = (buffer + chunk).split(b"\n")
-                    for line in lines:
-                        self.answer(self.handle(json.loads(line)))
-                    if not self.attached:
-                        self.cut_lifeline()
+                    buffer = self.answer_requests(buffer + chunk)
                 if self.parent is not None and os.getppid() != self.parent:
                     return
                 if self.users is not None and self.is_unused(self.users):
@@ -146,6 +138,23 @@ class Supervisor:
         finally:
             self.stop_servers()
             (self.folder / "control").unlink(missing_ok=True)
+
+    def catch_signals(self) -> None:
+        """Have each signal wake :meth:`run`, and those to stop end its loop."""
+        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self.on_stop_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def answer_requests(self, received: bytes) -> bytes:
+        """Answer the requests in ``received``; return the beginning of the next one."""
+        *lines, rest = received.split(b"\n")
+        for line in lines:
+            self.answer(self.handle(json.loads(line)))
+        if not self.attached:
+            self.cut_lifeline()
+        return rest
 
     def on_stop_signal(self, *_: object) -> None:
         self.stopping = True

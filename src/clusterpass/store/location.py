@@ -7,7 +7,7 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.address import Address, AddressRemap, SentinelAddress, reached_through
 from clusterpass.store.credentials import Credentials, CredentialSource, PasswordFile
-from clusterpass.store.patience import Patience
+from clusterpass.store.patience import DEFAULT_PATIENCE, Patience
 from clusterpass.store.tls_options import TlsOptions
 
 
@@ -25,7 +25,7 @@ class StoreLocation:
     tls_options: TlsOptions = field(default_factory=TlsOptions)
     """The passphrase of the client's key, and the names that certificates have to bear."""
     keyspace: Keyspace = field(default_factory=Keyspace)
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = DEFAULT_PATIENCE
     embedded_options: Mapping[str, str] = field(default_factory=dict)
     reached_at: Mapping[Address, Address] = field(default_factory=dict)
     """The addresses to connect to in place of those that the cluster names, where the client is

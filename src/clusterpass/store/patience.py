@@ -62,12 +62,16 @@ class Patience:
             )
 
 
+DEFAULT_PATIENCE: Final = Patience()
+"""The limits of a store URL that sets none."""
+
+
 def read_patience(texts: Mapping[str, str]) -> Patience:
     """Return the limits that options of a store URL set, by name.
 
     Raises ConfigurationError for a value that is no number, and for limits that do not fit.
     """
-    default = Patience()
+    default = DEFAULT_PATIENCE
     numbers = {name: read_number(name, text) for name, text in texts.items()}
     patience = Patience(
         timeout=numbers.get("timeout", default.timeout),
