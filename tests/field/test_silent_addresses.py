@@ -93,6 +93,17 @@ def test_all_that_refuse_are_a_refusal(name_leads_to: Callable[..., None], in_lo
         dialled(_NAME, free_port(), in_loop=in_loop)
 
 
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_of_different_failures_the_last_one_is_told(
+    name_leads_to: Callable[..., None], in_loop: bool
+):
+    name_leads_to("127.0.0.7", "255.255.255.255")
+    with pytest.raises(OSError) as last:
+        dialled(_NAME, free_port(), in_loop=in_loop)
+    # A socket needs SO_BROADCAST for that address, and the machine a route.
+    assert last.value.errno in {errno.EACCES, errno.ENETUNREACH}
+
+
 @pytest.mark.usefixtures("silence")
 @pytest.mark.parametrize("in_loop", [False, True])
 def test_silence_alone_is_a_timeout(
