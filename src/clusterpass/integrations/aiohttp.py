@@ -124,15 +124,8 @@ class ClusterPass(AsyncBase):
 
         ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                self.gate,
-                visit_of(request),
-                pair,
-                target=target,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        visit = visit_of(request)
+        return respond(self._deliver(visit, pair, target, allow_cross_site=allow_cross_site))
 
     def csrf_token(self, request: web.Request) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""

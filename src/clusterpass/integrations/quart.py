@@ -134,15 +134,8 @@ class ClusterPass:
 
         ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                extension_here().gate,
-                current_visit(),
-                pair,
-                target=target,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        deliver, visit = extension_here().deliver, current_visit()
+        return respond(deliver(visit, pair, target, allow_cross_site=allow_cross_site))
 
     def blueprint(self, name: str = "clusterpass") -> Blueprint:
         """Return the routes every application needs, to be registered under a prefix of its choice.

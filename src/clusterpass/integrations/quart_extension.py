@@ -29,6 +29,7 @@ class Extension(AsyncBase):
         self.owner: Final = owner
         self.setup: Final = self._setup
         self.log_in: Final = self._log_in
+        self.deliver: Final = self._deliver
         self.count_attempt: Final = self._count_attempt
         self.attach: Final = self._attached
         self.event_bytes: Final = self._event_bytes
