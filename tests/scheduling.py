@@ -1,5 +1,8 @@
 """How a parallel run divides the tests: by file, the longest first.
 
+Tests of servers mostly wait, and unit tests never do. Their files take turns, so that the cores are
+busy all the time.
+
 Needs ``--dist loadgroup --no-loadscope-reorder`` of pytest-xdist. A file stays on one worker, for
 the sake of the clusters that its fixtures start. Files of one group never run beside each other.
 The groups are told to the scheduler itself: pytest-xdist would put them into the ids of the tests,
@@ -100,11 +103,29 @@ _LONGEST_FIRST: Final = (
 
 Those that compute all the time stand between others that mostly wait.
 """
+_COMPUTING: Final = ("tests/unit/", "tests/security/")
+_UNDISTURBED: Final = 14
+"""How many of the longest groups begin before the first unit test."""
 
 
 def _group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     return _GROUPS.get(file, file)
+
+
+def in_turns(groups: list[str]) -> list[str]:
+    """``groups`` in the order in which they are handed out."""
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    groups = sorted(groups, key=lambda group: rank.get(group, len(rank)))
+    computing = [group for group in groups if group.startswith(_COMPUTING) and group not in rank]
+    waiting = [group for group in groups if group not in set(computing)]
+    first, waiting = waiting[:_UNDISTURBED], waiting[_UNDISTURBED:]
+    shares = [
+        ((place + 1) / (len(some) + 1), group)
+        for some in (waiting, computing)
+        for place, group in enumerate(some)
+    ]
+    return first + [group for _, group in sorted(shares, key=lambda share: share[0])]
 
 
 class _ByGroup(LoadScopeScheduling):
@@ -124,11 +145,8 @@ class _Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
-        places: dict[str, tuple[int, int]] = {}
-        for item in items:
-            group = _group_of(item.nodeid)
-            places.setdefault(group, (rank.get(group, len(rank)), len(places)))
+        groups = in_turns(list(dict.fromkeys(_group_of(item.nodeid) for item in items)))
+        places = {group: place for place, group in enumerate(groups)}
         items.sort(key=lambda item: places[_group_of(item.nodeid)])
 
 
