@@ -10,7 +10,7 @@
 import contextlib
 import gc
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,26 @@ def share_of(names: list[str], worker: int, workers: int) -> list[str]:
     return names[worker::workers]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)  # within pytest's own, which turn warnings into errors
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     gc.disable()
-    told: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    try:
+        _import_share(session.config)
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_share(config: pytest.Config) -> None:
+    """Import this worker's share of the modules; none where there are no workers."""
+    told: dict[str, Any] | None = getattr(config, "workerinput", None)
     if told is None:
         return
-    root = session.config.rootpath
-    paths = [root / argument.partition("::")[0] for argument in session.config.args]
+    root = config.rootpath
+    paths = [root / argument.partition("::")[0] for argument in config.args]
     worker = int(told["workerid"].removeprefix("gw"))
     for name in share_of(list(_names_below(paths, root)), worker, told["workercount"]):
         # Whoever collects the module is told what is wrong with it.
         with contextlib.suppress(Exception, _SKIPS):
             importlib.import_module(name)
-
-
-def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
-    gc.enable()
