@@ -85,7 +85,7 @@ def wait_until_filled(manager: Any) -> None:
     """
     journal = getattr(manager, "manager", manager)._flows.memory.journal
     eventually(
-        lambda: len(journal._copies) == len(JOURNAL_SLOTS) and not journal.has_gaps(), "filled"
+        lambda: len(journal._positions) == len(JOURNAL_SLOTS) and not journal.has_gaps(), "filled"
     )
 
 
