@@ -187,8 +187,8 @@ class Config:
         ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set, and is read as
         ``keys_file_access``, ``keys_passphrase`` and ``keys_passphrase_file`` say (``KeyFile``);
         ``max_sessions``, ``max_per_device`` and ``overflow`` make the policy, and ``audit`` (True),
-        ``audit_retention`` and ``audit_entries`` that of the audit trail. Raises
-        ConfigurationError.
+        ``audit_retention`` and ``audit_entries`` that of the audit trail, and are ignored without
+        it. Raises ConfigurationError.
         """
         found = dict(settings)
         policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
@@ -198,8 +198,6 @@ class Config:
         if isinstance(found.get("audit"), bool):
             kept = {_OF_THE_AUDIT[name]: value for name, value in audit.items()}
             found["audit"] = AuditPolicy(**kept) if found["audit"] else None
-        elif audit:
-            raise ConfigurationError(f"{min(audit)} needs audit")
         file = found.pop("keys_file", None)
         how = {name: found.pop(setting) for setting, name in _OF_THE_FILE if setting in found}
         if "keys" not in found and file is not None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,12 +192,22 @@ def _latest(
 
 
 def _behind(manager: "SessionManager", cursor: str) -> Iterator["AuditEntry"]:
-    """All entries behind ``cursor``."""
+    """All entries behind ``cursor``, each once, also if it was written twice."""
     following: str | None = cursor
+    recent: deque[AuditEntry] = deque(maxlen=_AT_ONCE)
     while following is not None:
         page = manager.audit.page(after=following, limit=_AT_ONCE)
-        yield from page.entries
+        known = set(map(_identity, recent))
+        for entry in page.entries:
+            if _identity(entry) not in known:
+                yield entry
+        recent.extend(page.entries)
         following = page.next_cursor
+
+
+def _identity(entry: "AuditEntry") -> tuple[object, ...]:
+    """What an entry and its repetition have in common."""
+    return entry.writer, entry.writer_number, entry.at, entry.action, entry.subject
 
 
 def _print(entries: list["AuditEntry"], *, as_json: bool) -> None:

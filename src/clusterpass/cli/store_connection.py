@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Manager = TypeVar("Manager", bound="SessionManager")
 
+_LONGEST_NAME: Final = 64
 CONFIG_HELP: Final = (
     "TOML file with the settings of the service.  [default: $CLUSTERPASS_CONFIG, if set]"
 )
@@ -47,25 +48,35 @@ def open_sessions(config: Path | None) -> "Iterator[SessionManager]":
 @contextmanager
 def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
     """Open a session manager of ``kind``, as :func:`open_sessions` does."""
-    from clusterpass import KeyRing, acting  # noqa: PLC0415 - quick --help
+    from clusterpass import KeyRing  # noqa: PLC0415 - quick --help
     from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
     store_url = settings.full_store_url()
     with (
-        acting(f"os:{_who_is_logged_in()}", via="command"),
+        acting_user(),
         kind.from_url(store_url, with_throwaway_key) as sessions,
     ):
         yield sessions
 
 
-def _who_is_logged_in() -> str:
-    """The user of this machine who runs the command, also behind sudo; for the audit trail."""
-    import getpass  # noqa: PLC0415 - quick --help
+@contextmanager
+def acting_user() -> Iterator[None]:
+    """Say for the audit trail that the user of this machine acts, who runs the command."""
+    from clusterpass import acting  # noqa: PLC0415 - quick --help
 
-    told = os.environ.get("SUDO_USER")
+    with acting(f"os:{_user_name()}", via="command"):
+        yield
+
+
+def _user_name() -> str:
+    """Who runs the command, also behind sudo: what the environment says counts for root alone."""
+    import pwd  # noqa: PLC0415 - there is none on Windows
+
+    number = os.getuid()
+    told = os.environ.get("SUDO_USER") if number == 0 else None
     try:
-        return told or getpass.getuser()
-    except (KeyError, OSError):  # no name belongs to the number
-        return str(os.getuid())
+        return (told or pwd.getpwuid(number).pw_name)[:_LONGEST_NAME]
+    except KeyError:  # no name belongs to the number
+        return str(number)

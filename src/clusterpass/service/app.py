@@ -119,7 +119,7 @@ class Application:
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
         self._framework: asyncio.Future[App] | None = None
-        self._noting: asyncio.Future[None] | None = None
+        self._noting: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -211,6 +211,8 @@ class Application:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework
                     self._framework = None
+                if self._noting:
+                    await asyncio.wait(self._noting)
                 await authenticator.close()
                 if self._tracing is not None:
                     await self._tracing.close()
@@ -222,7 +224,8 @@ class Application:
         self.service.replace_keys(config)
         if self._settings.audit:
             note = self.service.sessions.audit.note("keys_changed", details=_of_keys(keys))
-            self._noting = asyncio.ensure_future(note)
+            self._noting.add(task := asyncio.ensure_future(note))
+            task.add_done_callback(self._noting.discard)
 
     def _describe(self, keys: KeyRing) -> dict[str, Any]:
         """What the audit trail says of this worker: which settings and keys it works with."""

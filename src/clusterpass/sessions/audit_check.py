@@ -1,6 +1,7 @@
 """Checks the audit trail: whether every entry is what was written, and none is missing. Pure."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,27 +13,40 @@ from clusterpass.sessions.audit_entry import decode_entry
 MOST_FAULTS: Final = 100
 _SETTLED_SECONDS: Final = 60.0
 """After this time an entry is no longer on its way behind a later one of its writer."""
+_MOST_RECENT: Final = 1000
 
 
 class _Writer:
     """Which entries of one manager were seen."""
 
-    def __init__(self) -> None:
-        self.lowest = self.highest = 0
+    def __init__(self, number: int, at: float) -> None:
+        self.began_at = at
+        self.lowest = number
+        self.highest = number - 1
         self.missing: dict[int, tuple[int, float]] = {}
         """The numbers that were left out, each with the number and the time of the entry behind."""
+        self._recent: OrderedDict[int, str] = OrderedDict()
+        """The digests of the latest entries, by number."""
 
-    def see(self, number: int, behind: int, at: float) -> None:
-        """Take note of the entry ``number`` of the writer, the entry ``behind`` of the chain."""
-        if not self.highest:
-            self.lowest = self.highest = number
-            return
+    def see(self, number: int, digest: str, behind: int, at: float) -> bool:
+        """Take note of the entry ``number`` of the writer, the entry ``behind`` of the chain.
+
+        Returns False where the number belongs to another entry. One that was written twice, as its
+        answer was lost, is no fault.
+        """
+        is_new = number > self.highest or number < self.lowest or number in self.missing
+        if not is_new:
+            return self._recent.get(number) == digest
         self.lowest = min(self.lowest, number)
         self.missing.pop(number, None)
         if number > self.highest:
             for each in range(self.highest + 1, min(number, self.highest + 1 + MOST_FAULTS)):
                 self.missing[each] = (behind, at)
             self.highest = number
+        self._recent[number] = digest
+        if len(self._recent) > _MOST_RECENT:
+            self._recent.popitem(last=False)
+        return True
 
 
 class AuditCheck:
@@ -45,6 +59,7 @@ class AuditCheck:
         self._has_head = head is None
         self._before: StoredEntry | None = None
         self._first = self._count = 0
+        self._first_at = 0.0
         self._writers: dict[str, _Writer] = {}
         self._faults: list[AuditFault] = []
 
@@ -55,16 +70,20 @@ class AuditCheck:
             self._read(entry)
             self._has_head |= (entry.number, entry.chain) == self._wanted
             self._before = entry
-            self._first = self._first or entry.number
+            if not self._first:
+                self._first, self._first_at = entry.number, _written_at(entry)
             self._count += 1
 
     def report(self, now: float) -> AuditReport:
         """Return what was found. ``now``: seconds since the epoch."""
         for name, writer in self._writers.items():
-            if self._first == 1 and writer.lowest > 1:
+            is_settled = now - writer.began_at > _SETTLED_SECONDS
+            if self._first == 1 and writer.lowest > 1 and is_settled:
                 self._add("missing", 1, f"the first entries of writer {name} are not there")
             for number, (behind, at) in writer.missing.items():
-                if now - at > _SETTLED_SECONDS:
+                # What was overtaken may be over its retention where the chain begins.
+                is_old = self._first > 1 and at - self._first_at < _SETTLED_SECONDS
+                if now - at > _SETTLED_SECONDS and not is_old:
                     self._add("lost", behind, f"entry {number} of writer {name} never arrived")
         latest = self._before
         last = latest.number if latest else 0
@@ -96,10 +115,19 @@ class AuditCheck:
         except UnreadableRecord:
             self._add("unreadable", entry.number, f"entry {entry.number} cannot be read")
             return
-        written_at = int(entry.id.partition("-")[0]) / 1000
-        writer = self._writers.setdefault(read.writer, _Writer())
-        writer.see(read.writer_number, entry.number, written_at)
+        number, at = read.writer_number, _written_at(entry)
+        writer = self._writers.get(read.writer)
+        if writer is None:
+            writer = self._writers[read.writer] = _Writer(number, at)
+        if not writer.see(number, hashlib.sha256(entry.text).hexdigest(), entry.number, at):
+            text = f"entry {number} of writer {read.writer} is there with another text, too"
+            self._add("changed", entry.number, text)
 
     def _add(self, kind: AuditFaultKind, number: int, message: str) -> None:
         if len(self._faults) < MOST_FAULTS:
             self._faults.append(AuditFault(kind, number, message))
+
+
+def _written_at(entry: StoredEntry) -> float:
+    """When the store was given the entry, in seconds since the epoch."""
+    return int(entry.id.partition("-")[0]) / 1000

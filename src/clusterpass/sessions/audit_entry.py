@@ -20,6 +20,8 @@ LARGEST_DETAILS_BYTES: Final = 2048
 LONGEST_TEXT: Final = 255
 """Characters of a text in an entry; longer ones are cut."""
 _VERSION: Final = 1
+_LATEST: Final = 253_402_300_799_000
+"""The last millisecond of the year 9999."""
 _OUTCOMES: Final = get_args(AuditOutcome)
 _TEXTS: Final = {
     "e": "error",
@@ -56,7 +58,7 @@ def encode_entry(
     if details:
         members["d"] = dict(details)
     members |= {"k": writer, "n": writer_number}
-    text = json.dumps(members, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(members, separators=(",", ":"), ensure_ascii=False, default=str)
     return text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
 
 
@@ -65,6 +67,8 @@ def decode_entry(stored: StoredEntry) -> AuditEntry:
     try:
         members = json.loads(stored.text)
         if members["v"] != _VERSION or members["o"] not in _OUTCOMES:
+            raise UnreadableRecord
+        if not 0 <= members["t"] <= _LATEST:
             raise UnreadableRecord
         details = members.get("d", {})
         texts = {name: members.get(short) for short, name in _TEXTS.items()}
@@ -82,5 +86,5 @@ def decode_entry(stored: StoredEntry) -> AuditEntry:
             chain=stored.chain,
             **texts,
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise UnreadableRecord from None

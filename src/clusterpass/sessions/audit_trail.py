@@ -3,20 +3,20 @@
 - A verb that everybody uses (login, logout, refresh, step-up) does not wait for its entry, which a
   worker of the manager writes soon after. Every other verb returns when its entry is written, or
   when the store did not take it; it is then left to the worker, too.
-- An entry that the store does not take for too long goes to the log instead, whole.
+- What anybody could fill the trail with is not noted: bad input, and tokens that are none. Equal
+  refusals of one actor are noted once in ten seconds, with how many there were.
 """
 
 import hashlib
 import itertools
-import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from clusterpass.config import Config
 from clusterpass.model.acting import who_acts
-from clusterpass.model.audit import AuditOutcome, AuditPolicy, AuditStats
+from clusterpass.model.audit import AuditOutcome, AuditPolicy
 from clusterpass.model.authentication_errors import RefreshTokenReused
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import (
@@ -25,38 +25,32 @@ from clusterpass.model.errors import (
     InvalidInput,
     LinkInvalid,
     RevocationPending,
-    StoreDenied,
-    StoreFailed,
-    StoreUnavailable,
 )
 from clusterpass.model.values import Applied, Ended, RevokedBefore, Session, TokenPair
-from clusterpass.protocol.calls.audit import append_entries
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer, Flow, Rest
+from clusterpass.protocol.script import Flow
 from clusterpass.sessions.audit_entry import encode_entry
+from clusterpass.sessions.memory.audit_queue import AuditQueue, Entry
 from clusterpass.sessions.present import pack_address, reduce_address, unpack_address
 from clusterpass.sessions.token_subject import claimed_by, subject_of_token
 
 Result = TypeVar("Result")
-Entry = tuple[bytes, str]
-"""The text of an entry, and its SHA-256 in hexadecimal digits."""
+About = Mapping[str, Any]
+"""What is known of an act: ``subject``, ``session_id``, ``reason``, ``address``, ``details`` and
+``actor``, and of whom these are read: ``token``, ``session`` and ``by``, the session of an
+impersonator."""
 
 NOTHING_DONE: Final = (InvalidInput, ConfigurationError, LinkInvalid, TypeError)
 """Errors of which nothing is noted: anybody could fill the trail with them."""
-_WILL_NOT_HEAL: Final = (StoreDenied, StoreFailed)
-"""Errors of which another try would bring no other."""
 FREQUENT: Final = frozenset({"login", "logout", "refresh", "step_up"})
 """What everybody does."""
-MOST_WAITING: Final = 10_000
-MOST_AT_ONCE: Final = 100
 WRITER_BYTES: Final = 8
 """Random bytes by which the entries of one manager are told from those of others."""
 _DEADLINE: Final = 0.5
 """Seconds for which a verb waits for its entry."""
-_SETTLING_SECONDS: Final = 0.005
 _SECONDS_BETWEEN_ALIKE: Final = 10.0
-"""Between two entries of attempts that the throttle refuses; the others are counted in the next."""
-logger: Final = logging.getLogger("clusterpass.audit")
+_MOST_ALIKE: Final = 1000
+_STORE_IS_AWAY: Final = frozenset({"store_unavailable", "revocation_pending"})
 
 
 class AuditTrail:
@@ -71,47 +65,23 @@ class AuditTrail:
         writer: bytes,
     ) -> None:
         """``writer``: eight random bytes."""
-        self._policy = policy
-        self._config = config
-        self._keyspace = keyspace
-        self._clock = clock
+        self.queue: Final = AuditQueue(policy, keyspace)
+        self._config: Final = config
+        self._clock: Final = clock
         self._writer = writer.hex()
         self._numbers = itertools.count(1)
-        self._waiting: deque[Entry] = deque()
-        self._under_way = 0
-        self._written = self._failed = self._logged = 0
-        self._refused_until = 0.0
-        self._refused = 0
-        self.head: tuple[int, str] | None = None
-        """Number and chain of the latest entry that this manager has written."""
-
-    def wake(self) -> None:
-        """Have the worker write what waits; the manager replaces this method."""
+        self._alike: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+        """By what makes refusals equal: when the next is noted, and how many were not."""
 
     def begin_anew(self, writer: bytes) -> None:
         """Leave what waits to the parent process, and write as another one; in a forked child."""
-        self._waiting.clear()
-        self._under_way = 0
+        self.queue.begin_anew()
         self._writer, self._numbers = writer.hex(), itertools.count(1)
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def stats(self) -> AuditStats:
-        """Return what became of the entries."""
-        return AuditStats(
-            written=self._written,
-            waiting=len(self._waiting),
-            failed=self._failed,
-            logged=self._logged,
-        )
 
     def around(self, action: str, flow: Flow[Result], **about: Any) -> Flow[Result]:
         """Run ``flow``, and note its outcome. Returns and raises what ``flow`` does.
 
-        ``about``: the subject, the session, the reason and the address, as far as they are known.
-        Bad input is not noted: nothing was done. Of refreshes only those are noted that tell of a
-        reuse.
+        ``about``: as :data:`About`. Of refreshes only those are noted that tell of a reuse.
         """
         try:
             result = yield from flow
@@ -126,146 +96,81 @@ class AuditTrail:
         yield from self.note_result(action, result, about)
         return result
 
-    def note_error(
-        self, action: str, error: ClusterPassError, about: Mapping[str, Any]
-    ) -> Flow[None]:
+    def note_error(self, action: str, error: ClusterPassError, about: About) -> Flow[None]:
         """Note that a verb has failed with ``error``."""
-        outcome = _outcome_of(error)
         if action == "refresh" and not isinstance(error, RefreshTokenReused):
             return
-        # Anybody can send a token that is none.
-        if action == "logout" and outcome == "refused":
+        # Anybody can send a token that is none, also while nobody can tell.
+        if action == "logout" and not isinstance(error, RevocationPending):
             return
         is_genuine = isinstance(error, RefreshTokenReused | RevocationPending)
         told = self._told(about, is_genuine=is_genuine)
-        yield from self._note(action, outcome, error.code, told)
+        yield from self.note(action, _outcome_of(error), told, error=error.code, sparing=True)
 
-    def note_result(self, action: str, result: object, about: Mapping[str, Any]) -> Flow[None]:
+    def note_result(self, action: str, result: object, about: About) -> Flow[None]:
         """Note that a verb has returned ``result``."""
         if action == "refresh":
             return
         told = {**self._told(about, is_genuine=True), **_of_result(result)}
-        details = {**(about.get("details") or {}), **told.get("details", {})}
-        yield from self._note(action, "done", None, {**told, "details": details})
+        details = {**(about.get("details") or {}), **(told.get("details") or {})}
+        yield from self.note(action, "done", {**told, "details": details})
 
-    def note_end(self, action: str, about: Mapping[str, Any]) -> None:
+    def note_end(self, action: str, about: About) -> None:
         """Note that the caller of a verb did not wait for what became of it."""
-        if action != "refresh":
-            self.put(self._entry(action, "unknown", None, self._told(about)))
+        if action not in {"refresh", "logout"}:
+            self.queue.put(self._entry(action, "unknown", None, self._told(about)))
 
-    def login_failed(
-        self, flow: Flow[None], *, subject: str, error: str, address: str | None
-    ) -> Flow[None]:
-        """Note that a login was refused with ``error``, whatever becomes of ``flow``."""
+    def login_failed(self, subject: str, error: str, address: str | None) -> None:
+        """Note that a login was refused with ``error``."""
         about = {"subject": subject, "address": address}
-        try:
-            yield from flow
-        except NOTHING_DONE:
-            raise
-        except ClusterPassError:
-            yield from self._note("login", "refused", error, about)
-            raise
-        yield from self._note("login", "refused", error, about)
+        # Those of an attack by many names are equal, too.
+        key = ("login", error) if error == "too_many_attempts" else None
+        noted = about if key is None else self._sparing(key, about)
+        if noted is not None:
+            self.queue.put(self._entry("login", "refused", error, noted))
 
-    def note(self, action: str, outcome: AuditOutcome, **about: Any) -> Flow[None]:
-        """Note what was done elsewhere. ``about``: as for :meth:`around`, and ``error``."""
-        error = about.pop("error", None)
-        yield from self._note(action, outcome, error, about)
-
-    def _note(
-        self, action: str, outcome: AuditOutcome, error: str | None, about: Mapping[str, Any]
+    def note(
+        self,
+        action: str,
+        outcome: AuditOutcome,
+        about: About,
+        *,
+        error: str | None = None,
+        sparing: bool = False,
     ) -> Flow[None]:
-        if error == "too_many_attempts":
-            now = self._clock.steady()
-            if now < self._refused_until:
-                self._refused += 1
-                return
-            self._refused_until = now + _SECONDS_BETWEEN_ALIKE
-            if self._refused:
-                about = {**about, "details": {"not_noted": self._refused}}
-            self._refused = 0
-        entry = self._entry(action, outcome, error, about)
-        if action in FREQUENT or error in {"store_unavailable", "revocation_pending"}:
-            self.put(entry)
+        """Note an act. ``sparing``: equal refusals of one actor once in ten seconds."""
+        noted: About | None = about
+        if sparing and outcome == "refused":
+            actor = about.get("actor") or who_acts().actor
+            noted = self._sparing((action, error, actor or about.get("subject")), about)
+        if noted is None:
             return
-        try:
-            yield from self._append((entry,), deadline=_DEADLINE)
-        except _WILL_NOT_HEAL:
-            self.log(entry)
-        except ClusterPassError:
-            self._failed += 1
-            self.put(entry)
+        entry = self._entry(action, outcome, error, noted)
+        if action in FREQUENT or error in _STORE_IS_AWAY:
+            self.queue.put(entry)
+        else:
+            yield from self.queue.write_now(entry, _DEADLINE)
 
-    def put(self, entry: Entry) -> None:
-        """Leave ``entry`` to the worker, or to the log when too many wait. Never raises."""
-        if len(self._waiting) >= MOST_WAITING:
-            self.log(entry)
-            return
-        self._waiting.append(entry)
-        self.wake()
+    def _sparing(self, key: tuple[object, ...], about: About) -> About | None:
+        """What to note of one of many refusals; None: it is counted with the next."""
+        now = self._clock.steady()
+        until, count = self._alike.get(key, (0.0, 0))
+        if now < until:
+            self._alike[key] = (until, count + 1)
+            return None
+        self._alike[key] = (now + _SECONDS_BETWEEN_ALIKE, 0)
+        self._alike.move_to_end(key)
+        while len(self._alike) > _MOST_ALIKE:
+            self._alike.popitem(last=False)
+        if not count:
+            return about
+        return {**about, "details": {**(about.get("details") or {}), "not_noted": count}}
 
-    def log(self, entry: Entry) -> None:
-        """Write ``entry`` to the log, as the store does not take it."""
-        self._logged += 1
-        logger.error("an entry of the audit trail was not stored: %s", entry[0].decode())
-
-    def log_waiting(self) -> None:
-        """Write all that waits to the log."""
-        while self._waiting:
-            self.log(self._waiting.popleft())
-
-    def write(self) -> Flow[None]:
-        """Write what waits, at most 100 entries.
-
-        Raises StoreUnavailable, and the entries go on waiting; or StoreDenied or StoreFailed, when
-        no other try could be better, and the log has them.
-        """
-        batch: list[Entry] = []
-        while self._waiting and len(batch) < MOST_AT_ONCE:
-            batch.append(self._waiting.popleft())
-        if not batch:
-            return
-        self._under_way += 1
-        try:
-            yield from self._append(tuple(batch))
-        except _WILL_NOT_HEAL:
-            for entry in batch:
-                self.log(entry)
-            raise
-        except BaseException:
-            # Where the answer was lost they are written twice, which readers see by their numbers.
-            self._waiting.extendleft(reversed(batch))
-            self._failed += 1
-            raise
-        finally:
-            self._under_way -= 1
-
-    def settle(self) -> Flow[None]:
-        """Wait until nothing is being written by others."""
-        while self._under_way:
-            yield Rest(_SETTLING_SECONDS)
-
-    def _append(self, entries: tuple[Entry, ...], deadline: float | None = None) -> Flow[None]:
-        answer: Answer[tuple[int, str]] = yield append_entries(
-            self._keyspace,
-            entries,
-            most_entries=self._policy.most_entries,
-            retention=self._policy.retention,
-            deadline=deadline,
-        )
-        if not answer.is_confirmed and deadline is None:
-            raise StoreUnavailable("No replica has confirmed the entries.", reason="unconfirmed")
-        self._written += len(entries)
-        self.head = answer.reply
-
-    def _entry(
-        self, action: str, outcome: AuditOutcome, error: str | None, about: Mapping[str, Any]
-    ) -> Entry:
+    def _entry(self, action: str, outcome: AuditOutcome, error: str | None, about: About) -> Entry:
         who = who_acts()
         actor = about.get("actor") or who.actor
         if actor is None and outcome == "done" and action in FREQUENT:
             actor = about.get("subject")
-        address = about.get("address") or who.address
         text = encode_entry(
             at=self._clock.wall(),
             action=action,
@@ -274,7 +179,7 @@ class AuditTrail:
             subject=about.get("subject"),
             session_id=about.get("session_id"),
             via=who.via,
-            address=self._kept(address),
+            address=self._kept(about.get("address") or who.address),
             reason=about.get("reason") or None,
             error=error,
             request_id=who.request_id,
@@ -284,7 +189,7 @@ class AuditTrail:
         )
         return text, hashlib.sha256(text).hexdigest()
 
-    def _told(self, about: Mapping[str, Any], *, is_genuine: bool = False) -> dict[str, Any]:
+    def _told(self, about: About, *, is_genuine: bool = False) -> dict[str, Any]:
         """What is known: also whose a token or a session is, and who impersonates.
 
         ``is_genuine``: whether the verb has found the token to be.
@@ -293,10 +198,15 @@ class AuditTrail:
         token, session, actor = (told.pop(name, None) for name in ("token", "session", "by"))
         if isinstance(session, Session):
             told = {"subject": session.subject, "session_id": session.session_id, **told}
+            if session.act is not None:
+                told["actor"] = session.act.subject
         if isinstance(actor, Session):
             told["actor"] = actor.subject
         if isinstance(token, str) and is_genuine:
-            told["subject"], told["session_id"] = claimed_by(token)
+            claimed = claimed_by(token)
+            told |= {"subject": claimed.subject, "session_id": claimed.session_id}
+            if claimed.actor is not None:
+                told["actor"] = claimed.actor
         elif isinstance(token, str):
             with suppress(ClusterPassError):
                 told["subject"] = subject_of_token(self._config, token)

@@ -162,5 +162,5 @@ class Flows:
             pending=memory.pending.stats(),
             rollbacks=memory.denials.rollbacks,
             grace_accepted=memory.grace_accepted,
-            audit=None if self.trail is None else self.trail.stats(),
+            audit=None if self.trail is None else self.trail.queue.stats(),
         )

@@ -1,6 +1,7 @@
 """Finds the subject of a token, whether or not its session is live."""
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import AuthenticationError
@@ -23,21 +24,28 @@ def subject_of_token(config: Config, token: str) -> str:
     return verifier.verify(token, allow_expired=True).subject
 
 
-def claimed_by(token: str) -> tuple[str | None, str | None]:
-    """Return the subject and the session id that a token names, without any check of it.
+class Claimed(NamedTuple):
+    """What a token says of itself; None: nothing."""
 
-    For a token that something else has found genuine: anybody can write what is returned. What the
-    token does not name is None.
+    subject: str | None = None
+    session_id: str | None = None
+    actor: str | None = None
+    """The subject of who impersonates."""
+
+
+def claimed_by(token: str) -> Claimed:
+    """Return what a token names, without any check of it.
+
+    For a token that something else has found genuine: anybody can write what is returned.
     """
     if looks_like_refresh_token(token):
         with suppress(AuthenticationError):
             parsed = parse_refresh_token(token)
-            return parsed.subject, encode_session_id(parsed.session_id)
-        return None, None
+            return Claimed(parsed.subject, encode_session_id(parsed.session_id))
+        return Claimed()
     with suppress(ValueError, IndexError):
         members = decode_json_object(decode_base64url(token.split(".")[1]))
-        found = (members.get("sub"), members.get("sid"))
-        return found[0] if isinstance(found[0], str) else None, (
-            found[1] if isinstance(found[1], str) else None
-        )
-    return None, None
+        act = members.get("act")
+        found = (members.get("sub"), members.get("sid"), isinstance(act, dict) and act.get("sub"))
+        return Claimed(*(each if isinstance(each, str) else None for each in found))
+    return Claimed()

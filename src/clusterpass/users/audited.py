@@ -15,12 +15,13 @@ def audited(
     procedure: Procedure[Result],
     *,
     success: bool = True,
+    failure: bool = True,
     **about: Any,
 ) -> Procedure[Result]:
     """Run ``procedure``, and note its outcome; return and raise what it does.
 
-    ``trail``: None where nothing is noted. ``success``: whether success is noted, too. ``about``:
-    as for ``AuditTrail.around``.
+    ``trail``: None where nothing is noted. ``success``, ``failure``: whether these are noted.
+    ``about``: as for ``AuditTrail.around``.
     """
     if trail is None:
         return (yield from procedure)
@@ -29,7 +30,8 @@ def audited(
     except NOTHING_DONE:
         raise
     except ClusterPassError as error:
-        yield trail.note_error(action, error, about)
+        if failure:
+            yield trail.note_error(action, error, about)
         raise
     except BaseException:
         trail.note_end(action, about)

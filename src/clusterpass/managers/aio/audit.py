@@ -35,15 +35,19 @@ class AsyncAudit:
         reason: str = "",
         error: str | None = None,
         details: Mapping[str, Any] | None = None,
+        sparing: bool = False,
     ) -> None:
         """Add an entry about something that the application did.
 
         ``action``: 1 to 64 lowercase letters, digits or any of ``_.-``, such as
         ``invoice.approved``. ``subject``: to whom it was done. ``reason``: at most 200 bytes.
         ``error``: the code of an error, spelt as an action is. ``details``: plain JSON of at most
-        2048 bytes. :func:`acting` says who did it. One round trip (``audit_append.lua``); where the
-        store does not take the entry within half a second, it is written later, in the background.
-        Raises InvalidInput, and ConfigurationError without ``Config.audit``.
+        2048 bytes. ``sparing``: of equal refusals of one actor, note one in ten seconds, and how
+        many there were: for what anybody can cause. :func:`acting` says who did it.
+
+        One round trip (``audit_append.lua``); where the store does not take the entry within half a
+        second, it is written later, in the background. Raises InvalidInput, and ConfigurationError
+        without ``Config.audit``.
         """
         await self._running.run(
             self._flows.note(
@@ -53,6 +57,7 @@ class AsyncAudit:
                 reason=reason,
                 error=error,
                 details=details,
+                sparing=sparing,
             )
         )
 

@@ -39,8 +39,9 @@ class AsyncEndingVerbs(AsyncVerbs):
     ) -> Ended:
         """End one session of ``subject``. Ending a session that has already ended is not an error.
 
-        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54. One round
-        trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
+        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54, less a
+        name of at most 20 where :func:`acting` says who asks. One round trip (``end_session.lua``).
+        Raises SessionNotFound when the subject has no such session.
 
         While its shard has lost a replica or its primary, the journals of two other primaries
         confirm the revocation, which takes a quarter of a second longer (``Ended.journaled``).

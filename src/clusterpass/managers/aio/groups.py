@@ -180,7 +180,7 @@ class AsyncKeys:
         return await self._running.audited(
             "rotate_refresh_secret",
             self._secrets.rotate(retires_others=retire_others),
-            details={"retire_others": retire_others},
+            details={"retire_others": bool(retire_others)},
         )
 
     async def list(self) -> tuple[ManagedKey, ...]:

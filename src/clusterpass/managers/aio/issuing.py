@@ -56,11 +56,10 @@ class AsyncIssuingVerbs(AsyncVerbs):
         ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
         InvalidInput.
         """
-        flow = self._flows.subject.login_failed(subject, error=error, address=address)
         trail = self._running.trail
-        if trail is not None:
-            flow = trail.login_failed(flow, subject=subject, error=error, address=address)
-        await self._running.run(flow)
+        await self._running.run(
+            self._flows.subject.login_failed(subject, error=error, address=address, trail=trail)
+        )
 
     async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.

@@ -181,7 +181,7 @@ class Keys:
         return self._running.audited(
             "rotate_refresh_secret",
             self._secrets.rotate(retires_others=retire_others),
-            details={"retire_others": retire_others},
+            details={"retire_others": bool(retire_others)},
         )
 
     def list(self) -> tuple[ManagedKey, ...]:

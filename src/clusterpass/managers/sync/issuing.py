@@ -57,11 +57,10 @@ class IssuingVerbs(Verbs):
         ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
         InvalidInput.
         """
-        flow = self._flows.subject.login_failed(subject, error=error, address=address)
         trail = self._running.trail
-        if trail is not None:
-            flow = trail.login_failed(flow, subject=subject, error=error, address=address)
-        self._running.run(flow)
+        self._running.run(
+            self._flows.subject.login_failed(subject, error=error, address=address, trail=trail)
+        )
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.

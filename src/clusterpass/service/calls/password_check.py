@@ -12,7 +12,6 @@ from clusterpass import (
     AsyncUserDirectory,
     ClusterPassError,
     InvalidCredentials,
-    StoreUnavailable,
     TokenPair,
     TooManyAttempts,
     check_password,
@@ -204,7 +203,7 @@ class CustomAuthenticator:
         try:
             yield
         except (InvalidCredentials, TooManyAttempts) as error:
-            with suppress(StoreUnavailable):  # what the client is told does not depend on it
+            with suppress(ClusterPassError):  # what the client is told does not depend on it
                 await self._sessions.login_failed(username, error=error.code, address=address)
             raise
 

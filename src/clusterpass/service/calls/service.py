@@ -52,6 +52,7 @@ class Service:
                 outcome="refused",
                 error=error.code,
                 details=details or None,
+                sparing=True,
             )
 
     def replace_keys(self, config: Config) -> None:

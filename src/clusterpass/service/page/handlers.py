@@ -67,9 +67,7 @@ def form_handler(action: Action, *, for_administrators: bool = False) -> Handler
             return redirect(visit)
         with acting(actor_of(visitor.session)):
             if for_administrators and not visit.is_administrator(visitor.session):
-                refusal = AdministratorRequired()
-                path = visit.request.url.path
-                await visit.service.note_refusal("administration", refusal, path=path)
+                await _note_refusal(visit, visitor)
                 return not_found(visit)
             visit.csrf.require(visitor.session.session_id, fields.get(TOKEN_FIELD, ""))
             return await action(visit, visitor, fields)
@@ -85,10 +83,17 @@ def administrator_view(view: View) -> Handler:
         if isinstance(visitor, Anonymous):
             return redirect(visit)
         if not visit.is_administrator(visitor.session):
+            await _note_refusal(visit, visitor)
             return not_found(visit)
         return await view(visit, visitor)
 
     return handle
+
+
+async def _note_refusal(visit: Visit, visitor: Visitor) -> None:
+    with acting(actor_of(visitor.session)):
+        path = visit.request.url.path
+        await visit.service.note_refusal("administration", AdministratorRequired(), path=path)
 
 
 def redirect(visit: Visit, code: str | None = None, *, to: str | None = None) -> Response:

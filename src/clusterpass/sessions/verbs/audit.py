@@ -41,6 +41,7 @@ class AuditFlows:
         reason: str,
         error: str | None,
         details: Mapping[str, Any] | None,
+        sparing: bool,
     ) -> Flow[None]:
         """Add an entry of the application's. Raises InvalidInput, and ConfigurationError."""
         if self._trail is None:
@@ -54,9 +55,8 @@ class AuditFlows:
             raise InvalidInput(f"outcome must be one of {', '.join(_OUTCOMES)}")
         check_reason(reason)
         checked = _check_details(details)
-        yield from self._trail.note(
-            action, outcome, subject=subject, reason=reason, error=error, details=checked
-        )
+        about = {"subject": subject, "reason": reason, "details": checked}
+        yield from self._trail.note(action, outcome, about, error=error, sparing=sparing)
 
     def page(self, after: str | None, before: str | None, limit: int) -> Flow[AuditPage]:
         """Return entries behind the cursor ``after``, or the latest before ``before``."""
@@ -100,15 +100,14 @@ class AuditFlows:
 def _readable(stored: list[StoredEntry]) -> list[AuditEntry]:
     """The entries that this release can read; one that was written twice is there once."""
     found: list[AuditEntry] = []
-    seen: set[tuple[str, int]] = set()
+    seen: set[bytes] = set()
     for each in stored:
         try:
             entry = decode_entry(each)
         except UnreadableRecord:
             continue
-        mark = (entry.writer, entry.writer_number)
-        if mark not in seen:
-            seen.add(mark)
+        if each.text not in seen:
+            seen.add(each.text)
             found.append(entry)
     return found
 

@@ -17,6 +17,7 @@ from clusterpass.protocol.calls import session as session_calls, subject as subj
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.check_arguments import check_code, check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.present import describe_bans, describe_line, describe_live
@@ -82,11 +83,18 @@ class SubjectFlows:
             self._tell("claims_changed", subject)
         return Applied(answer.reply.sessions, answer.durable)
 
-    def login_failed(self, subject: str, *, error: str, address: str | None) -> Flow[None]:
-        """Note in the history of ``subject``, and tell listeners, that a login was refused."""
+    def login_failed(
+        self, subject: str, *, error: str, address: str | None, trail: AuditTrail | None
+    ) -> Flow[None]:
+        """Note in the history of ``subject`` and in ``trail`` that a login was refused.
+
+        Listeners are told, too.
+        """
         check_subject(subject)
         check_code("error", error)
         packed = self._context.stored_address(address)
+        if trail is not None:
+            trail.login_failed(subject, error, address)
         at = int(self._context.clock.wall())
         self._context.tell(SessionEvent("refused", subject, at, address=address, reason=error))
         if self._config.history_entries and error != "too_many_attempts":

@@ -17,7 +17,6 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import (
     ClusterPassError,
     ImpersonationRefused,
-    StoreUnavailable,
     TooManyAttempts,
 )
 from clusterpass.model.values import Ended, Session, TokenPair
@@ -257,8 +256,13 @@ class AsyncUserDirectory:
         is not confirmed.
         """
         username = read_token(token).username
+        # Before a link has proved to be one, it could name anybody.
         await self._audited(
-            "use_link", self._directory.use_link(token, password), username, actor=username
+            "use_link",
+            self._directory.use_link(token, password),
+            username,
+            failure=False,
+            actor=username,
         )
         return await self._sessions.revoke_all(username)
 
@@ -291,7 +295,9 @@ class AsyncUserDirectory:
         and the call can be repeated.
         """
         username = await self.name_of(username)
-        await self._run(self._directory.set_disabled(username, disabled=True))
+        await self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         end = self._sessions.erase if erase else self._sessions.revoke_all
         ended = await end(username)
         await self._audited("delete_user", self._directory.remove(username), username)
@@ -335,7 +341,7 @@ class AsyncUserDirectory:
         try:
             return await self._run(procedure)
         except (InvalidCredentials, TooManyAttempts) as error:
-            with suppress(StoreUnavailable):  # what the caller is told does not depend on it
+            with suppress(ClusterPassError):  # what the caller is told does not depend on it
                 await self._sessions.login_failed(username, error=error.code, address=address)
             raise
 
@@ -357,6 +363,8 @@ class AsyncUserDirectory:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            procedure.close()  # where the caller has gone: now, and not when it is collected
 
     async def _take(self, step: Step) -> Any:
         if isinstance(step, PasswordWork):

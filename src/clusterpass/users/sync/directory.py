@@ -18,7 +18,6 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import (
     ClusterPassError,
     ImpersonationRefused,
-    StoreUnavailable,
     TooManyAttempts,
 )
 from clusterpass.model.values import Ended, Session, TokenPair
@@ -256,8 +255,13 @@ class UserDirectory:
         is not confirmed.
         """
         username = read_token(token).username
+        # Before a link has proved to be one, it could name anybody.
         self._audited(
-            "use_link", self._directory.use_link(token, password), username, actor=username
+            "use_link",
+            self._directory.use_link(token, password),
+            username,
+            failure=False,
+            actor=username,
         )
         return self._sessions.revoke_all(username)
 
@@ -290,7 +294,9 @@ class UserDirectory:
         and the call can be repeated.
         """
         username = self.name_of(username)
-        self._run(self._directory.set_disabled(username, disabled=True))
+        self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         end = self._sessions.erase if erase else self._sessions.revoke_all
         ended = end(username)
         self._audited("delete_user", self._directory.remove(username), username)
@@ -334,7 +340,7 @@ class UserDirectory:
         try:
             return self._run(procedure)
         except (InvalidCredentials, TooManyAttempts) as error:
-            with suppress(StoreUnavailable):  # what the caller is told does not depend on it
+            with suppress(ClusterPassError):  # what the caller is told does not depend on it
                 self._sessions.login_failed(username, error=error.code, address=address)
             raise
 
@@ -356,6 +362,8 @@ class UserDirectory:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            procedure.close()  # where the caller has gone: now, and not when it is collected
 
     def _take(self, step: Step) -> Any:
         if isinstance(step, PasswordWork):
