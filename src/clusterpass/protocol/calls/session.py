@@ -25,6 +25,8 @@ _LOGIN: Final = load_script("login")
 _ROTATE: Final = load_script("rotate")
 _EVENT_LOGIN: Final = 1
 _TOUCH_DEADLINE: Final = 0.5
+ONLY_THE_SECOND: Final = -1
+"""In place of a rotation: a use is noted in the form that the release before reads."""
 """Seconds: a verify does not wait long for a note of a session's use."""
 _EVENT_IMPERSONATED: Final = 10
 
@@ -227,7 +229,77 @@ def touch(
 
     The reply is 0 when nothing was noted, and otherwise 1 plus ``LiveRecord.used``.
     ``rotation``: how many exchanges came before the access token that was used; 0: none, or not
-    told. No replica is asked to confirm the write: after a failover the next use writes it again.
+    told; ``ONLY_THE_SECOND``: nothing but the time is noted, as the release before does. No replica
+    is asked to confirm the write: after a failover the next use writes it again. The script is
+    ``scripts/touch.lua``.
+    """
+    sessions, activity, slot = keys
+    return ScriptCall(
+        _VERIFY,
+        (sessions, activity),
+        (session_id,),
+        list,
+        slot=slot,
+        deadline=deadline,
+        follows=follows,
+    )
+
+
+def rotate(
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    session_id: bytes,
+    presented_digest: bytes,
+    rotation: int,
+    successor_digest: bytes,
+    grace: int = 0,
+    chains: bytes = b"",
+    address: bytes = b"",
+    until_used: bool = False,
+) -> ScriptCall[Rotated]:
+    """Exchange a refresh token for its successor; reading the reply may raise UnreadableRecord.
+
+    ``rotation``: how many exchanges came before the presented token. ``grace``: seconds in which
+    the token may be presented again. ``chains``: the digests of the tokens that may have come after
+    it, empty without a grace period. ``address``: the packed IP address, for the history.
+    ``until_used``: whether the token before the current one may be presented again until a token of
+    its exchange was used. The script is ``scripts/rotate.lua``.
+    """
+    keys = keyspace.keys_of(subject)
+    return ScriptCall(
+        _ROTATE,
+        keeping.keys(keyspace, keys),
+        (
+            keeping.pack(subject),
+            session_id,
+            presented_digest,
+            rotation,
+            successor_digest,
+            grace,
+            chains,
+            address,
+            b"1" if until_used else b"",
+        ),
+        _read_rotated,
+        slot=keys.slot,
+    )
+
+
+def touch(
+    keyspace: Keyspace,
+    keeping: Housekeeping,
+    subject: str,
+    *,
+    session_id: bytes,
+    rotation: int = 0,
+) -> ScriptCall[int]:
+    """Note that a session is in use.
+
+    The reply is 0 when nothing was noted, and otherwise 1 plus ``LiveRecord.used``.
+    ``rotation``: how many exchanges came before the access token that was used; 0: none, or not
+    told; ``ONLY_THE_SECOND``: nothing but the time is noted, as the release before does. No replica is asked to confirm the write: after a failover the next use writes it again.
     The script is ``scripts/touch.lua``.
     """
     sessions, activity, slot = keyspace.keys_of(subject)

@@ -67,6 +67,7 @@ class Verify:
     def __init__(self, context: Context, confirm: Confirm) -> None:
         config = context.config
         self._config = config
+        self._is_for_previous: Final = config.compatibility == "previous"
         self._keyspace = context.keyspace
         self._keeping = context.keeping
         self._clock = context.clock
@@ -308,7 +309,7 @@ class Verify:
             self._keeping(),
             entry.subject,
             session_id=entry.session_id,
-            rotation=entry.rotation,
+            rotation=session_calls.ONLY_THE_SECOND if self._is_for_previous else entry.rotation,
         )
         try:
             answer: Answer[int] = yield call
