@@ -116,9 +116,10 @@ def start(
     """Starts servers: ``start("previous")``, ``start("today", compatibility="previous")``."""
     running: list[Server] = []
 
-    def started(release: str, *, namespace: str = "clusterpass", **settings: Any) -> Server:
+    def started(release: str, *, namespace: str = "", **settings: Any) -> Server:
         code = {"previous": previous_code, "today": None}[release]
-        server = Server(code, f"{cluster_url}?namespace={namespace}", shared_keys, settings)
+        url = f"{cluster_url}?namespace={namespace}" if namespace else cluster_url
+        server = Server(code, url, shared_keys, settings)
         running.append(server)
         return server
 
