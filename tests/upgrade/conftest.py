@@ -109,32 +109,36 @@ def shared_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start(
     cluster_url: str, previous_code: Path, shared_keys: Path
 ) -> Iterator[Callable[..., Server]]:
-    """Starts servers: ``start("previous")``, ``start("today", compatibility="previous")``."""
-    running: list[Server] = []
+    """Starts servers: ``start("previous")``, ``start("today", compatibility="previous")``.
 
-    def started(release: str, *, namespace: str = "", **settings: Any) -> Server:
-        code = {"previous": previous_code, "today": None}[release]
-        url = f"{cluster_url}?namespace={namespace}" if namespace else cluster_url
-        server = Server(code, url, shared_keys, settings)
-        running.append(server)
-        return server
+    Tests share the servers that they ask for in the same words; ``number`` tells others apart.
+    """
+    running: dict[tuple[Any, ...], Server] = {}
+
+    def started(release: str, *, namespace: str = "", number: int = 1, **settings: Any) -> Server:
+        wanted = (release, namespace, number, *sorted(settings.items()))
+        if wanted not in running:
+            code = {"previous": previous_code, "today": None}[release]
+            url = f"{cluster_url}?namespace={namespace}" if namespace else cluster_url
+            running[wanted] = Server(code, url, shared_keys, settings)
+        return running[wanted]
 
     yield started
-    for server in running:
+    for server in running.values():
         server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def old(start: Callable[..., Server]) -> Server:
     """A server of the release before."""
     return start("previous")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new(start: Callable[..., Server]) -> Server:
     """A server of this release, as it runs beside the one before."""
     return start("today", compatibility="previous")
