@@ -10,7 +10,16 @@ import sys
 from typing import Any
 
 import clusterpass
-from clusterpass import ClusterPassError, Config, KeyRing, SessionManager
+from clusterpass import (
+    ClusterPassError,
+    Config,
+    KeyRing,
+    PasswordHasher,
+    SessionEvent,
+    SessionManager,
+    UserDirectory,
+)
+from clusterpass.web.csrf import CsrfTokens
 
 
 class Peer:
@@ -19,7 +28,11 @@ class Peer:
     def __init__(self, url: str, keys: str, settings: dict[str, Any]) -> None:
         """Open a manager."""
         given = {"issuer": "https://auth.example", "audience": "api", **settings}
-        self.manager = SessionManager.from_url(url, Config(keys=KeyRing.load(keys), **given))
+        ring = KeyRing.load(keys)
+        self.manager = SessionManager.from_url(url, Config(keys=ring, **given))
+        self.users = UserDirectory(self.manager, hasher=PasswordHasher(memory_kib=32))
+        self.forms = CsrfTokens(ring)
+        self._heard: list[tuple[str, str]] = []
 
     def home(self) -> str:
         """Where the code is."""
@@ -74,6 +87,46 @@ class Peer:
 
     def history(self, subject: str) -> list[str]:
         return [each.kind for each in self.manager.history(subject)]
+
+    def listen(self) -> None:
+        """Hear of what happens on every server."""
+
+        @self.manager.on(scope="cluster")
+        def hear(event: SessionEvent) -> None:
+            self._heard.append((event.kind, event.subject))
+
+    def heard(self, subject: str) -> list[str]:
+        return [kind for kind, whose in self._heard if whose == subject]
+
+    def end_by_operation(self, subject: str, operation: str) -> int:
+        return self.manager.revoke_all(subject, operation_id=operation).count
+
+    def add_user(self, name: str, password: str) -> None:
+        self.users.add(name, password)
+
+    def set_password(self, name: str, password: str) -> int:
+        return self.users.set_password(name, password).count
+
+    def disable(self, name: str) -> int:
+        return self.users.disable(name).count
+
+    def log_in(self, name: str, password: str) -> dict[str, str]:
+        return self._pair(self.users.login(name, password))
+
+    def make_link(self, name: str) -> str:
+        return self.users.make_link(name).token
+
+    def invite(self, name: str) -> str:
+        return self.users.invite(name).token
+
+    def use_link(self, token: str, password: str) -> int:
+        return self.users.use_link(token, password).count
+
+    def form_token(self, session_id: str) -> str:
+        return self.forms.make(session_id)
+
+    def accept_form(self, session_id: str, token: str) -> None:
+        self.forms.require(session_id, token)
 
     def close(self) -> None:
         self.manager.close()

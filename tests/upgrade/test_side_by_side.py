@@ -171,6 +171,79 @@ def test_events_are_told_by_their_names_on_both(start, subject):
     assert set(old.history(subject)) == {"login", "elevated"}
 
 
+def test_a_repeated_operation_is_one_on_both(pair, subject):
+    """A client whose answer was lost repeats its request, and the balancer asks the other one."""
+    here, there = pair
+    operation = f"{random.randrange(1, 2**64):016x}"
+    for _ in range(2):
+        here.login(subject)
+    first = here.end_by_operation(subject, operation)
+    later = there.login(subject)
+    assert there.end_by_operation(subject, operation) == first
+    assert first == 2
+    assert there.verify(later["access"], "strict")["id"] == later["id"], "it came after"
+
+
+def test_listeners_hear_of_the_other_server(start, pair, subject):
+    here, there = pair
+    there.listen()
+    give_up_at = time.monotonic() + 30
+    while not there.heard(subject):  # the listener has begun once it hears of a login
+        here.login(subject)
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    tokens = here.login(subject)
+    here.logout(tokens["access"])
+    while "logged_out" not in there.heard(subject):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def test_users_and_passwords_are_those_of_both(pair, subject):
+    here, there = pair
+    here.add_user(subject, "correct horse battery")
+    tokens = there.log_in(subject, "correct horse battery")
+    there.set_password(subject, "staple of another kind")
+    await_refusal(here, tokens["access"])
+    assert refused(here.log_in, subject, "correct horse battery") == "InvalidCredentials"
+    tokens = here.log_in(subject, "staple of another kind")
+    there.disable(subject)
+    await_refusal(here, tokens["access"])
+    assert refused(here.log_in, subject, "staple of another kind") == "InvalidCredentials"
+
+
+def test_a_link_of_today_does_no_harm_to_the_release_before(old, new, subject):
+    old.add_user(subject, "correct horse battery")
+    unused, used = new.make_link(subject), new.make_link(subject)
+    assert old.log_in(subject, "correct horse battery")
+    assert refused(new.use_link, unused, "staple of another kind") == "LinkInvalid"
+    new.use_link(used, "staple of another kind")
+    assert old.log_in(subject, "staple of another kind")
+    # A link ends with the password that it was made for, whoever changes that.
+    third = new.make_link(subject)
+    old.set_password(subject, "the third password here")
+    assert refused(new.use_link, third, "the fourth password") == "LinkInvalid"
+
+
+def test_who_was_invited_and_has_no_password_is_admitted_by_neither(old, new, subject):
+    link = new.invite(subject)
+    for server in (old, new):
+        for password in ("", "x", "correct horse battery"):
+            assert refused(server.log_in, subject, password) in {
+                "InvalidCredentials",
+                "InvalidInput",
+            }
+    new.use_link(link, "correct horse battery")
+    assert old.log_in(subject, "correct horse battery")
+
+
+def test_forms_of_one_are_accepted_by_the_other(pair, subject):
+    here, there = pair
+    session = here.login(subject)["id"]
+    there.accept_form(session, here.form_token(session))
+    assert refused(there.accept_form, session, here.form_token("another")) == "RequestRefused"
+
+
 def test_both_work_on_the_same_users_at_once(start, new_subject):
     """Servers of both releases serve a user with several devices, as a balancer spreads calls."""
     servers = [
