@@ -205,6 +205,21 @@ def test_going_back_from_the_last_step_is_by_way_of_the_one_before(
     client.go_on()
 
 
+def test_the_old_release_passes_over_the_variable(previous_code: Path, tmp_path: Path) -> None:
+    """Why pods of both releases may share a ConfigMap."""
+    code = "from clusterpass.service.settings.service import load_settings; load_settings(None, {})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(previous_code), "CLUSTERPASS_COMPATIBILITY": "previous"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_old_release_refuses_the_setting_by_name(machine: Machine) -> None:
     """Why the page gives the new release a configuration of its own."""
     with (machine.folder / "etc/clusterpass.toml").open("a") as file:
