@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -131,12 +132,14 @@ def nodes(tmp_path: Path) -> Iterator[dict[str, int]]:
                         env=environment,
                         stdout=log,
                         stderr=log,
+                        start_new_session=True,
                     )
                 )
         yield ports
     finally:
         for process in running:
-            process.terminate()
+            # The shell and the server that it waits for.
+            os.killpg(process.pid, signal.SIGTERM)
         for process in running:
             process.wait(30)
 
