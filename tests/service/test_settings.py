@@ -260,6 +260,7 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "activity_interval": 7,
         "refresh_grace": 5,
         "refresh_retry": "grace",
+        "compatibility": "previous",
         "history_entries": 3,
         "generation_lifetime": 3700,
         "history_lifetime": 11,
