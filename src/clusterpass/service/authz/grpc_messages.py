@@ -115,15 +115,24 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
     )
 
 
+def with_header(response: Any, name: bytes, value: bytes) -> Any:
+    """Return a copy of the ``response`` to a request that passes, with one header more for the
+    upstream."""
+    copy = CheckResponse()
+    copy.CopyFrom(response)
+    copy.ok_response.headers.extend([HeaderValueOption(**_option(name, value, _OVERWRITE))])
+    return copy
+
+
 def _options(
     headers: Iterable[tuple[bytes, bytes]], action: Any = _OVERWRITE
 ) -> list[dict[str, Any]]:
-    return [
-        {
-            "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
-            "append_action": action,
-            "keep_empty_value": True,
-        }
-        for name, value in headers
-        if name not in _NOT_PASSED_ON
-    ]
+    return [_option(*each, action) for each in headers if each[0] not in _NOT_PASSED_ON]
+
+
+def _option(name: bytes, value: bytes, action: Any) -> dict[str, Any]:
+    return {
+        "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
+        "append_action": action,
+        "keep_empty_value": True,
+    }

@@ -18,7 +18,7 @@ from clusterpass import (
 )
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Decision, Denied
-from clusterpass.service.authz.original_request import OriginalRequest
+from clusterpass.service.authz.original_request import ENVOY_OVER_GRPC, OriginalRequest
 from clusterpass.service.calls.proxy_cookie import ProxyCookies, Ticket
 from clusterpass.service.calls.verify import STRICT
 
@@ -27,6 +27,10 @@ _PARTS_OF_PAGES: Final = frozenset(
 )
 """What shared caches keep, so that no answer to it sets a cookie (fetch.spec.whatwg.org,
 request destinations)."""
+
+
+COPY_COOKIES: Final = frozenset({"traefik", "forward-auth", ENVOY_OVER_GRPC})
+"""The proxies that pass the Cookie header of a 200 on, in place of that of the client."""
 
 
 class BrowserRequest:
