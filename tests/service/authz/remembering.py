@@ -1,4 +1,4 @@
-"""What tests of answers from memory share: to wait for such an answer, and to tell it from others."""
+"""What tests of answers from memory share: to wait for one, and to tell it from others."""
 
 import asyncio
 from collections.abc import Callable, Iterator
