@@ -69,9 +69,14 @@ def reasons(service: Any) -> list[str]:
     return [each["reason"] for each in service.lines() if each.get("error") == "hand_over_refused"]
 
 
-async def code_for(visitor: Visitor, alice: str, url: str = f"{APP}/x") -> tuple[httpx.URL, str]:
-    """Have somebody log in; return the address with their code, not opened, and their nonce."""
+async def code_for(visitor: Visitor, alice: str, host: str = APP) -> tuple[httpx.URL, str]:
+    """Return the address with a code for who is logged in, not opened, and the browser's nonce.
+
+    ``alice``: logs in, unless somebody is.
+    """
     page = await visitor.open(f"{PORTAL}/")
-    await visitor.submit(page, username=alice, password=PASSWORD)
-    found = await visitor.follow(url, "code=")
+    if "Logged in as" not in page.text:
+        await visitor.submit(page, username=alice, password=PASSWORD)
+    visitor.forget("-led")  # one visit after the other is no circle
+    found = await visitor.follow(f"{host}{BEGIN}?rd=/x", "code=")
     return found, cookies_at(visitor, str(found.host))[NONCE]
