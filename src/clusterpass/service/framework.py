@@ -76,7 +76,7 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         if has_directory:
             app.include_router(token_routes.directory_router)
         mount_page(app, Paths(service.settings.page_prefix), has_directory=has_directory)
-    if service.hand_overs is not None:
+    if service.settings.authz_hand_over_hosts:
         mount_hand_over(app)
     _add_openapi(app)
     _add_error_handlers(app)

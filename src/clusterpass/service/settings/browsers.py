@@ -121,7 +121,8 @@ class BrowserSettings(MonitoringSettings):
         default=None,
         description="The public URL of the page, such as `https://app.example/auth`, to which"
         " /authz/... leads browsers without a session, and back. Requires trusted_proxies, and"
-        " page_prefix or authz_cookie_domain. Not set: no browser is led anywhere.",
+        " page_prefix, authz_cookie_domain or authz_hand_over_hosts. Not set: no browser is led"
+        " anywhere.",
     )
     authz_hosts: Names = Field(
         default=(),
