@@ -48,7 +48,7 @@ class Place:
     """The hosts that browsers send one cookie to."""
 
     cookie: Cookie
-    """Its name and its attributes."""
+    """The name and the attributes of the cookie."""
     scope: str
     """The host or the domain, for which alone its value is good."""
 
