@@ -68,6 +68,8 @@ def sites(
     options: Any = {"port": port, "for_browsers": True, "changes": changes(request.param, port)}
     with serving(cluster_url, keys_file, folder) as start:
         service = start(**{**SETTINGS, **as_environment(given)})
+        # The first page takes the longest, on a busy machine longer than a proxy waits.
+        assert httpx.get(f"http://127.0.0.1:{service.port}/auth/", timeout=60).status_code == 200
         with proxying(
             request.param, service.port, free_port(), app_port, folder / "files", **options
         ) as proxy:
