@@ -368,6 +368,7 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("managed_keys", "key_algorithm", "key_rotate_after", "key_publish_before"),
     *("account_attempts", "account_window", "address_attempts", "address_window"),
     *("administration_max_age", "administrators", "authz_assertion", "authz_cookie_domain"),
+    "authz_hand_over_hosts",
     *("authz_grpc_address", "authz_hosts", "authz_identity_headers", "authz_most_grace"),
     *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "metrics_address"),
