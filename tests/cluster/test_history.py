@@ -357,3 +357,16 @@ def test_a_call_may_be_repeated_by_somebody_else(manager, subject):
     with acting("root"):
         assert manager.revoke_all(subject, **every).count == 1
     assert other.session_id != pair.session_id
+
+
+def test_the_release_before_is_not_told_who_ended_a_session(engine, config, subject):
+    previous = dataclasses.replace(config, compatibility="previous")
+    with opened_apart(engine, previous, "cp") as manager, acting("root"):
+        pair = manager.login(subject)
+        manager.revoke(subject, pair.session_id, reason="lost")
+        assert ends(manager, subject) == [("revoked", None, "lost")]
+        (tombstone,) = (
+            value for value in fields_of(engine, subject).values() if b"lost" in value[:20]
+        )
+        assert tombstone.endswith(b"lost")
+        assert b"root" not in tombstone
