@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.drivers import base, slot_look_ups, watch
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
@@ -135,6 +135,9 @@ class SimulatedStore(StoreBase):
             answer = failure = None
             if isinstance(call, Rest):
                 yield call.seconds
+                continue
+            if isinstance(call, Work):
+                answer = call.compute()
                 continue
             try:
                 answer = yield from self.perform(call)

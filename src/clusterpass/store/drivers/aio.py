@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
@@ -57,6 +57,9 @@ class AsyncStore(StoreBase):
                 if isinstance(call, Rest):
                     await asyncio.sleep(call.seconds)
                     call = flow.send(None)
+                    continue
+                if isinstance(call, Work):
+                    call = flow.send(await asyncio.to_thread(call.compute))
                     continue
                 began = time.monotonic()
                 try:
