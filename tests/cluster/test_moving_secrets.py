@@ -10,12 +10,11 @@ from contextlib import ExitStack
 import pytest
 
 from clusterpass import InvalidRefreshToken, KeyRing, RefreshTokenReused, StoreUnavailable
-from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.tokens.encoding import decode_base64url
 from clusterpass.tokens.refresh import parse_refresh_token
 from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
 
-from .stored import eventually, home_of, new_namespace, opened_apart
+from .stored import eventually, let_secrets_age, new_namespace, opened_apart
 
 SECRET = new_refresh_secret()
 OTHER = new_refresh_secret()
@@ -34,19 +33,6 @@ def opened(engine, config, namespace) -> Iterator:
         yield lambda *secrets: stack.enter_context(
             opened_apart(engine, dataclasses.replace(config, refresh_secrets=secrets), namespace)
         )
-
-
-def let_age(engine, namespace: str, seconds: int, *members: str) -> None:
-    """Let every secret have been made, or announced, so much earlier."""
-    for slot in SLOTS_WITH_CUTOFF:
-        key = Keyspace(namespace).secrets(slot)
-        with home_of(engine, key) as client:
-            for name, value in client.hgetall(key).items():
-                entry = json.loads(value)
-                for member in members:
-                    if member in entry:
-                        entry[member] -= seconds * 1000
-                client.hset(key, name, json.dumps(entry))
 
 
 def read_again(*managers) -> None:
@@ -70,7 +56,7 @@ def secret_id(text: str) -> bytes:
 
 def settle(engine, namespace: str, *managers) -> None:
     """Let all secrets be known to everybody."""
-    let_age(engine, namespace, 100, "created", "since")
+    let_secrets_age(engine, namespace, 100, "created", "since")
     read_again(*managers)
 
 
@@ -105,7 +91,7 @@ def test_each_step_leaves_everybody_logged_in(engine, opened, namespace, steps):
 def test_a_secret_waits_until_all_processes_have_heard_of_it(engine, opened, namespace):
     old = opened()
     pair = old.login("alice")
-    let_age(engine, namespace, 100, "created")
+    let_secrets_age(engine, namespace, 100, "created")
     new = opened(SECRET)
     pair = new.refresh(pair.refresh_token)
     assert old.refresh(pair.refresh_token).subject == "alice"
@@ -154,7 +140,7 @@ def test_a_secret_that_was_given_up_is_no_reason_to_wait(engine, opened, namespa
     new.login("bob")
     settle(engine, namespace, new)
     token = new.login("carol").refresh_token
-    let_age(engine, namespace, 1000, "seen")
+    let_secrets_age(engine, namespace, 1000, "seen")
     read_again(old)
     with pytest.raises(InvalidRefreshToken) as refusal:
         old.refresh(token)
@@ -176,7 +162,7 @@ def test_another_service_has_secrets_of_its_own(engine, config, opened, namespac
 def test_a_rotated_secret_in_the_store_logs_nobody_out(engine, opened, namespace):
     one, other = opened(), opened()
     pair = one.login("alice")
-    let_age(engine, namespace, 100, "created")
+    let_secrets_age(engine, namespace, 100, "created")
     read_again(one)
     other.refresh(other.login("bob").refresh_token)
     made = one.keys.rotate_refresh_secret()
@@ -256,7 +242,7 @@ def test_processes_are_replaced_one_after_the_other(engine, namespace, steps):
                 for each in (0, 1, 0, 1):
                     token = processes[each].ask("refresh", token)
                     assert token.startswith("cpr_"), token
-            let_age(engine, namespace, 100, "created", "since")
+            let_secrets_age(engine, namespace, 100, "created", "since")
     finally:
         for each in processes:
             each.end()

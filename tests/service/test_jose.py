@@ -84,7 +84,8 @@ def test_jose_and_pyjwt_follow_a_rotation(serve, alice, tmp_path, verifier):
 
     server = start(old)
     first = login(server.url, alice)
-    verify, python = verifier(jwks_url(server)), jwt.PyJWKClient(jwks_url(server))
+    verify = verifier(jwks_url(server))
+    python = jwt.PyJWKClient(jwks_url(server), cooldown_duration=0)
 
     def by_python(token: str) -> str:
         key = python.get_signing_key_from_jwt(token)

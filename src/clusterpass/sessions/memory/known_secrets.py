@@ -269,17 +269,18 @@ class KnownSecrets:
 
         Those that every process has had the time to hear of come first, and among them those of the
         configuration, or of the store where ``store`` precedes these; the newest one of the store
-        before the older ones. Where there is none that all know, the first one of the configuration
-        or the oldest one of the store, which all take alike.
+        before the older ones. The others follow by age: where all are new, processes agree.
         """
         settled = self._milliseconds() - _PUBLISHED_FOR
-        by_age = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]))
-        own = [(self._announced.since(each.id) <= settled, each) for each in self._configured]
-        young = [(False, each) for _, (created, each) in by_age if created > settled]
-        old = [(True, each) for _, (created, each) in reversed(by_age) if created <= settled]
-        stored = old + young
+        own = [(self._announced.since(each.id), each) for each in self._configured]
+        newest = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]), reverse=True)
+        stored = [found for _, found in newest]
         wanted = own + stored if self.is_configured else stored + own
-        return tuple(each for _, each in sorted(wanted, key=lambda each: not each[0]))
+        old = [each for since, each in wanted if since <= settled]
+        young = sorted(
+            ((since, each) for since, each in wanted if since > settled), key=lambda each: each[0]
+        )
+        return (*old, *(each for _, each in young))
 
     def _milliseconds(self) -> int:
         return int(self._clock.wall() * 1000)
