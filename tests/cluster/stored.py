@@ -75,6 +75,8 @@ def let_secrets_age(engine: Engine, namespace: str, seconds: int, *members: str)
         key = Keyspace(namespace).secrets(slot)
         with home_of(engine, key) as client:
             for name, value in client.hgetall(key).items():
+                if name.startswith(b"k:"):
+                    continue
                 entry = json.loads(value)
                 for member in members:
                     if member in entry:
