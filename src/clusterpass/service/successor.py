@@ -56,7 +56,7 @@ class Succession:
     last_keys: LastKeys
     """The keys in force."""
     sockets: list[int]
-    """The descriptors of the listening sockets, one for each worker."""
+    """The descriptors of the sockets that workers listen on, one for each."""
     is_first: bool = False
     """Whether no worker has run yet."""
 
@@ -64,7 +64,8 @@ class Succession:
     def begin(
         cls, settings: Any, address: str, workers: int, last_keys: LastKeys, backlog: int
     ) -> Self:
-        """A succession that begins with this program, which listens from now on.
+        """A succession that begins with this program, which has the address from now on; the first
+        workers listen there.
 
         ``workers``: how many are to run. ``backlog``: how many connections may wait for each.
         """
