@@ -14,9 +14,10 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest, Work
 from clusterpass.sessions.flows import Flows
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
 from .fake_node import echo, fake_node
