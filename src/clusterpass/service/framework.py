@@ -34,7 +34,7 @@ from clusterpass.service.bodies.problem_responses import of_http_exception, of_v
 from clusterpass.service.calls.service import Service
 from clusterpass.service.page.forms import FormPaths
 from clusterpass.service.page.paths import Paths
-from clusterpass.service.page.routes import mount_page
+from clusterpass.service.page.routes import mount_hand_over, mount_page
 from clusterpass.web.problems import MEDIA_TYPE, Problem
 
 _ROUTERS: Final = (
@@ -76,6 +76,8 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         if has_directory:
             app.include_router(token_routes.directory_router)
         mount_page(app, Paths(service.settings.page_prefix), has_directory=has_directory)
+    if service.settings.authz_hand_over_hosts:
+        mount_hand_over(app)
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.
