@@ -167,7 +167,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     EndedAll: {"status": "OK"},
     Rotated: {"key": 0},
     LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0, "used": 0},
-    Tombstone: {"note": ""},
+    Tombstone: {"note": "", "by": None},
     Details: {"device": None, "level": None, "methods": (), "actor": None},
     Elevation: {
         "id": b"",

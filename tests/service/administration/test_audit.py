@@ -36,7 +36,7 @@ async def test_acts_of_administrators(office, admin, root, alice):
     acts = [each for each in found if each["actor"] == root]
     assert [each["action"] for each in acts] == [
         *("revoke_all", "ban", "lift_ban", "set_claims", "make_link", "erase"),
-        *("revoke_all", "delete_user"),
+        *("disable_user", "revoke_all", "delete_user"),
     ]
     assert {(each["outcome"], each["via"], each["address"]) for each in acts} == {
         ("done", "http", "127.0.0.1")
