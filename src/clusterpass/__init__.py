@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from clusterpass.managers.aio.session_watch import AsyncSessionWatch as AsyncSessionWatch
     from clusterpass.managers.sync.manager import SessionManager as SessionManager
     from clusterpass.managers.sync.session_watch import SessionWatch as SessionWatch
+    from clusterpass.model.acting import acting as acting
+    from clusterpass.model.audit import (
+        AuditEntry as AuditEntry,
+        AuditFault as AuditFault,
+        AuditFaultKind as AuditFaultKind,
+        AuditOutcome as AuditOutcome,
+        AuditPage as AuditPage,
+        AuditPolicy as AuditPolicy,
+        AuditReport as AuditReport,
+        AuditStats as AuditStats,
+    )
     from clusterpass.model.authentication_errors import (
         AuthenticationError as AuthenticationError,
         InvalidCredentials as InvalidCredentials,
@@ -161,6 +172,14 @@ _HOMES = {
     "AsyncStore": "store.drivers.aio",
     "AsyncTokenVerifier": "jwks.verifiers",
     "AsyncUserDirectory": "users.aio.directory",
+    "AuditEntry": "model.audit",
+    "AuditFault": "model.audit",
+    "AuditFaultKind": "model.audit",
+    "AuditOutcome": "model.audit",
+    "AuditPage": "model.audit",
+    "AuditPolicy": "model.audit",
+    "AuditReport": "model.audit",
+    "AuditStats": "model.audit",
     "AuthenticationError": "model.authentication_errors",
     "AwaitableStore": "store.protocol",
     "Ban": "model.bans",
@@ -263,6 +282,7 @@ _HOMES = {
     "UserExists": "model.errors",
     "UserNotFound": "model.errors",
     "VerificationMode": "config",
+    "acting": "model.acting",
     "check_password": "users.passwords",
     "check_subject": "tokens.identifiers",
     "explain_end": "model.reasons",

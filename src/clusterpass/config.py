@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Self, get_args
 
 from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
+from clusterpass.model.audit import AuditPolicy
 from clusterpass.model.environment import read_secret_file, read_variables
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
@@ -133,6 +134,9 @@ class Config:
     """Seconds for which the store remembers that all sessions of a subject were revoked (one hour
     to ten years): as long as the tokens of another library live while users move from it
     (``clusterpass.migrate``). All processes that share the store need the same number."""
+    audit: AuditPolicy | None = None
+    """What becomes of the entries of the audit trail, in which verbs are noted: who did what to
+    whom, and with what outcome. None: nothing is noted."""
     index_online: bool = True
     """Whether the store keeps an index of online subjects."""
     verification: VerificationMode = "cached"
@@ -170,7 +174,9 @@ class Config:
         Each setting has the variable of its name, ``CLUSTERPASS_ACCESS_LIFETIME`` for example;
         ``CLUSTERPASS_ISSUER`` is required. ``CLUSTERPASS_KEYS_FILE`` is the path of the key ring, a
         JWK Set or PEM; ``CLUSTERPASS_KEYS`` may be a JWK Set itself instead. The policy has
-        ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``.
+        ``CLUSTERPASS_MAX_SESSIONS``, ``CLUSTERPASS_MAX_PER_DEVICE`` and ``CLUSTERPASS_OVERFLOW``;
+        ``CLUSTERPASS_AUDIT`` is true or false, and the audit trail has
+        ``CLUSTERPASS_AUDIT_RETENTION`` and ``CLUSTERPASS_AUDIT_ENTRIES``.
         ``CLUSTERPASS_REFRESH_SECRETS_FILE`` and ``CLUSTERPASS_KEY_ENCRYPTION_KEYS_FILE`` are paths
         of files that hold those settings.
         The auth service reads the same variables. ``environ``: ``os.environ`` unless given.
@@ -187,13 +193,18 @@ class Config:
 
         ``keys_file`` stands for ``keys``, which may be a KeyRing or a JWK Set, and is read as
         ``keys_file_access``, ``keys_passphrase`` and ``keys_passphrase_file`` say (``KeyFile``);
-        ``max_sessions``, ``max_per_device`` and ``overflow`` make the policy. Raises
-        ConfigurationError.
+        ``max_sessions``, ``max_per_device`` and ``overflow`` make the policy, and ``audit`` (True),
+        ``audit_retention`` and ``audit_entries`` that of the audit trail, and are ignored without
+        it. Raises ConfigurationError.
         """
         found = dict(settings)
         policy = {name: found.pop(name) for name in _OF_THE_POLICY if name in found}
         if policy:
             found.setdefault("policy", SessionPolicy(**policy))
+        audit = {name: found.pop(name) for name in _OF_THE_AUDIT if name in found}
+        if isinstance(found.get("audit"), bool):
+            kept = {_OF_THE_AUDIT[name]: value for name, value in audit.items()}
+            found["audit"] = AuditPolicy(**kept) if found["audit"] else None
         file = found.pop("keys_file", None)
         how = {name: found.pop(setting) for setting, name in _OF_THE_FILE if setting in found}
         if "keys" not in found and file is not None:
@@ -252,6 +263,8 @@ class Config:
                     f"{name} must not be shorter than access_lifetime: a session would end"
                     " while its access token is still in use"
                 )
+        if self.audit is not None and not isinstance(self.audit, AuditPolicy):
+            raise ConfigurationError("audit must be an AuditPolicy or None")
         check_mode(self.verification)
         bound = self.staleness_bound
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0.05 <= bound <= 60:
@@ -349,6 +362,7 @@ _OF_THE_FILE: Final = (
 )
 """The settings about ``keys_file``, and the names of the arguments of KeyFile."""
 _OF_THE_POLICY: Final = ("max_sessions", "max_per_device", "overflow")
+_OF_THE_AUDIT: Final = {"audit_retention": "retention", "audit_entries": "most_entries"}
 _SECRETS: Final = ("refresh_secrets", "key_encryption_keys")
 """Settings whose value may be in a file, which a setting of the name with ``_file`` names."""
 SETTINGS: Final[dict[str, type]] = {
@@ -366,6 +380,8 @@ SETTINGS: Final[dict[str, type]] = {
     "max_sessions": int,
     "max_per_device": int,
     "overflow": str,
+    "audit": bool,
+    **dict.fromkeys(_OF_THE_AUDIT, int),
 }
 """The settings of :meth:`Config.from_env`, and what their variables may hold."""
 _VARIABLES_OF_THE_SERVICE: Final = (

@@ -35,7 +35,7 @@ class Facade:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def __getattr__(self, verb: str) -> Any:
-        if verb in {"bans", "claims", "keys", "online"}:
+        if verb in {"audit", "bans", "claims", "keys", "online"}:
             return _Group(self._run, getattr(self.manager, verb))
         method = getattr(self.manager, verb)
         if verb == "watch":
@@ -61,6 +61,8 @@ class _Group:
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         method = getattr(self._group, verb)
+        if not inspect.iscoroutinefunction(method):
+            return method
         return lambda *args, **options: self._run_one(method(*args, **options))
 
 

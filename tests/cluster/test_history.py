@@ -5,12 +5,20 @@ import time
 
 import pytest
 
-from clusterpass import RefreshTokenReused, SessionNotFound, SessionPolicy
+from clusterpass import (
+    InvalidInput,
+    RefreshTokenReused,
+    SessionNotFound,
+    SessionPolicy,
+    SessionRevoked,
+    acting,
+)
 from tests.cluster.stored import (
     fields_of,
     let_age,
     let_expire,
     let_idle,
+    opened_apart,
     outdate_operations,
     rewrite,
     seconds_left,
@@ -34,9 +42,9 @@ def live_through_everything(manager, engine, subject, actor) -> list[str]:
     """Every kind of event there is; their names in the order in which they happen."""
     pair = manager.login(subject)
     manager.elevate(manager.verify(pair.access_token), "2", for_seconds=60)
-    acting = manager.impersonate(actor, subject, reason="ticket")
+    support = manager.impersonate(actor, subject, reason="ticket")
     manager.claims.set(subject, {"plan": "pro"})
-    manager.revoke(subject, acting.session_id, reason="enough")
+    manager.revoke(subject, support.session_id, reason="enough")
     pair = manager.login(subject, replace=pair.session_id)
     manager.logout(pair.access_token)
     pair = manager.login(subject)
@@ -272,3 +280,93 @@ def test_order_is_kept_over_seconds_and_sessions(engine, manager, subject):
 
 def test_a_subject_without_history_has_none(manager, subject):
     assert manager.history(subject) == []
+
+
+def ends(manager, subject) -> list[tuple[str, str | None, str]]:
+    entries = manager.history(subject)
+    return [(each.kind, each.by, each.text) for each in entries if each.kind == "revoked"]
+
+
+def test_who_ended_a_session(manager, subject):
+    one, two, three, four, five = (manager.login(subject) for _ in range(5))
+    manager.revoke(subject, one.session_id, reason="program")
+    with acting(subject):
+        manager.revoke(subject, two.session_id, reason="lost it")
+    with acting("root"):
+        manager.revoke(subject, three.session_id)
+    long_name = "somebody-with-a-very-long-name@example.org"
+    with acting(long_name):
+        manager.revoke(subject, four.session_id, reason="because of a reason that is long, too")
+    with acting("a\x1fb\n"):
+        manager.revoke_all(subject)
+    found = ends(manager, subject)
+    assert found[-1] == ("revoked", None, "program")
+    assert found[-2] == ("revoked", subject, "lost it")
+    assert found[-3] == ("revoked", "root", "")
+    kind, by, text = found[-4]
+    assert (by, kind) == ("somebody-with-a-v…", "revoked")
+    assert "because of a reason".startswith(text[:10])
+    assert found[-5] == ("revoked", "a\ufffdb\ufffd", "")
+    for pair, reason in ((two, "lost it"), (three, ""), (five, "")):
+        with pytest.raises(SessionRevoked) as refused:
+            manager.verify(pair.access_token, verification="strict")
+        assert refused.value.note == reason
+
+
+def test_others_are_told_the_reason_alone(engine, config, manager, subject):
+    pair = manager.login(subject)
+    with acting("root"):
+        manager.revoke(subject, pair.session_id, reason="lost phone")
+    with opened_apart(engine, config, "cp") as other, pytest.raises(SessionRevoked) as refused:
+        other.verify(pair.access_token)
+    assert refused.value.note == "lost phone"
+
+
+def test_who_could_not_log_in_is_in_the_history(manager, subject):
+    manager.login(subject)
+    manager.login_failed(subject, address="192.0.2.1")
+    manager.login_failed(subject, address="192.0.2.2")
+    manager.login_failed(subject, error="too_many_attempts", address="192.0.2.3")
+    refused, login = manager.history(subject)
+    assert (refused.kind, refused.count, refused.address) == ("refused", 2, "192.0.2.2")
+    assert (refused.text, refused.session_id) == ("invalid_credentials", None)
+    assert login.kind == "login"
+
+
+def test_nothing_is_kept_of_a_name_that_nobody_has(engine, manager, subject):
+    manager.login_failed(subject)
+    assert manager.history(subject) == []
+    assert fields_of(engine, subject) == {}
+
+
+@pytest.mark.parametrize("error", ["", "No Code", 7])
+def test_what_is_no_code_of_an_error(manager, subject, error):
+    with pytest.raises(InvalidInput):
+        manager.login_failed(subject, error=error)
+
+
+def test_a_call_may_be_repeated_by_somebody_else(manager, subject):
+    pair = manager.login(subject)
+    again = {"operation_id": "00000000000000aa", "reason": "lost"}
+    with acting("root"):
+        assert manager.revoke(subject, pair.session_id, **again).count == 1
+    assert manager.revoke(subject, pair.session_id, **again).count == 1
+    other = manager.login(subject)
+    every = {"operation_id": "00000000000000bb"}
+    assert manager.revoke_all(subject, **every).count == 1
+    with acting("root"):
+        assert manager.revoke_all(subject, **every).count == 1
+    assert other.session_id != pair.session_id
+
+
+def test_the_release_before_is_not_told_who_ended_a_session(engine, config, subject):
+    previous = dataclasses.replace(config, compatibility="previous")
+    with opened_apart(engine, previous, "cp") as manager, acting("root"):
+        pair = manager.login(subject)
+        manager.revoke(subject, pair.session_id, reason="lost")
+        assert ends(manager, subject) == [("revoked", None, "lost")]
+        (tombstone,) = (
+            value for value in fields_of(engine, subject).values() if b"lost" in value[:20]
+        )
+        assert tombstone.endswith(b"lost")
+        assert b"root" not in tombstone

@@ -25,6 +25,7 @@ DOCUMENTS = [
     "docs/howto/quart.md",
     "docs/howto/tls.md",
     "docs/tutorial/first-steps.md",
+    "docs/reference/audit.md",
     "docs/reference/doctor.md",
     "docs/reference/library.md",
     "docs/reference/sessions.md",

@@ -14,6 +14,7 @@ from clusterpass import Config, KeyRing, SessionManager, TokenIssuer
 from clusterpass.cli import COMMANDS
 from clusterpass.doctor import CHECKS
 from clusterpass.doctor.collect import SETTINGS
+from clusterpass.managers.sync.audit import Audit
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.protocol.calls import (
     adjust as adjust_calls,
@@ -131,7 +132,7 @@ def test_a_call_about_the_namespace_names_one_key():
 
 VERBS = {name for name in dir(SessionManager) if not name.startswith("_")}
 WITHOUT_A_FLOW = {"from_url", "close", "recall", "on", "off", "stats", "ping", "replace_keys"}
-GROUPS = {"bans": Bans, "claims": Claims, "online": OnlineSubjects}
+GROUPS = {"audit": Audit, "bans": Bans, "claims": Claims, "online": OnlineSubjects}
 
 
 def verbs_of_groups() -> list[str]:
@@ -181,6 +182,7 @@ def test_every_verb_is_tried_on_every_engine(verb):
 
 NOT_IN_THE_MODEL = {
     *("revoke_before", "generation", "count", "page", "prune", "watch", "export", "erase"),
+    *("note", "flush"),
 }
 """What is about the whole namespace, is no part of a session's life, or lasts."""
 
@@ -199,7 +201,7 @@ def test_every_verb_has_a_section(verb):
 
 @pytest.mark.parametrize("verb", verbs_of_groups())
 def test_every_verb_of_a_group_is_shown(verb):
-    assert f".{verb}(" in text_of("docs/reference/sessions.md")
+    assert f".{verb}(" in text_of("docs/reference/sessions.md", "docs/reference/audit.md")
 
 
 # A claim.

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
+from clusterpass.store.acl import ALWAYS, FOR_AUDIT, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
 from clusterpass.store.missing import LEFT_UNDONE
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_each_command_that_is_used_is_explained():
     explained = {
         name.lower().replace(" ", "|") for row in COMMANDS for name in _CODE.findall(row["command"])
     }
-    used = {*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING, *FOR_FSYNC}
+    used = {*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_SWITCHING, *FOR_FSYNC, *FOR_AUDIT}
     assert used <= explained
     told = {row["command"] for row in COMMANDS if "`missing_commands`" in row["without it"]}
     listed = {name for cell in told for name in _CODE.findall(cell)}

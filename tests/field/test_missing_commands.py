@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from clusterpass import (
+    AuditPolicy,
     Config,
     EmbeddedCluster,
     KeyRing,
@@ -17,6 +19,7 @@ from clusterpass import (
     SessionRevoked,
     TokenKeyUnknown,
     UserDirectory,
+    acting,
 )
 from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.model.errors import StoreDenied, StoreFailed
@@ -173,6 +176,23 @@ def test_without_publish_keys_in_the_store_are_followed_by_asking(
 
         eventually(is_refused)
         assert one.refresh(pair.refresh_token).session_id == pair.session_id
+
+
+@pytest.mark.usefixtures("server_program")
+def test_without_xadd_the_log_has_the_audit_trail(
+    config: Config, started: Servers, subject: str, caplog: pytest.LogCaptureFixture
+):
+    url = f"redis://127.0.0.1:{started.start('--rename-command', 'XADD', '')}"
+    own = dataclasses.replace(config, audit=AuditPolicy())
+    with SessionManager.from_url(url, own) as manager:
+        pair = manager.login(subject)
+        with acting("carol"):
+            manager.revoke(subject, pair.session_id, reason="lost phone")
+    said = [each.getMessage() for each in caplog.records if each.name == "clusterpass.audit"]
+    stored = [json.loads(text.partition(": ")[2]) for text in said if "not stored" in text]
+    assert sorted(each["a"] for each in stored) == ["login", "revoke"]
+    (revoked,) = (each for each in stored if each["a"] == "revoke")
+    assert (revoked["w"], revoked["r"], revoked["o"]) == ("carol", "lost phone", "done")
 
 
 # What is left undone without a command: it is told once, by the statistics, and by the doctor.

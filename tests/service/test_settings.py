@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clusterpass import (
+    AuditPolicy,
     Config,
     ConfigurationError,
     Credentials,
@@ -279,6 +280,8 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     policy = {"max_sessions": 4, "max_per_device": 2, "overflow": "refuse"}
     for name, value in {**chosen, **policy}.items():
         monkeypatch.setenv(f"CLUSTERPASS_{name.upper()}", str(value))
+    monkeypatch.setenv("CLUSTERPASS_AUDIT_RETENTION", "7200")
+    monkeypatch.setenv("CLUSTERPASS_AUDIT_ENTRIES", "2000")
     monkeypatch.setenv("CLUSTERPASS_LEVELS", "low, high")
     monkeypatch.setenv("CLUSTERPASS_AUDIENCE", "https://api.example")
     monkeypatch.setenv("CLUSTERPASS_ADMINISTRATORS", "alice, a/b é")
@@ -286,6 +289,7 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
     config = load_settings(None, {"keys_file": keys_file}).session_config()
     assert {name: getattr(config, name) for name in chosen} == chosen
     assert {name: getattr(config.policy, name) for name in policy} == policy
+    assert config.audit == AuditPolicy(retention=7200, most_entries=2000)
     assert config.levels == ("low", "high")
     assert config.audience == "https://api.example"
     assert config.protected_subjects == {"alice", "a/b é", "carol"}

@@ -10,6 +10,7 @@ import pytest
 from clusterpass import (
     AsyncHashing,
     AsyncUserDirectory,
+    AuditPolicy,
     Config,
     ConfigurationError,
     EmbeddedCluster,
@@ -76,6 +77,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "stored_addresses": "full",
         "stored_devices": True,
         "generation_lifetime": 3600,
+        "audit": None,
         "index_online": True,
         "step_up_ends_older_tokens": False,
         "verification": "cached",
@@ -107,7 +109,9 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "silent_nodes": (),
         "missing_commands": (),
         "listeners": ListenerStats(waiting=0, dropped=0, reads=0, unread=0, overrun=0, gaps=0),
+        "audit": None,
     },
+    AuditPolicy: {"retention": 90 * DAY, "most_entries": 1_000_000},
     Actor: {"reason": ""},
     AccessClaims: {
         "auth_time": None,
@@ -163,7 +167,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     EndedAll: {"status": "OK"},
     Rotated: {"key": 0},
     LiveRecord: {"flags": 0, "burst": 0, "burst_span": 0, "seen_at": 0, "used": 0},
-    Tombstone: {"note": ""},
+    Tombstone: {"note": "", "by": None},
     Details: {"device": None, "level": None, "methods": (), "actor": None},
     Elevation: {
         "id": b"",

@@ -231,7 +231,7 @@ def test_the_live_sessions_of_a_list() -> None:
 )
 def test_the_kind_of_a_line(event: int, kind: Any) -> None:
     line = HistoryLine(event, 5, 2, SESSION_ID, b"\x7f\x00\x00\x01", "Sofa")
-    assert describe_line(line) == HistoryEntry(kind, 5, 2, NAME, "127.0.0.1", "Sofa")
+    assert describe_line(line, "alice") == HistoryEntry(kind, 5, 2, NAME, "127.0.0.1", "Sofa")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_the_kind_of_a_line(event: int, kind: Any) -> None:
     [(b"", None), (b"abc", None), (bytes(4), "0.0.0.0"), (bytes(16), "::"), (bytes(5), None)],
 )
 def test_the_address_of_a_line(packed: bytes, address: str | None) -> None:
-    line = describe_line(HistoryLine(1, 5, 1, bytes(16), packed, ""))
+    line = describe_line(HistoryLine(1, 5, 1, bytes(16), packed, ""), "alice")
     assert (line.address, line.session_id) == (address, None)
 
 

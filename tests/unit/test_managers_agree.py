@@ -18,7 +18,9 @@ from clusterpass import (
     SessionOptions,
     UserDirectory,
 )
+from clusterpass.managers.aio.audit import AsyncAudit
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncOnlineSubjects
+from clusterpass.managers.sync.audit import Audit
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,7 @@ PAIRS = [
     (SessionManager, AsyncSessionManager),
     (UserDirectory, AsyncUserDirectory),
     (LoginThrottle, AsyncLoginThrottle),
+    (Audit, AsyncAudit),
     (Bans, AsyncBans),
     (Claims, AsyncClaims),
     (OnlineSubjects, AsyncOnlineSubjects),

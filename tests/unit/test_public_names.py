@@ -27,6 +27,14 @@ PUBLIC = [
     "AsyncStore",
     "AsyncTokenVerifier",
     "AsyncUserDirectory",
+    "AuditEntry",
+    "AuditFault",
+    "AuditFaultKind",
+    "AuditOutcome",
+    "AuditPage",
+    "AuditPolicy",
+    "AuditReport",
+    "AuditStats",
     "AuthenticationError",
     "AwaitableStore",
     "Ban",
@@ -129,6 +137,7 @@ PUBLIC = [
     "UserExists",
     "UserNotFound",
     "VerificationMode",
+    "acting",
     "check_password",
     "check_subject",
     "explain_end",
@@ -145,6 +154,8 @@ def test_names_are_pinned() -> None:
 
 
 ALIASES = {
+    "AuditFaultKind",
+    "AuditOutcome",
     "ChangeKind",
     "Compatibility",
     "Durability",

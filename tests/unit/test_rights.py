@@ -7,6 +7,7 @@ from pathlib import Path
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.acl import (
     ALWAYS,
+    FOR_AUDIT,
     FOR_FSYNC,
     FOR_LIMITS,
     FOR_SWITCHING,
@@ -18,7 +19,7 @@ from clusterpass.store.acl import (
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "library.md"
 
 
-OPTIONAL = {**FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING}
+OPTIONAL = {**FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING, **FOR_AUDIT}
 
 
 def test_the_documented_rights_are_those_that_are_looked_at():
@@ -26,9 +27,7 @@ def test_the_documented_rights_are_those_that_are_looked_at():
     block = re.search(r"^```acl\n(.*?)^```", text, re.M | re.S)
     assert block
     documented = [word.removeprefix("+") for word in block[1].split() if word.startswith("+")]
-    assert sorted(documented) == sorted(
-        [*ALWAYS, *FOR_USERS, *FOR_LIMITS, *FOR_TELLING, *FOR_SWITCHING]
-    )
+    assert sorted(documented) == sorted([*ALWAYS, *FOR_USERS, *OPTIONAL])
     assert "&cp:*" in block[1].split()
     assert Keyspace().channel().startswith(b"cp:")
     for command in FOR_FSYNC:
@@ -45,7 +44,7 @@ def test_what_scripts_call_is_among_them():
         )
     }
     assert len(called) > 15
-    assert called <= ALWAYS.keys() | {"publish"}, "whose refusal is put up with"
+    assert called <= ALWAYS.keys() | {"publish", *FOR_AUDIT}, "whose refusal is put up with"
 
 
 def test_nothing_that_is_needed_is_called_too_wide():

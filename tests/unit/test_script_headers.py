@@ -35,6 +35,7 @@ NUMBERS = {
     "attempt",
     "forget_attempts",
     "never_promoted",
+    "note_refusal",
     "return_attempt",
     "take_lease",
     "unban",

@@ -97,6 +97,7 @@ class Threads:
                 scan_names=lambda pattern: iter(scene.note("scan", scene.keys)(pattern)),
             ),
             counters=Counters(),
+            audit=SimpleNamespace(trail=None),
             generation=scene.note("generation", 7),
             login=scene.note("login", PAIR),
             revoke=scene.note("revoke"),
@@ -127,6 +128,7 @@ class Loop:
         return SimpleNamespace(
             store=SimpleNamespace(keyspace=KEYSPACE, run=run, scan_names=scan),
             counters=Counters(),
+            audit=SimpleNamespace(trail=None),
             generation=scene.note_async("generation", 7),
             login=scene.note_async("login", PAIR),
             revoke=scene.note_async("revoke"),

@@ -5,8 +5,9 @@ What is where:
 - ``__init__``: ``main``, the table of commands, and the exit status of every error. All exit
   statuses are in ``exit_status``.
 - ``group``: the root group; it imports the module of a command when that command runs.
-- ``authz``, ``bans``, ``capacity``, ``claims``, ``cluster``, ``completion``, ``config``, ``dev``,
-  ``doctor``, ``keys``, ``migration``, ``serve``, ``sessions``, ``users``: one module per command.
+- ``audit``, ``authz``, ``bans``, ``capacity``, ``claims``, ``cluster``, ``completion``,
+  ``config``, ``dev``, ``doctor``, ``keys``, ``migration``, ``serve``, ``sessions``, ``users``: one
+  module per command.
   ``demo`` is a package.
 - ``capacity_model``: what ``capacity`` reckons with.
 - ``doctor_watch``: ``clusterpass doctor --watch``.
@@ -33,6 +34,7 @@ from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.model.errors import ClusterPassError, RevocationPending
 
 COMMANDS: Final = {
+    "audit": ("clusterpass.cli.audit", "Read, export and check the audit trail."),
     "authz": ("clusterpass.cli.authz", "Explain and test the access policy of proxies."),
     "bans": ("clusterpass.cli.bans", "Ban subjects, lift bans, list bans."),
     "capacity": ("clusterpass.cli.capacity", "Reckon what a number of users needs."),

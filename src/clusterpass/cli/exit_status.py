@@ -17,7 +17,8 @@ class ExitStatus(IntEnum):
 MEANINGS: Final = {
     ExitStatus.DONE: "done; what was checked is in order",
     ExitStatus.FAILED: "an error, which standard error says in a sentence; or what was checked is"
-    " not in order (`doctor`, `config check`, `authz test`, `cluster status`, `demo`)",
+    " not in order (`audit check`, `doctor`, `config check`, `authz test`, `cluster status`,"
+    " `demo`)",
     ExitStatus.USAGE: "wrong usage: an unknown command, option or value; also the deployment"
     " cannot be inspected (`doctor`)",
     ExitStatus.NO: "the answer is no: the request is not allowed (`authz explain`), the subject"

@@ -4,6 +4,7 @@ These commands neither issue nor verify tokens. They use a throwaway signing key
 keys file of the service.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Manager = TypeVar("Manager", bound="SessionManager")
 
+_LONGEST_NAME: Final = 64
 CONFIG_HELP: Final = (
     "TOML file with the settings of the service.  [default: $CLUSTERPASS_CONFIG, if set]"
 )
@@ -52,5 +54,29 @@ def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())
     store_url = settings.full_store_url()
-    with kind.from_url(store_url, with_throwaway_key) as sessions:
+    with (
+        acting_user(),
+        kind.from_url(store_url, with_throwaway_key) as sessions,
+    ):
         yield sessions
+
+
+@contextmanager
+def acting_user() -> Iterator[None]:
+    """Say for the audit trail that the user of this machine acts, who runs the command."""
+    from clusterpass import acting  # noqa: PLC0415 - quick --help
+
+    with acting(f"os:{_user_name()}", via="command"):
+        yield
+
+
+def _user_name() -> str:
+    """Who runs the command, also behind sudo: what the environment says counts for root alone."""
+    import pwd  # noqa: PLC0415 - there is none on Windows
+
+    number = os.getuid()
+    told = os.environ.get("SUDO_USER") if number == 0 else None
+    try:
+        return (told or pwd.getpwuid(number).pw_name)[:_LONGEST_NAME]
+    except KeyError:  # no name belongs to the number
+        return str(number)

@@ -15,7 +15,7 @@ from clusterpass.cli.output import (
     print_outcome,
     print_table,
 )
-from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.store_connection import acting_user, config_option, open_sessions
 from clusterpass.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def open_with_keys(config: Path | None) -> "Iterator[SessionManager]":
             "the signing keys are in the file of keys_file, not in the store; set managed_keys"
             " (CLUSTERPASS_MANAGED_KEYS), or see: clusterpass keys generate"
         )
-    with SessionManager.from_url(settings.full_store_url(), settings.session_config()) as sessions:
+    with (
+        acting_user(),
+        SessionManager.from_url(settings.full_store_url(), settings.session_config()) as sessions,
+    ):
         yield sessions
 
 

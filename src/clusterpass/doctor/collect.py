@@ -21,6 +21,7 @@ from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnava
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.acl import (
     ALWAYS,
+    FOR_AUDIT,
     FOR_FSYNC,
     FOR_LIMITS,
     FOR_SWITCHING,
@@ -248,7 +249,7 @@ def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
 
 
 def _needed(options: DoctorOptions) -> dict[str, str]:
-    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING}
+    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING, **FOR_AUDIT}
     return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
 
 
@@ -279,6 +280,8 @@ def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) ->
 
 def _key(keyspace: Keyspace, command: str) -> str:
     """A key of ClusterPass on which ``command`` is used."""
+    if command.startswith("x"):
+        return keyspace.audit(0).decode()
     if command.startswith("z"):
         return keyspace.online(0).decode()
     if command in {"get", "set"}:

@@ -203,6 +203,16 @@ LISTENER_LOSSES: Final = Family(
     " listener), `unread`, `overrun` or `gap`, as in ListenerStats.",
     ("cause",),
 )
+AUDIT_ENTRIES: Final = Family(
+    "clusterpass_audit_entries_total",
+    "counter",
+    "Entries of the audit trail. `outcome`: `written`; `logged`: the log has them, as the store did"
+    " not take them; `failed`: tries to write that are repeated.",
+    ("outcome",),
+)
+AUDIT_WAITING: Final = Family(
+    "clusterpass_audit_waiting", "gauge", "Entries of the audit trail that are still to be written."
+)
 INFO: Final = Family(
     "clusterpass_info",
     "gauge",

@@ -36,6 +36,11 @@ def samples_of(manager: Manager) -> Iterator[Sample]:
         ("gap", heard.gaps),
     ):
         yield Sample(of.LISTENER_LOSSES, (cause,), value)
+    if stats.audit is not None:
+        yield Sample(of.AUDIT_ENTRIES, ("written",), stats.audit.written)
+        yield Sample(of.AUDIT_ENTRIES, ("logged",), stats.audit.logged)
+        yield Sample(of.AUDIT_ENTRIES, ("failed",), stats.audit.failed)
+        yield _one(of.AUDIT_WAITING, stats.audit.waiting)
     labels = (clusterpass.__version__, stats.verification, stats.durability)
     yield Sample(of.INFO, labels, 1)
 

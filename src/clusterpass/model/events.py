@@ -46,6 +46,8 @@ class HistoryEntry(Value):
     """The client's IP address; None when it is unknown."""
     text: str
     """The device of a login, or the reason of a revocation or a ban; may be truncated."""
+    by: str | None = None
+    """Who ended the session, as :func:`acting` has said; a long name is cut. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from clusterpass.model.audit import AuditStats
 from clusterpass.model.json_form import Value
 
 
@@ -121,3 +122,5 @@ class ManagerStats(Value):
     """What the servers lack, or the user may not run, as ``COMMAND: what is left undone``. The log
     told of each once."""
     listeners: ListenerStats = NOBODY_LISTENS
+    audit: AuditStats | None = None
+    """What became of the entries of the audit trail; None: nothing is noted."""

@@ -153,6 +153,10 @@ class Keyspace:
         """The key of the journal in ``slot``: a hash, see ``scripts/_include/journal.lua``."""
         return f"{self.namespace}:journal:{{".encode() + slot_tags()[slot] + b"}"
 
+    def audit(self, slot: int) -> bytes:
+        """The key, in ``slot``, of the stream that is the audit trail."""
+        return f"{self.namespace}:audit:{{".encode() + slot_tags()[slot] + b"}"
+
     def user(self, username: str) -> bytes:
         """The key of the hash of a directory user: password hash, disabled, creation time."""
         return self._tagged(username, ":user")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.values import SESSION_ID_BYTES
+from clusterpass.protocol.authorship import split_author
 from clusterpass.protocol.records import SECONDS, LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")
@@ -133,6 +134,8 @@ class HistoryLine:
     """The client's IP address, 4 or 16 bytes; empty: not known."""
     text: str
     """What was noted of the event: a device, a level, a scope and reason."""
+    by: str | None = None
+    """Who ended the session, perhaps cut; empty: its own subject; None: nobody is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +298,8 @@ def _read_line(value: bytes) -> HistoryLine:
     except (struct.error, IndexError):
         raise UnreadableRecord from None
     address = value[start : start + length]
-    text = value[start + length :].decode(errors="ignore")
-    return HistoryLine(event, at, count, session_id, address, text)
+    by, text = split_author(value[start + length :].decode(errors="ignore"))
+    return HistoryLine(event, at, count, session_id, address, text, by)
 
 
 def _pairs(flat: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,8 @@
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clusterpass import (
     AsyncSessionManager,
     KeyRing,
+    __version__,
 )
 from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from clusterpass.service.monitoring.tracing import Tracing
 
 _FRAMEWORK: Final = "fastapi"
+_MOST_KIDS: Final = 20
 
 
 def create_app(
@@ -118,6 +122,7 @@ class Application:
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
         self._framework: asyncio.Future[App] | None = None
+        self._noting: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -183,6 +188,8 @@ class Application:
                 HandOvers.of(settings, config),
             )
             self._service = service
+            if settings.audit:
+                await manager.audit.note("worker_started", details=self._describe(config.keys))
             front_door = self._authorizing.open(service, self._logger)
             self._authorize = front_door
             if self._has_hot_paths:
@@ -211,6 +218,8 @@ class Application:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework
                     self._framework = None
+                if self._noting:
+                    await asyncio.wait(self._noting)
                 await authenticator.close()
                 if self._tracing is not None:
                     await self._tracing.close()
@@ -220,6 +229,16 @@ class Application:
         config = self._settings.session_config(keys)
         self._authorizing.replace_keys(keys)
         self.service.replace_keys(config)
+        if self._settings.audit:
+            note = self.service.sessions.audit.note("keys_changed", details=_of_keys(keys))
+            self._noting.add(task := asyncio.ensure_future(note))
+            task.add_done_callback(self._noting.discard)
+
+    def _describe(self, keys: KeyRing) -> dict[str, Any]:
+        """What the audit trail says of this worker: which settings and keys it works with."""
+        settings = json.dumps(self._settings.model_dump(mode="json"), sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:16]  # secrets are not in it
+        return {"version": __version__, "settings": digest, **_of_keys(keys)}
 
     def _body_reader(self, gate: PageGate) -> BodyReader:
         def client_of(scope: Scope) -> str:
@@ -245,6 +264,11 @@ class Application:
             self._framework = asyncio.ensure_future(loading)
         framework = await asyncio.shield(self._framework)
         await framework(scope, receive, send)
+
+
+def _of_keys(keys: KeyRing) -> dict[str, Any]:
+    kids = [key.kid for key in keys.all()]
+    return {"signing": keys.signing_key.kid if keys.can_sign else None, "kids": kids[:_MOST_KIDS]}
 
 
 def _load_framework(service: Service, logger: Any) -> App:

@@ -20,6 +20,7 @@ from clusterpass import (
 from clusterpass.service.api import (
     accounts,
     administration,
+    audit,
     health_and_keys,
     sessions,
     tokens as token_routes,
@@ -44,6 +45,7 @@ _ROUTERS: Final = (
     health_and_keys.router,
     administration.router,
     accounts.router,
+    audit.router,
 )
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 

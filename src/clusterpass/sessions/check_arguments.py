@@ -10,6 +10,7 @@ from clusterpass.tokens.identifiers import decode_session_id
 
 _SHORTEST_LIFETIME: Final = 10
 _LONGEST_GENERATION: Final = 2**53
+_CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _DEVICE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 _METHOD: Final = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 _MOST_METHODS: Final = 8
@@ -66,6 +67,19 @@ def check_methods(methods: object) -> tuple[str, ...]:
             f"amr must be a sequence of at most {_MOST_METHODS} short names, such as 'pwd', 'otp'"
         )
     return tuple(methods)
+
+
+def check_code(name: str, value: object) -> str:
+    """Return ``value`` if it is the code of an action or an error.
+
+    Raises InvalidInput otherwise, with ``name`` in the message.
+    """
+    if not isinstance(value, str) or not _CODE.fullmatch(value):
+        raise InvalidInput(
+            f"{name} must be 1 to 64 lowercase letters, digits or any of _.- and begin with a"
+            " letter"
+        )
+    return value
 
 
 def check_reason(reason: object, *, may_be_empty: bool = True) -> str:

@@ -30,7 +30,7 @@ def event_of(subject: str, line: HistoryLine, listed: Listed) -> SessionEvent:
     A line holds the beginning of a device or a reason. The record of a live session has all of the
     device, and tombstones have the ids of sessions that ended together.
     """
-    entry = describe_line(line)
+    entry = describe_line(line, subject)
     stored = listed.sessions.get(line.session_id)
     device, device_type = _device_of(entry, stored)
     actor = _actor_of(entry, stored)

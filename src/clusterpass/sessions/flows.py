@@ -13,6 +13,7 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.audit_trail import WRITER_BYTES, AuditTrail
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.known_keys import KnownKeys
@@ -22,6 +23,7 @@ from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.sessions.verbs.adjust import Adjust
+from clusterpass.sessions.verbs.audit import AuditFlows
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.exchange import Exchange
 from clusterpass.sessions.verbs.get import Get
@@ -107,6 +109,12 @@ class Flows:
         )
         self.context: Final = context
         self.memory.near.on_secrets = self._forget_secrets
+        self.trail: Final = (
+            None
+            if config.audit is None
+            else AuditTrail(config.audit, config, keyspace, clock, random_bytes(WRITER_BYTES))
+        )
+        self.audit: Final = AuditFlows(context, self.trail)
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
@@ -155,4 +163,5 @@ class Flows:
             pending=memory.pending.stats(),
             rollbacks=memory.denials.rollbacks,
             grace_accepted=memory.grace_accepted,
+            audit=None if self.trail is None else self.trail.queue.stats(),
         )

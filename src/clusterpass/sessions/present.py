@@ -134,15 +134,16 @@ def describe_live(
     ]
 
 
-def describe_line(line: HistoryLine) -> HistoryEntry:
-    """Return the history entry that a stored line describes."""
+def describe_line(line: HistoryLine, subject: str) -> HistoryEntry:
+    """Return the history entry that a stored line of ``subject`` describes."""
     return HistoryEntry(
         kind=_KINDS[line.event - 1] if 1 <= line.event <= len(_KINDS) else "login",
         at=line.at,
         count=line.count,
         session_id=encode_session_id(line.session_id) if any(line.session_id) else None,
-        address=str(ip_address(line.address)) if len(line.address) in {4, 16} else None,
+        address=unpack_address(line.address),
         text=line.text,
+        by=subject if line.by == "" else line.by,
     )
 
 
@@ -158,6 +159,11 @@ def pack_address(address: object) -> bytes:
         raise InvalidInput("address must be a string")
     text = address.partition("%")[0]
     return _packed(text) if len(text) <= _LONGEST_ADDRESS else b""
+
+
+def unpack_address(packed: bytes) -> str | None:
+    """Return the IP address that 4 or 16 bytes are; None for other bytes."""
+    return str(ip_address(packed)) if len(packed) in {4, 16} else None
 
 
 def reduce_address(packed: bytes, kept: StoredAddresses) -> bytes:

@@ -57,6 +57,13 @@ FOR_TELLING: Final[Mapping[str, str]] = {"publish": "publish {channel} x"}
 """Commands by which processes hear at once that signing keys in the store have changed."""
 FOR_SWITCHING: Final[Mapping[str, str]] = {"multi": "multi", "exec": "exec"}
 """Commands without which a process that begins to hear of all changes asks for everything anew."""
+FOR_AUDIT: Final[Mapping[str, str]] = {
+    "xadd": "xadd {key} * n 1",
+    "xrange": "xrange {key} - +",
+    "xrevrange": "xrevrange {key} + -",
+    "xtrim": "xtrim {key} maxlen 1",
+}
+"""Commands that only the audit trail needs."""
 FOR_FSYNC: Final[Mapping[str, str]] = {"waitaof": "waitaof 1 0 1"}
 """Commands that only ``durability="fsync"`` needs."""
 OF_CLUSTERS: Final = frozenset({"asking", "cluster|slots", "cluster|nodes", "cluster|info"})
@@ -70,9 +77,11 @@ DEGRADING: Final = frozenset(
         *FOR_LIMITS,
         *FOR_TELLING,
         *FOR_SWITCHING,
+        *FOR_AUDIT,
     }
 )
-"""Commands without which sessions are as safe, but cost more or are watched less."""
+"""Commands without which sessions are as safe, but cost more or are watched less, or are not in the
+audit trail."""
 DEGRADING_ALONE: Final = frozenset({*DEGRADING, "info"})
 """As ``DEGRADING``, for a single server: it has no journals, whose scripts call INFO."""
 TOO_WIDE: Final[Mapping[str, str]] = {

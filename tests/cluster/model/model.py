@@ -71,7 +71,7 @@ class Model:
         text: str = "",
     ) -> None:
         text = text[: LONGEST_TEXT - (4 if address else 0)]
-        if kind == "refresh":
+        if kind in {"refresh", "refused"}:
             for line in account.lines:
                 if (line.kind, line.session_id) == (kind, session_id):
                     line.at, line.count, line.address = at, line.count + 1, address
@@ -448,6 +448,13 @@ class Model:
             account.claims = claims
             self._write(account, "claims_changed", now, None)
         return len(living)
+
+    def login_failed(self, subject: str, now: int, *, address: str | None) -> None:
+        if self.accounts[subject].is_forgotten():
+            return
+        account = self._change(subject, now)
+        text = "invalid_credentials"
+        self._write(account, "refused", now, None, address=address, text=text)
 
     # -- what can be seen
 

@@ -323,6 +323,14 @@ class Verbs(Comparison):
             lambda model, now, _: model.set_claims(subject, value, now),
         )
 
+    @rule(who=picks, address=addresses)
+    def login_failed(self, who: int, address: str | None) -> None:
+        subject = self.subject(who)
+        self.both(
+            lambda: self.real.login_failed(subject, address=address),
+            lambda model, now, _: model.login_failed(subject, now, address=address),
+        )
+
     @rule(who=picks)
     def look(self, who: int) -> None:
         """The manager under test shows what the watcher does, which is compared in each step."""

@@ -21,6 +21,7 @@ READS = [
     ("GET", "/admin/history?subject=bob", None),
     ("GET", "/admin/bans?subject=bob", None),
     ("GET", "/admin/claims?subject=bob", None),
+    ("GET", "/admin/audit?limit=1", None),
     ("GET", "/admin/export?subject=bob", None),
 ]
 

@@ -25,7 +25,7 @@ ODD_NAMES = ["a/b", "é{}", "👩‍💻", "../x", "a&subject=b", "a+b%20c"]
 )
 async def test_what_is_no_subject(admin, query, status):
     for method, path, body in ACTS + READS:
-        if "?" in path:
+        if "subject=" in path:
             answer = await admin.ask(method, f"{path.partition('?')[0]}?{query}", body)
             assert answer.status_code == status, path
 

@@ -22,8 +22,11 @@ class AsyncEndingVerbs(AsyncVerbs):
         InvalidRefreshToken when the token is not genuine, OperationMismatch when ``operation_id``
         was used for another request, and RevocationPending when the logout is not confirmed.
         """
-        return await self._running.run(
-            self._flows.end.logout(token, address=address, operation_id=operation_id)
+        return await self._running.audited(
+            "logout",
+            self._flows.end.logout(token, address=address, operation_id=operation_id),
+            token=token,
+            address=address,
         )
 
     async def revoke(
@@ -36,8 +39,9 @@ class AsyncEndingVerbs(AsyncVerbs):
     ) -> Ended:
         """End one session of ``subject``. Ending a session that has already ended is not an error.
 
-        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54. One round
-        trip (``end_session.lua``). Raises SessionNotFound when the subject has no such session.
+        ``reason``: what the user is told, at most 200 bytes, of which the store keeps 54, less a
+        name of at most 20 where :func:`acting` says who asks. One round trip (``end_session.lua``).
+        Raises SessionNotFound when the subject has no such session.
 
         While its shard has lost a replica or its primary, the journals of two other primaries
         confirm the revocation, which takes a quarter of a second longer (``Ended.journaled``).
@@ -47,8 +51,12 @@ class AsyncEndingVerbs(AsyncVerbs):
         belongs to the first call about ``subject`` that brings it; with another verb or other
         arguments the call raises OperationMismatch and changes nothing.
         """
-        return await self._running.run(
-            self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id)
+        return await self._running.audited(
+            "revoke",
+            self._flows.end.revoke(subject, session_id, reason=reason, operation_id=operation_id),
+            subject=subject,
+            session_id=session_id,
+            reason=reason,
         )
 
     async def revoke_all(
@@ -69,14 +77,17 @@ class AsyncEndingVerbs(AsyncVerbs):
         when ``keep`` is not a session id, OperationMismatch when ``operation_id`` was used for
         another request, and RevocationPending when the revocation is not confirmed.
         """
-        return await self._running.run(
+        return await self._running.audited(
+            "revoke_all",
             self._flows.end.revoke_all(
                 subject,
                 keep=keep,
                 device_type=device_type,
                 reason=reason,
                 operation_id=operation_id,
-            )
+            ),
+            subject=subject,
+            reason=reason,
         )
 
     async def erase(self, subject: str) -> Ended:
@@ -89,7 +100,9 @@ class AsyncEndingVerbs(AsyncVerbs):
         (``end_all.lua``, ``erase.lua``). Raises InvalidInput, and RevocationPending when the end of
         the sessions is not confirmed: nothing was erased, and the call can be repeated.
         """
-        return await self._running.run(self._flows.data.erase(subject))
+        return await self._running.audited(
+            "erase", self._flows.data.erase(subject), subject=subject
+        )
 
     async def revoke_before(self, time: int | None = None) -> RevokedBefore:
         """End every session of all subjects of the namespace that was opened before ``time``.
@@ -101,7 +114,7 @@ class AsyncEndingVerbs(AsyncVerbs):
         Raises InvalidInput, and RevocationPending when neither the journals nor all copies confirm
         it; the revocation is then retried until every copy has it.
         """
-        return await self._running.run(self._flows.end.revoke_before(time))
+        return await self._running.audited("revoke_before", self._flows.end.revoke_before(time))
 
     async def shorten(
         self,
@@ -118,8 +131,11 @@ class AsyncEndingVerbs(AsyncVerbs):
         (``shorten.lua``). Raises InvalidInput, SessionNotFound, and SessionExpired or
         SessionRevoked when the session has ended.
         """
-        return await self._running.run(
+        return await self._running.audited(
+            "shorten",
             self._flows.adjust.shorten(
                 subject, session_id, lifetime=lifetime, idle_lifetime=idle_lifetime
-            )
+            ),
+            subject=subject,
+            session_id=session_id,
         )

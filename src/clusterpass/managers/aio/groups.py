@@ -44,7 +44,8 @@ class AsyncBans:
         OperationMismatch when ``operation_id`` was used for another request, and RevocationPending
         when the ban is not confirmed.
         """
-        return await self._running.run(
+        return await self._running.audited(
+            "ban",
             self._flows.ban(
                 subject,
                 reason=reason,
@@ -52,7 +53,10 @@ class AsyncBans:
                 scope=scope,
                 level=level,
                 operation_id=operation_id,
-            )
+            ),
+            subject=subject,
+            reason=reason,
+            details={"scope": scope, "level": level, "for_seconds": for_seconds},
         )
 
     async def lift(self, subject: str, *, scope: str = "") -> Applied:
@@ -62,7 +66,12 @@ class AsyncBans:
 
         One round trip (``unban.lua``). Raises InvalidInput.
         """
-        return await self._running.run(self._flows.unban(subject, scope=scope))
+        return await self._running.audited(
+            "lift_ban",
+            self._flows.unban(subject, scope=scope),
+            subject=subject,
+            details={"scope": scope},
+        )
 
     async def list(self, subject: str) -> tuple[Ban, ...]:
         """Return the bans of ``subject`` that are in force.
@@ -98,7 +107,9 @@ class AsyncClaims:
         change nothing: no entry in the history, no event. One round trip (``set_claims.lua``).
         Raises InvalidInput.
         """
-        return await self._running.run(self._flows.set_claims(subject, claims))
+        return await self._running.audited(
+            "set_claims", self._flows.set_claims(subject, claims), subject=subject
+        )
 
     async def get(self, subject: str) -> Mapping[str, Any]:
         """Return the live claims of ``subject``; empty when there are none.
@@ -167,7 +178,11 @@ class AsyncKeys:
         ``Config.refresh_secrets`` has the secrets, and StoreUnavailable unless each copy was
         written; call it again then.
         """
-        return await self._running.run(self._secrets.rotate(retires_others=retire_others))
+        return await self._running.audited(
+            "rotate_refresh_secret",
+            self._secrets.rotate(retires_others=retire_others),
+            details={"retire_others": bool(retire_others)},
+        )
 
     async def list(self) -> tuple[ManagedKey, ...]:
         """Return all keys, the oldest first, as they are now; the manager goes on with these.
@@ -183,7 +198,7 @@ class AsyncKeys:
         The next key signs after ``ManagedKeys.publish_before``. Up to six round trips
         (``read_secrets.lua``, ``add_secrets.lua``). Raises ConfigurationError as :meth:`list`.
         """
-        return await self._running.run(self._in_store().rotate())
+        return await self._running.audited("rotate_key", self._in_store().rotate())
 
     async def revoke(self, kid: str) -> tuple[ManagedKey, ...]:
         """Accept no token of the key ``kid`` any more, such as after a leak; return all keys.
@@ -193,7 +208,9 @@ class AsyncKeys:
         within milliseconds, others with their next call a second later. Up to nine round trips.
         Raises InvalidInput for an unknown key, and ConfigurationError as :meth:`list`.
         """
-        return await self._running.run(self._in_store().revoke(kid))
+        return await self._running.audited(
+            "revoke_key", self._in_store().revoke(kid), details={"kid": kid}
+        )
 
     def _in_store(self) -> SigningKeys:
         if self._signing is None:

@@ -37,7 +37,29 @@ class AsyncIssuingVerbs(AsyncVerbs):
         carries the live sessions, when the policy refuses another one; LoginOvertaken when all
         sessions were revoked since ``generation``.
         """
-        return await self._running.run(self._flows.login.login(subject, options))
+        return await self._running.audited(
+            "login",
+            self._flows.login.login(subject, options),
+            subject=subject,
+            address=options.get("address"),
+        )
+
+    async def login_failed(
+        self, subject: str, *, error: str = "invalid_credentials", address: str | None = None
+    ) -> None:
+        """Note that somebody could not log in as ``subject``, whom the application refused.
+
+        The history of the subject tells its user, if there is one; listeners to ``refused`` and the
+        audit trail are told whether there is one or not. A user directory calls this method by
+        itself. ``subject``: as it was typed. ``error``: the code of the error, of 1 to 64 lowercase
+        letters, digits or any of ``_.-``; with ``too_many_attempts`` the history is left alone.
+        ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
+        InvalidInput.
+        """
+        trail = self._running.trail
+        await self._running.run(
+            self._flows.subject.login_failed(subject, error=error, address=address, trail=trail)
+        )
 
     async def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
@@ -48,7 +70,12 @@ class AsyncIssuingVerbs(AsyncVerbs):
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
-        return await self._running.run(self._flows.refresh.refresh(refresh_token, address=address))
+        return await self._running.audited(
+            "refresh",
+            self._flows.refresh.refresh(refresh_token, address=address),
+            token=refresh_token,
+            address=address,
+        )
 
     async def elevate(
         self,
@@ -73,7 +100,8 @@ class AsyncIssuingVerbs(AsyncVerbs):
         (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, and
         SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
-        return await self._running.run(
+        return await self._running.audited(
+            "step_up",
             self._flows.adjust.elevate(
                 session,
                 level,
@@ -81,7 +109,9 @@ class AsyncIssuingVerbs(AsyncVerbs):
                 amr=amr,
                 address=address,
                 password_changed=password_changed,
-            )
+            ),
+            session=session,
+            address=address,
         )
 
     async def impersonate(
@@ -102,6 +132,10 @@ class AsyncIssuingVerbs(AsyncVerbs):
         SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
         protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
         """
-        return await self._running.run(
-            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
+        return await self._running.audited(
+            "impersonate",
+            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds),
+            subject=subject,
+            reason=reason,
+            by=actor,
         )

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
+from clusterpass.managers.aio.audit import AsyncAudit
+from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.ending import AsyncEndingVerbs
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, AsyncOnlineSubjects
@@ -87,7 +89,13 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = AsyncOnlineSubjects(self._running, self._flows.online)
         self.responses: Final = CachedResponses(self._flows.memory.near)
-        parts = (self._confirming, self._listeners, self._hearing, self._watching)
+        trail = self._flows.trail
+        self._auditing: Final = None if trail is None else AsyncAuditing(store, trail)
+        self.audit: Final = AsyncAudit(self._running, self._flows.audit, self._auditing)
+        parts = (
+            *(self._confirming, self._listeners, self._hearing, self._watching),
+            *(() if self._auditing is None else (self._auditing,)),
+        )
         self._running.resume = tuple(part.resume for part in parts)
         self._closing: Final = AsyncClosing(self._close)
 
@@ -136,7 +144,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         """Retry pending revocations once more, deliver queued events, and close all connections.
 
         Revocations that are still not confirmed after three seconds are given up, and logged as a
-        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
+        warning of ``clusterpass.pending``; entries of the audit trail that the store does not take
+        are logged. Closing takes at most about ten seconds. A cluster that
         ``embedded://`` started is stopped. Who closes a manager that is being closed waits for
         that; closing it again does nothing. Later calls raise StoreUnavailable (``closed``).
         """
@@ -148,6 +157,8 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             await self._confirming.close()
             await self._hearing.close()
             await self._listeners.close()
+            if self._auditing is not None:
+                await self._auditing.close()
         finally:
             self._running.close()
             await self.store.close()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from clusterpass.managers.workers.aio import AsyncTurns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
+from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.store.protocol import AwaitableStore
 
 Result = TypeVar("Result")
@@ -22,6 +23,8 @@ class AsyncRunning:
         self._store = store
         self._is_closed = False
         self._turns = AsyncTurns()
+        self.trail: AuditTrail | None = None
+        """The audit trail; None: nothing is noted."""
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
         self.around: (
@@ -48,6 +51,14 @@ class AsyncRunning:
             traced: Awaitable[Result] = self.around(flow, self._store.run)
             return traced
         return self._store.run(flow)
+
+    def audited(self, action: str, flow: Flow[Result], **about: Any) -> Awaitable[Result]:
+        """Run ``flow`` as :meth:`run` does, and note in the audit trail what became of it.
+
+        ``about``: the subject, the session, the reason and the address, as far as they are known.
+        """
+        trail = self.trail
+        return self.run(flow if trail is None else trail.around(action, flow, **about))
 
     def ping(self) -> Awaitable[None]:
         """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""

@@ -13,4 +13,5 @@ class AsyncVerbs:
     def __init__(self, store: AwaitableStore, flows: Flows) -> None:
         self.store: Final = store
         self._running: Final = AsyncRunning(store)
+        self._running.trail = flows.trail
         self._flows = flows

@@ -45,7 +45,8 @@ class Bans:
         OperationMismatch when ``operation_id`` was used for another request, and RevocationPending
         when the ban is not confirmed.
         """
-        return self._running.run(
+        return self._running.audited(
+            "ban",
             self._flows.ban(
                 subject,
                 reason=reason,
@@ -53,7 +54,10 @@ class Bans:
                 scope=scope,
                 level=level,
                 operation_id=operation_id,
-            )
+            ),
+            subject=subject,
+            reason=reason,
+            details={"scope": scope, "level": level, "for_seconds": for_seconds},
         )
 
     def lift(self, subject: str, *, scope: str = "") -> Applied:
@@ -63,7 +67,12 @@ class Bans:
 
         One round trip (``unban.lua``). Raises InvalidInput.
         """
-        return self._running.run(self._flows.unban(subject, scope=scope))
+        return self._running.audited(
+            "lift_ban",
+            self._flows.unban(subject, scope=scope),
+            subject=subject,
+            details={"scope": scope},
+        )
 
     def list(self, subject: str) -> tuple[Ban, ...]:
         """Return the bans of ``subject`` that are in force.
@@ -99,7 +108,9 @@ class Claims:
         change nothing: no entry in the history, no event. One round trip (``set_claims.lua``).
         Raises InvalidInput.
         """
-        return self._running.run(self._flows.set_claims(subject, claims))
+        return self._running.audited(
+            "set_claims", self._flows.set_claims(subject, claims), subject=subject
+        )
 
     def get(self, subject: str) -> Mapping[str, Any]:
         """Return the live claims of ``subject``; empty when there are none.
@@ -168,7 +179,11 @@ class Keys:
         ``Config.refresh_secrets`` has the secrets, and StoreUnavailable unless each copy was
         written; call it again then.
         """
-        return self._running.run(self._secrets.rotate(retires_others=retire_others))
+        return self._running.audited(
+            "rotate_refresh_secret",
+            self._secrets.rotate(retires_others=retire_others),
+            details={"retire_others": bool(retire_others)},
+        )
 
     def list(self) -> tuple[ManagedKey, ...]:
         """Return all keys, the oldest first, as they are now; the manager goes on with these.
@@ -184,7 +199,7 @@ class Keys:
         The next key signs after ``ManagedKeys.publish_before``. Up to six round trips
         (``read_secrets.lua``, ``add_secrets.lua``). Raises ConfigurationError as :meth:`list`.
         """
-        return self._running.run(self._in_store().rotate())
+        return self._running.audited("rotate_key", self._in_store().rotate())
 
     def revoke(self, kid: str) -> tuple[ManagedKey, ...]:
         """Accept no token of the key ``kid`` any more, such as after a leak; return all keys.
@@ -194,7 +209,9 @@ class Keys:
         within milliseconds, others with their next call a second later. Up to nine round trips.
         Raises InvalidInput for an unknown key, and ConfigurationError as :meth:`list`.
         """
-        return self._running.run(self._in_store().revoke(kid))
+        return self._running.audited(
+            "revoke_key", self._in_store().revoke(kid), details={"kid": kid}
+        )
 
     def _in_store(self) -> SigningKeys:
         if self._signing is None:

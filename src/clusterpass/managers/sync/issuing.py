@@ -38,7 +38,29 @@ class IssuingVerbs(Verbs):
         carries the live sessions, when the policy refuses another one; LoginOvertaken when all
         sessions were revoked since ``generation``.
         """
-        return self._running.run(self._flows.login.login(subject, options))
+        return self._running.audited(
+            "login",
+            self._flows.login.login(subject, options),
+            subject=subject,
+            address=options.get("address"),
+        )
+
+    def login_failed(
+        self, subject: str, *, error: str = "invalid_credentials", address: str | None = None
+    ) -> None:
+        """Note that somebody could not log in as ``subject``, whom the application refused.
+
+        The history of the subject tells its user, if there is one; listeners to ``refused`` and the
+        audit trail are told whether there is one or not. A user directory calls this method by
+        itself. ``subject``: as it was typed. ``error``: the code of the error, of 1 to 64 lowercase
+        letters, digits or any of ``_.-``; with ``too_many_attempts`` the history is left alone.
+        ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
+        InvalidInput.
+        """
+        trail = self._running.trail
+        self._running.run(
+            self._flows.subject.login_failed(subject, error=error, address=address, trail=trail)
+        )
 
     def refresh(self, refresh_token: str, *, address: str | None = None) -> TokenPair:
         """Exchange ``refresh_token``, which can be used once, for a new pair of tokens.
@@ -49,7 +71,12 @@ class IssuingVerbs(Verbs):
         address, for the history. One round trip (``rotate.lua``). Raises RefreshTokenReused when
         the token was used before, and InvalidRefreshToken, with a ``reason``, when it is not valid.
         """
-        return self._running.run(self._flows.refresh.refresh(refresh_token, address=address))
+        return self._running.audited(
+            "refresh",
+            self._flows.refresh.refresh(refresh_token, address=address),
+            token=refresh_token,
+            address=address,
+        )
 
     def elevate(
         self,
@@ -74,7 +101,8 @@ class IssuingVerbs(Verbs):
         (``elevate.lua``). Raises InvalidInput, ImpersonationRefused for an impersonation, and
         SessionUnknown, SessionExpired or SessionRevoked when the session is not live.
         """
-        return self._running.run(
+        return self._running.audited(
+            "step_up",
             self._flows.adjust.elevate(
                 session,
                 level,
@@ -82,7 +110,9 @@ class IssuingVerbs(Verbs):
                 amr=amr,
                 address=address,
                 password_changed=password_changed,
-            )
+            ),
+            session=session,
+            address=address,
         )
 
     def impersonate(
@@ -103,6 +133,10 @@ class IssuingVerbs(Verbs):
         SessionRevoked when the actor's session is not live; and ImpersonationRefused for a
         protected subject, for the actor's own subject, and when ``actor`` is an impersonation.
         """
-        return self._running.run(
-            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds)
+        return self._running.audited(
+            "impersonate",
+            self._flows.login.impersonate(actor, subject, reason=reason, for_seconds=for_seconds),
+            subject=subject,
+            reason=reason,
+            by=actor,
         )

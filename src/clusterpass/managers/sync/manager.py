@@ -18,6 +18,8 @@ from clusterpass.managers.closing import Closing
 from clusterpass.managers.development import development_config
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.subscriptions import AnyListener, check_kinds
+from clusterpass.managers.sync.audit import Audit
+from clusterpass.managers.sync.auditing import Auditing
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.ending import EndingVerbs
 from clusterpass.managers.sync.groups import Bans, Claims, Keys, OnlineSubjects
@@ -88,7 +90,13 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             self._flows.known_keys.adopt = self.replace_keys
         self.online: Final = OnlineSubjects(self._running, self._flows.online)
         self.responses: Final = CachedResponses(self._flows.memory.near)
-        parts = (self._confirming, self._listeners, self._hearing, self._watching)
+        trail = self._flows.trail
+        self._auditing: Final = None if trail is None else Auditing(store, trail)
+        self.audit: Final = Audit(self._running, self._flows.audit, self._auditing)
+        parts = (
+            *(self._confirming, self._listeners, self._hearing, self._watching),
+            *(() if self._auditing is None else (self._auditing,)),
+        )
         self._running.resume = tuple(part.resume for part in parts)
         self._closing: Final = Closing(self._close)
 
@@ -137,7 +145,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         """Retry pending revocations once more, deliver queued events, and close all connections.
 
         Revocations that are still not confirmed after three seconds are given up, and logged as a
-        warning of ``clusterpass.pending``. Closing takes at most about ten seconds. A cluster that
+        warning of ``clusterpass.pending``; entries of the audit trail that the store does not take
+        are logged. Closing takes at most about ten seconds. A cluster that
         ``embedded://`` started is stopped. Who closes a manager that is being closed waits for
         that; closing it again does nothing. Later calls raise StoreUnavailable (``closed``).
         """
@@ -149,6 +158,8 @@ class SessionManager(IssuingVerbs, EndingVerbs):
             self._confirming.close()
             self._hearing.close()
             self._listeners.close()
+            if self._auditing is not None:
+                self._auditing.close()
         finally:
             self._running.close()
             self.store.close()

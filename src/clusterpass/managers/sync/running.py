@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from clusterpass.managers.workers.sync import Turns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
+from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.store.protocol import Store
 
 Result = TypeVar("Result")
@@ -23,6 +24,8 @@ class Running:
         self._store = store
         self._is_closed = False
         self._turns = Turns()
+        self.trail: AuditTrail | None = None
+        """The audit trail; None: nothing is noted."""
         self.resume: tuple[Callable[[], None], ...] = ()
         """Each resumes one kind of background work, where there is any to do; cheap."""
         self.around: Callable[[Flow[Any], Callable[[Flow[Any]], Any]], Any] | None
@@ -47,6 +50,14 @@ class Running:
             traced: Result = self.around(flow, self._store.run)
             return traced
         return self._store.run(flow)
+
+    def audited(self, action: str, flow: Flow[Result], **about: Any) -> Result:
+        """Run ``flow`` as :meth:`run` does, and note in the audit trail what became of it.
+
+        ``about``: the subject, the session, the reason and the address, as far as they are known.
+        """
+        trail = self.trail
+        return self.run(flow if trail is None else trail.around(action, flow, **about))
 
     def ping(self) -> None:
         """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""

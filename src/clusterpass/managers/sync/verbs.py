@@ -14,4 +14,5 @@ class Verbs:
     def __init__(self, store: Store, flows: Flows) -> None:
         self.store: Final = store
         self._running: Final = Running(store)
+        self._running.trail = flows.trail
         self._flows = flows

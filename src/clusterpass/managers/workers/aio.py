@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any, Final
 
 from clusterpass.model.forks import renew_in_child
@@ -109,7 +109,8 @@ class AsyncWorker:
                 if not self.is_stopping:
                     _cancel(task)
                     self._changed = asyncio.Event()
-                    self._task = loop.create_task(self._run(), name=self._name)
+                    # Who acts in the code that wakes the work is not who acts in the work.
+                    self._task = loop.create_task(self._run(), name=self._name, context=Context())
                 return
         if task.get_loop() is not loop:
             if not _call_in(task.get_loop(), self._go_on):

@@ -186,7 +186,13 @@ class AsyncMigratingSessionManager(AsyncSessionManager):
             self._tallies[old.issuer].refused += 1
             raise InvalidRefreshToken(reason="malformed")
         try:
-            pair = await self.store.run(self._flows.exchange.exchange(old, user.subject, options))
+            pair = await self._running.audited(
+                "login",
+                self._flows.exchange.exchange(old, user.subject, options),
+                subject=user.subject,
+                address=address,
+                details={"exchanged": old.issuer},
+            )
         except AuthenticationError:
             self._tallies[old.issuer].refused += 1
             raise
@@ -220,7 +226,14 @@ class AsyncMigratingSessionManager(AsyncSessionManager):
         if old is None:
             raise failure
         user = await self._require_user(old, InvalidToken(reason="revoked"))
-        opened = await self.store.run(self._flows.exchange.spend(old, user.subject))
+        opened = await self._running.audited(
+            "spend_old_token",
+            self._flows.exchange.spend(old, user.subject),
+            subject=user.subject,
+            actor=user.subject,
+            address=address,
+            details={"issuer": old.issuer},
+        )
         if opened is None:
             return Ended(0, durable=True)
         return await super().logout(opened.encode(), address=address, operation_id=operation_id)

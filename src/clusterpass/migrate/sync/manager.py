@@ -187,7 +187,13 @@ class MigratingSessionManager(SessionManager):
             self._tallies[old.issuer].refused += 1
             raise InvalidRefreshToken(reason="malformed")
         try:
-            pair = self.store.run(self._flows.exchange.exchange(old, user.subject, options))
+            pair = self._running.audited(
+                "login",
+                self._flows.exchange.exchange(old, user.subject, options),
+                subject=user.subject,
+                address=address,
+                details={"exchanged": old.issuer},
+            )
         except AuthenticationError:
             self._tallies[old.issuer].refused += 1
             raise
@@ -221,7 +227,14 @@ class MigratingSessionManager(SessionManager):
         if old is None:
             raise failure
         user = self._require_user(old, InvalidToken(reason="revoked"))
-        opened = self.store.run(self._flows.exchange.spend(old, user.subject))
+        opened = self._running.audited(
+            "spend_old_token",
+            self._flows.exchange.spend(old, user.subject),
+            subject=user.subject,
+            actor=user.subject,
+            address=address,
+            details={"issuer": old.issuer},
+        )
         if opened is None:
             return Ended(0, durable=True)
         return super().logout(opened.encode(), address=address, operation_id=operation_id)

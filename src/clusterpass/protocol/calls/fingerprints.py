@@ -8,6 +8,7 @@ import hashlib
 from typing import Final
 
 from clusterpass.model.reasons import RevocationReason
+from clusterpass.protocol.authorship import split_author
 
 FINGERPRINT_BYTES: Final = 8
 """Bytes of a fingerprint, as the store keeps it with the operation."""
@@ -38,8 +39,11 @@ def fingerprint(verb: str, *parts: str | bytes | int | None) -> bytes:
 def of_end_session(
     subject: str, *, session_id: bytes, reason: RevocationReason, note: str
 ) -> bytes:
-    """The fingerprint of a call that ends one session: a logout, a revocation or a repair."""
-    return fingerprint("end_session", subject, session_id, reason, note)
+    """The fingerprint of a call that ends one session: a logout, a revocation or a repair.
+
+    Who asks is no part of it: another process may repeat the call.
+    """
+    return fingerprint("end_session", subject, session_id, reason, split_author(note)[1])
 
 
 def of_end_all(
@@ -50,8 +54,11 @@ def of_end_all(
     device_type: str | None,
     note: str,
 ) -> bytes:
-    """The fingerprint of a call that ends all sessions but ``keep``, or those of a device type."""
-    return fingerprint("end_all", subject, keep or None, reason, device_type, note)
+    """The fingerprint of a call that ends all sessions but ``keep``, or those of a device type.
+
+    Who asks is no part of it: another process may repeat the call.
+    """
+    return fingerprint("end_all", subject, keep or None, reason, device_type, split_author(note)[1])
 
 
 def of_erase(subject: str) -> bytes:

@@ -159,6 +159,18 @@ def set_claims(
     )
 
 
+def note_refusal(
+    keyspace: Keyspace, keeping: Housekeeping, subject: str, *, address: bytes, code: str
+) -> ScriptCall[int]:
+    """Note that a login of ``subject`` was refused; the reply is 0 when nothing is known of it.
+
+    ``address``: the client's, 4 or 16 bytes, or empty; ``code``: of the error. The script is
+    ``scripts/note_refusal.lua``.
+    """
+    line = shorten_text(code, LONGEST_LINE)
+    return change(keyspace, keeping, subject, "note_refusal", arguments=(address, line), read=int)
+
+
 def erase(
     keyspace: Keyspace,
     keeping: Housekeeping,

@@ -38,12 +38,18 @@ router: Final = APIRouter(prefix="/admin", tags=["administration"])
 _ONCE: Final = [Depends(unrepeated())]
 
 
-async def _administrator(service: CurrentService, session: FreshSession) -> Session:
+async def _administrator(
+    request: Request, service: CurrentService, session: FreshSession
+) -> Session:
+    error = None
     if session.subject not in service.settings.administrators:
-        raise AdministratorRequired
-    if session.act is not None:
-        raise AdministratorRequired(reason="impersonated")
-    return session
+        error = AdministratorRequired()
+    elif session.act is not None:
+        error = AdministratorRequired(reason="impersonated")
+    if error is None:
+        return session
+    await service.note_refusal("administration", error, path=request.scope["path"])
+    raise error
 
 
 Administrator = Annotated[Session, Depends(_administrator)]

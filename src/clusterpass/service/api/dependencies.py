@@ -6,7 +6,7 @@
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -14,9 +14,15 @@ from fastapi.exceptions import RequestValidationError
 
 from clusterpass import (
     Session,
+    acting,
 )
 from clusterpass.service.asgi.request_log import LOG_FIELDS
-from clusterpass.service.calls.requests import address_of, log_session, operation_id_of
+from clusterpass.service.calls.requests import (
+    actor_of,
+    address_of,
+    log_session,
+    operation_id_of,
+)
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import verify_fresh
 from clusterpass.web.bearer import bearer_token
@@ -45,8 +51,12 @@ async def _session(request: Request, service: CurrentService, token: Token) -> S
     return session
 
 
-async def _fresh_session(request: Request, service: CurrentService, token: Token) -> Session:
-    return await verify_fresh(service, token, log_fields(request))
+async def _fresh_session(
+    request: Request, service: CurrentService, token: Token
+) -> AsyncIterator[Session]:
+    session = await verify_fresh(service, token, log_fields(request))
+    with acting(actor_of(session), address=address_of(service, request.scope)):
+        yield session
 
 
 CurrentSession = Annotated[Session, Depends(_session)]

@@ -49,6 +49,10 @@ class JsonLines:
         """Write the line of an ordinary event."""
         self._write("info", event, fields)
 
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write the line of an event that somebody should look at."""
+        self._write("warning", event, fields)
+
     def error(self, event: str, **fields: Any) -> None:
         """Write the line of an error."""
         self._write("error", event, fields)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from clusterpass import (
     ClusterPassError,
+    acting,
 )
 from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send, first_header
 from clusterpass.service.asgi.problems import send_problem
@@ -34,6 +35,8 @@ _numbers: Final = itertools.count()
 _LONG_SEGMENT: Final = re.compile(r"[^/]{41,}")
 _LONGEST_PATH: Final = 200
 _MOST_FRAMES: Final = 12
+_NOTEWORTHY: Final = frozenset({429, 502, 503, 504})
+"""Statuses by which a request was turned away although there was nothing wrong with it."""
 
 
 class RequestLog:
@@ -77,7 +80,8 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, with_id)
+            with acting(via="http", request_id=this_id.decode()):
+                await self._app(scope, receive, with_id)
         except Exception as error:  # noqa: BLE001 (the last resort)
             fields.update(describe_exception(error))
             if not status:
@@ -105,7 +109,11 @@ class Line(NamedTuple):
 
 def log_request(logger: Any, method: str, line: Line, fields: Mapping[str, Any]) -> None:
     """Write the line of a request. ``fields``: what a route has added."""
-    log = logger.error if "fault" in fields else logger.info
+    log = logger.info
+    if "fault" in fields or line.status == 500:
+        log = logger.error
+    elif line.status in _NOTEWORTHY:
+        log = logger.warning
     log(
         "request",
         method=method,

@@ -126,6 +126,7 @@ class HistoryLine(BaseModel):
     session_id: str | None
     address: str | None
     text: str = Field(description="The device of a login or the reason of a revocation, truncated.")
+    by: str | None = Field(description="Who ended the session, if that is known; may be cut.")
 
 
 class HistoryResponse(BaseModel):
@@ -145,6 +146,7 @@ class HistoryResponse(BaseModel):
                     session_id=entry.session_id,
                     address=entry.address,
                     text=entry.text,
+                    by=entry.by,
                 )
                 for entry in entries
             ]

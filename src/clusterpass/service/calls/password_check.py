@@ -1,7 +1,8 @@
 """How passwords are checked: by the user directory, or by a function of the operator's."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol, cast
 
 from clusterpass import (
@@ -12,6 +13,7 @@ from clusterpass import (
     ClusterPassError,
     InvalidCredentials,
     TokenPair,
+    TooManyAttempts,
     check_password,
 )
 from clusterpass.service.calls.named_function import load_function
@@ -158,9 +160,10 @@ class CustomAuthenticator:
     ) -> TokenPair:
         """Call the function and open a session."""
         check_password(password)
-        await self._throttle.admit(username, address=address, known=known)
-        generation = await self._sessions.generation(username)
-        subject = await self._subject(username, password)
+        async with self._noting(username, address):
+            await self._throttle.admit(username, address=address, known=known)
+            generation = await self._sessions.generation(username)
+            subject = await self._subject(username, password)
         pair = await self._sessions.login(
             subject,
             device=device,
@@ -193,6 +196,16 @@ class CustomAuthenticator:
     async def close(self) -> None:
         """Release the threads."""
         self._threads.close()
+
+    @asynccontextmanager
+    async def _noting(self, username: str, address: str | None) -> AsyncIterator[None]:
+        """Note that the block has refused a login."""
+        try:
+            yield
+        except (InvalidCredentials, TooManyAttempts) as error:
+            with suppress(ClusterPassError):  # what the client is told does not depend on it
+                await self._sessions.login_failed(username, error=error.code, address=address)
+            raise
 
     async def _subject(self, username: str, password: str) -> str:
         verdict = await self._call(username, password)

@@ -60,6 +60,11 @@ def log_attempt(fields: dict[str, Any], username: str, address: str | None) -> N
     fields["attempted_subject"] = "".join(c if c.isprintable() else "\ufffd" for c in shown)
 
 
+def actor_of(session: Session) -> str:
+    """Return who acts in ``session``: its subject, or the actor of an impersonation."""
+    return session.subject if session.act is None else session.act.subject
+
+
 def log_session(fields: dict[str, Any], session: Session) -> None:
     """Add the subject of ``session`` to a log line, and the actor of an impersonation."""
     fields["subject"] = session.subject

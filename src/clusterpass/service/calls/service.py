@@ -5,6 +5,7 @@ from typing import Any
 
 from clusterpass import (
     AsyncSessionManager,
+    ClusterPassError,
     Config,
 )
 from clusterpass.service.asgi.request_body import BodyReader
@@ -39,6 +40,23 @@ class Service:
     """Makes spans of requests; None where nothing is traced."""
     hand_overs: HandOvers | None = None
     """The codes for hosts of other domains; None where there are no such hosts."""
+
+    async def note_refusal(
+        self, action: str, error: ClusterPassError, *, subject: str | None = None, **details: str
+    ) -> None:
+        """Note in the audit trail that ``action`` was refused with ``error``.
+
+        ``subject``: to whom it was to be done. Does nothing where no trail is kept.
+        """
+        if self.settings.audit:
+            await self.sessions.audit.note(
+                action,
+                subject=subject,
+                outcome="refused",
+                error=error.code,
+                details=details or None,
+                sparing=True,
+            )
 
     def replace_keys(self, config: Config) -> None:
         """Go on with the keys of ``config``; all else in it is as before.

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from clusterpass import (
     ClusterPassError,
+    acting,
 )
 from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header, send_response
 from clusterpass.service.asgi.problems import problem_headers
@@ -86,7 +87,11 @@ class Responder:
         started = time.perf_counter() if started is None else started
         status, is_logged = 0, True
         try:
-            answer = await settled(answering, fields)
+            if scope["method"] == "POST":  # what may be in the audit trail
+                with acting(via="http", request_id=this_id.decode()):
+                    answer = await settled(answering, fields)
+            else:
+                answer = await settled(answering, fields)
             if answer is not None:
                 status, is_logged = answer.status, answer.is_logged
                 await _send(scope, send, answer, this_id)

@@ -11,12 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from clusterpass import (
+    AdministratorRequired,
     ClusterPassError,
     InvalidToken,
     RevocationPending,
     StoreUnavailable,
+    acting,
 )
 from clusterpass.service.asgi.request_log import describe_exception
+from clusterpass.service.calls.requests import actor_of
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.paths import HOME, LOGIN
 from clusterpass.service.page.rendering import render
@@ -36,7 +39,8 @@ def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         visit = Visit.of(request)
         try:
-            response = await handler(visit)
+            with acting(via="page", address=visit.address):
+                response = await handler(visit)
         except InvalidToken as error:
             # The session ended during the request; the home page explains why.
             response = redirect(visit) if request.method == "POST" else _error_page(visit, error)
@@ -61,10 +65,12 @@ def form_handler(action: Action, *, for_administrators: bool = False) -> Handler
         if isinstance(visitor, Anonymous):
             # The home page explains why, and deletes cookies that are no longer valid.
             return redirect(visit)
-        if for_administrators and not visit.is_administrator(visitor.session):
-            return not_found(visit)
-        visit.csrf.require(visitor.session.session_id, fields.get(TOKEN_FIELD, ""))
-        return await action(visit, visitor, fields)
+        with acting(actor_of(visitor.session)):
+            if for_administrators and not visit.is_administrator(visitor.session):
+                await _note_refusal(visit, visitor)
+                return not_found(visit)
+            visit.csrf.require(visitor.session.session_id, fields.get(TOKEN_FIELD, ""))
+            return await action(visit, visitor, fields)
 
     return handle
 
@@ -77,10 +83,17 @@ def administrator_view(view: View) -> Handler:
         if isinstance(visitor, Anonymous):
             return redirect(visit)
         if not visit.is_administrator(visitor.session):
+            await _note_refusal(visit, visitor)
             return not_found(visit)
         return await view(visit, visitor)
 
     return handle
+
+
+async def _note_refusal(visit: Visit, visitor: Visitor) -> None:
+    with acting(actor_of(visitor.session)):
+        path = visit.request.url.path
+        await visit.service.note_refusal("administration", AdministratorRequired(), path=path)
 
 
 def redirect(visit: Visit, code: str | None = None, *, to: str | None = None) -> Response:

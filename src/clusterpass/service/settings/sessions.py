@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
+    AuditPolicy,
     Compatibility,
     Config,
     ConfigurationError,
@@ -217,6 +218,25 @@ class SessionSettings(StoreAccess):
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."
     )
+    audit: bool = Field(
+        default=True,
+        description="Whether an audit trail is kept in the store: logins, also failed ones, and"
+        " every act of administrators by the page, HTTP and the command line. See `clusterpass"
+        " audit`.",
+    )
+    audit_retention: int = Field(
+        default=90 * DAY,
+        ge=3600,
+        le=LONGEST_LIFETIME,
+        description="Seconds for which the entries of the audit trail are kept.",
+    )
+    audit_entries: int = Field(
+        default=1_000_000,
+        ge=1000,
+        le=100_000_000,
+        description="Maximum entries of the audit trail; the oldest go first. An entry takes about"
+        " 300 bytes of the store's memory.",
+    )
     stored_addresses: StoredAddresses = Field(
         default="full",
         description="What the history keeps of the addresses of clients: `full`, `network` (the"
@@ -411,6 +431,9 @@ class SessionSettings(StoreAccess):
             "history_entries": self.history_entries,
             "generation_lifetime": self.generation_lifetime,
             "history_lifetime": self.history_lifetime,
+            "audit": AuditPolicy(retention=self.audit_retention, most_entries=self.audit_entries)
+            if self.audit
+            else None,
             "stored_addresses": self.stored_addresses,
             "stored_devices": self.stored_devices,
             "index_online": self.index_online,

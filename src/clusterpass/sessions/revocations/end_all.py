@@ -33,7 +33,7 @@ class EndAll(SubjectRevocation):
             keep=self.keep,
             reason="revoked",
             device_type=self.device_type,
-            note=self.note,
+            note=self.stored_note,
             operation=operation,
             up_to=self.milliseconds,
         )
@@ -63,7 +63,7 @@ class EndAll(SubjectRevocation):
             self.subject,
             keep=self.keep,
             device_type=self.device_type,
-            note=self.note,
+            note=self.stored_note,
             milliseconds=self.milliseconds,
             expires_at=self._expires_at(),
         )
@@ -79,5 +79,5 @@ class EndAll(SubjectRevocation):
             keep=self.keep,
             reason="revoked",
             device_type=self.device_type,
-            note=self.note,
+            note=self.stored_note,
         )

@@ -35,7 +35,7 @@ class EndOne(SubjectRevocation):
             session_id=self.session_id,
             reason=self.reason,
             address=self.packed_address,
-            note=self.note,
+            note=self.stored_note,
             operation=operation,
         )
 
@@ -75,7 +75,7 @@ class EndOne(SubjectRevocation):
             session_id=self.session_id,
             reason=self.reason,
             address=self.packed_address,
-            note=self.note,
+            note=self.stored_note,
             expires_at=self._expires_at(),
         )
 
@@ -86,5 +86,5 @@ class EndOne(SubjectRevocation):
     def request(self, operation: bytes) -> bytes:
         """Return what tells this request from all others: ``operation`` and a fingerprint."""
         return operation + fingerprints.of_end_session(
-            self.subject, session_id=self.session_id, reason=self.reason, note=self.note
+            self.subject, session_id=self.session_id, reason=self.reason, note=self.stored_note
         )

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from clusterpass.config import Config
 from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.reasons import RevocationReason
+from clusterpass.protocol.authorship import join_author, split_author
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.script import ScriptCall
@@ -84,6 +85,8 @@ class SubjectRevocation:
     subject: str
     event: EventKind
     note: str = ""
+    actor: str | None = None
+    """Who asked for it; None: nobody is known."""
     address: str | None = None
     packed_address: bytes = b""
     milliseconds: int | None = None
@@ -99,9 +102,14 @@ class SubjectRevocation:
         return self.context.keyspace.sessions(self.subject)
 
     @property
+    def stored_note(self) -> str:
+        """The note, with who asked for the revocation, as the store is given it."""
+        return join_author(self.actor, self.subject, self.note)
+
+    @property
     def _short_note(self) -> str:
         """The note as a tombstone holds it, truncated."""
-        return shorten_text(self.note, LONGEST_NOTE).decode()
+        return split_author(shorten_text(self.stored_note, LONGEST_NOTE).decode())[1]
 
     def _seconds(self) -> int:
         if self.milliseconds is not None:

@@ -5,6 +5,7 @@ Every flow raises RevocationPending when the store has not confirmed the revocat
 
 from typing import Final
 
+from clusterpass.model.acting import who_acts
 from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Ended, RevokedBefore
@@ -92,6 +93,7 @@ class End:
             subject=subject,
             event="revoked",
             note=reason,
+            actor=self._actor(),
             session_id=wanted,
             reason="revoked",
             must_exist=True,
@@ -126,11 +128,16 @@ class End:
             subject=subject,
             event="revoked",
             note=reason,
+            actor=self._actor(),
             keep=kept,
             device_type=device_type,
         )
         outcome = yield from self._confirm.carry_out(revocation, operation_id)
         return outcome.count(revocation.ended_now)
+
+    def _actor(self) -> str | None:
+        """Who asks, for the history; the release before would take it for a part of the reason."""
+        return who_acts().actor if self._context.config.compatibility == "current" else None
 
     def revoke_before(self, time: int | None) -> Flow[RevokedBefore]:
         """End every session of the namespace that was opened before ``time``.

@@ -17,7 +17,8 @@ from clusterpass.protocol.calls import session as session_calls, subject as subj
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
 from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.check_arguments import check_reason, check_seconds
+from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.check_arguments import check_code, check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.present import describe_bans, describe_line, describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
@@ -54,7 +55,7 @@ class SubjectFlows:
         """Return the history of ``subject``, newest first."""
         check_subject(subject)
         answer: Answer[Listed] = yield session_calls.list_sessions(self._keyspace, subject)
-        lines = [describe_line(line) for line in answer.reply.history]
+        lines = [describe_line(line, subject) for line in answer.reply.history]
         # Lines arrive in the order in which they were written, which orders those of one second.
         order = sorted(enumerate(lines), key=lambda entry: (entry[1].at, entry[0]), reverse=True)
         return [line for _, line in order]
@@ -81,6 +82,25 @@ class SubjectFlows:
         if answer.reply.is_changed:
             self._tell("claims_changed", subject)
         return Applied(answer.reply.sessions, answer.durable)
+
+    def login_failed(
+        self, subject: str, *, error: str, address: str | None, trail: AuditTrail | None
+    ) -> Flow[None]:
+        """Note in the history of ``subject`` and in ``trail`` that a login was refused.
+
+        Listeners are told, too.
+        """
+        check_subject(subject)
+        check_code("error", error)
+        packed = self._context.stored_address(address)
+        if trail is not None:
+            trail.login_failed(subject, error, address)
+        at = int(self._context.clock.wall())
+        self._context.tell(SessionEvent("refused", subject, at, address=address, reason=error))
+        if self._config.history_entries and error != "too_many_attempts":
+            yield subject_calls.note_refusal(
+                self._keyspace, self._keeping(), subject, address=packed, code=error
+            )
 
     def claims(self, subject: str) -> Flow[Mapping[str, Any]]:
         """Return the live claims of ``subject``; empty when there are none."""

@@ -37,7 +37,9 @@ class SubjectData:
             "exported_at": listed.now_milliseconds // 1000,
             "sessions": [session.to_dict() for session in live],
             "ended_sessions": _ended(listed),
-            "history": [describe_line(line).to_dict() for line in reversed(listed.history)],
+            "history": [
+                describe_line(line, subject).to_dict() for line in reversed(listed.history)
+            ],
             "bans": [ban.to_dict() for ban in bans],
             "claims": dict(claims),
         }

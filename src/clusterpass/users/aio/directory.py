@@ -7,18 +7,24 @@
 
 import builtins
 import secrets
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from clusterpass.limits import DAY
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ImpersonationRefused,
+    TooManyAttempts,
+)
 from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
-from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
+from clusterpass.users.audited import audited
+from clusterpass.users.directory import Directory, PasswordWork, Procedure, Proven, Step, User
 from clusterpass.users.hashing import AsyncHashing
-from clusterpass.users.links import OneTimeLink
+from clusterpass.users.links import OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
@@ -57,6 +63,7 @@ class AsyncUserDirectory:
         """
         self._sessions = sessions
         self._store = sessions.store
+        self._trail = sessions.audit.trail
         self._hashing = AsyncHashing(
             concurrency=hash_concurrency,
             most_waiting=most_waiting,
@@ -91,7 +98,7 @@ class AsyncUserDirectory:
         Raises UserExists when the name is taken, and PasswordRefused for a password that is too
         short, too common, or little more than the name.
         """
-        await self._run(self._directory.add(username, password))
+        await self._audited("add_user", self._directory.add(username, password), username)
 
     async def name_of(self, username: str) -> str:
         """Return the name that is kept for ``username``, however it is spelt: the user's subject.
@@ -117,8 +124,12 @@ class AsyncUserDirectory:
         ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
         password, after the same time. Raises TooManyAttempts when a limit is exceeded.
         """
-        await self._run(
-            self._directory.authenticate(username, password, address=address, known=known)
+        await self._audited(
+            "authenticate",
+            self._directory.authenticate(username, password, address=address, known=known),
+            username,
+            success=False,
+            address=address,
         )
 
     async def login(
@@ -141,9 +152,7 @@ class AsyncUserDirectory:
         address = options.get("address")
         username = await self.name_of(username)
         generation = await self._sessions.generation(username)
-        proven = await self._run(
-            self._directory.authenticate(username, password, address=address, known=known)
-        )
+        proven = await self._proof(username, password, address, known)
         pair = await self._sessions.login(username, **options, amr=("pwd",), generation=generation)
         if not await self._run(self._directory.confirm(proven, password)):
             await self._sessions.revoke(proven.username, pair.session_id)
@@ -177,10 +186,15 @@ class AsyncUserDirectory:
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        await self._run(
+        await self._audited(
+            "change_password",
             self._directory.change_password(
                 session.subject, current, new, address=address, known=session.session_id
-            )
+            ),
+            session.subject,
+            actor=session.subject,
+            session_id=session.session_id,
+            address=address,
         )
         if end_others:
             await self._sessions.revoke_all(session.subject, keep=session.session_id)
@@ -200,7 +214,9 @@ class AsyncUserDirectory:
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
         username = await self.name_of(username)
-        await self._run(self._directory.set_password(username, password))
+        await self._audited(
+            "set_password", self._directory.set_password(username, password), username
+        )
         return await self._sessions.revoke_all(username)
 
     async def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
@@ -209,7 +225,7 @@ class AsyncUserDirectory:
         ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
         makes another. Raises UserExists and InvalidInput.
         """
-        name = await self._run(self._directory.invite(username))
+        name = await self._audited("invite_user", self._directory.invite(username), username)
         return await self._run(self._directory.make_link(name, for_seconds=for_seconds))
 
     async def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
@@ -221,7 +237,9 @@ class AsyncUserDirectory:
         UserNotFound and InvalidInput.
         """
         username = await self.name_of(username)
-        return await self._run(self._directory.make_link(username, for_seconds=for_seconds))
+        return await self._audited(
+            "make_link", self._directory.make_link(username, for_seconds=for_seconds), username
+        )
 
     async def user_of_link(self, token: str) -> str:
         """Return the name of the user of a link that can be used; the link stays.
@@ -237,7 +255,15 @@ class AsyncUserDirectory:
         (the link stays), and RevocationPending when the password is set but the end of the sessions
         is not confirmed.
         """
-        username = await self._run(self._directory.use_link(token, password))
+        username = read_token(token).username
+        # Before a link has proved to be one, it could name anybody.
+        await self._audited(
+            "use_link",
+            self._directory.use_link(token, password),
+            username,
+            failure=False,
+            actor=username,
+        )
         return await self._sessions.revoke_all(username)
 
     async def disable(self, username: str) -> Ended:
@@ -247,13 +273,17 @@ class AsyncUserDirectory:
         not confirmed.
         """
         username = await self.name_of(username)
-        await self._run(self._directory.set_disabled(username, disabled=True))
+        await self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         return await self._sessions.revoke_all(username)
 
     async def enable(self, username: str) -> None:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         username = await self.name_of(username)
-        await self._run(self._directory.set_disabled(username, disabled=False))
+        await self._audited(
+            "enable_user", self._directory.set_disabled(username, disabled=False), username
+        )
 
     async def delete(self, username: str, *, erase: bool = False) -> Ended:
         """Remove a user, and end all of the user's sessions.
@@ -265,10 +295,12 @@ class AsyncUserDirectory:
         and the call can be repeated.
         """
         username = await self.name_of(username)
-        await self._run(self._directory.set_disabled(username, disabled=True))
+        await self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         end = self._sessions.erase if erase else self._sessions.revoke_all
         ended = await end(username)
-        await self._run(self._directory.remove(username))
+        await self._audited("delete_user", self._directory.remove(username), username)
         return ended
 
     async def export(self, username: str) -> dict[str, Any]:
@@ -301,6 +333,23 @@ class AsyncUserDirectory:
                 found.append(user)
         return found
 
+    async def _proof(
+        self, username: str, password: str, address: str | None, known: str | None
+    ) -> Proven:
+        """Check the password of a login, and note a failure."""
+        procedure = self._directory.authenticate(username, password, address=address, known=known)
+        try:
+            return await self._run(procedure)
+        except (InvalidCredentials, TooManyAttempts) as error:
+            with suppress(ClusterPassError):  # what the caller is told does not depend on it
+                await self._sessions.login_failed(username, error=error.code, address=address)
+            raise
+
+    async def _audited(
+        self, action: str, procedure: Procedure[Result], subject: str, **about: Any
+    ) -> Result:
+        return await self._run(audited(self._trail, action, procedure, subject=subject, **about))
+
     async def _run(self, procedure: Procedure[Result]) -> Result:
         try:
             step = next(procedure)
@@ -314,6 +363,8 @@ class AsyncUserDirectory:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            procedure.close()  # where the caller has gone: now, and not when it is collected
 
     async def _take(self, step: Step) -> Any:
         if isinstance(step, PasswordWork):

@@ -8,18 +8,24 @@
 
 import builtins
 import secrets
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from clusterpass.limits import DAY
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import ClusterPassError, ImpersonationRefused
+from clusterpass.model.errors import (
+    ClusterPassError,
+    ImpersonationRefused,
+    TooManyAttempts,
+)
 from clusterpass.model.values import Ended, Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
-from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
+from clusterpass.users.audited import audited
+from clusterpass.users.directory import Directory, PasswordWork, Procedure, Proven, Step, User
 from clusterpass.users.hashing import Hashing
-from clusterpass.users.links import OneTimeLink
+from clusterpass.users.links import OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
@@ -58,6 +64,7 @@ class UserDirectory:
         """
         self._sessions = sessions
         self._store = sessions.store
+        self._trail = sessions.audit.trail
         self._hashing = Hashing(
             concurrency=hash_concurrency,
             most_waiting=most_waiting,
@@ -92,7 +99,7 @@ class UserDirectory:
         Raises UserExists when the name is taken, and PasswordRefused for a password that is too
         short, too common, or little more than the name.
         """
-        self._run(self._directory.add(username, password))
+        self._audited("add_user", self._directory.add(username, password), username)
 
     def name_of(self, username: str) -> str:
         """Return the name that is kept for ``username``, however it is spelt: the user's subject.
@@ -118,7 +125,13 @@ class UserDirectory:
         ``LoginThrottle.admit``. An unknown or disabled user gets the same error as a wrong
         password, after the same time. Raises TooManyAttempts when a limit is exceeded.
         """
-        self._run(self._directory.authenticate(username, password, address=address, known=known))
+        self._audited(
+            "authenticate",
+            self._directory.authenticate(username, password, address=address, known=known),
+            username,
+            success=False,
+            address=address,
+        )
 
     def login(
         self,
@@ -140,9 +153,7 @@ class UserDirectory:
         address = options.get("address")
         username = self.name_of(username)
         generation = self._sessions.generation(username)
-        proven = self._run(
-            self._directory.authenticate(username, password, address=address, known=known)
-        )
+        proven = self._proof(username, password, address, known)
         pair = self._sessions.login(username, **options, amr=("pwd",), generation=generation)
         if not self._run(self._directory.confirm(proven, password)):
             self._sessions.revoke(proven.username, pair.session_id)
@@ -176,10 +187,15 @@ class UserDirectory:
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        self._run(
+        self._audited(
+            "change_password",
             self._directory.change_password(
                 session.subject, current, new, address=address, known=session.session_id
-            )
+            ),
+            session.subject,
+            actor=session.subject,
+            session_id=session.session_id,
+            address=address,
         )
         if end_others:
             self._sessions.revoke_all(session.subject, keep=session.session_id)
@@ -199,7 +215,7 @@ class UserDirectory:
         RevocationPending when the password is replaced but the revocation is not confirmed.
         """
         username = self.name_of(username)
-        self._run(self._directory.set_password(username, password))
+        self._audited("set_password", self._directory.set_password(username, password), username)
         return self._sessions.revoke_all(username)
 
     def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
@@ -208,7 +224,7 @@ class UserDirectory:
         ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
         makes another. Raises UserExists and InvalidInput.
         """
-        name = self._run(self._directory.invite(username))
+        name = self._audited("invite_user", self._directory.invite(username), username)
         return self._run(self._directory.make_link(name, for_seconds=for_seconds))
 
     def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
@@ -220,7 +236,9 @@ class UserDirectory:
         UserNotFound and InvalidInput.
         """
         username = self.name_of(username)
-        return self._run(self._directory.make_link(username, for_seconds=for_seconds))
+        return self._audited(
+            "make_link", self._directory.make_link(username, for_seconds=for_seconds), username
+        )
 
     def user_of_link(self, token: str) -> str:
         """Return the name of the user of a link that can be used; the link stays.
@@ -236,7 +254,15 @@ class UserDirectory:
         (the link stays), and RevocationPending when the password is set but the end of the sessions
         is not confirmed.
         """
-        username = self._run(self._directory.use_link(token, password))
+        username = read_token(token).username
+        # Before a link has proved to be one, it could name anybody.
+        self._audited(
+            "use_link",
+            self._directory.use_link(token, password),
+            username,
+            failure=False,
+            actor=username,
+        )
         return self._sessions.revoke_all(username)
 
     def disable(self, username: str) -> Ended:
@@ -246,13 +272,17 @@ class UserDirectory:
         not confirmed.
         """
         username = self.name_of(username)
-        self._run(self._directory.set_disabled(username, disabled=True))
+        self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         return self._sessions.revoke_all(username)
 
     def enable(self, username: str) -> None:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         username = self.name_of(username)
-        self._run(self._directory.set_disabled(username, disabled=False))
+        self._audited(
+            "enable_user", self._directory.set_disabled(username, disabled=False), username
+        )
 
     def delete(self, username: str, *, erase: bool = False) -> Ended:
         """Remove a user, and end all of the user's sessions.
@@ -264,10 +294,12 @@ class UserDirectory:
         and the call can be repeated.
         """
         username = self.name_of(username)
-        self._run(self._directory.set_disabled(username, disabled=True))
+        self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
         end = self._sessions.erase if erase else self._sessions.revoke_all
         ended = end(username)
-        self._run(self._directory.remove(username))
+        self._audited("delete_user", self._directory.remove(username), username)
         return ended
 
     def export(self, username: str) -> dict[str, Any]:
@@ -300,6 +332,23 @@ class UserDirectory:
                 found.append(user)
         return found
 
+    def _proof(
+        self, username: str, password: str, address: str | None, known: str | None
+    ) -> Proven:
+        """Check the password of a login, and note a failure."""
+        procedure = self._directory.authenticate(username, password, address=address, known=known)
+        try:
+            return self._run(procedure)
+        except (InvalidCredentials, TooManyAttempts) as error:
+            with suppress(ClusterPassError):  # what the caller is told does not depend on it
+                self._sessions.login_failed(username, error=error.code, address=address)
+            raise
+
+    def _audited(
+        self, action: str, procedure: Procedure[Result], subject: str, **about: Any
+    ) -> Result:
+        return self._run(audited(self._trail, action, procedure, subject=subject, **about))
+
     def _run(self, procedure: Procedure[Result]) -> Result:
         try:
             step = next(procedure)
@@ -313,6 +362,8 @@ class UserDirectory:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+        finally:
+            procedure.close()  # where the caller has gone: now, and not when it is collected
 
     def _take(self, step: Step) -> Any:
         if isinstance(step, PasswordWork):

@@ -43,13 +43,14 @@ local function fit_history()
     end
 end
 
--- Write a line. All refreshes of a session share one line, which counts them.
+-- Write a line. All refreshes of a session share one line, which counts them, and so do all refused
+-- logins.
 local function note(event, session_id, at, count, address, text)
     if history_entries == 0 then
         return
     end
     local name
-    if event == REFRESH then
+    if event == REFRESH or event == REFUSAL then
         local wanted = struct.pack('>B', event)
         for field, value in pairs(fields) do
             if #field == 2 and string.sub(field, 1, 1) == 'h' and string.sub(value, 1, 1) == wanted

@@ -1,0 +1,238 @@
+"""``clusterpass audit``: read, export and check the audit trail."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from clusterpass.cli.exit_status import ExitStatus
+from clusterpass.cli.help_text import examples
+from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
+from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.time_arguments import parse_time
+
+if TYPE_CHECKING:
+    from clusterpass import AuditEntry, SessionManager
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Wanted = Callable[["AuditEntry"], bool]
+_AT_ONCE: Final = 1000
+_SECONDS_BETWEEN_LOOKS: Final = 1.0
+_MILLISECONDS: Final = 1000
+
+
+@click.group()
+@config_option
+@click.pass_context
+def audit(context: click.Context, config: Path | None) -> None:
+    """Read, export and check the audit trail: who did what to whom.
+
+    The service and these commands write the trail unless the setting "audit" is false.
+    """
+    context.obj = config
+
+
+def _filters(command: Command) -> Command:
+    """Add the options that say which entries are wanted."""
+    for option in (
+        click.option("--outcome", help="Only entries with this outcome, such as refused."),
+        click.option("--action", help="Only entries about this action, such as revoke_all."),
+        click.option("--actor", help="Only what ACTOR did."),
+        click.option("--subject", help="Only what was done to SUBJECT."),
+    ):
+        command = option(command)
+    return command
+
+
+@audit.command(
+    epilog=examples(
+        "clusterpass audit tail --follow", "clusterpass audit tail --subject alice --lines 50"
+    )
+)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0, 100_000),
+    default=20,
+    show_default=True,
+    help="How many of the latest entries to print.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with new entries until Ctrl-C.")
+@_filters
+@json_option
+@click.pass_obj
+def tail(
+    config: Path | None, /, *, lines: int, follow: bool, as_json: bool, **wanted: str | None
+) -> None:
+    """Print the latest entries, one in a line, the oldest first.
+
+    With --json each line is a JSON object.
+    """
+    is_wanted = _test(wanted)
+    with open_sessions(config) as manager:
+        found, cursor = _latest(manager, lines, is_wanted)
+        _print(found, as_json=as_json)
+        while follow:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for entry in _behind(manager, cursor):
+                cursor = entry.id
+                if is_wanted(entry):
+                    _print([entry], as_json=as_json)
+
+
+@audit.command(
+    epilog=examples(
+        "clusterpass audit export > audit.jsonl",
+        "clusterpass audit export --since 2026-11-01 --subject alice",
+        "clusterpass audit export --after 1795747743297-1 >> audit.jsonl",
+    )
+)
+@click.option("--since", metavar="TIME", help="Begin with this time, in ISO 8601 or seconds.")
+@click.option("--until", metavar="TIME", help="End before this time.")
+@click.option("--after", metavar="ID", help="Begin behind the entry with this id.")
+@_filters
+@click.pass_obj
+def export(
+    config: Path | None,
+    /,
+    *,
+    since: str | None,
+    until: str | None,
+    after: str | None,
+    **wanted: str | None,
+) -> None:
+    """Write entries to standard output as JSON lines, the oldest first.
+
+    Standard error says how many there were, and the id to go on with the next time.
+    """
+    is_wanted = _test(wanted)
+    cursor = after or ("" if since is None else f"{parse_time(since) * _MILLISECONDS - 1}-0")
+    end = None if until is None else parse_time(until) * _MILLISECONDS
+    count = 0
+    with open_sessions(config) as manager:
+        for entry in _behind(manager, cursor):
+            if end is not None and int(entry.id.partition("-")[0]) >= end:
+                break
+            cursor = entry.id
+            if is_wanted(entry):
+                count += 1
+                _print([entry], as_json=True)
+    what = "1 entry" if count == 1 else f"{count} entries"
+    behind = f"; go on with --after {cursor}" if cursor else ""
+    click.echo(f"{what}{behind}", err=True)
+
+
+@audit.command(
+    epilog=examples(
+        "clusterpass audit check",
+        "clusterpass audit check --head 4711:cc5db9c07927f812e4f97cba1ae9b729a52ecd64",
+    )
+)
+@click.option(
+    "--head", metavar="NUMBER:CHAIN", help="What an earlier check has printed as the head."
+)
+@json_option
+@click.pass_context
+def check(context: click.Context, head: str | None, as_json: bool) -> None:
+    """Check whether an entry was changed, and whether entries are missing.
+
+    Keep the head that is printed where nobody who administers the store can change it, and give it
+    to the next check: then not even a trail that was written anew passes.
+
+    The exit status is 0 if the trail is sound, and 1 if it is not.
+    """
+    with open_sessions(context.obj) as manager:
+        report = manager.audit.check(head=head)
+    if as_json:
+        print_json({**report.to_dict(), "sound": report.is_sound})
+    else:
+        print_facts(
+            [
+                ("entries", str(report.count)),
+                ("numbers", f"{report.first} to {report.last}" if report.count else "-"),
+                ("head", report.head or "-"),
+            ]
+        )
+        for fault in report.faults:
+            click.echo(f"{fault.kind}: {printable(fault.message)}")
+        state = counted(len(report.faults), "fault") if report.faults else "the trail is sound"
+        click.echo(state)
+    if not report.is_sound:
+        context.exit(ExitStatus.FAILED)
+
+
+def _test(wanted: dict[str, str | None]) -> Wanted:
+    """Return the function that says whether an entry has what the options ask for."""
+    asked = {name: value for name, value in wanted.items() if value is not None}
+
+    def is_wanted(entry: "AuditEntry") -> bool:
+        return all(getattr(entry, name) == value for name, value in asked.items())
+
+    return is_wanted
+
+
+def _latest(
+    manager: "SessionManager", most: int, is_wanted: Wanted
+) -> tuple[list["AuditEntry"], str]:
+    """The latest ``most`` entries that are wanted, and the id of the latest of all."""
+    found: list[AuditEntry] = []
+    cursor: str | None = ""
+    latest = ""
+    while cursor is not None and (len(found) < most or not latest):
+        page = manager.audit.page(before=cursor, limit=min(max(most, 1), _AT_ONCE))
+        latest = latest or (page.entries[-1].id if page.entries else "")
+        found = [*(each for each in page.entries if is_wanted(each)), *found]
+        cursor = page.next_cursor if most else None
+    return found[max(len(found) - most, 0) :], latest
+
+
+def _behind(manager: "SessionManager", cursor: str) -> Iterator["AuditEntry"]:
+    """All entries behind ``cursor``, each once, also if it was written twice."""
+    following: str | None = cursor
+    recent: deque[AuditEntry] = deque(maxlen=_AT_ONCE)
+    while following is not None:
+        page = manager.audit.page(after=following, limit=_AT_ONCE)
+        known = set(map(_identity, recent))
+        for entry in page.entries:
+            if _identity(entry) not in known:
+                yield entry
+        recent.extend(page.entries)
+        following = page.next_cursor
+
+
+def _identity(entry: "AuditEntry") -> tuple[object, ...]:
+    """What an entry and its repetition have in common."""
+    return entry.writer, entry.writer_number, entry.at, entry.action, entry.subject
+
+
+def _print(entries: list["AuditEntry"], *, as_json: bool) -> None:
+    for entry in entries:
+        click.echo(json.dumps(entry.to_dict()) if as_json else printable(_line(entry)))
+
+
+def _line(entry: "AuditEntry") -> str:
+    """The entry in one line, for people."""
+    at = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    parts = [f"{at}Z", f"#{entry.number}", entry.action, entry.outcome]
+    if entry.error is not None:
+        parts.append(f"({entry.error})")
+    for name in ("actor", "subject", "session_id", "via", "address", "request_id"):
+        value = getattr(entry, name)
+        if value is not None:
+            parts.append(f"{name}={_quoted(value)}")
+    parts += [f"{name}={_quoted(value)}" for name, value in entry.details.items()]
+    if entry.reason is not None:
+        parts.append(f"reason={json.dumps(entry.reason, ensure_ascii=False)}")
+    return " ".join(parts)
+
+
+def _quoted(value: object) -> str:
+    """The value as it is, or in quotes where it could be taken for several."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    is_plain = bool(text) and not any(each.isspace() or each in '"=' for each in text)
+    return text if is_plain or not isinstance(value, str) else json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,26 @@
+#!lua
+-- Note in the history that somebody could not log in as the subject.
+--
+-- KEYS     see arguments
+-- ARGV     1 see arguments   2 address   3 line for the history
+-- Returns  status
+-- Status   0  nothing is known of the subject, so nothing was noted
+--          1  noted
+--
+-- All refusals share one line, which counts them. What is known of a subject is not kept for longer by
+-- them: strangers could keep it for ever.
+--@include subject
+
+local expires_in = redis.call('TTL', KEY)
+
+load()
+if not next(fields) then
+    return 0
+end
+note(REFUSAL, NO_SESSION, now, 1, ARGV[2], ARGV[3])
+settle()
+local kept_for = redis.call('TTL', KEY)
+if expires_in > 0 and (kept_for < 0 or kept_for > expires_in) then
+    redis.call('EXPIRE', KEY, expires_in)
+end
+return 1

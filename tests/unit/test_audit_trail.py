@@ -1,0 +1,252 @@
+"""The audit trail of one manager: what it notes of flows, and what becomes of its entries."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    AuditPolicy,
+    Config,
+    Ended,
+    InvalidInput,
+    KeyRing,
+    RevocationPending,
+    Session,
+    SessionNotFound,
+    StoreDenied,
+    StoreUnavailable,
+    acting,
+)
+from clusterpass.model.clock import Clock
+from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.values import Actor
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import Answer
+from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.memory import audit_queue
+
+CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), audit=AuditPolicy())
+
+
+class Now:
+    """A clock that a test moves."""
+
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def trail(now: Now) -> AuditTrail:
+    return AuditTrail(AuditPolicy(), CONFIG, Keyspace(), Clock(now, now), b"w" * 8)
+
+
+class Stream:
+    """The store: takes the entries that flows append."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.failure: Exception | None = None
+        self.is_confirmed = True
+
+    def run(self, flow: Any) -> Any:
+        """Run a flow to its end; return its result, raise its error."""
+        try:
+            call = next(flow)
+            while True:
+                if self.failure is not None:
+                    call = flow.throw(self.failure)
+                    continue
+                texts = call.arguments[2::2]
+                self.entries += map(json.loads, texts)
+                reply = (len(self.entries), "0" * 40)
+                call = flow.send(Answer(reply, True, is_confirmed=self.is_confirmed))
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+def returns(value: Any) -> Any:
+    return value
+    yield
+
+
+def raises(error: BaseException) -> Any:
+    raise error
+    yield
+
+
+def waiting(trail: AuditTrail) -> list[dict[str, Any]]:
+    return [json.loads(text) for text, _ in trail.queue._waiting]
+
+
+def test_what_a_verb_returns_is_returned_and_noted(trail, stream):
+    ended = Ended(3, durable=True)
+    with acting("carol"):
+        told = stream.run(trail.around("revoke_all", returns(ended), subject="alice", reason="x"))
+    assert told == ended
+    (entry,) = stream.entries
+    assert (entry["a"], entry["o"], entry["w"], entry["s"]) == (
+        "revoke_all",
+        "done",
+        "carol",
+        "alice",
+    )
+    assert (entry["d"], entry["r"], entry["k"], entry["n"]) == ({"count": 3}, "x", "77" * 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (SessionNotFound(), "refused"),
+        (RevocationPending(), "pending"),
+        (RevocationPending(is_retried=False), "failed"),
+        (StoreUnavailable(), "failed"),
+    ],
+)
+def test_what_a_verb_raises_is_raised_and_noted(trail, stream, error, outcome):
+    with pytest.raises(type(error)) as raised:
+        stream.run(trail.around("revoke", raises(error), subject="alice"))
+    assert raised.value is error
+    (entry,) = stream.entries + waiting(trail)
+    assert (entry["o"], entry["e"]) == (outcome, error.code)
+
+
+@pytest.mark.parametrize("error", [InvalidInput("x"), ConfigurationError("x"), TypeError("x")])
+def test_bad_input_is_not_noted(trail, stream, error):
+    with pytest.raises(type(error)):
+        stream.run(trail.around("revoke", raises(error)))
+    assert stream.entries + waiting(trail) == []
+
+
+def test_who_does_not_wait_for_the_verb(trail):
+    def endless() -> Any:
+        yield None
+
+    flow = trail.around("ban", endless(), subject="alice")
+    next(flow)
+    flow.close()
+    (entry,) = waiting(trail)
+    assert (entry["a"], entry["o"]) == ("ban", "unknown")
+
+
+def test_who_does_not_wait_for_the_entry(trail):
+    flow = trail.around("ban", returns(Ended(1, durable=True)), subject="alice")
+    next(flow)
+    flow.close()
+    (entry,) = waiting(trail)
+    assert (entry["a"], entry["o"]) == ("ban", "done")
+
+
+def test_what_no_replica_confirms_is_written_once(trail, stream):
+    stream.is_confirmed = False
+    stream.run(trail.around("login", returns(None), subject="alice"))
+    stream.run(trail.queue.write())
+    stream.run(trail.queue.write())
+    assert len(stream.entries) == 1
+    assert trail.queue.stats().waiting == 0
+
+
+def test_entries_wait_while_the_store_is_away(trail, stream):
+    stream.failure = StoreUnavailable()
+    stream.run(trail.around("ban", returns(Ended(1, durable=True)), subject="alice"))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            stream.run(trail.queue.write())
+    stream.failure = None
+    stream.run(trail.queue.write())
+    assert [entry["n"] for entry in stream.entries] == [1]
+    assert trail.queue.stats().failed == 3
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    texts = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    return [json.loads(text.partition(": ")[2]) for text in texts]
+
+
+def test_what_the_store_will_never_take_is_logged(trail, stream, caplog):
+    stream.failure = StoreDenied("XADD")
+    stream.run(trail.around("ban", returns(Ended(1, durable=True)), subject="zoë\u202e"))
+    assert [entry["s"] for entry in logged(caplog)] == ["zoë\u202e"]
+    assert caplog.text.isascii()
+
+
+def test_a_full_queue_and_a_closed_one_log(trail, stream, caplog, monkeypatch):
+    monkeypatch.setattr(audit_queue, "MOST_WAITING", 2)
+    for number in range(3):
+        stream.run(trail.around("login", returns(None), subject=f"user-{number}"))
+    assert [entry["s"] for entry in logged(caplog)] == ["user-2"]
+    trail.queue.close()
+    stream.run(trail.around("login", returns(None), subject="user-3"))
+    assert [entry["s"] for entry in logged(caplog)] == ["user-2", "user-0", "user-1", "user-3"]
+    assert trail.queue.stats().logged == 4
+
+
+def test_what_the_worker_was_writing_is_taken_back(trail, stream):
+    stream.run(trail.around("login", returns(None), subject="alice"))
+    left = trail.queue.write(as_worker=True)
+    next(left)
+    assert trail.queue.stats().waiting == 1
+    trail.queue.take_back()
+    stream.run(trail.queue.write())
+    left.close()  # when it is collected
+    assert len(stream.entries) == 1
+    assert not trail.queue.is_busy
+
+
+def test_what_is_written_when_the_queue_is_closed_is_logged_where_that_fails(trail, stream, caplog):
+    stream.run(trail.around("login", returns(None), subject="alice"))
+    left = trail.queue.write()
+    next(left)
+    trail.queue.close()
+    assert [entry["s"] for entry in logged(caplog)] == ["alice"]
+    with pytest.raises(StoreUnavailable):
+        left.throw(StoreUnavailable())
+    assert len(logged(caplog)) == 1
+
+
+def test_equal_refusals_are_counted(trail, stream, now):
+    for _ in range(5):
+        with acting("mallory"), pytest.raises(SessionNotFound):
+            stream.run(trail.around("revoke", raises(SessionNotFound()), subject="alice"))
+    with acting("carol"), pytest.raises(SessionNotFound):
+        stream.run(trail.around("revoke", raises(SessionNotFound()), subject="alice"))
+    assert [entry["w"] for entry in stream.entries] == ["mallory", "carol"]
+    now.seconds += 10
+    with acting("mallory"), pytest.raises(SessionNotFound):
+        stream.run(trail.around("revoke", raises(SessionNotFound()), subject="alice"))
+    assert stream.entries[-1]["d"] == {"not_noted": 4}
+
+
+def test_attempts_that_the_throttle_refuses_are_counted_whatever_the_name(trail, now):
+    for number in range(3):
+        trail.login_failed(f"user-{number}", "too_many_attempts", None)
+        trail.login_failed(f"user-{number}", "invalid_credentials", "192.0.2.1")
+    assert [entry["e"] for entry in waiting(trail)] == [
+        "too_many_attempts",
+        *["invalid_credentials"] * 3,
+    ]
+    now.seconds += 11
+    trail.login_failed("user-9", "too_many_attempts", None)
+    assert waiting(trail)[-1]["d"] == {"not_noted": 2}
+
+
+def test_who_impersonates_is_the_actor(trail):
+    actor = Session("alice", "s" * 22, None, 1, 1, 2, act=Actor("root", "r" * 22))
+    flow = trail.around("step_up", returns(None), session=actor)
+    with pytest.raises(StopIteration):
+        next(flow)
+    (entry,) = waiting(trail)
+    assert (entry["w"], entry["s"]) == ("root", "alice")
