@@ -39,13 +39,9 @@ def updated(path: Path, template: Catalog) -> bytes:
     catalog.update(template, no_fuzzy_matching=True)
     catalog.obsolete.clear()
     text = BytesIO()
-    write_po(
-        text, catalog, width=100, sort_output=False, sort_by_file=True, include_lineno=False,
-        omit_header=False,
-    )
-    header, _, rest = text.getvalue().partition(b"\n\n")
-    kept = [line for line in header.splitlines() if not line.startswith((b"#", b'"POT-', b'"PO-'))]
-    return b"\n".join(kept) + b"\n\n" + rest
+    write_po(text, catalog, width=100, sort_output=True, include_lineno=False, omit_header=True)
+    header = path.read_bytes().partition(b"\n\n")[0]
+    return header + b"\n\n" + text.getvalue().rstrip(b"\n") + b"\n"
 
 
 def main() -> int:
@@ -58,7 +54,7 @@ def main() -> int:
             if "--check" not in sys.argv:
                 path.write_bytes(text)
     for path in outdated:
-        print(path.relative_to(ROOT.parents[2]))
+        sys.stdout.write(f"{path.relative_to(ROOT.parents[2])}\n")
     return 1 if outdated and "--check" in sys.argv else 0
 
 

@@ -65,7 +65,7 @@ class Language:
     def _written(self, when: datetime) -> str:
         if self.tag == ENGLISH:
             return format_datetime(when, _ENGLISH_TIME, locale=self._locale)
-        text = get_datetime_format("medium", locale=self._locale).replace("'", "")
+        text = str(get_datetime_format("medium", locale=self._locale)).replace("'", "")
         for place, skeleton in (("{1}", "yMMMd"), ("{0}", "Hm")):
             text = text.replace(place, format_skeleton(skeleton, when, locale=self._locale))
         return text

@@ -58,7 +58,9 @@ async def make_reset_link(visit: Visit, visitor: Visitor, fields: Fields) -> Res
     visit.log(target=subject)
     seconds = visit.service.settings.reset_link_lifetime
     made = await _users(visit).make_link(subject, for_seconds=seconds)
-    return await _handed_over(visit, visitor, "reset", made, to, fields)
+    if to:
+        await _send(visit, "reset", made, to, fields)
+    return _show_made(visit, visitor, made, to)
 
 
 async def invite(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
@@ -67,7 +69,9 @@ async def invite(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
     visit.log(target=subject)
     seconds = visit.service.settings.invitation_lifetime
     made = await _users(visit).invite(subject, for_seconds=seconds)
-    return await _handed_over(visit, visitor, "invitation", made, to, fields)
+    if to:
+        await _send(visit, "invitation", made, to, fields)
+    return _show_made(visit, visitor, made, to)
 
 
 ACCOUNT_ACTIONS: Final[dict[str, Action]] = {"erase": erase}
@@ -103,21 +107,21 @@ def _address(visit: Visit, fields: Fields) -> str:
     return to
 
 
-async def _handed_over(
-    visit: Visit, visitor: Visitor, kind: MailKind, made: OneTimeLink, to: str, fields: Fields
-) -> Response:
-    settings = visit.service.settings
-    if to:
-        wanted = fields.get("language", "")
-        tag = wanted if wanted in LANGUAGES else visit.language.tag
-        send = check_address(visit.service.mail, to)
-        await asyncio.to_thread(send, mail_with(settings, kind, made, to, tag))
+async def _send(visit: Visit, kind: MailKind, made: OneTimeLink, to: str, fields: Fields) -> None:
+    wanted = fields.get("language", "")
+    tag = wanted if wanted in LANGUAGES else visit.language.tag
+    send = check_address(visit.service.mail, to)
+    mail = mail_with(visit.service.settings, kind, made, to, tag)
+    await asyncio.to_thread(send, mail)
+
+
+def _show_made(visit: Visit, visitor: Visitor, made: OneTimeLink, to: str) -> Response:
     return render(
         visit,
         "link_made.html",
         sent_to=to,
         username=made.username,
-        link="" if to else address_of_link(settings, made.token),
+        link="" if to else address_of_link(visit.service.settings, made.token),
         expires_at=made.expires_at,
         subject_page=subject_page(visit.paths, made.username),
         form_token=visit.csrf.make(visitor.session.session_id),

@@ -29,8 +29,12 @@ _LOG_OUT_ALL: Final = {
     "computer": mark_plural("Log out all computers ({count})", "Log out all computers ({count})"),
 }
 _LOG_OUT_OTHERS: Final = {
-    "phone": mark_plural("Log out all other phones ({count})", "Log out all other phones ({count})"),
-    "tablet": mark_plural("Log out all other tablets ({count})", "Log out all other tablets ({count})"),
+    "phone": mark_plural(
+        "Log out all other phones ({count})", "Log out all other phones ({count})"
+    ),
+    "tablet": mark_plural(
+        "Log out all other tablets ({count})", "Log out all other tablets ({count})"
+    ),
     "computer": mark_plural(
         "Log out all other computers ({count})", "Log out all other computers ({count})"
     ),
@@ -69,8 +73,6 @@ def log_out_all(device_type: str, count: int, language: Language, *, is_own: boo
     ``device_type``: may be one that only the application knows. ``count``: how many there are.
     ``is_own``: whether the device of the reader, which stays logged in, is of that type.
     """
-    known, other = (
-        (_LOG_OUT_OTHERS, _OTHERS_OF_TYPE) if is_own else (_LOG_OUT_ALL, _ALL_OF_TYPE)
-    )
+    known, other = (_LOG_OUT_OTHERS, _OTHERS_OF_TYPE) if is_own else (_LOG_OUT_ALL, _ALL_OF_TYPE)
     plural: Plural = known.get(device_type, other)
     return language.counted(plural, count).replace("{type}", device_type)

@@ -26,6 +26,7 @@ from clusterpass import ConfigurationError
 PACKAGE: Final = "clusterpass.service.page"
 ORIGINAL: Final = "clusterpass"
 """The folder by which a template reaches one of ours that it replaces."""
+_REFERENCES: Final = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 _UNSAFE: Final = frozenset({"safe"})
 
 
@@ -38,7 +39,7 @@ def own_templates(folder: Path | None) -> dict[str, str]:
         return {}
     if not folder.is_dir():
         raise ConfigurationError(
-            f"the setting page_templates: {folder} is not a folder; give the one with your templates"
+            f"the setting page_templates: {folder} is not a folder; give that of your templates"
         )
     texts = {}
     for path in sorted(folder.glob("*.html")):
@@ -90,8 +91,8 @@ def _check_tree(
             raise _refused(path, each.lineno, f"the filter {each.name} is not allowed")
     for block in tree.find_all(nodes.ScopedEvalContextModifier):
         raise _refused(path, block.lineno, "autoescape stays as it is")
-    for reference in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
-        template = reference.template
+    for reference in tree.find_all(_REFERENCES):
+        template = getattr(reference, "template", None)
         if not isinstance(template, nodes.Const) or not isinstance(template.value, str):
             raise _refused(path, reference.lineno, "name the other template by a string")
         try:

@@ -1,7 +1,7 @@
 """The routes of the page.
 
 - GET shows, POST changes; after a POST the browser is redirected to a page that reports the result.
-- The page works without its script. Tokens are in cookies that no script can read, never in the HTML.
+- The page works without its script. Tokens are in cookies that no script reads, never in the HTML.
 """
 
 from typing import Final

@@ -13,6 +13,7 @@ from clusterpass.service.language.languages import Language
 
 _PLACE: Final = re.compile(r"\{([a-z]+)\}")
 
+
 @dataclass(frozen=True, slots=True)
 class Quoted:
     """User-supplied text: a device, a reason, a subject."""

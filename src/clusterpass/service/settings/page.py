@@ -22,7 +22,7 @@ _TARGET: Final = re.compile(
     r"https://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]_a-z~]*)?"
     r"|/(?:[!#-.0-;=?-\[\]_a-z~][!#-;=?-\[\]_a-z~]*)?"
 )
-"""An https URL, or a path that is none of another host (``//host``). No spaces, quotes or ``\\``."""
+"""An https URL, or a path that is none of another host (``//host``); no spaces, no quotes."""
 
 
 class LooksSettings(AccountSettings):
