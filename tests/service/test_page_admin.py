@@ -319,7 +319,7 @@ async def test_the_users_own_acts_ask_for_nothing(start, administration, alice):
     await service.login(alice)
     await browser.login(alice)
     await stale(service, browser)
-    await browser.click("/page/sessions/revoke-others")
+    await browser.click("/page/sessions/revoke-others", confirmed="yes")
     assert "One other device was logged out." in await browser.text()
 
 

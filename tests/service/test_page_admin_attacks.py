@@ -12,7 +12,11 @@ from .page_browser import ADDRESS, ORIGIN, SAME_SITE, Browser, forms_of, words
 
 SCRIPT = "<script>alert(1)</script>\"'><b>"
 PAGES = ("/page/online", "/page/subject?name=x")
-ACTS = ("revoke", "revoke-all", "ban", "lift", "impersonate")
+ACTS = (
+    *("revoke", "revoke-all", "ban", "lift", "impersonate"),
+    *("invite", "reset-link", "erase", "delete"),
+)
+OWN_DEVICES = "/page/sessions/revoke-kind"
 FORMS = (*(f"/page/subject/{act}" for act in ACTS), "/page/confirm")
 
 
@@ -53,7 +57,13 @@ def everything(subject: str, token: str) -> dict[str, str]:
         "minutes": "5",
         "act": "ban",
         "password": PASSWORD,
+        "sure": "yes",
     }
+
+
+def of_own_devices(token: str) -> dict[str, str]:
+    """A form that would log out the other phones of whoever sends it."""
+    return {"form_token": token, "kind": "phone", "confirmed": "yes"}
 
 
 async def unharmed(service, tokens, subject) -> bool:
@@ -147,9 +157,10 @@ async def test_an_impersonated_administrator_is_none(
 async def test_a_form_from_elsewhere_is_refused(service, root, alice, headers):
     browser = await logged_in(service, root)
     tokens = await service.login(alice)
-    form = everything(alice, await own_token(browser))
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
-        answer = await browser.post(path, form | {"kind": "phone"}, headers)
+    token = await own_token(browser)
+    for path in (*FORMS, OWN_DEVICES):
+        form = of_own_devices(token) if path == OWN_DEVICES else everything(alice, token)
+        answer = await browser.post(path, form, headers)
         assert answer.status_code == 403, path
     assert await unharmed(service, tokens, alice)
 
@@ -160,8 +171,9 @@ async def test_without_the_form_token_nothing_is_done(service, root, alice, toke
     tokens = await service.login(alice)
     theirs = await own_token(await logged_in(service, alice))
     for given in (token, theirs):
-        for path in (*FORMS, "/page/sessions/revoke-kind"):
-            answer = await browser.post(path, everything(alice, given) | {"kind": "phone"})
+        for path in (*FORMS, OWN_DEVICES):
+            form = of_own_devices(given) if path == OWN_DEVICES else everything(alice, given)
+            answer = await browser.post(path, form)
             assert answer.status_code == 403, path
     assert await unharmed(service, tokens, alice)
 
@@ -170,7 +182,7 @@ async def test_reading_never_writes(service, root, alice):
     browser = await logged_in(service, root)
     tokens = await service.login(alice)
     form = everything(alice, await own_token(browser))
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
+    for path in (*FORMS, OWN_DEVICES):
         answer = await browser.get(path, params=form, headers=SAME_SITE)
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert await unharmed(service, tokens, alice)
@@ -262,7 +274,7 @@ async def test_who_is_no_administrator_any_more_finds_nothing(start, settings, r
 
 
 def test_only_the_paths_of_forms_take_forms():
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
+    for path in (*FORMS, OWN_DEVICES):
         assert path in FormPaths()
     for path in ("/page/subject", "/page/online", "/page/subject/", "/page/subject/x"):
         assert path not in FormPaths()
